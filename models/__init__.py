@@ -1,0 +1,1 @@
+"""Volumes in, volumes and numbers out: networks, radiomics, prediction, phantom. No DICOM in sight."""

@@ -1,0 +1,15 @@
+"""Errors of the model side; each message says which file or volume, what was found and what is allowed."""
+
+from __future__ import annotations
+
+
+class ModelError(Exception):
+    """Root of everything that `models` raises on purpose."""
+
+
+class BundleError(ModelError):
+    """A bundle is incomplete, has another digest than its manifest says, or does not fit its network."""
+
+
+class VolumeError(ModelError):
+    """A volume cannot be used: wrong dimension, empty, not finite, or another grid than expected."""

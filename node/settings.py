@@ -1,0 +1,220 @@
+"""config.toml as typed, frozen values; every key is documented in config.toml itself.
+
+Rooms receive the section that they need, never the whole. A file that cannot be run with is refused before
+anything starts, one line a fault, naming the file and the key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from node.errors import ConfigurationError
+
+
+def _ae_title(value: str) -> str:
+    """AE value representation, PS3.5 6.2: 1 to 16 characters, no backslash, no control character."""
+    if not value.strip() or len(value) > 16 or "\\" in value or not value.isascii() or not value.isprintable():
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return value.strip()
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of config.toml: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    """What a stack of images can be used for."""
+
+    T2WI = "T2WI"
+    DWI = "DWI"
+    ADC = "ADC"
+    PVP = "PVP"
+
+
+class PeerSettings(Section):
+    """A system that may connect: its AE title and, where given, the address that it must come from."""
+
+    ae_title: AETitle
+    host: str = ""
+
+
+class ListenerSettings(Section):
+    """The SCP side."""
+
+    ae_title: AETitle = "RECTALNODE"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    require_called_ae: bool = True
+    maximum_associations: int = Field(default=16, ge=1)
+    maximum_pdu: int = Field(default=131072, ge=4096)
+    network_timeout_s: Seconds = 60
+    minimum_free_gb: float = Field(default=2.0, ge=0)
+
+
+class DestinationSettings(Section):
+    """A system that results are sent to, and how long the node goes on trying."""
+
+    name: str = Field(min_length=1)
+    ae_title: AETitle
+    host: str
+    port: Port
+    calling_ae_title: AETitle = "RECTALNODE"
+    maximum_attempts: int = Field(default=10, ge=1)
+    first_retry_s: Seconds = 10
+    longest_retry_s: Seconds = 3600
+    timeout_s: Seconds = 30
+
+
+class CompletionSettings(Section):
+    """When a study is complete."""
+
+    quiet_s: Seconds = 20
+    incomplete_after_s: Seconds = 300
+    sweep_every_s: Seconds = 2
+    wanted: tuple[Role, ...] = (Role.T2WI, Role.DWI, Role.PVP)
+
+    @model_validator(mode="after")
+    def _order(self) -> CompletionSettings:
+        if self.incomplete_after_s < self.quiet_s:
+            raise ValueError("incomplete_after_s must not be shorter than quiet_s")
+        return self
+
+
+class SiteRule(Section):
+    """What a site knows of its own protocol and the headers do not say.
+
+    A rule applies to a series when every given condition holds. `phase_time_pattern` has one group, the seconds
+    of the phase on the scanner's clock, searched in SeriesDescription; `injection_s` is the time of injection on
+    the same clock; `preferred_phase_s` (after injection) breaks ties between phases.
+    """
+
+    name: str = Field(min_length=1)
+    manufacturer: Pattern = ""
+    model: Pattern = ""
+    series_description: Pattern = ""
+    accept_body_parts: tuple[str, ...] = ()
+    phase_time_pattern: Pattern = ""
+    injection_s: float | None = None
+    preferred_phase_s: float | None = None
+
+    @model_validator(mode="after")
+    def _clock(self) -> SiteRule:
+        if self.phase_time_pattern and re.compile(self.phase_time_pattern).groups != 1:
+            raise ValueError("phase_time_pattern must have exactly one group, the seconds")
+        return self
+
+
+class RecognitionSettings(Section):
+    """Limits that turn header facts into roles."""
+
+    body_parts: tuple[str, ...] = ("RECTUM", "PELVIS", "ABDOMENPELVIS", "LOWER ABDOMEN", "ABDOMEN")
+    b_value_range: tuple[float, float] = (600, 1200)
+    portal_venous_window_s: tuple[float, float] = (60, 80)
+    preferred_phase_s: float = 70
+    minimum_slices: int = Field(default=8, ge=2)
+    site_rules: tuple[SiteRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _ranges(self) -> RecognitionSettings:
+        for name in ("b_value_range", "portal_venous_window_s"):
+            low, high = getattr(self, name)
+            if low >= high:
+                raise ValueError(f"{name}: the first value must be below the second")
+        return self
+
+
+class AnalysisSettings(Section):
+    """Which models run, and how."""
+
+    super_resolution: Path = Path("models/weights/super-resolution")
+    segmentation: Path = Path("models/weights/segmentation")
+    prediction: Path = Path("models/weights/prediction")
+    threads: int = Field(default=2, ge=1)
+    concurrent_studies: int = Field(default=1, ge=1)
+
+
+class Settings(Section):
+    """The whole of config.toml."""
+
+    root: Path = Path("var")
+    database_url: str = ""
+    uid_root: str = Field(default="1.2.826.0.1.3680043.10.1599.", pattern=r"^[0-2](\.(0|[1-9]\d*))+\.$", max_length=30)
+    institution: str = ""
+    listener: ListenerSettings = ListenerSettings()
+    peers: tuple[PeerSettings, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
+    completion: CompletionSettings = CompletionSettings()
+    recognition: RecognitionSettings = RecognitionSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+
+    @model_validator(mode="after")
+    def _unique_destinations(self) -> Settings:
+        names = [destination.name for destination in self.destinations]
+        if len(set(names)) != len(names):
+            raise ValueError("destinations: two destinations have the same name")
+        return self
+
+    @property
+    def storage_url(self) -> str:
+        """SQLAlchemy URL of index and ledger: `database_url`, else a SQLite file under `root`."""
+        return self.database_url or f"sqlite:///{(self.root / 'index.sqlite').absolute()}"
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a configuration file.
+
+    Relative paths in it are taken from the folder of the file.
+
+    Raises:
+        ConfigurationError: the file cannot be read or a key is unknown, of the wrong type or impossible.
+    """
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    try:
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_fault(path, fault) for fault in error.errors())) from error
+    return _resolved(settings, path.absolute().parent)
+
+
+def _fault(path: Path, fault: object) -> str:
+    assert isinstance(fault, dict)
+    key = ".".join(str(part) for part in fault["loc"]) or "(file)"
+    message = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}: {message}"
+
+
+def _resolved(settings: Settings, folder: Path) -> Settings:
+    analysis = settings.analysis
+    bundles = {
+        name: folder / getattr(analysis, name) for name in ("super_resolution", "segmentation", "prediction")
+    }
+    return settings.model_copy(
+        update={"root": folder / settings.root, "analysis": analysis.model_copy(update=bundles)}
+    )
