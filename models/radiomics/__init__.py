@@ -1,0 +1,1 @@
+"""Radiomics features of a tumour: settings, preparation, extraction by pyradiomics, and the IBSI codes."""

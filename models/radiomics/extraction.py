@@ -1,0 +1,100 @@
+"""Radiomics features by pyradiomics, under its names. A feature that fails is missing, never zero."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+
+import numpy as np
+import radiomics
+import SimpleITK as sitk
+from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+from models.errors import ModelError
+from models.radiomics.preparation import prepare
+from models.radiomics.settings import INTENSITY_CLASSES, RadiomicsSettings
+
+_log = logging.getLogger(__name__)
+radiomics.setVerbosity(logging.CRITICAL)  # it warns at every symmetrical matrix
+
+_WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
+
+
+def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> dict[str, float]:
+    """Features of the voxels where `mask` > 0, in the intensities that `prepare` gives.
+
+    Both volumes are on one grid, LPS, mm. Empty when the mask holds too little to compute anything (nothing,
+    one voxel, a line); single features are absent when they have no finite value. Raises `VolumeError` when
+    the grids differ and `ModelError` when pyradiomics has silently lost a filter or a feature class.
+    """
+    require_complete(settings)
+    if not np.any(sitk.GetArrayViewFromImage(mask)):
+        return {}
+    prepared = prepare(image, mask, settings)
+    try:
+        found = _extractor(settings).execute(*prepared)
+    except ValueError as error:  # pyradiomics' only word for "this mask cannot be measured"
+        _log.info("no radiomics features: %s", error)
+        return {}
+    values = {name: float(value) for name, value in found.items() if not name.startswith("diagnostics_")}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def expected_names(settings: RadiomicsSettings) -> frozenset[str]:
+    """Every feature name that a mask of ordinary size must give under these settings."""
+    classes = radiomics.getFeatureClasses()
+    names = {f"original_shape_{name}" for name in _active(classes["shape"])}
+    for prefix in _prefixes(settings):
+        for group in INTENSITY_CLASSES:
+            names |= {f"{prefix}_{group}_{name}" for name in _active(classes[group])}
+    return frozenset(names)
+
+
+def require_complete(settings: RadiomicsSettings) -> None:
+    """Raise `ModelError` unless a small test volume gives exactly `expected_names`.
+
+    pyradiomics skips a filter that it cannot load with nothing but a log line, so a broken installation would
+    go unnoticed into the prediction.
+    """
+    missing, surplus = _difference(settings.digest, settings.model_dump_json())
+    if missing or surplus:
+        raise ModelError(
+            f"pyradiomics {radiomics.__version__} does not give the expected features: {len(missing)} "
+            f"missing ({', '.join(missing[:3])}), {len(surplus)} unknown ({', '.join(surplus[:3])})"
+        )
+
+
+@lru_cache(maxsize=8)
+def _difference(_digest: str, document: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    settings = RadiomicsSettings.model_validate_json(document)
+    values = np.random.default_rng(7).normal(size=(24, 24, 24)).astype(np.float32)
+    image = sitk.GetImageFromArray(values)
+    shape = np.zeros(values.shape, np.uint8)
+    shape[8:16, 8:16, 8:16] = 1
+    mask = sitk.GetImageFromArray(shape)
+    found = set(_extractor(settings).execute(*prepare(image, mask, settings)))
+    expected = expected_names(settings)
+    return tuple(sorted(expected - found)), tuple(sorted(found - expected))
+
+
+def _extractor(settings: RadiomicsSettings) -> RadiomicsFeatureExtractor:
+    return RadiomicsFeatureExtractor(settings.pyradiomics())
+
+
+def _active(feature_class: type) -> list[str]:
+    return [name for name, deprecated in feature_class.getFeatureNames().items() if not deprecated]  # type: ignore[attr-defined]
+
+
+def _prefixes(settings: RadiomicsSettings) -> list[str]:
+    prefixes = []
+    for image_type, options in settings.image_types.items():
+        if image_type == "Original":
+            prefixes.append("original")
+        elif image_type == "LoG":
+            prefixes += [f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D" for sigma in options["sigma"]]
+        else:
+            prefixes += [f"wavelet-{band}" for band in _WAVELET_BANDS]
+    return prefixes
+
+
+__all__ = ["RadiomicsSettings", "expected_names", "extract", "require_complete"]

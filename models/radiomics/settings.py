@@ -1,0 +1,72 @@
+"""The settings of feature extraction, read from YAML and handed to pyradiomics as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import ModelError
+
+INTENSITY_CLASSES = ("firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm")
+SHIPPED = Path(__file__).with_name("settings.yaml")
+
+
+class RadiomicsSettings(BaseModel):
+    """One way to compute features. Spacings are in x, y, z order; 0 in `resampled_spacing_mm` keeps an axis."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resampled_spacing_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    interpolator: Literal["sitkBSpline", "sitkLinear", "sitkNearestNeighbor"] = "sitkBSpline"
+    pad_voxels: int = Field(default=15, ge=1)
+    surroundings_mm: float | None = Field(default=None, gt=0)  # None: intensities stay as they are
+    scale: float = Field(default=100.0, gt=0)
+    bin_count: int | None = Field(default=None, ge=4, le=256)
+    bin_width: float | None = Field(default=None, gt=0)
+    image_types: dict[Literal["Original", "LoG", "Wavelet"], dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _one_discretisation(self) -> RadiomicsSettings:
+        if (self.bin_count is None) == (self.bin_width is None):
+            raise ValueError("exactly one of bin_count and bin_width must be given")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the canonical JSON of the values: comments and order in the YAML do not matter."""
+        document = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(document.encode()).hexdigest()
+
+    def pyradiomics(self) -> dict[str, Any]:
+        """The same settings as a pyradiomics parameter document (`imageType`, `featureClass`, `setting`)."""
+        setting: dict[str, Any] = {
+            "padDistance": self.pad_voxels,
+            "label": 1,
+            "additionalInfo": False,
+        }
+        setting |= {"binCount": self.bin_count} if self.bin_count else {"binWidth": self.bin_width}
+        if any(self.resampled_spacing_mm):
+            setting |= {
+                "resampledPixelSpacing": list(self.resampled_spacing_mm),
+                "interpolator": self.interpolator,
+            }
+        return {
+            "imageType": {name: dict(options) for name, options in self.image_types.items()},
+            "featureClass": {name: None for name in ("shape", *INTENSITY_CLASSES)},
+            "setting": setting,
+        }
+
+
+def load_settings(path: Path = SHIPPED) -> RadiomicsSettings:
+    """Settings from a YAML file; an unknown key or impossible value is a `ModelError` naming file and key."""
+    try:
+        return RadiomicsSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise ModelError(f"{path.name}: {key}: {first['msg']}") from error

@@ -1,0 +1,162 @@
+"""Feature extraction: equal to plain pyradiomics, missing rather than zero, complete or refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+from models.errors import ModelError, VolumeError
+from models.radiomics import extraction
+from models.radiomics.codes import REPORTED
+from models.radiomics.extraction import expected_names, extract, require_complete
+from models.radiomics.preparation import prepare
+from models.radiomics.provenance import mask_digest, provenance
+from models.radiomics.settings import RadiomicsSettings, load_settings
+
+SETTINGS = load_settings()
+
+
+def blob(size=(60, 56, 12), spacing=(0.8, 0.8, 5.0), radius_mm=12.0) -> tuple[sitk.Image, sitk.Image]:
+    """A ball of smoothed noise in other smoothed noise; x, y, z order."""
+    noise = np.random.default_rng(3).normal(400, 90, size[::-1]).astype(np.float32)
+    z, y, x = np.indices(size[::-1])
+    centre = [(count - 1) / 2 for count in size]
+    squared = sum(((axis - c) * s) ** 2 for axis, c, s in zip((x, y, z), centre, spacing, strict=True))
+    ball = (squared < radius_mm**2).astype(np.uint8)
+    images = [sitk.GetImageFromArray(array) for array in (noise + 200 * ball, ball)]
+    for image in images:
+        image.SetSpacing(spacing)
+        image.SetOrigin((-31.0, 12.5, 80.25))
+    return sitk.SmoothingRecursiveGaussian(images[0], 1.0), images[1]
+
+
+@pytest.fixture(scope="module")
+def case() -> tuple[sitk.Image, sitk.Image]:
+    return blob()
+
+
+@pytest.fixture(scope="module")
+def features(case) -> dict[str, float]:
+    return extract(*case, SETTINGS)
+
+
+def test_extraction_equals_a_plain_pyradiomics_call(case, features):
+    plain = RadiomicsFeatureExtractor(SETTINGS.pyradiomics()).execute(*prepare(*case, SETTINGS))
+    assert features.keys() == plain.keys()
+    for name, value in features.items():
+        assert value == pytest.approx(float(plain[name]), rel=1e-6), name
+
+
+def test_the_crop_before_pyradiomics_changes_no_value():
+    image, mask = blob(size=(60, 56, 40), spacing=(0.8, 0.8, 1.25), radius_mm=8.0)
+    short = SETTINGS.model_copy(update={"surroundings_mm": None, "pad_voxels": 8})
+    cropped = prepare(image, mask, short)
+    assert cropped[0].GetSize()[2] < image.GetSize()[2]
+    plain = RadiomicsFeatureExtractor(short.pyradiomics()).execute(sitk.Cast(image, sitk.sitkFloat32), mask)
+    for name, value in extract(image, mask, short).items():
+        assert value == pytest.approx(float(plain[name]), rel=1e-6, abs=1e-9), name
+
+
+def test_every_expected_feature_is_there_as_a_finite_python_float(features):
+    assert features.keys() == expected_names(SETTINGS)
+    assert len(features) == 14 + 2 * 93
+    assert all(type(value) is float and math.isfinite(value) for value in features.values())
+
+
+def test_features_do_not_depend_on_the_unit_of_intensity(case, features):
+    image, mask = case
+    again = extract(image * 3.5 + 120.0, mask, SETTINGS)
+    for name, value in features.items():
+        assert again[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
+
+
+def test_a_mask_of_255_means_the_same_as_a_mask_of_1(case, features):
+    image, mask = case
+    assert extract(image, mask * 255, SETTINGS) == features
+
+
+def test_a_volume_cropped_to_the_surroundings_gives_the_same_scale(case):
+    image, mask = blob(size=(120, 120, 24))
+    scaled, _ = prepare(image, mask, SETTINGS)
+    inner = ([25, 25, 4], [95, 95, 20])
+    crop = [
+        sitk.RegionOfInterest(v, [b - a for a, b in zip(*inner, strict=True)], inner[0])
+        for v in (image, mask)
+    ]
+    from_crop, _ = prepare(*crop, SETTINGS)
+    point = image.TransformIndexToPhysicalPoint([60, 60, 12])
+    values = [volume[volume.TransformPhysicalPointToIndex(point)] for volume in (scaled, from_crop)]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("voxels", [0, 1, 2])
+def test_a_mask_too_small_to_measure_leaves_every_feature_missing(case, voxels):
+    image, _ = case
+    tiny = np.zeros(image.GetSize()[::-1], np.uint8)
+    tiny[6, 20, 20 : 20 + voxels] = 1
+    mask = sitk.GetImageFromArray(tiny)
+    mask.CopyInformation(image)
+    assert extract(image, mask, SETTINGS) == {}
+
+
+def test_a_filter_that_does_not_fit_the_volume_leaves_its_features_missing():
+    image, mask = (volume[:, :, 4:7] for volume in blob(spacing=(0.8, 0.8, 7.0)))
+    found = extract(image, mask, SETTINGS)
+    assert {name for name in found if name.startswith("log-sigma")} == set()
+    assert found.keys() == {name for name in expected_names(SETTINGS) if not name.startswith("log-sigma")}
+
+
+def test_a_mask_on_another_grid_is_refused(case):
+    image, mask = case
+    moved = sitk.Image(mask)
+    moved.SetOrigin((-31.0, 12.6, 80.25))
+    with pytest.raises(VolumeError, match=r"0\.1 mm apart"):
+        extract(image, moved, SETTINGS)
+    with pytest.raises(VolumeError, match="size"):
+        extract(image, mask[:, :, :-1], SETTINGS)
+
+
+def test_an_origin_that_differs_by_rounding_is_accepted(case, features):
+    image, mask = case
+    near = sitk.Image(mask)
+    near.SetOrigin((-31.0, 12.5001, 80.25))
+    assert extract(image, near, SETTINGS) == features
+
+
+def test_a_filter_that_pyradiomics_silently_lost_is_refused(monkeypatch):
+    wavelet = RadiomicsSettings(bin_count=16, image_types={"Original": {}, "Wavelet": {}})
+    require_complete(wavelet)
+    extraction._difference.cache_clear()
+    monkeypatch.setattr("radiomics.imageoperations.getWaveletImage", lambda *_, **__: iter(()))
+    with pytest.raises(ModelError, match="744 missing"):
+        require_complete(wavelet)
+    extraction._difference.cache_clear()
+
+
+def test_unknown_and_contradicting_settings_are_named(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text("bin_count: 32\nbinwidth: 5\nimage_types: {Original: {}}\n")
+    with pytest.raises(ModelError, match=r"other\.yaml: binwidth"):
+        load_settings(path)
+    path.write_text("bin_count: 32\nbin_width: 5\nimage_types: {Original: {}}\n")
+    with pytest.raises(ModelError, match="exactly one of bin_count and bin_width"):
+        load_settings(path)
+
+
+def test_reported_features_are_extracted_ones_with_one_code_each():
+    names = {code.name for code in REPORTED}
+    assert names <= expected_names(SETTINGS)
+    assert len(names) == len({code.value for code in REPORTED}) == len(REPORTED)
+
+
+def test_provenance_tells_settings_and_masks_apart(case):
+    _, mask = case
+    other = sitk.BinaryErode(mask, [1, 1, 0])
+    assert mask_digest(mask) == mask_digest(mask * 255) != mask_digest(other)
+    wider = SETTINGS.model_copy(update={"bin_count": 64})
+    assert provenance(mask, SETTINGS).settings_digest != provenance(mask, wider).settings_digest
+    assert dict(provenance(mask, SETTINGS).versions)["pyradiomics"] == "3.0.1"
