@@ -1,8 +1,24 @@
-"""Functions on `SimpleITK.Image`, the only volume type of `models`: LPS coordinates, mm, x-y-z index order."""
+"""Functions on `SimpleITK.Image`, the only volume type of `models`: LPS coordinates, mm, x-y-z index order.
+
+Arrays taken from an image are in z-y-x order. Grids are *edge aligned*: two grids of one volume share the
+outer edges of their first and last voxels, not the centres, so that a finer grid covers the same tissue.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from models.errors import VolumeError
+
+Float32 = npt.NDArray[np.float32]
 
 
 class Sequence(StrEnum):
@@ -11,3 +27,165 @@ class Sequence(StrEnum):
     T2WI = "T2WI"
     DWI = "DWI"
     PVP = "PVP"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where voxels lie: size in voxels, spacing and origin in mm (LPS, centre of the first voxel), all x-y-z.
+
+    `direction` holds the row-major 3 x 3 matrix whose columns are the unit vectors of the three index axes.
+    """
+
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: tuple[float, ...]
+
+    @property
+    def axes(self) -> npt.NDArray[np.float64]:
+        """Unit vectors of the index axes, as columns (3 x 3)."""
+        return np.asarray(self.direction, dtype=np.float64).reshape(3, 3)
+
+
+def grid_of(image: sitk.Image) -> Grid:
+    """The grid of a 3D image. Raises VolumeError when the image is not 3D."""
+    if image.GetDimension() != 3:
+        raise VolumeError(f"a volume of 3 dimensions is needed, this image has {image.GetDimension()}")
+    return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+
+def image_from(array: npt.NDArray[np.generic], grid: Grid) -> sitk.Image:
+    """An image of `array` (z, y, x) on `grid`. Raises VolumeError when the shapes differ."""
+    if array.shape != grid.size[::-1]:
+        raise VolumeError(
+            f"array of shape {array.shape} (z, y, x) does not fill a grid of {grid.size} (x, y, z)"
+        )
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction)
+    return image
+
+
+def check_volume(image: sitk.Image) -> None:
+    """Raises VolumeError unless the image is 3D, not empty, one component a voxel and finite throughout."""
+    grid = grid_of(image)
+    if min(grid.size) < 1:
+        raise VolumeError(f"the volume is empty: {grid.size} voxels (x, y, z)")
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise VolumeError(f"one value a voxel is needed, found {image.GetNumberOfComponentsPerPixel()}")
+    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise VolumeError("the volume holds values that are not finite")
+
+
+def divided(grid: Grid, parts: SequenceOf[float]) -> Grid:
+    """`grid` with each voxel split into `parts` (x, y, z) pieces; factors below 1 merge voxels.
+
+    Edge aligned: the first centre moves from `p0` to `p0 + d * (t - s) / 2`, where d is the axis, s the
+    old and t the new spacing. A size that is no whole number is rounded up, so that no tissue is lost.
+    """
+    factors = np.asarray(parts, dtype=np.float64)
+    old = np.asarray(grid.spacing)
+    new = old / factors
+    size = np.maximum(1, np.ceil(np.asarray(grid.size) * factors - 1e-6)).astype(np.int64)
+    origin = np.asarray(grid.origin) + grid.axes @ ((new - old) / 2)
+    return Grid(_size(size), _point(new), _point(origin), grid.direction)
+
+
+def with_spacing(grid: Grid, spacing: SequenceOf[float]) -> Grid:
+    """The edge-aligned grid over the same extent with `spacing` (x, y, z; mm)."""
+    return divided(grid, [old / new for old, new in zip(grid.spacing, spacing, strict=True)])
+
+
+def resample_onto(
+    image: sitk.Image, grid: Grid, interpolator: int = sitk.sitkLinear, outside: float = 0.0
+) -> sitk.Image:
+    """`image` sampled at the voxel centres of `grid`, pixel type kept; `outside` where there is no image.
+
+    Voxel centres in the outer half voxel of the image are inside: there the border value is continued.
+    """
+    return sitk.Resample(
+        image,
+        grid.size,
+        sitk.Transform(3, sitk.sitkIdentity),
+        interpolator,
+        grid.origin,
+        grid.spacing,
+        grid.direction,
+        outside,
+        image.GetPixelID(),
+    )
+
+
+def resample(
+    image: sitk.Image, spacing: SequenceOf[float], interpolator: int = sitk.sitkLinear
+) -> sitk.Image:
+    """`image` over the same extent with another `spacing` (x, y, z; mm)."""
+    return resample_onto(image, with_spacing(grid_of(image), spacing), interpolator)
+
+
+def resample_to(
+    image: sitk.Image, reference: sitk.Image, interpolator: int = sitk.sitkLinear, outside: float = 0.0
+) -> sitk.Image:
+    """`image` sampled at the voxel centres of `reference`."""
+    return resample_onto(image, grid_of(reference), interpolator, outside)
+
+
+def average_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
+    """Mean of `image` over each voxel of `grid` (float32): keeps volume where `grid` is the coarser one.
+
+    Each target voxel is divided into pieces no longer than a voxel of the image along the same direction; the
+    pieces are interpolated linearly and averaged. Where `grid` is the finer one this is plain interpolation.
+    """
+    parts = [
+        max(1, math.ceil(step / _pitch(image, axis) - 0.01))
+        for step, axis in zip(grid.spacing, grid.axes.T, strict=True)
+    ]
+    pieces = resample_onto(sitk.Cast(image, sitk.sitkFloat32), divided(grid, parts))
+    return image_from(_block_mean(sitk.GetArrayFromImage(pieces), parts[::-1]), grid)
+
+
+def volume_ml(mask: sitk.Image) -> float:
+    """Volume of the non-zero voxels, ml."""
+    voxel_mm3 = float(np.prod(mask.GetSpacing()))
+    return float(np.count_nonzero(sitk.GetArrayViewFromImage(mask))) * voxel_mm3 / 1000.0
+
+
+def read(path: Path) -> sitk.Image:
+    """A float32 volume from a NIfTI, NRRD or MetaImage file. Raises VolumeError when it cannot be read."""
+    try:
+        image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+    except RuntimeError as error:
+        raise VolumeError(f"{path.name} cannot be read as a volume") from error
+    check_volume(image)
+    return image
+
+
+def write(image: sitk.Image, path: Path) -> None:
+    """Writes `image`, the format chosen by the suffix (.nii.gz, .nrrd, .mha), compressed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _pitch(image: sitk.Image, direction: npt.NDArray[np.float64]) -> float:
+    """Length in mm of one voxel of `image` along a unit vector."""
+    along = grid_of(image).axes.T @ direction
+    return float(1.0 / np.linalg.norm(along / np.asarray(image.GetSpacing())))
+
+
+def _block_mean(array: Float32, parts: SequenceOf[int]) -> Float32:
+    """Mean over blocks of `parts` (z, y, x) voxels."""
+    z, y, x = (length // part for length, part in zip(array.shape, parts, strict=True))
+    blocks = array.reshape(z, parts[0], y, parts[1], x, parts[2])
+    mean: Float32 = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    return mean
+
+
+def _size(values: npt.NDArray[np.int64]) -> tuple[int, int, int]:
+    x, y, z = values.tolist()
+    return int(x), int(y), int(z)
+
+
+def _point(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return float(x), float(y), float(z)
