@@ -1,0 +1,125 @@
+"""DICOM files under one root: received objects and results, a spool, a quarantine.
+
+``objects/<study>/<series>/<SOP instance>-<digest>.dcm`` — the digest in the name means that a revision never
+overwrites what was there, and that storing the same bytes twice is one file. Whatever has its final name is
+complete and durable: written under a temporary name in `spool` (same file system), fsync, rename,
+fsync of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from storage.header import check_uid, digest_of
+from storage.records import InstanceHeader, StoredFile
+
+
+class ObjectStore:
+    """The files of the node; paths in records are relative to `root`, so that the root can be moved."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.spool = self.root / "spool"
+        self._make_durably(self.spool)
+
+    def store(self, data: bytes | Path, header: InstanceHeader) -> StoredFile:
+        """Keep a DICOM file; `data` is its bytes, or a complete file in `spool`, which is moved.
+
+        Returns when the file survives a power cut.
+
+        Raises:
+            HeaderError: a UID of the header cannot be a file name.
+            OSError: the disk refused; nothing has the final name.
+        """
+        study = check_uid(header.study_instance_uid, "Study Instance UID")
+        series = check_uid(header.series_instance_uid, "Series Instance UID")
+        instance = check_uid(header.sop_instance_uid, "SOP Instance UID")
+        digest = digest_of(data)
+        return self._keep(data, Path("objects", study, series, f"{instance}-{digest[:16]}.dcm"), digest)
+
+    def quarantine(self, data: bytes | Path, reason: str) -> StoredFile:
+        """Keep bytes that cannot be indexed, with the reason in a small JSON file beside them.
+
+        The name is the digest: a sender that repeats the same broken object does not fill the disk.
+        """
+        digest = digest_of(data)
+        path = Path("quarantine", f"{digest}.dcm")
+        document = json.dumps({"digest": digest, "reason": reason}, indent=1).encode()
+        self._keep(document, path.with_suffix(".json"), "")
+        return self._keep(data, path, digest)
+
+    def absolute(self, file: StoredFile) -> Path:
+        """Where the file is now."""
+        return self.root / file.path
+
+    def free_bytes(self) -> int:
+        """Free space of the file system that holds the root, for an ordinary user."""
+        return shutil.disk_usage(self.root).free
+
+    def sweep_spool(self, older_than_s: float = 0.0) -> int:
+        """Remove what interrupted writers left in the spool; the number of files removed.
+
+        With 0 only before any writer runs; later with more than the longest time that a writer takes.
+        """
+        limit, removed = time.time() - older_than_s, 0
+        for path in self.spool.iterdir():
+            if path.is_file() and path.stat().st_mtime <= limit:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def _keep(self, data: bytes | Path, relative: Path, digest: str) -> StoredFile:
+        target = self.root / relative
+        if digest and target.is_file() and digest_of(target) == digest:
+            if isinstance(data, Path):
+                data.unlink()
+            # Its writer may not have come to this yet, and the caller is about to acknowledge.
+            _sync(target.parent)
+            return StoredFile(relative, digest, target.stat().st_size)
+        self._make_durably(target.parent)
+        temporary = self._written(data)
+        try:
+            size = temporary.stat().st_size
+            os.replace(temporary, target)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync(target.parent)
+        return StoredFile(relative, digest, size)
+
+    def _written(self, data: bytes | Path) -> Path:
+        """A durable file in the spool with these bytes."""
+        if isinstance(data, Path):
+            _sync(data)
+            return data
+        descriptor, name = tempfile.mkstemp(dir=self.spool, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name)
+
+    def _make_durably(self, folder: Path) -> None:
+        """Make a folder whose entry survives a power cut."""
+        if folder.is_dir():
+            return
+        self._make_durably(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

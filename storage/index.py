@@ -1,0 +1,308 @@
+"""What was received: instances, studies and their states, verdicts, quarantine.
+
+A transition is one guarded UPDATE. Associations register concurrently: unique constraints decide, and the
+loser looks again. Asking for what is already so is answered with yes: workflow steps repeat after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, insert, select, true, update
+from sqlalchemy.exc import IntegrityError
+
+from storage import schema
+from storage.errors import StorageError, TransitionError
+from storage.records import (
+    STUDY_TRANSITIONS,
+    InstanceHeader,
+    InstanceRecord,
+    QuarantineRecord,
+    Registration,
+    StoredFile,
+    StudyRecord,
+    StudyState,
+)
+
+_ATTEMPTS = 10
+_T = TypeVar("_T")
+
+
+class Index:
+    """The received instances and studies of one database; safe for use by several threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = schema.writing(engine)
+
+    # --- instances
+
+    def register(self, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime) -> Registration:
+        """Make a stored instance known, in one transaction.
+
+        NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
+        revision has the same digest) and OWN_RESULT change nothing.
+        """
+        return self._write(lambda connection: _register(connection, header, file, calling_ae, now))
+
+    def is_own_result(self, sop_instance_uid: str) -> bool:
+        """Whether this node made the instance: it is acknowledged, but not analysed again."""
+        with self._engine.connect() as connection:
+            return _is_own_result(connection, sop_instance_uid)
+
+    def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
+        """The latest revision of each instance, in order of first arrival within each series."""
+        table = schema.instance
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(table)
+                .where(table.c.study_instance_uid == study_uid)
+                .order_by(table.c.series_instance_uid, table.c.identifier)
+            )
+            latest = {row.sop_instance_uid: row for row in rows}
+        return tuple(_instance(row) for row in latest.values())
+
+    # --- studies
+
+    def study(self, uid: str) -> StudyRecord | None:
+        """The study, if anything of it was received."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(schema.study).where(schema.study.c.study_instance_uid == uid)).one_or_none()
+        return None if row is None else _study(row)
+
+    def studies(self, *states: StudyState) -> tuple[StudyRecord, ...]:
+        """Studies in one of these states (all when none is named), the one that rested longest first."""
+        query = select(schema.study).order_by(schema.study.c.last_received_at, schema.study.c.study_instance_uid)
+        if states:
+            query = query.where(schema.study.c.state.in_(states))
+        with self._engine.connect() as connection:
+            return tuple(_study(row) for row in connection.execute(query))
+
+    def move(self, study_uid: str, revision: int, to: StudyState, reason: str = "") -> bool:
+        """Move this revision of a study to another state.
+
+        Returns:
+            False when the study has moved on to a newer revision: the caller's work is out of date. True when
+            the study is in the state now, also when it was before.
+
+        Raises:
+            TransitionError: STUDY_TRANSITIONS does not allow the move, or there is no such revision.
+        """
+        table = schema.study
+        allowed = [state for state, targets in STUDY_TRANSITIONS.items() if to in targets]
+        with self._writer.begin() as connection:
+            moved = connection.execute(
+                update(table)
+                .where(
+                    table.c.study_instance_uid == study_uid,
+                    table.c.revision == revision,
+                    table.c.state.in_(allowed),
+                )
+                .values(state=to, reason=reason)
+            )
+            if moved.rowcount:
+                return True
+            row = connection.execute(
+                select(table.c.revision, table.c.state).where(table.c.study_instance_uid == study_uid)
+            ).one_or_none()
+        if row is None or row.revision < revision:
+            raise TransitionError(f"study {study_uid} has no revision {revision}")
+        if row.revision > revision:
+            return False
+        if row.state == to:
+            return True
+        raise TransitionError(f"study {study_uid} revision {revision} is {row.state}: it cannot become {to}")
+
+    # --- verdicts
+
+    def keep_verdict(self, study_uid: str, revision: int, document: str) -> None:
+        """Keep why each series was used or not (JSON of recognition); a second call replaces it."""
+        table = schema.verdict
+        key = {"study_instance_uid": study_uid, "revision": revision}
+
+        def keep(connection: Connection) -> None:
+            where = and_(table.c.study_instance_uid == study_uid, table.c.revision == revision)
+            if not connection.execute(update(table).where(where).values(document=document)).rowcount:
+                connection.execute(insert(table).values(**key, document=document))
+
+        self._write(keep)
+
+    def verdict(self, study_uid: str, revision: int | None = None) -> str | None:
+        """The verdict of a revision, or the latest one."""
+        table = schema.verdict
+        query = (
+            select(table.c.document)
+            .where(table.c.study_instance_uid == study_uid)
+            .order_by(table.c.revision.desc())
+            .limit(1)
+        )
+        if revision is not None:
+            query = query.where(table.c.revision == revision)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    # --- quarantine
+
+    def keep_quarantine(self, file: StoredFile, reason: str, calling_ae: str, now: datetime) -> None:
+        """Note bytes that could not be indexed; the same ones again only renew the time."""
+        table = schema.quarantine
+
+        def keep(connection: Connection) -> None:
+            where = and_(
+                table.c.path == file.path.as_posix(),
+                table.c.calling_ae == calling_ae,
+                table.c.reason == reason,
+            )
+            if not connection.execute(update(table).where(where).values(received_at=now)).rowcount:
+                connection.execute(
+                    insert(table).values(**_file_values(file), reason=reason, calling_ae=calling_ae, received_at=now)
+                )
+
+        self._write(keep)
+
+    def quarantined(self) -> tuple[QuarantineRecord, ...]:
+        """All of the quarantine, oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(schema.quarantine).order_by(schema.quarantine.c.identifier))
+            return tuple(
+                QuarantineRecord(row.identifier, _file(row), row.reason, row.calling_ae, row.received_at)
+                for row in rows
+            )
+
+    def _write(self, work: Callable[[Connection], _T]) -> _T:
+        """Run `work` in a transaction; again when another writer inserted the same row in between."""
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._writer.begin() as connection:
+                    return work(connection)
+            except IntegrityError as error:
+                conflict = error
+        raise StorageError(f"the same row was taken {_ATTEMPTS} times by other writers") from conflict
+
+
+def _register(
+    connection: Connection, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime
+) -> Registration:
+    if _is_own_result(connection, header.sop_instance_uid):
+        return Registration.OWN_RESULT
+    table = schema.instance
+    latest = connection.execute(
+        select(table.c.revision, table.c.digest)
+        .where(
+            table.c.study_instance_uid == header.study_instance_uid,
+            table.c.sop_instance_uid == header.sop_instance_uid,
+        )
+        .order_by(table.c.revision.desc())
+        .limit(1)
+    ).one_or_none()
+    if latest is not None and latest.digest == file.digest:
+        return Registration.DUPLICATE
+    registration = Registration.NEW if latest is None else Registration.REVISED
+    _touch_study(connection, header, registration, now)
+    connection.execute(
+        insert(table).values(
+            study_instance_uid=header.study_instance_uid,
+            series_instance_uid=header.series_instance_uid,
+            sop_class_uid=header.sop_class_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            transfer_syntax_uid=header.transfer_syntax_uid,
+            revision=1 if latest is None else latest.revision + 1,
+            **_file_values(file),
+            calling_ae=calling_ae,
+            received_at=now,
+        )
+    )
+    return registration
+
+
+def _touch_study(connection: Connection, header: InstanceHeader, registration: Registration, now: datetime) -> None:
+    """Count the instance and open the next revision where the study had left RECEIVING.
+
+    The UPDATE comes before the INSERT of the instance since it locks the row of the study: from here on no
+    other transaction adds to the study, so whether the series is a new one is decided once.
+    """
+    table = schema.study
+    added = int(registration is Registration.NEW)
+    receiving = table.c.state == StudyState.RECEIVING
+    touched = connection.execute(
+        update(table)
+        .where(table.c.study_instance_uid == header.study_instance_uid)
+        .values(
+            revision=table.c.revision + case((receiving, 0), else_=1),
+            reason=case((receiving, table.c.reason), else_=""),
+            state=StudyState.RECEIVING,
+            instance_count=table.c.instance_count + added,
+            series_count=table.c.series_count + case((_series_known(header), 0), else_=1),
+            last_received_at=case((table.c.last_received_at > now, table.c.last_received_at), else_=now),
+            changed=true() if registration is Registration.REVISED else table.c.changed,
+        )
+    )
+    if touched.rowcount:
+        return
+    connection.execute(
+        insert(table).values(
+            study_instance_uid=header.study_instance_uid,
+            revision=1,
+            state=StudyState.RECEIVING,
+            series_count=1,
+            instance_count=1,
+            first_received_at=now,
+            last_received_at=now,
+            changed=False,
+            reason="",
+        )
+    )
+
+
+def _series_known(header: InstanceHeader) -> ColumnElement[bool]:
+    table = schema.instance
+    return (
+        select(table.c.identifier)
+        .where(
+            table.c.study_instance_uid == header.study_instance_uid,
+            table.c.series_instance_uid == header.series_instance_uid,
+        )
+        .exists()
+    )
+
+
+def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
+    table = schema.result
+    query = select(table.c.identifier).where(table.c.sop_instance_uid == sop_instance_uid).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _file_values(file: StoredFile) -> dict[str, str | int]:
+    return {"path": file.path.as_posix(), "digest": file.digest, "size": file.size}
+
+
+def _file(row: Row[tuple[object, ...]]) -> StoredFile:
+    return StoredFile(Path(row.path), row.digest, row.size)
+
+
+def _study(row: Row[tuple[object, ...]]) -> StudyRecord:
+    return StudyRecord(
+        study_instance_uid=row.study_instance_uid,
+        revision=row.revision,
+        state=StudyState(row.state),
+        series_count=row.series_count,
+        instance_count=row.instance_count,
+        first_received_at=row.first_received_at,
+        last_received_at=row.last_received_at,
+        changed=row.changed,
+        reason=row.reason,
+    )
+
+
+def _instance(row: Row[tuple[object, ...]]) -> InstanceRecord:
+    header = InstanceHeader(
+        sop_class_uid=row.sop_class_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+    )
+    return InstanceRecord(header, row.revision, _file(row), row.calling_ae, row.received_at)

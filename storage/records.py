@@ -1,0 +1,138 @@
+"""What the storage knows, as frozen facts, and the one table of allowed study states.
+
+All times are timezone-aware and in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceHeader:
+    """The elements of a data set that the index needs: (0008,0016), (0008,0018), (0020,000D), (0020,000E)
+    and, of the file meta information, (0002,0010)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A DICOM file of the object store.
+
+    `path` is relative to the root of the store. `digest` is the SHA-256 (hex) of the data set bytes, without
+    preamble and file meta information: the same data set has the same digest whatever implementation wrote
+    the meta information. `size` is that of the whole file in bytes.
+    """
+
+    path: Path
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """One received revision of an instance; the first is revision 1."""
+
+    header: InstanceHeader
+    revision: int
+    file: StoredFile
+    calling_ae: str
+    received_at: datetime
+
+
+class Registration(StrEnum):
+    """What registering a received instance meant."""
+
+    NEW = "NEW"
+    DUPLICATE = "DUPLICATE"
+    REVISED = "REVISED"
+    OWN_RESULT = "OWN_RESULT"
+
+
+class StudyState(StrEnum):
+    """Where a revision of a study stands."""
+
+    RECEIVING = "RECEIVING"
+    QUEUED = "QUEUED"
+    COMPLETED = "COMPLETED"
+    REFUSED = "REFUSED"
+    FAILED = "FAILED"
+
+
+STUDY_TRANSITIONS: dict[StudyState, frozenset[StudyState]] = {
+    StudyState.RECEIVING: frozenset({StudyState.QUEUED, StudyState.REFUSED, StudyState.FAILED}),
+    StudyState.QUEUED: frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED}),
+    StudyState.COMPLETED: frozenset(),
+    StudyState.REFUSED: frozenset(),
+    StudyState.FAILED: frozenset({StudyState.QUEUED}),
+}
+"""Moves within one revision. Back to RECEIVING, from any state, leads only a new or changed instance, which
+begins the next revision (`Index.register`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """A study. `changed`: an instance of it arrived again with other bytes."""
+
+    study_instance_uid: str
+    revision: int
+    state: StudyState
+    series_count: int
+    instance_count: int
+    first_received_at: datetime
+    last_received_at: datetime
+    changed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """An object that the node made for a revision of a study."""
+
+    study_instance_uid: str
+    revision: int
+    role: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    file: StoredFile
+
+
+class DeliveryState(StrEnum):
+    """Where the delivery of one result to one destination stands."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """One result for one destination; `attempts` counts those made, `reason` is that of the last one."""
+
+    identifier: int
+    result: ResultRecord
+    destination: str
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRecord:
+    """Received bytes that cannot be indexed, kept with the reason."""
+
+    identifier: int
+    file: StoredFile
+    reason: str
+    calling_ae: str
+    received_at: datetime
