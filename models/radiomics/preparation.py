@@ -11,9 +11,7 @@ from models.radiomics.settings import RadiomicsSettings
 GEOMETRY_TOLERANCE_MM = 1e-3
 
 
-def prepare(
-    image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings
-) -> tuple[sitk.Image, sitk.Image]:
+def prepare(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> tuple[sitk.Image, sitk.Image]:
     """Scaled float32 image and 0/1 uint8 mask on exactly one grid, cropped along axes that are not resampled.
 
     A plain pyradiomics call on the two with `settings.pyradiomics()` gives the values of `extract`. Axes that

@@ -17,7 +17,7 @@ SHIPPED = Path(__file__).with_name("settings.yaml")
 
 
 class RadiomicsSettings(BaseModel):
-    """One way to compute features. Spacings are in x, y, z order; 0 in `resampled_spacing_mm` keeps an axis."""
+    """One way to compute features. Spacings are in x, y, z order; a resampled spacing of 0 keeps the axis."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

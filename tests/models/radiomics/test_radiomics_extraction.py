@@ -83,10 +83,7 @@ def test_a_volume_cropped_to_the_surroundings_gives_the_same_scale(case):
     image, mask = blob(size=(120, 120, 24))
     scaled, _ = prepare(image, mask, SETTINGS)
     inner = ([25, 25, 4], [95, 95, 20])
-    crop = [
-        sitk.RegionOfInterest(v, [b - a for a, b in zip(*inner, strict=True)], inner[0])
-        for v in (image, mask)
-    ]
+    crop = [sitk.RegionOfInterest(v, [b - a for a, b in zip(*inner, strict=True)], inner[0]) for v in (image, mask)]
     from_crop, _ = prepare(*crop, SETTINGS)
     point = image.TransformIndexToPhysicalPoint([60, 60, 12])
     values = [volume[volume.TransformPhysicalPointToIndex(point)] for volume in (scaled, from_crop)]

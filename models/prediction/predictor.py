@@ -1,0 +1,125 @@
+"""The prediction bundle: eight boosted-trees models, loaded strictly, and what they say of one case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from catboost import CatBoostClassifier, CatBoostError
+from pydantic import ValidationError
+
+from models.bundle import Manifest, check_files, digest, load_manifest, save_manifest
+from models.errors import BundleError
+from models.prediction.fit import calibrate
+from models.prediction.records import Catalogue, ModelCard, ModelPrediction, OutOfRange, Prediction, Target
+from models.volume import Sequence
+
+KIND = "prediction"
+CATALOGUE_NAME = "models.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A loaded bundle; `classifiers` in the order of `catalogue.models`."""
+
+    manifest: Manifest
+    catalogue: Catalogue
+    classifiers: tuple[CatBoostClassifier, ...]
+
+    @property
+    def target(self) -> Target:
+        """What the bundle predicts."""
+        return self.catalogue.target
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of manifest and, through it, of every file of the bundle."""
+        return digest(self.manifest)
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """The bundle in `folder`. Raises `BundleError` when a file is missing, changed, or not what it claims."""
+    manifest = load_manifest(folder)
+    if manifest.kind != KIND:
+        raise BundleError(f"bundle {folder.name}: its kind is {manifest.kind}, {KIND} is needed")
+    check_files(folder, manifest)
+    if CATALOGUE_NAME not in manifest.files:
+        raise BundleError(f"bundle {folder.name}: the manifest does not name {CATALOGUE_NAME}")
+    try:
+        catalogue = Catalogue.model_validate_json((folder / CATALOGUE_NAME).read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"bundle {folder.name}: {CATALOGUE_NAME}, {where}: {first['msg']}") from error
+    return Predictor(manifest, catalogue, tuple(_classifier(folder, manifest, card) for card in catalogue.models))
+
+
+def save_predictor(
+    folder: Path, manifest: Manifest, catalogue: Catalogue, classifiers: tuple[CatBoostClassifier, ...]
+) -> Manifest:
+    """Write models, catalogue and manifest; returns the manifest with the digests of the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for card, classifier in zip(catalogue.models, classifiers, strict=True):
+        classifier.save_model(str(folder / card.file), format="cbm")
+    (folder / CATALOGUE_NAME).write_text(catalogue.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return save_manifest(folder, manifest, (CATALOGUE_NAME, *(card.file for card in catalogue.models)))
+
+
+def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction | None:
+    """What every model says whose features are all there; None when there is no such model.
+
+    `features` are named ``<sequence>|<resolution>|<pyradiomics name>``. A model never sees a gap: one missing
+    feature takes the model out, because trees would read the gap as a very small value. The main answer is
+    that of all sequences at super resolution, else of the model with the best cross-validated AUC.
+    """
+    answers = [
+        _answer(features, card, classifier, predictor.manifest.version)
+        for card, classifier in zip(predictor.catalogue.models, predictor.classifiers, strict=True)
+        if all(np.isfinite(features.get(feature.name, np.nan)) for feature in card.features)
+    ]
+    if not answers:
+        return None
+    main = max(answers, key=_preference)
+    return Prediction(main, tuple(answer for answer in answers if answer is not main), predictor.target)
+
+
+def _preference(answer: ModelPrediction) -> tuple[bool, float]:
+    whole = set(answer.inputs) == set(Sequence) and answer.resolution == "super"
+    return whole, answer.cross_validated_auc
+
+
+def _answer(
+    features: Mapping[str, float], card: ModelCard, classifier: CatBoostClassifier, version: str
+) -> ModelPrediction:
+    row = np.array([[features[feature.name] for feature in card.features]], dtype=np.float64)
+    raw = classifier.predict_proba(row, thread_count=1)[:, 1]
+    outside = tuple(
+        OutOfRange(feature.name, features[feature.name], feature.low, feature.high)
+        for feature in card.features
+        if not feature.low <= features[feature.name] <= feature.high
+    )
+    return ModelPrediction(
+        name=card.name,
+        version=version,
+        inputs=card.inputs,
+        resolution=card.resolution,
+        probability=float(calibrate(raw, card.intercept, card.slope)[0]),
+        cutoff=card.cutoff,
+        cross_validated_auc=card.cross_validated_auc,
+        out_of_range=outside,
+    )
+
+
+def _classifier(folder: Path, manifest: Manifest, card: ModelCard) -> CatBoostClassifier:
+    if card.file not in manifest.files:
+        raise BundleError(f"bundle {folder.name}: the manifest does not name {card.file}")
+    try:
+        classifier = CatBoostClassifier().load_model(str(folder / card.file), format="cbm")
+    except CatBoostError as error:
+        raise BundleError(f"bundle {folder.name}: {card.file} is not a CatBoost model") from error
+    expected = [feature.name for feature in card.features]
+    if classifier.feature_names_ != expected:
+        raise BundleError(f"bundle {folder.name}: {card.file} was trained on other features than its card names")
+    return classifier

@@ -1,0 +1,107 @@
+"""What a prediction says, and what a prediction bundle says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.volume import Sequence
+
+Resolution = Literal["normal", "super"]
+
+
+@dataclass(frozen=True, slots=True)
+class CodedConcept:
+    """A code as DICOM writes it: value, coding scheme designator, meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is predicted. `concept` names the probability of `positive_class`."""
+
+    name: str
+    positive_class: str
+    concept: CodedConcept
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfRange:
+    """A used feature whose value lies outside what the training cohort held."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrediction:
+    """The answer of one model: calibrated probability of the positive class, 0 to 1.
+
+    `cutoff` was fixed on the training cohort; `cross_validated_auc` is that model's, not this case's.
+    """
+
+    name: str
+    version: str
+    inputs: tuple[Sequence, ...]
+    resolution: Resolution
+    probability: float
+    cutoff: float
+    cross_validated_auc: float
+    out_of_range: tuple[OutOfRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """All answers that the available features allow; `main` is the one to read first."""
+
+    main: ModelPrediction
+    others: tuple[ModelPrediction, ...]
+    target: Target
+
+
+class FeatureCard(BaseModel):
+    """One selected feature: range in the training cohort, and weight (those of a model sum to 1)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    low: float
+    high: float
+    weight: float
+
+
+class ModelCard(BaseModel):
+    """One boosted-trees model. `intercept` and `slope` calibrate its log odds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    file: str
+    inputs: tuple[Sequence, ...]
+    resolution: Resolution
+    features: tuple[FeatureCard, ...] = Field(min_length=1)
+    intercept: float
+    slope: float
+    cutoff: float = Field(ge=0, le=1)
+    cross_validated_auc: float = Field(ge=0, le=1)
+    cross_validated_auc_interval: tuple[float, float]
+    leave_one_scanner_out_auc: float = Field(ge=0, le=1)
+    cases: int = Field(ge=1)
+
+
+class Catalogue(BaseModel):
+    """`models.json` of a prediction bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Target
+    radiomics_digest: str
+    """Digest of the `RadiomicsSettings` that the features must come from."""
+    models: tuple[ModelCard, ...] = Field(min_length=1)
