@@ -31,6 +31,9 @@ class Refusal(NodeError):
     """
 
     def __init__(self, code: str, reason: str) -> None:
-        super().__init__(f"{code}: {reason}")
+        super().__init__(code, reason)  # as given, so that the error survives pickling into a workflow's record
         self.code = code
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"

@@ -81,7 +81,7 @@ class DestinationSettings(Section):
     host: str
     port: Port
     calling_ae_title: AETitle = "RECTALNODE"
-    maximum_attempts: int = Field(default=10, ge=1)
+    maximum_attempts: int = Field(default=200, ge=1)
     first_retry_s: Seconds = 10
     longest_retry_s: Seconds = 3600
     timeout_s: Seconds = 30
@@ -212,9 +212,5 @@ def _fault(path: Path, fault: object) -> str:
 
 def _resolved(settings: Settings, folder: Path) -> Settings:
     analysis = settings.analysis
-    bundles = {
-        name: folder / getattr(analysis, name) for name in ("super_resolution", "segmentation", "prediction")
-    }
-    return settings.model_copy(
-        update={"root": folder / settings.root, "analysis": analysis.model_copy(update=bundles)}
-    )
+    bundles = {name: folder / getattr(analysis, name) for name in ("super_resolution", "segmentation", "prediction")}
+    return settings.model_copy(update={"root": folder / settings.root, "analysis": analysis.model_copy(update=bundles)})

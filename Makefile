@@ -1,0 +1,64 @@
+# rectal-node. `make` alone prints this help.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export TCP_NODELAY := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit end-to-end test-slow serve train bench clean
+
+help: ## Show this help
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# pyradiomics' source build needs its build tools in the environment; torch is named first and alone because any
+# looser request makes pip fetch the CUDA build, which is several gigabytes larger.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "torch==2.13.0" "numpy>=2.2" versioneer "setuptools<81" wheel
+	$(BIN)/pip install --quiet --no-build-isolation "pyradiomics==3.0.1"
+	$(BIN)/pip install --quiet --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[test]"
+	touch $@
+
+demo: $(VENV)/.installed ## Install, then run the node on simulated studies of four vendors
+	$(BIN)/rectal-node demo demo
+
+test: $(VENV)/.installed-test tools lint unit end-to-end ## Install what is missing, then every check and test
+
+lint: $(VENV)/.installed-test ## ruff, mypy --strict, import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed-test ## Tests of the rooms
+	$(BIN)/pytest -m "not slow" --ignore tests/end_to_end
+
+end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
+	$(BIN)/pytest -m "not slow" tests/end_to_end
+
+test-slow: $(VENV)/.installed-test tools ## Tests that take many minutes
+	$(BIN)/pytest -m slow
+
+.PHONY: tools
+tools: # Debian packages that the tests talk to; nothing to do where they are installed
+	@command -v Orthanc storescu dciodvfy >/dev/null 2>&1 && [ `command -v Orthanc storescu dciodvfy | wc -l` = 3 ] || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq orthanc dcmtk dicom3tools; }
+
+serve: $(VENV)/.installed ## Run the node with ./config.toml
+	$(BIN)/rectal-node serve
+
+train: $(VENV)/.installed ## Train the shipped models again (hours on a CPU)
+	$(BIN)/python -m models.training.segmentation
+	$(BIN)/python -m models.training.super_resolution
+	$(BIN)/python -m models.training.prediction
+
+bench: $(VENV)/.installed ## Measure the figures that the README states
+	$(BIN)/python benchmarks/throughput.py
+
+clean: ## Remove the environment and everything that runs have left
+	rm -rf $(VENV) demo var runs build *.egg-info

@@ -1,0 +1,101 @@
+"""The one door to the queue of studies that wait for analysis.
+
+Completion, command line and page submit and list by name through here, so that no stage imports another. The queue
+is DBOS's; it lives in its own database file beside the index, and works across processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOSClient, EnqueueOptions
+
+QUEUE = "analysis"
+WORKFLOW = "analyse-study"
+#: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
+#: same version, and recovering a run into other steps would mix their recorded results.
+WORKFLOW_VERSION = "analysis-1"
+
+
+class Progress(StrEnum):
+    """How far a submitted study is."""
+
+    UNKNOWN = "unknown"
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+    BROKEN = "broken"
+
+
+_PROGRESS = {
+    "ENQUEUED": Progress.WAITING,
+    "DELAYED": Progress.WAITING,
+    "PENDING": Progress.RUNNING,
+    "SUCCESS": Progress.ENDED,
+    "ERROR": Progress.BROKEN,
+    "CANCELLED": Progress.BROKEN,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": Progress.BROKEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One study revision in the queue, and the name of the last step that it finished."""
+
+    study_instance_uid: str
+    revision: int
+    progress: Progress
+    last_step: str
+
+
+def workflow_id(study_instance_uid: str, revision: int) -> str:
+    """The identifier under which a study revision runs at most once."""
+    return f"{study_instance_uid}:{revision}"
+
+
+def queue_url(root: Path) -> str:
+    """SQLAlchemy URL of the queue's database under the storage root."""
+    return f"sqlite:///{(root / 'worklist.sqlite').absolute()}"
+
+
+class Worklist:
+    """Submit study revisions for analysis and ask how far they are."""
+
+    def __init__(self, url: str) -> None:
+        self._client = DBOSClient(system_database_url=url)
+
+    def submit(self, study_instance_uid: str, revision: int) -> None:
+        """Queue a study revision; submitting it again changes nothing."""
+        options: EnqueueOptions = {
+            "workflow_name": WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": workflow_id(study_instance_uid, revision),
+            "app_version": WORKFLOW_VERSION,
+            "priority": 5,
+        }
+        self._client.enqueue(options, study_instance_uid, revision)
+
+    def progress(self, study_instance_uid: str, revision: int) -> Progress:
+        """How far a study revision is."""
+        found = self._list(workflow_ids=[workflow_id(study_instance_uid, revision)])
+        return _PROGRESS[found[0].status] if found else Progress.UNKNOWN
+
+    def unfinished(self) -> tuple[WorkItem, ...]:
+        """Waiting and running study revisions, oldest first."""
+        return tuple(self._item(found) for found in self._list(status=["ENQUEUED", "DELAYED", "PENDING"]))
+
+    def close(self) -> None:
+        """Give the database connection back."""
+        self._client.destroy()
+
+    def _list(self, **query: Any) -> list[Any]:  # noqa: ANN401 - DBOS's own query words
+        return self._client.list_workflows(name=WORKFLOW, load_input=False, load_output=False, **query)
+
+    def _item(self, found: Any) -> WorkItem:  # noqa: ANN401 - DBOS's status type is private
+        study, revision = found.workflow_id.rsplit(":", 1)
+        steps = self._client.list_workflow_steps(found.workflow_id)
+        last = str(steps[-1]["function_name"]) if steps else ""
+        return WorkItem(study, int(revision), _PROGRESS[found.status], last)

@@ -1,0 +1,80 @@
+"""config.toml is read into typed values, or refused with one clear line a fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node.errors import ConfigurationError
+from node.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "site.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path)
+    return str(caught.value)
+
+
+def test_the_committed_configuration_is_valid_and_states_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_text("")
+    defaults = load_settings(tmp_path / "empty.toml")
+    committed = load_settings(ROOT / "config.toml")
+    assert committed.model_dump(exclude={"root", "analysis"}) == defaults.model_dump(exclude={"root", "analysis"})
+
+
+def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('root = "data"\n[analysis]\nsegmentation = "my/bundle"')
+    settings = load_settings(tmp_path / "config.toml")
+    assert settings.root == tmp_path / "data"
+    assert settings.analysis.segmentation == tmp_path / "my/bundle"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "why"),
+    [
+        ("colour = 1", "colour", "unknown key"),
+        ("[listener]\nprot = 104", "listener.prot", "unknown key"),
+        ("[listener]\nport = 'x'", "listener.port", "valid integer"),
+        ("[listener]\nport = 70000", "listener.port", "less than or equal to 65535"),
+        ("[listener]\nae_title = 'LONGER THAN SIXTEEN'", "listener.ae_title", "1 to 16"),
+        ("[completion]\nquiet_s = 60\nincomplete_after_s = 5", "completion", "must not be shorter"),
+        ("[completion]\nwanted = ['T3']", "completion.wanted.0", "T2WI"),
+        ("[recognition]\nb_value_range = [800, 100]", "recognition", "must be below"),
+        ("[[recognition.site_rules]]\nname='a'\nmodel='('", "recognition.site_rules.0.model", "regular expression"),
+        (
+            "[[recognition.site_rules]]\nname='a'\nphase_time_pattern='TT='",
+            "recognition.site_rules.0",
+            "exactly one group",
+        ),
+        ("uid_root = '1.2.x.'", "uid_root", "match pattern"),
+        (
+            "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\n"
+            "[[destinations]]\nname='a'\nae_title='B'\nhost='h'\nport=2",
+            "(file)",
+            "same name",
+        ),
+    ],
+)
+def test_a_fault_is_one_line_that_names_file_key_and_reason(tmp_path: Path, text: str, key: str, why: str) -> None:
+    message = refused(tmp_path, text)
+    assert message.count("\n") == 0
+    assert message.startswith(f"{tmp_path / 'site.toml'}: {key}: ")
+    assert why in message
+
+
+def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+    assert len(refused(tmp_path, "colour = 1\nshape = 2").splitlines()) == 2
+
+
+def test_text_that_is_no_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert "not valid TOML" in refused(tmp_path, "[listener\nport=1")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"absent\.toml: cannot be read"):
+        load_settings(tmp_path / "absent.toml")
