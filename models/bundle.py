@@ -1,7 +1,7 @@
 """A bundle: a folder with `manifest.json` and the weight files it names, each with its SHA-256 digest.
 
 Weights are safetensors and are loaded strictly: nothing is unpickled, no missing or surplus tensor is
-tolerated. Bundles whose files are of another kind (boosted trees, say) share manifest, digests and `check_files`.
+tolerated. Bundles with files of another kind (boosted trees, say) share manifest, digests and `check_files`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,43 @@
+"""Random training patches: spatial and intensity transformations of MONAI, on dictionaries of image and mask."""
+
+from __future__ import annotations
+
+from math import radians
+from typing import Any
+
+from monai.transforms.compose import Compose
+from monai.transforms.croppad.dictionary import RandCropByPosNegLabeld, SpatialPadd
+from monai.transforms.intensity.dictionary import RandAdjustContrastd, RandGaussianNoised
+from monai.transforms.spatial.dictionary import RandAffined, RandFlipd
+from monai.transforms.utility.dictionary import ToTensord
+
+KEYS = ("image", "mask")
+
+
+def training_transform(patch: tuple[int, int, int], tumour_share: float = 0.67) -> Compose:
+    """Patches of `patch` voxels (z, y, x) from {"image", "mask"} arrays of shape (1, Z, Y, X).
+
+    Of the patches `tumour_share` are centred on a tumour voxel. Rotation (15° about z, 5° about the others),
+    scaling (15 %), translation (4 voxels), left-right mirror, Gaussian noise and contrast (gamma) follow. Only
+    left and right are mirrored: the rectum lies behind, and the network may use that.
+    """
+    ratio: dict[str, Any] = {"pos": tumour_share, "neg": 1.0 - tumour_share}
+    return Compose(
+        [
+            SpatialPadd(KEYS, patch, mode="edge"),
+            RandCropByPosNegLabeld(KEYS, "mask", patch, **ratio, num_samples=1, allow_smaller=False),
+            RandAffined(
+                KEYS,
+                prob=0.7,
+                rotate_range=(radians(15), radians(5), radians(5)),
+                scale_range=(0.15, 0.15, 0.15),
+                translate_range=(2, 4, 4),
+                mode=("bilinear", "nearest"),
+                padding_mode="border",
+            ),
+            RandFlipd(KEYS, prob=0.5, spatial_axis=2),
+            RandGaussianNoised("image", prob=0.3, std=0.15),
+            RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
+            ToTensord(KEYS, track_meta=False),
+        ]
+    )

@@ -1,0 +1,48 @@
+"""MONAI's 3D U-Net++ (dense skip pathways, deep supervision) and the encoder that the perceptual loss borrows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.networks.nets import BasicUNetPlusPlus
+from torch import nn
+
+from models.bundle import Manifest
+
+
+def build_network(features: Sequence[int]) -> BasicUNetPlusPlus:
+    """U-Net++ with one input channel and one tumour channel.
+
+    It maps (B, 1, Z, Y, X) to a list of four logit maps of the same shape, one for each decoder node X(0,1) to
+    X(0,4). `features`: five encoder widths and the width of the last decoder node.
+    """
+    return BasicUNetPlusPlus(
+        spatial_dims=3, in_channels=1, out_channels=1, features=tuple(features), deep_supervision=True
+    )
+
+
+def from_manifest(manifest: Manifest) -> nn.Module:
+    """The untrained network that a bundle describes."""
+    network: nn.Module = build_network(**manifest.architecture)
+    return network
+
+
+def final_head(heads: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Logits (float32) of the deepest decoder node X(0,4), the one that sees all dense skips."""
+    return heads[-1].float()
+
+
+class EncoderFeatures(nn.Module):
+    """Frozen features of the first two encoder levels: (B, 1, Z, Y, X) to a list of two feature maps."""
+
+    def __init__(self, network: BasicUNetPlusPlus) -> None:
+        super().__init__()
+        self.level_0 = network.conv_0_0
+        self.level_1 = network.conv_1_0
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, volume: torch.Tensor) -> list[torch.Tensor]:
+        level_0 = self.level_0(volume)
+        return [level_0, self.level_1(level_0)]

@@ -1,0 +1,98 @@
+"""Acquired volume to network input: one spacing, N4 bias field correction, clipping, z-score, central region."""
+
+from __future__ import annotations
+
+import numpy as np
+import pydantic
+import SimpleITK as sitk
+
+from models.volume import Float32, average_onto, check_volume, grid_of, image_from, with_spacing
+
+
+class PreprocessingSettings(pydantic.BaseModel):
+    """Kept in the manifest: serving prepares volumes exactly as training did."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    spacing_mm: tuple[float, float, float] = (2.0, 2.0, 4.0)
+    """The network's grid (x, y, z)."""
+    n4_spacing_mm: float = pydantic.Field(default=8.0, gt=0)
+    """The bias field is fitted on voxels of about this size: it is smooth over centimetres."""
+    n4_iterations: tuple[int, ...] = (25, 25, 25)
+    """Iterations of each N4 fitting level."""
+    clip_percentiles: tuple[float, float] = (0.5, 99.5)
+    """Intensities beyond these percentiles of the body are clipped."""
+    central_region_mm: tuple[float, float] = (160.0, 160.0)
+    """In-plane extent (x, y) around the body's centre in which a tumour is looked for; all slices are used."""
+
+
+def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
+    """The normalised volume (float32, zero mean and unit variance in the body) on the network's grid.
+
+    Raises VolumeError when the image is not 3D, empty or not finite. A constant image becomes all zeros.
+    """
+    check_volume(image)
+    coarse = average_onto(image, with_spacing(grid_of(image), settings.spacing_mm))
+    body = _body(coarse)
+    corrected = _without_bias(coarse, body, settings)
+    values = sitk.GetArrayFromImage(corrected)
+    inside = sitk.GetArrayViewFromImage(body) > 0
+    return image_from(_standardised(values, inside, settings.clip_percentiles), grid_of(coarse))
+
+
+def central_region(image: sitk.Image, settings: PreprocessingSettings) -> tuple[slice, slice, slice]:
+    """Slices (z, y, x) of the central region of a prepared or acquired volume.
+
+    A prior for localisation that saves most of the time: the rectum lies near the middle of the pelvis. The
+    middle is that of the body's bounding box in the image, not of the field of view.
+    """
+    body = sitk.GetArrayViewFromImage(_body(image)) > 0
+    spans = [_around(body.any(axis=(0, 2)), settings.central_region_mm[1] / image.GetSpacing()[1])]
+    spans.append(_around(body.any(axis=(0, 1)), settings.central_region_mm[0] / image.GetSpacing()[0]))
+    return slice(0, body.shape[0]), spans[0], spans[1]
+
+
+def _body(image: sitk.Image) -> sitk.Image:
+    """Otsu's foreground (uint8); everything where the image is constant."""
+    values = sitk.GetArrayViewFromImage(image)
+    if values.min() == values.max():
+        return image_from(np.ones(values.shape, np.uint8), grid_of(image))
+    return sitk.OtsuThreshold(image, 0, 1)
+
+
+def _without_bias(image: sitk.Image, body: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
+    """`image` divided by its N4 bias field, which is fitted on a shrunken copy."""
+    values = sitk.GetArrayViewFromImage(image)
+    if values.min() == values.max():
+        return image
+    positive = sitk.Maximum(image, 1e-3 * float(values.max()))
+    shrink = [
+        max(1, min(round(settings.n4_spacing_mm / step), size // 4))
+        for step, size in zip(image.GetSpacing(), image.GetSize(), strict=True)
+    ]
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
+    n4.SetMaximumNumberOfIterations(list(settings.n4_iterations))
+    n4.Execute(sitk.Shrink(positive, shrink), sitk.Shrink(body, shrink))
+    return image / sitk.Exp(sitk.Cast(n4.GetLogBiasFieldAsImage(image), sitk.sitkFloat32))
+
+
+def _standardised(
+    values: Float32, inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], percentiles: tuple[float, float]
+) -> Float32:
+    """Clipped to percentiles of the body and scaled to its mean and standard deviation (the seeds' formula 1)."""
+    low, high = np.percentile(values[inside], percentiles)
+    clipped = np.clip(values, low, high)
+    mean, deviation = clipped[inside].mean(), clipped[inside].std()
+    if deviation <= 1e-6 * max(1.0, abs(float(mean))):
+        return np.zeros(values.shape, np.float32)
+    standardised: Float32 = ((clipped - mean) / deviation).astype(np.float32)
+    return standardised
+
+
+def _around(occupied: np.ndarray[tuple[int], np.dtype[np.bool_]], length: float) -> slice:
+    """`length` voxels centred in the occupied part of an axis, moved inside it."""
+    indices = np.flatnonzero(occupied)
+    wanted = min(len(occupied), round(length))
+    start = round((int(indices[0]) + int(indices[-1]) + 1) / 2 - wanted / 2) if len(indices) else 0
+    start = min(max(0, start), len(occupied) - wanted)
+    return slice(start, start + wanted)
