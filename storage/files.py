@@ -27,6 +27,22 @@ class ObjectStore:
         self.spool = self.root / "spool"
         self._make_durably(self.spool)
 
+    def spooled(self, *parts: bytes | memoryview) -> Path:
+        """A new file in `spool` of these bytes, not durable yet: `store` and `quarantine` take it over.
+
+        Raises:
+            OSError: the disk refused; nothing is left behind.
+        """
+        descriptor, name = tempfile.mkstemp(dir=self.spool, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for part in parts:
+                    file.write(part)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name)
+
     def store(self, data: bytes | Path, header: InstanceHeader) -> StoredFile:
         """Keep a DICOM file; `data` is its bytes, or a complete file in `spool`, which is moved.
 
@@ -81,9 +97,10 @@ class ObjectStore:
             # Its writer may not have come to this yet, and the caller is about to acknowledge.
             _sync(target.parent)
             return StoredFile(relative, digest, target.stat().st_size)
-        self._make_durably(target.parent)
-        temporary = self._written(data)
+        temporary = data if isinstance(data, Path) else self.spooled(data)
         try:
+            self._make_durably(target.parent)
+            _sync(temporary)
             size = temporary.stat().st_size
             os.replace(temporary, target)
         except OSError:
@@ -91,22 +108,6 @@ class ObjectStore:
             raise
         _sync(target.parent)
         return StoredFile(relative, digest, size)
-
-    def _written(self, data: bytes | Path) -> Path:
-        """A durable file in the spool with these bytes."""
-        if isinstance(data, Path):
-            _sync(data)
-            return data
-        descriptor, name = tempfile.mkstemp(dir=self.spool, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-        return Path(name)
 
     def _make_durably(self, folder: Path) -> None:
         """Make a folder whose entry survives a power cut."""

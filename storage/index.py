@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, insert, select, true, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from storage import schema
 from storage.errors import StorageError, TransitionError
@@ -180,6 +180,8 @@ class Index:
                     return work(connection)
             except IntegrityError as error:
                 conflict = error
+            except OperationalError as error:
+                raise StorageError(f"the database does not answer: {error.orig}") from error
         raise StorageError(f"the same row was taken {_ATTEMPTS} times by other writers") from conflict
 
 

@@ -1,0 +1,1 @@
+"""The SCP side: the listener that takes objects in."""

@@ -1,0 +1,104 @@
+"""Presentation contexts: what the listener accepts and what the sender proposes.
+
+The listener offers for each association only what that association asks for. So the standard's storage SOP
+classes, retired ones and private ones are treated alike, and negotiation copies a handful of contexts, not all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    MPEGTransferSyntaxes,
+    RLELossless,
+)
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.service_class import ServiceClass, StorageServiceClass
+from pynetdicom.sop_class import Verification, register_uid, uid_to_service_class
+
+from node.errors import PermanentError
+
+MAXIMUM_CONTEXTS = 128  # PS3.8 9.3.2.2: odd identifiers from 1 to 255
+HTJ2K_LOSSY = UID("1.2.840.10008.1.2.4.203")
+JPEG2000_MULTI_COMPONENT = (UID("1.2.840.10008.1.2.4.92"), UID("1.2.840.10008.1.2.4.93"))
+
+TRANSFER_SYNTAXES: tuple[UID, ...] = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    *JPEGTransferSyntaxes,
+    *JPEGLSTransferSyntaxes,
+    *JPEG2000TransferSyntaxes,
+    *JPEG2000_MULTI_COMPONENT,
+    RLELossless,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    HTJ2K_LOSSY,
+    DeflatedExplicitVRLittleEndian,
+    *MPEGTransferSyntaxes,
+    ExplicitVRBigEndian,
+)
+"""What the listener accepts, the preferred first: of several in one context, an uncompressed one is taken."""
+
+_STANDARD_ROOT = "1.2.840.10008."
+_STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+_MAXIMUM_FOREIGN = 1000  # SOP classes that pynetdicom does not know, a process
+_foreign: set[str] = set()
+# Associations negotiate in threads of their own, and the count and the register of pynetdicom are shared.
+_foreign_lock = threading.Lock()
+
+
+def acceptable(proposed: Iterable[str]) -> list[PresentationContext]:
+    """Contexts that the listener supports among these abstract syntaxes: verification and storage of any kind."""
+    return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in dict.fromkeys(proposed) if _accepts(UID(uid))]
+
+
+def is_storage(uid: UID) -> bool:
+    """Whether a SOP class stores composite objects: the standard's classes, retired ones, and all private ones."""
+    service = uid_to_service_class(uid)
+    if service is not ServiceClass:
+        return service is StorageServiceClass
+    if not uid.startswith(_STANDARD_ROOT):
+        return uid.is_valid
+    return uid.startswith(_STORAGE_ROOT) or "Storage" in uid.name
+
+
+def proposals(pairs: Iterable[tuple[str, str]]) -> list[PresentationContext]:
+    """One context for each (SOP class, transfer syntax), so that each is accepted or refused by itself.
+
+    Raises:
+        PermanentError: more than one association can propose.
+    """
+    unique = list(dict.fromkeys(pairs))
+    if len(unique) > MAXIMUM_CONTEXTS:
+        raise PermanentError(f"{len(unique)} presentation contexts: an association has {MAXIMUM_CONTEXTS}")
+    return [build_context(sop_class, transfer_syntax) for sop_class, transfer_syntax in unique]
+
+
+def _accepts(uid: UID) -> bool:
+    if uid == Verification:
+        return True
+    if not is_storage(uid):
+        return False
+    return uid_to_service_class(uid) is StorageServiceClass or _register(uid)
+
+
+def _register(uid: UID) -> bool:
+    """Tell pynetdicom that a SOP class it does not know is one of the storage service, else it would abort."""
+    with _foreign_lock:
+        if uid not in _foreign:
+            if len(_foreign) >= _MAXIMUM_FOREIGN:
+                return False
+            register_uid(uid, f"ForeignStorage_{uid.replace('.', '_')}", StorageServiceClass)
+            _foreign.add(uid)
+    return True

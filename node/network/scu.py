@@ -1,0 +1,223 @@
+"""The SCU side: C-ECHO, and C-STORE of files as they are.
+
+Every (SOP class, transfer syntax) pair is proposed as it lies on disk; nothing is decoded or transcoded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom import AE, Association, _config, evt
+from pynetdicom.sop_class import Verification
+from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
+
+from node.network.contexts import MAXIMUM_CONTEXTS, proposals
+from node.network.transport import send_at_once
+from storage.errors import HeaderError
+from storage.header import read_header
+from storage.records import InstanceHeader
+
+log = logging.getLogger(__name__)
+
+# Makes pynetdicom send the bytes of a file instead of decoding and encoding them again; holds for the process.
+_config.STORE_SEND_CHUNKED_DATASET = True
+
+_CONNECTION_LOST = "the association was lost before the answer"
+_REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognised",
+    (1, 7): "called AE title not recognised",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit of associations exceeded",
+}
+
+
+class StoreResult(StrEnum):
+    """What an attempt to store means for the sender."""
+
+    SENT = "sent"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOutcome:
+    """The end of one attempt; `status` is that of the C-STORE response, None where none came."""
+
+    path: Path
+    study_instance_uid: str
+    sop_instance_uid: str
+    status: int | None
+    reason: str
+    result: StoreResult
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    host: str
+    port: int
+    called_ae: str
+    calling_ae: str
+    timeout_s: float
+
+    def associate(self, pairs: Sequence[tuple[str, str]]) -> Association:
+        ae = AE(ae_title=self.calling_ae)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
+        return ae.associate(
+            self.host,
+            self.port,
+            contexts=proposals(pairs),
+            ae_title=self.called_ae,
+            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)],
+        )
+
+
+def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
+    """Ask by C-ECHO whether a system answers; the reason why it does not, empty when it does."""
+    receiver = _Receiver(host, port, called_ae, calling_ae, timeout_s)
+    try:
+        association = receiver.associate([(Verification, ImplicitVRLittleEndian)])
+    except OSError as error:  # the name of the host is not known
+        return f"no connection: {error}"
+    if not association.is_established:
+        return _refusal(association)
+    status = association.send_c_echo().get("Status")
+    association.release()
+    if status is None:
+        return _CONNECTION_LOST
+    return "" if status == 0 else f"status 0x{status:04X}"
+
+
+def store(
+    paths: Sequence[Path], host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float
+) -> Iterator[StoreOutcome]:
+    """Send DICOM files by C-STORE, one association for as many as its presentation contexts allow.
+
+    Yields one outcome for each file, in the order of `paths` unless more than 128 presentation contexts are
+    needed. When an association fails, the files that it still had to send are transient failures. Closing the
+    iterator early releases the association.
+    """
+    receiver = _Receiver(host, port, called_ae, calling_ae, timeout_s)
+    files: list[tuple[Path, InstanceHeader]] = []
+    for path in paths:
+        try:
+            files.append((path, read_header(path)))
+        except (HeaderError, OSError) as error:
+            yield StoreOutcome(path, "", "", None, f"cannot be sent: {error}", StoreResult.PERMANENT)
+    for batch in _batches(files):
+        yield from _store_batch(receiver, batch)
+
+
+def classify(status: int) -> StoreResult:
+    """What the status of a C-STORE response means (PS3.4 B.2.3, PS3.7 C.5).
+
+    Warnings (Bxxx) and "duplicate SOP instance" (0111) mean that the receiver has the object.
+    """
+    if status in (0x0000, 0x0111, 0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
+        return StoreResult.SENT
+    if 0xA700 <= status <= 0xA7FF or status in (0x0110, 0x0210, 0x0213, 0xFE00):
+        return StoreResult.TRANSIENT
+    return StoreResult.PERMANENT
+
+
+def _batches(files: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[list[tuple[Path, InstanceHeader]]]:
+    """Files whose contexts fit one association."""
+    of_pair: dict[tuple[str, str], int] = {}
+    for _, header in files:
+        of_pair.setdefault(_pair(header), len(of_pair) // MAXIMUM_CONTEXTS)
+    for number in sorted(set(of_pair.values())):
+        yield [(path, header) for path, header in files if of_pair[_pair(header)] == number]
+
+
+def _pair(header: InstanceHeader) -> tuple[str, str]:
+    return header.sop_class_uid, header.transfer_syntax_uid
+
+
+def _store_batch(receiver: _Receiver, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
+    try:
+        association = receiver.associate([_pair(header) for _, header in batch])
+    except OSError as error:  # the name of the host is not known
+        for path, header in batch:
+            yield _outcome(path, header, None, f"no connection: {error}", StoreResult.TRANSIENT)
+        return
+    if not association.is_established:
+        yield from _not_established(association, batch)
+        return
+    with closing(_Released(association)):
+        accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
+        for path, header in batch:
+            if _pair(header) not in accepted:
+                yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
+            else:
+                yield _store_one(association, path, header)
+
+
+def _not_established(association: Association, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
+    """When the receiver accepts no context at all, pynetdicom aborts the association by itself."""
+    for path, header in batch:
+        if association.rejected_contexts:
+            yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
+        else:
+            yield _outcome(path, header, None, _refusal(association), StoreResult.TRANSIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Released:
+    association: Association
+
+    def close(self) -> None:
+        self.association.release()  # does nothing when the association is over
+
+
+def _store_one(association: Association, path: Path, header: InstanceHeader) -> StoreOutcome:
+    if not association.is_established:
+        return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)
+    try:
+        answer = association.send_c_store(path)
+    except (ValueError, AttributeError) as error:  # the file meta information is not that of the data set
+        return _outcome(path, header, None, f"cannot be sent: {error}", StoreResult.PERMANENT)
+    except (OSError, RuntimeError) as error:
+        return _outcome(path, header, None, f"{_CONNECTION_LOST}: {error}", StoreResult.TRANSIENT)
+    status = answer.get("Status")
+    if status is None:
+        return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)
+    return _outcome(path, header, status, _meaning(status, answer), classify(status))
+
+
+def _outcome(path: Path, header: InstanceHeader, status: int | None, reason: str, result: StoreResult) -> StoreOutcome:
+    return StoreOutcome(path, header.study_instance_uid, header.sop_instance_uid, status, reason, result)
+
+
+def _meaning(status: int, answer: Dataset) -> str:
+    """Status, its meaning and the receiver's comment (0000,0902), in words; empty for plain success."""
+    if status == 0:
+        return ""
+    _, meaning = STORAGE_SERVICE_CLASS_STATUS.get(status, ("", ""))
+    words = [f"status 0x{status:04X}", meaning, answer.get("ErrorComment") or ""]
+    return ", ".join(word for word in words if word)
+
+
+def _not_accepted(header: InstanceHeader) -> str:
+    return (
+        f"no presentation context accepted for SOP class {header.sop_class_uid} "
+        f"with transfer syntax {header.transfer_syntax_uid}"
+    )
+
+
+def _refusal(association: Association) -> str:
+    """Why there is no association."""
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        key = (answer.result_source, answer.diagnostic)
+        return f"association rejected: {_REJECTIONS.get(key, f'source {key[0]}, reason {key[1]}')}"
+    if association.rejected_contexts:
+        return "association without any accepted presentation context"
+    return "no connection" if association.acceptor.primitive is None else "association aborted"
