@@ -1,0 +1,5 @@
+"""`python -m node` is the command `rectal-node`."""
+
+from node.cli.main import run
+
+run()

@@ -1,0 +1,1 @@
+"""Commands: they ask the rooms and print; no logic of their own."""

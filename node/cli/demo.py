@@ -1,0 +1,252 @@
+"""The whole node on one machine: four simulated scanners send, an embedded destination receives, a table compares.
+
+Node and destination are processes of their own that talk DICOM over loopback; the destination is a second node that
+only listens. What the table states of the results is read from the objects that arrived there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+from pydicom.sr.coding import Code
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+import models
+from models.phantom import load_scanners, simulate_study
+from models.prediction.predictor import load_predictor
+from node.cli.arrivals import Arrivals, read_arrivals
+from node.cli.status import StudyLine, collect
+from node.errors import NodeError
+from node.network.scu import StoreResult, echo, store
+from node.settings import Settings, load_settings
+from node.simulator import write_study, write_truth
+from node.worklist import Worklist, queue_url
+from storage.records import DeliveryState, StudyState
+
+#: One scanner of each vendor, and the patient that it examines.
+PATIENTS = (("Multiva", 101), ("uMR 770", 102), ("MR750", 103), ("Skyra", 104))
+LONGEST_S = 540
+
+_NODE = """root = "node"
+[listener]
+ae_title = "RECTALNODE"
+port = {node}
+[[destinations]]
+name = "archive"
+ae_title = "ARCHIVE"
+host = "127.0.0.1"
+port = {archive}
+[completion]
+quiet_s = 2
+sweep_every_s = 1
+[analysis]
+super_resolution = "{weights}/super-resolution"
+segmentation = "{weights}/segmentation"
+prediction = "{weights}/prediction"
+"""
+_ARCHIVE = """root = "archive"
+[listener]
+ae_title = "ARCHIVE"
+port = {archive}
+"""
+
+
+@dataclass(slots=True)
+class Run:
+    """One study of the demo."""
+
+    vendor: str
+    model: str
+    seed: int
+    folder: Path
+    study_instance_uid: str = ""
+    truth_ml: float = 0.0
+    sent_at: float = 0.0
+    seconds: float = 0.0
+    note: str = "waiting"
+
+    @property
+    def mask(self) -> sitk.Image:
+        """The true tumour, uint8, LPS."""
+        return sitk.ReadImage(self.folder / "truth" / "tumour_mask.nrrd")
+
+
+def run_demo(folder: Path, out: Console) -> int:
+    """Run the demo in `folder`; 0 when every object of every study was delivered."""
+    _empty(folder)
+    ports = {"node": _free_port(), "archive": _free_port()}
+    weights = Path(models.__file__).parent / "weights"
+    (folder / "node.toml").write_text(_NODE.format(weights=weights, **ports))
+    (folder / "archive.toml").write_text(_ARCHIVE.format(**ports))
+    scanners = {scanner.model: scanner for scanner in load_scanners()}
+    runs = [Run(scanners[m].manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in PATIENTS]
+    with (
+        _served(folder, "archive", "--role", "listener") as archive,
+        _served(folder, "node") as node,
+        Live(_progress(runs), console=out, refresh_per_second=4) as live,
+    ):
+        for run in runs:
+            run.note = "simulating the examination"
+            live.update(_progress(runs))
+            _examine(run)
+            _wait_for_answer(ports["node"], "RECTALNODE", node, folder / "node.log")
+            _wait_for_answer(ports["archive"], "ARCHIVE", archive, folder / "archive.log")
+            _send(run, ports["node"])
+            _follow(runs, load_settings(folder / "node.toml"))
+        _wait_for_results(runs, folder, live, node)
+    return _conclude(runs, folder, out)
+
+
+def _examine(run: Run) -> None:
+    study = simulate_study(run.seed, {s.model: s for s in load_scanners()}[run.model])
+    write_study(study, run.folder / "dicom")
+    write_truth(study, run.folder / "truth")
+    run.truth_ml = study.truth.tumour_volume_ml
+
+
+def _send(run: Run, port: int) -> None:
+    run.note, run.sent_at = "sending", time.monotonic()
+    paths = sorted((run.folder / "dicom").rglob("*.dcm"))
+    for outcome in store(
+        paths, host="127.0.0.1", port=port, called_ae="RECTALNODE", calling_ae=f"SIM{run.seed}", timeout_s=30
+    ):
+        if outcome.result is not StoreResult.SENT:
+            raise NodeError(f"{outcome.path}: not stored: {outcome.reason}")
+        run.study_instance_uid = outcome.study_instance_uid
+    run.note = f"{len(paths)} images sent"
+
+
+def _wait_for_results(runs: list[Run], folder: Path, live: Live, node: subprocess.Popen[bytes]) -> None:
+    settings = load_settings(folder / "node.toml")
+    end = time.monotonic() + LONGEST_S
+    while time.monotonic() < end and not all(run.seconds for run in runs):
+        if node.poll() is not None:
+            raise NodeError(f"the node ended unexpectedly; its log is {folder / 'node.log'}")
+        _follow(runs, settings)
+        live.update(_progress(runs))
+        time.sleep(0.5)
+
+
+def _follow(runs: list[Run], settings: Settings) -> None:
+    """Write into each run how far it is."""
+    lines = {line.study.study_instance_uid: line for line in collect(settings).studies}
+    worklist = Worklist(queue_url(settings.root))
+    steps = {item.study_instance_uid: item.last_step for item in worklist.unfinished()}
+    worklist.close()
+    for run in runs:
+        line = lines.get(run.study_instance_uid)
+        if line is None or run.seconds:
+            continue
+        if _is_done(line):
+            run.seconds = time.monotonic() - run.sent_at
+            run.note = "done"
+        elif line.study.state is StudyState.QUEUED:
+            run.note = f"analysing: {steps.get(run.study_instance_uid) or 'queued'}"
+        elif line.study.state is StudyState.COMPLETED:
+            run.note = "delivering"
+
+
+def _is_done(line: StudyLine) -> bool:
+    if line.study.state in (StudyState.REFUSED, StudyState.FAILED):
+        return True
+    pending = sum(count.get(DeliveryState.PENDING, 0) for count in line.deliveries.values())
+    return line.study.state is StudyState.COMPLETED and not pending
+
+
+def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
+    lines = {line.study.study_instance_uid: line for line in collect(load_settings(folder / "node.toml")).studies}
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    concept = load_predictor(Path(models.__file__).parent / "weights" / "prediction").target.concept
+    arrivals = read_arrivals(
+        load_settings(folder / "archive.toml"), Code(concept.value, concept.scheme, concept.meaning)
+    )
+    table = Table(title="What the destination received", title_justify="left")
+    for name in ("study", "scanner", "recognised", "tumour ml (truth)", "Dice", "probability", "delivered", "s"):
+        table.add_column(name)
+    complete = True
+    for run in runs:
+        line, arrived = lines[run.study_instance_uid], arrivals[run.study_instance_uid]
+        counts = line.deliveries.get("archive", {})
+        complete &= bool(counts) and counts.get(DeliveryState.DELIVERED, 0) == sum(counts.values())
+        table.add_row(*_row(run, line, arrived, counts))
+        arrived.save_pictures(pictures, f"{run.seed}-{run.model.replace(' ', '')}")
+    out.print(table)
+    out.print("Tumours, labels and models are simulated: research output, not for diagnosis.")
+    out.print(f"Pictures: {pictures}\nObjects:  {folder / 'archive' / 'objects'}\nLogs:     {folder / 'node.log'}")
+    if not complete:
+        out.print("[red]Not every object was delivered; see `rectal-node status --config demo/node.toml`.[/red]")
+    return 0 if complete else 1
+
+
+def _row(run: Run, line: StudyLine, arrived: Arrivals, counts: dict[str, int]) -> tuple[str, ...]:
+    roles = ", ".join(dict.fromkeys(verdict.role for verdict in line.series if verdict.used))
+    return (
+        f"SIM{run.seed:06d}",
+        f"{run.vendor} {run.model}",
+        roles or line.study.reason,
+        f"{arrived.volume_ml:.1f} ({run.truth_ml:.1f})",
+        f"{arrived.dice(run.mask):.2f}",
+        "-" if arrived.probability is None else f"{arrived.probability:.2f}",
+        f"{counts.get(DeliveryState.DELIVERED, 0)} of {sum(counts.values())}",
+        f"{run.seconds:.0f}",
+    )
+
+
+def _progress(runs: list[Run]) -> Table:
+    table = Table(title="rectal-node demo", title_justify="left")
+    for name in ("scanner", "study", "progress"):
+        table.add_column(name)
+    for run in runs:
+        table.add_row(f"{run.vendor} {run.model}", f"SIM{run.seed:06d}", run.note)
+    return table
+
+
+@contextmanager
+def _served(folder: Path, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A node process on `<name>.toml`, stopped at the end."""
+    call = [sys.executable, "-m", "node", "serve", "--config", str(folder / f"{name}.toml"), *arguments]
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(call, stdout=log, stderr=log, env=os.environ | {"TCP_NODELAY": "1"})
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_for_answer(port: int, ae_title: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 90
+    while echo(host="127.0.0.1", port=port, called_ae=ae_title, calling_ae="DEMO", timeout_s=5):
+        if process.poll() is not None or time.monotonic() > end:
+            raise NodeError(f"{ae_title} does not answer on port {port}; see {log}")
+        time.sleep(0.3)
+
+
+def _empty(folder: Path) -> None:
+    """Start afresh, but never remove a folder that is not a demo's."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "node.toml").exists():
+        raise NodeError(f"{folder}: exists and is not the folder of a demo; name another")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,165 @@
+"""The command `rectal-node`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from node import logs
+from node.errors import NodeError
+from node.settings import AETitle, Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
+)
+out = Console()
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
+CONFIG = Path("config.toml")
+
+
+@app.command()
+def serve(
+    config: ConfigOption = CONFIG,
+    role: Annotated[
+        list[str] | None, typer.Option(help="Run only this role: listener, analysis or delivery; repeatable.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Run the node until it is told to stop."""
+    settings = load_settings(config)
+    logs.configure(log_level)
+    # Torch, MONAI and catboost take seconds to import; the other commands do without them.
+    from node.service import Service, ServiceRole
+
+    try:
+        roles = frozenset(ServiceRole(name) for name in role) if role else frozenset(ServiceRole)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; known are {', '.join(ServiceRole)}", param_hint="--role") from error
+    Service(settings, roles).run()
+
+
+@app.command()
+def send(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders that are searched for files.")],
+    to: Annotated[str, typer.Option(help="AE title of the receiver.")] = "RECTALNODE",
+    host: Annotated[str, typer.Option(help="Address of the receiver.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the receiver.")] = 11112,
+    calling: Annotated[str, typer.Option(help="AE title to call with.")] = "RECTALSEND",
+) -> None:
+    """Send DICOM files by C-STORE; every file's fate is known at the end."""
+    from node.network.scu import StoreResult, store
+
+    files = [file for path in paths for file in _files(path)]
+    if not files:
+        raise NodeError(f"{', '.join(map(str, paths))}: no files there")
+    outcomes = track(
+        store(files, host=host, port=port, called_ae=to, calling_ae=calling, timeout_s=30),
+        description="sending",
+        total=len(files),
+        console=out,
+    )
+    failures = [outcome for outcome in outcomes if outcome.result is not StoreResult.SENT]
+    for outcome in failures:
+        out.print(f"[red]{outcome.path}: {outcome.reason}[/red]", highlight=False)
+    out.print(f"{len(files) - len(failures)} of {len(files)} stored at {to} ({host}:{port})", highlight=False)
+    raise typer.Exit(1 if failures else 0)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the study is written.")],
+    scanner: Annotated[str, typer.Option(help="Scanner model, e.g. 'Skyra'; see --list.")] = "Skyra",
+    seed: Annotated[int, typer.Option(help="Patient number; the same seed gives the same bytes.")] = 1,
+    list_scanners: Annotated[bool, typer.Option("--list", help="Show the scanners and end.")] = False,
+) -> None:
+    """Write a simulated rectal MRI study as one of six scanners writes it, with its truth beside it."""
+    from models.phantom import load_scanners, simulate_study
+    from node.simulator import write_study, write_truth
+
+    scanners = {known.model: known for known in load_scanners()}
+    if list_scanners:
+        out.print("\n".join(f"{s.manufacturer} {s.model} ({s.field_strength_t} T)" for s in scanners.values()))
+        return
+    if scanner not in scanners:
+        raise NodeError(f"no scanner {scanner!r}; known are {', '.join(scanners)}")
+    study = simulate_study(seed, scanners[scanner])
+    paths = write_study(study, folder / "dicom")
+    write_truth(study, folder / "truth")
+    out.print(f"{len(paths)} objects in {folder / 'dicom'}, truth in {folder / 'truth'}", highlight=False)
+
+
+@app.command()
+def status(
+    config: ConfigOption = CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")] = False,
+    study: Annotated[str, typer.Option(help="Study Instance UID: show its series and why each is used.")] = "",
+) -> None:
+    """Show what the node knows: studies, deliveries, quarantine."""
+    from node.cli import status as view
+
+    report = view.collect(load_settings(config), study)
+    if as_json:
+        sys.stdout.write(view.as_json(report) + "\n")
+    else:
+        out.print(view.as_tables(report))
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = CONFIG) -> None:
+    """Read the configuration and the model bundles; say what is wrong, one line a fault."""
+    from node.pipeline import Models
+
+    settings: Settings = load_settings(config)
+    bundles = Models(settings.analysis)
+    bundles.check()
+    for kind, identity in bundles.identities().items():
+        out.print(f"{kind}: {identity.name} {identity.version} ({identity.digest[:12]})", highlight=False)
+    out.print(f"{config}: good; listens as {settings.listener.ae_title} on port {settings.listener.port}")
+
+
+@app.command()
+def echo(
+    to: Annotated[str, typer.Argument(help="AE title to ask.")],
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option()] = 11112,
+    calling: Annotated[str, typer.Option()] = "RECTALSEND",
+) -> None:
+    """Ask a system by C-ECHO whether it answers."""
+    from node.network.scu import echo as ask
+
+    answer = ask(host=host, port=port, called_ae=to, calling_ae=calling, timeout_s=10)
+    out.print(f"{to} ({host}:{port}): {answer or 'answers'}", highlight=False)
+    raise typer.Exit(1 if answer else 0)
+
+
+@app.command(hidden=True)
+def demo(folder: Annotated[Path, typer.Argument()] = Path("demo")) -> None:
+    """Run the whole node on simulated studies of four vendors; `make demo` calls this."""
+    from node.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(folder.absolute(), out))
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def run() -> None:
+    """Entry point: an error of the node's own families is one line, not a traceback."""
+    from models.errors import ModelError
+    from storage.errors import StorageError
+
+    try:
+        app()
+    except (NodeError, ModelError, StorageError) as error:
+        Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
+        sys.exit(1)
+
+
+__all__ = ["AETitle", "app", "run"]

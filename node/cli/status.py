@@ -1,0 +1,151 @@
+"""What `rectal-node status` shows: one report, as tables or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from node.recognition.plan import RoleRefusal, SeriesVerdict, StudyPlan
+from node.settings import Settings
+from storage.index import Index
+from storage.ledger import Ledger
+from storage.records import DeliveryState, QuarantineRecord, StudyRecord
+from storage.schema import open_engine
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLine:
+    """One study: what is known of it and how far its results have got, by destination."""
+
+    study: StudyRecord
+    refusals: tuple[RoleRefusal, ...]
+    warnings: tuple[str, ...]
+    series: tuple[SeriesVerdict, ...]
+    deliveries: dict[str, dict[str, int]]
+    delivery_reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that `status` shows."""
+
+    studies: tuple[StudyLine, ...]
+    quarantine: tuple[QuarantineRecord, ...]
+
+
+def collect(settings: Settings, study_instance_uid: str = "") -> Report:
+    """Read the report from the storage; no running node is needed.
+
+    Args:
+        settings: where the storage is.
+        study_instance_uid: only this study where given.
+    """
+    settings.root.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(settings.storage_url)
+    index, ledger = Index(engine), Ledger(engine)
+    found = index.study(study_instance_uid) if study_instance_uid else None
+    studies = index.studies() if not study_instance_uid else ((found,) if found else ())
+    return Report(tuple(_line(study, index, ledger) for study in studies), index.quarantined())
+
+
+def as_json(report: Report) -> str:
+    """The report as one JSON document."""
+    return json.dumps(dataclasses.asdict(report), default=str, indent=1)
+
+
+def as_tables(report: Report) -> RenderableType:
+    """The report for a terminal."""
+    parts: list[RenderableType] = [_studies(report)]
+    if len(report.studies) == 1:
+        parts.append(_series(report.studies[0]))
+    if report.quarantine:
+        parts.append(_quarantine(report.quarantine))
+    return Group(*parts)
+
+
+def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
+    document = index.verdict(study.study_instance_uid)
+    plan = TypeAdapter(StudyPlan).validate_json(document) if document else None
+    counts: dict[str, Counter[str]] = {}
+    reasons: Counter[str] = Counter()
+    for delivery in ledger.deliveries(study.study_instance_uid):
+        counts.setdefault(delivery.destination, Counter())[delivery.state] += 1
+        if delivery.reason and delivery.state is not DeliveryState.DELIVERED:
+            reasons[f"{delivery.destination}: {delivery.reason}"] += 1
+    return StudyLine(
+        study=study,
+        refusals=plan.refusals if plan else (),
+        warnings=plan.warnings if plan else (),
+        series=plan.verdicts if plan else (),
+        deliveries={name: dict(count) for name, count in counts.items()},
+        delivery_reasons=tuple(reasons),
+    )
+
+
+def _studies(report: Report) -> Table:
+    table = Table(title="Studies", title_justify="left")
+    columns = ("study", "rev", "state", "series", "images", "last image", "delivered", "why")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for line in report.studies:
+        study = line.study
+        notes = [study.reason, *(f"{r.role} {r.code}: {r.reason}" for r in line.refusals), *line.delivery_reasons]
+        table.add_row(
+            study.study_instance_uid,
+            f"{study.revision}{' (changed)' if study.changed else ''}",
+            study.state,
+            str(study.series_count),
+            str(study.instance_count),
+            _ago(study.last_received_at),
+            "\n".join(_delivered(name, count) for name, count in line.deliveries.items()) or "-",
+            "\n".join(dict.fromkeys(note for note in notes if note)) or "-",
+        )
+    return table
+
+
+def _delivered(name: str, count: dict[str, int]) -> str:
+    text = f"{name}: {count.get(DeliveryState.DELIVERED, 0)} of {sum(count.values())}"
+    failed = count.get(DeliveryState.FAILED, 0)
+    return f"{text}, {failed} failed" if failed else text
+
+
+def _series(line: StudyLine) -> Table:
+    table = Table(title="Series", title_justify="left")
+    for name in ("no.", "description", "images", "role", "used", "why"):
+        table.add_column(name, overflow="fold")
+    for verdict in line.series:
+        row: tuple[Any, ...] = (
+            verdict.series_number,
+            verdict.description,
+            verdict.instance_count,
+            verdict.role or "-",
+            "yes" if verdict.used else "no",
+            verdict.reason,
+        )
+        table.add_row(*map(str, row))
+    return table
+
+
+def _quarantine(records: tuple[QuarantineRecord, ...]) -> Table:
+    table = Table(title="Quarantine", title_justify="left")
+    for name in ("received", "from", "file", "why"):
+        table.add_column(name, overflow="fold")
+    for record in records:
+        table.add_row(_ago(record.received_at), record.calling_ae, str(record.file.path), record.reason)
+    return table
+
+
+def _ago(moment: datetime) -> str:
+    seconds = int((datetime.now(UTC) - moment).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"

@@ -1,0 +1,286 @@
+"""The steps of an analysis as functions from files to files; the workflow calls one after the other.
+
+Each step reads what earlier steps left in the study's work folder, writes its own files under temporary names and
+renames them, so that running a step again after a crash gives the same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import SimpleITK as sitk
+import torch
+from pydantic import TypeAdapter
+
+import models.volume
+from models import analysis
+from models.bundle import Manifest, digest
+from models.errors import BundleError
+from models.prediction.predictor import Predictor, load_predictor, predict
+from models.prediction.records import Prediction
+from models.radiomics.extraction import require_complete
+from models.radiomics.settings import RadiomicsSettings, load_settings
+from models.segmentation.inference import Segmenter, load_segmenter
+from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
+from node.errors import Refusal
+from node.recognition.plan import RoleRefusal, Stack, StudyPlan, recognise
+from node.results.encode import EncodedObject, encode
+from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
+from node.settings import AnalysisSettings, RecognitionSettings, Role
+from node.volumes import assemble
+
+log = logging.getLogger(__name__)
+
+ANALYSED = (Role.T2WI, Role.DWI, Role.PVP)
+_PLAN = TypeAdapter(StudyPlan)
+_PREDICTION = TypeAdapter(Prediction | None)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One study revision on its way: its instances and its work folder.
+
+    Attributes:
+        instances: absolute path and SHA-256 of every instance, by SOP Instance UID.
+    """
+
+    study_instance_uid: str
+    revision: int
+    instances: Mapping[str, tuple[Path, str]]
+    folder: Path
+
+    def image(self, role: Role, kind: str) -> Path:
+        """File of one volume: kind is acquired, super, mask or mask_super."""
+        return self.folder / f"{role}.{kind}.nrrd"
+
+    @property
+    def results(self) -> Path:
+        """Folder of the encoded objects."""
+        return self.folder / "results"
+
+
+class Models:
+    """The bundles of a node, each loaded on first use and kept."""
+
+    def __init__(self, settings: AnalysisSettings) -> None:
+        self._settings = settings
+        torch.set_num_threads(settings.threads)
+
+    @cached_property
+    def super_resolver(self) -> SuperResolver:
+        """Generator of the super-resolution bundle."""
+        return load_super_resolver(self._settings.super_resolution)
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """Network of the segmentation bundle."""
+        return load_segmenter(self._settings.segmentation)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Classifiers of the prediction bundle."""
+        return load_predictor(self._settings.prediction)
+
+    @cached_property
+    def radiomics(self) -> RadiomicsSettings:
+        """Settings of the feature extraction."""
+        return load_settings()
+
+    def check(self) -> None:
+        """Load everything now, so that a fault is found before the first patient.
+
+        Raises:
+            BundleError: a bundle is missing, damaged, or does not fit the feature extraction of this node.
+        """
+        wanted = self.predictor.catalogue.radiomics_digest
+        if wanted != self.radiomics.digest:
+            raise BundleError(
+                f"bundle {self._settings.prediction}: trained on features with settings {wanted[:12]}, this node "
+                f"computes {self.radiomics.digest[:12]}; use the bundle that belongs to this release or train again"
+            )
+        require_complete(self.radiomics)
+        self.identities()
+
+    def identities(self) -> dict[str, AlgorithmIdentity]:
+        """Name, version and digest of every bundle, by kind."""
+        manifests: tuple[Manifest, ...] = (
+            self.super_resolver.manifest,
+            self.segmenter.manifest,
+            self.predictor.manifest,
+        )
+        return {
+            manifest.kind: AlgorithmIdentity(
+                name=manifest.name,
+                version=manifest.version,
+                digest=digest(manifest),
+                statement=manifest.intended_use,
+            )
+            for manifest in manifests
+        }
+
+
+def recognise_study(study: Study, settings: RecognitionSettings) -> StudyPlan:
+    """Find out what every series is and write the plan."""
+    files = [path for path, _ in study.instances.values()]
+    plan = recognise(study.study_instance_uid, files, settings)
+    _write_plan(study, plan)
+    return plan
+
+
+def assemble_volumes(study: Study) -> StudyPlan:
+    """Decode the pixels of the chosen stacks; a stack whose pixels cannot be used is dropped with its reason."""
+    plan = read_plan(study)
+    for stack in _analysed(plan):
+        try:
+            image = assemble(stack)
+        except Refusal as refusal:
+            log.warning("study %s: %s not usable: %s", plan.study_instance_uid, stack.role, refusal)
+            plan = replace(
+                plan,
+                stacks=tuple(other for other in plan.stacks if other is not stack),
+                refusals=(*plan.refusals, RoleRefusal(stack.role, refusal.code, refusal.reason)),
+            )
+            continue
+        _write_image(image, study.image(stack.role, "acquired"))
+    _write_plan(study, plan)
+    return plan
+
+
+def super_resolve_volumes(study: Study, bundles: Models) -> None:
+    """Refine every acquired volume."""
+    for stack in _analysed(read_plan(study)):
+        image = sitk.ReadImage(study.image(stack.role, "acquired"))
+        _write_image(super_resolve(image, bundles.super_resolver), study.image(stack.role, "super"))
+
+
+def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
+    """Find the tumour in every sequence; returns its volume in ml by role, 0 where none was found."""
+    volumes: dict[str, float] = {}
+    for stack in _analysed(read_plan(study)):
+        tumour = analysis.find_tumour(
+            models.volume.Sequence(stack.role),
+            sitk.ReadImage(study.image(stack.role, "acquired")),
+            sitk.ReadImage(study.image(stack.role, "super")),
+            bundles.segmenter,
+        )
+        _write_image(tumour.mask, study.image(stack.role, "mask"))
+        _write_image(tumour.mask_super, study.image(stack.role, "mask_super"))
+        volumes[stack.role] = tumour.volume_ml
+    return volumes
+
+
+def extract_features(study: Study, bundles: Models) -> int:
+    """Radiomics of every sequence at both resolutions; returns how many values were computed."""
+    features: dict[str, float] = {}
+    for stack in _analysed(read_plan(study)):
+        features |= analysis.measure(
+            models.volume.Sequence(stack.role),
+            {
+                analysis.NORMAL: sitk.ReadImage(study.image(stack.role, "acquired")),
+                analysis.SUPER: sitk.ReadImage(study.image(stack.role, "super")),
+            },
+            {
+                analysis.NORMAL: sitk.ReadImage(study.image(stack.role, "mask")),
+                analysis.SUPER: sitk.ReadImage(study.image(stack.role, "mask_super")),
+            },
+            bundles.radiomics,
+        )
+    _write_text(study.folder / "features.json", json.dumps(features, indent=1))
+    return len(features)
+
+
+def predict_outcome(study: Study, bundles: Models) -> float | None:
+    """Predict from the features; None where no model has its inputs. Returns the main probability."""
+    prediction = predict(_features(study), bundles.predictor)
+    _write_text(study.folder / "prediction.json", _PREDICTION.dump_json(prediction, indent=1).decode())
+    return prediction.main.probability if prediction else None
+
+
+def encode_results(
+    study: Study, bundles: Models, created_at: datetime, settings_digest: str, uid_root: str, institution: str
+) -> tuple[EncodedObject, ...]:
+    """Write the DICOM objects that leave; the same study, bundles, settings and time give the same bytes."""
+    plan = read_plan(study)
+    results = StudyResults(
+        study_instance_uid=study.study_instance_uid,
+        revision=study.revision,
+        input_digest=input_digest(study, plan),
+        settings_digest=settings_digest,
+        created_at=created_at,
+        sequences=tuple(_sequence_result(study, stack) for stack in _analysed(plan)),
+        prediction=_PREDICTION.validate_json((study.folder / "prediction.json").read_text()),
+        algorithms=bundles.identities(),
+        plan=plan,
+    )
+    study.results.mkdir(exist_ok=True)
+    return encode(results, study.results, uid_root, institution)
+
+
+def discard_volumes(study: Study) -> None:
+    """Remove what the object store now holds and what can be computed again; plan, features, prediction stay."""
+    for path in study.folder.glob("*.nrrd"):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(study.results, ignore_errors=True)
+
+
+def input_digest(study: Study, plan: StudyPlan) -> str:
+    """SHA-256 over UID and digest of every instance that the plan uses, in UID order."""
+    used = {frame.sop_instance_uid for stack in plan.stacks for frame in stack.frames}
+    lines = (f"{uid} {study.instances[uid][1]}\n" for uid in sorted(used))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read_plan(study: Study) -> StudyPlan:
+    """The plan that an earlier step wrote."""
+    return _PLAN.validate_json((study.folder / "plan.json").read_text("utf-8"))
+
+
+def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
+    masks = {kind: sitk.ReadImage(study.image(stack.role, kind)) for kind in ("mask", "mask_super")}
+    prefix = f"{stack.role}|{analysis.SUPER}|"
+    return SequenceResult(
+        sequence=stack.role,
+        stack=stack,
+        acquired=sitk.ReadImage(study.image(stack.role, "acquired")),
+        super_resolved=sitk.ReadImage(study.image(stack.role, "super")),
+        mask=masks["mask"],
+        mask_super=masks["mask_super"] if stack.role is Role.T2WI else None,
+        volume_ml=analysis.volume_ml(masks["mask_super"]),
+        features={
+            name.removeprefix(prefix): value for name, value in _features(study).items() if name.startswith(prefix)
+        },
+    )
+
+
+def _analysed(plan: StudyPlan) -> Sequence[Stack]:
+    return [stack for role in ANALYSED for stack in plan.stacks if stack.role is role]
+
+
+def _features(study: Study) -> dict[str, float]:
+    return TypeAdapter(dict[str, float]).validate_json((study.folder / "features.json").read_text())
+
+
+def _write_plan(study: Study, plan: StudyPlan) -> None:
+    study.folder.mkdir(parents=True, exist_ok=True)
+    _write_text(study.folder / "plan.json", _PLAN.dump_json(plan, indent=1).decode())
+
+
+def _write_image(image: sitk.Image, path: Path) -> None:
+    partial = path.with_name(f"partial-{path.name}")
+    sitk.WriteImage(image, partial)
+    os.replace(partial, path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f"partial-{path.name}")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, path)

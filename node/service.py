@@ -1,0 +1,117 @@
+"""The only place that wires the rooms together: roles, scheduled jobs, signals, orderly stop.
+
+The stages meet only in the storage, so each role may run in a process of its own on the same root; by default one
+process has them all.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from node.associations.listener import Listener
+from node.completion import Completion
+from node.delivery.dicom import Delivery
+from node.pipeline import Models
+from node.settings import Settings
+from node.workflow import Rooms, Worker
+from node.worklist import Worklist, queue_url
+from storage.files import ObjectStore
+from storage.index import Index
+from storage.ledger import Ledger
+from storage.schema import open_engine
+
+log = logging.getLogger(__name__)
+
+
+class ServiceRole(StrEnum):
+    """A part of the node that can run in a process of its own."""
+
+    LISTENER = "listener"
+    ANALYSIS = "analysis"
+    DELIVERY = "delivery"
+
+
+class Service:
+    """A running node."""
+
+    def __init__(self, settings: Settings, roles: frozenset[ServiceRole] = frozenset(ServiceRole)) -> None:
+        settings.root.mkdir(parents=True, exist_ok=True)
+        self._settings = settings
+        self._roles = roles
+        engine = open_engine(settings.storage_url)
+        self._files = ObjectStore(settings.root)
+        self._index = Index(engine)
+        self._ledger = Ledger(engine)
+        self._stops: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        """Start every role; a role that cannot start stops those before it."""
+        starters = {
+            ServiceRole.DELIVERY: self._start_delivery,
+            ServiceRole.ANALYSIS: self._start_analysis,
+            ServiceRole.LISTENER: self._start_listener,
+        }
+        try:
+            for role, start in starters.items():
+                if role in self._roles:
+                    start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop in the order in which data flows: no more studies in, then no more work, then no more out."""
+        while self._stops:
+            self._stops.pop()()
+
+    def run(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, stop."""
+        done = threading.Event()
+
+        def finish(number: int, _frame: FrameType | None) -> None:
+            log.info("signal %s: stopping", signal.Signals(number).name)
+            done.set()
+
+        signal.signal(signal.SIGTERM, finish)
+        signal.signal(signal.SIGINT, finish)
+        self.start()
+        done.wait()
+        self.stop()
+        log.info("stopped")
+
+    def _start_delivery(self) -> None:
+        for destination in self._settings.destinations:
+            delivery = Delivery(destination, self._ledger, self._files)
+            delivery.start()
+            self._stops.append(delivery.stop)
+
+    def _start_analysis(self) -> None:
+        settings = self._settings
+        models = Models(settings.analysis)
+        models.check()
+        worker = Worker(Rooms(settings, self._files, self._index, self._ledger, models))
+        worker.start()
+        self._stops.append(worker.stop)
+        worklist = Worklist(queue_url(settings.root))
+        self._stops.append(worklist.close)
+        completion = Completion(settings.completion, settings.recognition, self._files, self._index, worklist)
+        scheduler = BackgroundScheduler(timezone="UTC")
+        scheduler.add_job(
+            completion.sweep, "interval", seconds=settings.completion.sweep_every_s, max_instances=1, coalesce=True
+        )
+        scheduler.start()
+        self._stops.append(scheduler.shutdown)
+
+    def _start_listener(self) -> None:
+        listener = Listener(self._settings.listener, self._settings.peers, self._files, self._index)
+        listener.start()
+        self._stops.append(listener.stop)
+        where = self._settings.listener
+        log.info("listening as %s on %s:%d", where.ae_title, where.host, where.port)

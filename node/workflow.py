@@ -1,0 +1,284 @@
+"""The durable way of one study revision through the pipeline, a step a line.
+
+DBOS owns the progress of the steps and nothing else: what is known of the study lives in the storage. Steps return
+small values only; volumes go from step to step as files. A step that was under way when the process died runs
+again, so every step gives the same files when it is repeated.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from dbos import DBOS, DBOSConfig
+from pydantic import TypeAdapter
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy.exc import OperationalError
+
+from node import pipeline
+from node.errors import ConfigurationError, NodeError, TransientError
+from node.pipeline import Models, Study
+from node.recognition.plan import StudyPlan
+from node.results.encode import EncodedObject
+from node.settings import Settings
+from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_url
+from storage.files import ObjectStore
+from storage.index import Index
+from storage.ledger import Ledger
+from storage.records import InstanceHeader, ResultRecord, StudyState
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_RECORDS = TypeAdapter(list[ResultRecord])
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What a worker needs: settings, storage, models."""
+
+    settings: Settings
+    files: ObjectStore
+    index: Index
+    ledger: Ledger
+    models: Models
+
+    def study(self, study_instance_uid: str, revision: int) -> Study:
+        """The study revision with its instances as the index has them now."""
+        instances = {
+            record.header.sop_instance_uid: (self.files.absolute(record.file), record.file.digest)
+            for record in self.index.instances(study_instance_uid)
+        }
+        folder = self.settings.root / "work" / study_instance_uid / str(revision)
+        return Study(study_instance_uid, revision, instances, folder)
+
+
+class Worker:
+    """Takes studies from the queue, one process a storage root."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._lock: IO[str] | None = None
+
+    def start(self) -> None:
+        """Recover what was under way and take new work.
+
+        Raises:
+            ConfigurationError: another process works on the same root; two would run a step at the same time.
+        """
+        root = self._rooms.settings.root
+        self._lock = _exclusive(root / "worker.lock")
+        _switch_to_wal(root / "worklist.sqlite")
+        config: DBOSConfig = {
+            "name": "rectal-node",
+            "system_database_url": queue_url(root),
+            "application_version": WORKFLOW_VERSION,
+            "executor_id": "worker-1",
+            "log_level": "ERROR",
+        }
+        DBOS(config=config)
+        register(self._rooms)
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=self._rooms.settings.analysis.concurrent_studies, polling_interval_sec=0.5
+        )
+        self._fail_strangers()
+
+    def stop(self) -> None:
+        """Leave the queue; a study under way goes on at the next start from its last finished step."""
+        DBOS.destroy()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _fail_strangers(self) -> None:
+        """Runs of another workflow version are never recovered by DBOS: say so instead of leaving them for ever."""
+        for found in DBOS.list_workflows(name=WORKFLOW, status=["PENDING", "ENQUEUED"], load_input=False):
+            if found.app_version in (None, WORKFLOW_VERSION):
+                continue
+            study, revision = found.workflow_id.rsplit(":", 1)
+            reason = f"queued by workflow version {found.app_version}, this is {WORKFLOW_VERSION}: send the study again"
+            DBOS.cancel_workflow(found.workflow_id)
+            self._rooms.index.move(study, int(revision), StudyState.FAILED, reason)
+
+
+def register(rooms: Rooms) -> None:
+    """Define the workflow on these rooms; DBOS must be configured and not yet launched."""
+
+    @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=5)
+    def analyse_study(study_instance_uid: str, revision: int) -> None:
+        _Analysis(rooms, study_instance_uid, revision).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Analysis:
+    """The way of one study revision; the name of a step is what an operator sees as progress."""
+
+    rooms: Rooms
+    uid: str
+    revision: int
+
+    def run(self) -> None:
+        """Every step in order; raising `WORKFLOW_VERSION` goes with any change of this order."""
+        started_at = self._step("start", _now)
+        log.info("study %s revision %d: analysis starts", self.uid, self.revision)
+        try:
+            refusal = self._step("recognise", self._recognise)
+            if refusal:
+                self._step("hand to delivery", self._hand_over, StudyState.REFUSED, refusal, [])
+                return
+            self._step("assemble volumes", self._assemble)
+            models = self.rooms.models
+            self._step("super-resolve", lambda: pipeline.super_resolve_volumes(self._study(), models))
+            self._step("segment", lambda: pipeline.segment_volumes(self._study(), models))
+            self._step("radiomics", lambda: pipeline.extract_features(self._study(), models))
+            self._step("predict", lambda: pipeline.predict_outcome(self._study(), models))
+            records = self._step("encode", self._encode, started_at)
+            self._step("hand to delivery", self._hand_over, StudyState.COMPLETED, "", records)
+            # A step of its own, after the objects are on record: a repeated encode still needs the volumes.
+            self._step("discard volumes", lambda: pipeline.discard_volumes(self._study()))
+        except Exception as error:
+            log.exception("study %s revision %d: analysis failed", self.uid, self.revision)
+            self._step("hand to delivery", self._hand_over, StudyState.FAILED, _one_line(error), [])
+            raise
+        log.info("study %s revision %d: analysis complete", self.uid, self.revision)
+
+    def _step(self, name: str, work: Callable[..., _T], *arguments: object) -> _T:
+        return DBOS.run_step(
+            {
+                "name": name,
+                "retries_allowed": True,
+                "max_attempts": 3,
+                "interval_seconds": 5.0,
+                "should_retry": _is_transient,
+            },
+            work,
+            *arguments,
+        )
+
+    def _study(self) -> Study:
+        return self.rooms.study(self.uid, self.revision)
+
+    def _recognise(self) -> str:
+        study = self._study()
+        plan = pipeline.recognise_study(study, self.rooms.settings.recognition)
+        _keep_plan(self.rooms, study, plan)
+        return study_refusal(plan)
+
+    def _assemble(self) -> list[str]:
+        study = self._study()
+        plan = pipeline.assemble_volumes(study)
+        _keep_plan(self.rooms, study, plan)
+        return [str(stack.role) for stack in plan.stacks]
+
+    def _encode(self, started_at: str) -> list[dict[str, Any]]:
+        settings = self.rooms.settings
+        objects = pipeline.encode_results(
+            self._study(),
+            self.rooms.models,
+            datetime.fromisoformat(started_at),
+            _settings_digest(settings),
+            settings.uid_root,
+            settings.institution,
+        )
+        records = [_record(self.rooms.files, self.uid, self.revision, made) for made in objects]
+        return list(_RECORDS.dump_python(records, mode="json"))
+
+    def _hand_over(self, state: str, reason: str, records: list[dict[str, Any]]) -> bool:
+        index = self.rooms.index
+        study = index.study(self.uid)
+        if study is None or study.revision != self.revision:
+            log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
+            return False
+        destinations = [destination.name for destination in self.rooms.settings.destinations]
+        self.rooms.ledger.record(_RECORDS.validate_python(records), destinations, datetime.now(UTC))
+        return index.move(self.uid, self.revision, StudyState(state), reason)
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Whether the same step may succeed a little later: a full disk, a locked database, memory that was short."""
+    return isinstance(error, (TransientError, OSError, OperationalError, MemoryError))
+
+
+def _now() -> str:
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def study_refusal(plan: StudyPlan) -> str:
+    """Why the whole study cannot be analysed; empty where it can.
+
+    A study without one usable sequence is refused; one that lacks a sequence is analysed from the rest.
+    """
+    whole = [refusal for refusal in plan.refusals if refusal.role == "STUDY"]
+    if not whole and not any(stack.role in pipeline.ANALYSED for stack in plan.stacks):
+        whole = list(plan.refusals)
+    return "; ".join(f"{refusal.code}: {refusal.reason}" for refusal in whole)
+
+
+def _record(files: ObjectStore, study_instance_uid: str, revision: int, made: EncodedObject) -> ResultRecord:
+    """Keep an encoded object in the object store."""
+    header = InstanceHeader(
+        sop_class_uid=made.sop_class_uid,
+        sop_instance_uid=made.sop_instance_uid,
+        study_instance_uid=study_instance_uid,
+        series_instance_uid=made.series_instance_uid,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    return ResultRecord(
+        study_instance_uid=study_instance_uid,
+        revision=revision,
+        role=made.role,
+        sop_class_uid=made.sop_class_uid,
+        sop_instance_uid=made.sop_instance_uid,
+        series_instance_uid=made.series_instance_uid,
+        file=files.store(made.path.read_bytes(), header),
+    )
+
+
+def _keep_plan(rooms: Rooms, study: Study, plan: StudyPlan) -> None:
+    document = TypeAdapter(StudyPlan).dump_json(plan).decode()
+    rooms.index.keep_verdict(study.study_instance_uid, study.revision, document)
+
+
+def _settings_digest(settings: Settings) -> str:
+    """SHA-256 of the settings that can change a result."""
+    relevant = {
+        "recognition": settings.recognition.model_dump(mode="json"),
+        "uid_root": settings.uid_root,
+        "institution": settings.institution,
+    }
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def _exclusive(path: Path) -> IO[str]:
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise ConfigurationError(
+            f"{path}: another worker runs on this root; stop it, or set another root in config.toml"
+        ) from error
+    return handle
+
+
+def _switch_to_wal(path: Path) -> None:
+    """DBOS leaves SQLite in rollback-journal mode, where readers and the writer block each other."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error) if isinstance(error, NodeError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:500]

@@ -1,0 +1,219 @@
+"""A study goes in over C-STORE, results come back over C-STORE; Orthanc is the PACS, DCMTK the scanner."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from models.phantom import load_scanners, simulate_study
+from node.simulator import write_study, write_truth
+
+from .conftest import ENVIRONMENT, Node, Orthanc, wait_for
+
+SEND = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass
+class SentStudy:
+    uid: str
+    folder: Path
+    truth: Path
+
+
+def simulated(folder: Path, model: str, seed: int) -> SentStudy:
+    scanner = next(known for known in load_scanners() if known.model == model)
+    study = simulate_study(seed, scanner)
+    paths = write_study(study, folder / "dicom")
+    write_truth(study, folder / "truth")
+    uid = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
+    return SentStudy(uid, folder / "dicom", folder / "truth")
+
+
+@pytest.fixture(scope="module")
+def skyra(tmp_path_factory: pytest.TempPathFactory) -> SentStudy:
+    return simulated(tmp_path_factory.mktemp("skyra"), "Skyra", 4242)
+
+
+@pytest.fixture(scope="module")
+def returned(skyra: SentStudy, node: Node, orthanc: Orthanc) -> dict[str, Any]:
+    """The Skyra study sent by storescu, and its status when everything has been delivered."""
+    call = ["storescu", "-R", "+sd", "+r", "-aec", "RECTALNODE", "127.0.0.1", str(node.port), str(skyra.folder)]
+    assert subprocess.run(call, env=ENVIRONMENT, check=False).returncode == 0
+    return node.wait_until_settled(skyra.uid)
+
+
+def objects(orthanc: Orthanc, study_instance_uid: str) -> list[pydicom.Dataset]:
+    found = orthanc.find("Instance", StudyInstanceUID=study_instance_uid)
+    return [pydicom.dcmread(io.BytesIO(orthanc.file(instance["ID"]))) for instance in found]
+
+
+def test_super_resolved_series_masks_and_report_arrive_under_the_same_study(
+    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc
+) -> None:
+    series = orthanc.series(skyra.uid)
+    assert returned["study"]["state"] == "COMPLETED", returned
+    assert len(series["MR"]) == 3
+    assert len(series["SEG"]) == 4
+    assert len(series["SR"]) == 1
+    assert len(series["OT"]) == 1
+
+
+def test_every_object_passes_dciodvfy(
+    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    faults = []
+    for instance in orthanc.find("Instance", StudyInstanceUID=skyra.uid):
+        path = tmp_path / f"{instance['ID']}.dcm"
+        path.write_bytes(orthanc.file(instance["ID"]))
+        checked = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+        faults += [line for line in checked.stderr.splitlines() if line.startswith("Error")]
+    assert faults == []
+
+
+def test_every_object_says_that_it_is_research_from_simulated_training(
+    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc
+) -> None:
+    for dataset in objects(orthanc, skyra.uid):
+        text = str(dataset).lower()
+        assert "research" in text, dataset.SOPClassUID.name
+        assert "simulated" in text, dataset.SOPClassUID.name
+
+
+def test_the_t2_mask_lies_where_the_tumour_truly_is(
+    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc
+) -> None:
+    truth = sitk.ReadImage(next(skyra.truth.glob("*mask*")))
+    t2 = {str(d.SOPInstanceUID) for d in source_series(skyra, "T2WI")}
+    masks = [d for d in objects(orthanc, skyra.uid) if d.Modality == "SEG" and references(d) <= t2]
+    assert len(masks) == 1
+    segmentation = hd.seg.Segmentation.from_dataset(masks[0])
+    volume = segmentation.get_volume(combine_segments=True)
+    found = np.argwhere(volume.array > 0)
+    centroid = volume.map_indices_to_reference(found.astype(float)).mean(axis=0)
+    filled = np.argwhere(sitk.GetArrayViewFromImage(truth) > 0)[:, ::-1]
+    true_centroid = np.array(truth.TransformContinuousIndexToPhysicalPoint(filled.mean(axis=0)))
+    assert np.linalg.norm(centroid - true_centroid) < 10
+
+
+def source_series(study: SentStudy, role: str) -> list[pydicom.Dataset]:
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in study.folder.rglob("*") if path.is_file()]
+    assert role == "T2WI"
+    return [d for d in headers if "t2_tse_tra" in str(d.get("SeriesDescription", "")).lower()]
+
+
+def references(segmentation: pydicom.Dataset) -> set[str]:
+    items = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    return {str(item.ReferencedSOPInstanceUID) for item in items}
+
+
+def test_sending_the_same_study_again_changes_nothing(
+    returned: dict[str, Any], skyra: SentStudy, node: Node, orthanc: Orthanc, storescu: SEND
+) -> None:
+    before = {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)}
+    assert storescu(skyra.folder, node.port).returncode == 0
+    line = node.study(skyra.uid)
+    assert line is not None
+    assert line["study"]["revision"] == returned["study"]["revision"]
+    assert line["study"]["state"] == "COMPLETED"
+    assert {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)} == before
+
+
+def test_a_manual_c_move_at_the_pacs_brings_results_to_the_pacs(
+    node: Node, orthanc: Orthanc, storescu: SEND, tmp_path: Path
+) -> None:
+    study = simulated(tmp_path, "Multiva", 4243)
+    assert storescu(study.folder, orthanc.dicom_port, "ORTHANC").returncode == 0
+    call = ["movescu", "-S", "-aet", "MOVESCU", "-aec", "ORTHANC", "-aem", "RECTALNODE", "127.0.0.1"]
+    call += [str(orthanc.dicom_port), "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}"]
+    moved = subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert moved.returncode == 0, moved.stderr
+    line = node.wait_until_settled(study.uid)
+    assert line["study"]["state"] == "COMPLETED", line
+    series = orthanc.series(study.uid)
+    assert len(series["SEG"]) >= 1
+    assert len(series["SR"]) == 1
+
+
+def test_a_node_killed_in_the_middle_ends_the_study_once_with_the_same_uids(
+    returned: dict[str, Any], skyra: SentStudy, make_node: Callable[..., Node], storescu: SEND, orthanc: Orthanc
+) -> None:
+    """The same study at a second node with an empty root: killed in a step, started again, it makes the same objects."""
+    expected = {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)}
+    second = make_node()
+    assert storescu(skyra.folder, second.port).returncode == 0
+    work = second.folder / "var" / "work" / skyra.uid / "1"
+    wait_for(lambda: (work / "T2WI.super.nrrd").exists(), "super-resolution is under way", 120)
+    second.kill()
+    assert not (work / "prediction.json").exists()
+    second.start()
+    line = second.wait_until_settled(skyra.uid)
+    assert line["study"]["state"] == "COMPLETED", line
+    made = second.folder / "var" / "objects" / skyra.uid
+    received = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in skyra.folder.rglob("*.dcm")}
+    kept = [str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in made.rglob("*.dcm")]
+    assert sorted(set(kept) - received) == sorted(expected)
+    assert len(kept) == len(set(kept)), "an object was written twice with different bytes"
+    assert {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)} == expected
+
+
+def test_a_wrong_called_ae_title_is_turned_away(node: Node, skyra: SentStudy, storescu: SEND) -> None:
+    answer = storescu(skyra.folder, node.port, "SOMEBODY")
+    assert answer.returncode != 0
+    assert "Called AE Title Not Recognized" in answer.stderr
+
+
+def test_a_study_of_another_body_part_is_refused_with_its_reason(node: Node, storescu: SEND, tmp_path: Path) -> None:
+    study = simulated(tmp_path, "Skyra", 4244)
+    for path in list(study.folder.rglob("*.dcm")):
+        dataset = pydicom.dcmread(path)
+        if "t2_tse_tra" not in str(dataset.get("SeriesDescription", "")).lower():
+            path.unlink()
+            continue
+        dataset.BodyPartExamined = "KNEE"
+        dataset.save_as(path)
+    assert storescu(study.folder, node.port).returncode == 0
+    line = node.wait_until_settled(study.uid, 60)
+    assert line["study"]["state"] == "REFUSED"
+    assert "KNEE" in line["study"]["reason"]
+
+
+def test_a_missing_slice_and_absent_sequences_are_named_and_the_rest_is_reported(
+    node: Node, storescu: SEND, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    study = simulated(tmp_path, "Skyra", 4245)
+    t2 = [path for path in study.folder.rglob("*.dcm") if is_t2(path)]
+    dwi = [path for path in study.folder.rglob("*.dcm") if is_dwi(path)]
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for path in t2[:7] + t2[8:] + dwi:
+        shutil.copy(path, kept / f"{path.parent.name}-{path.name}")
+    assert storescu(kept, node.port).returncode == 0
+    line = node.wait_until_settled(study.uid)
+    refusals = {refusal["role"]: refusal for refusal in line["refusals"]}
+    assert refusals["T2WI"]["code"] == "E-SLICE-MISSING", refusals
+    assert "PVP" in refusals
+    assert line["study"]["state"] == "COMPLETED"
+    assert set(orthanc.series(study.uid)) >= {"MR", "SR"}
+
+
+def is_t2(path: Path) -> bool:
+    return "t2_tse_tra" in description(path)
+
+
+def is_dwi(path: Path) -> bool:
+    return "ep2d" in description(path) or "dwi" in description(path)
+
+
+def description(path: Path) -> str:
+    return str(pydicom.dcmread(path, stop_before_pixels=True).get("SeriesDescription", "")).lower()
