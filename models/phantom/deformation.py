@@ -1,0 +1,92 @@
+"""The smooth displacement and the textures that make every patient's pelvis another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft, ndimage
+
+from models.phantom.lattice import Array, Vector
+
+BLOCK = 96
+BLOCK_SPACING_MM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deformation:
+    """Sum of plane waves that displaces points: waves (n, 3) in rad/mm, phases (n,), amplitudes (n, 3) in mm."""
+
+    waves: Array
+    phases: Array
+    amplitudes: Array
+
+    @property
+    def reach(self) -> float:
+        """No point moves further than this (mm, along one axis)."""
+        return float(np.abs(self.amplitudes).sum(axis=0).max())
+
+    def displacement(self, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
+        """Displacement (mm) along x, y, z at points given as three arrays of one shape."""
+        total = [np.zeros(x.shape, dtype=np.float32) for _ in range(3)]
+        for wave, phase, amplitude in zip(self.waves, self.phases, self.amplitudes, strict=True):
+            value = np.sin(wave[0] * x + wave[1] * y + wave[2] * z + phase)
+            for axis in range(3):
+                total[axis] += amplitude[axis] * value
+        return total[0], total[1], total[2]
+
+
+def draw_deformation(rng: np.random.Generator, size_mm: float = 1.2, count: int = 8) -> Deformation:
+    """Random deformation with wavelengths of 90 to 250 mm and about `size_mm` a wave and axis."""
+    directions = rng.standard_normal((count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lengths = rng.uniform(90, 250, (count, 1))
+    return Deformation(
+        waves=(directions * 2 * np.pi / lengths).astype(np.float32),
+        phases=rng.uniform(0, 2 * np.pi, count).astype(np.float32),
+        amplitudes=(rng.standard_normal((count, 3)).clip(-2, 2) * size_mm).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """A periodic random field of unit variance, placed and scaled for one patient.
+
+    `scale` stretches the block: 1.0 gives structures of about `grain` mm.
+    """
+
+    grain_mm: float
+    offset: Vector
+    scale: float = 1.0
+
+    def values(self, x: Array, y: Array, z: Array) -> Array:
+        """Field at points given as three arrays of one shape (mm)."""
+        where = [
+            (axis / np.float32(self.scale) + np.float32(shift)) / np.float32(BLOCK_SPACING_MM)
+            for axis, shift in zip((z, y, x), self.offset, strict=True)
+        ]
+        field = ndimage.map_coordinates(
+            texture_block(self.grain_mm), [axis % BLOCK for axis in where], order=1, mode="grid-wrap"
+        )
+        return np.asarray(field, dtype=np.float32)
+
+
+def draw_texture(rng: np.random.Generator, grain_mm: float, scale: float = 1.0) -> Texture:
+    """A texture placed at random."""
+    x, y, z = (float(value) for value in rng.uniform(0, BLOCK, 3))
+    return Texture(grain_mm, (x, y, z), scale)
+
+
+@lru_cache(maxsize=8)
+def texture_block(grain_mm: float) -> Array:
+    """Periodic Gaussian field (BLOCK³, z-y-x) of zero mean and unit variance with structures of `grain_mm`."""
+    noise = np.random.default_rng(round(grain_mm * 1000)).standard_normal((BLOCK,) * 3).astype(np.float32)
+    frequency = np.fft.fftfreq(BLOCK, BLOCK_SPACING_MM).astype(np.float32)
+    half = np.fft.rfftfreq(BLOCK, BLOCK_SPACING_MM).astype(np.float32)
+    square = frequency[:, None, None] ** 2 + frequency[None, :, None] ** 2 + half[None, None, :] ** 2
+    # A Gaussian of standard deviation grain / 4 correlates over about one grain.
+    spectrum = fft.rfftn(noise) * np.exp(-2 * (np.pi * grain_mm / 4) ** 2 * square)
+    spectrum[0, 0, 0] = 0
+    field = fft.irfftn(spectrum, s=noise.shape)
+    return np.asarray(field / field.std(), dtype=np.float32)

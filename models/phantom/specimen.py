@@ -1,0 +1,157 @@
+"""What lies on a grid, ready to be measured: tissue map, texture, and the tumour's own properties voxel by voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.phantom.anatomy import Anatomy, draw_anatomy
+from models.phantom.deformation import Texture, draw_texture
+from models.phantom.grade import TumourBiology, draw_biology
+from models.phantom.lattice import Array, knots, linear_weights, points, separable
+from models.phantom.raster import TissueMap, rasterise
+from models.phantom.streams import stream
+from models.phantom.tissue import T1_RATIO_3T_TO_1_5T, Properties, Tissue, draw_properties
+from models.volume import Grid
+
+Contrast = Callable[[Properties], Array]
+TEXTURE_STEP_MM = 3.0
+
+# Relative texture of the signal, where it differs from the common 3 %.
+_TEXTURE = {
+    Tissue.AIR: 0.0,
+    Tissue.GAS: 0.0,
+    Tissue.URINE: 0.01,
+    Tissue.FAT: 0.06,
+    Tissue.MESORECTAL_FAT: 0.06,
+    Tissue.MUSCLE: 0.07,
+    Tissue.MARROW: 0.10,
+    Tissue.TRANSITION_ZONE: 0.16,
+    Tissue.PERIPHERAL_ZONE: 0.08,
+    Tissue.SEMINAL_VESICLE: 0.15,
+    Tissue.STOOL: 0.25,
+    Tissue.TUMOUR: 0.0,
+}
+AMPLITUDES = np.array([_TEXTURE.get(tissue, 0.03) for tissue in Tissue], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Everything of a patient that does not depend on the scanner."""
+
+    seed: int
+    anatomy: Anatomy
+    biology: TumourBiology
+    background: Texture
+    cells: Texture
+    vessels: Texture
+
+
+def draw_patient(seed: int) -> Patient:
+    """Patient `seed`: anatomy, tumour biology and textures."""
+    rng = stream(seed, "texture")
+    return Patient(
+        seed=seed,
+        anatomy=draw_anatomy(seed),
+        biology=draw_biology(stream(seed, "biology")),
+        background=draw_texture(rng, 6.0),
+        cells=draw_texture(rng, 5.0),
+        vessels=draw_texture(rng, 7.0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """A painted grid with all that a contrast needs.
+
+    tissues: properties, one element a tissue; modulation (z, y, x): texture; edges, edge_share, edge_under: flat
+    indices of voxels of two tissues; tumour: flat indices of voxels with tumour, tumour_properties theirs.
+    """
+
+    map: TissueMap
+    tissues: Properties
+    modulation: Array
+    edges: npt.NDArray[np.intp]
+    tumour: npt.NDArray[np.intp]
+    tumour_properties: Properties
+
+    def signal(self, contrast: Contrast) -> Array:
+        """Signal of every voxel (z, y, x) of the grid; two tissues in a voxel add by their shares."""
+        table = contrast(self.tissues)
+        signal = np.take(table, self.map.top)
+        signal *= self.modulation
+        flat, top, under = signal.reshape(-1), self.map.top.reshape(-1), self.map.under.reshape(-1)
+        below = table[under[self.edges]] * self.modulation.reshape(-1)[self.edges]
+        if len(self.tumour):
+            values = contrast(self.tumour_properties)
+            is_top = top[self.tumour] == Tissue.TUMOUR
+            flat[self.tumour[is_top]] = values[is_top]
+            # The tumour lies under the edge in the others; find their place among the edges.
+            place = np.searchsorted(self.edges, self.tumour[~is_top])
+            below[place] = values[~is_top]
+        share = self.map.share.reshape(-1)[self.edges].astype(np.float32) / 255
+        flat[self.edges] = share * flat[self.edges] + (1 - share) * below
+        return signal
+
+
+def prepare(patient: Patient, grid: Grid, field_strength_t: float) -> Specimen:
+    """Paint the patient onto `grid` (LPS) and give every voxel its properties."""
+    anatomy = patient.anatomy
+    painted = rasterise(anatomy.layers, anatomy.deformation, anatomy.offset, grid)
+    flat_share = painted.share.reshape(-1)
+    edges = np.flatnonzero(flat_share < 255)
+    is_tumour = painted.top.reshape(-1) == Tissue.TUMOUR
+    is_tumour[edges] |= painted.under.reshape(-1)[edges] == Tissue.TUMOUR
+    tumour = np.flatnonzero(is_tumour)
+    tissues = draw_properties(stream(patient.seed, "tissue"), field_strength_t)
+    return Specimen(
+        map=painted,
+        tissues=tissues,
+        modulation=_modulation(patient, painted),
+        edges=edges,
+        tumour=tumour,
+        tumour_properties=_tumour_properties(patient, tissues, grid, tumour, field_strength_t),
+    )
+
+
+def _modulation(patient: Patient, painted: TissueMap) -> Array:
+    """Texture factor of every voxel, sampled coarsely and interpolated."""
+    grid = painted.grid
+    sparse = [knots(size, TEXTURE_STEP_MM / step) for size, step in zip(grid.size, grid.spacing, strict=True)]
+    z, y, x = np.meshgrid(sparse[2], sparse[1], sparse[0], indexing="ij")
+    place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.offset)
+    field = patient.background.values(place[..., 0], place[..., 1], place[..., 2])
+    weights = [
+        linear_weights(known, np.arange(size, dtype=np.float32)) for known, size in zip(sparse, grid.size, strict=True)
+    ]
+    modulation = separable(field, *weights[::-1])
+    modulation *= np.take(AMPLITUDES, painted.top)
+    modulation += 1
+    return np.maximum(modulation, np.float32(0.1), out=modulation)
+
+
+def _tumour_properties(
+    patient: Patient, tissues: Properties, grid: Grid, flat: npt.NDArray[np.intp], field_strength_t: float
+) -> Properties:
+    """Properties of the tumour voxels: the drawn means times heterogeneous fields."""
+    z, y, x = np.unravel_index(flat, grid.size[::-1])
+    place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.offset)
+    place = place.astype(np.float32)
+    cells = patient.cells.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
+    vessels = patient.vessels.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
+    biology = patient.biology
+    spread = np.float32(biology.texture_heterogeneity) * cells
+    t1 = biology.t1_3t_ms / (1 if field_strength_t > 2 else T1_RATIO_3T_TO_1_5T)
+    one = np.ones_like(cells)
+    common = {name: one * getattr(tissues, name)[Tissue.TUMOUR] for name in ("pd", "ve", "vp", "water", "moving")}
+    return Properties(
+        t1=np.float32(t1) * (1 + 0.5 * spread),
+        t2=np.float32(biology.t2_ms) * (1 + spread),
+        t2_tse=np.float32(1.04 * biology.t2_ms) * (1 + spread),
+        adc=np.float32(biology.adc_um2_s * 1e-6) * (1 + spread),
+        ktrans=np.float32(biology.ktrans_per_min) * np.exp(biology.enhancement_heterogeneity * vessels),
+        **common,
+    )

@@ -1,0 +1,39 @@
+"""The truth on fine grids of its own, independent of any scanner."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from models.phantom.lattice import IDENTITY, vector
+from models.phantom.raster import rasterise
+from models.phantom.specimen import Patient
+from models.phantom.tissue import Tissue
+from models.volume import Grid, image_from
+
+TRUTH_SPACING_MM = 0.6
+
+
+def tumour_truth(patient: Patient) -> sitk.Image:
+    """Tumour mask (uint8) at 0.6 mm isotropic in the box around the tumour, LPS."""
+    anatomy = patient.anatomy
+    margin = anatomy.deformation.reach + 2
+    lower, upper = (np.asarray(corner) + anatomy.offset for corner in anatomy.tumour_box)
+    grid = _isotropic(lower - margin, upper + margin, TRUTH_SPACING_MM)
+    painted = rasterise(anatomy.layers, anatomy.deformation, anatomy.offset, grid)
+    return image_from((painted.coverage(Tissue.TUMOUR) >= 0.5).astype(np.uint8), grid)
+
+
+def tissue_labels(patient: Patient, spacing_mm: float) -> sitk.Image:
+    """Labels (uint8, `Tissue`) of the whole pelvis on an isotropic LPS grid."""
+    anatomy = patient.anatomy
+    lower, upper = (np.asarray(corner) + anatomy.offset for corner in anatomy.body_box)
+    grid = _isotropic(lower - anatomy.deformation.reach, upper + anatomy.deformation.reach, spacing_mm)
+    painted = rasterise(anatomy.layers, anatomy.deformation, anatomy.offset, grid)
+    return image_from(np.where(painted.share >= 128, painted.top, painted.under), grid)
+
+
+def _isotropic(lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64], spacing_mm: float) -> Grid:
+    size = np.ceil((upper - lower) / spacing_mm).astype(int) + 1
+    return Grid((int(size[0]), int(size[1]), int(size[2])), (spacing_mm,) * 3, vector(lower), IDENTITY)
