@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, insert, select, true, update
+from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from storage import schema
+from storage import registration, schema
 from storage.errors import StorageError, TransitionError
 from storage.records import (
     STUDY_TRANSITIONS,
@@ -46,12 +46,12 @@ class Index:
         NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
         revision has the same digest) and OWN_RESULT change nothing.
         """
-        return self._write(lambda connection: _register(connection, header, file, calling_ae, now))
+        return self._write(lambda connection: registration.register(connection, header, file, calling_ae, now))
 
     def is_own_result(self, sop_instance_uid: str) -> bool:
         """Whether this node made the instance: it is acknowledged, but not analysed again."""
         with self._engine.connect() as connection:
-            return _is_own_result(connection, sop_instance_uid)
+            return registration.is_own_result(connection, sop_instance_uid)
 
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
         """The latest revision of each instance, in order of first arrival within each series."""
@@ -183,98 +183,6 @@ class Index:
             except OperationalError as error:
                 raise StorageError(f"the database does not answer: {error.orig}") from error
         raise StorageError(f"the same row was taken {_ATTEMPTS} times by other writers") from conflict
-
-
-def _register(
-    connection: Connection, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime
-) -> Registration:
-    if _is_own_result(connection, header.sop_instance_uid):
-        return Registration.OWN_RESULT
-    table = schema.instance
-    latest = connection.execute(
-        select(table.c.revision, table.c.digest)
-        .where(
-            table.c.study_instance_uid == header.study_instance_uid,
-            table.c.sop_instance_uid == header.sop_instance_uid,
-        )
-        .order_by(table.c.revision.desc())
-        .limit(1)
-    ).one_or_none()
-    if latest is not None and latest.digest == file.digest:
-        return Registration.DUPLICATE
-    registration = Registration.NEW if latest is None else Registration.REVISED
-    _touch_study(connection, header, registration, now)
-    connection.execute(
-        insert(table).values(
-            study_instance_uid=header.study_instance_uid,
-            series_instance_uid=header.series_instance_uid,
-            sop_class_uid=header.sop_class_uid,
-            sop_instance_uid=header.sop_instance_uid,
-            transfer_syntax_uid=header.transfer_syntax_uid,
-            revision=1 if latest is None else latest.revision + 1,
-            **_file_values(file),
-            calling_ae=calling_ae,
-            received_at=now,
-        )
-    )
-    return registration
-
-
-def _touch_study(connection: Connection, header: InstanceHeader, registration: Registration, now: datetime) -> None:
-    """Count the instance and open the next revision where the study had left RECEIVING.
-
-    The UPDATE comes before the INSERT of the instance since it locks the row of the study: from here on no
-    other transaction adds to the study, so whether the series is a new one is decided once.
-    """
-    table = schema.study
-    added = int(registration is Registration.NEW)
-    receiving = table.c.state == StudyState.RECEIVING
-    touched = connection.execute(
-        update(table)
-        .where(table.c.study_instance_uid == header.study_instance_uid)
-        .values(
-            revision=table.c.revision + case((receiving, 0), else_=1),
-            reason=case((receiving, table.c.reason), else_=""),
-            state=StudyState.RECEIVING,
-            instance_count=table.c.instance_count + added,
-            series_count=table.c.series_count + case((_series_known(header), 0), else_=1),
-            last_received_at=case((table.c.last_received_at > now, table.c.last_received_at), else_=now),
-            changed=true() if registration is Registration.REVISED else table.c.changed,
-        )
-    )
-    if touched.rowcount:
-        return
-    connection.execute(
-        insert(table).values(
-            study_instance_uid=header.study_instance_uid,
-            revision=1,
-            state=StudyState.RECEIVING,
-            series_count=1,
-            instance_count=1,
-            first_received_at=now,
-            last_received_at=now,
-            changed=False,
-            reason="",
-        )
-    )
-
-
-def _series_known(header: InstanceHeader) -> ColumnElement[bool]:
-    table = schema.instance
-    return (
-        select(table.c.identifier)
-        .where(
-            table.c.study_instance_uid == header.study_instance_uid,
-            table.c.series_instance_uid == header.series_instance_uid,
-        )
-        .exists()
-    )
-
-
-def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
-    table = schema.result
-    query = select(table.c.identifier).where(table.c.sop_instance_uid == sop_instance_uid).limit(1)
-    return connection.execute(query).first() is not None
 
 
 def _file_values(file: StoredFile) -> dict[str, str | int]:

@@ -1,0 +1,126 @@
+"""Registering one instance, within a transaction of the caller.
+
+The statements are built once: with SQLAlchemy, building them anew costs more than running them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
+
+from storage.records import InstanceHeader, Registration, StoredFile, StudyState
+from storage.schema import UTCDateTime, instance, result, study
+
+_OWN_RESULT = select(result.c.identifier).where(result.c.sop_instance_uid == bindparam("uid")).limit(1)
+
+_LATEST = (
+    select(instance.c.revision, instance.c.digest)
+    .where(
+        instance.c.study_instance_uid == bindparam("study"),
+        instance.c.sop_instance_uid == bindparam("uid"),
+    )
+    .order_by(instance.c.revision.desc())
+    .limit(1)
+)
+
+_receiving = study.c.state == StudyState.RECEIVING
+_series_known = (
+    select(instance.c.identifier)
+    .where(
+        instance.c.study_instance_uid == bindparam("study"),
+        instance.c.series_instance_uid == bindparam("series"),
+    )
+    .exists()
+)
+_now = bindparam("now", type_=UTCDateTime)
+_TOUCH_STUDY = (
+    update(study)
+    .where(study.c.study_instance_uid == bindparam("study"))
+    .values(
+        revision=study.c.revision + case((_receiving, 0), else_=1),
+        reason=case((_receiving, study.c.reason), else_=""),
+        state=StudyState.RECEIVING,
+        instance_count=study.c.instance_count + bindparam("added", type_=Integer),
+        series_count=study.c.series_count + case((_series_known, 0), else_=1),
+        last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
+        changed=or_(study.c.changed, bindparam("revised", type_=Boolean)),
+    )
+)
+_BEGIN_STUDY = insert(study)
+_KEEP_INSTANCE = insert(instance)
+
+
+def is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
+    """Whether the ledger holds the instance as a result of this node."""
+    return connection.execute(_OWN_RESULT, {"uid": sop_instance_uid}).first() is not None
+
+
+def register(
+    connection: Connection, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime
+) -> Registration:
+    """Make a stored instance known; see `Index.register`.
+
+    Raises:
+        IntegrityError: another transaction registered the same instance, or the first one of the study, meanwhile.
+    """
+    if is_own_result(connection, header.sop_instance_uid):
+        return Registration.OWN_RESULT
+    latest = connection.execute(
+        _LATEST, {"study": header.study_instance_uid, "uid": header.sop_instance_uid}
+    ).one_or_none()
+    if latest is not None and latest.digest == file.digest:
+        return Registration.DUPLICATE
+    registration = Registration.NEW if latest is None else Registration.REVISED
+    _touch_study(connection, header, registration, now)
+    connection.execute(
+        _KEEP_INSTANCE,
+        {
+            "study_instance_uid": header.study_instance_uid,
+            "series_instance_uid": header.series_instance_uid,
+            "sop_class_uid": header.sop_class_uid,
+            "sop_instance_uid": header.sop_instance_uid,
+            "transfer_syntax_uid": header.transfer_syntax_uid,
+            "revision": 1 if latest is None else latest.revision + 1,
+            "path": file.path.as_posix(),
+            "digest": file.digest,
+            "size": file.size,
+            "calling_ae": calling_ae,
+            "received_at": now,
+        },
+    )
+    return registration
+
+
+def _touch_study(connection: Connection, header: InstanceHeader, registration: Registration, now: datetime) -> None:
+    """Count the instance and open the next revision where the study had left RECEIVING.
+
+    The UPDATE comes before the INSERT of the instance since it locks the row of the study: from here on no
+    other transaction adds to the study, so whether the series is a new one is decided once.
+    """
+    touched = connection.execute(
+        _TOUCH_STUDY,
+        {
+            "study": header.study_instance_uid,
+            "series": header.series_instance_uid,
+            "added": int(registration is Registration.NEW),
+            "revised": registration is Registration.REVISED,
+            "now": now,
+        },
+    )
+    if touched.rowcount:
+        return
+    connection.execute(
+        _BEGIN_STUDY,
+        {
+            "study_instance_uid": header.study_instance_uid,
+            "revision": 1,
+            "state": StudyState.RECEIVING,
+            "series_count": 1,
+            "instance_count": 1,
+            "first_received_at": now,
+            "last_received_at": now,
+            "changed": False,
+            "reason": "",
+        },
+    )
