@@ -1,0 +1,1 @@
+"""How each manufacturer writes a study: one module a dialect."""

@@ -1,0 +1,121 @@
+"""A small study built by hand for each scanner: its real protocol, coarse matrices, smooth made-up pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from models.phantom.scanners import Protocol, Scanner, find_scanner, load_scanners
+from models.phantom.study import SimulatedSeries, SimulatedStudy
+from node.simulator import write_study
+
+PHASE_TIMES_S = (-30.0, 25.0, 45.0, 70.0, 120.0)
+B_VALUES = (0.0, 800.0)
+MATRIX = 48
+SLICES = 10
+AXES = {
+    "axial": np.eye(3),
+    "sagittal": np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]]),
+    "coronal": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]),
+}
+TILT = np.deg2rad(11.3)
+TILTED = np.array([[1, 0, 0], [0, np.cos(TILT), -np.sin(TILT)], [0, np.sin(TILT), np.cos(TILT)]])
+
+
+def make_image(key: int, spacing_mm: float, step_mm: float, plane: str = "axial", slices: int = SLICES) -> sitk.Image:
+    """Positive pixels up to 2000; axial stacks are tilted by 11.3 degrees."""
+    values = np.random.default_rng(key).random((slices, MATRIX, MATRIX)) * 2000
+    image = sitk.GetImageFromArray(values.astype(np.float32))
+    direction = TILTED @ AXES["axial"] if plane == "axial" else AXES[plane]
+    image.SetSpacing((spacing_mm, spacing_mm, step_mm))
+    image.SetDirection(direction.ravel().tolist())
+    image.SetOrigin((-MATRIX * spacing_mm / 2 + 0.123456, -51.7654321, -slices * step_mm / 2))
+    return image
+
+
+def make_series(
+    kind: str, image: sitk.Image, protocol: Protocol, b_value: float | None = None, phase_time_s: float | None = None
+) -> SimulatedSeries:
+    """One volume measured with `protocol`."""
+    return SimulatedSeries(
+        kind=kind,
+        image=image,
+        b_value=b_value,
+        phase_time_s=phase_time_s,
+        tr_ms=protocol.tr_ms,
+        te_ms=protocol.te_ms,
+        flip_deg=protocol.flip_deg,
+        slice_thickness_mm=protocol.slice_thickness_mm,
+        acquisition_matrix=protocol.matrix,
+        mr_acquisition_type=protocol.mr_acquisition_type,
+    )
+
+
+def make_study(scanner: Scanner, seed: int = 42) -> SimulatedStudy:
+    """Localizer in three planes, T2 sagittal and axial, b 0 and 800, ADC, five DCE phases, one subtraction."""
+    t2wi, dwi, dce = scanner.t2wi, scanner.dwi, scanner.dce
+    weighted = [make_image(seed + 10 + i, dwi.pixel_spacing_mm, dwi.slice_thickness_mm + 1) for i in range(2)]
+    phases = [make_image(seed + 20 + i, dce.pixel_spacing_mm, dce.slice_thickness_mm) for i in range(6)]
+    localizers = [make_image(seed + i, 3.0, 20.0, plane, 3) for i, plane in enumerate(AXES)]
+    return SimulatedStudy(
+        seed=seed,
+        scanner=scanner,
+        truth=None,
+        series=(
+            *(make_series("LOCALIZER", image, t2wi) for image in localizers),
+            make_series("T2WI_SAG", make_image(seed + 4, t2wi.pixel_spacing_mm, 5.0, "sagittal"), t2wi),
+            make_series("T2WI", make_image(seed + 5, t2wi.pixel_spacing_mm, t2wi.slice_thickness_mm + 1), t2wi),
+            *(make_series("DWI", image, dwi, b_value=b) for image, b in zip(weighted, B_VALUES, strict=True)),
+            make_series("ADC", make_image(seed + 12, dwi.pixel_spacing_mm, dwi.slice_thickness_mm + 1), dwi),
+            *(
+                make_series("DCE", image, dce, phase_time_s=time_s)
+                for image, time_s in zip(phases, PHASE_TIMES_S, strict=False)
+            ),
+            make_series("SUBTRACTION", phases[-1], dce, phase_time_s=PHASE_TIMES_S[3]),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    """A study and the files that its scanner made of it."""
+
+    study: SimulatedStudy
+    paths: tuple[Path, ...]
+    instances: tuple[pydicom.Dataset, ...]
+
+    def series(self, description: str) -> list[pydicom.Dataset]:
+        """Instances whose Series Description holds `description`."""
+        return [each for each in self.instances if description in each.SeriesDescription]
+
+
+@pytest.fixture(scope="session")
+def written_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Written]:
+    """The hand-built study of a scanner, written once a session."""
+
+    @cache
+    def write(name: str) -> Written:
+        study = make_study(find_scanner(name))
+        paths = write_study(study, tmp_path_factory.mktemp("study"))
+        return Written(study, paths, tuple(pydicom.dcmread(path) for path in paths))
+
+    return write
+
+
+@pytest.fixture(params=[scanner.name for scanner in load_scanners()])
+def written(request: pytest.FixtureRequest, written_by: Callable[[str], Written]) -> Written:
+    """The study of each of the six scanners in turn."""
+    return written_by(request.param)
+
+
+@pytest.fixture(name="make_study")
+def _make_study() -> Callable[..., SimulatedStudy]:
+    """Builds the hand-made study of a scanner."""
+    return make_study

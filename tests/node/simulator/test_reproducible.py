@@ -1,0 +1,35 @@
+"""The same seed gives the same bytes; another seed or scanner gives another study."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydicom import dcmread
+
+from models.phantom.scanners import load_scanners
+from node.simulator import write_study
+
+
+def _digests(paths: tuple[Path, ...], folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_the_same_study_is_written_byte_for_byte_the_same(written, tmp_path):
+    root = written.paths[0].parents[1]
+    assert _digests(write_study(written.study, tmp_path), tmp_path) == _digests(written.paths, root)
+
+
+def test_another_seed_is_another_patient_and_study(make_study, tmp_path):
+    scanner = load_scanners()[0]
+    first, second = (dcmread(write_study(make_study(scanner, seed), tmp_path / str(seed))[0]) for seed in (1, 2))
+    assert first.StudyInstanceUID != second.StudyInstanceUID
+    assert first.PatientID != second.PatientID
+
+
+def test_the_same_seed_on_two_scanners_is_two_studies(make_study, tmp_path):
+    uids = {
+        dcmread(write_study(make_study(scanner), tmp_path / scanner.model)[0]).StudyInstanceUID
+        for scanner in load_scanners()
+    }
+    assert len(uids) == len(load_scanners())
