@@ -1,0 +1,151 @@
+"""Frames of an Enhanced MR instance from its shared and per-frame functional groups (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydicom import Dataset
+
+from node.recognition import elements as read
+from node.recognition.elements import MALFORMED
+from node.recognition.facts import (
+    BValue,
+    Diffusion,
+    Directionality,
+    FrameFacts,
+    ImageKind,
+    Placement,
+    PulseSequence,
+    Timing,
+    Vector,
+)
+from node.recognition.kinds import image_kind
+
+
+def frames(dataset: Dataset, instance: FrameFacts) -> tuple[FrameFacts, ...]:
+    """One set of facts a frame; `instance` holds what the top level of the data set says."""
+    shared = read.item(dataset, "SharedFunctionalGroupsSequence")
+    per_frame = read.value(dataset, "PerFrameFunctionalGroupsSequence") or ()
+    own_groups = enumerate(_datasets(per_frame))
+    return tuple(_frame(dataset, instance, shared, own, index) for index, own in own_groups) or (instance,)
+
+
+def placement(
+    dataset: Dataset, position: Vector | None, orientation: tuple[float, ...], measures: Dataset, stack: str
+) -> Placement | None:
+    """Where a frame lies, or None where the header does not say; `measures` holds Pixel Spacing."""
+    rows, columns = read.integer(dataset, "Rows"), read.integer(dataset, "Columns")
+    spacing = read.numbers(measures, "PixelSpacing")
+    if position is None or len(orientation) != 6 or len(spacing) != 2 or not rows or not columns:
+        return None
+    return Placement(
+        rows=rows,
+        columns=columns,
+        spacing=(spacing[0], spacing[1]),
+        position=position,
+        row_direction=(orientation[0], orientation[1], orientation[2]),
+        column_direction=(orientation[3], orientation[4], orientation[5]),
+        thickness_mm=read.number(measures, "SliceThickness"),
+        frame_of_reference_uid=read.text(dataset, "FrameOfReferenceUID"),
+        stack=stack,
+    )
+
+
+def _datasets(found: object) -> list[Dataset]:
+    try:
+        return [group for group in found if isinstance(group, Dataset)]  # type: ignore[attr-defined]
+    except MALFORMED:
+        return []
+
+
+def _frame(dataset: Dataset, instance: FrameFacts, shared: Dataset, own: Dataset, index: int) -> FrameFacts:
+    def group(keyword: str) -> Dataset:
+        return read.item(own if keyword in own else shared, keyword)
+
+    content = group("FrameContentSequence")
+    image_type = read.texts(group("MRImageFrameTypeSequence"), "FrameType") or instance.image_type
+    diffusion = _diffusion(group("MRDiffusionSequence"), instance.diffusion)
+    return replace(
+        instance,
+        frame=index,
+        kind=_kind(instance, image_type, group("MRImageFrameTypeSequence"), diffusion),
+        image_type=image_type,
+        diffusion=diffusion,
+        timing=_timing(content, instance.timing),
+        sequence=_sequence(dataset, instance.sequence, group),
+        placement=placement(
+            dataset,
+            position=read.vector(group("PlanePositionSequence"), "ImagePositionPatient"),
+            orientation=read.numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient"),
+            measures=group("PixelMeasuresSequence"),
+            stack=read.text(content, "StackID"),
+        ),
+        contrast_phase=read.text(group("ContrastBolusUsageSequence"), "ContrastBolusAgentPhase").upper(),
+    )
+
+
+def _kind(instance: FrameFacts, image_type: tuple[str, ...], group: Dataset, diffusion: Diffusion) -> ImageKind:
+    if instance.kind is ImageKind.OWN_RESULT:
+        return instance.kind
+    header = instance.header
+    kind = image_kind(header.vendor, image_type, header.description, instance.sequence.name)
+    if read.text(group, "ComplexImageComponent").upper() in {"PHASE", "REAL", "IMAGINARY"}:
+        return ImageKind.NOT_MAGNITUDE
+    weighted = diffusion.directionality is Directionality.ISOTROPIC and (diffusion.b_value or 0) > 0
+    return ImageKind.TRACE if kind is ImageKind.ACQUIRED and weighted else kind
+
+
+def _diffusion(group: Dataset, instance: Diffusion) -> Diffusion:
+    b_value = read.number(group, "DiffusionBValue")
+    if b_value is None:
+        return instance
+    return replace(
+        instance,
+        b_values=(BValue(b_value, "(0018,9087)"),),
+        directionality=Directionality.of(read.text(group, "DiffusionDirectionality")),
+        direction=read.vector(read.item(group, "DiffusionGradientDirectionSequence"), "DiffusionGradientOrientation"),
+        declared=True if b_value > 0 else instance.declared,
+    )
+
+
+def _timing(content: Dataset, instance: Timing) -> Timing:
+    started = read.datetime_s(content, "FrameAcquisitionDateTime")
+    if started is None:
+        started = read.datetime_s(content, "FrameReferenceDateTime")
+    duration_ms = read.number(content, "FrameAcquisitionDuration")
+    return replace(
+        instance,
+        acquisition_s=instance.acquisition_s if started is None else started,
+        duration_s=instance.duration_s if duration_ms is None else duration_ms / 1000,
+        temporal_index=read.integer(content, "TemporalPositionIndex"),
+        acquisition_number=read.integer(content, "FrameAcquisitionNumber") or instance.acquisition_number,
+    )
+
+
+def _sequence(dataset: Dataset, top: PulseSequence, group: Callable[[str], Dataset]) -> PulseSequence:
+    timing = group("MRTimingAndRelatedParametersSequence")
+    modifier = group("MRModifierSequence")
+    echo_pulse = read.text(dataset, "EchoPulseSequence").upper()
+    suppression = read.text(modifier, "SpectrallySelectedSuppression").upper()
+    inversion = read.text(modifier, "InversionRecovery").upper() == "YES"
+    steady_state = read.text(dataset, "SteadyStatePulseSequence").upper()
+    return replace(
+        top,
+        spin_echo=top.spin_echo or echo_pulse in {"SPIN", "BOTH"},
+        gradient_echo="GRADIENT" in echo_pulse if echo_pulse else top.gradient_echo,
+        inversion_recovery=top.inversion_recovery or inversion,
+        balanced=top.balanced or steady_state not in {"", "NONE"},
+        fat_suppressed=top.fat_suppressed or suppression in {"FAT", "FAT_AND_WATER"},
+        echo_train=_first(
+            read.number(timing, "RFEchoTrainLength"), read.number(timing, "EchoTrainLength"), top.echo_train
+        ),
+        tr_ms=_first(read.number(timing, "RepetitionTime"), top.tr_ms),
+        te_ms=_first(read.number(group("MREchoSequence"), "EffectiveEchoTime"), top.te_ms),
+        ti_ms=_first(*read.numbers(modifier, "InversionTimes")[:1], top.ti_ms),
+        flip_deg=_first(read.number(timing, "FlipAngle"), top.flip_deg),
+    )
+
+
+def _first(*found: float | None) -> float | None:
+    return next((entry for entry in found if entry is not None), None)

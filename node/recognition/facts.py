@@ -1,0 +1,213 @@
+"""Frozen facts of one frame: what a header says, in the same words for every vendor.
+
+A classic MR instance has one frame. Lengths are mm, directions are LPS unit vectors, b-values s/mm².
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+Vector = tuple[float, float, float]
+
+
+class Vendor(StrEnum):
+    """Whose private elements a header holds."""
+
+    SIEMENS = "Siemens"
+    GE = "GE"
+    PHILIPS = "Philips"
+    UIH = "UIH"
+    OTHER = "other"
+
+
+class ImageKind(StrEnum):
+    """How the pixels came about."""
+
+    ACQUIRED = "acquired"
+    TRACE = "trace-weighted"
+    CALCULATED = "calculated b-value"
+    ADC = "ADC map"
+    EXPONENTIAL = "exponential ADC map"
+    DIFFUSION_MAP = "diffusion map other than ADC"
+    SUBTRACTION = "subtraction"
+    PROJECTION = "projection"
+    REFORMAT = "reformat"
+    SCREEN = "screen"
+    WATER = "Dixon water"
+    FAT = "Dixon fat"
+    IN_PHASE = "Dixon in phase"
+    OPPOSED_PHASE = "Dixon opposed phase"
+    FAT_FRACTION = "Dixon fat fraction"
+    NOT_MAGNITUDE = "phase, real or imaginary part"
+    OWN_RESULT = "result of this node"
+
+
+class Directionality(StrEnum):
+    """Diffusion Directionality (0018,9075) in the standard's terms; UNKNOWN where no element says."""
+
+    NONE = "NONE"
+    ISOTROPIC = "ISOTROPIC"
+    DIRECTIONAL = "DIRECTIONAL"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def of(cls, token: str) -> Directionality:
+        """The value of a header; BMATRIX is a direction, anything else unheard of is UNKNOWN."""
+        name = token.strip().upper()
+        if name == "BMATRIX":
+            return cls.DIRECTIONAL
+        return cls.__members__.get(name, cls.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A named reason why something cannot be used."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BValue:
+    """A b-value in s/mm² and the element that it was read from."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diffusion:
+    """Diffusion weighting of a frame; `b_values` in order of belief."""
+
+    b_values: tuple[BValue, ...] = ()
+    directionality: Directionality = Directionality.UNKNOWN
+    direction: Vector | None = None
+    declared: bool | None = None
+    tensor: bool = False
+
+    @property
+    def b_value(self) -> float | None:
+        """The b-value believed most."""
+        return self.b_values[0].value if self.b_values else None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorFacts:
+    """What only private elements, or a vendor's own use of standard ones, can tell."""
+
+    diffusion: Diffusion = Diffusion()
+    sequence_name: str = ""
+    echo_planar: bool = False
+    single_shot: bool = False
+    three_planes: bool = False
+    not_magnitude: bool = False
+    dynamic_s: float | None = None
+    elapsed_s: float | None = None
+    run_number: int | None = None
+    stack: str = ""
+    grid_slices: int | None = None
+    image_type: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a frame was acquired.
+
+    `acquisition_s`, `content_s`, `creation_s` and `series_s` count seconds from one common midnight, so that
+    differences hold over midnight where the header has dates; `dynamic_s` and `elapsed_s` count from the start
+    of the run; `trigger_ms` is Trigger Time (0018,1060).
+    """
+
+    acquisition_s: float | None = None
+    content_s: float | None = None
+    creation_s: float | None = None
+    series_s: float | None = None
+    trigger_ms: float | None = None
+    dynamic_s: float | None = None
+    elapsed_s: float | None = None
+    duration_s: float | None = None
+    temporal_index: int | None = None
+    acquisition_number: int | None = None
+    run_number: int | None = None
+    instance_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a frame lies: LPS, mm. `spacing` is (between rows, between columns), as in Pixel Spacing."""
+
+    rows: int
+    columns: int
+    spacing: tuple[float, float]
+    position: Vector
+    row_direction: Vector
+    column_direction: Vector
+    thickness_mm: float | None
+    frame_of_reference_uid: str
+    stack: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PulseSequence:
+    """The physics of a frame; times in ms, flip angle in degrees."""
+
+    name: str = ""
+    acquisition_type: str = ""
+    spin_echo: bool = False
+    gradient_echo: bool = False
+    inversion_recovery: bool = False
+    echo_planar: bool = False
+    single_shot: bool = False
+    balanced: bool = False
+    fat_suppressed: bool = False
+    echo_train: float | None = None
+    tr_ms: float | None = None
+    te_ms: float | None = None
+    ti_ms: float | None = None
+    flip_deg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFacts:
+    """What holds for a whole instance."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    series_number: int | None = None
+    description: str = ""
+    protocol: str = ""
+    modality: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    vendor: Vendor = Vendor.OTHER
+    field_strength_t: float | None = None
+    body_part: str = ""
+    image_type: tuple[str, ...] = ()
+    samples_per_pixel: int = 1
+    contrast_agent: bool | None = None
+    contrast_start_s: float | None = None
+    patient_digest: str = ""
+    three_planes: bool = False
+    grid_slices: int | None = None
+    expected_instances: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """One frame: `frame` is its 0-based index in the instance."""
+
+    header: HeaderFacts
+    frame: int = 0
+    kind: ImageKind = ImageKind.ACQUIRED
+    image_type: tuple[str, ...] = ()
+    diffusion: Diffusion = Diffusion()
+    timing: Timing = Timing()
+    sequence: PulseSequence = PulseSequence()
+    placement: Placement | None = None
+    contrast_phase: str = ""
+    faults: tuple[Fault, ...] = field(default=())

@@ -1,0 +1,188 @@
+"""From a file to the facts of its frames: every header is read once, up to the pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
+
+from node.recognition import elements as read
+from node.recognition import enhanced, vendors
+from node.recognition.elements import MALFORMED, PrivateElements
+from node.recognition.facts import (
+    BValue,
+    Diffusion,
+    Directionality,
+    Fault,
+    FrameFacts,
+    HeaderFacts,
+    ImageKind,
+    Placement,
+    PulseSequence,
+    Timing,
+    VendorFacts,
+)
+from node.recognition.kinds import image_kind, own_result
+
+# Values longer than this stay in the file until somebody asks for them; nobody here does.
+_DEFER_BYTES = 16 * 1024 * 1024
+_UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryError)
+
+
+def read_frames(path: Path) -> tuple[FrameFacts, ...] | Fault:
+    """The facts of all frames of a file, or the reason why there are none."""
+    with warnings.catch_warnings():
+        # pydicom warns of each odd value; what matters of them ends as a fault or an absent fact.
+        warnings.simplefilter("ignore")
+        try:
+            dataset = dcmread(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
+        except _UNREADABLE as error:
+            return Fault("E-DECODE", f"{path.name}: {type(error).__name__}: {error}")
+        return _frames(path, dataset)
+
+
+def _frames(path: Path, dataset: Dataset) -> tuple[FrameFacts, ...]:
+    private = PrivateElements(dataset)
+    vendor = vendors.identify(read.text(dataset, "Manufacturer"), private)
+    special = vendors.read(vendor, dataset, private, standard_diffusion(dataset))
+    header = replace(_header(path, dataset, special), vendor=vendor)
+    frame = FrameFacts(
+        header=header,
+        kind=_kind(dataset, header, special),
+        image_type=header.image_type,
+        diffusion=special.diffusion,
+        timing=_timing(dataset, special),
+        sequence=_sequence(dataset, special),
+        placement=_placement(dataset, special),
+        faults=tuple(private.faults),
+    )
+    if header.sop_class_uid in (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage):
+        return enhanced.frames(dataset, frame)
+    return (frame,)
+
+
+def standard_diffusion(dataset: Dataset) -> Diffusion:
+    """b-value (0018,9087), directionality (0018,9075) and direction (0018,9089) where a classic header has them."""
+    b_value = read.number(dataset, "DiffusionBValue")
+    return Diffusion(
+        b_values=() if b_value is None else (BValue(b_value, "(0018,9087)"),),
+        directionality=Directionality.of(read.text(dataset, "DiffusionDirectionality")),
+        direction=read.vector(dataset, "DiffusionGradientOrientation"),
+    )
+
+
+def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
+    return HeaderFacts(
+        path=path,
+        sop_class_uid=read.text(dataset, "SOPClassUID"),
+        sop_instance_uid=read.text(dataset, "SOPInstanceUID"),
+        study_instance_uid=read.text(dataset, "StudyInstanceUID"),
+        series_instance_uid=read.text(dataset, "SeriesInstanceUID"),
+        series_number=read.integer(dataset, "SeriesNumber"),
+        description=read.text(dataset, "SeriesDescription"),
+        protocol=read.text(dataset, "ProtocolName"),
+        modality=read.text(dataset, "Modality"),
+        manufacturer=read.text(dataset, "Manufacturer"),
+        model=read.text(dataset, "ManufacturerModelName"),
+        field_strength_t=read.number(dataset, "MagneticFieldStrength"),
+        body_part=" ".join(read.text(dataset, "BodyPartExamined").upper().split()),
+        image_type=special.image_type or read.texts(dataset, "ImageType"),
+        samples_per_pixel=read.integer(dataset, "SamplesPerPixel") or 1,
+        contrast_agent=_contrast_agent(dataset),
+        contrast_start_s=read.time_of_day(read.text(dataset, "ContrastBolusStartTime")),
+        patient_digest=_patient_digest(dataset),
+        three_planes=special.three_planes,
+        grid_slices=special.grid_slices,
+        expected_instances=read.integer(dataset, "ImagesInAcquisition"),
+    )
+
+
+def _patient_digest(dataset: Dataset) -> str:
+    """Tells whether two instances name the same patient without keeping who that is."""
+    identity = "\0".join(read.text(dataset, keyword) for keyword in ("PatientID", "PatientBirthDate"))
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:16] if identity.strip("\0") else ""
+
+
+def _contrast_agent(dataset: Dataset) -> bool | None:
+    names = [read.text(dataset, keyword) for keyword in ("ContrastBolusAgent", "ContrastBolusIngredient")]
+    named = [name.strip().lower() for name in names if name.strip()]
+    if not named:
+        return True if read.number(dataset, "ContrastBolusVolume") else None
+    return any(name not in {"no", "none", "0", "-", "n"} for name in named)
+
+
+def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts) -> ImageKind:
+    if own_result(header.manufacturer, header.model, read.text(dataset, "SoftwareVersions")):
+        return ImageKind.OWN_RESULT
+    kind = image_kind(header.vendor, header.image_type, header.description, special.sequence_name)
+    if kind is ImageKind.ACQUIRED and special.not_magnitude:
+        return ImageKind.NOT_MAGNITUDE
+    if kind is ImageKind.ACQUIRED and _isotropic(special.diffusion):
+        return ImageKind.TRACE
+    return kind
+
+
+def _isotropic(diffusion: Diffusion) -> bool:
+    return diffusion.directionality is Directionality.ISOTROPIC and (diffusion.b_value or 0) > 0
+
+
+def _timing(dataset: Dataset, special: VendorFacts) -> Timing:
+    dates = ("AcquisitionDate", "SeriesDate", "ContentDate", "StudyDate")
+    acquired = read.clock_s(dataset, dates, "AcquisitionTime")
+    stated = read.datetime_s(dataset, "AcquisitionDateTime")
+    return Timing(
+        acquisition_s=stated if stated is not None else acquired,
+        content_s=read.clock_s(dataset, ("ContentDate", *dates), "ContentTime"),
+        creation_s=read.clock_s(dataset, ("InstanceCreationDate",), "InstanceCreationTime"),
+        series_s=read.clock_s(dataset, ("SeriesDate", *dates), "SeriesTime"),
+        trigger_ms=read.number(dataset, "TriggerTime"),
+        dynamic_s=special.dynamic_s,
+        elapsed_s=special.elapsed_s,
+        duration_s=read.number(dataset, "AcquisitionDuration"),
+        temporal_index=read.integer(dataset, "TemporalPositionIdentifier"),
+        acquisition_number=read.integer(dataset, "AcquisitionNumber"),
+        run_number=special.run_number,
+        instance_number=read.integer(dataset, "InstanceNumber"),
+    )
+
+
+def _sequence(dataset: Dataset, special: VendorFacts) -> PulseSequence:
+    names = {name.upper() for name in read.texts(dataset, "ScanningSequence")}
+    variant = {name.upper() for name in read.texts(dataset, "SequenceVariant")}
+    options = {name.upper() for name in read.texts(dataset, "ScanOptions")}
+    tr_ms = read.number(dataset, "RepetitionTime")
+    return PulseSequence(
+        name=special.sequence_name,
+        acquisition_type=read.text(dataset, "MRAcquisitionType").upper(),
+        spin_echo="SE" in names,
+        # A repetition every few ms leaves no time for a refocusing pulse; GE writes RM on such sequences.
+        gradient_echo="GR" in names or ("SE" not in names and tr_ms is not None and 0 < tr_ms < 20),
+        inversion_recovery="IR" in names,
+        echo_planar=special.echo_planar
+        or "EP" in names
+        or read.text(dataset, "EchoPlanarPulseSequence").upper() == "YES",
+        single_shot=special.single_shot,
+        balanced="SS" in variant and "SP" not in variant,
+        fat_suppressed=bool(options & {"FS", "SAT_GEMS", "FAT_SAT"}),
+        echo_train=read.number(dataset, "EchoTrainLength"),
+        tr_ms=tr_ms,
+        te_ms=read.number(dataset, "EchoTime"),
+        ti_ms=read.number(dataset, "InversionTime"),
+        flip_deg=read.number(dataset, "FlipAngle"),
+    )
+
+
+def _placement(dataset: Dataset, special: VendorFacts) -> Placement | None:
+    return enhanced.placement(
+        dataset,
+        position=read.vector(dataset, "ImagePositionPatient"),
+        orientation=read.numbers(dataset, "ImageOrientationPatient"),
+        measures=dataset,
+        stack=special.stack,
+    )

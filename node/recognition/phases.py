@@ -1,0 +1,196 @@
+"""The dynamic run and its portal-venous phase, from timing alone.
+
+A run is made of T1-weighted 3D gradient-echo volumes of one geometry and one protocol, from one series or many.
+The portal-venous phase is the volume whose centre lies nearest to the wanted time after injection, inside the
+window widened by half the duration of a volume. Without a time of injection there is a refusal, never a guess
+such as "the third phase".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from node.recognition import site
+from node.recognition.clocks import Clock, accepted_clocks, order_conflict
+from node.recognition.facts import Fault
+from node.recognition.geometry import along_normal
+from node.recognition.stacks import Volume
+from node.settings import RecognitionSettings
+
+_EARLIEST_INJECTION_S = 300.0
+_TIE_S = 0.05
+_POSITION_MM = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """A run in order of time: `times_s` after injection where that is known, else empty."""
+
+    volumes: tuple[Volume, ...]
+    times_s: tuple[float, ...] = ()
+    chosen: int | None = None
+    fault: Fault | None = None
+    clock: str = ""
+    zero: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def assemble_runs(volumes: tuple[Volume, ...]) -> tuple[tuple[Volume, ...], ...]:
+    """Volumes that share plane, lattice, positions, TR, TE, flip angle and Dixon part; the longest run first."""
+    runs: list[list[Volume]] = []
+    for volume in volumes:
+        for run in runs:
+            if _same_protocol(run[0], volume):
+                run.append(volume)
+                break
+        else:
+            runs.append([volume])
+    return tuple(tuple(run) for run in sorted(runs, key=len, reverse=True))
+
+
+def choose_portal_venous(run: tuple[Volume, ...], settings: RecognitionSettings) -> Phases:
+    """The run in order of time with its portal-venous phase, or the named fault."""
+    clocks = accepted_clocks(run, settings)
+    if not clocks:
+        return Phases(run, fault=Fault("E-DCE-TIME", _no_clock(run)))
+    conflict = order_conflict(run, clocks)
+    if conflict is not None:
+        return Phases(run, fault=conflict)
+    rejected: list[str] = []
+    for clock in clocks:
+        zero = _zero(run, clock, settings, rejected)
+        if zero is not None:
+            return _chosen(run, clock, zero, settings)
+    return _without_zero(run, clocks[0], rejected)
+
+
+def _chosen(run: tuple[Volume, ...], clock: Clock, zero: tuple[float, str], settings: RecognitionSettings) -> Phases:
+    order = np.argsort(clock.starts_s, kind="stable")
+    half = 0.0 if clock.centred else clock.duration_s / 2
+    times = tuple(round(float(clock.starts_s[index]) + half - zero[0], 2) for index in order)
+    phases = Phases(tuple(run[index] for index in order), times, clock=clock.source, zero=zero[1])
+    stated = _stated_phase(phases)
+    if stated is not None:
+        return stated
+    low, high = settings.portal_venous_window_s
+    margin = clock.duration_s / 2
+    inside = [index for index, time in enumerate(times) if low - margin <= time <= high + margin]
+    usable = [index for index in inside if phases.volumes[index].fault is None]
+    if not usable:
+        return replace(phases, fault=_no_phase(phases, inside, settings))
+    return _nearest(phases, usable, settings)
+
+
+def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -> Phases:
+    header = phases.volumes[0].first.header
+    site_choice = site.preferred_phase_s(header, settings)
+    wanted = settings.preferred_phase_s if site_choice is None else site_choice
+    ranked = sorted(usable, key=lambda index: (abs(phases.times_s[index] - wanted), phases.times_s[index]))
+    best = ranked[0]
+    warnings: tuple[str, ...] = ()
+    if len(ranked) > 1:
+        distances = [abs(phases.times_s[index] - wanted) for index in ranked[:2]]
+        if distances[1] - distances[0] < _TIE_S and site_choice is None:
+            times = " and ".join(f"{phases.times_s[index]:.1f} s" for index in sorted(ranked[:2]))
+            reason = f"phases at {times} are equally near to {wanted:g} s; a site rule with preferred_phase_s decides"
+            return replace(phases, fault=Fault("E-DCE-PVP-AMBIGUOUS", reason))
+        warnings = (f"{len(ranked)} phases lie in the portal-venous window; the one nearest to {wanted:g} s is used",)
+    return replace(phases, chosen=best, warnings=warnings)
+
+
+def _stated_phase(phases: Phases) -> Phases | None:
+    """Contrast Agent Phase (0018,9344) PORTAL_VENOUS of Enhanced MR."""
+    stated = [i for i, volume in enumerate(phases.volumes) if volume.first.contrast_phase == "PORTAL_VENOUS"]
+    if len(stated) != 1 or phases.volumes[stated[0]].fault is not None:
+        return None
+    return replace(phases, chosen=stated[0], zero="Contrast Agent Phase (0018,9344)")
+
+
+def _zero(
+    run: tuple[Volume, ...], clock: Clock, settings: RecognitionSettings, rejected: list[str]
+) -> tuple[float, str] | None:
+    """The time of injection on a clock and where it was found."""
+    header = run[0].first.header
+    first, last = min(clock.starts_s), max(clock.starts_s)
+    if header.contrast_start_s is not None and clock.absolute:
+        days = round((first - header.contrast_start_s) / 86400)
+        start = header.contrast_start_s + days * 86400
+        if first - _EARLIEST_INJECTION_S <= start <= last:
+            return start, "Contrast/Bolus Start Time (0018,1042)"
+        rejected.append(f"Contrast/Bolus Start Time lies {first - start:.0f} s before the first of the phases")
+    injected = site.injection_s(header, settings)
+    if injected is None:
+        return None
+    return (injected if clock.from_site else first + injected), "site rule"
+
+
+def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) -> Phases:
+    order = np.argsort(clock.starts_s, kind="stable")
+    first = float(min(clock.starts_s))
+    offsets = ", ".join(f"{clock.starts_s[index] - first:.1f}" for index in order)
+    reason = f"no time of injection in header or site rules; {len(run)} phase(s) start at {offsets} s ({clock.source})"
+    return Phases(
+        tuple(run[index] for index in order),
+        fault=Fault("E-DCE-T0", "; ".join((reason, *rejected))),
+        clock=clock.source,
+    )
+
+
+def _no_phase(phases: Phases, inside: list[int], settings: RecognitionSettings) -> Fault:
+    low, high = settings.portal_venous_window_s
+    if inside:
+        fault = phases.volumes[inside[0]].fault
+        assert fault is not None
+        return Fault(fault.code, f"the phase at {phases.times_s[inside[0]]:.1f} s: {fault.reason}")
+    nearest = min(phases.times_s, key=lambda time: abs(time - (low + high) / 2))
+    return Fault(
+        "E-DCE-NO-PVP", f"no phase between {low:g} and {high:g} s after injection; the nearest is at {nearest:.1f} s"
+    )
+
+
+def _no_clock(run: tuple[Volume, ...]) -> str:
+    return f"no element gives distinct, plausible times to the {len(run)} phases"
+
+
+def _same_protocol(one: Volume, other: Volume) -> bool:
+    a, b = one.first.sequence, other.first.sequence
+    return (
+        one.first.kind is other.first.kind
+        and _close(a.te_ms, b.te_ms, 0.1)
+        and _close(a.tr_ms, b.tr_ms, 0.02 * (a.tr_ms or 0))
+        and _close(a.flip_deg, b.flip_deg, 0.5)
+        and _same_lattice(one, other)
+    )
+
+
+def _same_lattice(one: Volume, other: Volume) -> bool:
+    """Same matrix, orientation and slice positions; a volume that lost slices still belongs to its run."""
+    a, b = one.first.placement, other.first.placement
+    if a is None or b is None:
+        return False
+    matrix = (a.rows, a.columns, a.frame_of_reference_uid) == (b.rows, b.columns, b.frame_of_reference_uid)
+    directions = (*a.row_direction, *a.column_direction), (*b.row_direction, *b.column_direction)
+    return (
+        matrix
+        and np.allclose(directions[0], directions[1], atol=1e-3)
+        and np.allclose(a.spacing, b.spacing, rtol=1e-3)
+        and _overlapping(one, other)
+    )
+
+
+def _overlapping(one: Volume, other: Volume) -> bool:
+    """Whether the smaller volume's slices lie on slices of the larger one, seen along the normal."""
+    placements = [frame.placement for frame in (*one.frames, *other.frames) if frame.placement]
+    along = along_normal(tuple(placements))
+    first, second = along[: len(one.frames)], along[len(one.frames) :]
+    small, large = (first, second) if len(first) <= len(second) else (second, first)
+    distance = np.abs(small[:, None] - large[None, :]).min(axis=1)
+    return bool((distance <= _POSITION_MM).mean() >= 0.9)
+
+
+def _close(one: float | None, other: float | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= tolerance

@@ -1,0 +1,57 @@
+"""What a site's own rules say of a series: accepted body parts, the clock of its phases, the time of injection."""
+
+from __future__ import annotations
+
+import re
+
+from node.recognition.facts import HeaderFacts
+from node.settings import RecognitionSettings, SiteRule
+
+
+def rules_for(header: HeaderFacts, settings: RecognitionSettings) -> tuple[SiteRule, ...]:
+    """The rules whose every given condition holds for a series, in the order of the configuration."""
+    return tuple(rule for rule in settings.site_rules if _holds(rule, header))
+
+
+def accepts_body_part(header: HeaderFacts, settings: RecognitionSettings) -> bool:
+    """Whether a series may be analysed; one without Body Part Examined may."""
+    if not header.body_part:
+        return True
+    accepted = {
+        *settings.body_parts,
+        *(part for rule in rules_for(header, settings) for part in rule.accept_body_parts),
+    }
+    return header.body_part in {" ".join(part.upper().split()) for part in accepted}
+
+
+def phase_time_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
+    """The time of the phase on the scanner's clock, as a site rule finds it in Series Description."""
+    for rule in rules_for(header, settings):
+        found = re.search(rule.phase_time_pattern, header.description) if rule.phase_time_pattern else None
+        if found:
+            try:
+                return float(found.group(1))
+            except (TypeError, ValueError):
+                continue
+    return None
+
+
+def injection_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
+    """The time of injection: on the clock of `phase_time_s` where a rule reads one, else after the first phase."""
+    given = (rule.injection_s for rule in rules_for(header, settings))
+    return next((value for value in given if value is not None), None)
+
+
+def preferred_phase_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
+    """The phase time after injection that a rule prefers, or None where no rule names one."""
+    given = (rule.preferred_phase_s for rule in rules_for(header, settings))
+    return next((value for value in given if value is not None), None)
+
+
+def _holds(rule: SiteRule, header: HeaderFacts) -> bool:
+    conditions = (
+        (rule.manufacturer, header.manufacturer),
+        (rule.model, header.model),
+        (rule.series_description, header.description),
+    )
+    return all(not pattern or re.search(pattern, value, re.IGNORECASE) for pattern, value in conditions)

@@ -1,0 +1,102 @@
+"""GE: (0043,xx39) b-values with the 1e9 offset, combined images by a zero vector outside tensor scans."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pydicom import Dataset
+
+from node.recognition.elements import PrivateElements, texts
+from node.recognition.facts import BValue, Diffusion, Directionality, VendorFacts
+
+_ACQUISITION = "GEMS_ACQU_01"
+_PARAMETERS = "GEMS_PARM_01"
+_RELATION = "GEMS_RELA_01"
+_OFFSET = 1_000_000_000
+_LARGEST_B = 10_000
+_TENSOR = 16
+_THREE_PLANES = 256
+
+
+def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> VendorFacts:
+    """b-value order of belief: standard (0018,9087), (0043,xx39) without its offset.
+
+    (0043,xx39) also stands on images that are not diffusion-weighted, so it counts on spin-echo EPI only.
+    """
+    name = private.text(0x0019, _ACQUISITION, 0x9C) or private.text(0x0019, _ACQUISITION, 0x9E)
+    sequence = {token.upper() for token in texts(dataset, "ScanningSequence")}
+    options = {token.upper() for token in texts(dataset, "ScanOptions")}
+    echo_planar = "EP" in sequence or name.lower().startswith("epi")
+    diffusion_readout = echo_planar and "GR" not in sequence and "IR" not in sequence
+    return VendorFacts(
+        diffusion=_diffusion(private, standard) if diffusion_readout else standard,
+        sequence_name=name,
+        echo_planar=echo_planar,
+        single_shot=bool(re.match("ssfse", name, re.IGNORECASE)) or "SS_GEMS" in options,
+        three_planes=private.number(0x0019, _ACQUISITION, 0x17, "SS") == _THREE_PLANES,
+        not_magnitude=(private.number(0x0043, _PARAMETERS, 0x2F, "SS") or 0) != 0,
+        elapsed_s=_elapsed(private),
+        run_number=_run_number(private),
+    )
+
+
+def decode_b_value(raw: float) -> float | None:
+    """A private b-value without its offset of 1e9; older software keeps only the low five digits.
+
+    Constants met on images without diffusion weighting (268435456, 1073741824) decode to None.
+    """
+    for modulus in (_OFFSET, 100_000):
+        candidate = raw if raw <= 1_000_000 else raw % modulus
+        if 0 <= candidate <= _LARGEST_B:
+            return float(candidate)
+        if modulus == _OFFSET and raw >= _OFFSET:
+            return None
+    return None
+
+
+def _diffusion(private: PrivateElements, standard: Diffusion) -> Diffusion:
+    b_values = list(standard.b_values)
+    raw = private.number(0x0043, _PARAMETERS, 0x39, "IS")
+    own = None if raw is None else decode_b_value(raw)
+    if own is not None:
+        b_values.append(BValue(own, f"(0043,xx39) {_PARAMETERS}"))
+    tensor = private.number(0x0021, _RELATION, 0x5A, "SL") == _TENSOR
+    direction = standard.direction or _vector(private)
+    return replace(
+        standard,
+        b_values=tuple(b_values),
+        direction=direction,
+        directionality=_directionality(standard, direction, tensor, private),
+        tensor=tensor,
+    )
+
+
+def _directionality(
+    standard: Diffusion, direction: tuple[float, float, float] | None, tensor: bool, private: PrivateElements
+) -> Directionality:
+    if standard.directionality is not Directionality.UNKNOWN:
+        return standard.directionality
+    if direction is not None and any(direction):
+        return Directionality.DIRECTIONAL
+    if direction is None and not private.has(_ACQUISITION):
+        return Directionality.UNKNOWN
+    combined = direction is not None or not private.number(0x0019, _ACQUISITION, 0xE0, "DS")
+    return Directionality.ISOTROPIC if combined and not tensor else Directionality.UNKNOWN
+
+
+def _vector(private: PrivateElements) -> tuple[float, float, float] | None:
+    """The gradient direction; in the frame of the image, so only its being zero is used."""
+    parts = [private.number(0x0019, _ACQUISITION, element, "DS") for element in (0xBB, 0xBC, 0xBD)]
+    x, y, z = parts
+    return None if x is None or y is None or z is None else (x, y, z)
+
+
+def _elapsed(private: PrivateElements) -> float | None:
+    """RTIA timer; 0 where it is not used."""
+    return private.number(0x0021, _RELATION, 0x5E, "DS") or None
+
+
+def _run_number(private: PrivateElements) -> int | None:
+    found = private.number(0x0019, _ACQUISITION, 0xA2, "SL")
+    return None if found is None else int(found)
