@@ -1,0 +1,232 @@
+"""The super-resolved volume of a sequence as a classic MR Image series in the patient space of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import MRImageStorage
+from pydicom.valuerep import format_number_as_ds
+
+from node.results import attributes
+from node.results.findings import SequenceResult
+from node.results.grid import Grid, grid_of
+from node.results.identity import RESEARCH_STATEMENT, SUPER_RESOLUTION, Identity, clipped, describe
+from node.results.modules import (
+    LOCAL_SCHEME,
+    SeriesFacts,
+    code_item,
+    identify,
+    inherit,
+    patient_and_study,
+    referenced_series,
+    source_image_items,
+)
+from node.results.source import SourceFrame, put
+
+LEARNED_SUPER_RESOLUTION = Code("AI-SR", LOCAL_SCHEME, "Learned super-resolution")
+SERIES_OFFSET = {"T2WI": 1, "DWI": 2, "PVP": 3}
+
+#: Fewer grey levels than this lose what the image shows: such data are scaled and carry the mapping back.
+MINIMUM_LEVELS = 200
+SCALED_MAXIMUM = 4095
+INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredValues:
+    """Pixels as written and what one step of them stands for.
+
+    Attributes:
+        array: int16, slices × rows × columns.
+        slope: real value of one stored unit; 1 where the scale of the source is kept.
+    """
+
+    array: np.ndarray
+    slope: float
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Centre and width from the 1st and 99.5th percentile of what is not background."""
+        values = self.array[self.array > 0]
+        low, high = np.percentile(values, (1, 99.5)) if values.size else (0.0, 1.0)
+        return (low + high) / 2, max(high - low, 1.0)
+
+
+def series_facts(result: SequenceResult) -> SeriesFacts:
+    """What is the same in all images of the derived series."""
+    return SeriesFacts(
+        role=f"super-resolved-{result.sequence.lower()}",
+        number=SERIES_OFFSET[result.sequence],
+        description=_description(result),
+        modality="MR",
+        sop_class_uid=MRImageStorage,
+        algorithms=(SUPER_RESOLUTION,),
+    )
+
+
+def derived_images(
+    result: SequenceResult, frames: Sequence[SourceFrame], identity: Identity
+) -> Iterator[tuple[Dataset, SourceFrame]]:
+    """The images of the derived series, slice by slice along the normal, each with its own reference.
+
+    The same dataset object is changed and yielded again: write it before asking for the next.
+    """
+    facts = series_facts(result)
+    grid = grid_of(result.super_resolved)
+    stored = store_values(sitk.GetArrayViewFromImage(result.super_resolved))
+    image = _common(result, frames, identity, facts, grid, stored)
+    for index, position in enumerate(grid.positions):
+        put(image, "SOPInstanceUID", identity.uid(f"{facts.role}/instance", index))
+        put(image, "InstanceNumber", index + 1)
+        put(image, "ImagePositionPatient", [decimal(value) for value in position])
+        put(image, "SliceLocation", decimal(grid.location(index)))
+        image.add_new("PixelData", "OW", stored.array[index].tobytes())
+        yield image, _reference(image)
+
+
+def store_values(volume: np.ndarray) -> StoredValues:
+    """Real values to int16: as they are, rounded, when that keeps at least 200 levels and fits; scaled otherwise."""
+    largest = float(np.max(np.abs(volume), initial=0.0))
+    slope = 1.0
+    if largest > 0 and not MINIMUM_LEVELS <= largest <= INT16.max:
+        slope = largest / SCALED_MAXIMUM
+    array = np.clip(np.rint(volume / slope), INT16.min, INT16.max).astype("<i2")
+    return StoredValues(array, slope)
+
+
+def decimal(value: float) -> str:
+    """Decimal String: at most 16 characters, without a negative zero."""
+    return format_number_as_ds(round(float(value), 9) + 0.0)
+
+
+def _description(result: SequenceResult) -> str:
+    before, after = result.acquired.GetSpacing(), result.super_resolved.GetSpacing()
+    factors = [round(a / b) for a, b in zip(before, after, strict=True)]
+    factor = f"x{factors[2]}" if factors[:2] == [1, 1] else "x".join(("", *map(str, factors)))
+    return f"AI-SR {factor} {result.sequence} (research)"
+
+
+def _common(
+    result: SequenceResult,
+    frames: Sequence[SourceFrame],
+    identity: Identity,
+    facts: SeriesFacts,
+    grid: Grid,
+    stored: StoredValues,
+) -> Dataset:
+    header = frames[0].header
+    image = Dataset()
+    patient_and_study(image, header)
+    inherit(image, header, (*attributes.SERIES, *attributes.FRAME_OF_REFERENCE, *attributes.ACQUISITION))
+    _complete_mr_module(image, header)
+    identify(image, facts, identity, header)
+    put(image, "SeriesDescription", clipped(f"{facts.description} {header.get('SeriesDescription', '')}", 64))
+    if all(frame.header.get("BurnedInAnnotation") == "NO" for frame in frames):
+        put(image, "BurnedInAnnotation", "NO")
+    _derivation(image, result, frames, identity)
+    _lattice(image, grid)
+    _pixels(image, stored)
+    return image
+
+
+def _complete_mr_module(image: Dataset, header: Dataset) -> None:
+    """MR Image module (PS3.3 C.8.3.1): what it requires and the source, multi-frame or stripped, does not say."""
+    if "ScanningSequence" not in image:
+        # Enhanced MR says Echo Pulse Sequence instead; RM (research mode) where nothing is known.
+        pulse = {"SPIN": ["SE"], "GRADIENT": ["GR"], "BOTH": ["GR", "SE"]}
+        put(image, "ScanningSequence", pulse.get(str(header.get("EchoPulseSequence", "")), ["RM"]))
+    if not image.get("SequenceVariant"):
+        put(image, "SequenceVariant", ["NONE"])
+    for keyword in ("ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength"):
+        if keyword not in image:
+            put(image, keyword, None)
+    for keyword in ("PatientPosition", "PositionReferenceIndicator"):
+        if keyword not in image:
+            put(image, keyword, None)
+    if "BodyPartExamined" not in image and "Laterality" not in image:
+        put(image, "Laterality", None)
+
+
+def _derivation(image: Dataset, result: SequenceResult, frames: Sequence[SourceFrame], identity: Identity) -> None:
+    model = identity.algorithm(SUPER_RESOLUTION)
+    size = "x".join(map(str, result.super_resolved.GetSize()))
+    spacing = " x ".join(f"{value:.3f}" for value in result.super_resolved.GetSpacing())
+    text = (
+        f"{RESEARCH_STATEMENT} Learned super-resolution of {result.sequence} by {describe(model)}; grid {size}, "
+        f"{spacing} mm, edges as acquired; values in the scale of the source after its rescale."
+    )
+    put(image, "ImageType", ["DERIVED", "SECONDARY", "OTHER", "RESAMPLED"])
+    put(image, "DerivationDescription", clipped(text, 1024))
+    put(
+        image,
+        "DerivationCodeSequence",
+        [code_item(codes.DCM.SpatialResampling), code_item(LEARNED_SUPER_RESOLUTION)],
+    )
+    put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
+    put(image, "ReferencedSeriesSequence", referenced_series(frames))
+
+
+def _lattice(image: Dataset, grid: Grid) -> None:
+    put(image, "Rows", grid.rows)
+    put(image, "Columns", grid.columns)
+    put(image, "PixelSpacing", [decimal(value) for value in grid.pixel_spacing])
+    put(image, "SliceThickness", decimal(grid.step_mm))
+    put(image, "SpacingBetweenSlices", decimal(grid.step_mm))
+    put(image, "ImageOrientationPatient", [decimal(value) for value in grid.orientation])
+
+
+def _pixels(image: Dataset, stored: StoredValues) -> None:
+    values: dict[str, object] = {
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "BitsAllocated": 16,
+        "BitsStored": 16,
+        "HighBit": 15,
+        "PixelRepresentation": 1,
+        "WindowCenter": decimal(round(stored.window[0], 1)),
+        "WindowWidth": decimal(round(stored.window[1], 1)),
+    }
+    for keyword, value in values.items():
+        put(image, keyword, value)
+    if stored.slope != 1.0:
+        put(image, "RealWorldValueMappingSequence", [_real_world_mapping(stored)])
+
+
+def _real_world_mapping(stored: StoredValues) -> Dataset:
+    """Classic MR has no Modality LUT: the way back to source values is a Real World Value Mapping (C.7.6.16.2.11)."""
+    item = Dataset()
+    item.add_new("RealWorldValueFirstValueMapped", "SS", int(stored.array.min()))
+    item.add_new("RealWorldValueLastValueMapped", "SS", int(stored.array.max()))
+    item.RealWorldValueIntercept = 0.0
+    item.RealWorldValueSlope = stored.slope
+    item.LUTLabel = "SOURCE"
+    item.LUTExplanation = "Intensity in the scale of the source images"
+    item.MeasurementUnitsCodeSequence = [code_item(codes.UCUM.NoUnits)]
+    return item
+
+
+def _reference(image: Dataset) -> SourceFrame:
+    """The header of a derived image as the source of further results."""
+    header = Dataset()
+    inherit(
+        header,
+        image,
+        (
+            *attributes.PATIENT,
+            *attributes.STUDY,
+            *attributes.REQUIRED_EVEN_IF_EMPTY,
+            *attributes.FRAME_OF_REFERENCE,
+            *attributes.GEOMETRY,
+            *attributes.IDENTIFICATION,
+            "LossyImageCompression",
+            "LossyImageCompressionRatio",
+            "LossyImageCompressionMethod",
+        ),
+    )
+    return SourceFrame(header, str(image.SOPClassUID), str(image.SOPInstanceUID), None)

@@ -1,0 +1,156 @@
+"""All objects of one study revision, written once as Part 10 files in the order in which they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian
+
+from models.prediction.records import Prediction
+from node.errors import PermanentError
+from node.recognition.plan import StudyPlan
+from node.results import derived_mr, report, segmentation, summary
+from node.results.findings import SequenceResult, StudyResults
+from node.results.grid import require_same_place
+from node.results.identity import PRODUCT, Identity, product_version
+from node.results.source import SourceFrame, read_frames, read_header
+
+_PLAN = TypeAdapter(StudyPlan)
+_PREDICTION = TypeAdapter(Prediction | None)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedObject:
+    """One file that leaves.
+
+    Attributes:
+        role: which result it is, such as ``super-resolved-t2wi``, ``segmentation-dwi``, ``report``, ``summary``.
+    """
+
+    role: str
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+def encode(
+    results: StudyResults, folder: Path, uid_root: str, institution: str, reference: Path | None = None
+) -> tuple[EncodedObject, ...]:
+    """Write derived series, segmentations, report and summary page of a study into `folder`.
+
+    The same arguments give the same bytes. Objects are written in sending order: what is referred to comes first.
+
+    Args:
+        results: what was found.
+        folder: exists; files of the same name are replaced.
+        uid_root: root of this installation's UIDs, with its trailing dot.
+        institution: Institution Name (0008,0080) of the results; may be empty.
+        reference: any instance of the study; patient and study are taken from it where no stack could be used.
+
+    Raises:
+        PermanentError: an image does not lie where its source does, or there is no instance to take the patient from.
+    """
+    identity = Identity.of(results, uid_root, institution)
+    sources = {result.sequence: read_frames(result.stack) for result in results.sequences}
+    return tuple(_objects(results, sources, identity, folder, reference))
+
+
+def _objects(
+    results: StudyResults,
+    sources: Mapping[str, tuple[SourceFrame, ...]],
+    identity: Identity,
+    folder: Path,
+    reference: Path | None,
+) -> Iterator[EncodedObject]:
+    derived: dict[str, list[SourceFrame]] = {}
+    for result in results.sequences:
+        frames = sources[result.sequence]
+        require_same_place(result.acquired, frames)
+        derived[result.sequence] = []
+        role = derived_mr.series_facts(result).role
+        for image, frame in derived_mr.derived_images(result, frames, identity):
+            derived[result.sequence].append(frame)
+            yield _write(image, role, folder / f"{role}-{len(derived[result.sequence]):04d}.dcm", identity)
+    segmentations: dict[str, Dataset] = {}
+    for result in results.sequences:
+        for facts, dataset in _segmentations(result, sources[result.sequence], derived[result.sequence], identity):
+            segmentations[facts.role] = dataset
+            yield _write(dataset, facts.role, folder / f"{facts.role}.dcm", identity)
+    header = _any_header(results, sources, reference)
+    content = _content_digest(results)
+    evidence = report.Evidence(
+        frames=sources,
+        segmentations={
+            result.sequence: segmentations[role]
+            for result in results.sequences
+            if (role := segmentation.series_facts(result.sequence, super_resolved=False).role) in segmentations
+        },
+        header=header,
+    )
+    yield _write(report.report(results, evidence, identity, content), "report", folder / "report.dcm", identity)
+    used = [frame for frames in sources.values() for frame in frames]
+    page = summary.summary(results, used, header, identity, content)
+    yield _write(page, "summary", folder / "summary.dcm", identity)
+
+
+def _segmentations(
+    result: SequenceResult,
+    frames: tuple[SourceFrame, ...],
+    derived: list[SourceFrame],
+    identity: Identity,
+) -> Iterator[tuple[segmentation.SeriesFacts, Dataset]]:
+    """None for an empty mask: a segmentation without a segment's pixels would say that something was found."""
+    if not result.has_tumour:
+        return
+    scanner = frames[0].header
+    facts = segmentation.series_facts(result.sequence, super_resolved=False)
+    yield facts, segmentation.segmentation(result.mask, frames, facts, identity, scanner)
+    if result.mask_super is not None:
+        facts = segmentation.series_facts(result.sequence, super_resolved=True)
+        yield facts, segmentation.segmentation(result.mask_super, derived, facts, identity, scanner)
+
+
+def _any_header(
+    results: StudyResults, sources: Mapping[str, tuple[SourceFrame, ...]], reference: Path | None
+) -> Dataset:
+    for frames in sources.values():
+        return frames[0].header
+    if reference is None:
+        raise PermanentError(f"study {results.study_instance_uid}: no instance to take patient and study from")
+    return read_header(reference)
+
+
+def _content_digest(results: StudyResults) -> str:
+    """Digest of what report and page say beyond the images used: verdicts, refusals, warnings and prediction."""
+    text = _PLAN.dump_json(replace(results.plan, stacks=())) + _PREDICTION.dump_json(results.prediction)
+    return hashlib.sha256(text).hexdigest()
+
+
+def _write(dataset: Dataset, role: str, path: Path, identity: Identity) -> EncodedObject:
+    """Part 10 file under its final name only when it is whole."""
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\0\1"
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = identity.implementation_class_uid
+    meta.ImplementationVersionName = f"{PRODUCT} {product_version()}"[:16]
+    dataset.file_meta = meta
+    partial = path.with_name(f"partial-{path.name}")
+    dcmwrite(partial, dataset, enforce_file_format=True)
+    os.replace(partial, path)
+    return EncodedObject(
+        role=role,
+        path=path,
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+    )

@@ -1,0 +1,80 @@
+"""What an analysis found, as the encoders take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import SimpleITK as sitk
+
+from models.prediction.records import Prediction
+from node.recognition.plan import Stack, StudyPlan
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmIdentity:
+    """Which bundle computed something.
+
+    Attributes:
+        digest: digest of the bundle's manifest, which holds the digests of its weights.
+        statement: the bundle's own words on its training and intended use.
+    """
+
+    name: str
+    version: str
+    digest: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceResult:
+    """What was computed from one stack. All images are in LPS, mm; index order x-y-z.
+
+    Attributes:
+        sequence: T2WI, DWI or PVP.
+        stack: the source images; slice k of `acquired` and `mask` is frame k of the stack.
+        acquired: float32, the scanner's grid, in the scale after the source's rescale.
+        super_resolved: float32, same extents and same scale.
+        mask: uint8 on the grid of `acquired`; empty where no tumour was found.
+        mask_super: uint8 on the grid of `super_resolved`; only for the sequences that get this object.
+        volume_ml: tumour volume on the super-resolved grid.
+        features: radiomics on the super-resolved grid by pyradiomics name.
+    """
+
+    sequence: str
+    stack: Stack
+    acquired: sitk.Image
+    super_resolved: sitk.Image
+    mask: sitk.Image
+    mask_super: sitk.Image | None
+    volume_ml: float
+    features: Mapping[str, float]
+
+    @property
+    def has_tumour(self) -> bool:
+        """Whether any voxel of the acquired grid was segmented."""
+        return bool(np.any(sitk.GetArrayViewFromImage(self.mask)))
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResults:
+    """Everything that the objects of one study revision are made from.
+
+    Attributes:
+        input_digest: digest over the instances used.
+        settings_digest: digest of the settings that affect results.
+        created_at: when these results came to be (UTC); part of the objects' bytes, so a retry passes the same.
+        algorithms: bundle identity by manifest kind.
+    """
+
+    study_instance_uid: str
+    revision: int
+    input_digest: str
+    settings_digest: str
+    created_at: datetime
+    sequences: tuple[SequenceResult, ...]
+    prediction: Prediction | None
+    algorithms: Mapping[str, AlgorithmIdentity]
+    plan: StudyPlan

@@ -1,0 +1,117 @@
+"""Who made a result, and the identifiers that it gets: the same inputs and versions give the same UIDs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+
+from pydicom.uid import UID, generate_uid
+
+from node.results.findings import AlgorithmIdentity, StudyResults
+
+#: Raised by hand when the encoders write other objects from the same findings.
+ENCODER_VERSION = 1
+
+PRODUCT = "rectal-node"
+RESEARCH_STATEMENT = "Research output. Models trained on simulated studies. Not for diagnosis."
+SUPER_RESOLUTION, SEGMENTATION, PREDICTION = "super-resolution", "segmentation", "prediction"
+
+#: Series numbers of results start here, above those that scanners use.
+FIRST_SERIES_NUMBER = 9000
+
+
+def product_version() -> str:
+    """Version of the installed package."""
+    return metadata.version(PRODUCT)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The origin of all objects of one study revision, and the source of their UIDs and dates."""
+
+    uid_root: str
+    institution: str
+    study_instance_uid: str
+    input_digest: str
+    settings_digest: str
+    created_at: datetime
+    algorithms: tuple[tuple[str, AlgorithmIdentity], ...]
+
+    @classmethod
+    def of(cls, results: StudyResults, uid_root: str, institution: str) -> Identity:
+        """Identity of the objects made from `results` by this node."""
+        return cls(
+            uid_root=uid_root,
+            institution=institution,
+            study_instance_uid=results.study_instance_uid,
+            input_digest=results.input_digest,
+            settings_digest=results.settings_digest,
+            created_at=results.created_at,
+            algorithms=tuple(sorted(results.algorithms.items())),
+        )
+
+    def uid(self, role: str, index: int = 0, content: str = "") -> UID:
+        """UID of one thing: SHA-512 over a canonical string, below the node's own root.
+
+        Dates, hosts and queue identifiers are no part of it. pydicom joins its entropy sources without
+        separators, therefore they come as one JSON string.
+
+        Args:
+            role: what it names, such as ``report/series``.
+            index: number among equals, such as the slice.
+            content: digest of whatever else the thing depends on.
+        """
+        key = {
+            "role": role,
+            "index": index,
+            "content": content,
+            "study": self.study_instance_uid,
+            "inputs": self.input_digest,
+            "settings": self.settings_digest,
+            "algorithms": [[kind, it.name, it.version, it.digest] for kind, it in self.algorithms],
+            "encoder": ENCODER_VERSION,
+        }
+        canonical = json.dumps(key, sort_keys=True, separators=(",", ":"))
+        return generate_uid(prefix=self.uid_root, entropy_srcs=[canonical])
+
+    def algorithm(self, kind: str) -> AlgorithmIdentity:
+        """The bundle of a kind. Raises KeyError when the results were made without one."""
+        return dict(self.algorithms)[kind]
+
+    @property
+    def date(self) -> str:
+        """Creation date, DA."""
+        return self.created_at.strftime("%Y%m%d")
+
+    @property
+    def time(self) -> str:
+        """Creation time, TM."""
+        return self.created_at.strftime("%H%M%S")
+
+    @property
+    def date_time(self) -> str:
+        """Creation date and time with offset, DT."""
+        return self.created_at.strftime("%Y%m%d%H%M%S%z")
+
+    @property
+    def implementation_class_uid(self) -> UID:
+        """Implementation Class UID of this software, PS3.7 D.3.3.2."""
+        return UID(f"{self.uid_root}1.{ENCODER_VERSION}")
+
+
+def describe(algorithm: AlgorithmIdentity) -> str:
+    """Name, version, digest and statement of a bundle in one line."""
+    return f"{algorithm.name} {algorithm.version} (digest {algorithm.digest[:12]}; {algorithm.statement})"
+
+
+def statement(*algorithms: AlgorithmIdentity) -> str:
+    """The research statement followed by what each bundle says of itself, cut to a Short Text (1024)."""
+    return clipped(" ".join((RESEARCH_STATEMENT, *(f"{describe(it)}." for it in algorithms))), 1024)
+
+
+def clipped(text: str, length: int) -> str:
+    """`text` on one line without backslashes and control characters, at most `length` characters."""
+    line = " ".join("".join(c if c.isprintable() and c != "\\" else " " for c in text).split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"

@@ -1,0 +1,163 @@
+"""DICOM modules that all results share: patient, study, series, equipment, SOP common, references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from node.results import attributes
+from node.results.identity import FIRST_SERIES_NUMBER, PRODUCT, Identity, clipped, describe, product_version, statement
+from node.results.source import UNICODE, SourceFrame, put
+
+LOCAL_SCHEME = "99RECTALNODE"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """What is the same in all instances of one result series.
+
+    Attributes:
+        role: stable name of the series among the results of a study.
+        number: added to the first number of the range that results use.
+        algorithms: manifest kinds of the bundles that made it.
+    """
+
+    role: str
+    number: int
+    description: str
+    modality: str
+    sop_class_uid: str
+    algorithms: tuple[str, ...]
+
+    @property
+    def series_number(self) -> int:
+        """Series Number (0020,0011)."""
+        return FIRST_SERIES_NUMBER + self.number
+
+
+def code_item(code: Code) -> Dataset:
+    """One item of a code sequence, PS3.3 8.8."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item
+
+
+def inherit(target: Dataset, header: Dataset, keywords: Iterable[str]) -> None:
+    """Take over the elements named, as they are in the header."""
+    for keyword in keywords:
+        if keyword in header:
+            target[keyword] = header[keyword]
+
+
+def patient_and_study(target: Dataset, header: Dataset) -> None:
+    """Patient, General Study, Patient Study and Clinical Trial modules as the source has them."""
+    put(target, "SpecificCharacterSet", UNICODE)
+    for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
+        if keyword not in target:
+            put(target, keyword, None)
+    inherit(target, header, (*attributes.PATIENT, *attributes.STUDY))
+
+
+def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Dataset, content: str = "") -> None:
+    """Series, equipment, SOP common and dates; the instance UID is the caller's."""
+    values: Mapping[str, object] = {
+        "SOPClassUID": facts.sop_class_uid,
+        "Modality": facts.modality,
+        "SeriesInstanceUID": identity.uid(f"{facts.role}/series", content=content),
+        "SeriesNumber": facts.series_number,
+        "SeriesDescription": clipped(facts.description, 64),
+        "SeriesDate": identity.date,
+        "SeriesTime": identity.time,
+        "InstanceCreationDate": identity.date,
+        "InstanceCreationTime": identity.time,
+        "ContentDate": identity.date,
+        "ContentTime": identity.time,
+        "Manufacturer": PRODUCT,
+        "ManufacturerModelName": PRODUCT,
+        "DeviceSerialNumber": identity.uid_root.rstrip("."),
+        "SoftwareVersions": software_versions(facts, identity),
+        "ContributingEquipmentSequence": contributing_equipment(facts, identity, header),
+    }
+    for keyword, value in values.items():
+        put(target, keyword, value)
+    if identity.institution:
+        put(target, "InstitutionName", clipped(identity.institution, 64))
+
+
+def software_versions(facts: SeriesFacts, identity: Identity) -> list[str]:
+    """Version of the node, then name and version of each bundle used."""
+    bundles = [identity.algorithm(kind) for kind in facts.algorithms]
+    return [product_version(), *(clipped(f"{it.name} {it.version}", 64) for it in bundles)]
+
+
+def contributing_equipment(facts: SeriesFacts, identity: Identity, header: Dataset) -> list[Dataset]:
+    """Contributing Equipment Sequence (0018,A001): what was there, the scanner, this node with its models."""
+    scanner = Dataset()
+    inherit(scanner, header, attributes.EQUIPMENT)
+    if "Manufacturer" not in scanner:
+        put(scanner, "Manufacturer", "")
+    put(scanner, "PurposeOfReferenceCodeSequence", [code_item(codes.DCM.AcquisitionEquipment)])
+    node = Dataset()
+    node.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.ProcessingEquipment)]
+    node.Manufacturer = PRODUCT
+    node.ManufacturerModelName = PRODUCT
+    node.SoftwareVersions = software_versions(facts, identity)
+    node.ContributionDateTime = identity.date_time
+    node.ContributionDescription = statement(*(identity.algorithm(kind) for kind in facts.algorithms))
+    known = list(header.get("ContributingEquipmentSequence", ()))
+    return [*known, *([scanner] if scanner.Manufacturer else []), node]
+
+
+def source_image_items(frames: Sequence[SourceFrame], preserved: bool) -> list[Dataset]:
+    """Items of Source Image Sequence (0008,2112), one an object; frames of one object share an item.
+
+    Args:
+        preserved: whether the pixels kept their place (Spatial Locations Preserved).
+    """
+    items = []
+    for item in _references(frames):
+        put(item, "PurposeOfReferenceCodeSequence", [code_item(codes.DCM.SourceImageForImageProcessingOperation)])
+        put(item, "SpatialLocationsPreserved", "YES" if preserved else "NO")
+        items.append(item)
+    return items
+
+
+def referenced_series(frames: Sequence[SourceFrame]) -> list[Dataset]:
+    """Items of Referenced Series Sequence (0008,1115): every object once, by series."""
+    by_series: dict[str, list[SourceFrame]] = {}
+    for frame in frames:
+        by_series.setdefault(frame.series_instance_uid, []).append(frame)
+    items = []
+    for series_instance_uid, members in by_series.items():
+        item = Dataset()
+        item.SeriesInstanceUID = series_instance_uid
+        instances = _references(members)
+        for instance in instances:
+            instance.pop("ReferencedFrameNumber", None)
+        item.ReferencedInstanceSequence = instances
+        items.append(item)
+    return items
+
+
+def _references(frames: Sequence[SourceFrame]) -> list[Dataset]:
+    by_object: dict[str, Dataset] = {}
+    for frame in frames:
+        item = by_object.setdefault(frame.sop_instance_uid, Dataset())
+        item.ReferencedSOPClassUID = frame.sop_class_uid
+        item.ReferencedSOPInstanceUID = frame.sop_instance_uid
+        if frame.frame_number is not None:
+            numbers = item.get("ReferencedFrameNumber", [])
+            known = list(numbers) if isinstance(numbers, Iterable) else [numbers]
+            item.ReferencedFrameNumber = [*known, frame.frame_number]
+    return list(by_object.values())
+
+
+def describe_algorithms(facts: SeriesFacts, identity: Identity) -> str:
+    """The bundles of a series, one sentence each."""
+    return " ".join(f"{describe(identity.algorithm(kind))}." for kind in facts.algorithms)

@@ -1,0 +1,97 @@
+"""What a person should know beside the numbers: statement, what was used, what was refused, what to be wary of.
+
+The same remarks stand in the report and on the summary page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from models.prediction.records import Prediction
+from node.recognition.plan import StudyPlan
+from node.results.findings import SequenceResult, StudyResults
+from node.results.identity import RESEARCH_STATEMENT, clipped, describe
+from node.results.measurements import describe_prediction
+from node.results.modules import LOCAL_SCHEME
+
+NO_TUMOUR = "No tumour found: none of the analysed sequences holds a segmented tumour."
+NOT_ANALYSED = "Not analysed: no series of this study could be used."
+
+LIMITATION = Code("AI-LIMITATION", LOCAL_SCHEME, "Limitation of use")
+RESULT = Code("AI-RESULT", LOCAL_SCHEME, "Result")
+USED = Code("SERIES-USED", LOCAL_SCHEME, "Series used")
+NOT_USED = Code("SERIES-NOT-USED", LOCAL_SCHEME, "Series not used")
+REFUSAL = Code("REFUSAL", LOCAL_SCHEME, "Not analysed")
+WARNING = Code("WARNING", LOCAL_SCHEME, "Warning")
+MODEL = codes.DCM.AlgorithmName
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One sentence and what kind of sentence it is."""
+
+    concept: Code
+    text: str
+
+
+def remarks(results: StudyResults) -> Iterator[Remark]:
+    """All remarks on a study, the most important first."""
+    yield Remark(LIMITATION, RESEARCH_STATEMENT)
+    yield Remark(RESULT, conclusion(results))
+    if results.prediction is not None:
+        yield Remark(RESULT, describe_prediction(results.prediction))
+    for refusal in results.plan.refusals:
+        yield Remark(REFUSAL, clipped(f"{refusal.role}: {refusal.reason} ({refusal.code})", 1024))
+    for warning in warnings(results):
+        yield Remark(WARNING, warning)
+    yield from _series(results.plan)
+    for _, algorithm in sorted(results.algorithms.items()):
+        yield Remark(MODEL, clipped(describe(algorithm), 1024))
+
+
+def conclusion(results: StudyResults) -> str:
+    """The finding in one sentence."""
+    if not results.sequences:
+        return NOT_ANALYSED
+    volumes = [f"{it.volume_ml:.1f} ml on {it.sequence}" for it in results.sequences if it.has_tumour]
+    return f"Tumour segmented: {', '.join(volumes)}." if volumes else NO_TUMOUR
+
+
+def warnings(results: StudyResults) -> list[str]:
+    """Warnings of recognition, of the volumes and of the prediction."""
+    lines = [clipped(text, 1024) for text in results.plan.warnings]
+    lines += [line for result in results.sequences for line in _volume_warnings(result)]
+    if results.prediction is not None:
+        lines += _range_warnings(results.prediction)
+    return lines
+
+
+def _volume_warnings(result: SequenceResult) -> Iterator[str]:
+    if not result.has_tumour and result.volume_ml > 0:
+        yield (
+            f"{result.sequence}: {result.volume_ml:.2f} ml were segmented on the super-resolved grid and none on the "
+            "acquired one; not reported as a tumour."
+        )
+
+
+def _range_warnings(prediction: Prediction) -> list[str]:
+    outside = prediction.main.out_of_range
+    if not outside:
+        return []
+    names = ", ".join(clipped(it.name, 80) for it in outside[:3])
+    more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+    return [f"The prediction uses {len(outside)} feature(s) outside the range of the training cohort: {names}{more}."]
+
+
+def _series(plan: StudyPlan) -> Iterator[Remark]:
+    for verdict in plan.verdicts:
+        label = f"Series {verdict.series_number} ({verdict.description})"
+        if verdict.used:
+            yield Remark(USED, clipped(f"{label}: used as {verdict.role}. {verdict.reason}", 1024))
+        else:
+            role = f" recognised as {verdict.role}," if verdict.role else ""
+            yield Remark(NOT_USED, clipped(f"{label}:{role} not used: {verdict.reason}", 1024))

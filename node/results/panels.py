@@ -1,0 +1,163 @@
+"""Pictures of a volume with the outline of its mask, in true proportion and with the sides of the patient named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+FONT = "DejaVu Sans"
+BACKGROUND, INK, MUTED, OUTLINE = "#0c1117", "#e8edf2", "#93a1b0", "#ff5a36"
+_HALO = (withStroke(linewidth=2, foreground="black"),)
+_SIDES = (("R", "L"), ("A", "P"), ("F", "H"))
+_SCALE_BAR_MM = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """A section through a volume.
+
+    Attributes:
+        pixels: rows × columns, as seen.
+        mask: same shape; True inside the tumour.
+        size_mm: width and height.
+        right, down: direction of a row and of a column (LPS).
+    """
+
+    pixels: np.ndarray
+    mask: np.ndarray
+    size_mm: tuple[float, float]
+    right: np.ndarray
+    down: np.ndarray
+
+
+def centre_of(mask: sitk.Image) -> tuple[int, int, int]:
+    """Index (x, y, z) to look at: the slice with the most tumour and its middle there, else the middle of the grid."""
+    array = sitk.GetArrayViewFromImage(mask) > 0
+    areas = array.sum(axis=(1, 2))
+    if not areas.any():
+        x, y, z = (size // 2 for size in mask.GetSize())
+        return x, y, z
+    z = int(np.argmax(areas))
+    rows, columns = np.nonzero(array[z])
+    return int(np.median(columns)), int(np.median(rows)), z
+
+
+def acquired_plane(image: sitk.Image, mask: sitk.Image, z: int) -> Plane:
+    """Slice z as the scanner made it."""
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    spacing, size = image.GetSpacing(), image.GetSize()
+    return Plane(
+        pixels=sitk.GetArrayViewFromImage(image)[z],
+        mask=sitk.GetArrayViewFromImage(mask)[z] > 0,
+        size_mm=(size[0] * spacing[0], size[1] * spacing[1]),
+        right=direction[:, 0],
+        down=direction[:, 1],
+    )
+
+
+def through_plane(image: sitk.Image, mask: sitk.Image, x: int) -> Plane:
+    """Section across the slices at column x: rows of the picture are slices, the last one on top."""
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    spacing, size = image.GetSpacing(), image.GetSize()
+    return Plane(
+        pixels=sitk.GetArrayViewFromImage(image)[::-1, :, x],
+        mask=sitk.GetArrayViewFromImage(mask)[::-1, :, x] > 0,
+        size_mm=(size[1] * spacing[1], size[2] * spacing[2]),
+        right=direction[:, 1],
+        down=-direction[:, 2],
+    )
+
+
+def grey_range(image: sitk.Image) -> tuple[float, float]:
+    """Black and white point: 1st and 99.5th percentile of what is not background."""
+    values = sitk.GetArrayViewFromImage(image)
+    inside = values[values > 0]
+    if not inside.size:
+        return 0.0, 1.0
+    low, high = np.percentile(inside, (1, 99.5))
+    return float(low), float(max(high, low + 1e-6))
+
+
+def draw(axes: Axes, plane: Plane, grey: tuple[float, float], smooth: bool = True) -> None:
+    """Show a plane with outline, sides of the patient and a 2 cm bar.
+
+    Args:
+        axes: where to draw; takes the proportions of the plane.
+        plane: what to draw.
+        grey: black and white point.
+        smooth: False shows the voxels as they are.
+    """
+    width, height = plane.size_mm
+    axes.imshow(
+        plane.pixels,
+        cmap="gray",
+        vmin=grey[0],
+        vmax=grey[1],
+        extent=(0.0, width, height, 0.0),
+        interpolation="bilinear" if smooth else "nearest",
+        aspect="equal",
+    )
+    if plane.mask.any():
+        rows, columns = plane.mask.shape
+        # One pixel of border, so that an outline at the edge of the picture is closed.
+        padded = np.pad(plane.mask, 1).astype(float)
+        x = (np.arange(-1, columns + 1) + 0.5) * width / columns
+        y = (np.arange(-1, rows + 1) + 0.5) * height / rows
+        axes.contour(x, y, padded, levels=[0.5], colors=[OUTLINE], linewidths=1.4)
+    axes.set_xlim(0.0, width)
+    axes.set_ylim(height, 0.0)
+    axes.set_axis_off()
+    _name_sides(axes, plane)
+    bar = min(_SCALE_BAR_MM, width / 3)
+    axes.plot([0.96 * width - bar, 0.96 * width], [0.96 * height] * 2, color=INK, linewidth=2, path_effects=_HALO)
+
+
+def overlay_png(acquired: sitk.Image, mask: sitk.Image, path: Path) -> None:
+    """Write a PNG: the slice with the most tumour and, beside it, the section across the slices."""
+    x, _, z = centre_of(mask)
+    planes = (acquired_plane(acquired, mask, z), through_plane(acquired, mask, x))
+    height = max(plane.size_mm[1] for plane in planes)
+    figure = Figure(
+        figsize=(5.5 * sum(plane.size_mm[0] for plane in planes) / height, 5.5), dpi=110, facecolor=BACKGROUND
+    )
+    canvas = FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        1, 2, width_ratios=[plane.size_mm[0] for plane in planes], left=0, right=1, top=1, bottom=0, wspace=0.02
+    )
+    for column, plane in enumerate(planes):
+        draw(figure.add_subplot(grid[0, column]), plane, grey_range(acquired), smooth=column == 0)
+    canvas.print_png(path)
+
+
+def _name_sides(axes: Axes, plane: Plane) -> None:
+    for text, x, y in (
+        (side(-plane.right), 0.025, 0.5),
+        (side(plane.right), 0.975, 0.5),
+        (side(-plane.down), 0.5, 0.965),
+        (side(plane.down), 0.5, 0.035),
+    ):
+        axes.text(
+            x,
+            y,
+            text,
+            transform=axes.transAxes,
+            color=INK,
+            fontsize=8,
+            family=FONT,
+            ha="center",
+            va="center",
+            path_effects=_HALO,
+        )
+
+
+def side(direction: np.ndarray) -> str:
+    """Letters of a direction in patient space, the strongest first; weak components are left out."""
+    order = np.argsort(-np.abs(direction))
+    return "".join(_SIDES[axis][int(direction[axis] > 0)] for axis in order[:2] if abs(direction[axis]) > 0.35)

@@ -1,0 +1,267 @@
+"""The measurement report of a study: TID 1500 in a Comprehensive 3D SR.
+
+Where a tumour was segmented there is one TID 1411 group a sequence; where none was found, one TID 1501 group says so.
+The two are never mixed, because validators check every group of a report against both templates. What was used, what
+was refused and why stands as text under Qualitative Evaluations (TID 1500 row 12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    Comprehensive3DSR,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    ImageLibrary,
+    LanguageOfContentItemAndDescendants,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    ReferencedSegment,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    SourceImageForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+
+from node.results.findings import SequenceResult, StudyResults
+from node.results.identity import PREDICTION, PRODUCT, SEGMENTATION, SUPER_RESOLUTION, Identity, product_version
+from node.results.measurements import predicted_probability, tumour_measurements
+from node.results.modules import LOCAL_SCHEME, SeriesFacts, identify, patient_and_study
+from node.results.narrative import Remark, remarks
+from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
+from node.results.source import SourceFrame, put
+
+SERIES_OFFSET = 201
+ENGLISH = Code("en", "RFC5646", "English")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+TUMOUR_SEGMENTED = Code("TUMOUR-SEG", LOCAL_SCHEME, "Rectal tumour found by segmentation")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the report refers to.
+
+    Attributes:
+        frames: source frames by sequence.
+        segmentations: segmentation on the acquired grid by sequence, where a tumour was found.
+        header: header of any instance of the study, for patient and study.
+    """
+
+    frames: Mapping[str, tuple[SourceFrame, ...]]
+    segmentations: Mapping[str, Dataset]
+    header: Dataset
+
+
+def series_facts(results: StudyResults) -> SeriesFacts:
+    """What identifies the report."""
+    kinds = (SUPER_RESOLUTION, SEGMENTATION, *((PREDICTION,) if results.prediction else ()))
+    return SeriesFacts(
+        role="report",
+        number=SERIES_OFFSET,
+        description="AI measurement report (research)",
+        modality="SR",
+        sop_class_uid=Comprehensive3DSRStorage,
+        algorithms=tuple(kind for kind in kinds if kind in results.algorithms),
+    )
+
+
+def report(results: StudyResults, evidence: Evidence, identity: Identity, content: str) -> Dataset:
+    """The report of a study.
+
+    Args:
+        results: what was found.
+        evidence: the objects that it refers to.
+        identity: origin of UIDs and dates.
+        content: digest of plan and prediction, which the text depends on beyond the images used.
+    """
+    facts = series_facts(results)
+    dataset = Comprehensive3DSR(
+        evidence=_evidence(evidence),
+        content=_document(results, evidence, identity, content)[0],
+        series_instance_uid=identity.uid(f"{facts.role}/series", content=content),
+        series_number=facts.series_number,
+        sop_instance_uid=identity.uid(f"{facts.role}/instance", content=content),
+        instance_number=1,
+        manufacturer=PRODUCT,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    patient_and_study(dataset, evidence.header)
+    identify(dataset, facts, identity, evidence.header, content)
+    put(dataset, "CodingSchemeIdentificationSequence", _coding_schemes(identity))
+    return dataset
+
+
+def _document(results: StudyResults, evidence: Evidence, identity: Identity, content: str) -> ContentSequence:
+    root = ContainerContentItem(name=codes.DCM.ImagingMeasurementReport, template_id="1500")
+    root.ContentSequence = ContentSequence()
+    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(ENGLISH)))
+    root.ContentSequence.extend(_observation_context(identity))
+    root.ContentSequence.append(
+        CodeContentItem(
+            name=codes.DCM.ProcedureReported,
+            value=Code("25056-3", "LN", "MRI unspecified body region"),
+            relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+        )
+    )
+    if evidence.frames:
+        root.ContentSequence.extend(ImageLibrary([_library_entry(f) for f in _unique_objects(evidence)]))
+        root.ContentSequence.append(
+            _container(codes.DCM.ImagingMeasurements, _measurement_groups(results, evidence, identity))
+        )
+    root.ContentSequence.append(_container(QUALITATIVE_EVALUATIONS, map(_text, remarks(results))))
+    return ContentSequence([root], is_root=True)
+
+
+def _observation_context(identity: Identity) -> ObservationContext:
+    return ObservationContext(
+        observer_device_context=ObserverContext(
+            observer_type=codes.DCM.Device,
+            observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+                uid=identity.uid_root.rstrip("."),
+                name=PRODUCT,
+                manufacturer_name=PRODUCT,
+                model_name=f"{PRODUCT} {product_version()}",
+            ),
+        )
+    )
+
+
+def _measurement_groups(results: StudyResults, evidence: Evidence, identity: Identity) -> Iterator[ContentItem]:
+    found = [result for result in results.sequences if result.sequence in evidence.segmentations]
+    if not found:
+        yield from _no_tumour(evidence, identity)
+        return
+    for number, result in enumerate(found):
+        yield from _tumour(result, results if number == 0 else None, evidence, identity)
+
+
+def _tumour(
+    result: SequenceResult, with_prediction: StudyResults | None, evidence: Evidence, identity: Identity
+) -> ContentSequence:
+    """TID 1411: the tumour in one sequence; the first group also carries the prediction."""
+    measurements = list(tumour_measurements(result, _acquired_ml(result), identity))
+    if with_prediction is not None and with_prediction.prediction is not None:
+        measurements.extend(predicted_probability(with_prediction.prediction, identity))
+    segmentation = evidence.segmentations[result.sequence]
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=tracking_uid(identity), identifier=TRACKING_ID),
+        referenced_segment=ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=SEGMENT_NUMBER,
+            source_images=[
+                SourceImageForSegmentation(frame.sop_class_uid, frame.sop_instance_uid, _frame_numbers(frame))
+                for frame in _frames_with_tumour(result, evidence)
+            ],
+        ),
+        finding_category=codes.SCT.MorphologicallyAbnormalStructure,
+        finding_type=codes.SCT.Neoplasm,
+        finding_sites=[FindingSite(anatomic_location=codes.SCT.Rectum)],
+        measurements=measurements,
+        qualitative_evaluations=[QualitativeEvaluation(TUMOUR_SEGMENTED, codes.SCT.Present)],
+    )
+
+
+def _no_tumour(evidence: Evidence, identity: Identity) -> ContentSequence:
+    """TID 1501: looked for, not found."""
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=tracking_uid(identity), identifier=TRACKING_ID),
+        finding_type=codes.SCT.Neoplasm,
+        finding_sites=[FindingSite(anatomic_location=codes.SCT.Rectum)],
+        qualitative_evaluations=[QualitativeEvaluation(TUMOUR_SEGMENTED, codes.SCT.Absent)],
+        source_images=[
+            SourceImageForMeasurementGroup(frame.sop_class_uid, frame.sop_instance_uid, _frame_numbers(frame))
+            for frames in evidence.frames.values()
+            for frame in frames
+        ],
+    )
+
+
+def _container(name: Code, items: Iterator[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name=name, relationship_type=RelationshipTypeValues.CONTAINS)
+    container.ContentSequence = ContentSequence()
+    container.ContentSequence.extend(items)
+    return container
+
+
+def _text(remark: Remark) -> TextContentItem:
+    return TextContentItem(name=remark.concept, value=remark.text, relationship_type=RelationshipTypeValues.CONTAINS)
+
+
+def _acquired_ml(result: SequenceResult) -> float:
+    voxels = np.count_nonzero(sitk.GetArrayViewFromImage(result.mask))
+    return float(voxels * np.prod(result.mask.GetSpacing()) / 1000)
+
+
+def _frames_with_tumour(result: SequenceResult, evidence: Evidence) -> list[SourceFrame]:
+    slices = np.any(sitk.GetArrayViewFromImage(result.mask), axis=(1, 2))
+    return [frame for frame, drawn in zip(evidence.frames[result.sequence], slices, strict=True) if drawn]
+
+
+def _frame_numbers(frame: SourceFrame) -> list[int] | None:
+    return None if frame.frame_number is None else [frame.frame_number]
+
+
+def _unique_objects(evidence: Evidence) -> list[SourceFrame]:
+    """One frame of every source object, in order."""
+    by_object = {frame.sop_instance_uid: frame for frames in evidence.frames.values() for frame in frames[::-1]}
+    return [by_object[uid] for uid in dict.fromkeys(f.sop_instance_uid for fs in evidence.frames.values() for f in fs)]
+
+
+def _library_entry(frame: SourceFrame) -> Dataset:
+    """What the image library (TID 1600) tells of a source image."""
+    entry = Dataset()
+    for element in frame.header:
+        entry[element.tag] = element
+    for keyword, value in (
+        ("SOPClassUID", frame.sop_class_uid),
+        ("SOPInstanceUID", frame.sop_instance_uid),
+        ("Modality", "MR"),
+        ("SliceThickness", frame.header.get("SliceThickness") or frame.header.get("SpacingBetweenSlices") or 0),
+    ):
+        put(entry, keyword, value)
+    if not entry.get("SpacingBetweenSlices"):
+        entry.pop("SpacingBetweenSlices", None)
+    return entry
+
+
+def _evidence(evidence: Evidence) -> Sequence[Dataset]:
+    sources = [_library_entry(frame) for frame in _unique_objects(evidence)]
+    return [*sources, *evidence.segmentations.values()] or [evidence.header]
+
+
+def _coding_schemes(identity: Identity) -> list[CodingSchemeIdentificationItem]:
+    return [
+        CodingSchemeIdentificationItem(
+            designator="IBSI",
+            name="Image Biomarker Standardisation Initiative",
+            responsible_organization="Image Biomarker Standardisation Initiative",
+        ),
+        CodingSchemeIdentificationItem(
+            designator=LOCAL_SCHEME,
+            name="Concepts of rectal-node",
+            responsible_organization=PRODUCT,
+            version=product_version(),
+        ),
+    ]

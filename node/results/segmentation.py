@@ -1,0 +1,163 @@
+"""A tumour mask as a DICOM Segmentation on the grid of the images that it refers to (PS3.3 A.51, highdicom)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import highdicom as hd
+import numpy as np
+import SimpleITK as sitk
+from highdicom.seg import Segmentation, SegmentDescription
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.valuerep import format_number_as_ds
+
+from node.results.grid import require_same_place
+from node.results.identity import (
+    PRODUCT,
+    RESEARCH_STATEMENT,
+    SEGMENTATION,
+    SUPER_RESOLUTION,
+    Identity,
+    clipped,
+    product_version,
+)
+from node.results.modules import (
+    SeriesFacts,
+    identify,
+    patient_and_study,
+    referenced_series,
+    source_image_items,
+)
+from node.results.source import SourceFrame, put
+
+SEGMENT_NUMBER = 1
+TRACKING_ID = "Rectal tumour 1"
+#: Orange red, told apart from grey values and from red overlays of measurements.
+DISPLAY_COLOR = (230, 80, 40)
+SERIES_OFFSET = {"T2WI": 101, "DWI": 102, "PVP": 103}
+SUPER_RESOLVED_OFFSET = 10
+
+
+def tracking_uid(identity: Identity) -> hd.UID:
+    """Tracking UID (0062,0021) of the tumour, the same in all segmentations and in the report."""
+    return hd.UID(identity.uid("tracking"))
+
+
+def series_facts(sequence: str, super_resolved: bool) -> SeriesFacts:
+    """What identifies the segmentation series of a sequence on one of its two grids."""
+    grid = "super-resolved-" if super_resolved else ""
+    return SeriesFacts(
+        role=f"segmentation-{grid}{sequence.lower()}",
+        number=SERIES_OFFSET[sequence] + (SUPER_RESOLVED_OFFSET if super_resolved else 0),
+        description=f"AI-SEG {sequence} tumour{' on AI-SR' if super_resolved else ''} (research)",
+        modality="SEG",
+        sop_class_uid=SegmentationStorage,
+        algorithms=(SEGMENTATION, SUPER_RESOLUTION),
+    )
+
+
+def segmentation(
+    mask: sitk.Image,
+    frames: Sequence[SourceFrame],
+    facts: SeriesFacts,
+    identity: Identity,
+    acquired: Dataset,
+) -> Dataset:
+    """Binary segmentation of one segment; every slice of the grid is a frame, also where it is empty.
+
+    Args:
+        mask: uint8, not empty; slice k lies on frame k.
+        frames: images that the mask refers to, acquired or derived.
+        facts: the series that it is written as.
+        identity: origin of UIDs and dates.
+        acquired: header of a source image of the scanner, for equipment.
+
+    Raises:
+        PermanentError: mask and frames are not at the same place.
+    """
+    require_same_place(mask, frames)
+    dataset = Segmentation(
+        source_images=[_stand_in(frame) for frame in frames],
+        pixel_array=(sitk.GetArrayViewFromImage(mask) > 0).astype(np.uint8),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(identity)],
+        series_instance_uid=identity.uid(f"{facts.role}/series"),
+        series_number=facts.series_number,
+        sop_instance_uid=identity.uid(f"{facts.role}/instance"),
+        instance_number=1,
+        manufacturer=PRODUCT,
+        manufacturer_model_name=PRODUCT,
+        software_versions=product_version(),
+        device_serial_number=identity.uid_root.rstrip("."),
+        content_label="RECTAL_TUMOUR",
+        content_description="AI tumour segmentation, research, not for diagnosis",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=False,
+    )
+    patient_and_study(dataset, frames[0].header)
+    identify(dataset, facts, identity, acquired)
+    _refer(dataset, frames)
+    _fix_dimension_organization(dataset, identity.uid(f"{facts.role}/dimensions"))
+    return dataset
+
+
+def _segment(identity: Identity) -> SegmentDescription:
+    model, generator = identity.algorithm(SEGMENTATION), identity.algorithm(SUPER_RESOLUTION)
+    return SegmentDescription(
+        segment_number=SEGMENT_NUMBER,
+        segment_label="Rectal tumour (AI, research)",
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Neoplasm,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=clipped(model.name, 64),
+            version=clipped(model.version, 64),
+            family=codes.DCM.ArtificialIntelligence,
+            source=PRODUCT,
+            parameters={
+                "digest": model.digest,
+                "input": f"{generator.name} {generator.version}",
+                "statement": f"{RESEARCH_STATEMENT} {model.statement}",
+            },
+        ),
+        tracking_uid=tracking_uid(identity),
+        tracking_id=TRACKING_ID,
+        anatomic_regions=[codes.SCT.Rectum],
+        display_color=hd.color.CIELabColor.from_rgb(*DISPLAY_COLOR),
+    )
+
+
+def _stand_in(frame: SourceFrame) -> Dataset:
+    """The frame as a single image: highdicom takes single images or one whole multi-frame object, not a part of it.
+
+    The references that come of it are replaced by `_refer`.
+    """
+    if frame.frame_number is None:
+        return frame.header
+    alone = Dataset()
+    for element in frame.header:
+        alone[element.tag] = element
+    put(alone, "SOPInstanceUID", f"1.2.{frame.frame_number}")
+    return alone
+
+
+def _refer(dataset: Dataset, frames: Sequence[SourceFrame]) -> None:
+    """Write the references of every frame, of the object and of its series."""
+    by_position = {_position(frame.header): frame for frame in frames}
+    for item in dataset.PerFrameFunctionalGroupsSequence:
+        frame = by_position[_position(item.PlanePositionSequence[0])]
+        item.DerivationImageSequence[0].SourceImageSequence = source_image_items([frame], preserved=True)
+    put(dataset, "ReferencedSeriesSequence", referenced_series(frames))
+    put(dataset, "SourceImageSequence", source_image_items(frames, preserved=True))
+
+
+def _position(header: Dataset) -> tuple[str, ...]:
+    return tuple(format_number_as_ds(round(float(value), 4) + 0.0) for value in header.ImagePositionPatient)
+
+
+def _fix_dimension_organization(dataset: Dataset, uid: hd.UID) -> None:
+    """highdicom draws this UID at random; the same results must give the same bytes."""
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid

@@ -1,0 +1,95 @@
+"""The summary page as an RGB Secondary Capture, for archives and viewers that cannot show structured reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from node.results.findings import StudyResults
+from node.results.identity import Identity, statement
+from node.results.modules import (
+    SeriesFacts,
+    identify,
+    inherit,
+    patient_and_study,
+    referenced_series,
+    source_image_items,
+)
+from node.results.page import render
+from node.results.panels import overlay_png
+from node.results.source import SourceFrame, put
+
+__all__ = ["overlay_png", "summary"]
+
+SERIES_OFFSET = 301
+
+
+def series_facts(results: StudyResults) -> SeriesFacts:
+    """What identifies the summary."""
+    return SeriesFacts(
+        role="summary",
+        number=SERIES_OFFSET,
+        description="AI summary page (research)",
+        modality="OT",
+        sop_class_uid=SecondaryCaptureImageStorage,
+        algorithms=tuple(sorted(results.algorithms)),
+    )
+
+
+def summary(
+    results: StudyResults, frames: Sequence[SourceFrame], header: Dataset, identity: Identity, content: str
+) -> Dataset:
+    """The page as one image.
+
+    Args:
+        results: what was found.
+        frames: all source images used.
+        header: header of any instance of the study, for patient and study.
+        identity: origin of UIDs and dates.
+        content: digest of plan and prediction, which the page shows.
+    """
+    facts = series_facts(results)
+    image = Dataset()
+    patient_and_study(image, header)
+    identify(image, facts, identity, header, content)
+    values: dict[str, object] = {
+        "SOPInstanceUID": identity.uid(f"{facts.role}/instance", content=content),
+        "InstanceNumber": 1,
+        "ConversionType": "WSD",
+        "ImageType": ["DERIVED", "SECONDARY"],
+        "DerivationDescription": statement(*(identity.algorithm(kind) for kind in facts.algorithms)),
+        "PatientOrientation": None,
+        # Only what `render` draws is on it, and that holds nothing of the patient.
+        "BurnedInAnnotation": "NO",
+    }
+    for keyword, value in values.items():
+        put(image, keyword, value)
+    inherit(image, header, ("BodyPartExamined",))
+    if "BodyPartExamined" not in image:
+        put(image, "Laterality", None)
+    if frames:
+        put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
+        put(image, "ReferencedSeriesSequence", referenced_series(frames))
+    _pixels(image, render(results))
+    return image
+
+
+def _pixels(image: Dataset, page: np.ndarray) -> None:
+    values: dict[str, object] = {
+        "SamplesPerPixel": 3,
+        "PhotometricInterpretation": "RGB",
+        "PlanarConfiguration": 0,
+        "Rows": page.shape[0],
+        "Columns": page.shape[1],
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "PixelRepresentation": 0,
+    }
+    for keyword, value in values.items():
+        put(image, keyword, value)
+    data = page.tobytes()
+    image.add_new("PixelData", "OW", data + b"\0" * (len(data) % 2))

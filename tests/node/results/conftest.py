@@ -1,0 +1,341 @@
+"""Synthetic studies as four vendors write their headers, and results on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+from models.prediction.records import CodedConcept, ModelPrediction, OutOfRange, Prediction, Target
+from models.radiomics.codes import REPORTED
+from models.volume import Sequence, divided, grid_of, resample_onto
+from node.recognition.plan import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
+from node.results.encode import EncodedObject, encode
+from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
+from node.settings import Role
+
+UID_ROOT = "1.2.826.0.1.3680043.10.1599."
+STUDY_UID = "1.2.840.99999.1"
+SCALE = 4  # super-resolution through the slices
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """How a scanner writes what differs between vendors."""
+
+    name: str
+    character_set: str | None
+    patient_name: bytes
+    patient_name_unicode: str
+    slope: float
+    intercept: float
+
+
+VENDORS = {
+    "siemens": Vendor(
+        "SIEMENS",
+        "GB18030",
+        "Wang^XiaoDong=王^小东".encode("gb18030"),
+        "Wang^XiaoDong=王^小东",
+        1.0,
+        0.0,
+    ),
+    "philips": Vendor("Philips", "ISO_IR 192", "Müller^Änne=穆勒".encode(), "Müller^Änne=穆勒", 10.218, 0.0),
+    "ge": Vendor("GE MEDICAL SYSTEMS", None, "李^雷".encode("gb18030"), "李^雷", 1.0, 0.0),
+    "uih": Vendor(
+        "UIH",
+        "\\ISO 2022 IR 58",
+        b"Han^Mei=\x1b$)A\xba\xab^\x1b$)A\xc3\xb7",
+        "Han^Mei=韩^梅",
+        2.0,
+        0.0,
+    ),
+}
+
+#: (columns, rows, slices), (mm), and the oblique frame of each sequence.
+GRIDS = {
+    "T2WI": ((64, 56, 12), (0.7, 0.7, 3.6)),
+    "DWI": ((40, 40, 10), (1.6, 1.6, 4.4)),
+    "PVP": ((48, 44, 14), (1.2, 1.2, 3.0)),
+}
+ROLES = {"T2WI": Role.T2WI, "DWI": Role.DWI, "PVP": Role.PVP}
+TUMOUR_CENTRE, TUMOUR_RADII = np.array((12.0, -31.0, 47.0)), np.array((9.0, 7.0, 8.0))
+
+
+def oblique() -> np.ndarray:
+    """A right-handed double-oblique direction matrix."""
+    a, b = np.radians(17.0), np.radians(-9.0)
+    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    return about_x @ about_y
+
+
+def phantom(sequence: str) -> sitk.Image:
+    """An image whose bright ellipsoid lies at a known place in patient space."""
+    size, spacing = GRIDS[sequence]
+    direction = oblique()
+    image = sitk.Image(*size, sitk.sitkFloat32)
+    image.SetSpacing(spacing)
+    image.SetDirection(direction.ravel().tolist())
+    middle = direction @ (np.array(spacing) * (np.array(size) - 1) / 2)
+    image.SetOrigin((TUMOUR_CENTRE - middle + np.array((4.0, -3.0, 2.0))).tolist())
+    values = 300.0 + 400.0 * inside(image) + 20 * np.random.default_rng(1).standard_normal(size[::-1])
+    result = sitk.GetImageFromArray(np.rint(values).astype(np.float32))
+    result.CopyInformation(image)
+    return result
+
+
+def inside(image: sitk.Image) -> np.ndarray:
+    """Which voxel centres lie in the ellipsoid; computed from patient coordinates."""
+    k, j, i = np.indices(image.GetSize()[::-1])
+    index = np.stack([i, j, k], -1) * np.array(image.GetSpacing())
+    points = index @ np.reshape(image.GetDirection(), (3, 3)).T + np.array(image.GetOrigin())
+    return (((points - TUMOUR_CENTRE) / TUMOUR_RADII) ** 2).sum(-1) <= 1
+
+
+def mask_on(image: sitk.Image) -> sitk.Image:
+    """The ellipsoid on the grid of an image."""
+    mask = sitk.GetImageFromArray(inside(image).astype(np.uint8))
+    mask.CopyInformation(image)
+    return mask
+
+
+def empty_like(image: sitk.Image) -> sitk.Image:
+    """A mask without a voxel."""
+    mask = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    mask.CopyInformation(image)
+    return mask
+
+
+def write_series(folder: Path, vendor: Vendor, sequence: str) -> Stack:
+    """One series as the vendor writes it; instance numbers run against the slice normal."""
+    image = phantom(sequence)
+    size, spacing = image.GetSize(), image.GetSpacing()
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    array = sitk.GetArrayFromImage(image)
+    number = {"T2WI": 5, "DWI": 8, "PVP": 12}[sequence]
+    series_uid = f"{STUDY_UID}.{number}"
+    frames = []
+    for k in range(size[2]):
+        ds = _instance(vendor, sequence, series_uid, number, k, size[2])
+        ds.Rows, ds.Columns = size[1], size[0]
+        ds.PixelSpacing = [f"{v:.10g}" for v in spacing[1::-1]]
+        ds.SliceThickness = f"{spacing[2] - 0.6:.10g}"
+        if vendor.name != "SIEMENS":
+            ds.SpacingBetweenSlices = f"{spacing[2]:.10g}"
+        ds.ImageOrientationPatient = [f"{v:.12f}"[:16] for v in (*direction[:, 0], *direction[:, 1])]
+        ds.ImagePositionPatient = [f"{v:.8f}"[:16] for v in image.TransformIndexToPhysicalPoint((0, 0, k))]
+        stored = np.rint((array[k] - vendor.intercept) / vendor.slope).astype("<u2")
+        ds.add_new("PixelData", "OW", stored.tobytes())
+        path = folder / f"{number}-{size[2] - k:03d}.dcm"
+        pydicom.dcmwrite(path, ds, enforce_file_format=True)
+        frames.append(FrameRef(path, 0, ds.SOPInstanceUID, ds.SOPClassUID))
+    return Stack(
+        role=ROLES[sequence],
+        series_instance_uid=series_uid,
+        frames=tuple(frames),
+        b_value=800.0 if sequence == "DWI" else None,
+        phase_time_s=70.0 if sequence == "PVP" else None,
+        origin=image.GetOrigin(),
+        row_direction=tuple(direction[:, 0]),
+        column_direction=tuple(direction[:, 1]),
+        normal=tuple(direction[:, 2]),
+        pixel_spacing=(spacing[1], spacing[0]),
+        slice_step_mm=spacing[2],
+        frame_of_reference_uid=f"{STUDY_UID}.77",
+        rows=size[1],
+        columns=size[0],
+    )
+
+
+def _instance(vendor: Vendor, sequence: str, series_uid: str, number: int, k: int, count: int) -> Dataset:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if vendor.character_set is not None:
+        ds.SpecificCharacterSet = vendor.character_set.split("\\")
+    ds.SOPClassUID, ds.SOPInstanceUID = MRImageStorage, f"{series_uid}.{count - k}"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY_UID, series_uid
+    ds.StudyDate, ds.StudyTime, ds.StudyID, ds.AccessionNumber = "20240315", "101112.5", "S7", "A-4711"
+    ds.StudyDescription = "MRI RECTUM"
+    # Raw bytes, so that the file holds what the scanner's character set makes of the name.
+    ds.add(pydicom.dataelem.DataElement("PatientName", "PN", pydicom.valuerep.PersonName(vendor.patient_name)))
+    ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "P-0815", "19600229", "F"
+    ds.PatientAge, ds.PatientWeight = "064Y", "61.5"
+    ds.Modality, ds.SeriesNumber, ds.SeriesDescription = "MR", number, f"{sequence} tra"
+    ds.Manufacturer, ds.ManufacturerModelName, ds.SoftwareVersions = vendor.name, "Model X", ["1", "2"]
+    ds.DeviceSerialNumber, ds.StationName, ds.InstitutionName = "4242", "MR1", "General Hospital"
+    ds.OperatorsName, ds.PerformedProcedureStepID = "Operator^Olga", "PPS1"
+    ds.BodyPartExamined, ds.PatientPosition, ds.ProtocolName = "RECTUM", "HFS", "rectum staging"
+    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = f"{STUDY_UID}.77", ""
+    request = Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP1", "SPS1"
+    ds.RequestAttributesSequence = [request]
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"]
+    ds.AcquisitionDate, ds.AcquisitionTime, ds.AcquisitionNumber = "20240315", "101530", 1
+    ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions = "SE", "SK", "PFP"
+    ds.MRAcquisitionType, ds.RepetitionTime, ds.EchoTime = "2D", "4000", "101"
+    ds.EchoTrainLength, ds.FlipAngle, ds.MagneticFieldStrength = 15, "150", "3"
+    ds.InstanceNumber = count - k
+    ds.SliceLocation = str(-3.3 * k)
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
+    ds.SmallestImagePixelValue, ds.LargestImagePixelValue = 0, 1852
+    ds.WindowCenter, ds.WindowWidth = "500", "900"
+    if vendor.slope != 1.0:
+        ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = str(vendor.slope), "0", "normalized"
+    block = ds.private_block(0x0029 if vendor.name == "SIEMENS" else 0x2005, f"{vendor.name} HEADER", create=True)
+    block.add_new(0x10, "OB", b"SV10" * 8)
+    block.add_new(0x0E, "DS", "0.0123")
+    return ds
+
+
+def verdict(stack: Stack, sequence: str) -> SeriesVerdict:
+    """A verdict that says the series is used."""
+    return SeriesVerdict(
+        series_instance_uid=stack.series_instance_uid,
+        series_number=int(stack.series_instance_uid.rpartition(".")[2]),
+        description=f"{sequence} tra",
+        modality="MR",
+        instance_count=len(stack.frames),
+        role="DCE" if sequence == "PVP" else sequence,
+        used=True,
+        plane="axial",
+        b_values=(800.0,) if sequence == "DWI" else (),
+        phase_times_s=(70.0,) if sequence == "PVP" else (),
+        reason="the only axial candidate",
+        manufacturer="",
+    )
+
+
+def sequence_result(stack: Stack, sequence: str, with_tumour: bool = True) -> SequenceResult:
+    """What the pipeline would hand over for one stack."""
+    acquired = phantom(sequence)
+    fine = resample_onto(acquired, divided(grid_of(acquired), (1, 1, SCALE)))
+    mask = mask_on(acquired) if with_tumour else empty_like(acquired)
+    mask_super = mask_on(fine) if with_tumour else empty_like(fine)
+    voxels = np.count_nonzero(sitk.GetArrayViewFromImage(mask_super))
+    return SequenceResult(
+        sequence=sequence,
+        stack=stack,
+        acquired=acquired,
+        super_resolved=fine,
+        mask=mask,
+        mask_super=mask_super if sequence == "T2WI" else None,
+        volume_ml=float(voxels * np.prod(fine.GetSpacing()) / 1000),
+        features={code.name: 0.5 + n for n, code in enumerate(REPORTED)} if with_tumour else {},
+    )
+
+
+ALGORITHMS = {
+    "super-resolution": AlgorithmIdentity("sr-gan", "0.3.0", "a1" * 32, "trained on simulated studies"),
+    "segmentation": AlgorithmIdentity("unet++", "0.4.1", "b2" * 32, "trained on simulated studies; research use only"),
+    "prediction": AlgorithmIdentity("grade", "0.2.0", "c3" * 32, "trained on simulated labels"),
+}
+
+PREDICTION = Prediction(
+    main=ModelPrediction(
+        name="T2WI+DWI+PVP super",
+        version="0.2.0",
+        inputs=(Sequence.T2WI, Sequence.DWI, Sequence.PVP),
+        resolution="super",
+        probability=0.73,
+        cutoff=0.41,
+        cross_validated_auc=0.81,
+        out_of_range=(OutOfRange("T2WI|super|original_shape_Flatness", 0.2, 0.3, 0.9),),
+    ),
+    others=(),
+    target=Target(
+        "simulated histologic grade", "high grade", CodedConcept("SIM-GRADE", "99RECTALNODE", "Simulated high grade")
+    ),
+)
+
+
+def study_results(stacks: dict[str, Stack], with_tumour: bool = True) -> StudyResults:
+    """Results of a study with the given sequences."""
+    return StudyResults(
+        study_instance_uid=STUDY_UID,
+        revision=1,
+        input_digest="d4" * 32,
+        settings_digest="e5" * 32,
+        created_at=datetime(2024, 3, 15, 12, 30, 5, tzinfo=UTC),
+        sequences=tuple(sequence_result(stack, name, with_tumour) for name, stack in stacks.items()),
+        prediction=PREDICTION if with_tumour else None,
+        algorithms=ALGORITHMS,
+        plan=StudyPlan(
+            study_instance_uid=STUDY_UID,
+            verdicts=tuple(verdict(stack, name) for name, stack in stacks.items()),
+            stacks=tuple(stacks.values()),
+            refusals=tuple(
+                RoleRefusal(ROLES[name], "NO_CANDIDATE", f"no series can serve as {name}")
+                for name in ROLES
+                if name not in stacks
+            ),
+            warnings=("DWI: b 800 taken from a private element",),
+            body_part="RECTUM",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A study that went through `encode`."""
+
+    vendor: Vendor
+    results: StudyResults
+    objects: tuple[EncodedObject, ...]
+    folder: Path
+
+    def datasets(self, role: str) -> list[Dataset]:
+        """All objects of a role, read back."""
+        return [pydicom.dcmread(it.path) for it in self.objects if it.role == role]
+
+
+@pytest.fixture(scope="session")
+def make_encoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Encoded]:
+    """Write a vendor's study, analyse it on paper, encode it."""
+
+    def make(
+        name: str = "siemens",
+        sequences: tuple[str, ...] = ("T2WI", "DWI", "PVP"),
+        with_tumour: bool = True,
+        change: Callable[[StudyResults], StudyResults] = lambda results: results,
+    ) -> Encoded:
+        source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
+        stacks = {sequence: write_series(source, VENDORS[name], sequence) for sequence in sequences}
+        results = change(study_results(stacks, with_tumour))
+        return Encoded(VENDORS[name], results, encode(results, folder, UID_ROOT, "Our Hospital"), folder)
+
+    return make
+
+
+@pytest.fixture(scope="session", params=sorted(VENDORS))
+def encoded(request: pytest.FixtureRequest, make_encoded: Callable[..., Encoded]) -> Encoded:
+    """A complete study of each vendor."""
+    return make_encoded(request.param)
+
+
+@pytest.fixture(scope="session")
+def siemens(make_encoded: Callable[..., Encoded]) -> Encoded:
+    """A complete study of one vendor, for what does not depend on the vendor."""
+    return make_encoded("siemens")
+
+
+@pytest.fixture(scope="session")
+def without_tumour(make_encoded: Callable[..., Encoded]) -> Encoded:
+    """A study in which nothing was segmented."""
+    return make_encoded("siemens", with_tumour=False)
+
+
+@pytest.fixture(scope="session")
+def only_t2(make_encoded: Callable[..., Encoded]) -> Encoded:
+    """A study without DWI and DCE: no prediction."""
+    return make_encoded("ge", ("T2WI",), change=lambda results: replace(results, prediction=None))
