@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from models.phantom.study import SimulatedStudy
 from node.simulator.session import open_session
 
-MASK_NAME = "tumour.nii.gz"
+MASK_NAME = "tumour_mask.nrrd"
 RECORD_NAME = "truth.json"
 
 
@@ -29,7 +29,7 @@ class TruthRecord:
 
 
 def write_truth(study: SimulatedStudy, folder: Path) -> TruthRecord:
-    """Write the high-resolution tumour mask (``tumour.nii.gz``) and ``truth.json`` into `folder`."""
+    """Write the high-resolution tumour mask (``tumour_mask.nrrd``) and ``truth.json`` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     session = open_session(study.seed, study.scanner.manufacturer, study.scanner.model)
     record = TruthRecord(

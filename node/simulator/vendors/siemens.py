@@ -3,7 +3,8 @@
 Habits read in real files (TrioTim VB17, Prisma): ``SIEMENS MR HEADER`` in 0019 and 0051, trace images
 DERIVED\\PRIMARY\\DIFFUSION\\TRACEW with b 0 in the same series, SpacingBetweenSlices on 2D series only, 12 bits,
 Acquisition Time rising from slice to slice. The contrast start time stands where the technologist fills in the
-contrast card, which is assumed here for the phases after injection.
+contrast card, which is assumed here; one card holds for all phases of the protocol, so the mask before the
+injection carries it too.
 """
 
 from __future__ import annotations
@@ -143,8 +144,7 @@ def _phase(
 ) -> ScannerSeries:
     start_s, taken_s = phase_start_s(source), duration_s(source, 1)
     elements = _header(study, source, recipe)
-    if (source.phase_time_s or 0) > 0:
-        elements.update(bolus(session, FORMAT.time_digits))
+    elements.update(bolus(session, FORMAT.time_digits))
     return ScannerSeries(
         number=number,
         description=recipe.description,

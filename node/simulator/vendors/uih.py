@@ -4,7 +4,7 @@ Habits read in real files (one uMR 770, R002) and in the vendor's published tabl
 Imaging Frequency in Hz, SequenceVariant NONE, SpacingBetweenSlices = thickness + gap with the gap in (0065,1025),
 16 bits unsigned, no (0018,9087). Series names follow public scripts. What no public file shows and is assumed here:
 headers of the 560 and 570 (taken to be those of the 770), ImageType of the ADC map (DERIVED\\PRIMARY\\M; only the
-name says ADC), and that the contrast start time is filled in.
+name says ADC), and that the contrast start time is filled in (on all phases, because they are one protocol).
 """
 
 from __future__ import annotations
@@ -84,8 +84,7 @@ def _dynamic(study: SimulatedStudy, session: Session, number: int) -> list[Scann
     stored = []
     for offset, (recipe, source) in enumerate(measured):
         one = _series(study, number + offset, recipe, (source,), phase_start_s(source))
-        if (source.phase_time_s or 0) > 0:
-            one.elements.update(bolus(session, FORMAT.time_digits))
+        one.elements.update(bolus(session, FORMAT.time_digits))
         stored.append(one)
     return stored
 

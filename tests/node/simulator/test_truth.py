@@ -46,6 +46,6 @@ def test_centroid_volume_and_label_are_those_of_the_phantom(study, tmp_path):
 
 def test_the_mask_comes_back_on_its_grid(study, tmp_path):
     write_truth(study, tmp_path)
-    mask = sitk.ReadImage(tmp_path / "tumour.nii.gz")
+    mask = sitk.ReadImage(tmp_path / "tumour_mask.nrrd")
     assert np.array_equal(sitk.GetArrayFromImage(mask), sitk.GetArrayFromImage(study.truth.tumour_mask))
     assert mask.GetOrigin() == pytest.approx(study.truth.tumour_mask.GetOrigin(), abs=1e-4)
