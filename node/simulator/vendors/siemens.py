@@ -28,6 +28,7 @@ from node.simulator.measurement import (
 )
 from node.simulator.series import ScannerSeries, ScannerVolume, SlicePlace, StorageFormat
 from node.simulator.session import AXIAL_S, DIFFUSION_S, LOCALIZER_S, SAGITTAL_S, Session
+from node.simulator.vendors.csa import csa_header
 
 FORMAT = StorageFormat(bits_stored=12, signed=False, extremes=True, time_digits=6)
 CHARACTER_SET = "ISO_IR 100"
@@ -216,8 +217,16 @@ def _fat_suppressed(recipe: Recipe) -> bool:
 
 
 def _diffusion(b_value: int, directionality: str) -> Dataset:
+    """b-value in 0019 and, as the V series writes it a second time, in the CSA image header."""
     elements = Dataset()
     add_private(elements, 0x0019, CREATOR, {0x0C: ("IS", b_value), 0x0D: ("CS", directionality)})
+    coded = csa_header({"B_value": ("IS", [b_value]), "DiffusionDirectionality": ("CS", [directionality])})
+    add_private(
+        elements,
+        0x0029,
+        "SIEMENS CSA HEADER",
+        {0x08: ("CS", "IMAGE NUM 4"), 0x09: ("LO", "20170101"), 0x10: ("OB", coded)},
+    )
     return elements
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from pydicom import dcmread
 
 from node.recognition.plan import StudyPlan, recognise
 from node.settings import RecognitionSettings, Role
@@ -78,3 +79,15 @@ def test_the_assembled_volume_is_the_phantom_that_was_measured(plan, written, ro
 @pytest.mark.parametrize("word", ["localizer", "survey", "sub", "screen save"])
 def test_localizer_subtraction_and_screen_are_not_used(plan, word):
     assert not any(each.used for each in plan.verdicts if word in each.description.lower())
+
+
+def test_siemens_b_values_are_found_in_the_csa_header_where_an_archive_removed_group_0019(written_by, tmp_path):
+    written = written_by("Skyra")
+    for number, path in enumerate(written.paths):
+        instance = dcmread(path)
+        if instance.SeriesDescription.endswith("TRACEW"):
+            del instance[0x0019100C]
+            del instance.SequenceName
+            instance.save_as(tmp_path / f"{number}.dcm")
+    plan = recognise(written.instances[0].StudyInstanceUID, sorted(tmp_path.iterdir()), RecognitionSettings())
+    assert plan.verdicts[0].b_values == (0, 800)
