@@ -80,7 +80,7 @@ class ObjectStore:
     def sweep_spool(self, older_than_s: float = 0.0) -> int:
         """Remove what interrupted writers left in the spool; the number of files removed.
 
-        With 0 only before any writer runs; later with more than the longest time that a writer takes.
+        `older_than_s`: more than a writer takes for one file; 0 only when no process writes.
         """
         limit, removed = time.time() - older_than_s, 0
         for path in self.spool.iterdir():

@@ -164,10 +164,6 @@ def _indexed_values(buffer: Buffer, start: int, encoding: _Encoding) -> dict[int
     values: dict[int, str] = {}
     position, size = start, len(buffer)
     while position < size:
-        if size - position < 8:
-            if any(buffer[position:]):
-                raise HeaderError("the data set is cut short inside the header of an element")
-            break  # zeros that some writers pad with
         tag, vr, length, value = _element(buffer, position, encoding)
         if length == _UNDEFINED:
             position = _after_items(buffer, value, _IMPLICIT if vr == b"UN" else encoding, 0)

@@ -6,16 +6,13 @@ loser looks again. Asking for what is already so is answered with yes: workflow 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
 
 from storage import registration, schema
-from storage.errors import StorageError, TransitionError
+from storage.errors import TransitionError
 from storage.records import (
     STUDY_TRANSITIONS,
     InstanceHeader,
@@ -27,16 +24,12 @@ from storage.records import (
     StudyState,
 )
 
-_ATTEMPTS = 10
-_T = TypeVar("_T")
-
 
 class Index:
     """The received instances and studies of one database; safe for use by several threads and processes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writer = schema.writing(engine)
 
     # --- instances
 
@@ -46,7 +39,9 @@ class Index:
         NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
         revision has the same digest) and OWN_RESULT change nothing.
         """
-        return self._write(lambda connection: registration.register(connection, header, file, calling_ae, now))
+        return schema.transact(
+            self._engine, lambda connection: registration.register(connection, header, file, calling_ae, now)
+        )
 
     def is_own_result(self, sop_instance_uid: str) -> bool:
         """Whether this node made the instance: it is acknowledged, but not analysed again."""
@@ -93,7 +88,7 @@ class Index:
         """
         table = schema.study
         allowed = [state for state, targets in STUDY_TRANSITIONS.items() if to in targets]
-        with self._writer.begin() as connection:
+        with schema.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
                 .where(
@@ -128,7 +123,7 @@ class Index:
             if not connection.execute(update(table).where(where).values(document=document)).rowcount:
                 connection.execute(insert(table).values(**key, document=document))
 
-        self._write(keep)
+        schema.transact(self._engine, keep)
 
     def verdict(self, study_uid: str, revision: int | None = None) -> str | None:
         """The verdict of a revision, or the latest one."""
@@ -161,7 +156,7 @@ class Index:
                     insert(table).values(**_file_values(file), reason=reason, calling_ae=calling_ae, received_at=now)
                 )
 
-        self._write(keep)
+        schema.transact(self._engine, keep)
 
     def quarantined(self) -> tuple[QuarantineRecord, ...]:
         """All of the quarantine, oldest first."""
@@ -171,18 +166,6 @@ class Index:
                 QuarantineRecord(row.identifier, _file(row), row.reason, row.calling_ae, row.received_at)
                 for row in rows
             )
-
-    def _write(self, work: Callable[[Connection], _T]) -> _T:
-        """Run `work` in a transaction; again when another writer inserted the same row in between."""
-        for _ in range(_ATTEMPTS):
-            try:
-                with self._writer.begin() as connection:
-                    return work(connection)
-            except IntegrityError as error:
-                conflict = error
-            except OperationalError as error:
-                raise StorageError(f"the database does not answer: {error.orig}") from error
-        raise StorageError(f"the same row was taken {_ATTEMPTS} times by other writers") from conflict
 
 
 def _file_values(file: StoredFile) -> dict[str, str | int]:

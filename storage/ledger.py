@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from storage import schema
 from storage.records import DeliveryRecord, DeliveryState, ResultRecord, StoredFile
@@ -23,16 +22,10 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writer = schema.writing(engine)
 
     def record(self, results: Sequence[ResultRecord], destinations: Sequence[str], now: datetime) -> None:
         """Keep results and their deliveries (PENDING, due now) in one transaction; again changes nothing."""
-        try:
-            with self._writer.begin() as connection:
-                _record(connection, results, destinations, now)
-        except IntegrityError:  # another process recorded the same meanwhile: now they are there to be seen
-            with self._writer.begin() as connection:
-                _record(connection, results, destinations, now)
+        schema.transact(self._engine, lambda connection: _record(connection, results, destinations, now))
 
     def results(self, study_uid: str, revision: int | None = None) -> tuple[ResultRecord, ...]:
         """The results of a revision, or of the latest revision that has any, in the order of recording."""
@@ -81,7 +74,7 @@ class Ledger:
     def retry(self, identifier: int, now: datetime) -> bool:
         """A person asks for a FAILED delivery again, with a fresh count. False when it was not FAILED."""
         table = schema.delivery
-        with self._writer.begin() as connection:
+        with schema.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
                 .where(table.c.identifier == identifier, table.c.state == DeliveryState.FAILED)
@@ -95,7 +88,7 @@ class Ledger:
         values: dict[str, object] = {"state": to, "reason": reason, "attempts": table.c.attempts + 1}
         if at is not None:
             values["next_attempt_at"] = at
-        with self._writer.begin() as connection:
+        with schema.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
                 .where(table.c.identifier == identifier, table.c.state == DeliveryState.PENDING)

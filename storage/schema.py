@@ -6,9 +6,10 @@ writers wait for one another instead of failing when the second one wants to upg
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -31,9 +32,14 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.errors import StorageError
+
 LOCK_WAIT_S = 30
+_ATTEMPTS = 10
+_T = TypeVar("_T")
 _SCHEMA_LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while tables are made
 
 
@@ -177,6 +183,21 @@ def open_engine(url: str) -> Engine:
 def writing(engine: Engine) -> Engine:
     """The same engine for transactions that write."""
     return engine.execution_options(rectal_node_writes=True)
+
+
+def transact(engine: Engine, work: Callable[[Connection], _T]) -> _T:
+    """Run `work` in a writing transaction; again from its beginning when another writer inserted the same row.
+
+    Raises:
+        StorageError: that happened again and again, or the row can never be inserted.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with writing(engine).begin() as connection:
+                return work(connection)
+        except IntegrityError as error:
+            conflict = error
+    raise StorageError(f"a row was refused {_ATTEMPTS} times: {conflict.orig}") from conflict
 
 
 def _configure_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 (a DBAPI connection)

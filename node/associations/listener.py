@@ -20,7 +20,9 @@ from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.events import Event
+from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy.exc import OperationalError
 
 from node.network.contexts import acceptable
 from node.network.peers import is_admitted
@@ -43,6 +45,7 @@ _REJECTED_PERMANENT, _SERVICE_USER = 0x01, 0x01
 _CALLING_AE_UNKNOWN, _CALLED_AE_UNKNOWN = 0x03, 0x07
 _GIGABYTE = 1e9
 _POLL_S = 0.02
+_SPOOL_AGE_S = 3600  # far beyond the writing of one file: what is older was left by a crash
 
 
 class Listener:
@@ -87,6 +90,7 @@ class Listener:
         Raises:
             OSError: the port is taken, or the address is not of this machine.
         """
+        self._store.sweep_spool(_SPOOL_AGE_S)
         handlers = [
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_REQUESTED, self._admit),
@@ -95,7 +99,7 @@ class Listener:
             (evt.EVT_C_STORE, self._answer),
         ]
         # pynetdicom asks for one supported context; those that count are chosen for each association.
-        self._ae.supported_contexts = acceptable(["1.2.840.10008.1.1"])
+        self._ae.supported_contexts = acceptable([Verification])
         address = (self._settings.host, self._settings.port)
         self._server = self._ae.start_server(address, block=False, evt_handlers=handlers)
 
@@ -154,7 +158,7 @@ class Listener:
         with self._counted():
             try:
                 status, comment = self._take(event)
-            except (OSError, StorageError):
+            except (OSError, StorageError, OperationalError):
                 log.exception("object %s could not be stored", event.request.AffectedSOPInstanceUID)
                 status, comment = OUT_OF_RESOURCES, "the object could not be stored"
             self._count(f"status {status:04X}")

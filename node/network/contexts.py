@@ -65,11 +65,13 @@ def acceptable(proposed: Iterable[str]) -> list[PresentationContext]:
 
 def is_storage(uid: UID) -> bool:
     """Whether a SOP class stores composite objects: the standard's classes, retired ones, and all private ones."""
+    if not uid.is_valid:
+        return False
     service = uid_to_service_class(uid)
     if service is not ServiceClass:
         return service is StorageServiceClass
     if not uid.startswith(_STANDARD_ROOT):
-        return uid.is_valid
+        return True
     return uid.startswith(_STORAGE_ROOT) or "Storage" in uid.name
 
 

@@ -1,0 +1,210 @@
+"""The walk over a data set: the index's elements in every encoding, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import pytest
+from pydicom import Dataset, FileMetaDataset, dcmread, dcmwrite
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    MRImageStorage,
+)
+
+from storage.errors import HeaderError
+from storage.header import check_uid, digest_of, read_header
+from storage.records import InstanceHeader
+
+PREAMBLE = 132
+ENCODINGS = [
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+]
+
+
+def a_file(syntax=ExplicitVRLittleEndian, undefined_lengths: bool = True, **changed: str) -> bytes:
+    """A small image with nested sequences; `undefined_lengths` for sequences and items alike."""
+    inner, outer, image = Dataset(), Dataset(), Dataset()
+    inner.CodeValue = "113076"
+    outer.PurposeOfReferenceCodeSequence = Sequence([inner])
+    outer.ReferencedSOPInstanceUID = "1.2.3.99"
+    image.SOPClassUID, image.SOPInstanceUID = MRImageStorage, "1.2.3.4.5"
+    image.SourceImageSequence = Sequence([outer, outer])
+    image.StudyInstanceUID, image.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+    image.Rows = image.Columns = 4
+    image.BitsAllocated = 16
+    pixels = bytes(range(32))
+    compressed = syntax.is_encapsulated
+    image.PixelData = encapsulate([pixels, pixels]) if compressed else pixels
+    image["PixelData"].VR = "OB" if compressed else "OW"
+    image["PixelData"].is_undefined_length = compressed
+    for sequence in (image["SourceImageSequence"], outer["PurposeOfReferenceCodeSequence"]):
+        sequence.is_undefined_length = undefined_lengths
+        for item in sequence.value:
+            item.is_undefined_length_sequence_item = undefined_lengths
+    for keyword, value in changed.items():
+        setattr(image, keyword, value)
+        if value is None:
+            delattr(image, keyword)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    image.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    image.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5"
+    buffer = io.BytesIO()
+    dcmwrite(buffer, image, enforce_file_format=True, little_endian=syntax.is_little_endian)
+    return buffer.getvalue()
+
+
+def start_of_data_set(data: bytes) -> int:
+    return PREAMBLE + 12 + int.from_bytes(data[PREAMBLE + 8 : PREAMBLE + 12], "little")
+
+
+@pytest.mark.parametrize("undefined_lengths", [True, False])
+@pytest.mark.parametrize("syntax", ENCODINGS, ids=lambda uid: uid.name)
+def test_the_elements_are_found_in_every_encoding(tmp_path, syntax, undefined_lengths):
+    data = a_file(syntax, undefined_lengths)
+    expected = InstanceHeader(MRImageStorage, "1.2.3.4.5", "1.2.3", "1.2.3.4", syntax)
+    path = tmp_path / "image.dcm"
+    path.write_bytes(data)
+    assert read_header(data) == expected
+    assert read_header(path) == expected
+
+
+@pytest.mark.parametrize("undefined_lengths", [True, False])
+@pytest.mark.parametrize("syntax", ENCODINGS, ids=lambda uid: uid.name)
+def test_a_data_set_cut_anywhere_is_refused_unless_the_cut_is_between_two_elements(syntax, undefined_lengths):
+    """A cut between top-level elements leaves a valid, shorter data set (no length is written anywhere for it):
+    it is refused only while an element that the index needs is missing."""
+    data = a_file(syntax, undefined_lengths)
+    accepted = []
+    for end in range(start_of_data_set(data) + 1, len(data)):
+        try:
+            read_header(data[:end])
+        except HeaderError:
+            continue
+        accepted.append(data[:end])
+    if syntax == DeflatedExplicitVRLittleEndian:
+        assert len(accepted) <= 1  # only the pad byte at the end may be missing
+    assert len(accepted) <= 4  # after Series Instance UID, Rows, Columns and BitsAllocated
+    for shorter in accepted:
+        assert dcmread(io.BytesIO(shorter)).SeriesInstanceUID == "1.2.3.4"
+
+
+def test_the_message_says_what_is_cut():
+    with pytest.raises(HeaderError, match=r"cut short: \(7FE0,0010\) has a length of 32 bytes and 22 are there"):
+        read_header(a_file()[:-10])
+
+
+def test_a_deflated_data_set_that_is_cut_is_refused():
+    with pytest.raises(HeaderError, match="deflated data set is cut short"):
+        read_header(a_file(DeflatedExplicitVRLittleEndian)[:-6])
+
+
+def test_bytes_that_are_not_deflated_are_refused():
+    data = a_file(DeflatedExplicitVRLittleEndian)
+    with pytest.raises(HeaderError, match="cannot be inflated"):
+        read_header(data[: start_of_data_set(data)] + b"\xff" * 100)
+
+
+def test_a_data_set_that_inflates_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr("storage.header.MAXIMUM_INFLATED", 1000)
+    data = a_file(DeflatedExplicitVRLittleEndian)
+    bomb = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = bomb.compress(bytes(100_000)) + bomb.flush()
+    with pytest.raises(HeaderError, match="inflates beyond"):
+        read_header(data[: start_of_data_set(data)] + deflated)
+
+
+@pytest.mark.parametrize("data", [b"", b"no DICOM at all", bytes(200), b"\x89PNG" + bytes(500)])
+def test_what_is_no_dicom_file_is_refused(tmp_path, data):
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    for source in (data, path):
+        with pytest.raises(HeaderError, match="no DICM prefix"):
+            read_header(source)
+
+
+def test_text_after_good_file_meta_is_refused():
+    data = a_file()
+    with pytest.raises(HeaderError):
+        read_header(data[: start_of_data_set(data)] + b"This is a letter and not a data set. " * 40)
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_an_element_that_the_index_needs_must_be_there(keyword):
+    with pytest.raises(HeaderError, match="the data set has no"):
+        read_header(a_file(**{keyword: None}))
+
+
+def test_an_element_of_an_item_does_not_count_for_the_data_set():
+    data = a_file(SOPInstanceUID=None, ReferencedSOPInstanceUID="1.2.3")
+    with pytest.raises(HeaderError, match="no SOP Instance UID"):
+        read_header(data)
+
+
+@pytest.mark.parametrize("uid", ["", "../../etc/passwd", "1..2", "1.2.", ".1", "1/2", "1.2\n", "a", "1" * 65, "1.2\\3"])
+def test_only_uids_become_file_names(uid):
+    with pytest.raises(HeaderError, match="is not a UID"):
+        check_uid(uid, "SOP Instance UID")
+
+
+def test_an_escaping_uid_in_a_data_set_is_refused():
+    good, bad = b"1.2.3.4.5\0", b"../../etc\0"
+    assert len(good) == len(bad)
+    with pytest.raises(HeaderError, match="SOP Instance UID is not a UID"):
+        read_header(a_file().replace(good, bad))
+
+
+def test_a_leading_zero_in_a_uid_is_tolerated():
+    assert check_uid("1.02.3", "any") == "1.02.3"
+
+
+def test_sequences_nested_without_end_are_refused_and_not_followed():
+    data = a_file()
+    item = bytes.fromhex("0800 4011") + b"SQ\0\0\xff\xff\xff\xff" + bytes.fromhex("feff00e0 ffffffff")
+    with pytest.raises(HeaderError, match="nested deeper"):
+        read_header(data + item * 5000)
+
+
+def test_the_digest_is_that_of_the_data_set_alone():
+    """Another implementation writes another file meta: the same object all the same."""
+    data = a_file()
+    image = dcmread(io.BytesIO(data))
+    image.file_meta.ImplementationVersionName = "SOMEBODY_ELSE"
+    buffer = io.BytesIO()
+    dcmwrite(buffer, image)
+    other = buffer.getvalue()
+    assert other != data
+    assert digest_of(other) == digest_of(data)
+    assert digest_of(data[:-2]) != digest_of(data)
+
+
+def test_every_real_file_is_read_as_pydicom_reads_it(shared_data):
+    """Everything with a DICM prefix and the four UIDs, except what its folder names as damaged."""
+    read = 0
+    for path in sorted(p for p in shared_data.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            if file.read(PREAMBLE)[128:] != b"DICM":
+                continue
+        image = dcmread(path, stop_before_pixels=True, force=True)
+        needed = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+        if not all(image.get(keyword) for keyword in needed) or "TransferSyntaxUID" not in image.file_meta:
+            continue
+        if path.name == "MR_truncated.dcm":
+            with pytest.raises(HeaderError, match="cut short"):
+                read_header(path)
+            continue
+        header = read_header(path)
+        assert header == InstanceHeader(*(str(image[k].value) for k in needed), image.file_meta.TransferSyntaxUID)
+        read += 1
+    assert read > 900

@@ -1,0 +1,133 @@
+"""What the ledger promises, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from storage.ledger import Ledger
+from storage.records import DeliveryState, ResultRecord, StoredFile
+from storage.schema import open_engine
+
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+
+
+@pytest.fixture
+def ledger(engine):
+    return Ledger(engine)
+
+
+def a_result(number: int = 1, revision: int = 1, study: str = "1.2.3", content: str = "a") -> ResultRecord:
+    uid = f"{study}.{number}"
+    file = StoredFile(Path("objects", f"{uid}-{content}.dcm"), content * 64, 10)
+    return ResultRecord(study, revision, f"role {number}", SEG, uid, f"{study}.9", file)
+
+
+def test_each_result_is_due_at_each_destination_at_once(ledger, at):
+    results = [a_result(1), a_result(2)]
+    ledger.record(results, ["PACS", "ARCHIVE"], at(0))
+    assert ledger.results("1.2.3") == tuple(results)
+    for destination in ("PACS", "ARCHIVE"):
+        due = ledger.due(destination, at(0))
+        assert [record.result for record in due] == results
+        assert {(record.state, record.attempts) for record in due} == {(DeliveryState.PENDING, 0)}
+    assert ledger.due("ELSEWHERE", at(0)) == ()
+
+
+def test_recording_the_same_again_changes_nothing(ledger, at):
+    for second in (0, 5):
+        ledger.record([a_result(1), a_result(2)], ["PACS"], at(second))
+    assert len(ledger.results("1.2.3")) == 2
+    assert [record.next_attempt_at for record in ledger.deliveries()] == [at(0), at(0)]
+
+
+def test_recording_again_after_delivery_sends_nothing_twice(ledger, at):
+    ledger.record([a_result()], ["PACS"], at(0))
+    ledger.delivered(ledger.due("PACS", at(0))[0].identifier, at(1))
+    ledger.record([a_result()], ["PACS"], at(2))
+    assert ledger.due("PACS", at(3)) == ()
+
+
+def test_a_destination_that_was_added_later_gets_the_results_as_well(ledger, at):
+    ledger.record([a_result()], ["PACS"], at(0))
+    ledger.record([a_result()], ["PACS", "ARCHIVE"], at(1))
+    assert len(ledger.due("ARCHIVE", at(1))) == 1
+
+
+def test_results_are_those_of_the_latest_revision_unless_one_is_named(ledger, at):
+    ledger.record([a_result(1, revision=1)], [], at(0))
+    ledger.record([a_result(2, revision=3)], [], at(1))
+    assert ledger.results("1.2.3") == (a_result(2, revision=3),)
+    assert ledger.results("1.2.3", 1) == (a_result(1, revision=1),)
+    assert ledger.results("1.2.3", 2) == ()
+
+
+def test_a_uid_keeps_its_first_bytes_when_a_later_revision_makes_it_again(ledger, at):
+    ledger.record([a_result(1, revision=1, content="a")], ["PACS"], at(0))
+    ledger.record([a_result(1, revision=2, content="b")], ["PACS"], at(1))
+    (again,) = ledger.results("1.2.3", 2)
+    assert again.file == a_result(1, content="a").file
+    assert len(ledger.deliveries("1.2.3")) == 1
+
+
+def test_a_delivered_result_is_not_due_any_more(ledger, at):
+    ledger.record([a_result()], ["PACS"], at(0))
+    (record,) = ledger.due("PACS", at(0))
+    assert ledger.delivered(record.identifier, at(1), "status 0xB007") is True
+    (ended,) = ledger.deliveries()
+    assert (ended.state, ended.attempts, ended.reason) == (DeliveryState.DELIVERED, 1, "status 0xB007")
+    assert ledger.due("PACS", at(9)) == ()
+
+
+def test_a_postponed_delivery_is_due_again_at_its_time(ledger, at):
+    ledger.record([a_result()], ["PACS"], at(0))
+    (record,) = ledger.due("PACS", at(0))
+    assert ledger.postpone(record.identifier, "no connection", at(60)) is True
+    assert ledger.due("PACS", at(59)) == ()
+    (again,) = ledger.due("PACS", at(60))
+    assert (again.attempts, again.reason) == (1, "no connection")
+
+
+def test_a_failed_delivery_waits_for_a_person(ledger, at):
+    ledger.record([a_result()], ["PACS"], at(0))
+    identifier = ledger.due("PACS", at(0))[0].identifier
+    assert ledger.fail(identifier, "status 0x0122") is True
+    assert ledger.due("PACS", at(9999)) == ()
+    assert ledger.retry(identifier, at(100)) is True
+    (again,) = ledger.due("PACS", at(100))
+    assert (again.attempts, again.state) == (0, DeliveryState.PENDING)
+
+
+@pytest.mark.parametrize("end", ["delivered", "fail"])
+def test_an_ended_delivery_does_not_move(ledger, at, end):
+    ledger.record([a_result()], ["PACS"], at(0))
+    identifier = ledger.due("PACS", at(0))[0].identifier
+    if end == "delivered":
+        ledger.delivered(identifier, at(1))
+        assert ledger.retry(identifier, at(2)) is False
+    else:
+        ledger.fail(identifier, "refused")
+    before = ledger.deliveries()
+    assert ledger.delivered(identifier, at(3)) is False
+    assert ledger.postpone(identifier, "again", at(3)) is False
+    assert ledger.fail(identifier, "again") is False
+    assert ledger.deliveries() == before
+
+
+def test_what_is_due_is_limited_and_the_longest_waiting_comes_first(ledger, at):
+    ledger.record([a_result(number) for number in range(5)], ["PACS"], at(0))
+    first = ledger.due("PACS", at(0), limit=1)[0]
+    ledger.postpone(first.identifier, "busy", at(10))
+    due = ledger.due("PACS", at(10), limit=5)
+    assert [record.result.role for record in due] == ["role 1", "role 2", "role 3", "role 4", "role 0"]
+    assert len(ledger.due("PACS", at(10), limit=2)) == 2
+
+
+def test_two_recorders_at_the_same_time_write_each_row_once(url, at):
+    ledgers = [Ledger(open_engine(url)) for _ in range(4)]
+    results = [a_result(number) for number in range(10)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda ledger: ledger.record(results, ["PACS"], at(0)), ledgers))
+    assert len(ledgers[0].results("1.2.3")) == len(ledgers[0].deliveries()) == 10
