@@ -22,8 +22,8 @@ class PreprocessingSettings(pydantic.BaseModel):
     """Iterations of each N4 fitting level."""
     clip_percentiles: tuple[float, float] = (0.5, 99.5)
     """Intensities beyond these percentiles of the body are clipped."""
-    central_region_mm: tuple[float, float] = (160.0, 160.0)
-    """In-plane extent (x, y) around the body's centre in which a tumour is looked for; all slices are used."""
+    central_region_mm: tuple[float, float] = (160.0, 180.0)
+    """In-plane extent (x, y) around the centre of the field of view in which a tumour is looked for."""
 
 
 def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
@@ -41,15 +41,15 @@ def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
 
 
 def central_region(image: sitk.Image, settings: PreprocessingSettings) -> tuple[slice, slice, slice]:
-    """Slices (z, y, x) of the central region of a prepared or acquired volume.
+    """Slices (z, y, x) of the central region of a volume: all slices, the middle of each.
 
-    A prior for localisation that saves most of the time: the rectum lies near the middle of the pelvis. The
-    middle is that of the body's bounding box in the image, not of the field of view.
+    A prior for localisation that saves most of the time: a pelvic stack is planned around the rectum or the
+    prostate, so the rectum lies near the middle of the field of view, if not of the body.
     """
-    body = sitk.GetArrayViewFromImage(_body(image)) > 0
-    spans = [_around(body.any(axis=(0, 2)), settings.central_region_mm[1] / image.GetSpacing()[1])]
-    spans.append(_around(body.any(axis=(0, 1)), settings.central_region_mm[0] / image.GetSpacing()[0]))
-    return slice(0, body.shape[0]), spans[0], spans[1]
+    columns, rows, slices = image.GetSize()
+    step_x, step_y, _ = image.GetSpacing()
+    width, height = settings.central_region_mm
+    return slice(0, slices), _middle(rows, round(height / step_y)), _middle(columns, round(width / step_x))
 
 
 def _body(image: sitk.Image) -> sitk.Image:
@@ -89,10 +89,7 @@ def _standardised(
     return standardised
 
 
-def _around(occupied: np.ndarray[tuple[int], np.dtype[np.bool_]], length: float) -> slice:
-    """`length` voxels centred in the occupied part of an axis, moved inside it."""
-    indices = np.flatnonzero(occupied)
-    wanted = min(len(occupied), round(length))
-    start = round((int(indices[0]) + int(indices[-1]) + 1) / 2 - wanted / 2) if len(indices) else 0
-    start = min(max(0, start), len(occupied) - wanted)
-    return slice(start, start + wanted)
+def _middle(available: int, wanted: int) -> slice:
+    """The middle `wanted` of `available` voxels."""
+    start = max(0, (available - wanted) // 2)
+    return slice(start, min(available, start + wanted))

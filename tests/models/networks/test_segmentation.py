@@ -1,0 +1,221 @@
+"""Segmentation: preprocessing, heads, windows, masks and their plausibility."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from models.bundle import Manifest
+from models.errors import BundleError, VolumeError
+from models.segmentation.augmentation import training_transform
+from models.segmentation.inference import (
+    InferenceSettings,
+    Segmenter,
+    tumour_mask,
+    tumour_probability,
+    window_probability,
+)
+from models.segmentation.network import EncoderFeatures, build_network, final_head
+from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
+from models.training.segmentation import deep_supervision_loss, random_patch
+from models.training.simulated_cases import PreparedCase
+from models.volume import Sequence, grid_of, image_from, volume_ml
+
+FEATURES = (4, 4, 8, 8, 8, 4)
+
+
+def _segmenter(**settings):
+    torch.manual_seed(1)
+    manifest = Manifest(
+        name="tiny",
+        version="0",
+        kind="segmentation",
+        input_sequences=("T2WI", "PVP"),
+        architecture={"features": FEATURES},
+        training_data="none",
+        seed=1,
+        command="none",
+    )
+    return Segmenter(manifest, InferenceSettings(**settings), build_network(FEATURES).eval())
+
+
+def _pelvis(size=(80, 80, 14), spacing=(2.5, 2.5, 6.0), bias=0.0):
+    _, y, x = np.indices(size[::-1]).astype(np.float32)
+    body = ((x - size[0] / 2) / 34) ** 2 + ((y - size[1] / 2) / 28) ** 2 < 1
+    texture = np.random.default_rng(0).normal(0, 20, body.shape)
+    values = np.where(body, 400 + texture + 200 * ((x // 8 + y // 8) % 2), 5) * np.exp(bias * x / size[0])
+    image = sitk.GetImageFromArray(values.astype(np.float32))
+    image.SetSpacing(spacing)
+    image.SetOrigin((-100.0, -95.0, 20.0))
+    return image
+
+
+def _ball(image, centre, radius_mm, inside=0.9, outside=0.0):
+    """Probability of a ball about a point given in continuous index."""
+    point = np.array(image.TransformContinuousIndexToPhysicalPoint(centre))
+    z, y, x = np.indices(image.GetSize()[::-1])
+    index = np.stack([x, y, z], -1) * np.array(image.GetSpacing()) + np.array(image.GetOrigin())
+    ball = np.linalg.norm(index - point, axis=-1) < radius_mm
+    return image_from(np.where(ball, inside, outside).astype(np.float32), grid_of(image))
+
+
+def _network_grid(size=(60, 60, 30)):
+    image = sitk.Image(size, sitk.sitkFloat32)
+    image.SetSpacing((2.0, 2.0, 4.0))
+    image.SetOrigin((-60.0, -60.0, -60.0))
+    return image
+
+
+def test_a_prepared_volume_has_the_network_spacing_and_unit_variance_in_the_body():
+    prepared = prepare(_pelvis(), PreprocessingSettings())
+    values = sitk.GetArrayFromImage(prepared)
+    assert prepared.GetSpacing() == (2.0, 2.0, 4.0)
+    assert values.dtype == np.float32
+    body = values[:, 35:65, 35:65]
+    assert abs(body.mean()) < 0.5
+    assert 0.5 < body.std() < 1.5
+
+
+def test_n4_removes_most_of_a_smooth_bias():
+    flat, biased = (sitk.GetArrayFromImage(prepare(_pelvis(bias=b), PreprocessingSettings())) for b in (0.0, 0.8))
+    inside = flat > -0.8
+    left, right = np.s_[:, :, 20:45], np.s_[:, :, 55:80]
+    drift = abs(biased[right][inside[right]].mean() - biased[left][inside[left]].mean())
+    uncorrected = PreprocessingSettings(n4_iterations=(1,), n4_spacing_mm=40.0)
+    raw = sitk.GetArrayFromImage(prepare(_pelvis(bias=0.8), uncorrected))
+    raw_drift = abs(raw[right][inside[right]].mean() - raw[left][inside[left]].mean())
+    assert drift < 0.4 * raw_drift
+
+
+def test_a_volume_that_is_not_finite_is_refused():
+    image = _pelvis()
+    image[0, 0, 0] = float("inf")
+    with pytest.raises(VolumeError, match="not finite"):
+        prepare(image, PreprocessingSettings())
+
+
+def test_the_central_region_is_the_middle_and_never_larger_than_the_volume():
+    settings = PreprocessingSettings(central_region_mm=(100.0, 120.0))
+    assert central_region(_network_grid(), settings) == (slice(0, 30), slice(0, 60), slice(5, 55))
+
+
+def test_the_network_gives_four_heads_of_full_size_and_the_last_is_the_deepest():
+    network = build_network(FEATURES).eval()
+    volume = torch.rand(1, 1, 16, 32, 32)
+    heads = network(volume)
+    assert [head.shape for head in heads] == [volume.shape] * 4
+    heads[0].sum().backward()
+    assert network.upcat_0_4.convs.conv_0.conv.weight.grad is None
+    network.zero_grad()
+    final_head(network(volume)).sum().backward()
+    assert network.upcat_0_4.convs.conv_0.conv.weight.grad.abs().sum() > 0
+
+
+def test_every_head_takes_part_in_the_loss():
+    heads = build_network(FEATURES)(torch.rand(1, 1, 16, 32, 32))
+    for head in heads:
+        head.retain_grad()
+    deep_supervision_loss(heads, torch.ones(1, 1, 16, 32, 32)).backward()
+    assert all(head.grad.abs().sum() > 0 for head in heads)
+
+
+def test_the_borrowed_encoder_is_frozen_but_passes_gradients():
+    features = EncoderFeatures(build_network(FEATURES))
+    volume = torch.rand(1, 1, 16, 16, 16, requires_grad=True)
+    levels = features(volume)
+    assert [level.shape[2] for level in levels] == [16, 8]
+    assert not any(parameter.requires_grad for parameter in features.parameters())
+    sum(level.mean() for level in levels).backward()
+    assert volume.grad.abs().sum() > 0
+
+
+def test_ten_steps_lower_the_loss():
+    torch.manual_seed(0)
+    network = build_network(FEATURES)
+    image, mask = torch.randn(1, 1, 16, 32, 32) * 0.1, torch.zeros(1, 1, 16, 32, 32)
+    mask[..., 5:11, 10:22, 10:22] = 1
+    image += mask
+    optimizer = torch.optim.SGD(network.parameters(), lr=3e-2, momentum=0.9, nesterov=True)
+    losses = []
+    for _ in range(10):
+        loss = deep_supervision_loss(network(image), mask)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_augmented_patches_have_the_patch_size_and_binary_masks_and_repeat_by_seed():
+    random = np.random.default_rng(4)
+    mask = np.zeros((20, 70, 70), np.uint8)
+    mask[8:12, 30:40, 30:40] = 1
+    case = PreparedCase("a", random.normal(size=mask.shape).astype(np.float32), mask)
+    made = []
+    for _ in range(2):
+        transform = training_transform((24, 64, 64))
+        transform.set_random_state(7)
+        made.append([random_patch(case, transform) for _ in range(4)])
+    for (image, patch_mask), (image_again, _) in zip(*made, strict=True):
+        assert image.shape == patch_mask.shape == (1, 1, 24, 64, 64)
+        assert set(patch_mask.unique().tolist()) <= {0.0, 1.0}
+        assert torch.equal(image, image_again)
+
+
+def test_a_constant_image_has_no_tumour():
+    segmenter = _segmenter()
+    image = _pelvis() * 0 + 30.0
+    probability = tumour_probability(image, segmenter, Sequence.T2WI)
+    assert sitk.GetArrayFromImage(probability).max() == 0
+    assert sitk.GetArrayFromImage(tumour_mask(probability, image, segmenter)).max() == 0
+
+
+def test_probability_is_zero_outside_the_central_region_and_repeats_bit_equal():
+    segmenter = _segmenter(preprocessing={"central_region_mm": (80.0, 80.0)})
+    first, second = (sitk.GetArrayFromImage(tumour_probability(_pelvis(), segmenter, Sequence.PVP)) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first[:, 50, 50].min() > 0
+    assert first[:, :29].max() == 0
+    assert first[:, :, 71:].max() == 0
+
+
+def test_windows_cover_volumes_smaller_than_one_window():
+    segmenter = _segmenter()
+    values = np.random.default_rng(0).normal(size=(9, 70, 50)).astype(np.float32)
+    assert window_probability(values, segmenter.network, segmenter.settings).shape == (9, 70, 50)
+
+
+def test_a_sequence_that_the_network_was_not_trained_for_is_refused():
+    with pytest.raises(BundleError, match="not trained for DWI"):
+        tumour_probability(_pelvis(), _segmenter(), Sequence.DWI)
+
+
+@pytest.mark.parametrize("spacing", [(0.8, 0.8, 5.0), (2.7, 2.7, 7.7), (1.0, 1.0, 1.5)])
+def test_the_mask_keeps_the_volume_on_finer_and_coarser_grids(spacing):
+    grid = _network_grid()
+    probability = _ball(grid, (30, 31, 15), 16.0, inside=1.0)
+    size = [round(n * s / t) for n, s, t in zip(grid.GetSize(), grid.GetSpacing(), spacing, strict=True)]
+    reference = sitk.Image(size, sitk.sitkFloat32)
+    reference.SetSpacing(spacing)
+    reference.SetOrigin((-60.0, -60.0, -60.0))
+    mask = tumour_mask(probability, reference, _segmenter())
+    assert mask.GetPixelID() == sitk.sitkUInt8
+    assert mask.GetSize() == reference.GetSize()
+    assert volume_ml(mask) == pytest.approx(volume_ml(sitk.Cast(probability > 0.5, sitk.sitkUInt8)), rel=0.08)
+
+
+def test_only_the_largest_component_is_kept():
+    grid = _network_grid()
+    two = sitk.Maximum(_ball(grid, (20, 20, 15), 15.0), _ball(grid, (48, 48, 15), 9.0))
+    mask = sitk.GetArrayFromImage(tumour_mask(two, grid, _segmenter()))
+    assert mask[15, 20, 20] == 1
+    assert mask[15, 48, 48] == 0
+
+
+@pytest.mark.parametrize(
+    ("radius", "height"), [(3.0, 0.99), (60.0, 0.99), (15.0, 0.6)], ids=["too small", "too large", "in doubt"]
+)
+def test_an_implausible_finding_gives_an_empty_mask(radius, height):
+    grid = _network_grid()
+    mask = tumour_mask(_ball(grid, (30, 30, 15), radius, inside=height), grid, _segmenter())
+    assert sitk.GetArrayFromImage(mask).max() == 0
