@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from pydicom import config
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -33,20 +34,24 @@ MAXIMUM_CONTEXTS = 128  # PS3.8 9.3.2.2: odd identifiers from 1 to 255
 HTJ2K_LOSSY = UID("1.2.840.10008.1.2.4.203")
 JPEG2000_MULTI_COMPONENT = (UID("1.2.840.10008.1.2.4.92"), UID("1.2.840.10008.1.2.4.93"))
 
-TRANSFER_SYNTAXES: tuple[UID, ...] = (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    *JPEGTransferSyntaxes,
-    *JPEGLSTransferSyntaxes,
-    *JPEG2000TransferSyntaxes,
-    *JPEG2000_MULTI_COMPONENT,
-    RLELossless,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    HTJ2K_LOSSY,
-    DeflatedExplicitVRLittleEndian,
-    *MPEGTransferSyntaxes,
-    ExplicitVRBigEndian,
+TRANSFER_SYNTAXES: tuple[UID, ...] = tuple(
+    dict.fromkeys(  # pydicom's groups overlap
+        (
+            ExplicitVRLittleEndian,
+            ImplicitVRLittleEndian,
+            *JPEGTransferSyntaxes,
+            *JPEGLSTransferSyntaxes,
+            *JPEG2000TransferSyntaxes,
+            *JPEG2000_MULTI_COMPONENT,
+            RLELossless,
+            HTJ2KLossless,
+            HTJ2KLosslessRPCL,
+            HTJ2K_LOSSY,
+            DeflatedExplicitVRLittleEndian,
+            *MPEGTransferSyntaxes,
+            ExplicitVRBigEndian,
+        )
+    )
 )
 """What the listener accepts, the preferred first: of several in one context, an uncompressed one is taken."""
 
@@ -60,7 +65,8 @@ _foreign_lock = threading.Lock()
 
 def acceptable(proposed: Iterable[str]) -> list[PresentationContext]:
     """Contexts that the listener supports among these abstract syntaxes: verification and storage of any kind."""
-    return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in dict.fromkeys(proposed) if _accepts(UID(uid))]
+    uids = [UID(uid, validation_mode=config.IGNORE) for uid in dict.fromkeys(proposed)]
+    return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in uids if _accepts(uid)]
 
 
 def is_storage(uid: UID) -> bool:

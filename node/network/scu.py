@@ -5,7 +5,6 @@ Every (SOP class, transfer syntax) pair is proposed as it lies on disk; nothing 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,13 +17,12 @@ from pynetdicom import AE, Association, _config, evt
 from pynetdicom.sop_class import Verification
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
-from node.network.contexts import MAXIMUM_CONTEXTS, proposals
-from node.network.transport import send_at_once
+from node.network.contexts import proposals
+from node.network.sendable import agreeing, batches, pair
+from node.network.transport import end_waiting, send_at_once
 from storage.errors import HeaderError
 from storage.header import read_header
 from storage.records import InstanceHeader
-
-log = logging.getLogger(__name__)
 
 # Makes pynetdicom send the bytes of a file instead of decoding and encoding them again; holds for the process.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -76,7 +74,7 @@ class _Receiver:
             self.port,
             contexts=proposals(pairs),
             ae_title=self.called_ae,
-            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_CLOSE, end_waiting)],
         )
 
 
@@ -112,7 +110,7 @@ def store(
             files.append((path, read_header(path)))
         except (HeaderError, OSError) as error:
             yield StoreOutcome(path, "", "", None, f"cannot be sent: {error}", StoreResult.PERMANENT)
-    for batch in _batches(files):
+    for batch in batches(files):
         yield from _store_batch(receiver, batch)
 
 
@@ -128,22 +126,9 @@ def classify(status: int) -> StoreResult:
     return StoreResult.PERMANENT
 
 
-def _batches(files: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[list[tuple[Path, InstanceHeader]]]:
-    """Files whose contexts fit one association."""
-    of_pair: dict[tuple[str, str], int] = {}
-    for _, header in files:
-        of_pair.setdefault(_pair(header), len(of_pair) // MAXIMUM_CONTEXTS)
-    for number in sorted(set(of_pair.values())):
-        yield [(path, header) for path, header in files if of_pair[_pair(header)] == number]
-
-
-def _pair(header: InstanceHeader) -> tuple[str, str]:
-    return header.sop_class_uid, header.transfer_syntax_uid
-
-
 def _store_batch(receiver: _Receiver, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
     try:
-        association = receiver.associate([_pair(header) for _, header in batch])
+        association = receiver.associate([pair(header) for _, header in batch])
     except OSError as error:  # the name of the host is not known
         for path, header in batch:
             yield _outcome(path, header, None, f"no connection: {error}", StoreResult.TRANSIENT)
@@ -154,7 +139,7 @@ def _store_batch(receiver: _Receiver, batch: Sequence[tuple[Path, InstanceHeader
     with closing(_Released(association)):
         accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
         for path, header in batch:
-            if _pair(header) not in accepted:
+            if pair(header) not in accepted:
                 yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
             else:
                 yield _store_one(association, path, header)
@@ -181,11 +166,14 @@ def _store_one(association: Association, path: Path, header: InstanceHeader) -> 
     if not association.is_established:
         return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)
     try:
-        answer = association.send_c_store(path)
-    except (ValueError, AttributeError) as error:  # the file meta information is not that of the data set
+        with agreeing(path, header) as file:
+            answer = association.send_c_store(file)
+    except ValueError as error:
         return _outcome(path, header, None, f"cannot be sent: {error}", StoreResult.PERMANENT)
-    except (OSError, RuntimeError) as error:
-        return _outcome(path, header, None, f"{_CONNECTION_LOST}: {error}", StoreResult.TRANSIENT)
+    except RuntimeError:  # it ended between the look above and the sending
+        return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)
+    except OSError as error:
+        return _outcome(path, header, None, f"cannot be read: {error}", StoreResult.TRANSIENT)
     status = answer.get("Status")
     if status is None:
         return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)

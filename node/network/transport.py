@@ -1,4 +1,4 @@
-"""Socket options of associations."""
+"""What associations do on a socket beyond the protocol."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def send_at_once(event: Event) -> None:
     transport = event.assoc.dul.socket
     if transport is not None and transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def end_waiting(event: Event) -> None:
+    """Handler of EVT_CONN_CLOSE, sender: a response that is waited for will not come any more.
+
+    pynetdicom would go on waiting for it until its time limit.
+    """
+    event.assoc.dimse.msg_queue.put((None, None))

@@ -1,0 +1,309 @@
+"""The sender against receivers of pynetdicom and DCMTK, which answer, refuse, fall silent and die."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, SegmentationStorage
+from pynetdicom import AE, evt
+from pynetdicom.dsutils import split_dataset
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification
+
+from node.network.scu import StoreResult, classify, echo, store
+
+SENT, TRANSIENT, PERMANENT = StoreResult.SENT, StoreResult.TRANSIENT, StoreResult.PERMANENT
+
+
+@pytest.fixture
+def make_object(tmp_path: Path) -> Callable[..., Path]:
+    """Write an object `number` of a SOP class and transfer syntax."""
+
+    def make(number: int, sop_class: str = MRImageStorage, syntax: str = ExplicitVRLittleEndian) -> Path:
+        made = Dataset()
+        made.file_meta = FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = syntax
+        made.SOPClassUID, made.SOPInstanceUID = sop_class, f"1.2.3.4.{number}"
+        made.StudyInstanceUID, made.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+        made.PixelData = bytes(1000)
+        made["PixelData"].VR = "OW"
+        path = tmp_path / f"{number}.dcm"
+        made.save_as(path, enforce_file_format=True)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def receiver() -> Iterator[Callable[..., int]]:
+    """Start a storage SCP whose C-STORE handler a test gives; its port."""
+    running = []
+
+    def start(handler: Callable[[evt.Event], object], *sop_classes: str, called: str = "") -> int:
+        ae = AE(ae_title=called or "PACS")
+        ae.require_called_aet = bool(called)
+        contexts = [
+            build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+            for uid in (Verification, *(sop_classes or (MRImageStorage,)))
+        ]
+        server = ae.start_server(
+            ("127.0.0.1", 0), block=False, contexts=contexts, evt_handlers=[(evt.EVT_C_STORE, handler)]
+        )
+        running.append(ae)
+        return server.server_address[1]
+
+    yield start
+    for ae in running:
+        ae.shutdown()
+
+
+def send(paths: list[Path], port: int, timeout_s: float = 5, host: str = "127.0.0.1"):
+    return list(store(paths, host, port, "PACS", "NODE", timeout_s))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+# --- what the statuses mean
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (0x0000, SENT),
+        (0x0111, SENT),
+        (0xB000, SENT),
+        (0xB006, SENT),
+        (0xB007, SENT),
+        (0xA700, TRANSIENT),
+        (0xA7FF, TRANSIENT),
+        (0x0110, TRANSIENT),
+        (0x0213, TRANSIENT),
+        (0xA800, PERMANENT),
+        (0xA900, PERMANENT),
+        (0xA9FF, PERMANENT),
+        (0x0117, PERMANENT),
+        (0x0122, PERMANENT),
+        (0x0124, PERMANENT),
+        (0xC000, PERMANENT),
+        (0xCFFF, PERMANENT),
+        (0x1234, PERMANENT),
+    ],
+)
+def test_a_status_is_sent_transient_or_permanent(status, result):
+    assert classify(status) is result
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (0x0000, ""),
+        (0xB006, "status 0xB006, Element Discarded"),
+        (0xA700, "status 0xA700, Refused: Out of Resources"),
+        (0xC123, "status 0xC123, Cannot Understand"),
+    ],
+)
+def test_the_outcome_tells_status_and_meaning(receiver, make_object, status, reason):
+    (outcome,) = send([make_object(1)], receiver(lambda _: status))
+    assert (outcome.status, outcome.reason, outcome.result) == (status, reason, classify(status))
+    assert (outcome.study_instance_uid, outcome.sop_instance_uid) == ("1.2.3", "1.2.3.4.1")
+
+
+def test_the_comment_of_the_receiver_is_part_of_the_reason(receiver, make_object):
+    answer = Dataset()
+    answer.Status, answer.ErrorComment = 0xA900, "wrong colour"
+    (outcome,) = send([make_object(1)], receiver(lambda _: answer))
+    assert outcome.reason == "status 0xA900, Data Set Does Not Match SOP Class, wrong colour"
+
+
+# --- what is sent
+
+
+def test_files_are_sent_as_they_are_over_one_association(receiver, make_object):
+    received, associations = {}, set()
+
+    def keep(event: evt.Event) -> int:
+        associations.add(id(event.assoc))
+        received[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getvalue()
+        return 0
+
+    paths = [make_object(n, syntax=(ExplicitVRLittleEndian, ImplicitVRLittleEndian)[n % 2]) for n in range(6)]
+    outcomes = send(paths, receiver(keep))
+    assert [outcome.path for outcome in outcomes] == paths
+    assert {outcome.result for outcome in outcomes} == {SENT}
+    assert len(associations) == 1
+    for path in paths:
+        assert received[dcmread(path).SOPInstanceUID] == path.read_bytes()[split_dataset(path)[1] :]
+
+
+def test_dcmtk_receives_the_same_bytes(tmp_path, make_object):
+    assert shutil.which("storescp"), "DCMTK is missing: `make tools` installs it"
+    port, folder = free_port(), tmp_path / "received"
+    folder.mkdir()
+    server = subprocess.Popen(["storescp", "+xa", "+B", "-od", str(folder), str(port)])
+    try:
+        deadline = time.monotonic() + 10
+        while echo("127.0.0.1", port, "PACS", "NODE", 5):
+            assert time.monotonic() < deadline
+        path = make_object(1)
+        assert [outcome.result for outcome in send([path], port)] == [SENT]
+        (received,) = folder.iterdir()
+        assert received.read_bytes()[split_dataset(received)[1] :] == path.read_bytes()[split_dataset(path)[1] :]
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def test_the_command_carries_the_uids_of_the_data_set_where_the_file_meta_has_others(receiver, make_object):
+    commands = []
+
+    def keep(event: evt.Event) -> int:
+        commands.append((event.request.AffectedSOPInstanceUID, event.request.DataSet.getvalue()))
+        return 0
+
+    path = make_object(1)
+    bytes_before = path.read_bytes()
+    data_set = bytes_before[split_dataset(path)[1] :]
+    path.write_bytes(bytes_before.replace(b"1.2.3.4.1\0", b"1.2.3.9.9\0", 1))
+    assert split_dataset(path)[0].MediaStorageSOPInstanceUID == "1.2.3.9.9"
+    assert send([path], receiver(keep))[0].result is SENT
+    assert commands == [("1.2.3.4.1", data_set)]
+
+
+def test_more_than_128_contexts_take_several_associations(receiver, make_object):
+    associations = set()
+
+    def keep(event: evt.Event) -> int:
+        associations.add(id(event.assoc))
+        return 0
+
+    classes = [f"1.2.840.10008.5.1.4.1.1.{n}" for n in range(9000, 9130)]
+    from node.network.contexts import acceptable
+
+    acceptable(classes)  # pynetdicom must know them for storage
+    paths = [make_object(n, sop_class=uid) for n, uid in enumerate(classes)]
+    outcomes = send(paths, receiver(keep, *classes))
+    assert {outcome.result for outcome in outcomes} == {SENT}
+    assert {outcome.path for outcome in outcomes} == set(paths)
+    assert len(associations) == 2
+
+
+def test_a_file_that_cannot_be_read_is_a_permanent_failure_of_its_own(receiver, make_object, tmp_path):
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(b"no DICOM")
+    outcomes = send([broken, tmp_path / "missing.dcm", make_object(1)], receiver(lambda _: 0))
+    assert [outcome.result for outcome in outcomes] == [PERMANENT, PERMANENT, SENT]
+    assert "no DICM prefix" in outcomes[0].reason
+    assert "No such file" in outcomes[1].reason
+
+
+# --- what goes wrong
+
+
+def test_a_class_that_the_receiver_does_not_take_is_permanent_and_the_rest_is_sent(receiver, make_object):
+    outcomes = send([make_object(1, SegmentationStorage), make_object(2)], receiver(lambda _: 0))
+    assert [outcome.result for outcome in outcomes] == [PERMANENT, SENT]
+    assert outcomes[0].status is None
+    assert outcomes[0].reason == (
+        f"no presentation context accepted for SOP class {SegmentationStorage} "
+        f"with transfer syntax {ExplicitVRLittleEndian}"
+    )
+
+
+def test_no_context_accepted_at_all_is_permanent(receiver, make_object):
+    (outcome,) = send([make_object(1, SegmentationStorage)], receiver(lambda _: 0))
+    assert outcome.result is PERMANENT
+    assert "no presentation context accepted" in outcome.reason
+
+
+def test_nobody_listening_is_transient(make_object):
+    paths = [make_object(1), make_object(2)]
+    outcomes = send(paths, free_port())
+    assert [(outcome.result, outcome.reason) for outcome in outcomes] == [(TRANSIENT, "no connection")] * 2
+
+
+def test_a_host_without_address_is_transient(make_object):
+    (outcome,) = send([make_object(1)], 104, host="no-such-host.invalid")
+    assert outcome.result is TRANSIENT
+    assert outcome.reason.startswith("no connection")
+
+
+def test_a_rejected_association_is_transient_and_says_why(receiver, make_object):
+    (outcome,) = send([make_object(1)], receiver(lambda _: 0, called="ARCHIVE"))
+    assert outcome.result is TRANSIENT
+    assert outcome.reason == "association rejected: called AE title not recognised"
+
+
+def test_a_receiver_that_aborts_leaves_the_rest_transient(receiver, make_object):
+    answered = []
+
+    def third_is_too_much(event: evt.Event) -> int:
+        answered.append(event)
+        if len(answered) == 3:
+            event.assoc.abort()
+        return 0
+
+    outcomes = send([make_object(n) for n in range(5)], receiver(third_is_too_much))
+    assert [outcome.result for outcome in outcomes] == [SENT, SENT, TRANSIENT, TRANSIENT, TRANSIENT]
+    assert {outcome.reason for outcome in outcomes[2:]} == {"the association was lost before the answer"}
+
+
+def test_a_receiver_that_does_not_answer_in_time_is_transient(receiver, make_object):
+    def sleepy(_event: evt.Event) -> int:
+        time.sleep(1.5)
+        return 0
+
+    begin = time.monotonic()
+    outcomes = send([make_object(1), make_object(2)], receiver(sleepy), timeout_s=0.5)
+    assert {outcome.result for outcome in outcomes} == {TRANSIENT}
+    assert time.monotonic() - begin < 5
+
+
+def test_a_receiver_that_accepts_the_connection_and_is_silent_is_transient(make_object):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        begin = time.monotonic()
+        (outcome,) = send([make_object(1)], silent.getsockname()[1], timeout_s=0.5)
+    assert outcome.result is TRANSIENT
+    assert time.monotonic() - begin < 5
+
+
+def test_closing_the_iterator_releases_the_association(receiver, make_object):
+    released = []
+
+    def keep(event: evt.Event) -> int:
+        event.assoc.bind(evt.EVT_RELEASED, released.append)
+        return 0
+
+    outcomes = store([make_object(1), make_object(2)], "127.0.0.1", receiver(keep), "PACS", "NODE", 5)
+    assert next(outcomes).result is SENT
+    outcomes.close()
+    deadline = time.monotonic() + 5
+    while not released:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+# --- C-ECHO
+
+
+def test_echo_is_empty_when_the_system_answers(receiver):
+    assert echo("127.0.0.1", receiver(lambda _: 0), "PACS", "NODE", 5) == ""
+
+
+def test_echo_says_why_not(receiver):
+    assert echo("127.0.0.1", free_port(), "PACS", "NODE", 5) == "no connection"
+    refusal = echo("127.0.0.1", receiver(lambda _: 0, called="ARCHIVE"), "PACS", "NODE", 5)
+    assert refusal == "association rejected: called AE title not recognised"
+    assert echo("no-such-host.invalid", 104, "PACS", "NODE", 5).startswith("no connection")
