@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom.dataset import Dataset
+from pydicom import dcmread, dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import MRImageStorage
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import format_number_as_ds
 
 from node.results import attributes
@@ -50,7 +52,6 @@ class StoredValues:
     array: np.ndarray
     slope: float
 
-    @property
     def window(self) -> tuple[float, float]:
         """Centre and width from the 1st and 99.5th percentile of what is not background."""
         values = self.array[self.array > 0]
@@ -81,13 +82,15 @@ def derived_images(
     grid = grid_of(result.super_resolved)
     stored = store_values(sitk.GetArrayViewFromImage(result.super_resolved))
     image = _common(result, frames, identity, facts, grid, stored)
+    header = _reference_header(image)
+    image = _encoded_once(image)
     for index, position in enumerate(grid.positions):
         put(image, "SOPInstanceUID", identity.uid(f"{facts.role}/instance", index))
         put(image, "InstanceNumber", index + 1)
         put(image, "ImagePositionPatient", [decimal(value) for value in position])
         put(image, "SliceLocation", decimal(grid.location(index)))
         image.add_new("PixelData", "OW", stored.array[index].tobytes())
-        yield image, _reference(image)
+        yield image, _reference(image, header)
 
 
 def store_values(volume: np.ndarray) -> StoredValues:
@@ -182,6 +185,7 @@ def _lattice(image: Dataset, grid: Grid) -> None:
 
 
 def _pixels(image: Dataset, stored: StoredValues) -> None:
+    centre, width = stored.window()
     values: dict[str, object] = {
         "SamplesPerPixel": 1,
         "PhotometricInterpretation": "MONOCHROME2",
@@ -189,8 +193,8 @@ def _pixels(image: Dataset, stored: StoredValues) -> None:
         "BitsStored": 16,
         "HighBit": 15,
         "PixelRepresentation": 1,
-        "WindowCenter": decimal(round(stored.window[0], 1)),
-        "WindowWidth": decimal(round(stored.window[1], 1)),
+        "WindowCenter": decimal(round(centre, 1)),
+        "WindowWidth": decimal(round(width, 1)),
     }
     for keyword, value in values.items():
         put(image, keyword, value)
@@ -211,22 +215,32 @@ def _real_world_mapping(stored: StoredValues) -> Dataset:
     return item
 
 
-def _reference(image: Dataset) -> SourceFrame:
-    """The header of a derived image as the source of further results."""
+def _encoded_once(image: Dataset) -> Dataset:
+    """The same dataset, its elements already encoded: pydicom writes those as they are.
+
+    Writing the long reference sequences, equal in all images, again for each image took most of the time.
+    """
+    buffer = BytesIO()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dcmwrite(buffer, image)
+    buffer.seek(0)
+    return dcmread(buffer, force=True)
+
+
+def _reference_header(image: Dataset) -> Dataset:
+    """What further results need of the derived images' common header."""
     header = Dataset()
-    inherit(
-        header,
-        image,
-        (
-            *attributes.PATIENT,
-            *attributes.STUDY,
-            *attributes.REQUIRED_EVEN_IF_EMPTY,
-            *attributes.FRAME_OF_REFERENCE,
-            *attributes.GEOMETRY,
-            *attributes.IDENTIFICATION,
-            "LossyImageCompression",
-            "LossyImageCompressionRatio",
-            "LossyImageCompressionMethod",
-        ),
-    )
+    lossy = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+    modules = (*attributes.PATIENT, *attributes.STUDY, *attributes.REQUIRED_EVEN_IF_EMPTY)
+    inherit(header, image, (*modules, *attributes.FRAME_OF_REFERENCE, *attributes.GEOMETRY, *lossy))
+    inherit(header, image, ("SpecificCharacterSet", "SOPClassUID", "SeriesInstanceUID", "Modality"))
+    return header
+
+
+def _reference(image: Dataset, common: Dataset) -> SourceFrame:
+    """A derived image as the source of further results."""
+    header = Dataset()
+    header.update(common)
+    inherit(header, image, ("SOPInstanceUID", "ImagePositionPatient"))
     return SourceFrame(header, str(image.SOPClassUID), str(image.SOPInstanceUID), None)

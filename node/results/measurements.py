@@ -15,7 +15,6 @@ from models.radiomics.codes import REPORTED
 from node.results.findings import SequenceResult
 from node.results.identity import (
     PREDICTION,
-    PRODUCT,
     RESEARCH_STATEMENT,
     SEGMENTATION,
     SUPER_RESOLUTION,
@@ -124,6 +123,5 @@ def _algorithm(name: str, version: str, parameters: Mapping[str, str]) -> Algori
         name=name,
         version=version,
         parameters=[f"{key}: {value}" for key, value in parameters.items()] + [RESEARCH_STATEMENT],
-        manufacturer=PRODUCT,
         family=codes.DCM.ArtificialIntelligence,
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from models.prediction.records import Prediction
@@ -27,7 +26,7 @@ USED = Code("SERIES-USED", LOCAL_SCHEME, "Series used")
 NOT_USED = Code("SERIES-NOT-USED", LOCAL_SCHEME, "Series not used")
 REFUSAL = Code("REFUSAL", LOCAL_SCHEME, "Not analysed")
 WARNING = Code("WARNING", LOCAL_SCHEME, "Warning")
-MODEL = codes.DCM.AlgorithmName
+MODEL = Code("AI-MODEL", LOCAL_SCHEME, "Model")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from highdicom.sr import (
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
-    ImageLibrary,
+    ImageContentItem,
+    ImageLibraryEntryDescriptors,
     LanguageOfContentItemAndDescendants,
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
@@ -41,10 +42,11 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
+from node.results import attributes
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import PREDICTION, PRODUCT, SEGMENTATION, SUPER_RESOLUTION, Identity, product_version
 from node.results.measurements import predicted_probability, tumour_measurements
-from node.results.modules import LOCAL_SCHEME, SeriesFacts, identify, patient_and_study
+from node.results.modules import LOCAL_SCHEME, SeriesFacts, identify, inherit, patient_and_study
 from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
 from node.results.source import SourceFrame, put
@@ -125,7 +127,7 @@ def _document(results: StudyResults, evidence: Evidence, identity: Identity, con
         )
     )
     if evidence.frames:
-        root.ContentSequence.extend(ImageLibrary([_library_entry(f) for f in _unique_objects(evidence)]))
+        root.ContentSequence.append(_container(codes.DCM.ImageLibrary, _library_groups(evidence)))
         root.ContentSequence.append(
             _container(codes.DCM.ImagingMeasurements, _measurement_groups(results, evidence, identity))
         )
@@ -170,16 +172,11 @@ def _tumour(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
             segment_number=SEGMENT_NUMBER,
-            source_images=[
-                SourceImageForSegmentation(frame.sop_class_uid, frame.sop_instance_uid, _frame_numbers(frame))
-                for frame in _frames_with_tumour(result, evidence)
-            ],
+            source_images=[_source_of_segmentation(frame) for frame in _frames_with_tumour(result, evidence)],
         ),
-        finding_category=codes.SCT.MorphologicallyAbnormalStructure,
         finding_type=codes.SCT.Neoplasm,
         finding_sites=[FindingSite(anatomic_location=codes.SCT.Rectum)],
         measurements=measurements,
-        qualitative_evaluations=[QualitativeEvaluation(TUMOUR_SEGMENTED, codes.SCT.Present)],
     )
 
 
@@ -196,6 +193,13 @@ def _no_tumour(evidence: Evidence, identity: Identity) -> ContentSequence:
             for frame in frames
         ],
     )
+
+
+def _source_of_segmentation(frame: SourceFrame) -> SourceImageForSegmentation:
+    item = SourceImageForSegmentation(frame.sop_class_uid, frame.sop_instance_uid, _frame_numbers(frame))
+    # highdicom capitalises this meaning otherwise than PS3.16 does, and validators warn of it.
+    item.ConceptNameCodeSequence[0].CodeMeaning = "Source image for segmentation"
+    return item
 
 
 def _container(name: Code, items: Iterator[ContentItem]) -> ContainerContentItem:
@@ -223,32 +227,69 @@ def _frame_numbers(frame: SourceFrame) -> list[int] | None:
     return None if frame.frame_number is None else [frame.frame_number]
 
 
-def _unique_objects(evidence: Evidence) -> list[SourceFrame]:
+def _library_groups(evidence: Evidence) -> Iterator[ContentItem]:
+    """TID 1600: one group a sequence; what its images have in common stands once, at the group."""
+    for frames in evidence.frames.values():
+        group = ContainerContentItem(
+            name=codes.DCM.ImageLibraryGroup, relationship_type=RelationshipTypeValues.CONTAINS
+        )
+        group.ContentSequence = ContentSequence()
+        group.ContentSequence.extend(
+            item for item in ImageLibraryEntryDescriptors(_described(frames[0])) if not _is_of_one_slice(item)
+        )
+        group.ContentSequence.extend(
+            ImageContentItem(
+                name=CodedConcept("260753009", "SCT", "Source"),
+                referenced_sop_class_uid=frame.sop_class_uid,
+                referenced_sop_instance_uid=frame.sop_instance_uid,
+                relationship_type=RelationshipTypeValues.CONTAINS,
+            )
+            for frame in _objects(frames)
+        )
+        yield group
+
+
+def _is_of_one_slice(item: ContentItem) -> bool:
+    return item.name in (
+        codes.DCM.ImagePositionPatientX,
+        codes.DCM.ImagePositionPatientY,
+        codes.DCM.ImagePositionPatientZ,
+    )
+
+
+def _described(frame: SourceFrame) -> Dataset:
+    """The header as highdicom wants it for the descriptors of TID 1604."""
+    header = Dataset()
+    inherit(header, frame.header, (*attributes.GEOMETRY, *attributes.FRAME_OF_REFERENCE))
+    put(header, "SOPClassUID", frame.sop_class_uid)
+    put(header, "SOPInstanceUID", frame.sop_instance_uid)
+    put(header, "Modality", "MR")
+    if not header.get("SpacingBetweenSlices"):
+        header.pop("SpacingBetweenSlices", None)
+    return header
+
+
+def _objects(frames: Sequence[SourceFrame]) -> list[SourceFrame]:
     """One frame of every source object, in order."""
-    by_object = {frame.sop_instance_uid: frame for frames in evidence.frames.values() for frame in frames[::-1]}
-    return [by_object[uid] for uid in dict.fromkeys(f.sop_instance_uid for fs in evidence.frames.values() for f in fs)]
+    first: dict[str, SourceFrame] = {}
+    for frame in frames:
+        first.setdefault(frame.sop_instance_uid, frame)
+    return list(first.values())
 
 
-def _library_entry(frame: SourceFrame) -> Dataset:
-    """What the image library (TID 1600) tells of a source image."""
-    entry = Dataset()
-    for element in frame.header:
-        entry[element.tag] = element
-    for keyword, value in (
-        ("SOPClassUID", frame.sop_class_uid),
-        ("SOPInstanceUID", frame.sop_instance_uid),
-        ("Modality", "MR"),
-        ("SliceThickness", frame.header.get("SliceThickness") or frame.header.get("SpacingBetweenSlices") or 0),
-    ):
-        put(entry, keyword, value)
-    if not entry.get("SpacingBetweenSlices"):
-        entry.pop("SpacingBetweenSlices", None)
-    return entry
-
-
-def _evidence(evidence: Evidence) -> Sequence[Dataset]:
-    sources = [_library_entry(frame) for frame in _unique_objects(evidence)]
+def _evidence(evidence: Evidence) -> list[Dataset]:
+    """Identifiers of everything that the report refers to, as highdicom collects them."""
+    sources = [_identified(frame) for frames in evidence.frames.values() for frame in _objects(frames)]
     return [*sources, *evidence.segmentations.values()] or [evidence.header]
+
+
+def _identified(frame: SourceFrame) -> Dataset:
+    dataset = Dataset()
+    patient_and_study(dataset, frame.header)
+    inherit(dataset, frame.header, ("SeriesInstanceUID",))
+    put(dataset, "SOPClassUID", frame.sop_class_uid)
+    put(dataset, "SOPInstanceUID", frame.sop_instance_uid)
+    return dataset
 
 
 def _coding_schemes(identity: Identity) -> list[CodingSchemeIdentificationItem]:
