@@ -46,8 +46,11 @@ test-slow: $(VENV)/.installed-test tools ## Tests that take many minutes
 
 .PHONY: tools
 tools: # Debian packages that the tests talk to; nothing to do where they are installed
-	@command -v Orthanc storescu dciodvfy >/dev/null 2>&1 && [ `command -v Orthanc storescu dciodvfy | wc -l` = 3 ] || \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq orthanc dcmtk dicom3tools; }
+	@missing=""; \
+	for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql; do \
+		command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
+	done; \
+	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }
 
 serve: $(VENV)/.installed ## Run the node with ./config.toml
 	$(BIN)/rectal-node serve

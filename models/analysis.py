@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import SimpleITK as sitk
 
 from models.radiomics.extraction import extract
 from models.radiomics.settings import RadiomicsSettings
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probability
-from models.volume import Sequence
+from models.volume import Sequence, volume_ml
 
 #: Resolutions at which features are measured: the acquired grid and the super-resolved one.
 NORMAL, SUPER = "normal", "super"
@@ -41,12 +40,6 @@ def find_tumour(sequence: Sequence, acquired: sitk.Image, super_resolved: sitk.I
     mask_super = tumour_mask(probability, super_resolved, segmenter)
     mask = tumour_mask(probability, acquired, segmenter)
     return Tumour(mask, mask_super, volume_ml(mask_super))
-
-
-def volume_ml(mask: sitk.Image) -> float:
-    """Volume of the voxels above zero, in ml."""
-    voxels = int(np.count_nonzero(sitk.GetArrayViewFromImage(mask)))
-    return voxels * float(np.prod(mask.GetSpacing())) / 1000.0
 
 
 def measure(

@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from models.evaluation.overlap import dice
+from models.evaluation.overlap import compare
 from models.volume import resample_to
 from node.settings import Settings
 from storage.files import ObjectStore
@@ -44,7 +44,7 @@ class Arrivals:
         """Dice of the segmentation that arrived with a true mask in the same patient space."""
         if self.mask is None:
             return 0.0
-        return float(dice(self.mask, resample_to(truth, self.mask, sitk.sitkNearestNeighbor)))
+        return compare(self.mask, resample_to(truth, self.mask, sitk.sitkNearestNeighbor)).dice
 
     def save_pictures(self, folder: Path, name: str) -> None:
         """Write the summary pages that arrived as PNG."""

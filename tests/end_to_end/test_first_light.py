@@ -148,7 +148,7 @@ def test_a_manual_c_move_at_the_pacs_brings_results_to_the_pacs(
 def test_a_node_killed_in_the_middle_ends_the_study_once_with_the_same_uids(
     returned: dict[str, Any], skyra: SentStudy, make_node: Callable[..., Node], storescu: SEND, orthanc: Orthanc
 ) -> None:
-    """The same study at a second node with an empty root: killed in a step, started again, it makes the same objects."""
+    """The same study at a second, empty node: killed in a step and started again, it makes the same objects."""
     expected = {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)}
     second = make_node()
     assert storescu(skyra.folder, second.port).returncode == 0

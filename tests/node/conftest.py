@@ -1,4 +1,4 @@
-"""A small study built by hand for each scanner: its real protocol, coarse matrices, smooth made-up pixels."""
+"""A small study built by hand for each scanner, for every room: its real protocol, coarse matrices, made-up pixels."""
 
 from __future__ import annotations
 
