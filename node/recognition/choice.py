@@ -18,6 +18,9 @@ Ranking = tuple[tuple[str, float], ...]
 Rank = Callable[["SeriesVolume"], Ranking]
 
 
+_OUTSIDE_RUN = "not of the dynamic run (other TR, TE, flip angle or geometry), and its contrast state is unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesVolume:
     """A volume with what it is and why."""
@@ -51,6 +54,7 @@ class Chosen:
     warnings: tuple[str, ...] = ()
     reasons: dict[int, str] = field(default_factory=dict)
     times_s: dict[int, float] = field(default_factory=dict)
+    dynamic: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -81,7 +85,22 @@ def choose(series: tuple[Series, ...], settings: RecognitionSettings) -> Chosen:
     _choose_adc(series, settings, ledger)
     _choose_pvp(series, settings, ledger)
     _compare_frames_of_reference(ledger)
-    return Chosen(tuple(ledger.stacks), tuple(ledger.refusals), tuple(ledger.warnings), ledger.reasons, ledger.times_s)
+    return Chosen(
+        tuple(ledger.stacks),
+        tuple(ledger.refusals),
+        tuple(ledger.warnings),
+        ledger.reasons,
+        ledger.times_s,
+        dynamic_volumes(series),
+    )
+
+
+def dynamic_volumes(series: tuple[Series, ...]) -> frozenset[int]:
+    """Identities of the volumes that belong to a run of several phases, usable or not."""
+    entries = [volume for one in series for volume in one.volumes if volume.finding is Finding.T1_DYNAMIC]
+    by_volume = {id(entry.volume): entry for entry in entries}
+    runs = assemble_runs(tuple(entry.volume for entry in entries))
+    return frozenset(id(by_volume[id(volume)]) for run in runs if _dynamic(run) for volume in run)
 
 
 def _candidates(
@@ -241,14 +260,17 @@ def _weighting(entry: SeriesVolume) -> tuple[object, ...]:
 def _dwi_refusal(series: tuple[Series, ...], ledger: _Ledger) -> Fault:
     volumes = [volume for one in series for volume in one.volumes]
     found = {volume.finding for volume in volumes}
-    if Finding.DWI in found:
-        measured = sorted({v.volume.first.diffusion.b_value or 0.0 for v in volumes if v.finding is Finding.DWI})
-        missing = Fault("E-BVAL-RANGE", f"no usable measured b-value among {', '.join(f'{b:g}' for b in measured)}")
+    measured = {v.volume.first.diffusion.b_value or 0.0 for v in volumes if v.finding is Finding.DWI}
+    if any(b_value > 0 for b_value in measured):
+        named = ", ".join(f"{b_value:g}" for b_value in sorted(measured))
+        missing = Fault("E-BVAL-RANGE", f"no usable measured b-value; found are {named} s/mm²")
         return _refusal(series, (Finding.DWI,), ledger, missing)
-    if Finding.DWI_NO_B in found:
-        return Fault("E-BVAL-UNKNOWN", "diffusion-weighted images without any b-value in standard or private elements")
     if Finding.DWI_DIRECTIONAL in found:
         return Fault("E-DWI-DIRECTIONAL", "single diffusion directions only; the trace-weighted images are missing")
+    if Finding.DWI_NO_B in found:
+        return Fault("E-BVAL-UNKNOWN", "diffusion-weighted images without any b-value in standard or private elements")
+    if found & {Finding.DWI, Finding.DWI_B0_ONLY, Finding.DWI_CALCULATED}:
+        return Fault("E-BVAL-RANGE", "no measured b-value above 0")
     return Fault("E-MISSING", "no diffusion-weighted series")
 
 
@@ -296,6 +318,8 @@ def _choose_pvp(series: tuple[Series, ...], settings: RecognitionSettings, ledge
     members = {id(entry.volume): entry for entry in entries if id(entry) in usable or entry.volume.fault is not None}
     runs = assemble_runs(tuple(entry.volume for entry in members.values()))
     results = [choose_portal_venous(run, settings) for run in runs if _dynamic(run)]
+    for entry in members.values():
+        ledger.reasons.setdefault(id(entry), _OUTSIDE_RUN)
     result = next((phases for phases in results if phases.chosen is not None), results[0] if results else None)
     if result is None:
         ledger.refuse(Role.PVP, _no_run(series, bool(members), ledger))
@@ -324,17 +348,16 @@ def _record_phases(phases: Phases, members: dict[int, SeriesVolume], ledger: _Le
         assert phases.fault is not None
         ledger.refuse(Role.PVP, phases.fault)
         for entry in entries:
-            ledger.reasons.setdefault(id(entry), f"{phases.fault.code}: no portal-venous phase could be named")
+            if entry.volume.fault is None:
+                ledger.pass_over(entry, f"{phases.fault.code}: no portal-venous phase could be named")
         return
     best = entries[phases.chosen]
     time_s = phases.times_s[phases.chosen] if phases.times_s else None
     ledger.take(Role.PVP, best, time_s)
     ledger.warnings.extend(phases.warnings)
     for entry in entries:
-        if entry is not best:
-            ledger.reasons.setdefault(
-                id(entry), f"another phase of the run; the portal-venous one is series {series_number(best)}"
-            )
+        if entry is not best and entry.volume.fault is None:
+            ledger.pass_over(entry, f"another phase of the run; the portal-venous one is series {series_number(best)}")
 
 
 def _compare_frames_of_reference(ledger: _Ledger) -> None:

@@ -160,9 +160,15 @@ def _checked(
 
 
 def _duration_s(run: Run, steps: np.ndarray) -> float:
-    """Acquisition Duration (0018,9073) where it fits between two volumes, else the shortest step."""
+    """How long one volume takes: as stated where that fits between two volumes, else estimated.
+
+    The estimate is the shortest step, or half the time of all lines (parallel imaging and partial Fourier save at
+    least that much) where breath-hold pauses make the steps longer.
+    """
     longest = min(float(steps.min()), _LONGEST_VOLUME_S) if len(steps) else _LONGEST_VOLUME_S
-    stated = run[0].first.timing.duration_s
-    if stated is not None and 0 < stated <= longest * 1.2:
-        return stated
+    timing = run[0].first.timing
+    if timing.duration_s is not None and 0 < timing.duration_s <= longest * 1.2:
+        return timing.duration_s
+    if timing.partition_s is not None:
+        return min(longest, timing.partition_s * len(run[0].frames) / 2)
     return longest if len(steps) else 0.0

@@ -10,8 +10,11 @@ import math
 import struct
 from collections.abc import Iterable
 from datetime import date, time
+from functools import cache
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.tag import BaseTag
 from pydicom.valuerep import DA, DT, TM
 
 from node.recognition.facts import Fault, Vector
@@ -34,11 +37,23 @@ _BINARY = {"FL": "<f", "FD": "<d", "SS": "<h", "US": "<H", "SL": "<i", "UL": "<I
 
 def value(dataset: Dataset, keyword: str) -> object | None:
     """The value of a standard element, or None where it is absent, empty or cannot be decoded."""
+    tag = _tag(keyword)
+    # Most elements asked for are absent; the view of the keys answers that without pydicom's conversions.
+    if tag not in dataset.keys():  # noqa: SIM118
+        return None
     try:
-        found = dataset.get(keyword)
+        found = dataset[tag].value
     except MALFORMED:
         return None
     return None if found is None or found == "" else found
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(f"{keyword} is no keyword of the standard")
+    return BaseTag(tag)
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -151,9 +166,9 @@ class PrivateElements:
         self._blocks: dict[tuple[int, str], list[int]] = {}
         self.faults: list[Fault] = []
         for tag in dataset.keys():  # noqa: SIM118 - iterating a Dataset would convert every element
-            if tag.group % 2 and 0x10 <= tag.element <= 0xFF:
-                creator = self._text(tag.group, tag.element)
-                self._blocks.setdefault((tag.group, creator), []).append(tag.element << 8)
+            if tag & 0x1FF00 == 0x10000 and tag & 0xFF >= 0x10:
+                creator = self._text(tag)
+                self._blocks.setdefault((tag >> 16, creator), []).append((tag & 0xFF) << 8)
 
     def has(self, *prefixes: str) -> bool:
         """Whether a creator starts with one of the prefixes."""
@@ -190,16 +205,17 @@ class PrivateElements:
 
     def _raw(self, group: int, creator: str, element: int) -> object | None:
         for block in self._blocks.get((group, creator), ()):
-            if (group, block + element) in self._dataset:
+            tag = BaseTag(group << 16 | block | element)
+            if tag in self._dataset.keys():  # noqa: SIM118
                 try:
-                    return self._dataset[group, block + element].value
+                    return self._dataset[tag].value
                 except MALFORMED:
                     return None
         return None
 
-    def _text(self, group: int, element: int) -> str:
+    def _text(self, tag: BaseTag) -> str:
         try:
-            return _decoded(self._dataset[group, element].value)
+            return _decoded(self._dataset[tag].value)
         except MALFORMED:
             return ""
 

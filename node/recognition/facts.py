@@ -105,6 +105,7 @@ class VendorFacts:
     not_magnitude: bool = False
     dynamic_s: float | None = None
     elapsed_s: float | None = None
+    duration_s: float | None = None
     run_number: int | None = None
     stack: str = ""
     grid_slices: int | None = None
@@ -117,7 +118,8 @@ class Timing:
 
     `acquisition_s`, `content_s`, `creation_s` and `series_s` count seconds from one common midnight, so that
     differences hold over midnight where the header has dates; `dynamic_s` and `elapsed_s` count from the start
-    of the run; `trigger_ms` is Trigger Time (0018,1060).
+    of the run; `trigger_ms` is Trigger Time (0018,1060); `duration_s` is a stated duration, of the volume or of
+    more; `partition_s` is TR times phase encoding lines, what one slice of a 3D volume takes without acceleration.
     """
 
     acquisition_s: float | None = None
@@ -128,6 +130,7 @@ class Timing:
     dynamic_s: float | None = None
     elapsed_s: float | None = None
     duration_s: float | None = None
+    partition_s: float | None = None
     temporal_index: int | None = None
     acquisition_number: int | None = None
     run_number: int | None = None

@@ -144,12 +144,21 @@ def _timing(dataset: Dataset, special: VendorFacts) -> Timing:
         trigger_ms=read.number(dataset, "TriggerTime"),
         dynamic_s=special.dynamic_s,
         elapsed_s=special.elapsed_s,
-        duration_s=read.number(dataset, "AcquisitionDuration"),
+        duration_s=special.duration_s or read.number(dataset, "AcquisitionDuration"),
+        partition_s=_partition_s(dataset),
         temporal_index=read.integer(dataset, "TemporalPositionIdentifier"),
         acquisition_number=read.integer(dataset, "AcquisitionNumber"),
         run_number=special.run_number,
         instance_number=read.integer(dataset, "InstanceNumber"),
     )
+
+
+def _partition_s(dataset: Dataset) -> float | None:
+    tr_ms = read.number(dataset, "RepetitionTime")
+    # Acquisition Matrix: frequency rows, frequency columns, phase rows, phase columns; one of each pair is 0.
+    matrix = read.numbers(dataset, "AcquisitionMatrix")
+    lines = read.number(dataset, "NumberOfPhaseEncodingSteps") or (max(matrix[2:]) if len(matrix) == 4 else None)
+    return None if not tr_ms or not lines else tr_ms * lines / 1000
 
 
 def _sequence(dataset: Dataset, special: VendorFacts) -> PulseSequence:

@@ -98,7 +98,7 @@ def recognise(study_instance_uid: str, files: Sequence[Path], settings: Recognit
     frames, warnings = _read(study_instance_uid, files)
     series = tuple(_series(uid, group) for uid, group in _by_series(frames))
     body_parts, refusal = _body_part(series, settings)
-    chosen = choice.choose(series, settings) if refusal is None else Chosen()
+    chosen = choice.choose(series, settings) if refusal is None else Chosen(dynamic=choice.dynamic_volumes(series))
     refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
     return StudyPlan(
         study_instance_uid=study_instance_uid,
@@ -143,7 +143,7 @@ def _series(uid: str, frames: tuple[FrameFacts, ...]) -> Series:
 
 
 def _body_part(series: tuple[Series, ...], settings: RecognitionSettings) -> tuple[str, Fault | None]:
-    images = [entry.header for entry in series if any(volume.finding is not Finding.NOT_MR for volume in entry.volumes)]
+    images = [entry.header for entry in _mr_images(series)]
     named = sorted({header.body_part for header in images if header.body_part})
     if not images or any(site.accepts_body_part(header, settings) for header in images):
         return ", ".join(named), None
@@ -152,8 +152,15 @@ def _body_part(series: tuple[Series, ...], settings: RecognitionSettings) -> tup
     return ", ".join(named), Fault("E-BODY-PART", reason)
 
 
+def _mr_images(series: tuple[Series, ...]) -> list[Series]:
+    """Series with MR images that are not results of this node."""
+    others = (Finding.NOT_MR, Finding.OWN_RESULT)
+    return [entry for entry in series if any(volume.finding not in others for volume in entry.volumes)]
+
+
 def _study_warnings(series: tuple[Series, ...], body_parts: str) -> list[str]:
-    warnings = [] if body_parts else ["no series names a Body Part Examined; the study is taken as accepted"]
+    unnamed = not body_parts and _mr_images(series)
+    warnings = [] if not unnamed else ["no series names a Body Part Examined; the study is taken as accepted"]
     patients = {
         frame.header.patient_digest for entry in series for frame in entry.frames if frame.header.patient_digest
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.recognition.choice import Chosen, Series, SeriesVolume
-from node.recognition.facts import Fault
+from node.recognition.facts import Fault, PulseSequence
 from node.recognition.rules import ROLES, Evidence, Finding
+from node.settings import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
     header = series.header
     used = {id(entry): (role, time_s) for role, entry, time_s in chosen.stacks}
     speaker = next((entry for entry in series.volumes if id(entry) in used), None) or _speaker(series)
-    role = ROLES.get(speaker.finding, "")
+    role = _role(series, speaker, chosen)
     return SeriesVerdict(
         series_instance_uid=series.uid,
         series_number=header.series_number,
@@ -57,10 +58,25 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
     )
 
 
+def _role(series: Series, speaker: SeriesVolume, chosen: Chosen) -> str:
+    """A T1-weighted volume is DCE only as part of a run."""
+    if speaker.finding is Finding.T1_DYNAMIC and not any(id(entry) in chosen.dynamic for entry in series.volumes):
+        return ""
+    return ROLES.get(speaker.finding, "")
+
+
 def _speaker(series: Series) -> SeriesVolume:
-    """The volume of the most useful finding, and of those the one with most slices."""
+    """The volume that tells most: of a role before of none, the highest b-value, the most slices."""
     order = list(Finding)
-    return min(series.volumes, key=lambda entry: (order.index(entry.finding), -len(entry.volume.frames)))
+    return min(
+        series.volumes,
+        key=lambda entry: (
+            ROLES.get(entry.finding, "~"),
+            -(entry.volume.first.diffusion.b_value or 0.0),
+            order.index(entry.finding),
+            -len(entry.volume.frames),
+        ),
+    )
 
 
 def _b_values(series: Series) -> tuple[float, ...]:
@@ -76,27 +92,55 @@ def _reason(series: Series, speaker: SeriesVolume, chosen: Chosen, refusal: Faul
     taken = next(((role, time_s) for role, entry, time_s in chosen.stacks if entry is speaker), None)
     if taken is not None:
         role, time_s = taken
+        b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if role is Role.DWI else ""
         phase = "" if time_s is None else f", {time_s:.1f} s after injection"
-        return f"{words}: used as {role.value}{phase}"
-    if speaker.finding is Finding.NOT_MR:
-        return words
-    if refusal is not None:
-        return f"{words}; not used, {refusal.code}: the study's body part is not accepted"
-    passed_over = chosen.reasons.get(id(speaker))
-    return f"{words}; not used" + (f", {passed_over}" if passed_over else "")
+        return f"{words}: used as {role.value}{b_value}{phase}"
+    if refusal is not None and speaker.finding is not Finding.NOT_MR:
+        return f"{words}; not used, {refusal.code}: the body part of the study is not accepted"
+    return f"{words}; not used, {chosen.reasons.get(id(speaker)) or _unused(speaker)}"
+
+
+def _unused(entry: SeriesVolume) -> str:
+    """Why a finding that fills no role fills none."""
+    if entry.finding in _UNUSED:
+        return _UNUSED[entry.finding]
+    fault = entry.volume.fault
+    return f"{fault.code}: {fault.reason}" if fault else "no role needs it"
+
+
+_UNUSED: dict[Finding, str] = {
+    Finding.DWI_B0_ONLY: "a b-value above 0 is wanted",
+    Finding.DWI_CALCULATED: "a measured b-value is wanted",
+    Finding.DWI_DIRECTIONAL: "E-DWI-DIRECTIONAL: trace-weighted or combined images are wanted",
+    Finding.DWI_NO_B: "E-BVAL-UNKNOWN: neither standard nor private elements hold a b-value",
+    Finding.EXPONENTIAL: "an ADC map is wanted",
+    Finding.T2_SINGLE_SHOT: "a multi-shot turbo spin echo is wanted",
+    Finding.T2_3D: "a 2D turbo spin echo is wanted",
+    Finding.LOCALIZER: "too few slices, several planes, or planned as a localizer",
+    Finding.OWN_RESULT: "results of this node are never analysed again",
+    Finding.SUBTRACTION: "acquired phases are wanted",
+    Finding.PROJECTION: "acquired slices are wanted",
+    Finding.REFORMAT: "acquired slices are wanted",
+    Finding.NOT_MR: "MR images are wanted",
+    Finding.DIXON_PART: "the water image is wanted",
+    Finding.UNKNOWN: "an unknown series is never guessed",
+}
 
 
 def _description(series: Series, speaker: SeriesVolume) -> str:
     header, volume = series.header, speaker.volume
     if speaker.finding is Finding.NOT_MR:
-        return f"no MR image ({header.modality or 'modality not named'}, SOP class {header.sop_class_uid or 'missing'})"
+        return f"no MR image ({header.modality or 'modality missing'}, SOP class {header.sop_class_uid or 'missing'})"
     if speaker.finding is Finding.UNKNOWN:
-        sequence = volume.first.sequence
-        facts = {"TR": sequence.tr_ms, "TE": sequence.te_ms, "flip angle": sequence.flip_deg}
-        known = ", ".join(f"{name} {value:g}" for name, value in facts.items() if value is not None)
-        kind = sequence.acquisition_type or "acquisition type missing"
-        return f"no rule names this series ({kind}, {known or 'no TR or TE'})"
+        return f"no rule names this series ({_physics(volume.first.sequence)})"
     plane = f"{volume.plane} " if volume.plane and speaker.finding in ROLES else ""
-    count = len(series.volumes)
-    volumes = f", {count} volumes" if count > 1 else ""
-    return f"{plane}{speaker.finding.value}, {len(volume.frames)} slices{volumes}"
+    count = len(volume.frames)
+    unit = ("slice" if header.grid_slices is None else "sheet") + ("" if count == 1 else "s")
+    total = len(series.volumes)
+    return f"{plane}{speaker.finding.value}, {count} {unit}" + (f", {total} volumes" if total > 1 else "")
+
+
+def _physics(sequence: PulseSequence) -> str:
+    facts = {"TR": sequence.tr_ms, "TE": sequence.te_ms, "flip angle": sequence.flip_deg}
+    known = ", ".join(f"{name} {value:g}" for name, value in facts.items() if value is not None)
+    return f"{sequence.acquisition_type or 'acquisition type missing'}, {known or 'no TR or TE'}"

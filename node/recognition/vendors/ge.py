@@ -37,6 +37,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         three_planes=private.number(0x0019, _ACQUISITION, 0x17, "SS") == _THREE_PLANES,
         not_magnitude=(private.number(0x0043, _PARAMETERS, 0x2F, "SS") or 0) != 0,
         elapsed_s=_elapsed(private),
+        duration_s=_duration(private),
         run_number=_run_number(private),
     )
 
@@ -95,6 +96,12 @@ def _vector(private: PrivateElements) -> tuple[float, float, float] | None:
 def _elapsed(private: PrivateElements) -> float | None:
     """RTIA timer; 0 where it is not used."""
     return private.number(0x0021, _RELATION, 0x5E, "DS") or None
+
+
+def _duration(private: PrivateElements) -> float | None:
+    """Acquisition duration, stored in µs; of the series or of the whole run."""
+    found = private.number(0x0019, _ACQUISITION, 0x5A, "FL")
+    return None if found is None else found / 1e6
 
 
 def _run_number(private: PrivateElements) -> int | None:

@@ -25,6 +25,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         sequence_name=name or own_name,
         single_shot=bool(_SINGLE_SHOT.match(name or own_name)),
         elapsed_s=private.number(0x0021, _XA_IMAGE, 0x04, "FD"),
+        duration_s=_stated_duration(private),
         grid_slices=_mosaic_slices(dataset, private),
         image_type=tuple(part for part in private.text(0x0021, _XA_IMAGE, 0x75).split("\\") if part),
     )
@@ -62,6 +63,12 @@ def _directionality(private: PrivateElements, standard: Diffusion) -> Directiona
 def _direction(private: PrivateElements) -> Vector | None:
     own = private.numbers(0x0019, _HEADER, 0x0E, "FD")
     return (own[0], own[1], own[2]) if len(own) == 3 else None
+
+
+def _stated_duration(private: PrivateElements) -> float | None:
+    """`TA 01:37` or `TA 12.5`, of the series or of the whole run."""
+    found = re.search(r"TA\s+(?:(\d+):)?(\d+(?:\.\d+)?)", private.text(0x0051, _HEADER, 0x0A))
+    return int(found.group(1) or 0) * 60 + float(found.group(2)) if found else None
 
 
 def _mosaic_slices(dataset: Dataset, private: PrivateElements) -> int | None:

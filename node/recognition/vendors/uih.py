@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.elements import PrivateElements, text, texts
+from node.recognition.elements import PrivateElements, number, text, texts
 from node.recognition.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
 
 _IMAGE = "Image Private Header"
@@ -27,6 +27,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         sequence_name=name,
         echo_planar=name.lower().startswith("epi"),
         single_shot="ssfse" in name.lower(),
+        duration_s=_duration(dataset),
         run_number=_repetition(private),
         stack=private.text(0x0065, _IMAGE, 0x06),
         grid_slices=_sheet_slices(dataset, private),
@@ -66,6 +67,12 @@ def _directionality(standard: Diffusion, direction: Vector | None) -> Directiona
     if standard.directionality is not Directionality.UNKNOWN or direction is None:
         return standard.directionality
     return Directionality.DIRECTIONAL if any(direction) else Directionality.ISOTROPIC
+
+
+def _duration(dataset: Dataset) -> float | None:
+    """Acquisition Duration (0018,9073), in ms where the standard has seconds."""
+    found = number(dataset, "AcquisitionDuration")
+    return None if found is None else found / 1000
 
 
 def _repetition(private: PrivateElements) -> int | None:
