@@ -48,8 +48,8 @@ class FittedModel:
 def pipeline(seed: int) -> Pipeline:
     """Selection and boosted trees as one estimator; one thread, so that a fit is repeatable."""
     trees = CatBoostClassifier(
-        iterations=250,
-        depth=3,
+        iterations=150,
+        depth=2,
         learning_rate=0.04,
         l2_leaf_reg=6.0,
         rsm=0.7,

@@ -22,7 +22,7 @@ class FeatureSelector(TransformerMixin, BaseEstimator):
     already taken exceeds `max_correlation`.
     """
 
-    def __init__(self, count: int = 12, max_correlation: float = 0.9) -> None:
+    def __init__(self, count: int = 8, max_correlation: float = 0.9) -> None:
         self.count = count
         self.max_correlation = max_correlation
 

@@ -1,0 +1,113 @@
+"""The training command on a cohort that is already in its cache: no simulation, everything after it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from itertools import product
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from models.bundle import Manifest, save_weights
+from models.errors import ModelError
+from models.phantom.scanners import load_scanners
+from models.prediction.predictor import load_predictor, predict
+from models.radiomics.extraction import expected_names
+from models.radiomics.settings import load_settings
+from models.super_resolution.inference import load_super_resolver
+from models.super_resolution.network import build_generator
+from models.training import prediction, prediction_cases
+from models.training.prediction_cases import Case
+from models.volume import Sequence
+
+NAMES = [f"{s}|{r}|{n}" for s, r, n in product(Sequence, ("normal", "super"), sorted(expected_names(load_settings())))]
+SCANNERS = load_scanners()
+
+
+def case(seed: int) -> Case:
+    """Features of noise, but for one a sequence and resolution that follows the label's parameter."""
+    random = np.random.default_rng(seed)
+    label = int(random.uniform() < 0.5)
+    t1 = random.normal(1500 + 300 * label, 100)
+    features = dict(zip(NAMES, random.normal(size=len(NAMES)).tolist(), strict=True))
+    features |= {name: t1 / 100 for name in NAMES if name.endswith("|original_glcm_JointEntropy")}
+    return Case(seed, SCANNERS[seed % len(SCANNERS)].name, label, {"oracle_probability": t1 / 4000}, 20.0, features, {})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Super-resolution bundle, prediction bundle and cache after the command has run on 48 cached cases."""
+    root = tmp_path_factory.mktemp("training")
+    generator = Manifest(
+        name="untrained",
+        version="0",
+        kind="super-resolution",
+        input_sequences=tuple(Sequence),
+        architecture={"features": 2, "blocks": 1},
+        factor=(1, 1, 4),
+        training_data="none",
+        seed=0,
+        command="a test",
+    )
+    save_weights(root / "super", generator, build_generator(generator))
+    folder = root / "cache" / prediction_cases.cache_key(root / "super")
+    folder.mkdir(parents=True)
+    for seed in range(48):
+        (folder / f"{seed:05d}.json").write_text(json.dumps(asdict(case(seed))))
+    folders = ["--super-resolution", root / "super", "--out", root / "bundle", "--cache", root / "cache"]
+    options = [*folders, "--cases", 48, "--first-seed", 0, "--folds", 3]
+    result = CliRunner().invoke(prediction.app, [str(option) for option in options])
+    assert result.exit_code == 0, result.output
+    return root
+
+
+def test_the_command_writes_a_bundle_of_eight_models_that_predicts(trained):
+    predictor = load_predictor(trained / "bundle")
+    answer = predict(case(1000).features, predictor)
+    assert answer.main.name == "All-sequence super"
+    assert len(answer.others) == 7
+    assert "imulated" in predictor.target.name
+    assert "simulated" in predictor.manifest.training_data
+    assert predictor.manifest.settings["super_resolution"]["name"] == "untrained"
+
+
+def test_the_models_find_the_feature_that_carries_the_label(trained):
+    predictor = load_predictor(trained / "bundle")
+    metrics = predictor.manifest.metrics
+    assert metrics["oracle_auc"] > 0.8
+    for card in predictor.catalogue.models:
+        assert card.features[0].name.endswith("|original_glcm_JointEntropy")
+        assert card.cross_validated_auc > 0.7
+        assert sum(feature.weight for feature in card.features) == pytest.approx(1)
+
+
+def test_the_features_of_a_model_stay_within_its_inputs_and_resolution(trained):
+    for card in load_predictor(trained / "bundle").catalogue.models:
+        prefixes = {tuple(feature.name.split("|")[:2]) for feature in card.features}
+        assert prefixes <= {(str(sequence), card.resolution) for sequence in card.inputs}
+
+
+def test_out_of_fold_probabilities_are_kept_for_the_evaluation(trained):
+    lines = (trained / "cache" / "out_of_fold.csv").read_text().splitlines()
+    assert lines[0].startswith("scanner,label,T2WI normal,T2WI super")
+    assert len(lines) == 49
+
+
+def test_a_simulated_case_has_every_feature_at_both_resolutions(trained):
+    made = prediction_cases.make_case(3, "UIH uMR 770", load_super_resolver(trained / "super"))
+    assert sorted(made.features) == sorted(NAMES)
+    assert made.label in (0, 1)
+    assert 0 < made.oracle["oracle_probability"] < 1
+    volume = "original_shape_VoxelVolume"
+    volumes = [made.features[f"{s}|{r}|{volume}"] / 1000 for s, r in product(Sequence, ("normal", "super"))]
+    assert volumes == pytest.approx([made.volume_ml] * 6, rel=0.3)
+
+
+def test_a_case_with_a_gap_is_left_out_and_a_cohort_of_gaps_refused():
+    whole = case(1)
+    gap = replace(whole, features={name: 1.0 for name in NAMES[1:]})
+    assert len(prediction.complete_cases([whole, gap]).labels) == 1
+    with pytest.raises(ModelError, match="none of 1 cases"):
+        prediction.complete_cases([gap])
