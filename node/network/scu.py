@@ -19,7 +19,7 @@ from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
 from node.network.contexts import proposals
 from node.network.sendable import agreeing, batches, pair
-from node.network.transport import end_waiting, send_at_once
+from node.network.transport import end_waiting, keep_responses, send_at_once
 from storage.errors import HeaderError
 from storage.header import read_header
 from storage.records import InstanceHeader
@@ -69,13 +69,15 @@ class _Receiver:
     def associate(self, pairs: Sequence[tuple[str, str]]) -> Association:
         ae = AE(ae_title=self.calling_ae)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
-        return ae.associate(
+        association = ae.associate(
             self.host,
             self.port,
             contexts=proposals(pairs),
             ae_title=self.called_ae,
             evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_CLOSE, end_waiting)],
         )
+        keep_responses(association)
+        return association
 
 
 def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
