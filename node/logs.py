@@ -6,18 +6,24 @@ import logging
 import sys
 import time
 
+_OWN = ("node", "storage", "models")
+
 
 def configure(level: str = "INFO") -> None:
     """Send the node's own log to standard error.
 
-    Libraries are kept to warnings: pynetdicom and pydicom would print patient data at lower levels.
+    Of libraries only errors are shown, whatever level they set for themselves: at lower levels pynetdicom and
+    pydicom print patient data, and pyradiomics a line a feature class.
     """
     formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_is_ours_or_an_error)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for package in ("node", "storage", "models"):
+    for package in _OWN:
         logging.getLogger(package).setLevel(level)
-    for noisy in ("pydicom", "highdicom", "pynetdicom", "radiomics", "dbos"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _is_ours_or_an_error(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in _OWN or record.levelno >= logging.ERROR
