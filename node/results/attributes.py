@@ -61,8 +61,9 @@ REQUIRED_EVEN_IF_EMPTY = (
     "ReferringPhysicianName",
 )
 
-#: Of an image series: what was examined and how the patient lay; ties the result to the order.
-SERIES = ("BodyPartExamined", "Laterality", "PatientPosition", "ProtocolName", "RequestAttributesSequence")
+#: Of an image series: what was examined and how the patient lay; ties the result to the order. Not Laterality: it is
+#: for paired organs only.
+SERIES = ("BodyPartExamined", "PatientPosition", "ProtocolName", "RequestAttributesSequence")
 
 FRAME_OF_REFERENCE = ("FrameOfReferenceUID", "PositionReferenceIndicator")
 
@@ -167,7 +168,6 @@ CLASSIC_FROM_FUNCTIONAL_GROUPS = (
     ("PixelMeasuresSequence", "SpacingBetweenSlices", "SpacingBetweenSlices"),
     ("PlanePositionSequence", "ImagePositionPatient", "ImagePositionPatient"),
     ("PlaneOrientationSequence", "ImageOrientationPatient", "ImageOrientationPatient"),
-    ("FrameAnatomySequence", "FrameLaterality", "Laterality"),
     ("FrameContentSequence", "FrameAcquisitionDateTime", "AcquisitionDateTime"),
     ("FrameContentSequence", "FrameAcquisitionNumber", "AcquisitionNumber"),
     ("MRTimingAndRelatedParametersSequence", "RepetitionTime", "RepetitionTime"),

@@ -23,6 +23,7 @@ from node.results.modules import (
     LOCAL_SCHEME,
     SeriesFacts,
     code_item,
+    complete_series,
     identify,
     inherit,
     patient_and_study,
@@ -127,6 +128,7 @@ def _common(
     image = Dataset()
     patient_and_study(image, header)
     inherit(image, header, (*attributes.SERIES, *attributes.FRAME_OF_REFERENCE, *attributes.ACQUISITION))
+    complete_series(image)
     _complete_mr_module(image, header)
     identify(image, facts, identity, header)
     put(image, "SeriesDescription", clipped(f"{facts.description} {header.get('SeriesDescription', '')}", 64))
@@ -152,8 +154,6 @@ def _complete_mr_module(image: Dataset, header: Dataset) -> None:
     for keyword in ("PatientPosition", "PositionReferenceIndicator"):
         if keyword not in image:
             put(image, keyword, None)
-    if "BodyPartExamined" not in image and "Laterality" not in image:
-        put(image, "Laterality", None)
 
 
 def _derivation(image: Dataset, result: SequenceResult, frames: Sequence[SourceFrame], identity: Identity) -> None:

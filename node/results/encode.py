@@ -20,6 +20,7 @@ from node.results import derived_mr, report, segmentation, summary
 from node.results.findings import SequenceResult, StudyResults
 from node.results.grid import require_same_place
 from node.results.identity import PRODUCT, Identity, product_version
+from node.results.modules import SeriesFacts
 from node.results.source import SourceFrame, read_frames, read_header
 
 _PLAN = TypeAdapter(StudyPlan)
@@ -106,7 +107,7 @@ def _segmentations(
     frames: tuple[SourceFrame, ...],
     derived: list[SourceFrame],
     identity: Identity,
-) -> Iterator[tuple[segmentation.SeriesFacts, Dataset]]:
+) -> Iterator[tuple[SeriesFacts, Dataset]]:
     """None for an empty mask: a segmentation without a segment's pixels would say that something was found."""
     if not result.has_tumour:
         return

@@ -90,6 +90,12 @@ def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Da
         put(target, "InstitutionName", clipped(identity.institution, 64))
 
 
+def complete_series(target: Dataset) -> None:
+    """Laterality (0020,0060), type 2C: required, if empty, where no body part tells that it is not a paired one."""
+    if "BodyPartExamined" not in target:
+        put(target, "Laterality", None)
+
+
 def software_versions(facts: SeriesFacts, identity: Identity) -> list[str]:
     """Version of the node, then name and version of each bundle used."""
     bundles = [identity.algorithm(kind) for kind in facts.algorithms]

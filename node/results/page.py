@@ -8,12 +8,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cache
+from io import BytesIO
 
 import numpy as np
 import SimpleITK as sitk
 from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
 from models.prediction.records import Prediction
@@ -44,21 +44,33 @@ AMBER, RULE = "#f2b134", "#26313d"
 def render(results: StudyResults) -> np.ndarray:
     """Draw the page; uint8, rows × columns × RGB, the same pixels for the same results and libraries."""
     figure = Figure(figsize=SIZE_INCH, dpi=DPI, facecolor=BACKGROUND)
-    canvas = FigureCanvasAgg(figure)
-    head, body, foot = figure.subfigures(3, 1, height_ratios=(0.95, 4.9, 2.35))
-    for part in (head, body, foot):
-        part.set_facecolor(BACKGROUND)
+    head, body, foot = _divided(figure, rows=(0.95, 4.9, 2.35))
     _head(head, results)
     by_name = {result.sequence: result for result in results.sequences}
-    for name, column in zip(SEQUENCES, body.subfigures(1, len(SEQUENCES)), strict=True):
-        column.set_facecolor(BACKGROUND)
+    for name, column in zip(SEQUENCES, _divided(body, columns=(1, 1, 1)), strict=True):
         if name in by_name:
             _sequence(column, by_name[name])
         else:
             _absent(column, name, results)
     _foot(foot, results)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    buffer = BytesIO()
+    figure.savefig(buffer, format="rgba", dpi=DPI, facecolor=BACKGROUND)
+    columns, rows = (round(length * DPI) for length in SIZE_INCH)
+    pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(rows, columns, 4)
+    return np.ascontiguousarray(pixels[:, :, :3])
+
+
+def _divided(
+    part: Figure | SubFigure, rows: Sequence[float] = (1,), columns: Sequence[float] = (1,)
+) -> list[SubFigure]:
+    """Parts of a figure, row by row."""
+    parts = part.subfigures(
+        len(rows), len(columns), squeeze=False, height_ratios=list(rows), width_ratios=list(columns)
+    )
+    divided: list[SubFigure] = np.ravel(np.asarray(parts, dtype=object)).tolist()
+    for each in divided:
+        each.set_facecolor(BACKGROUND)
+    return divided
 
 
 def _head(part: SubFigure, results: StudyResults) -> None:
@@ -119,9 +131,8 @@ def _absent(column: SubFigure, name: str, results: StudyResults) -> None:
 
 
 def _foot(part: SubFigure, results: StudyResults) -> None:
-    columns = part.subfigures(1, 3, width_ratios=(1.0, 1.0, 1.0))
+    columns = _divided(part, columns=(1, 1, 1))
     for column in columns:
-        column.set_facecolor(BACKGROUND)
         _frame_only(column.add_axes((_LEFT, 0.93, _RIGHT - _LEFT, 0.001)))
     _prediction(columns[0], results)
     _list(columns[1], "Warnings and refusals", _cautions(results) or ["none"])

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
@@ -127,13 +126,12 @@ def overlay_png(acquired: sitk.Image, mask: sitk.Image, path: Path) -> None:
     figure = Figure(
         figsize=(5.5 * sum(plane.size_mm[0] for plane in planes) / height, 5.5), dpi=110, facecolor=BACKGROUND
     )
-    canvas = FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         1, 2, width_ratios=[plane.size_mm[0] for plane in planes], left=0, right=1, top=1, bottom=0, wspace=0.02
     )
     for column, plane in enumerate(planes):
         draw(figure.add_subplot(grid[0, column]), plane, grey_range(acquired), smooth=column == 0)
-    canvas.print_png(path)
+    figure.savefig(path, format="png", facecolor=BACKGROUND)
 
 
 def _name_sides(axes: Axes, plane: Plane) -> None:

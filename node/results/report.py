@@ -279,16 +279,25 @@ def _objects(frames: Sequence[SourceFrame]) -> list[SourceFrame]:
 
 def _evidence(evidence: Evidence) -> list[Dataset]:
     """Identifiers of everything that the report refers to, as highdicom collects them."""
-    sources = [_identified(frame) for frames in evidence.frames.values() for frame in _objects(frames)]
-    return [*sources, *evidence.segmentations.values()] or [evidence.header]
+    sources = [
+        _identified(frame.header, frame.sop_class_uid, frame.sop_instance_uid)
+        for frames in evidence.frames.values()
+        for frame in _objects(frames)
+    ]
+    header = evidence.header
+    return [*sources, *evidence.segmentations.values()] or [
+        _identified(header, header.SOPClassUID, header.SOPInstanceUID)
+    ]
 
 
-def _identified(frame: SourceFrame) -> Dataset:
+def _identified(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Study, series and instance; without the patient's name, which highdicom puts into warnings."""
     dataset = Dataset()
-    patient_and_study(dataset, frame.header)
-    inherit(dataset, frame.header, ("SeriesInstanceUID",))
-    put(dataset, "SOPClassUID", frame.sop_class_uid)
-    put(dataset, "SOPInstanceUID", frame.sop_instance_uid)
+    patient_and_study(dataset, header)
+    inherit(dataset, header, ("SeriesInstanceUID",))
+    put(dataset, "PatientName", None)
+    put(dataset, "SOPClassUID", sop_class_uid)
+    put(dataset, "SOPInstanceUID", sop_instance_uid)
     return dataset
 
 

@@ -130,16 +130,17 @@ def _segment(identity: Identity) -> SegmentDescription:
 
 
 def _stand_in(frame: SourceFrame) -> Dataset:
-    """The frame as a single image: highdicom takes single images or one whole multi-frame object, not a part of it.
+    """The frame as highdicom gets it.
 
-    The references that come of it are replaced by `_refer`.
+    Without the patient's name, which highdicom puts into warnings; and as a single image, because it takes single
+    images or one whole multi-frame object, not a part of it. `segmentation` and `_refer` write name and references.
     """
-    if frame.frame_number is None:
-        return frame.header
     alone = Dataset()
     for element in frame.header:
         alone[element.tag] = element
-    put(alone, "SOPInstanceUID", f"1.2.{frame.frame_number}")
+    put(alone, "PatientName", None)
+    if frame.frame_number is not None:
+        put(alone, "SOPInstanceUID", f"1.2.{frame.frame_number}")
     return alone
 
 

@@ -12,6 +12,7 @@ from node.results.findings import StudyResults
 from node.results.identity import Identity, statement
 from node.results.modules import (
     SeriesFacts,
+    complete_series,
     identify,
     inherit,
     patient_and_study,
@@ -68,8 +69,7 @@ def summary(
     for keyword, value in values.items():
         put(image, keyword, value)
     inherit(image, header, ("BodyPartExamined",))
-    if "BodyPartExamined" not in image:
-        put(image, "Laterality", None)
+    complete_series(image)
     if frames:
         put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
         put(image, "ReferencedSeriesSequence", referenced_series(frames))

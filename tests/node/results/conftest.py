@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -185,7 +186,7 @@ def _instance(vendor: Vendor, sequence: str, series_uid: str, number: int, k: in
     ds.MRAcquisitionType, ds.RepetitionTime, ds.EchoTime = "2D", "4000", "101"
     ds.EchoTrainLength, ds.FlipAngle, ds.MagneticFieldStrength = 15, "150", "3"
     ds.InstanceNumber = count - k
-    ds.SliceLocation = str(-3.3 * k)
+    ds.SliceLocation = f"{-3.3 * k:.3f}"
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
     ds.SmallestImagePixelValue, ds.LargestImagePixelValue = 0, 1852
@@ -303,15 +304,17 @@ class Encoded:
 def make_encoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Encoded]:
     """Write a vendor's study, analyse it on paper, encode it."""
 
+    @cache
     def make(
         name: str = "siemens",
         sequences: tuple[str, ...] = ("T2WI", "DWI", "PVP"),
         with_tumour: bool = True,
-        change: Callable[[StudyResults], StudyResults] = lambda results: results,
+        change: Callable[[StudyResults], StudyResults] | None = None,
     ) -> Encoded:
         source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
         stacks = {sequence: write_series(source, VENDORS[name], sequence) for sequence in sequences}
-        results = change(study_results(stacks, with_tumour))
+        results = study_results(stacks, with_tumour)
+        results = change(results) if change else results
         return Encoded(VENDORS[name], results, encode(results, folder, UID_ROOT, "Our Hospital"), folder)
 
     return make
