@@ -126,7 +126,7 @@ def _unusable(volume: Volume, settings: RecognitionSettings, axial: bool) -> Fau
     if volume.fault is not None:
         return volume.fault
     if len(volume.frames) < settings.minimum_slices:
-        return Fault("", f"{len(volume.frames)} slices; at least {settings.minimum_slices} are needed")
+        return Fault("E-FEW-SLICES", f"{len(volume.frames)} slices; at least {settings.minimum_slices} are needed")
     if axial and volume.plane != "axial":
         return Fault("", f"{volume.plane} ({volume.angle_deg:.0f}° off axis); the axial series is wanted")
     if volume.grid and volume.grid.overlaps and volume.first.sequence.acquisition_type == "2D":
@@ -135,8 +135,9 @@ def _unusable(volume: Volume, settings: RecognitionSettings, axial: bool) -> Fau
 
 
 def _refusal(series: tuple[Series, ...], findings: tuple[Finding, ...], ledger: _Ledger, missing: Fault) -> Fault:
-    """The reason of the only candidate that came near, else `missing`."""
+    """The reason of the largest candidate that has a named fault, else `missing`."""
     near = [volume for one in series for volume in one.volumes if volume.finding in findings]
+    near.sort(key=lambda volume: -len(volume.volume.frames))
     reasons = [ledger.reasons[id(volume)] for volume in near if id(volume) in ledger.reasons]
     for reason in reasons:
         code, _, text = reason.partition(": ")
@@ -267,11 +268,20 @@ def _dwi_refusal(series: tuple[Series, ...], ledger: _Ledger) -> Fault:
         return _refusal(series, (Finding.DWI,), ledger, missing)
     if Finding.DWI_DIRECTIONAL in found:
         return Fault("E-DWI-DIRECTIONAL", "single diffusion directions only; the trace-weighted images are missing")
+    undecoded = _undecoded(series) if Finding.DWI_NO_B in found else None
+    if undecoded is not None:
+        return undecoded
     if Finding.DWI_NO_B in found:
         return Fault("E-BVAL-UNKNOWN", "diffusion-weighted images without any b-value in standard or private elements")
     if found & {Finding.DWI, Finding.DWI_B0_ONLY, Finding.DWI_CALCULATED}:
         return Fault("E-BVAL-RANGE", "no measured b-value above 0")
     return Fault("E-MISSING", "no diffusion-weighted series")
+
+
+def _undecoded(series: tuple[Series, ...]) -> Fault | None:
+    """A private element that could not be decoded, in a series that lacks its b-value."""
+    frames = (v.volume.first for one in series for v in one.volumes if v.finding is Finding.DWI_NO_B)
+    return next((fault for frame in frames for fault in frame.faults), None)
 
 
 def _choose_adc(series: tuple[Series, ...], settings: RecognitionSettings, ledger: _Ledger) -> None:

@@ -14,6 +14,7 @@ from functools import cache
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
+from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.valuerep import DA, DT, TM
 
@@ -30,6 +31,7 @@ MALFORMED = (
     EOFError,
     OSError,
     struct.error,
+    BytesLengthException,
 )
 
 _BINARY = {"FL": "<f", "FD": "<d", "SS": "<h", "US": "<H", "SL": "<i", "UL": "<I"}
@@ -209,7 +211,8 @@ class PrivateElements:
             if tag in self._dataset.keys():  # noqa: SIM118
                 try:
                     return self._dataset[tag].value
-                except MALFORMED:
+                except MALFORMED as error:
+                    self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{tag} {creator}: {error}"))
                     return None
         return None
 

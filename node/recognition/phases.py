@@ -77,7 +77,7 @@ def _chosen(run: tuple[Volume, ...], clock: Clock, zero: tuple[float, str], sett
     low, high = settings.portal_venous_window_s
     margin = clock.duration_s / 2
     inside = [index for index, time in enumerate(times) if low - margin <= time <= high + margin]
-    usable = [index for index in inside if phases.volumes[index].fault is None]
+    usable = [index for index in inside if _fault(phases, index) is None]
     if not usable:
         return replace(phases, fault=_no_phase(phases, inside, settings))
     return _nearest(phases, usable, settings)
@@ -103,7 +103,7 @@ def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -
 def _stated_phase(phases: Phases) -> Phases | None:
     """Contrast Agent Phase (0018,9344) PORTAL_VENOUS of Enhanced MR."""
     stated = [i for i, volume in enumerate(phases.volumes) if volume.first.contrast_phase == "PORTAL_VENOUS"]
-    if len(stated) != 1 or phases.volumes[stated[0]].fault is not None:
+    if len(stated) != 1 or _fault(phases, stated[0]) is not None:
         return None
     return replace(phases, chosen=stated[0], zero="Contrast Agent Phase (0018,9344)")
 
@@ -141,13 +141,22 @@ def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) ->
 def _no_phase(phases: Phases, inside: list[int], settings: RecognitionSettings) -> Fault:
     low, high = settings.portal_venous_window_s
     if inside:
-        fault = phases.volumes[inside[0]].fault
+        fault = _fault(phases, inside[0])
         assert fault is not None
         return Fault(fault.code, f"the phase at {phases.times_s[inside[0]]:.1f} s: {fault.reason}")
     nearest = min(phases.times_s, key=lambda time: abs(time - (low + high) / 2))
     return Fault(
         "E-DCE-NO-PVP", f"no phase between {low:g} and {high:g} s after injection; the nearest is at {nearest:.1f} s"
     )
+
+
+def _fault(phases: Phases, index: int) -> Fault | None:
+    """The fault of a phase; one with fewer slices than the others lost some at its ends."""
+    volume = phases.volumes[index]
+    most = max(len(other.frames) for other in phases.volumes)
+    if volume.fault is None and len(volume.frames) < most:
+        return Fault("E-SLICE-MISSING", f"{len(volume.frames)} of {most} slices, compared with other phases of the run")
+    return volume.fault
 
 
 def _no_clock(run: tuple[Volume, ...]) -> str:

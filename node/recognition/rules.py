@@ -15,7 +15,7 @@ from enum import StrEnum
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
 
 from node.recognition.facts import Directionality, FrameFacts, ImageKind, Vendor
-from node.recognition.stacks import Frames, Volume, diffusion_weighted
+from node.recognition.stacks import Frames, Volume, diffusion_weighted, orientation_sizes
 
 MR_IMAGES = frozenset({MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 # Fewer slices than this in one orientation are no stack to read.
@@ -151,7 +151,6 @@ def between(fact: str, low: float, high: float, missing: bool = False) -> Condit
 
 _ANY = float("inf")
 _DERIVED: tuple[tuple[str, ImageKind, Finding], ...] = (
-    ("own result", ImageKind.OWN_RESULT, Finding.OWN_RESULT),
     ("screen", ImageKind.SCREEN, Finding.SCREEN),
     ("projection", ImageKind.PROJECTION, Finding.PROJECTION),
     ("subtraction", ImageKind.SUBTRACTION, Finding.SUBTRACTION),
@@ -176,6 +175,7 @@ _T2 = (
 _NO_STIR = between("ti_ms", 1200, _ANY, missing=True)
 
 RULES: tuple[Rule, ...] = (
+    Rule("own result", Finding.OWN_RESULT, (among("kind", ImageKind.OWN_RESULT),)),
     Rule("not MR", Finding.NOT_MR, (no("mr_image"),)),
     Rule("colour", Finding.SCREEN, (no("monochrome"),)),
     *(Rule(name, finding, (among("kind", kind),)) for name, kind, finding in _DERIVED),
@@ -280,14 +280,10 @@ def _directional(frame: FrameFacts) -> bool:
 def _localizer(frame: FrameFacts, series: Frames) -> bool:
     if frame.header.three_planes:
         return True
-    orientations = {
-        tuple(round(value, 2) for value in (*entry.placement.row_direction, *entry.placement.column_direction))
-        for entry in series
-        if entry.placement
-    }
-    few = len(series) < LOCALIZER_SLICES * max(1, len(orientations))
+    sizes = orientation_sizes(series)
+    few = max(sizes, default=0) < LOCALIZER_SLICES
     named = bool(_words(frame) & _LOCALIZER_WORDS) or "AAHSCOUT" in frame.sequence.name.upper()
-    return (len(orientations) > 1 and (few or named)) or (few and named)
+    return (len(sizes) > 1 and (few or named)) or (few and named)
 
 
 def _words(frame: FrameFacts) -> set[str]:

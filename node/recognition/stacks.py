@@ -63,6 +63,13 @@ def split_series(frames: Frames) -> tuple[Volume, ...]:
     return tuple(_incomplete(_mixed(volumes)) + _unlocated(lost))
 
 
+def orientation_sizes(frames: Frames) -> tuple[int, ...]:
+    """How many frames each orientation has, to about a degree."""
+    clusters = _Clusters(_DIRECTION_TOLERANCE)
+    placed = (frame.placement for frame in frames if frame.placement)
+    return tuple(Counter(clusters.index((*each.row_direction, *each.column_direction)) for each in placed).values())
+
+
 def _hard_groups(frames: Frames) -> list[Frames]:
     weighted = diffusion_weighted(frames)
     orientations = _Clusters(_ORIENTATION_TOLERANCE)

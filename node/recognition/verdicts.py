@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from node.recognition.choice import Chosen, Series, SeriesVolume
 from node.recognition.facts import Fault, PulseSequence
 from node.recognition.rules import ROLES, Evidence, Finding
+from node.recognition.stacks import orientation_sizes
 from node.settings import Role
 
 
@@ -97,15 +98,16 @@ def _reason(series: Series, speaker: SeriesVolume, chosen: Chosen, refusal: Faul
         return f"{words}: used as {role.value}{b_value}{phase}"
     if refusal is not None and speaker.finding is not Finding.NOT_MR:
         return f"{words}; not used, {refusal.code}: the body part of the study is not accepted"
-    return f"{words}; not used, {chosen.reasons.get(id(speaker)) or _unused(speaker)}"
+    return f"{words}; not used, {chosen.reasons.get(id(speaker)) or _unused(series, speaker)}"
 
 
-def _unused(entry: SeriesVolume) -> str:
+def _unused(series: Series, entry: SeriesVolume) -> str:
     """Why a finding that fills no role fills none."""
-    if entry.finding in _UNUSED:
-        return _UNUSED[entry.finding]
-    fault = entry.volume.fault
-    return f"{fault.code}: {fault.reason}" if fault else "no role needs it"
+    if entry.finding is Finding.LOCALIZER and series.header.three_planes:
+        return "planned as a three-plane localizer"
+    if entry.finding is Finding.LOCALIZER:
+        return f"{len(orientation_sizes(series.frames))} orientation(s) in {len(series.frames)} images"
+    return _UNUSED.get(entry.finding, "no role needs it")
 
 
 _UNUSED: dict[Finding, str] = {
@@ -116,7 +118,6 @@ _UNUSED: dict[Finding, str] = {
     Finding.EXPONENTIAL: "an ADC map is wanted",
     Finding.T2_SINGLE_SHOT: "a multi-shot turbo spin echo is wanted",
     Finding.T2_3D: "a 2D turbo spin echo is wanted",
-    Finding.LOCALIZER: "too few slices, several planes, or planned as a localizer",
     Finding.OWN_RESULT: "results of this node are never analysed again",
     Finding.SUBTRACTION: "acquired phases are wanted",
     Finding.PROJECTION: "acquired slices are wanted",
