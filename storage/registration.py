@@ -24,6 +24,10 @@ _LATEST = (
     .limit(1)
 )
 
+# SQLite knows no row locks and needs none: there the transaction holds the write lock from its beginning.
+_LOCK_STUDY = (
+    select(study.c.study_instance_uid).where(study.c.study_instance_uid == bindparam("study")).with_for_update()
+)
 _receiving = study.c.state == StudyState.RECEIVING
 _series_known = (
     select(instance.c.identifier)
@@ -66,6 +70,9 @@ def register(
     """
     if is_own_result(connection, header.sop_instance_uid):
         return Registration.OWN_RESULT
+    # From here on no other transaction adds to the study. A statement of its own: PostgreSQL lets a statement that
+    # waited for a lock see the locked row as it is now, but all others as they were when the statement began.
+    connection.execute(_LOCK_STUDY, {"study": header.study_instance_uid})
     latest = connection.execute(
         _LATEST, {"study": header.study_instance_uid, "uid": header.sop_instance_uid}
     ).one_or_none()
@@ -93,11 +100,7 @@ def register(
 
 
 def _touch_study(connection: Connection, header: InstanceHeader, registration: Registration, now: datetime) -> None:
-    """Count the instance and open the next revision where the study had left RECEIVING.
-
-    The UPDATE comes before the INSERT of the instance since it locks the row of the study: from here on no
-    other transaction adds to the study, so whether the series is a new one is decided once.
-    """
+    """Count the instance and open the next revision where the study had left RECEIVING."""
     touched = connection.execute(
         _TOUCH_STUDY,
         {
