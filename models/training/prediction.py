@@ -65,7 +65,7 @@ class FeatureTable:
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help="folder of the bundle")] = WEIGHTS / "prediction",
-    super_resolution: Annotated[Path, typer.Option(help="super-resolution bundle")] = WEIGHTS / "super_resolution",
+    super_resolution: Annotated[Path, typer.Option(help="super-resolution bundle")] = WEIGHTS / "super-resolution",
     cases: Annotated[int, typer.Option(min=20, help="simulated patients, a sixth on each scanner")] = 180,
     first_seed: Annotated[int, typer.Option(help="seed of the first patient; others than the networks saw")] = 700_000,
     cache: Annotated[Path, typer.Option(help="where finished cases are kept")] = Path("runs/prediction"),
