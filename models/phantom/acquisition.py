@@ -32,12 +32,17 @@ def slice_weights(slices: int, subslices: int, thickness_mm: float, step_mm: flo
     samples = (np.arange((slices + 2) * subslices) + 0.5) / subslices - 0.5
     distance = np.abs(samples[None, :] - centres[:, None]) * step_mm
     profile = np.exp(-np.log(2) * (2 * distance / thickness_mm) ** PROFILE_ORDER)
+    profile[profile < 1e-4] = 0
     return np.asarray(profile / profile.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def through_slices(signal: Array, weights: Array) -> Array:
-    """Sum over sub-slices: (sub-slices, y, x) -> (slices, y, x)."""
-    return np.asarray((weights @ signal.reshape(signal.shape[0], -1)).reshape(-1, *signal.shape[1:]))
+    """Weighted sums over sub-slices: (sub-slices, y, x) -> (slices, y, x)."""
+    result = np.zeros((weights.shape[0], *signal.shape[1:]), dtype=np.float32)
+    for out, row in zip(result, weights, strict=True):
+        for index in np.flatnonzero(row):
+            out += row[index] * signal[index]
+    return result
 
 
 def sample_k_space(image: Array, acquired: tuple[int, int]) -> Array:

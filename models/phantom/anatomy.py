@@ -1,4 +1,7 @@
-"""One patient's pelvis: layers in painting order, in an anatomical frame (LPS axes, mm, hips at z = 0)."""
+"""One patient's pelvis: layers in painting order, in an anatomical frame (LPS axes, mm, hips at z = 0).
+
+The frame is that of an average man; `Deformation` turns it into the patient's own and puts him into the scanner.
+"""
 
 from __future__ import annotations
 
@@ -8,80 +11,61 @@ import numpy as np
 
 from models.phantom.deformation import Deformation, draw_deformation
 from models.phantom.lattice import Vector
-from models.phantom.raster import Layer, Solid
-from models.phantom.shapes import Capsule, Ellipsoid
+from models.phantom.mesorectal import nodes, rectal_vessels
+from models.phantom.muscles import Outline, Outside, body, cavities, draw_build, inner_muscles, outer_muscles
+from models.phantom.raster import Layer
+from models.phantom.rectum import draw_mesorectum, draw_rectum, sigmoid
+from models.phantom.skeleton import pelvic_bones
 from models.phantom.streams import stream
-from models.phantom.tissue import Tissue
+from models.phantom.tumour import Tumour, draw_border, draw_form
+from models.phantom.viscera import bladder, bowel_loops, penile_root, prostate, seminal_vesicles, vessels
 
-
-@dataclass(frozen=True, slots=True)
-class TumourForm:
-    """Site and shape: height above the anal verge and length along the bowel in mm; clock position in hours
-    (12 anterior, 3 the patient's left); share of the circumference."""
-
-    kind: str
-    height_mm: float
-    length_mm: float
-    clock: float
-    share: float
+BODY_BOX: tuple[Vector, Vector] = ((-205.0, -130.0, -230.0), (205.0, 140.0, 230.0))
+"""Box (anatomical frame) that is painted; beyond it there is nothing."""
+RECTUM_MIDDLE_MM = 14.0
+"""Height of the middle of the rectum in the anatomical frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """Layers in painting order with the deformation and the position of the patient in the scanner.
-
-    `tumour_box`, `body_box` and `rectum_centre` are in the anatomical frame; add `offset` for LPS.
-    """
+    """Layers in painting order, the tumour among them, and the deformation that makes them a patient's."""
 
     layers: tuple[Layer, ...]
+    tumour: Tumour
     deformation: Deformation
-    offset: Vector
-    tumour: TumourForm
-    tumour_box: tuple[Vector, Vector]
-    body_box: tuple[Vector, Vector]
-    rectum_centre: Vector
 
 
 def draw_anatomy(seed: int) -> Anatomy:
-    """The pelvis of patient `seed`."""
-    rng = stream(seed, "anatomy")
-    width, depth = float(rng.uniform(165, 190)), float(rng.uniform(100, 120))
-    fat = float(rng.uniform(14, 28))
-    body = Ellipsoid((0, 0, 0), (width, depth, 420))
-    inner = Ellipsoid((0, 0, 0), (width - fat, depth - fat, 400))
-    height = float(rng.uniform(-15, 35))
-    radius = float(rng.uniform(14, 19))
-    angle = float(rng.uniform(0, 2 * np.pi))
-    half_length = float(rng.uniform(9, 24))
-    size = float(rng.uniform(8, 15))
-    rectum_y = 38.0
-    centre = (radius * np.sin(angle), rectum_y - radius * np.cos(angle), height)
-    tumour = Ellipsoid((float(centre[0]), float(centre[1]), height), (size, size * 0.8, half_length))
-    layers: list[Layer] = [
-        Solid(body, ((Tissue.SKIN, 0), (Tissue.FAT, 2)), 6),
-        Solid(inner, ((Tissue.MUSCLE, 0),), 6),
-        Solid(Ellipsoid((0, 10, 10), (62, 66, 110)), ((Tissue.FAT, 0),), 5),
-        Solid(Ellipsoid((0, -30, 35), (38, 28, 30)), ((Tissue.BLADDER_WALL, 0), (Tissue.URINE, 4)), 3),
-        Solid(Ellipsoid((0, -18, -28), (25, 17, 21)), ((Tissue.PERIPHERAL_ZONE, 0), (Tissue.TRANSITION_ZONE, 6)), 3),
-        Solid(Ellipsoid((0, 84, 45), (45, 14, 70)), ((Tissue.CORTICAL_BONE, 0), (Tissue.MARROW, 2)), 4),
-    ]
-    for side in (-1, 1):
-        layers.append(
-            Solid(Ellipsoid((side * 88, -5, 0), (25, 25, 25)), ((Tissue.CORTICAL_BONE, 0), (Tissue.MARROW, 2)), 3)
-        )
-    rectum = Capsule((0, rectum_y, -70), (0, rectum_y, 110), radius, radius + 2)
-    mesorectum = Capsule((0, rectum_y + 6, -20), (0, rectum_y + 4, 100), 32, 34)
-    layers += [
-        Solid(mesorectum, ((Tissue.FASCIA, 0), (Tissue.MESORECTAL_FAT, 1.2)), 3),
-        Solid(rectum, ((Tissue.MUSCULARIS, 0), (Tissue.MUCOSA, 2.5), (Tissue.STOOL, 4.5)), 2),
-        Solid(tumour, ((Tissue.TUMOUR, 0),), 2),
-    ]
-    return Anatomy(
-        layers=tuple(layers),
-        deformation=draw_deformation(stream(seed, "deformation")),
-        offset=(float(rng.uniform(-10, 10)), float(rng.uniform(-12, 12)), float(rng.uniform(-15, 15))),
-        tumour=TumourForm("polypoid", height + 75, 2 * half_length, angle * 6 / np.pi, 0.3),
-        tumour_box=tumour.box(),
-        body_box=((-width, -depth, -200.0), (width, depth, 200.0)),
-        rectum_centre=(0, rectum_y, 15),
+    """The pelvis of patient `seed`: each part from its own random stream."""
+
+    def part(name: str) -> np.random.Generator:
+        return stream(seed, "anatomy", name)
+
+    build = draw_build(part("build"))
+    surface = body(build)
+    rectum = draw_rectum(part("rectum"))
+    mesorectum = draw_mesorectum(rectum, part("mesorectum"))
+    tumour = Tumour(draw_form(part("tumour")), rectum, draw_border(part("border")))
+    lower, upper = tumour.box()
+    layers: tuple[Layer, ...] = (
+        Outline(surface, build.fat),
+        *cavities(build),
+        *outer_muscles(build, part("muscles")),
+        *inner_muscles(build),
+        *penile_root(),
+        Outside(surface),
+        mesorectum.fascia(),
+        mesorectum.filling(),
+        *pelvic_bones(part("bones")),
+        *bladder(part("bladder")),
+        *seminal_vesicles(part("vesicles")),
+        *prostate(part("prostate")),
+        *bowel_loops(part("loops")),
+        *vessels(part("vessels")),
+        *rectal_vessels(rectum, mesorectum, part("rectal vessels")),
+        *sigmoid(rectum, part("sigmoid")),
+        *nodes(rectum, mesorectum, (lower[2] + upper[2]) / 2, part("nodes")),
+        rectum,
+        tumour,
     )
+    return Anatomy(layers, tumour, draw_deformation(part("deformation")))

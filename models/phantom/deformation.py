@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from scipy import fft, ndimage
 
-from models.phantom.lattice import Array, Vector
+from models.phantom.lattice import Array, Vector, vector
 
 BLOCK = 96
 BLOCK_SPACING_MM = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deformation:
-    """Sum of plane waves that displaces points: waves (n, 3) in rad/mm, phases (n,), amplitudes (n, 3) in mm."""
+    """Anatomical frame of a patient: stretched by `scale`, then displaced by a sum of plane waves, moved by `offset`.
 
+    waves (n, 3) in rad/mm, phases (n,), amplitudes (n, 3) in mm, offset in mm (LPS).
+    """
+
+    scale: Vector
+    offset: Vector
     waves: Array
     phases: Array
     amplitudes: Array
 
-    @property
-    def reach(self) -> float:
-        """No point moves further than this (mm, along one axis)."""
-        return float(np.abs(self.amplitudes).sum(axis=0).max())
+    @cached_property
+    def reach(self) -> Vector:
+        """No point of the pelvis moves further than this along x, y, z (mm): largest of a coarse sample, and 10 %."""
+        x, y, z = np.meshgrid(*(np.arange(-220, 221, 20, dtype=np.float32),) * 3, indexing="ij")
+        return vector([1.1 * np.abs(part).max() for part in self.displacement(x, y, z)])
+
+    def place(self, point: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Where an anatomical point (mm) lies in LPS, but for the displacement."""
+        return np.asarray(point, dtype=np.float64) * np.asarray(self.scale) + np.asarray(self.offset)
+
+    def box(
+        self, box: tuple[Vector, Vector], margin: float = 0.0
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """LPS box (mm) that holds an anatomical box wherever it is displaced to, and `margin` around it."""
+        reach = np.asarray(self.reach) * self.scale + margin
+        return self.place(box[0]) - reach, self.place(box[1]) + reach
 
     def displacement(self, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
         """Displacement (mm) along x, y, z at points given as three arrays of one shape."""
@@ -37,12 +55,14 @@ class Deformation:
         return total[0], total[1], total[2]
 
 
-def draw_deformation(rng: np.random.Generator, size_mm: float = 1.2, count: int = 8) -> Deformation:
-    """Random deformation with wavelengths of 90 to 250 mm and about `size_mm` a wave and axis."""
+def draw_deformation(rng: np.random.Generator, size_mm: float = 1.3, count: int = 9) -> Deformation:
+    """Random deformation with wavelengths of 80 to 250 mm and about `size_mm` a wave and axis; scales ± 6 %."""
     directions = rng.standard_normal((count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    lengths = rng.uniform(90, 250, (count, 1))
+    lengths = rng.uniform(80, 250, (count, 1))
     return Deformation(
+        scale=vector(rng.uniform(0.95, 1.06, 3)),
+        offset=vector(rng.uniform((-10, -12, -15), (10, 12, 15))),
         waves=(directions * 2 * np.pi / lengths).astype(np.float32),
         phases=rng.uniform(0, 2 * np.pi, count).astype(np.float32),
         amplitudes=(rng.standard_normal((count, 3)).clip(-2, 2) * size_mm).astype(np.float32),

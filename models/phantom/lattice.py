@@ -12,6 +12,7 @@ from models.volume import Grid
 Array = npt.NDArray[np.float32]
 Vector = tuple[float, float, float]
 Index = tuple[int, int, int]
+Positions = tuple[Array, Array, Array]
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -59,21 +60,41 @@ def knots(length: int, step: float) -> Array:
     return np.linspace(0, length - 1, count, dtype=np.float32)
 
 
-def linear_weights(known: Array, wanted: Array) -> Array:
-    """Matrix (wanted, known) that interpolates linearly between increasing positions, constant outside."""
+def interpolate(values: Array, known: Positions, wanted: Positions) -> Array:
+    """Linear interpolation of `values` (z, y, x) from knots to positions, each given along x, y, z and increasing.
+
+    One axis after the other, the largest array last and along its slowest axis: no gathering, no matrix products whose
+    threads would fight over shared cores, and the same bytes on any number of them.
+    """
+    x, y, z = (_between(a, b) for a, b in zip(known, wanted, strict=True))
+    lines = values[:, :, x[0]] + (values[:, :, x[1]] - values[:, :, x[0]]) * x[2]
+    planes = lines[:, y[0]]
+    planes += (lines[:, y[1]] - planes) * y[2][:, None]
+    result = np.empty((len(z[0]), *planes.shape[1:]), dtype=np.float32)
+    for out, low, high, share in zip(result, *z, strict=True):
+        np.subtract(planes[high], planes[low], out=out)
+        out *= share
+        out += planes[low]
+    return result
+
+
+def _between(known: Array, wanted: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Array]:
+    """For each wanted position the knots below and above it, and the share of the upper one."""
     if len(known) == 1:
-        return np.ones((len(wanted), 1), dtype=np.float32)
-    upper = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
-    share = np.clip((wanted - known[upper - 1]) / (known[upper] - known[upper - 1]), 0, 1)
-    weights = np.zeros((len(wanted), len(known)), dtype=np.float32)
-    rows = np.arange(len(wanted))
-    weights[rows, upper - 1] = 1 - share
-    weights[rows, upper] += share
-    return weights
+        nothing = np.zeros(len(wanted), dtype=np.intp)
+        return nothing, nothing, np.zeros(len(wanted), dtype=np.float32)
+    high = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
+    share = np.clip((wanted - known[high - 1]) / (known[high] - known[high - 1]), 0, 1)
+    return high - 1, high, share.astype(np.float32)
 
 
-def separable(values: Array, along_z: Array, along_y: Array, along_x: Array) -> Array:
-    """One weight matrix an axis applied to `values` (z, y, x): interpolation as three matrix products."""
-    depth, height, width = values.shape
-    planes = (along_z @ values.reshape(depth, -1)).reshape(-1, height, width)
-    return np.asarray(np.matmul(along_y, planes) @ along_x.T)
+def lattice(size: Index, spacing: Vector, step_mm: float) -> Positions:
+    """Knots along x, y, z of a grid, at most `step_mm` apart (in voxels)."""
+    x, y, z = (knots(length, step_mm / voxel) for length, voxel in zip(size, spacing, strict=True))
+    return x, y, z
+
+
+def every(start: Index, stop: Index) -> Positions:
+    """Every index from start to stop (excluded) along x, y, z."""
+    x, y, z = (np.arange(a, b, dtype=np.float32) for a, b in zip(start, stop, strict=True))
+    return x, y, z

@@ -18,6 +18,7 @@ from models.phantom.acquisition import (
     slice_weights,
     through_slices,
 )
+from models.phantom.anatomy import BODY_BOX
 from models.phantom.lattice import Array, Index, covering, window
 from models.phantom.planning import Measurement
 from models.phantom.specimen import Contrast, Patient, Specimen, prepare
@@ -52,8 +53,7 @@ def expose(
     """Sample the patient for a measurement, or for the index range `part` (start, stop) of its grid only."""
     start, stop = part or ((0, 0, 0), measurement.grid.size)
     grid = window(measurement.grid, start, stop)
-    lower, upper = (np.asarray(corner) + patient.anatomy.offset for corner in patient.anatomy.body_box)
-    first, last = covering(grid, lower, upper)
+    first, last = covering(grid, *patient.anatomy.deformation.box(BODY_BOX))
     body = ((first[0], first[1], 0), (last[0], last[1], grid.size[2]))
     fine = sampling_grid(measurement, grid, *body)
     return Exposure(measurement, grid, body, prepare(patient, fine, field_strength_t))

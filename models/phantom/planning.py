@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.phantom.anatomy import Anatomy
+from models.phantom.anatomy import RECTUM_MIDDLE_MM, Anatomy
 from models.phantom.lattice import Vector, vector
 from models.phantom.scanners import Protocol, Scanner
 from models.phantom.streams import stream
@@ -54,10 +54,10 @@ def plan(scanner: Scanner, anatomy: Anatomy, seed: int) -> dict[str, Measurement
 
 def _centre(anatomy: Anatomy, rng: np.random.Generator) -> Vector:
     """LPS centre of the stacks: in the midline, between the middle of the rectum and the tumour."""
-    lower, upper = np.asarray(anatomy.tumour_box)
-    height = 0.4 * anatomy.rectum_centre[2] + 0.6 * (lower[2] + upper[2]) / 2
+    lower, upper = np.asarray(anatomy.tumour.box())
+    height = 0.4 * RECTUM_MIDDLE_MM + 0.6 * (lower[2] + upper[2]) / 2
     place = np.array([rng.uniform(-4, 4), rng.uniform(2, 10), height + rng.uniform(-4, 4)])
-    return vector(place + anatomy.offset)
+    return vector(anatomy.deformation.place(place))
 
 
 def _axial(kind: str, protocol: Protocol, gap: float, tilt_deg: float, centre: Vector, extent_mm: float) -> Measurement:

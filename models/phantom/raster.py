@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.phantom.deformation import Deformation
-from models.phantom.lattice import Array, Vector, covering, knots, linear_weights, separable
+from models.phantom.lattice import Array, Positions, Vector, covering, every, interpolate, lattice
 from models.phantom.shapes import Shape
 from models.phantom.tissue import Tissue
 from models.volume import Grid
@@ -23,8 +23,12 @@ Labels = npt.NDArray[np.uint8]
 DEFORMATION_STEP_MM = 14.0
 
 
+Nested = tuple[tuple[Tissue, float], ...]
+"""(tissue, inset) in painting order: the tissue fills what lies at least `inset` mm inside a surface."""
+
+
 class Layer(Protocol):
-    """Something to paint: a box, how fine it must be evaluated, and distances per tissue in painting order."""
+    """Something to paint: a box, how fine it must be evaluated, and its surfaces in painting order."""
 
     @property
     def detail(self) -> float:
@@ -35,28 +39,26 @@ class Layer(Protocol):
         """Lower and upper corner in the anatomical frame, mm."""
         ...
 
-    def bands(self, x: Array, y: Array, z: Array) -> Iterable[tuple[Tissue, Array]]:
-        """(tissue, signed distance) in painting order at points given as three arrays of one shape."""
+    def surfaces(self, x: Array, y: Array, z: Array) -> Iterable[tuple[Array, Nested]]:
+        """Signed distances in painting order at points given as three arrays of one shape, each with its tissues."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Solid:
-    """A shape with nested tissues: each (tissue, inset) fills the shape shrunk by `inset` mm."""
+    """A shape with nested tissues."""
 
     shape: Shape
-    tissues: tuple[tuple[Tissue, float], ...]
+    tissues: Nested
     detail: float = 4.0
 
     def box(self) -> tuple[Vector, Vector]:
         """Box of the shape."""
         return self.shape.box()
 
-    def bands(self, x: Array, y: Array, z: Array) -> Iterable[tuple[Tissue, Array]]:
-        """The shape's distance, once an inset."""
-        distance = self.shape.distance(x, y, z)
-        for tissue, inset in self.tissues:
-            yield tissue, distance + np.float32(inset)
+    def surfaces(self, x: Array, y: Array, z: Array) -> Iterable[tuple[Array, Nested]]:
+        """The shape's own surface."""
+        return ((self.shape.distance(x, y, z), self.tissues),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,63 +76,80 @@ class TissueMap:
         return np.where(self.top == tissue, share, 0) + np.where(self.under == tissue, 1 - share, 0)
 
 
-def rasterise(layers: Sequence[Layer], deformation: Deformation, offset: Vector, grid: Grid) -> TissueMap:
-    """Paint `layers`, deformed and moved by `offset` (mm) from the anatomical frame, onto `grid` (LPS)."""
-    top = np.zeros(grid.size[::-1], dtype=np.uint8)
-    under = np.zeros_like(top)
-    share = np.full_like(top, 255)
-    field = _DisplacementField(deformation, offset, grid)
+def rasterise(layers: Sequence[Layer], deformation: Deformation, grid: Grid) -> TissueMap:
+    """Paint `layers`, deformed, onto `grid` (LPS)."""
+    shape = grid.size[::-1]
+    painted = TissueMap(grid, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), np.full(shape, 255, dtype=np.uint8))
+    field = _DisplacementField(deformation, grid)
     voxel = float(np.cbrt(np.prod(grid.spacing)))
     for layer in layers:
-        reach = deformation.reach + voxel
-        lower, upper = (np.asarray(corner) + offset for corner in layer.box())
-        start, stop = covering(grid, lower - reach, upper + reach)
+        start, stop = covering(grid, *deformation.box(layer.box(), voxel))
         if min(np.subtract(stop, start)) < 1:
             continue
-        part = tuple(slice(a, b) for a, b in zip(start[::-1], stop[::-1], strict=True))
-        positions = [
-            a + knots(b - a, layer.detail / step) for a, b, step in zip(start, stop, grid.spacing, strict=True)
-        ]
-        weights = [
-            linear_weights(known, np.arange(a, b, dtype=np.float32))
-            for known, a, b in zip(positions, start, stop, strict=True)
-        ]
-        for tissue, distance in layer.bands(*field.points(positions)):
-            fine = separable(np.ascontiguousarray(distance, dtype=np.float32), *weights[::-1])
-            _paint(top[part], under[part], share[part], fine, tissue, voxel)
-    return TissueMap(grid, top, under, share)
+        size = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
+        x, y, z = lattice(size, grid.spacing, layer.detail)
+        known = (x + start[0], y + start[1], z + start[2])
+        for distance, tissues in layer.surfaces(*field.points(known)):
+            _paint_nested(painted, tissues, distance, known, voxel)
+    return painted
+
+
+def _paint_nested(painted: TissueMap, tissues: Nested, distance: Array, known: Positions, voxel: float) -> None:
+    """Paint one distance field, given at knots, where it comes near the outermost surface or lies inside."""
+    near = distance + min(inset for _, inset in tissues) < voxel / 2
+    if not near.any():
+        return
+    x, y, z = (
+        _reached(np.flatnonzero(near.any(axis=axes)), positions)
+        for axes, positions in zip(((0, 1), (0, 2), (1, 2)), known, strict=True)
+    )
+    fine = interpolate(distance, known, every((x.start, y.start, z.start), (x.stop, y.stop, z.stop)))
+    part = (z, y, x)
+    done = 0.0
+    for tissue, inset in tissues:
+        fine += np.float32(inset - done)
+        done = inset
+        _paint(painted.top[part], painted.under[part], painted.share[part], fine, tissue, voxel)
+
+
+def _reached(near: npt.NDArray[np.intp], positions: Array) -> slice:
+    """Index range between the knots around those at `near`: no voxel outside it can be painted."""
+    first, last = max(near[0] - 1, 0), min(near[-1] + 1, len(positions) - 1)
+    return slice(int(np.ceil(positions[first])), int(np.floor(positions[last])) + 1)
 
 
 def _paint(top: Labels, under: Labels, share: Labels, distance: Array, tissue: Tissue, voxel: float) -> None:
     """Fill where `distance` is negative; within half a voxel of the surface in part."""
     half = np.float32(voxel / 2)
+    touched = distance < half
     inside = distance <= -half
     np.copyto(top, np.uint8(tissue), where=inside)
     np.copyto(share, np.uint8(255), where=inside)
-    edge = np.nonzero(np.abs(distance) < half)
-    if not len(edge[0]):
+    np.logical_xor(touched, inside, out=touched)
+    flat = np.flatnonzero(touched)
+    if not len(flat):
         return
-    old = np.where(share[edge] >= 128, top[edge], under[edge])
-    under[edge] = old
+    edge = np.unravel_index(flat, distance.shape)
+    upper, before = top[edge], share[edge]
+    under[edge] = np.where(before >= 128, upper, under[edge])
     top[edge] = tissue
-    share[edge] = np.rint(255 * (0.5 - distance[edge] / (2 * half))).astype(np.uint8)
+    share[edge] = np.rint(255 * (0.5 - distance.reshape(-1)[flat] / (2 * half))).astype(np.uint8)
 
 
 class _DisplacementField:
     """Anatomical coordinates of lattice points of a grid: the smooth displacement, sampled coarsely once."""
 
-    def __init__(self, deformation: Deformation, offset: Vector, grid: Grid) -> None:
+    def __init__(self, deformation: Deformation, grid: Grid) -> None:
         self._grid = grid
-        self._offset = np.asarray(offset)
-        self._knots = [
-            knots(size, DEFORMATION_STEP_MM / step) for size, step in zip(grid.size, grid.spacing, strict=True)
-        ]
+        self._deformation = deformation
+        self._knots = lattice(grid.size, grid.spacing, DEFORMATION_STEP_MM)
         self._coarse = deformation.displacement(*self._plain(self._knots))
 
-    def _plain(self, positions: Sequence[Array]) -> tuple[Array, Array, Array]:
+    def _plain(self, positions: Positions) -> tuple[Array, Array, Array]:
         x, y, z = (np.asarray(axis, dtype=np.float32) for axis in positions)
-        step = (self._grid.axes * np.asarray(self._grid.spacing)).astype(np.float32)
-        origin = (np.asarray(self._grid.origin) - self._offset).astype(np.float32)
+        scale = np.asarray(self._deformation.scale)
+        step = (self._grid.axes * np.asarray(self._grid.spacing) / scale[:, None]).astype(np.float32)
+        origin = ((np.asarray(self._grid.origin) - self._deformation.offset) / scale).astype(np.float32)
         first, second, third = (
             origin[row]
             + step[row, 0] * x[None, None, :]
@@ -140,11 +159,10 @@ class _DisplacementField:
         )
         return first, second, third
 
-    def points(self, positions: Sequence[Array]) -> tuple[Array, Array, Array]:
+    def points(self, positions: Positions) -> tuple[Array, Array, Array]:
         """Deformed anatomical x, y, z (each z-y-x) at the lattice of index `positions` along x, y, z."""
-        weights = [linear_weights(known, wanted) for known, wanted in zip(self._knots, positions, strict=True)]
         x, y, z = (
-            plain + separable(moved, *weights[::-1])
+            plain + interpolate(moved, self._knots, positions)
             for plain, moved in zip(self._plain(positions), self._coarse, strict=True)
         )
         return x, y, z

@@ -88,10 +88,10 @@ def open_session(seed: int, scanner: Scanner) -> Session:
     arrival = ARRIVAL_S + float(rng.uniform(-2, 3))
     field = scanner.field_strength_t
     coils = {
-        name: draw_coil_field(stream(seed, scanner.name, "coil", name), patient.anatomy.offset, field)
+        name: draw_coil_field(stream(seed, scanner.name, "coil", name), patient.anatomy.deformation.offset, field)
         for name in measurements
     }
-    reference = {
+    reference: dict[str, Contrast] = {
         name: T2Weighted(measurement.protocol)
         for name, measurement in measurements.items()
         if name not in ("DWI", "DCE")

@@ -93,6 +93,60 @@ class Capsule:
 
 
 @dataclass(frozen=True, slots=True)
+class Tube:
+    """Upright tube of elliptical cross-section: `heights` (mm, increasing) with centre and half axes at each.
+
+    `nodes` holds one (centre x, centre y, half x, half y) a height; between heights they are interpolated linearly.
+    `power` 2 is an ellipse, larger ones are fuller.
+    """
+
+    heights: tuple[float, ...]
+    nodes: tuple[tuple[float, float, float, float], ...]
+    power: float = 2.0
+
+    def box(self) -> tuple[Vector, Vector]:
+        """Box around all cross-sections."""
+        x, y, a, b = np.asarray(self.nodes).T
+        lower = (x - a).min(), (y - b).min(), self.heights[0]
+        upper = (x + a).max(), (y + b).max(), self.heights[-1]
+        return vector(lower), vector(upper)
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """First-order distance in the cross-section, cut off at both ends."""
+        columns = np.asarray(self.nodes).T
+        cx, cy, a, b = (np.interp(z, self.heights, column).astype(np.float32) for column in columns)
+        u, v = np.abs(x - cx) / a, np.abs(y - cy) / b
+        if self.power == 2:
+            near = np.sqrt(u * u + v * v)
+            slope = np.sqrt((u / a) ** 2 + (v / b) ** 2)
+        else:
+            near = (u**self.power + v**self.power) ** np.float32(1 / self.power)
+            slope = near / np.maximum(np.hypot(x - cx, y - cy), 1e-3)
+        # In the middle both vanish; there minus the smaller half axis is near enough.
+        across = np.where(near < 0.05, -np.minimum(a, b), near * (near - 1) / np.maximum(slope, 1e-6))
+        if self.power != 2:
+            across = np.where(near < 0.05, across, (near - 1) / np.maximum(slope, 1e-6))
+        ends = np.maximum(np.float32(self.heights[0]) - z, z - np.float32(self.heights[-1]))
+        return np.maximum(across, ends).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Flattened:
+    """A shape cut off behind `limit` (mm along y), as a body lying on a table."""
+
+    shape: Shape
+    limit: float
+
+    def box(self) -> tuple[Vector, Vector]:
+        """Box of the shape."""
+        return self.shape.box()
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """The shape's distance or that to the cutting plane, rounded over 24 mm."""
+        return -smooth_minimum(-self.shape.distance(x, y, z), np.float32(self.limit) - y, 24.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Union:
     """Several shapes blended over `blend` mm into one."""
 

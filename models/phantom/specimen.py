@@ -11,7 +11,7 @@ import numpy.typing as npt
 from models.phantom.anatomy import Anatomy, draw_anatomy
 from models.phantom.deformation import Texture, draw_texture
 from models.phantom.grade import TumourBiology, draw_biology
-from models.phantom.lattice import Array, knots, linear_weights, points, separable
+from models.phantom.lattice import Array, every, interpolate, lattice, points
 from models.phantom.raster import TissueMap, rasterise
 from models.phantom.streams import stream
 from models.phantom.tissue import T1_RATIO_3T_TO_1_5T, Properties, Tissue, draw_properties
@@ -25,8 +25,8 @@ _TEXTURE = {
     Tissue.AIR: 0.0,
     Tissue.GAS: 0.0,
     Tissue.URINE: 0.01,
-    Tissue.FAT: 0.06,
-    Tissue.MESORECTAL_FAT: 0.06,
+    Tissue.FAT: 0.03,
+    Tissue.MESORECTAL_FAT: 0.04,
     Tissue.MUSCLE: 0.07,
     Tissue.MARROW: 0.10,
     Tissue.TRANSITION_ZONE: 0.16,
@@ -35,6 +35,16 @@ _TEXTURE = {
     Tissue.STOOL: 0.25,
     Tissue.TUMOUR: 0.0,
 }
+# Sheets within a tissue: what they are of, and their share at their middle. Septa in fat, streaks of fat in muscle.
+_SHEETS = {
+    Tissue.FAT: (Tissue.FASCIA, 0.3),
+    Tissue.MESORECTAL_FAT: (Tissue.FASCIA, 0.35),
+    Tissue.MUSCLE: (Tissue.FAT, 0.4),
+}
+SHEET_TISSUES = np.array([_SHEETS.get(tissue, (tissue, 0))[0] for tissue in Tissue], dtype=np.intp)
+SHEET_SHARES = np.array([_SHEETS.get(tissue, (tissue, 0))[1] for tissue in Tissue], dtype=np.float32)
+SHEET_WIDTH = 0.11
+"""Half width of the sheets in standard deviations of their field."""
 AMPLITUDES = np.array([_TEXTURE.get(tissue, 0.03) for tissue in Tissue], dtype=np.float32)
 
 
@@ -46,6 +56,7 @@ class Patient:
     anatomy: Anatomy
     biology: TumourBiology
     background: Texture
+    septa: Texture
     cells: Texture
     vessels: Texture
 
@@ -58,6 +69,7 @@ def draw_patient(seed: int) -> Patient:
         anatomy=draw_anatomy(seed),
         biology=draw_biology(stream(seed, "biology")),
         background=draw_texture(rng, 6.0),
+        septa=draw_texture(rng, 9.0, 2.0),
         cells=draw_texture(rng, 5.0),
         vessels=draw_texture(rng, 7.0),
     )
@@ -67,13 +79,15 @@ def draw_patient(seed: int) -> Patient:
 class Specimen:
     """A painted grid with all that a contrast needs.
 
-    tissues: properties, one element a tissue; modulation (z, y, x): texture; edges, edge_share, edge_under: flat
+    tissues: properties, one element a tissue; modulation (z, y, x): texture; sheets (z, y, x): share of septa and
+    streaks; edges, edge_share, edge_under: flat
     indices of voxels of two tissues; tumour: flat indices of voxels with tumour, tumour_properties theirs.
     """
 
     map: TissueMap
     tissues: Properties
     modulation: Array
+    sheets: Array
     edges: npt.NDArray[np.intp]
     tumour: npt.NDArray[np.intp]
     tumour_properties: Properties
@@ -81,8 +95,12 @@ class Specimen:
     def signal(self, contrast: Contrast) -> Array:
         """Signal of every voxel (z, y, x) of the grid; two tissues in a voxel add by their shares."""
         table = contrast(self.tissues)
-        signal = np.take(table, self.map.top)
-        signal *= self.modulation
+        contrast_of_sheets = table[SHEET_TISSUES] - table
+        signal = np.empty(self.map.top.shape, dtype=np.float32)
+        # Slice by slice, because the intermediate results of a whole volume would not fit the cache.
+        for out, labels, factor, sheet in zip(signal, self.map.top, self.modulation, self.sheets, strict=True):
+            np.multiply(table[labels], factor, out=out)
+            out += contrast_of_sheets[labels] * sheet
         flat, top, under = signal.reshape(-1), self.map.top.reshape(-1), self.map.under.reshape(-1)
         below = table[under[self.edges]] * self.modulation.reshape(-1)[self.edges]
         if len(self.tumour):
@@ -100,37 +118,53 @@ class Specimen:
 def prepare(patient: Patient, grid: Grid, field_strength_t: float) -> Specimen:
     """Paint the patient onto `grid` (LPS) and give every voxel its properties."""
     anatomy = patient.anatomy
-    painted = rasterise(anatomy.layers, anatomy.deformation, anatomy.offset, grid)
+    painted = rasterise(anatomy.layers, anatomy.deformation, grid)
     flat_share = painted.share.reshape(-1)
     edges = np.flatnonzero(flat_share < 255)
     is_tumour = painted.top.reshape(-1) == Tissue.TUMOUR
     is_tumour[edges] |= painted.under.reshape(-1)[edges] == Tissue.TUMOUR
     tumour = np.flatnonzero(is_tumour)
     tissues = draw_properties(stream(patient.seed, "tissue"), field_strength_t)
+    modulation, sheets = _textures(patient, painted)
     return Specimen(
         map=painted,
         tissues=tissues,
-        modulation=_modulation(patient, painted),
+        modulation=modulation,
+        sheets=sheets,
         edges=edges,
         tumour=tumour,
         tumour_properties=_tumour_properties(patient, tissues, grid, tumour, field_strength_t),
     )
 
 
-def _modulation(patient: Patient, painted: TissueMap) -> Array:
-    """Texture factor of every voxel, sampled coarsely and interpolated."""
-    grid = painted.grid
-    sparse = [knots(size, TEXTURE_STEP_MM / step) for size, step in zip(grid.size, grid.spacing, strict=True)]
-    z, y, x = np.meshgrid(sparse[2], sparse[1], sparse[0], indexing="ij")
-    place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.offset)
-    field = patient.background.values(place[..., 0], place[..., 1], place[..., 2])
-    weights = [
-        linear_weights(known, np.arange(size, dtype=np.float32)) for known, size in zip(sparse, grid.size, strict=True)
-    ]
-    modulation = separable(field, *weights[::-1])
-    modulation *= np.take(AMPLITUDES, painted.top)
-    modulation += 1
-    return np.maximum(modulation, np.float32(0.1), out=modulation)
+def _textures(patient: Patient, painted: TissueMap) -> tuple[Array, Array]:
+    """Texture factor of every voxel, and the share of it that a sheet of another tissue takes (both z, y, x).
+
+    The factor is a soft mottle; the sheets lie where a second field crosses zero, and come and go with the mottle.
+    """
+    mottle = _field(patient, patient.background, painted.grid)
+    sheets = _field(patient, patient.septa, painted.grid)
+    for soft, sheet, labels in zip(mottle, sheets, painted.top, strict=True):
+        # A cheap bell: 1 on the sheet, 0 from its half width on.
+        sheet *= np.float32(1 / SHEET_WIDTH)
+        np.square(sheet, out=sheet)
+        np.subtract(1, sheet, out=sheet)
+        sheet *= np.clip(soft + 1, 0, 2)
+        sheet *= SHEET_SHARES[labels]
+        np.clip(sheet, 0, 1, out=sheet)
+        soft *= AMPLITUDES[labels]
+        soft += 1
+        np.maximum(soft, np.float32(0.1), out=soft)
+    return mottle, sheets
+
+
+def _field(patient: Patient, texture: Texture, grid: Grid) -> Array:
+    """A texture on a grid, sampled coarsely and interpolated."""
+    sparse = lattice(grid.size, grid.spacing, TEXTURE_STEP_MM)
+    z, y, x = np.meshgrid(*sparse[::-1], indexing="ij")
+    place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.deformation.offset)
+    field = texture.values(place[..., 0], place[..., 1], place[..., 2])
+    return interpolate(field, sparse, every((0, 0, 0), grid.size))
 
 
 def _tumour_properties(
@@ -138,7 +172,7 @@ def _tumour_properties(
 ) -> Properties:
     """Properties of the tumour voxels: the drawn means times heterogeneous fields."""
     z, y, x = np.unravel_index(flat, grid.size[::-1])
-    place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.offset)
+    place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.deformation.offset)
     place = place.astype(np.float32)
     cells = patient.cells.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
     vessels = patient.vessels.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)

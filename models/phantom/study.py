@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK as sitk
 
-from models.phantom.anatomy import TumourForm
 from models.phantom.contrasts import PHASES, b_values
 from models.phantom.grade import TumourBiology, parameters
 from models.phantom.lattice import Array, Index, covering
@@ -16,6 +15,7 @@ from models.phantom.measuring import Exposure, expose, measure_thin, tumour_mask
 from models.phantom.scanners import Scanner
 from models.phantom.session import Session, Volume, open_session
 from models.phantom.truth import tissue_labels, tumour_truth
+from models.phantom.tumour import TumourForm
 from models.volume import Grid, Sequence, image_from, volume_ml
 
 MARGIN_MM = 20.0
@@ -219,4 +219,4 @@ def _series(session: Session, volume: Volume, exposure: Exposure, image: Array) 
 
 def _truth(session: Session, mask: sitk.Image) -> Truth:
     biology = session.patient.biology
-    return Truth(mask, biology.grade, biology, session.patient.anatomy.tumour, volume_ml(mask))
+    return Truth(mask, biology.grade, biology, session.patient.anatomy.tumour.form, volume_ml(mask))

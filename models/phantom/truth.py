@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from models.phantom.anatomy import BODY_BOX
 from models.phantom.lattice import IDENTITY, vector
 from models.phantom.raster import rasterise
 from models.phantom.specimen import Patient
@@ -18,19 +19,17 @@ TRUTH_SPACING_MM = 0.6
 def tumour_truth(patient: Patient) -> sitk.Image:
     """Tumour mask (uint8) at 0.6 mm isotropic in the box around the tumour, LPS."""
     anatomy = patient.anatomy
-    margin = anatomy.deformation.reach + 2
-    lower, upper = (np.asarray(corner) + anatomy.offset for corner in anatomy.tumour_box)
-    grid = _isotropic(lower - margin, upper + margin, TRUTH_SPACING_MM)
-    painted = rasterise(anatomy.layers, anatomy.deformation, anatomy.offset, grid)
+    grid = _isotropic(*anatomy.deformation.box(anatomy.tumour.box(), 2.0), TRUTH_SPACING_MM)
+    # The tumour is painted last, so nothing else can take a voxel from it.
+    painted = rasterise((anatomy.tumour,), anatomy.deformation, grid)
     return image_from((painted.coverage(Tissue.TUMOUR) >= 0.5).astype(np.uint8), grid)
 
 
 def tissue_labels(patient: Patient, spacing_mm: float) -> sitk.Image:
     """Labels (uint8, `Tissue`) of the whole pelvis on an isotropic LPS grid."""
     anatomy = patient.anatomy
-    lower, upper = (np.asarray(corner) + anatomy.offset for corner in anatomy.body_box)
-    grid = _isotropic(lower - anatomy.deformation.reach, upper + anatomy.deformation.reach, spacing_mm)
-    painted = rasterise(anatomy.layers, anatomy.deformation, anatomy.offset, grid)
+    grid = _isotropic(*anatomy.deformation.box(BODY_BOX), spacing_mm)
+    painted = rasterise(anatomy.layers, anatomy.deformation, grid)
     return image_from(np.where(painted.share >= 128, painted.top, painted.under), grid)
 
 
