@@ -31,6 +31,7 @@ from node.results.modules import (
     source_image_items,
 )
 from node.results.source import SourceFrame, put
+from node.results.window import grey_range
 
 LEARNED_SUPER_RESOLUTION = Code("AI-SR", LOCAL_SCHEME, "Learned super-resolution")
 SERIES_OFFSET = {"T2WI": 1, "DWI": 2, "PVP": 3}
@@ -54,9 +55,8 @@ class StoredValues:
     slope: float
 
     def window(self) -> tuple[float, float]:
-        """Centre and width from the 1st and 99.5th percentile of what is not background."""
-        values = self.array[self.array > 0]
-        low, high = np.percentile(values, (1, 99.5)) if values.size else (0.0, 1.0)
+        """Centre and width, in stored values."""
+        low, high = grey_range(self.array)
         return (low + high) / 2, max(high - low, 1.0)
 
 

@@ -29,15 +29,18 @@ from node.results.panels import (
     OUTLINE,
     acquired_plane,
     centre_of,
+    cropped,
     draw,
-    grey_range,
     through_plane,
 )
+from node.results.window import grey_range
 
 SEQUENCES = ("T2WI", "DWI", "PVP")
 SIZE_INCH, DPI = (11.6, 8.2), 150
 #: Margins of a column and the height of a line, in parts of the column.
 _LEFT, _RIGHT, _LINE = 0.055, 0.955, 0.085
+#: Width by height of the pictures across the slices.
+_PROPORTION = 1.55
 AMBER, RULE = "#f2b134", "#26313d"
 
 
@@ -89,20 +92,21 @@ def _head(part: SubFigure, results: StudyResults) -> None:
 
 
 def _sequence(column: SubFigure, result: SequenceResult) -> None:
-    x, _, z = centre_of(result.mask)
-    grey = grey_range(result.acquired)
+    x, y, z = centre_of(result.mask)
+    grey = grey_range(sitk.GetArrayViewFromImage(result.acquired))
     _write(column, _LEFT, 0.955, result.sequence, size=11, weight="bold")
     found = f"tumour {result.volume_ml:.1f} ml" if result.has_tumour else "no tumour found"
     _write(column, _RIGHT, 0.955, found, size=9.5, colour=OUTLINE if result.has_tumour else MUTED, ha="right")
     draw(column.add_axes((_LEFT, 0.36, _RIGHT - _LEFT, 0.565)), acquired_plane(result.acquired, result.mask, z), grey)
-    _write(column, _LEFT, 0.335, f"slice {z + 1} of {result.acquired.GetSize()[2]}", size=7, colour=MUTED)
-    _write(column, _RIGHT, 0.335, "bar 2 cm", size=7, colour=MUTED, ha="right")
+    _write(column, _LEFT, 0.33, f"slice {z + 1} of {result.acquired.GetSize()[2]}", size=7, colour=MUTED)
+    _write(column, _RIGHT, 0.33, "bar 2 cm", size=7, colour=MUTED, ha="right")
     for left, image, mask, title in (
         (_LEFT, result.acquired, result.mask, "across slices, acquired"),
         (0.52, result.super_resolved, _mask_super(result), "across slices, super-resolved"),
     ):
-        index = _column_at(image, result.acquired, x)
-        draw(column.add_axes((left, 0.045, 0.43, 0.235)), through_plane(image, mask, index), grey, smooth=False)
+        across = through_plane(image, mask, _index_at(image, result.acquired, x, y)[0])
+        shown = cropped(across, _index_at(image, result.acquired, x, y)[1], _PROPORTION * across.size_mm[1])
+        draw(column.add_axes((left, 0.045, 0.43, 0.255)), shown, grey, smooth=False)
         _write(column, left, 0.015, title, size=7, colour=MUTED)
 
 
@@ -113,10 +117,12 @@ def _mask_super(result: SequenceResult) -> sitk.Image:
     return sitk.Resample(result.mask, result.super_resolved, sitk.Transform(), sitk.sitkNearestNeighbor)
 
 
-def _column_at(image: sitk.Image, acquired: sitk.Image, x: int) -> int:
-    """Column of `image` at the place of column x of the acquired grid."""
-    point = acquired.TransformContinuousIndexToPhysicalPoint((float(x), 0.0, 0.0))
-    return int(np.clip(round(image.TransformPhysicalPointToContinuousIndex(point)[0]), 0, image.GetSize()[0] - 1))
+def _index_at(image: sitk.Image, acquired: sitk.Image, x: int, y: int) -> tuple[int, int]:
+    """Column and row of `image` at the place of a pixel of the acquired grid."""
+    point = acquired.TransformContinuousIndexToPhysicalPoint((float(x), float(y), 0.0))
+    index = image.TransformPhysicalPointToContinuousIndex(point)
+    column, row = (int(np.clip(round(i), 0, size - 1)) for i, size in zip(index[:2], image.GetSize()[:2], strict=True))
+    return column, row
 
 
 def _absent(column: SubFigure, name: str, results: StudyResults) -> None:

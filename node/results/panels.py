@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from node.results.window import grey_range
+
 FONT = "DejaVu Sans"
 BACKGROUND, INK, MUTED, OUTLINE = "#0c1117", "#e8edf2", "#93a1b0", "#ff5a36"
 _HALO = (withStroke(linewidth=2, foreground="black"),)
+_WIDE_HALO = (withStroke(linewidth=4, foreground="black"),)
 _SIDES = (("R", "L"), ("A", "P"), ("F", "H"))
 _SCALE_BAR_MM = 20.0
 
@@ -74,14 +77,18 @@ def through_plane(image: sitk.Image, mask: sitk.Image, x: int) -> Plane:
     )
 
 
-def grey_range(image: sitk.Image) -> tuple[float, float]:
-    """Black and white point: 1st and 99.5th percentile of what is not background."""
-    values = sitk.GetArrayViewFromImage(image)
-    inside = values[values > 0]
-    if not inside.size:
-        return 0.0, 1.0
-    low, high = np.percentile(inside, (1, 99.5))
-    return float(low), float(max(high, low + 1e-6))
+def cropped(plane: Plane, around: int, width_mm: float) -> Plane:
+    """The part of a plane that is `width_mm` wide, with column `around` as near to its middle as the edges allow."""
+    columns = plane.pixels.shape[1]
+    pixel = plane.size_mm[0] / columns
+    kept = min(columns, max(1, round(width_mm / pixel)))
+    first = min(max(0, around - kept // 2), columns - kept)
+    return replace(
+        plane,
+        pixels=plane.pixels[:, first : first + kept],
+        mask=plane.mask[:, first : first + kept],
+        size_mm=(kept * pixel, plane.size_mm[1]),
+    )
 
 
 def draw(axes: Axes, plane: Plane, grey: tuple[float, float], smooth: bool = True) -> None:
@@ -115,7 +122,7 @@ def draw(axes: Axes, plane: Plane, grey: tuple[float, float], smooth: bool = Tru
     axes.set_axis_off()
     _name_sides(axes, plane)
     bar = min(_SCALE_BAR_MM, width / 3)
-    axes.plot([0.96 * width - bar, 0.96 * width], [0.96 * height] * 2, color=INK, linewidth=2, path_effects=_HALO)
+    axes.plot([0.96 * width - bar, 0.96 * width], [0.96 * height] * 2, color=INK, linewidth=2, path_effects=_WIDE_HALO)
 
 
 def overlay_png(acquired: sitk.Image, mask: sitk.Image, path: Path) -> None:
@@ -129,17 +136,18 @@ def overlay_png(acquired: sitk.Image, mask: sitk.Image, path: Path) -> None:
     grid = figure.add_gridspec(
         1, 2, width_ratios=[plane.size_mm[0] for plane in planes], left=0, right=1, top=1, bottom=0, wspace=0.02
     )
+    grey = grey_range(sitk.GetArrayViewFromImage(acquired))
     for column, plane in enumerate(planes):
-        draw(figure.add_subplot(grid[0, column]), plane, grey_range(acquired), smooth=column == 0)
+        draw(figure.add_subplot(grid[0, column]), plane, grey, smooth=column == 0)
     figure.savefig(path, format="png", facecolor=BACKGROUND)
 
 
 def _name_sides(axes: Axes, plane: Plane) -> None:
     for text, x, y in (
-        (side(-plane.right), 0.025, 0.5),
-        (side(plane.right), 0.975, 0.5),
-        (side(-plane.down), 0.5, 0.965),
-        (side(plane.down), 0.5, 0.035),
+        (side(-plane.right), 0.04, 0.5),
+        (side(plane.right), 0.96, 0.5),
+        (side(-plane.down), 0.5, 0.96),
+        (side(plane.down), 0.5, 0.04),
     ):
         axes.text(
             x,

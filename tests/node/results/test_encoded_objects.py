@@ -167,12 +167,22 @@ def test_nothing_half_written_is_left_behind(siemens):
     assert names == {entry.path.name for entry in siemens.objects}
 
 
-def test_a_mask_that_lies_elsewhere_is_refused(siemens, tmp_path):
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_volume_that_lies_half_a_voxel_away_is_refused(siemens, tmp_path, axis):
     first = siemens.results.sequences[0]
     moved = sitk.Image(first.acquired)
-    moved.SetOrigin([value + 0.5 for value in moved.GetOrigin()])
+    half = [0.5 if axis == other else 0.0 for other in range(3)]
+    moved.SetOrigin(first.acquired.TransformContinuousIndexToPhysicalPoint(half))
     results = replace(siemens.results, sequences=(replace(first, acquired=moved),))
-    with pytest.raises(PermanentError, match=r"lies 0\.866 mm away"):
+    with pytest.raises(PermanentError, match=r"lies 0\.50 voxels away"):
+        encode(results, tmp_path, UID_ROOT, "")
+
+
+def test_a_stack_in_another_order_than_its_volume_is_refused(siemens, tmp_path):
+    first = siemens.results.sequences[0]
+    stack = replace(first.stack, frames=first.stack.frames[::-1])
+    results = replace(siemens.results, sequences=(replace(first, stack=stack),))
+    with pytest.raises(PermanentError, match="voxels away"):
         encode(results, tmp_path, UID_ROOT, "")
 
 
