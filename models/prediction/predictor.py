@@ -14,6 +14,7 @@ from models.bundle import Manifest, check_files, digest, load_manifest, save_man
 from models.errors import BundleError
 from models.prediction.fit import calibrate
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, OutOfRange, Prediction, Target
+from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.volume import Sequence
 
 KIND = "prediction"
@@ -39,8 +40,13 @@ class Predictor:
         return digest(self.manifest)
 
 
-def load_predictor(folder: Path) -> Predictor:
-    """The bundle in `folder`. Raises `BundleError` when a file is missing, changed, or not what it claims."""
+def load_predictor(folder: Path, settings: RadiomicsSettings | None = None) -> Predictor:
+    """The bundle in `folder`, for features measured with `settings` (the shipped ones when None).
+
+    Raises `BundleError` when a file is missing, changed, or not what it claims, or when the bundle was trained on
+    features of other settings.
+    """
+    settings = settings or load_settings()
     manifest = load_manifest(folder)
     if manifest.kind != KIND:
         raise BundleError(f"bundle {folder.name}: its kind is {manifest.kind}, {KIND} is needed")
@@ -53,6 +59,11 @@ def load_predictor(folder: Path) -> Predictor:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BundleError(f"bundle {folder.name}: {CATALOGUE_NAME}, {where}: {first['msg']}") from error
+    if catalogue.radiomics_digest != settings.digest:
+        raise BundleError(
+            f"bundle {folder.name}: trained on features of radiomics settings {catalogue.radiomics_digest[:12]}…, "
+            f"the settings in use are {settings.digest[:12]}…"
+        )
     return Predictor(manifest, catalogue, tuple(_classifier(folder, manifest, card) for card in catalogue.models))
 
 

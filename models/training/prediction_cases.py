@@ -15,6 +15,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import models
 from models.analysis import NORMAL, SUPER, measure
@@ -120,6 +121,7 @@ def _resolver(bundle: Path) -> SuperResolver:
 
 
 def _one_thread() -> None:
+    threadpool_limits(1)
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 

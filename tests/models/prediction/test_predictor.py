@@ -14,6 +14,7 @@ from models.bundle import Manifest
 from models.errors import BundleError
 from models.prediction.predictor import load_predictor, predict, save_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
+from models.radiomics.settings import load_settings
 from models.volume import Sequence
 
 TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probability of a test"))
@@ -64,7 +65,9 @@ def bundle(tmp_path_factory):
         seed=1,
         command="a test",
     )
-    save_predictor(folder, manifest, Catalogue(target=TARGET, radiomics_digest="0", models=cards), trees)
+    save_predictor(
+        folder, manifest, Catalogue(target=TARGET, radiomics_digest=load_settings().digest, models=cards), trees
+    )
     return folder
 
 
@@ -145,6 +148,12 @@ def test_swapped_models_are_refused_even_with_right_digests(bundle, tmp_path):
     path.write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="trained on other features"):
         load_predictor(folder)
+
+
+def test_a_bundle_for_other_radiomics_settings_is_refused(bundle):
+    other = load_settings().model_copy(update={"bin_count": 64})
+    with pytest.raises(BundleError, match="the settings in use are"):
+        load_predictor(bundle, other)
 
 
 def test_a_bundle_of_another_kind_is_refused(bundle, tmp_path):
