@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from node.results import attributes
-from node.results.identity import FIRST_SERIES_NUMBER, PRODUCT, Identity, clipped, describe, product_version, statement
+from node.results.identity import FIRST_SERIES_NUMBER, PRODUCT, Identity, clipped, product_version, statement
 from node.results.source import UNICODE, SourceFrame, put
 
 LOCAL_SCHEME = "99RECTALNODE"
@@ -162,8 +162,3 @@ def _references(frames: Sequence[SourceFrame]) -> list[Dataset]:
             known = list(numbers) if isinstance(numbers, Iterable) else [numbers]
             item.ReferencedFrameNumber = [*known, frame.frame_number]
     return list(by_object.values())
-
-
-def describe_algorithms(facts: SeriesFacts, identity: Identity) -> str:
-    """The bundles of a series, one sentence each."""
-    return " ".join(f"{describe(identity.algorithm(kind))}." for kind in facts.algorithms)

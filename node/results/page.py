@@ -80,7 +80,7 @@ def _head(part: SubFigure, results: StudyResults) -> None:
     _write(part, 0.02, 0.74, "Rectal MRI · AI analysis", size=15, weight="bold")
     _write(part, 0.02, 0.38, conclusion(results), size=10.5)
     _write(part, 0.98, 0.74, f"{PRODUCT} {product_version()}", size=8, colour=MUTED, ha="right")
-    _write(part, 0.98, 0.54, f"{results.created_at:%Y-%m-%d %H:%M} UTC", size=8, colour=MUTED, ha="right")
+    _write(part, 0.98, 0.54, f"{results.created_at:%Y-%m-%d %H:%M %Z}", size=8, colour=MUTED, ha="right")
     banner = part.add_axes((0.0, 0.0, 1.0, 0.22), facecolor=AMBER)
     banner.set_xticks([])
     banner.set_yticks([])
