@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Iterable
 from datetime import date, time
-from functools import cache
+from functools import cache, lru_cache
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
@@ -124,6 +124,7 @@ def datetime_s(dataset: Dataset, keyword: str) -> float | None:
     return moment.toordinal() * 86400.0 + _seconds(moment.time())
 
 
+@lru_cache(maxsize=256)
 def time_of_day(raw: str) -> float | None:
     """Seconds since midnight of a TM value."""
     try:
@@ -133,6 +134,7 @@ def time_of_day(raw: str) -> float | None:
     return None if moment is None else _seconds(moment)
 
 
+@lru_cache(maxsize=256)
 def _date(raw: str) -> date | None:
     try:
         return DA(raw)
