@@ -23,7 +23,7 @@ RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/rectal-node r
 COPY --from=build /opt/rectal-node /opt/rectal-node
 COPY config.toml /opt/rectal-node/config.toml
 WORKDIR /opt/rectal-node
-ENV PATH=/opt/rectal-node/.venv/bin:$PATH TCP_NODELAY=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/rectal-node/.venv/bin:$PATH TCP_NODELAY=1 PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp/matplotlib
 USER rectal
 EXPOSE 11112
 VOLUME /var/lib/rectal-node

@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TCP_NODELAY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Nothing outside the checkout: matplotlib keeps its font cache here.
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit end-to-end test-slow serve train bench clean

@@ -24,7 +24,7 @@ class PermanentError(NodeError):
     """Trying again cannot help; a person has to act."""
 
 
-class Refusal(NodeError):
+class Refusal(NodeError):  # noqa: N818 - a refusal is an answer, not a mistake
     """The input cannot be analysed.
 
     `code` is a stable name such as ``SLICE_MISSING``; `reason` is one sentence for a person.

@@ -217,12 +217,13 @@ def encode_results(
         settings_digest=settings_digest,
         created_at=created_at,
         sequences=tuple(_sequence_result(study, stack) for stack in _analysed(plan)),
-        prediction=_PREDICTION.validate_json((study.folder / "prediction.json").read_text()),
+        prediction=_prediction(study),
         algorithms=bundles.identities(),
         plan=plan,
     )
     study.results.mkdir(exist_ok=True)
-    return encode(results, study.results, uid_root, institution)
+    reference = next(path for path, _ in study.instances.values())
+    return encode(results, study.results, uid_root, institution, reference)
 
 
 def discard_volumes(study: Study) -> None:
@@ -263,6 +264,12 @@ def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
 
 def _analysed(plan: StudyPlan) -> Sequence[Stack]:
     return [stack for role in ANALYSED for stack in plan.stacks if stack.role is role]
+
+
+def _prediction(study: Study) -> Prediction | None:
+    """What was predicted; None too for a study that was refused before it came so far."""
+    path = study.folder / "prediction.json"
+    return _PREDICTION.validate_json(path.read_text("utf-8")) if path.exists() else None
 
 
 def _features(study: Study) -> dict[str, float]:

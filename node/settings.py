@@ -153,6 +153,7 @@ class AnalysisSettings(Section):
     prediction: Path = Path("models/weights/prediction")
     threads: int = Field(default=2, ge=1)
     concurrent_studies: int = Field(default=1, ge=1)
+    report_refusals: bool = True
 
 
 class Settings(Section):

@@ -131,18 +131,13 @@ class _Analysis:
         started_at = self._step("start", _now)
         log.info("study %s revision %d: analysis starts", self.uid, self.revision)
         try:
-            refusal = self._step("recognise", self._recognise)
-            if refusal:
-                self._step("hand to delivery", self._hand_over, StudyState.REFUSED, refusal, [])
-                return
-            self._step("assemble volumes", self._assemble)
-            models = self.rooms.models
-            self._step("super-resolve", lambda: pipeline.super_resolve_volumes(self._study(), models))
-            self._step("segment", lambda: pipeline.segment_volumes(self._study(), models))
-            self._step("radiomics", lambda: pipeline.extract_features(self._study(), models))
-            self._step("predict", lambda: pipeline.predict_outcome(self._study(), models))
-            records = self._step("encode", self._encode, started_at)
-            self._step("hand to delivery", self._hand_over, StudyState.COMPLETED, "", records)
+            refusal = self._step("recognise", self._recognise) or self._step("assemble volumes", self._assemble)
+            if not refusal:
+                self._analyse()
+            wanted = not refusal or self.rooms.settings.analysis.report_refusals
+            records = self._step("encode", self._encode, started_at) if wanted else []
+            state = StudyState.REFUSED if refusal else StudyState.COMPLETED
+            self._step("hand to delivery", self._hand_over, state, refusal, records)
             # A step of its own, after the objects are on record: a repeated encode still needs the volumes.
             self._step("discard volumes", lambda: pipeline.discard_volumes(self._study()))
         except Exception as error:
@@ -150,6 +145,13 @@ class _Analysis:
             self._step("hand to delivery", self._hand_over, StudyState.FAILED, _one_line(error), [])
             raise
         log.info("study %s revision %d: analysis complete", self.uid, self.revision)
+
+    def _analyse(self) -> None:
+        models = self.rooms.models
+        self._step("super-resolve", lambda: pipeline.super_resolve_volumes(self._study(), models))
+        self._step("segment", lambda: pipeline.segment_volumes(self._study(), models))
+        self._step("radiomics", lambda: pipeline.extract_features(self._study(), models))
+        self._step("predict", lambda: pipeline.predict_outcome(self._study(), models))
 
     def _step(self, name: str, work: Callable[..., _T], *arguments: object) -> _T:
         return DBOS.run_step(
@@ -173,11 +175,11 @@ class _Analysis:
         _keep_plan(self.rooms, study, plan)
         return study_refusal(plan)
 
-    def _assemble(self) -> list[str]:
+    def _assemble(self) -> str:
         study = self._study()
         plan = pipeline.assemble_volumes(study)
         _keep_plan(self.rooms, study, plan)
-        return [str(stack.role) for stack in plan.stacks]
+        return study_refusal(plan)
 
     def _encode(self, started_at: str) -> list[dict[str, Any]]:
         settings = self.rooms.settings
