@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,21 +23,19 @@ EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """URL of a PostgreSQL server of the tests' own; skipped where PostgreSQL or psycopg is not installed."""
     pytest.importorskip("psycopg")
     binary = shutil.which("postgres") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/postgres")), None)
     if binary is None:
         pytest.skip("PostgreSQL is not installed")
     binaries = Path(binary).resolve().parent
-    folder = tmp_path_factory.mktemp("postgresql")
+    # Not in pytest's own folder: it is closed to other users again by each further pytest of the same user.
+    folder = Path(tempfile.mkdtemp(prefix="rectal-node-postgresql-"))
     as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         as_user = ["runuser", "-u", "postgres", "--"]
         shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if parent.stat().st_mode & 0o001 == 0 and str(parent) != "/":
-                parent.chmod(parent.stat().st_mode | 0o011)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -54,6 +53,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     stop = [*as_user, str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"]
     subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd=folder)
     server.wait(timeout=30)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
