@@ -24,6 +24,7 @@ class Progress:
 
 def start(folder: Path, seed: int, accelerator: str, devices: int, precision: str, threads: int) -> Fabric:
     """A launched Fabric that logs to `folder`/log; torch, NumPy and MONAI are seeded and deterministic."""
+    folder.mkdir(parents=True, exist_ok=True)
     set_determinism(seed)
     torch.set_num_threads(threads)
     fabric = Fabric(

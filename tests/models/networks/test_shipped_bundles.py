@@ -1,0 +1,82 @@
+"""The shipped weights on a simulated patient that they never saw (seed beyond all training seeds)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import models
+from models.bundle import RESEARCH_STATEMENT
+from models.evaluation.image_quality import compare_images
+from models.evaluation.overlap import compare
+from models.phantom.scanners import find_scanner
+from models.phantom.study import high_resolution, simulate_case
+from models.segmentation.inference import load_segmenter, tumour_mask, tumour_probability
+from models.super_resolution.inference import load_super_resolver, super_resolve
+from models.volume import Sequence, resample_to
+
+WEIGHTS = Path(models.__file__).parent / "weights"
+#: A floor that an untrained or broken network misses by far; the manifest holds the measured means.
+DICE_FLOOR = 0.5
+
+
+@pytest.fixture(scope="module")
+def case():
+    return simulate_case(987_654, find_scanner("MR750"))
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return load_segmenter(WEIGHTS / "segmentation")
+
+
+@pytest.fixture(scope="module")
+def resolver():
+    return load_super_resolver(WEIGHTS / "super-resolution")
+
+
+def test_the_shipped_bundles_say_what_they_are(segmenter, resolver):
+    for manifest in (segmenter.manifest, resolver.manifest):
+        assert manifest.intended_use == RESEARCH_STATEMENT
+        assert "simulated" in manifest.training_data
+        assert set(manifest.input_sequences) == set(Sequence)
+        assert manifest.metrics
+    assert resolver.manifest.factor == (1, 1, 4)
+
+
+def test_the_shipped_bundles_are_small():
+    assert sum(path.stat().st_size for path in WEIGHTS.glob("s*/*.safetensors")) < 20_000_000
+
+
+@pytest.mark.parametrize("sequence", list(Sequence))
+def test_the_tumour_of_an_unseen_patient_is_found(case, segmenter, sequence):
+    image = case.images[sequence]
+    found = tumour_mask(tumour_probability(image, segmenter, sequence), image, segmenter)
+    overlap = compare(found, case.masks[sequence])
+    assert overlap.dice > DICE_FLOOR
+    assert overlap.volume_ml == pytest.approx(overlap.true_volume_ml, rel=0.6)
+
+
+@pytest.fixture(scope="module")
+def resolved(case, resolver):
+    image = case.images[Sequence.DWI]
+    return image, super_resolve(image, resolver), high_resolution(case, Sequence.DWI)
+
+
+def test_super_resolution_is_closer_to_the_truth_than_linear_interpolation(resolved):
+    image, made, truth = resolved
+    true = sitk.GetArrayFromImage(truth)
+    linear = resample_to(image, truth, sitk.sitkLinear)
+    ours = compare_images(sitk.GetArrayFromImage(made), true)
+    interpolated = compare_images(sitk.GetArrayFromImage(linear), true)
+    assert ours.psnr_db > interpolated.psnr_db + 0.5
+
+
+def test_super_resolution_averaged_back_over_its_slices_approximates_the_input(resolved):
+    image, made, _ = resolved
+    values = sitk.GetArrayFromImage(made)
+    again = values.reshape(-1, 4, *values.shape[1:]).mean(axis=1)
+    source = sitk.GetArrayFromImage(image)
+    assert np.corrcoef(again.ravel(), source.ravel())[0, 1] > 0.97
+    assert again.mean() == pytest.approx(source.mean(), rel=0.1)
