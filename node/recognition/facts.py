@@ -68,6 +68,11 @@ class Fault:
     code: str
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """Code, where there is one, and reason."""
+        return f"{self.code}: {self.reason}" if self.code else self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class BValue:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.recognition import choice, site
-from node.recognition.choice import Chosen, Series, SeriesVolume
+from node.recognition.candidates import Series, SeriesVolume
 from node.recognition.facts import Fault, FrameFacts
 from node.recognition.headers import read_frames
 from node.recognition.rules import ROLES, Evidence, Finding, classify
@@ -98,7 +98,7 @@ def recognise(study_instance_uid: str, files: Sequence[Path], settings: Recognit
     frames, warnings = _read(study_instance_uid, files)
     series = tuple(_series(uid, group) for uid, group in _by_series(frames))
     body_parts, refusal = _body_part(series, settings)
-    chosen = choice.choose(series, settings) if refusal is None else Chosen(dynamic=choice.dynamic_volumes(series))
+    chosen = choice.choose(series, settings) if refusal is None else choice.choose_nothing(series)
     refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
     return StudyPlan(
         study_instance_uid=study_instance_uid,

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
 
-from node.recognition.facts import Directionality, FrameFacts, ImageKind, Vendor
+from node.recognition.facts import Directionality, FrameFacts, ImageKind
 from node.recognition.stacks import Frames, Volume, diffusion_weighted, orientation_sizes
 
 MR_IMAGES = frozenset({MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
@@ -289,8 +289,3 @@ def _localizer(frame: FrameFacts, series: Frames) -> bool:
 def _words(frame: FrameFacts) -> set[str]:
     """Whole words of the texts, in lower case: `loc` also sits in `block`."""
     return set(re.split(r"[\s_\-]+", f"{frame.header.description} {frame.header.protocol}".lower()))
-
-
-def vendor_known(frame: FrameFacts) -> bool:
-    """Whether a module for the vendor exists."""
-    return frame.header.vendor is not Vendor.OTHER

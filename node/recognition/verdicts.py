@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.recognition.choice import Chosen, Series, SeriesVolume
+from node.recognition.candidates import Series, SeriesVolume
+from node.recognition.choice import Chosen
 from node.recognition.facts import Fault, PulseSequence
 from node.recognition.rules import ROLES, Evidence, Finding
 from node.recognition.stacks import orientation_sizes
@@ -98,7 +99,8 @@ def _reason(series: Series, speaker: SeriesVolume, chosen: Chosen, refusal: Faul
         return f"{words}: used as {role.value}{b_value}{phase}"
     if refusal is not None and speaker.finding is not Finding.NOT_MR:
         return f"{words}; not used, {refusal.code}: the body part of the study is not accepted"
-    return f"{words}; not used, {chosen.reasons.get(id(speaker)) or _unused(series, speaker)}"
+    fault = chosen.passed_over.get(id(speaker))
+    return f"{words}; not used, {_unused(series, speaker) if fault is None else fault.sentence}"
 
 
 def _unused(series: Series, entry: SeriesVolume) -> str:
