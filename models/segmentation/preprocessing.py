@@ -21,23 +21,22 @@ class PreprocessingSettings(pydantic.BaseModel):
     n4_iterations: tuple[int, ...] = (25, 25, 25)
     """Iterations of each N4 fitting level."""
     clip_percentiles: tuple[float, float] = (0.5, 99.5)
-    """Intensities beyond these percentiles of the body are clipped."""
+    """Intensities beyond these percentiles of the central region are clipped."""
     central_region_mm: tuple[float, float] = (160.0, 180.0)
     """In-plane extent (x, y) around the centre of the field of view in which a tumour is looked for."""
 
 
 def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
-    """The normalised volume (float32, zero mean and unit variance in the body) on the network's grid.
+    """The normalised volume (float32, zero mean and unit variance in its middle) on the network's grid.
 
     Raises VolumeError when the image is not 3D, empty or not finite. A constant image becomes all zeros.
     """
     check_volume(image)
     coarse = average_onto(image, with_spacing(grid_of(image), settings.spacing_mm))
     body = _body(coarse)
-    corrected = _without_bias(coarse, body, settings)
-    values = sitk.GetArrayFromImage(corrected)
-    inside = sitk.GetArrayViewFromImage(body) > 0
-    return image_from(_standardised(values, inside, settings.clip_percentiles), grid_of(coarse))
+    values = sitk.GetArrayFromImage(_without_bias(coarse, body, settings))
+    region = central_region(coarse, settings)
+    return image_from(_standardised(values, region, settings.clip_percentiles), grid_of(coarse))
 
 
 def central_region(image: sitk.Image, settings: PreprocessingSettings) -> tuple[slice, slice, slice]:
@@ -76,13 +75,14 @@ def _without_bias(image: sitk.Image, body: sitk.Image, settings: PreprocessingSe
     return image / sitk.Exp(sitk.Cast(n4.GetLogBiasFieldAsImage(image), sitk.sitkFloat32))
 
 
-def _standardised(
-    values: Float32, inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], percentiles: tuple[float, float]
-) -> Float32:
-    """Clipped to percentiles of the body and scaled to its mean and standard deviation (the seeds' formula 1)."""
-    low, high = np.percentile(values[inside], percentiles)
+def _standardised(values: Float32, region: tuple[slice, slice, slice], percentiles: tuple[float, float]) -> Float32:
+    """Clipped to percentiles of the central region and scaled to its mean and deviation (x' = (x - mean) / deviation).
+
+    The region lies inside the body, so neither depends on how much air the field of view holds.
+    """
+    low, high = np.percentile(values[region], percentiles)
     clipped = np.clip(values, low, high)
-    mean, deviation = clipped[inside].mean(), clipped[inside].std()
+    mean, deviation = clipped[region].mean(), clipped[region].std()
     if deviation <= 1e-6 * max(1.0, abs(float(mean))):
         return np.zeros(values.shape, np.float32)
     standardised: Float32 = ((clipped - mean) / deviation).astype(np.float32)

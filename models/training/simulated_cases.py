@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from models import phantom
 from models.phantom.scanners import Scanner
 from models.phantom.study import simulate_case
+from models.segmentation import preprocessing
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
 from models.volume import Float32, Sequence, average_onto, grid_of
 
@@ -43,10 +44,10 @@ def case_keys(first_seed: int, count: int, scanners: Iterable[Scanner]) -> tuple
 
 
 @lru_cache
-def phantom_digest() -> str:
-    """Digest of the sources that make a case: a changed phantom never mixes with cached cases of the old one."""
+def source_digest() -> str:
+    """Digest of the sources that make and prepare a case, so that cached cases of older code are never used."""
     total = hashlib.sha256()
-    for path in sorted(Path(phantom.__file__).parent.glob("*.*")):
+    for path in (*sorted(Path(phantom.__file__).parent.glob("*.*")), Path(preprocessing.__file__)):
         total.update(path.read_bytes())
     return total.hexdigest()[:12]
 
@@ -54,7 +55,7 @@ def phantom_digest() -> str:
 def prepared_sequences(key: CaseKey, settings: PreprocessingSettings, cache: Path) -> Iterator[PreparedCase]:
     """The three sequences of a case, from `cache` where they are there already."""
     recipe = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
-    path = cache / phantom_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}-{recipe}.npz"
+    path = cache / source_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}-{recipe}.npz"
     if not path.exists():
         _simulate(key, settings, path)
     with np.load(path) as arrays:

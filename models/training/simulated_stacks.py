@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 
 from models.phantom.study import high_resolution, simulate_case
 from models.super_resolution.inference import intensity_range
-from models.training.simulated_cases import CaseKey, phantom_digest
+from models.training.simulated_cases import CaseKey, source_digest
 from models.volume import Sequence
 
 #: Share of rows and columns that is kept: the outer rim is mostly air.
@@ -46,7 +46,7 @@ def load_stacks(fabric: Fabric, keys: SequenceOf[CaseKey], factor: int, cache: P
     """The thin stacks of all sequences of the cases, simulated where the cache lacks them."""
     stacks: list[ThinStack] = []
     for done, key in enumerate(keys, start=1):
-        path = cache / phantom_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}.npz"
+        path = cache / source_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}.npz"
         if not path.exists():
             _simulate(key, path)
         with np.load(path) as arrays:

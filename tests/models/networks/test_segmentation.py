@@ -71,9 +71,19 @@ def test_a_prepared_volume_has_the_network_spacing_and_unit_variance_in_the_body
     values = sitk.GetArrayFromImage(prepared)
     assert prepared.GetSpacing() == (2.0, 2.0, 4.0)
     assert values.dtype == np.float32
-    body = values[:, 35:65, 35:65]
-    assert abs(body.mean()) < 0.5
-    assert 0.5 < body.std() < 1.5
+    middle = values[central_region(prepared, PreprocessingSettings())]
+    assert middle.mean() == pytest.approx(0, abs=1e-4)
+    assert middle.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_air_around_the_body_changes_nothing():
+    image = _pelvis()
+    wider = sitk.ConstantPad(image, (20, 20, 0), (20, 20, 0), 5.0)
+    settings = PreprocessingSettings(n4_iterations=(1,))
+    narrow, wide = (prepare(volume, settings) for volume in (image, wider))
+    first, second = (sitk.GetArrayFromImage(v)[central_region(v, settings)] for v in (narrow, wide))
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.99
+    assert np.abs(first - second).mean() < 0.1
 
 
 def test_n4_removes_most_of_a_smooth_bias():
