@@ -82,5 +82,5 @@ class Completion:
         if progress is Progress.UNKNOWN:
             self._worklist.submit(study.study_instance_uid, study.revision)
         elif progress is Progress.BROKEN:
-            reason = "the analysis broke off repeatedly; see the log, then send the study again"
+            reason = "the analysis broke off repeatedly; see the log, then `rectal-node rerun` the study"
             self._index.move(study.study_instance_uid, study.revision, StudyState.FAILED, reason)

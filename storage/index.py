@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
 from storage import registration, schema
 from storage.errors import TransitionError
 from storage.records import (
+    ENDED_STATES,
     STUDY_TRANSITIONS,
     InstanceHeader,
     InstanceRecord,
@@ -110,6 +111,30 @@ class Index:
         if row.state == to:
             return True
         raise TransitionError(f"study {study_uid} revision {revision} is {row.state}: it cannot become {to}")
+
+    def reopen(self, study_uid: str) -> int:
+        """Begin the next revision of a study that has ended, without new images, so that it is analysed again.
+
+        Returns the number of that revision.
+
+        Raises:
+            TransitionError: there is no such study, or it has not ended yet.
+        """
+        table = schema.study
+        with schema.writing(self._engine).begin() as connection:
+            moved = connection.execute(
+                update(table)
+                .where(table.c.study_instance_uid == study_uid, table.c.state.in_(ENDED_STATES))
+                .values(state=StudyState.RECEIVING, revision=table.c.revision + 1, reason="")
+            )
+            row = connection.execute(
+                select(table.c.revision, table.c.state).where(table.c.study_instance_uid == study_uid)
+            ).one_or_none()
+        if row is None:
+            raise TransitionError(f"study {study_uid} is not known")
+        if not moved.rowcount:
+            raise TransitionError(f"study {study_uid} is {row.state}: only a study that has ended can be run again")
+        return int(row.revision)
 
     # --- verdicts
 

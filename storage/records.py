@@ -72,7 +72,7 @@ STUDY_TRANSITIONS: dict[StudyState, frozenset[StudyState]] = {
     StudyState.QUEUED: frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED}),
     StudyState.COMPLETED: frozenset(),
     StudyState.REFUSED: frozenset(),
-    StudyState.FAILED: frozenset({StudyState.QUEUED}),
+    StudyState.FAILED: frozenset(),
 }
 """Moves within one revision. Back to RECEIVING, from any state, leads only a new or changed instance, which
 begins the next revision (`Index.register`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -108,6 +109,33 @@ def status(
         sys.stdout.write(view.as_json(report) + "\n")
     else:
         out.print(view.as_tables(report))
+
+
+@app.command()
+def rerun(
+    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Analyse a study again that has ended: after a change of rules or models, or after a failure."""
+    from storage.index import Index
+    from storage.schema import open_engine
+
+    revision = Index(open_engine(load_settings(config).storage_url)).reopen(study)
+    out.print(f"{study}: revision {revision} is analysed at the next look of the running node", highlight=False)
+
+
+@app.command()
+def resend(
+    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Put failed deliveries of a study back into their queues, once the destination is right again."""
+    from storage.ledger import Ledger
+    from storage.schema import open_engine
+
+    ledger = Ledger(open_engine(load_settings(config).storage_url))
+    again = [ledger.retry(delivery.identifier, datetime.now(UTC)) for delivery in ledger.deliveries(study)]
+    out.print(f"{study}: {sum(again)} of {len(again)} deliveries queued again", highlight=False)
 
 
 @app.command("check-config")

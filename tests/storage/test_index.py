@@ -13,7 +13,7 @@ from sqlalchemy import text
 from storage.errors import StorageError, TransitionError
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import STUDY_TRANSITIONS, Registration, ResultRecord, StoredFile, StudyState
+from storage.records import ENDED_STATES, STUDY_TRANSITIONS, Registration, ResultRecord, StoredFile, StudyState
 from storage.schema import open_engine
 
 
@@ -272,3 +272,22 @@ def test_sqlite_is_opened_so_that_a_commit_survives_a_power_cut(tmp_path):
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+@pytest.mark.parametrize("ended", sorted(ENDED_STATES))
+def test_a_study_that_has_ended_can_be_run_again_as_its_next_revision(index, make_header, make_file, at, ended):
+    index.register(make_header(), make_file(), "SCANNER", at(0))
+    index.move("1.2.3", 1, StudyState.QUEUED)
+    index.move("1.2.3", 1, ended, "because")
+    assert index.reopen("1.2.3") == 2
+    study = index.study("1.2.3")
+    assert (study.revision, study.state, study.reason, study.changed) == (2, StudyState.RECEIVING, "", False)
+    assert study.last_received_at == at(0)
+
+
+def test_a_study_under_way_is_not_run_again(index, make_header, make_file, at):
+    index.register(make_header(), make_file(), "SCANNER", at(0))
+    with pytest.raises(TransitionError, match="RECEIVING: only a study that has ended"):
+        index.reopen("1.2.3")
+    with pytest.raises(TransitionError, match="not known"):
+        index.reopen("9.9")
