@@ -51,7 +51,8 @@ def accepted_clocks(run: Run, settings: RecognitionSettings) -> tuple[Clock, ...
         _relative(run, "dynamic scan begin time", lambda frame: frame.timing.dynamic_s),
         _absolute(run, "acquisition time", lambda frame: frame.timing.acquisition_s, _SHORTEST_STEP_S),
         _relative(run, "trigger time", _trigger_s),
-        _relative(run, "time after start", lambda frame: frame.timing.elapsed_s),
+        _relative(run, "time after start", lambda frame: frame.timing.elapsed_s)
+        or _relative(run, "time after start, in 0.1 ms", _elapsed_ticks_s),
         _absolute(run, "content time", _content_s, _SHORTEST_CONTENT_STEP_S),
         _absolute(run, "series time", lambda frame: frame.timing.series_s, _SHORTEST_CONTENT_STEP_S),
     )
@@ -79,6 +80,11 @@ def _centre_of_k_space(volume: Volume) -> float | None:
 
 def _trigger_s(frame: FrameFacts) -> float | None:
     return None if frame.timing.trigger_ms is None else frame.timing.trigger_ms / 1000
+
+
+def _elapsed_ticks_s(frame: FrameFacts) -> float | None:
+    """GE's RTIA timer counts seconds or 1/10000 s; in the wrong unit the run lasts longer than any."""
+    return None if frame.timing.elapsed_s is None else frame.timing.elapsed_s / 10_000
 
 
 def _content_s(frame: FrameFacts) -> float | None:

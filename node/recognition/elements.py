@@ -1,8 +1,4 @@
-"""Tolerant reading of single elements: a malformed value counts as absent, it never ends the reading.
-
-Private elements are addressed by their creator (PS3.5 7.8.1), wherever an archive has moved the block to, and
-are decoded by their known type where an implicit transfer syntax has turned the value representation into UN.
-"""
+"""Tolerant reading of single elements: a malformed value counts as absent, it never ends the reading."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.valuerep import DA, DT, TM
 
-from node.recognition.facts import Fault, Vector
+from node.recognition.facts import Vector
 
 MALFORMED = (
     ValueError,
@@ -33,8 +29,6 @@ MALFORMED = (
     struct.error,
     BytesLengthException,
 )
-
-_BINARY = {"FL": "<f", "FD": "<d", "SS": "<h", "US": "<H", "SL": "<i", "UL": "<I"}
 
 
 def value(dataset: Dataset, keyword: str) -> object | None:
@@ -65,7 +59,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """The values as stripped text."""
-    return tuple(str(item).strip() for item in _items(value(dataset, keyword)))
+    return tuple(str(item).strip() for item in items(value(dataset, keyword)))
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
@@ -82,7 +76,7 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """All values as finite numbers, or nothing when one of them is not."""
-    return _finite(_items(value(dataset, keyword)))
+    return finite(items(value(dataset, keyword)))
 
 
 def vector(dataset: Dataset, keyword: str) -> Vector | None:
@@ -146,7 +140,8 @@ def _seconds(moment: time) -> float:
     return moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond / 1e6
 
 
-def _items(found: object) -> tuple[object, ...]:
+def items(found: object) -> tuple[object, ...]:
+    """The values of an element, one or many."""
     if found is None:
         return ()
     if isinstance(found, str | bytes) or not isinstance(found, Iterable):
@@ -154,88 +149,10 @@ def _items(found: object) -> tuple[object, ...]:
     return tuple(found)
 
 
-def _finite(found: Iterable[object]) -> tuple[float, ...]:
+def finite(found: Iterable[object]) -> tuple[float, ...]:
+    """The values as numbers, or nothing when one of them is no finite number."""
     try:
         result = tuple(float(entry) for entry in found)  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError):
         return ()
     return result if all(math.isfinite(entry) for entry in result) else ()
-
-
-class PrivateElements:
-    """The private elements of a data set by creator; `faults` collects what could not be decoded."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        self._blocks: dict[tuple[int, str], list[int]] = {}
-        self.faults: list[Fault] = []
-        for tag in dataset.keys():  # noqa: SIM118 - iterating a Dataset would convert every element
-            if tag & 0x1FF00 == 0x10000 and tag & 0xFF >= 0x10:
-                creator = self._text(tag)
-                self._blocks.setdefault((tag >> 16, creator), []).append((tag & 0xFF) << 8)
-
-    def has(self, *prefixes: str) -> bool:
-        """Whether a creator starts with one of the prefixes."""
-        return any(creator.startswith(prefixes) for _, creator in self._blocks)
-
-    def number(self, group: int, creator: str, element: int, vr: str) -> float | None:
-        """The first number of an element whose type is `vr`."""
-        found = self.numbers(group, creator, element, vr)
-        return found[0] if found else None
-
-    def numbers(self, group: int, creator: str, element: int, vr: str) -> tuple[float, ...]:
-        """The numbers of an element whose type is `vr`; of the wrong length or kind: none, and a fault."""
-        raw = self._raw(group, creator, element)
-        if raw is None or raw == "" or raw == b"":
-            return ()
-        if isinstance(raw, bytes):
-            return self._unpacked(raw, vr, f"({group:04X},xx{element:02X}) {creator}")
-        return _finite(_items(raw))
-
-    def text(self, group: int, creator: str, element: int) -> str:
-        """The element as stripped text."""
-        raw = self._raw(group, creator, element)
-        return _decoded(raw)
-
-    def binary(self, group: int, creator: str, element: int) -> bytes:
-        """The element as it stands, where it is binary."""
-        raw = self._raw(group, creator, element)
-        return raw if isinstance(raw, bytes) else b""
-
-    def sequence(self, group: int, creator: str, element: int) -> tuple[Dataset, ...]:
-        """The items of a private sequence; none where it has been flattened or dropped."""
-        raw = self._raw(group, creator, element)
-        return tuple(entry for entry in _items(raw) if isinstance(entry, Dataset))
-
-    def _raw(self, group: int, creator: str, element: int) -> object | None:
-        for block in self._blocks.get((group, creator), ()):
-            tag = BaseTag(group << 16 | block | element)
-            if tag in self._dataset.keys():  # noqa: SIM118
-                try:
-                    return self._dataset[tag].value
-                except MALFORMED as error:
-                    self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{tag} {creator}: {error}"))
-                    return None
-        return None
-
-    def _text(self, tag: BaseTag) -> str:
-        try:
-            return _decoded(self._dataset[tag].value)
-        except MALFORMED:
-            return ""
-
-    def _unpacked(self, raw: bytes, vr: str, name: str) -> tuple[float, ...]:
-        form = _BINARY.get(vr)
-        if form is None:
-            return _finite(part for part in _decoded(raw).split("\\") if part)
-        size = struct.calcsize(form)
-        if len(raw) % size:
-            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name} has {len(raw)} bytes, {vr} needs {size}"))
-            return ()
-        return _finite(entry for (entry,) in struct.iter_unpack(form, raw))
-
-
-def _decoded(raw: object) -> str:
-    if isinstance(raw, bytes):
-        return raw.decode("latin-1").strip("\x00 ")
-    return "\\".join(str(entry).strip() for entry in _items(raw))

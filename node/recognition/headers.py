@@ -14,7 +14,7 @@ from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageSt
 
 from node.recognition import elements as read
 from node.recognition import enhanced, vendors
-from node.recognition.elements import MALFORMED, PrivateElements
+from node.recognition.elements import MALFORMED
 from node.recognition.facts import (
     BValue,
     Diffusion,
@@ -29,6 +29,7 @@ from node.recognition.facts import (
     VendorFacts,
 )
 from node.recognition.kinds import image_kind, own_result
+from node.recognition.private import PrivateElements
 
 # Values longer than this stay in the file until somebody asks for them; nobody here does.
 _DEFER_BYTES = 16 * 1024 * 1024

@@ -8,6 +8,7 @@ such as "the third phase".
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,9 +115,10 @@ def _zero(
     """The time of injection on a clock and where it was found."""
     header = run[0].first.header
     first, last = min(clock.starts_s), max(clock.starts_s)
-    if header.contrast_start_s is not None and clock.absolute:
-        days = round((first - header.contrast_start_s) / 86400)
-        start = header.contrast_start_s + days * 86400
+    stated = _contrast_start_s(run)
+    if stated is not None and clock.absolute:
+        # Contrast/Bolus Start Time has no date: the day that brings it nearest to the run.
+        start = stated + round((first - stated) / 86400) * 86400
         if first - _EARLIEST_INJECTION_S <= start <= last:
             return start, "Contrast/Bolus Start Time (0018,1042)"
         rejected.append(f"Contrast/Bolus Start Time lies {first - start:.0f} s before the first of the phases")
@@ -124,6 +126,13 @@ def _zero(
     if injected is None:
         return None
     return (injected if clock.from_site else first + injected), "site rule"
+
+
+def _contrast_start_s(run: tuple[Volume, ...]) -> float | None:
+    """The start time that most phases state; a mask before the injection may state none."""
+    stated = [volume.first.header.contrast_start_s for volume in run]
+    known = Counter(start for start in stated if start is not None)
+    return known.most_common(1)[0][0] if known else None
 
 
 def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) -> Phases:

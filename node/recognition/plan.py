@@ -113,14 +113,20 @@ def recognise(study_instance_uid: str, files: Sequence[Path], settings: Recognit
 def _read(study_instance_uid: str, files: Sequence[Path]) -> tuple[list[FrameFacts], list[str]]:
     frames: list[FrameFacts] = []
     warnings: list[str] = []
+    seen: set[str] = set()
     for path in sorted(files):
         found = read_frames(path)
         if isinstance(found, Fault):
-            warnings.append(f"{found.code}: {found.reason}")
-        elif found[0].header.study_instance_uid != study_instance_uid:
-            warnings.append(f"{path.name}: belongs to study {found[0].header.study_instance_uid or '(none)'}")
+            warnings.append(found.sentence)
+            continue
+        header = found[0].header
+        if header.study_instance_uid != study_instance_uid:
+            warnings.append(f"{path.name}: belongs to study {header.study_instance_uid or '(none)'}")
+        elif header.sop_instance_uid in seen:
+            warnings.append(f"{path.name}: a second copy of instance {header.sop_instance_uid}")
         else:
             frames.extend(found)
+            seen |= {header.sop_instance_uid} - {""}
     return frames, warnings
 
 

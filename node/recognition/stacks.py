@@ -7,24 +7,21 @@ consistently at every position is taken and named; without one the frames are E-
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from node.recognition.facts import Fault, FrameFacts, ImageKind, Placement, Vendor
-from node.recognition.geometry import SAME_POSITION_MM, Grid, along_normal, check_stack, normal_of, plane_of
-
-Frames = tuple[FrameFacts, ...]
+from node.recognition.facts import Fault, FrameFacts, ImageKind, Placement
+from node.recognition.geometry import Grid, check_stack, normal_of, plane_of
+from node.recognition.splitting import Frames, slice_slots, split_repeated
 
 _DIFFUSION_KINDS = frozenset({ImageKind.ACQUIRED, ImageKind.TRACE, ImageKind.CALCULATED})
 _ORIENTATION_TOLERANCE = 1e-3
 _DIRECTION_TOLERANCE = 0.02
 _REPEATED_SHARE = 0.3
 _STRAY_SHARE = 0.3
-_VOLATILE_TOKENS = frozenset({"NORM", "ND", "DIS2D", "DIS3D", "DISTORTED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,136 +121,17 @@ class _Clusters:
 
 def _volumes(frames: Frames, split_by: tuple[str, ...]) -> list[Volume]:
     """One volume when no position repeats, else the parts that a key explains."""
-    slots = _slots(frames)
+    slots = slice_slots(frames)
     counts = Counter(slots)
     repeated = sum(count > 1 for count in counts.values())
     if repeated <= _REPEATED_SHARE * len(counts):
         return [_volume(frames, split_by)]
-    for name, split in _SPLITS:
-        parts = split(frames, slots)
-        if parts is not None and _explains(parts, slots, frames):
-            return [volume for part in parts for volume in _volumes(part, (*split_by, name))]
+    found = split_repeated(frames, slots)
+    if found is not None:
+        name, parts = found
+        return [volume for part in parts for volume in _volumes(part, (*split_by, name))]
     spread = ", ".join(f"{number} positions x {count}" for count, number in sorted(Counter(counts.values()).items()))
     return [_broken(frames, Fault("E-SPLIT-UNEXPLAINED", f"no element tells repeated slices apart: {spread}"))]
-
-
-def _slots(frames: Frames) -> tuple[int, ...]:
-    """The number of the slice position of each frame, counted along the normal."""
-    along = along_normal(tuple(frame.placement for frame in frames if frame.placement))
-    ordered = np.sort(along)
-    gaps = np.diff(ordered)
-    real = gaps[gaps > SAME_POSITION_MM]
-    tolerance = max(SAME_POSITION_MM, 0.05 * float(np.median(real))) if len(real) else SAME_POSITION_MM
-    starts = ordered[np.concatenate(([True], gaps > tolerance))]
-    return tuple(int(slot) for slot in np.searchsorted(starts, along + tolerance / 2, side="right") - 1)
-
-
-def _explains(parts: list[Frames], slots: tuple[int, ...], frames: Frames) -> bool:
-    """Parts repeat less than the whole, and all but one of them (an aborted phase) cover the positions."""
-    positions = dict(zip(map(id, frames), slots, strict=True))
-    wanted = len(set(slots))
-    most = Counter(slots).most_common(1)[0][1]
-    covered = [len({positions[id(frame)] for frame in part}) for part in parts]
-    deepest = [Counter(positions[id(frame)] for frame in part).most_common(1)[0][1] for part in parts]
-    short = sum(wanted - count > max(1, wanted // 10) for count in covered)
-    return 2 <= len(parts) <= most and max(deepest) < most and short <= 1
-
-
-Split = Callable[[Frames, tuple[int, ...]], list[Frames] | None]
-
-
-def _by_value(read: Callable[[FrameFacts], float | None], tolerance: float) -> Split:
-    """Parts by a number that stays the same within a volume."""
-
-    def split(frames: Frames, slots: tuple[int, ...]) -> list[Frames] | None:
-        values = [read(frame) for frame in frames]
-        if any(value is None for value in values):
-            return None
-        numbers = np.asarray(values, dtype=float)
-        ordered = np.sort(numbers)
-        starts = ordered[np.concatenate(([True], np.diff(ordered) > tolerance))]
-        labels = np.searchsorted(starts, numbers, side="right") - 1
-        return _parts(frames, labels.tolist())
-
-    return split
-
-
-def _by_tokens(frames: Frames, slots: tuple[int, ...]) -> list[Frames] | None:
-    """Parts by image type, at first without the tokens of corrections that both twins may carry."""
-    full = [tuple(sorted(set(frame.image_type))) for frame in frames]
-    plain = [tuple(token for token in tokens if token not in _VOLATILE_TOKENS) for tokens in full]
-    chosen = plain if len(set(plain)) > 1 else full
-    names = sorted(set(chosen))
-    return _parts(frames, [names.index(tokens) for tokens in chosen])
-
-
-def _by_rank(read: Callable[[FrameFacts], float | None], interleaved: bool = False) -> Split:
-    """Parts by order at each position; the order must be the same at all positions.
-
-    The k-th frame of every position belongs to part k when the parts do not overlap in `read`, or, where
-    `interleaved` is allowed, when the values of each position are consecutive.
-    """
-
-    def split(frames: Frames, slots: tuple[int, ...]) -> list[Frames] | None:
-        columns: dict[int, list[tuple[float, int]]] = defaultdict(list)
-        for index, (frame, slot) in enumerate(zip(frames, slots, strict=True)):
-            value = read(frame)
-            if value is None:
-                return None
-            columns[slot].append((value, index))
-        ranks = {index: rank for column in columns.values() for rank, (_, index) in enumerate(sorted(column))}
-        values = {index: value for column in columns.values() for value, index in column}
-        if not (_blocks(ranks, values) or (interleaved and _consecutive(columns.values()))):
-            return None
-        return _parts(frames, [ranks[index] for index in range(len(frames))])
-
-    return split
-
-
-def _blocks(ranks: dict[int, int], values: dict[int, float]) -> bool:
-    spans: dict[int, tuple[float, float]] = {}
-    for index, rank in ranks.items():
-        low, high = spans.get(rank, (values[index], values[index]))
-        spans[rank] = min(low, values[index]), max(high, values[index])
-    ordered = [spans[rank] for rank in sorted(spans)]
-    return all(before[1] < after[0] for before, after in itertools.pairwise(ordered))
-
-
-def _consecutive(columns: Iterable[list[tuple[float, int]]]) -> bool:
-    return all(
-        all(after[0] - before[0] == 1 for before, after in itertools.pairwise(ordered))
-        for ordered in (sorted(column) for column in columns)
-    )
-
-
-def _instance_number(frame: FrameFacts) -> float | None:
-    """Philips numbers instances neither in space nor in time."""
-    return None if frame.header.vendor is Vendor.PHILIPS else frame.timing.instance_number
-
-
-_SPLITS: tuple[tuple[str, Split], ...] = (
-    ("echo time", _by_value(lambda frame: frame.sequence.te_ms, 0.05)),
-    ("image type", _by_tokens),
-    ("inversion time", _by_value(lambda frame: frame.sequence.ti_ms, 1.0)),
-    ("flip angle", _by_value(lambda frame: frame.sequence.flip_deg, 0.5)),
-    ("temporal position", _by_value(lambda frame: frame.timing.temporal_index, 0.5)),
-    ("dynamic scan begin time", _by_value(lambda frame: frame.timing.dynamic_s, 0.01)),
-    ("acquisition number", _by_value(lambda frame: frame.timing.acquisition_number, 0.5)),
-    ("raw run number", _by_value(lambda frame: frame.timing.run_number, 0.5)),
-    ("acquisition time", _by_value(lambda frame: frame.timing.acquisition_s, 0.01)),
-    ("trigger time", _by_value(lambda frame: frame.timing.trigger_ms, 1.0)),
-    ("content time", _by_value(lambda frame: frame.timing.content_s, 0.01)),
-    ("order of acquisition time", _by_rank(lambda frame: frame.timing.acquisition_s)),
-    ("order of content time", _by_rank(lambda frame: frame.timing.content_s)),
-    ("order of instance number", _by_rank(_instance_number, interleaved=True)),
-)
-
-
-def _parts(frames: Frames, labels: Sequence[int]) -> list[Frames]:
-    groups: dict[int, list[FrameFacts]] = defaultdict(list)
-    for frame, label in zip(frames, labels, strict=True):
-        groups[label].append(frame)
-    return [tuple(groups[label]) for label in sorted(groups)]
 
 
 def _volume(frames: Frames, split_by: tuple[str, ...]) -> Volume:

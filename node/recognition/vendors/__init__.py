@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pydicom import Dataset
 
-from node.recognition.elements import PrivateElements
 from node.recognition.facts import Diffusion, Vendor, VendorFacts
+from node.recognition.private import PrivateElements
 from node.recognition.vendors import ge, philips, siemens, uih
 
 Reader = Callable[[Dataset, PrivateElements, Diffusion], VendorFacts]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from node.recognition.elements import PrivateElements
 from node.recognition.facts import Fault
+from node.recognition.private import PrivateElements
 
 _CREATOR = "SIEMENS CSA HEADER"
 _MAGIC = b"SV10"

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.elements import PrivateElements, texts
+from node.recognition.elements import texts
 from node.recognition.facts import BValue, Diffusion, Directionality, VendorFacts
+from node.recognition.private import PrivateElements
 
 _ACQUISITION = "GEMS_ACQU_01"
 _PARAMETERS = "GEMS_PARM_01"

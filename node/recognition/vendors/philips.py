@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.elements import PrivateElements, text
+from node.recognition.elements import text
 from node.recognition.facts import BValue, Diffusion, Directionality, VendorFacts
+from node.recognition.private import PrivateElements
 
 _IMAGING = "Philips Imaging DD 001"
 _MR = "Philips MR Imaging DD 001"

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.elements import PrivateElements, text, texts
+from node.recognition.elements import text, texts
 from node.recognition.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
+from node.recognition.private import PrivateElements
 from node.recognition.vendors import csa
 
 _HEADER = "SIEMENS MR HEADER"

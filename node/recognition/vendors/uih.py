@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.elements import PrivateElements, number, text, texts
+from node.recognition.elements import number, text, texts
 from node.recognition.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
+from node.recognition.private import PrivateElements
 
 _IMAGE = "Image Private Header"
 

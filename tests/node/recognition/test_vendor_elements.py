@@ -8,10 +8,10 @@ import pytest
 from pydicom import Dataset
 
 from node.recognition import vendors
-from node.recognition.elements import PrivateElements
 from node.recognition.facts import Diffusion, Directionality, ImageKind, Vendor, VendorFacts
 from node.recognition.headers import read_frames, standard_diffusion
 from node.recognition.kinds import image_kind
+from node.recognition.private import PrivateElements
 from node.recognition.vendors.ge import decode_b_value
 
 

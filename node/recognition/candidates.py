@@ -1,0 +1,141 @@
+"""What the choice of every role shares: volumes with their findings, what makes one unusable, how they are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from node.recognition import site
+from node.recognition.facts import Fault, FrameFacts, HeaderFacts, Vendor
+from node.recognition.rules import Evidence, Finding
+from node.recognition.stacks import Volume
+from node.settings import RecognitionSettings, Role
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesVolume:
+    """A volume with what it is and why."""
+
+    volume: Volume
+    finding: Finding
+    rule: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All frames of a series and the volumes that they make."""
+
+    uid: str
+    frames: tuple[FrameFacts, ...]
+    volumes: tuple[SeriesVolume, ...]
+
+    @property
+    def header(self) -> HeaderFacts:
+        """The header of its first frame."""
+        return self.frames[0].header
+
+
+# The stated preference, the most important first; larger is better.
+Ranking = tuple[tuple[str, float], ...]
+Rank = Callable[[SeriesVolume], Ranking]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the choice of one role after the other collects; volumes are known by their identity."""
+
+    stacks: list[tuple[Role, SeriesVolume, float | None]] = field(default_factory=list)
+    refusals: list[tuple[Role, Fault]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    passed_over: dict[int, Fault] = field(default_factory=dict)
+    times_s: dict[int, float] = field(default_factory=dict)
+
+    def pass_over(self, entry: SeriesVolume, reason: str, code: str = "") -> None:
+        """Keep why a volume is not used."""
+        self.passed_over[id(entry)] = Fault(code, reason)
+
+    def take(self, role: Role, entry: SeriesVolume, time_s: float | None = None) -> None:
+        """Use a volume for a role."""
+        self.stacks.append((role, entry, time_s))
+
+    def take_best(self, role: Role, usable: list[SeriesVolume], rank: Rank) -> SeriesVolume:
+        """Use the volume that ranks highest; the others keep the first preference that decided against them."""
+        best = max(usable, key=lambda entry: tuple(value for _, value in rank(entry)))
+        self.take(role, best)
+        for entry in usable:
+            if entry is not best:
+                self.pass_over(entry, f"{series_name(best)} is preferred: {_difference(rank(best), rank(entry))}")
+        return best
+
+    def refuse(self, role: Role, series: tuple[Series, ...], finding: Finding, missing: Fault) -> None:
+        """Refuse a role with the named fault of the largest volume of a finding, else with `missing`."""
+        near = sorted(volumes_of(series, finding), key=lambda entry: -len(entry.volume.frames))
+        faults = [self.passed_over[id(entry)] for entry in near if id(entry) in self.passed_over]
+        named = next((fault for fault in faults if fault.code), None)
+        reasons = "; ".join(dict.fromkeys(fault.reason for fault in faults))
+        plain = Fault(missing.code, f"{missing.reason} ({reasons})") if reasons else missing
+        self.refusals.append((role, named or plain))
+
+
+def volumes_of(series: tuple[Series, ...], *findings: Finding) -> list[SeriesVolume]:
+    """All volumes of some findings."""
+    return [volume for one in series for volume in one.volumes if volume.finding in findings]
+
+
+def usable_volumes(
+    series: tuple[Series, ...], finding: Finding, settings: RecognitionSettings, ledger: Ledger
+) -> list[SeriesVolume]:
+    """Volumes of one finding that could fill its role; the others get their reason."""
+    usable = []
+    for entry in volumes_of(series, finding):
+        fault = unusable(entry.volume, settings)
+        if fault is None:
+            usable.append(entry)
+        else:
+            ledger.pass_over(entry, fault.reason, fault.code)
+    return usable
+
+
+def unusable(volume: Volume, settings: RecognitionSettings) -> Fault | None:
+    """Why a volume cannot fill any role, whatever it is."""
+    header, grid = volume.first.header, volume.grid
+    if not site.accepts_body_part(header, settings):
+        return Fault("E-BODY-PART", f"Body Part Examined is {header.body_part}")
+    if header.vendor is Vendor.OTHER:
+        return Fault("E-VENDOR-UNKNOWN", f"no profile for manufacturer {header.manufacturer or '(not named)'!r}")
+    if volume.fault is not None:
+        return volume.fault
+    if len(volume.frames) < settings.minimum_slices:
+        return Fault("E-FEW-SLICES", f"{len(volume.frames)} slices; at least {settings.minimum_slices} are needed")
+    if volume.plane != "axial":
+        return Fault("", f"{volume.plane} ({volume.angle_deg:.0f}° off axis); the axial series is wanted")
+    if grid and grid.overlaps and volume.first.sequence.acquisition_type == "2D":
+        return Fault("E-STACK-OVERLAP", f"2D slices overlap: step {grid.slice_step_mm:.2f} mm below thickness")
+    return None
+
+
+def common_rank(entry: SeriesVolume) -> Ranking:
+    """Corrected before uncorrected, then extent (to 20 mm), in-plane resolution, and the later one.
+
+    A series is repeated after motion, so of two equal ones the later is the better.
+    """
+    volume, frame, grid = entry.volume, entry.volume.first, entry.volume.grid
+    assert grid is not None
+    return (
+        ("corrected for distortion", float(bool({"DIS2D", "DIS3D"} & set(frame.image_type)))),
+        ("larger extent", float(round(grid.slice_step_mm * len(volume.frames) / 20))),
+        ("finer in plane", -round(grid.pixel_spacing[0], 2)),
+        ("acquired later", frame.timing.acquisition_s or frame.timing.series_s or 0.0),
+        ("higher number", float(frame.header.series_number or 0)),
+    )
+
+
+def series_name(entry: SeriesVolume) -> str:
+    """The number that people know a series by."""
+    number = entry.volume.first.header.series_number
+    return "a series without number" if number is None else f"series {number}"
+
+
+def _difference(best: Ranking, other: Ranking) -> str:
+    return next((name for (name, one), (_, two) in zip(best, other, strict=True) if one != two), "the first of equals")
