@@ -105,7 +105,7 @@ class Worker:
             if found.app_version in (None, WORKFLOW_VERSION):
                 continue
             study, revision = found.workflow_id.rsplit(":", 1)
-            reason = f"queued by workflow version {found.app_version}, this is {WORKFLOW_VERSION}: `rectal-node rerun` the study"
+            reason = f"queued by workflow version {found.app_version}, not {WORKFLOW_VERSION}: `rectal-node rerun` it"
             DBOS.cancel_workflow(found.workflow_id)
             self._rooms.index.move(study, int(revision), StudyState.FAILED, reason)
 

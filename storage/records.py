@@ -74,8 +74,10 @@ STUDY_TRANSITIONS: dict[StudyState, frozenset[StudyState]] = {
     StudyState.REFUSED: frozenset(),
     StudyState.FAILED: frozenset(),
 }
-"""Moves within one revision. Back to RECEIVING, from any state, leads only a new or changed instance, which
-begins the next revision (`Index.register`)."""
+"""Moves within one revision. Back to RECEIVING leads only the beginning of the next revision: from any state a new or
+changed instance (`Index.register`), from one of `ENDED_STATES` a person (`Index.reopen`)."""
+
+ENDED_STATES = frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
