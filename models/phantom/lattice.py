@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ Array = npt.NDArray[np.float32]
 Vector = tuple[float, float, float]
 Index = tuple[int, int, int]
 Positions = tuple[Array, Array, Array]
+SLAB_VOXELS = 1 << 16
+"""Voxels of an interpolated slab: 256 KiB in float32."""
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -61,31 +64,45 @@ def knots(length: int, step: float) -> Array:
 
 
 def interpolate(values: Array, known: Positions, wanted: Positions) -> Array:
-    """Linear interpolation of `values` (z, y, x) from knots to positions, each given along x, y, z and increasing.
+    """Linear interpolation of `values` (z, y, x) from evenly spaced knots to positions, each along x, y, z."""
+    x, y, z = wanted
+    result = np.empty((len(z), len(y), len(x)), dtype=np.float32)
+    for part, slab in interpolated_slabs(values, known, wanted):
+        result[part] = slab
+    return result
 
-    One axis after the other, the largest array last and along its slowest axis: no gathering, no matrix products whose
-    threads would fight over shared cores, and the same bytes on any number of them.
+
+def interpolated_slabs(values: Array, known: Positions, wanted: Positions) -> Iterator[tuple[slice, Array]]:
+    """`interpolate` in slabs of a few z positions: (range of z, values), so that whatever follows stays in the cache.
+
+    One axis after the other, the slowest one last: no gathering and no matrix products, whose threads would fight over
+    shared cores; the same bytes on any number of them.
     """
     x, y, z = (_between(a, b) for a, b in zip(known, wanted, strict=True))
     lines = values[:, :, x[0]] + (values[:, :, x[1]] - values[:, :, x[0]]) * x[2]
     planes = lines[:, y[0]]
     planes += (lines[:, y[1]] - planes) * y[2][:, None]
-    result = np.empty((len(z[0]), *planes.shape[1:]), dtype=np.float32)
-    for out, low, high, share in zip(result, *z, strict=True):
-        np.subtract(planes[high], planes[low], out=out)
-        out *= share
-        out += planes[low]
-    return result
+    low, high, share = z
+    depth = max(1, SLAB_VOXELS // max(1, planes[0].size))
+    for start in range(0, len(low), depth):
+        part = slice(start, min(start + depth, len(low)))
+        slab = planes[high[part]]
+        below = planes[low[part]]
+        slab -= below
+        slab *= share[part, None, None]
+        slab += below
+        yield part, slab
 
 
 def _between(known: Array, wanted: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Array]:
-    """For each wanted position the knots below and above it, and the share of the upper one."""
+    """For each wanted position the knots (evenly spaced) below and above it, and the share of the upper one."""
     if len(known) == 1:
         nothing = np.zeros(len(wanted), dtype=np.intp)
         return nothing, nothing, np.zeros(len(wanted), dtype=np.float32)
-    high = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
-    share = np.clip((wanted - known[high - 1]) / (known[high] - known[high - 1]), 0, 1)
-    return high - 1, high, share.astype(np.float32)
+    place = (wanted - known[0]) / ((known[-1] - known[0]) / np.float32(len(known) - 1))
+    low = np.minimum(np.maximum(place, 0).astype(np.intp), len(known) - 2)
+    share = np.minimum(np.maximum(place - low, 0), 1).astype(np.float32)
+    return low, low + 1, share
 
 
 def lattice(size: Index, spacing: Vector, step_mm: float) -> Positions:

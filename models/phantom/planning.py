@@ -12,8 +12,8 @@ from models.phantom.scanners import Protocol, Scanner
 from models.phantom.streams import stream
 from models.volume import Grid
 
-FINEST_MM = 0.9
-"""Anatomy is sampled at least this finely in plane, where a pixel is larger by an oversampling factor."""
+COARSEST_MM = 1.3
+"""Pixels larger than this are sampled twice along each edge, so that fine anatomy does not alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,6 @@ def _measurement(
         grid=Grid((pixels, pixels, slices), spacing, vector(origin), direction),
         matrix=protocol.matrix,
         slice_thickness_mm=protocol.slice_thickness_mm,
-        oversampling=1 if localizer else max(1, round(protocol.pixel_spacing_mm / FINEST_MM)),
+        oversampling=2 if protocol.pixel_spacing_mm > COARSEST_MM and not localizer else 1,
         subslices=4,
     )

@@ -8,19 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from models.phantom.deformation import Deformation
-from models.phantom.lattice import Array, Positions, Vector, covering, every, interpolate, lattice
+from models.phantom.lattice import (
+    Array,
+    Positions,
+    Vector,
+    covering,
+    every,
+    interpolate,
+    lattice,
+)
 from models.phantom.shapes import Shape
 from models.phantom.tissue import Tissue
 from models.volume import Grid
 
 Labels = npt.NDArray[np.uint8]
 DEFORMATION_STEP_MM = 14.0
+BLOCK_VOXELS = (24, 48, 64)
+"""Size (z, y, x) of the blocks that are painted at once: small enough for the cache."""
 
 
 Nested = tuple[tuple[Tissue, float], ...]
@@ -95,27 +106,53 @@ def rasterise(layers: Sequence[Layer], deformation: Deformation, grid: Grid) -> 
 
 
 def _paint_nested(painted: TissueMap, tissues: Nested, distance: Array, known: Positions, voxel: float) -> None:
-    """Paint one distance field, given at knots, where it comes near the outermost surface or lies inside."""
-    near = distance + min(inset for _, inset in tissues) < voxel / 2
+    """Paint one distance field, given at knots, block by block: blocks far outside are skipped, inside filled."""
+    half = voxel / 2
+    near = distance + min(inset for _, inset in tissues) < half
     if not near.any():
         return
-    x, y, z = (
+    z, y, x = (
         _reached(np.flatnonzero(near.any(axis=axes)), positions)
-        for axes, positions in zip(((0, 1), (0, 2), (1, 2)), known, strict=True)
+        for axes, positions in zip(((1, 2), (0, 2), (0, 1)), known[::-1], strict=True)
     )
-    fine = interpolate(distance, known, every((x.start, y.start, z.start), (x.stop, y.stop, z.stop)))
-    part = (z, y, x)
-    done = 0.0
-    for tissue, inset in tissues:
-        fine += np.float32(inset - done)
-        done = inset
-        _paint(painted.top[part], painted.under[part], painted.share[part], fine, tissue, voxel)
+    innermost, depth = tissues[-1]
+    for part in product(*(_pieces(whole, size) for whole, size in zip((z, y, x), BLOCK_VOXELS, strict=True))):
+        around = tuple(_around(piece, positions) for piece, positions in zip(part, known[::-1], strict=True))
+        block = distance[around]
+        if block.min() + min(inset for _, inset in tissues) >= half:
+            continue
+        top, under, share = (array[part] for array in (painted.top, painted.under, painted.share))
+        if block.max() + depth <= -half:
+            top[...], share[...] = innermost, 255
+            continue
+        wanted = every(*zip(*((piece.start, piece.stop) for piece in part[::-1]), strict=True))
+        x_known, y_known, z_known = (k[a] for k, a in zip(known, around[::-1], strict=True))
+        fine = interpolate(block, (x_known, y_known, z_known), wanted)
+        done = 0.0
+        for tissue, inset in tissues:
+            fine += np.float32(inset - done)
+            done = inset
+            _paint(top, under, share, fine, tissue, voxel)
 
 
 def _reached(near: npt.NDArray[np.intp], positions: Array) -> slice:
     """Index range between the knots around those at `near`: no voxel outside it can be painted."""
     first, last = max(near[0] - 1, 0), min(near[-1] + 1, len(positions) - 1)
     return slice(int(np.ceil(positions[first])), int(np.floor(positions[last])) + 1)
+
+
+def _pieces(whole: slice, size: int) -> list[slice]:
+    """A range cut into pieces of about `size`."""
+    count = max(1, round((whole.stop - whole.start) / size))
+    edges = np.linspace(whole.start, whole.stop, count + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges) if b > a]
+
+
+def _around(piece: slice, positions: Array) -> slice:
+    """The knots that the voxels of a piece lie between."""
+    first = int(np.searchsorted(positions, piece.start, side="right")) - 1
+    last = int(np.searchsorted(positions, piece.stop - 1, side="left"))
+    return slice(max(first, 0), min(last, len(positions) - 1) + 1)
 
 
 def _paint(top: Labels, under: Labels, share: Labels, distance: Array, tissue: Tissue, voxel: float) -> None:

@@ -86,7 +86,7 @@ class Capsule:
         """Distance to the axis minus the radius there."""
         axis = np.subtract(self.end, self.start).astype(np.float32)
         dx, dy, dz = x - self.start[0], y - self.start[1], z - self.start[2]
-        along = (dx * axis[0] + dy * axis[1] + dz * axis[2]) / np.float32(axis @ axis)
+        along = (dx * axis[0] + dy * axis[1] + dz * axis[2]) / np.float32(max(axis @ axis, 1e-6))
         along = np.clip(along, 0, 1)
         dx, dy, dz = dx - along * axis[0], dy - along * axis[1], dz - along * axis[2]
         return np.sqrt(dx * dx + dy * dy + dz * dz) - (self.first + np.float32(self.last - self.first) * along)

@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from models.phantom.anatomy import Anatomy, draw_anatomy
 from models.phantom.deformation import Texture, draw_texture
-from models.phantom.grade import TumourBiology, draw_biology
-from models.phantom.lattice import Array, every, interpolate, lattice, points
+from models.phantom.grade import TumourBiology, biology_of
+from models.phantom.lattice import Array, Positions, every, interpolated_slabs, lattice, points
 from models.phantom.raster import TissueMap, rasterise
 from models.phantom.streams import stream
 from models.phantom.tissue import T1_RATIO_3T_TO_1_5T, Properties, Tissue, draw_properties
 from models.volume import Grid
 
 Contrast = Callable[[Properties], Array]
-TEXTURE_STEP_MM = 3.0
+TEXTURE_STEP_MM = 3.5
 
 # Relative texture of the signal, where it differs from the common 3 %.
 _TEXTURE = {
@@ -67,7 +67,7 @@ def draw_patient(seed: int) -> Patient:
     return Patient(
         seed=seed,
         anatomy=draw_anatomy(seed),
-        biology=draw_biology(stream(seed, "biology")),
+        biology=biology_of(seed),
         background=draw_texture(rng, 6.0),
         septa=draw_texture(rng, 9.0, 2.0),
         cells=draw_texture(rng, 5.0),
@@ -142,29 +142,34 @@ def _textures(patient: Patient, painted: TissueMap) -> tuple[Array, Array]:
 
     The factor is a soft mottle; the sheets lie where a second field crosses zero, and come and go with the mottle.
     """
-    mottle = _field(patient, patient.background, painted.grid)
-    sheets = _field(patient, patient.septa, painted.grid)
-    for soft, sheet, labels in zip(mottle, sheets, painted.top, strict=True):
+    grid = painted.grid
+    known = lattice(grid.size, grid.spacing, TEXTURE_STEP_MM)
+    wanted = every((0, 0, 0), grid.size)
+    mottle, sheets = np.empty(painted.top.shape, np.float32), np.empty(painted.top.shape, np.float32)
+    for (part, soft), (_, sheet) in zip(
+        interpolated_slabs(_field(patient, patient.background, grid, known), known, wanted),
+        interpolated_slabs(_field(patient, patient.septa, grid, known), known, wanted),
+        strict=True,
+    ):
+        labels = painted.top[part]
         # A cheap bell: 1 on the sheet, 0 from its half width on.
         sheet *= np.float32(1 / SHEET_WIDTH)
         np.square(sheet, out=sheet)
         np.subtract(1, sheet, out=sheet)
         sheet *= np.clip(soft + 1, 0, 2)
         sheet *= SHEET_SHARES[labels]
-        np.clip(sheet, 0, 1, out=sheet)
+        np.clip(sheet, 0, 1, out=sheets[part])
         soft *= AMPLITUDES[labels]
         soft += 1
-        np.maximum(soft, np.float32(0.1), out=soft)
+        np.maximum(soft, np.float32(0.1), out=mottle[part])
     return mottle, sheets
 
 
-def _field(patient: Patient, texture: Texture, grid: Grid) -> Array:
-    """A texture on a grid, sampled coarsely and interpolated."""
-    sparse = lattice(grid.size, grid.spacing, TEXTURE_STEP_MM)
-    z, y, x = np.meshgrid(*sparse[::-1], indexing="ij")
+def _field(patient: Patient, texture: Texture, grid: Grid, known: Positions) -> Array:
+    """A texture at knots of a grid."""
+    z, y, x = np.meshgrid(*known[::-1], indexing="ij")
     place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.deformation.offset)
-    field = texture.values(place[..., 0], place[..., 1], place[..., 2])
-    return interpolate(field, sparse, every((0, 0, 0), grid.size))
+    return texture.values(place[..., 0], place[..., 1], place[..., 2])
 
 
 def _tumour_properties(
@@ -180,12 +185,13 @@ def _tumour_properties(
     spread = np.float32(biology.texture_heterogeneity) * cells
     t1 = biology.t1_3t_ms / (1 if field_strength_t > 2 else T1_RATIO_3T_TO_1_5T)
     one = np.ones_like(cells)
-    common = {name: one * getattr(tissues, name)[Tissue.TUMOUR] for name in ("pd", "ve", "vp", "water", "moving")}
+    common = {name: one * getattr(tissues, name)[Tissue.TUMOUR] for name in ("pd", "vp", "water", "moving")}
     return Properties(
         t1=np.float32(t1) * (1 + 0.5 * spread),
         t2=np.float32(biology.t2_ms) * (1 + spread),
         t2_tse=np.float32(1.04 * biology.t2_ms) * (1 + spread),
         adc=np.float32(biology.adc_um2_s * 1e-6) * (1 + spread),
         ktrans=np.float32(biology.ktrans_per_min) * np.exp(biology.enhancement_heterogeneity * vessels),
+        ve=one * np.float32(biology.ve),
         **common,
     )

@@ -129,15 +129,15 @@ class Tumour:
 
 
 def draw_form(rng: np.random.Generator) -> TumourForm:
-    """Site and shape: 15 to 60 mm long, lower edge 35 to 120 mm above the anal verge."""
+    """Site and shape: 18 to 60 mm long, lower edge 36 to 116 mm above the anal verge."""
     growth = list(Growth)[int(rng.choice(4, p=(0.25, 0.35, 0.2, 0.2)))]
     share, thickness, longest = {
         Growth.POLYPOID: ((0.16, 0.3), (12, 22), 42),
-        Growth.ULCERATING: ((0.25, 0.45), (6, 11), 52),
-        Growth.SEMICIRCUMFERENTIAL: ((0.5, 0.75), (6, 11), 60),
+        Growth.ULCERATING: ((0.25, 0.45), (7, 13), 52),
+        Growth.SEMICIRCUMFERENTIAL: ((0.5, 0.75), (6, 12), 60),
         Growth.CIRCUMFERENTIAL: ((1.0, 1.0), (5, 10), 60),
     }[growth]
-    length = float(rng.uniform(17, longest))
+    length = float(rng.uniform(18, longest))
     deep = rng.random() < 0.65
     return TumourForm(
         growth=growth,
