@@ -18,6 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from node.associations.listener import Listener
 from node.completion import Completion
 from node.delivery.dicom import Delivery
+from node.errors import ConfigurationError
 from node.pipeline import Models
 from node.settings import Settings
 from node.workflow import Rooms, Worker
@@ -110,8 +111,13 @@ class Service:
         self._stops.append(scheduler.shutdown)
 
     def _start_listener(self) -> None:
-        listener = Listener(self._settings.listener, self._settings.peers, self._files, self._index)
-        listener.start()
-        self._stops.append(listener.stop)
         where = self._settings.listener
+        listener = Listener(where, self._settings.peers, self._files, self._index)
+        try:
+            listener.start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"listener: cannot listen on {where.host}:{where.port}: {error.strerror}; is another node running?"
+            ) from error
+        self._stops.append(listener.stop)
         log.info("listening as %s on %s:%d", where.ae_title, where.host, where.port)

@@ -254,6 +254,7 @@ def _settings_digest(settings: Settings) -> str:
     """SHA-256 of the settings that can change a result."""
     relevant = {
         "recognition": settings.recognition.model_dump(mode="json"),
+        "threads": settings.analysis.threads,  # sums in another order give other last bits
         "uid_root": settings.uid_root,
         "institution": settings.institution,
     }
