@@ -64,14 +64,14 @@ class Rectum:
 
     def polar(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         """Distance from the centre line (mm) and angle (rad) of points."""
-        dx = x - self._at(self.centre_x, z)
-        dy = (y - self._at(self.centre_y, z)) * self._at(self.tilt, z)
+        dx = x - self.at(self.centre_x, z)
+        dy = (y - self.at(self.centre_y, z)) * self.at(self.tilt, z)
         # A wider than deep lumen: distances count less along x.
         return np.hypot(dx / np.float32(self.squeeze), dy * np.float32(self.squeeze)), np.arctan2(dx, -dy)
 
     def lumen(self, angle: Array, z: Array) -> Array:
         """Radius of the lumen (mm), folds included."""
-        radius = self._at(self.radius, z)
+        radius = self.at(self.radius, z)
         for fold in self.folds:
             near = np.exp(-(((z - np.float32(fold.height)) / np.float32(3.0)) ** 2))
             facing = np.maximum(np.cos(angle - np.float32(fold.direction)), 0)
@@ -82,11 +82,11 @@ class Rectum:
 
     def outer(self, z: Array) -> Array:
         """Outer radius of the muscular wall (mm), folds left out."""
-        return self._at(self.radius, z) + np.float32(self.wall_mm)
+        return self.at(self.radius, z) + np.float32(self.wall_mm)
 
     def arc_at(self, z: Array) -> Array:
         """Length along the bowel from the anal verge (mm)."""
-        return self._at(self.arc, z)
+        return self.at(self.arc, z)
 
     def surfaces(self, x: Array, y: Array, z: Array) -> Iterable[tuple[Array, Nested]]:
         """Sphincter; muscular layer and submucosa; mucosa and content; gas."""
@@ -98,10 +98,11 @@ class Rectum:
         yield outer, ((Tissue.MUSCULARIS, 0), (Tissue.SUBMUCOSA, self.muscle_mm))
         inner = np.maximum(r - self.lumen(angle, z), ends)
         yield inner, ((Tissue.MUCOSA, -0.8), (self.content, 0))
-        level = y - self._at(self.centre_y, z) - np.float32(self.gas_level_mm)
+        level = y - self.at(self.centre_y, z) - np.float32(self.gas_level_mm)
         yield np.maximum(inner, level), ((Tissue.GAS, 0),)
 
-    def _at(self, table: Array, z: Array) -> Array:
+    def at(self, table: Array, z: Array) -> Array:
+        """One of the tables at heights z."""
         return np.interp(z, self.heights, table).astype(np.float32)
 
 

@@ -71,7 +71,7 @@ class Tumour:
         along = (rectum.arc_at(z) - np.float32(form.height_mm + form.length_mm / 2)) / np.float32(form.length_mm / 2)
         around = self._around(angle)
         spread = np.maximum(np.sqrt(along**2 + around**2) + np.float32(0.07) * rough, 0)
-        lumen, outer = rectum._at(rectum.radius, z), rectum.outer(z)
+        lumen, outer = rectum.at(rectum.radius, z), rectum.outer(z)
         front = outer - 1 + (1 + np.float32(form.invasion_mm)) * self._swell(spread, 1.6)
         front = front + np.float32(0.8 if form.invasion_mm else 0.3) * rough
         if form.growth is Growth.POLYPOID:
