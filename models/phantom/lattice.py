@@ -39,10 +39,10 @@ def indices(grid: Grid, point: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def covering(grid: Grid, lower: npt.ArrayLike, upper: npt.ArrayLike) -> tuple[Index, Index]:
     """Index range (start, stop excluded) of the part of `grid` that covers an LPS box; empty: start = stop."""
-    corners = np.array(np.meshgrid(*zip(np.asarray(lower), np.asarray(upper), strict=True)))
-    index = indices(grid, corners.reshape(3, -1).T)
-    start = np.clip(np.floor(index.min(axis=0)), 0, grid.size).astype(int)
-    stop = np.clip(np.ceil(index.max(axis=0)) + 1, start, grid.size).astype(int)
+    middle = indices(grid, (np.asarray(lower) + np.asarray(upper)) / 2)
+    half = np.abs(grid.axes.T) @ (np.asarray(upper) - np.asarray(lower)) / 2 / np.asarray(grid.spacing)
+    start = np.clip(np.floor(middle - half), 0, grid.size).astype(int)
+    stop = np.clip(np.ceil(middle + half) + 1, start, grid.size).astype(int)
     return (int(start[0]), int(start[1]), int(start[2])), (int(stop[0]), int(stop[1]), int(stop[2]))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from models.phantom.lattice import vector
 from models.phantom.raster import Layer, Solid
 from models.phantom.rectum import Mesorectum, Rectum, wall_point
-from models.phantom.shapes import Ellipsoid, curve, rotation
+from models.phantom.shapes import Ellipsoid, curve, rotation, stretches
 from models.phantom.tissue import Tissue
 
 
@@ -69,5 +69,7 @@ def rectal_vessels(rectum: Rectum, mesorectum: Mesorectum, rng: np.random.Genera
             most = max(room(rectum, mesorectum, z, way) - 4, least)
             path.append(wall_point(rectum, z, way, most + (least - most) * share))
         radius = float(rng.uniform(1.3, 2.0)) if index < 3 else float(rng.uniform(0.6, 1.2))
-        layers += [Solid(piece, ((tissue, 0),), 1.2) for piece in curve(np.array(path), radius, radius * 0.5)]
+        layers += [
+            Solid(piece, ((tissue, 0),), 1.2) for piece in stretches(curve(np.array(path), radius, radius * 0.5))
+        ]
     return layers

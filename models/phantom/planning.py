@@ -12,6 +12,8 @@ from models.phantom.scanners import Protocol, Scanner
 from models.phantom.streams import stream
 from models.volume import Grid
 
+FINE_STEP_MM = 3.0
+"""Slices closer than this are sampled twice each, others four times."""
 COARSEST_MM = 1.3
 """Pixels larger than this are sampled twice along each edge, so that fine anatomy does not alias."""
 
@@ -106,5 +108,5 @@ def _measurement(
         matrix=protocol.matrix,
         slice_thickness_mm=protocol.slice_thickness_mm,
         oversampling=2 if protocol.pixel_spacing_mm > COARSEST_MM and not localizer else 1,
-        subslices=4,
+        subslices=4 if step > FINE_STEP_MM else 2,
     )

@@ -173,6 +173,11 @@ def smooth_minimum(first: Array, second: Array, blend: float) -> Array:
     return np.minimum(first, second) - overlap * overlap * np.float32(0.25 / blend)
 
 
+def stretches(pieces: tuple[Capsule, ...]) -> tuple[Union, ...]:
+    """A chain of capsules as shapes of two neighbours each: fewer to paint, and still in small boxes."""
+    return tuple(Union(pieces[index : index + 2], 0.5) for index in range(0, len(pieces), 2))
+
+
 def curve(path: npt.ArrayLike, first: float, last: float) -> tuple[Capsule, ...]:
     """A tube along a path (n, 3) in mm as a chain of capsules, its radius running from `first` to `last`."""
     nodes = np.asarray(path, dtype=np.float64)

@@ -41,8 +41,9 @@ _SHEETS = {
     Tissue.MESORECTAL_FAT: (Tissue.FASCIA, 0.35),
     Tissue.MUSCLE: (Tissue.FAT, 0.4),
 }
-SHEET_TISSUES = np.array([_SHEETS.get(tissue, (tissue, 0))[0] for tissue in Tissue], dtype=np.intp)
+SHEET_TISSUES = np.array([_SHEETS.get(tissue, (tissue, 0))[0] for tissue in Tissue], dtype=np.uint8)
 SHEET_SHARES = np.array([_SHEETS.get(tissue, (tissue, 0))[1] for tissue in Tissue], dtype=np.float32)
+LEAST_SHEET = 0.08
 SHEET_WIDTH = 0.11
 """Half width of the sheets in standard deviations of their field."""
 AMPLITUDES = np.array([_TEXTURE.get(tissue, 0.03) for tissue in Tissue], dtype=np.float32)
@@ -79,15 +80,13 @@ def draw_patient(seed: int) -> Patient:
 class Specimen:
     """A painted grid with all that a contrast needs.
 
-    tissues: properties, one element a tissue; modulation (z, y, x): texture; sheets (z, y, x): share of septa and
-    streaks; edges, edge_share, edge_under: flat
-    indices of voxels of two tissues; tumour: flat indices of voxels with tumour, tumour_properties theirs.
+    tissues: properties, one element a tissue; texture (z, y, x): factor of the signal; edges: flat indices of voxels of
+    two tissues; tumour: flat indices of voxels with tumour; tumour_properties: theirs.
     """
 
     map: TissueMap
     tissues: Properties
-    modulation: Array
-    sheets: Array
+    texture: Array
     edges: npt.NDArray[np.intp]
     tumour: npt.NDArray[np.intp]
     tumour_properties: Properties
@@ -95,14 +94,12 @@ class Specimen:
     def signal(self, contrast: Contrast) -> Array:
         """Signal of every voxel (z, y, x) of the grid; two tissues in a voxel add by their shares."""
         table = contrast(self.tissues)
-        contrast_of_sheets = table[SHEET_TISSUES] - table
         signal = np.empty(self.map.top.shape, dtype=np.float32)
         # Slice by slice, because the intermediate results of a whole volume would not fit the cache.
-        for out, labels, factor, sheet in zip(signal, self.map.top, self.modulation, self.sheets, strict=True):
+        for out, labels, factor in zip(signal, self.map.top, self.texture, strict=True):
             np.multiply(table[labels], factor, out=out)
-            out += contrast_of_sheets[labels] * sheet
         flat, top, under = signal.reshape(-1), self.map.top.reshape(-1), self.map.under.reshape(-1)
-        below = table[under[self.edges]] * self.modulation.reshape(-1)[self.edges]
+        below = table[under[self.edges]] * self.texture.reshape(-1)[self.edges]
         if len(self.tumour):
             values = contrast(self.tumour_properties)
             is_top = top[self.tumour] == Tissue.TUMOUR
@@ -119,50 +116,60 @@ def prepare(patient: Patient, grid: Grid, field_strength_t: float) -> Specimen:
     """Paint the patient onto `grid` (LPS) and give every voxel its properties."""
     anatomy = patient.anatomy
     painted = rasterise(anatomy.layers, anatomy.deformation, grid)
-    flat_share = painted.share.reshape(-1)
-    edges = np.flatnonzero(flat_share < 255)
+    texture = _texture(patient, painted)
+    edges = np.flatnonzero(painted.share.reshape(-1) < 255)
     is_tumour = painted.top.reshape(-1) == Tissue.TUMOUR
     is_tumour[edges] |= painted.under.reshape(-1)[edges] == Tissue.TUMOUR
     tumour = np.flatnonzero(is_tumour)
     tissues = draw_properties(stream(patient.seed, "tissue"), field_strength_t)
-    modulation, sheets = _textures(patient, painted)
     return Specimen(
         map=painted,
         tissues=tissues,
-        modulation=modulation,
-        sheets=sheets,
+        texture=texture,
         edges=edges,
         tumour=tumour,
         tumour_properties=_tumour_properties(patient, tissues, grid, tumour, field_strength_t),
     )
 
 
-def _textures(patient: Patient, painted: TissueMap) -> tuple[Array, Array]:
-    """Texture factor of every voxel, and the share of it that a sheet of another tissue takes (both z, y, x).
+def _texture(patient: Patient, painted: TissueMap) -> Array:
+    """Texture factor (z, y, x) of every voxel; paints sheets of another tissue into the map, too.
 
-    The factor is a soft mottle; the sheets lie where a second field crosses zero, and come and go with the mottle.
+    The factor is a soft mottle. Sheets lie where a second field crosses zero, and come and go with the mottle. Both
+    fields are smooth enough to be the same in two neighbouring sub-slices.
     """
     grid = painted.grid
     known = lattice(grid.size, grid.spacing, TEXTURE_STEP_MM)
-    wanted = every((0, 0, 0), grid.size)
-    mottle, sheets = np.empty(painted.top.shape, np.float32), np.empty(painted.top.shape, np.float32)
-    for (part, soft), (_, sheet) in zip(
-        interpolated_slabs(_field(patient, patient.background, grid, known), known, wanted),
-        interpolated_slabs(_field(patient, patient.septa, grid, known), known, wanted),
+    x, y, z = every((0, 0, 0), grid.size)
+    factor = np.empty(painted.top.shape, np.float32)
+    for (pair, soft), (_, sheet) in zip(
+        interpolated_slabs(_field(patient, patient.background, grid, known), known, (x, y, z[::2] + 0.5)),
+        interpolated_slabs(_field(patient, patient.septa, grid, known), known, (x, y, z[::2] + 0.5)),
         strict=True,
     ):
-        labels = painted.top[part]
         # A cheap bell: 1 on the sheet, 0 from its half width on.
         sheet *= np.float32(1 / SHEET_WIDTH)
         np.square(sheet, out=sheet)
         np.subtract(1, sheet, out=sheet)
         sheet *= np.clip(soft + 1, 0, 2)
-        sheet *= SHEET_SHARES[labels]
-        np.clip(sheet, 0, 1, out=sheets[part])
-        soft *= AMPLITUDES[labels]
-        soft += 1
-        np.maximum(soft, np.float32(0.1), out=mottle[part])
-    return mottle, sheets
+        for plane, mottle, bell in zip(range(pair.start * 2, pair.stop * 2, 2), soft, sheet, strict=True):
+            on_sheet = np.flatnonzero(bell > LEAST_SHEET)
+            for k in range(plane, min(plane + 2, len(factor))):
+                np.multiply(mottle, AMPLITUDES[painted.top[k]], out=factor[k])
+                _paint_sheets(painted, k, on_sheet, bell)
+    factor += 1
+    return np.maximum(factor, np.float32(0.1), out=factor)
+
+
+def _paint_sheets(painted: TissueMap, k: int, where: npt.NDArray[np.intp], bell: Array) -> None:
+    """Put the other tissue under the voxels `where` (flat) of plane k, as far as they are of one tissue."""
+    top, under, share = (array[k].reshape(-1) for array in (painted.top, painted.under, painted.share))
+    where = where[share[where] == 255]
+    labels = top[where]
+    part = np.minimum(bell.reshape(-1)[where], 1) * SHEET_SHARES[labels]
+    where, labels, part = where[part > 0], labels[part > 0], part[part > 0]
+    under[where] = SHEET_TISSUES[labels]
+    share[where] = np.rint(255 * (1 - part)).astype(np.uint8)
 
 
 def _field(patient: Patient, texture: Texture, grid: Grid, known: Positions) -> Array:

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from models.phantom.contrasts import PHASES, b_values
 from models.phantom.grade import TumourBiology, parameters
 from models.phantom.lattice import Array, Index, covering
-from models.phantom.measuring import Exposure, expose, measure_thin, tumour_mask
+from models.phantom.measuring import Exposure, expose, measure_thin, thin_slices, tumour_mask
 from models.phantom.scanners import Scanner
 from models.phantom.session import Session, Volume, open_session
 from models.phantom.truth import tissue_labels, tumour_truth
@@ -131,7 +131,7 @@ def high_resolution(study: SimulatedStudy | SimulatedCase, sequence: Sequence, r
     session = open_session(study.seed, study.scanner)
     truth = tumour_truth(session.patient) if region == "tumour" else None
     volume = _analysed(session)[sequence]
-    exposure = _expose(session, volume, truth)
+    exposure = _expose(session, volume, truth, thin=True)
     name = volume.measurement
     grid, image = measure_thin(exposure, volume.contrast, session.coils[name], session.gains[name])
     return image_from(image, grid)
@@ -151,9 +151,11 @@ def _analysed(session: Session) -> dict[Sequence, Volume]:
     }
 
 
-def _expose(session: Session, volume: Volume, around: sitk.Image | None) -> Exposure:
+def _expose(session: Session, volume: Volume, around: sitk.Image | None, thin: bool = False) -> Exposure:
     """The volume's measurement sampled, all of it or only around a mask."""
     measurement = session.plan[volume.measurement]
+    if thin:
+        measurement = thin_slices(measurement)
     part = None if around is None else _part(measurement.grid, around)
     return expose(session.patient, session.scanner.field_strength_t, measurement, part)
 

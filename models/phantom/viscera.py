@@ -6,7 +6,7 @@ import numpy as np
 
 from models.phantom.lattice import vector
 from models.phantom.raster import Layer, Solid
-from models.phantom.shapes import Capsule, Ellipsoid, Union, curve, rotation
+from models.phantom.shapes import Capsule, Ellipsoid, Union, curve, rotation, stretches
 from models.phantom.tissue import Tissue
 
 
@@ -126,7 +126,7 @@ def vessels(rng: np.random.Generator) -> list[Layer]:
             ([(52, 50, 62), (66, 66, 42), (84, 66, 20)], Tissue.ARTERY, 2.6, 2.0),
         ):
             moved = [(side * (x + dx), y + dy, z) for x, y, z in path]
-            layers += [Solid(piece, ((tissue, 0),), 1.6) for piece in curve(moved, first, last)]
+            layers += [Solid(piece, ((tissue, 0),), 1.6) for piece in stretches(curve(moved, first, last))]
     return layers
 
 
