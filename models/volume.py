@@ -57,9 +57,7 @@ def grid_of(image: sitk.Image) -> Grid:
 def image_from(array: npt.NDArray[np.generic], grid: Grid) -> sitk.Image:
     """An image of `array` (z, y, x) on `grid`. Raises VolumeError when the shapes differ."""
     if array.shape != grid.size[::-1]:
-        raise VolumeError(
-            f"array of shape {array.shape} (z, y, x) does not fill a grid of {grid.size} (x, y, z)"
-        )
+        raise VolumeError(f"array of shape {array.shape} (z, y, x) does not fill a grid of {grid.size} (x, y, z)")
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing)
     image.SetOrigin(grid.origin)
@@ -117,9 +115,7 @@ def resample_onto(
     )
 
 
-def resample(
-    image: sitk.Image, spacing: SequenceOf[float], interpolator: int = sitk.sitkLinear
-) -> sitk.Image:
+def resample(image: sitk.Image, spacing: SequenceOf[float], interpolator: int = sitk.sitkLinear) -> sitk.Image:
     """`image` over the same extent with another `spacing` (x, y, z; mm)."""
     return resample_onto(image, with_spacing(grid_of(image), spacing), interpolator)
 

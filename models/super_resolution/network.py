@@ -48,12 +48,16 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv3d(features, features, 3, padding=1)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
-        return volume + self.second(functional.leaky_relu(self.first(volume), 0.1))
+        change: torch.Tensor = self.second(functional.leaky_relu(self.first(volume), 0.1))
+        return volume + change
 
 
 def interpolate_slices(thick: torch.Tensor, factor: int) -> torch.Tensor:
     """Edge-aligned linear interpolation along z: (B, C, Z, Y, X) to (B, C, factor * Z, Y, X)."""
-    return functional.interpolate(thick, scale_factor=(factor, 1, 1), mode="trilinear", align_corners=False)
+    fine: torch.Tensor = functional.interpolate(
+        thick, scale_factor=(factor, 1, 1), mode="trilinear", align_corners=False
+    )
+    return fine
 
 
 def shuffle_slices(channels: torch.Tensor) -> torch.Tensor:

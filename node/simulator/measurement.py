@@ -59,7 +59,7 @@ def protocol(source: SimulatedSeries, recipe: Recipe, field_strength_t: float) -
             "EchoTrainLength": str(recipe.echo_train),
             "PercentSampling": decimal(min(100.0, round(100 * phase / frequency, 2))),
             "PercentPhaseFieldOfView": "100",
-            "AcquisitionMatrix": [frequency, 0, 0, phase],
+            "AcquisitionMatrix": [0, frequency, phase, 0],
             "InPlanePhaseEncodingDirection": "COL",
             "Modality": "MR",
             "SeriesDescription": recipe.description,

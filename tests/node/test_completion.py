@@ -139,3 +139,13 @@ def test_submitting_twice_is_one_analysis(arrived: Arrived, paths: tuple[Path, .
     arrived.worklist.submit("1.2.3", 1)
     arrived.worklist.submit("1.2.3", 1)
     assert [(item.study_instance_uid, item.revision) for item in arrived.worklist.unfinished()] == [("1.2.3", 1)]
+
+
+def test_a_study_that_failed_is_queued_again_on_request(arrived: Arrived, paths: tuple[Path, ...]) -> None:
+    arrived.receive(paths)
+    arrived.sweep()
+    arrived.index.move(arrived.uid, 1, StudyState.FAILED, "broke")
+    arrived.index.reopen(arrived.uid)
+    arrived.sweep()
+    assert arrived.state is StudyState.QUEUED
+    assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}

@@ -1,0 +1,73 @@
+"""The commands as a person at a terminal meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.files import ObjectStore
+from storage.header import read_header
+from storage.index import Index
+from storage.records import StudyState
+from storage.schema import open_engine
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "node", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def site(tmp_path: Path, written_by: Callable[[str], Any]) -> tuple[Path, str]:
+    """A configuration whose storage holds a failed study, and that study's UID."""
+    config = tmp_path / "config.toml"
+    config.write_text('root = "data"\n')
+    files, index = ObjectStore(tmp_path / "data"), Index(open_engine(f"sqlite:///{tmp_path}/data/index.sqlite"))
+    for path in written_by("Siemens Skyra").paths[:3]:
+        header = read_header(path)
+        index.register(header, files.store(path.read_bytes(), header), "SKYRA", datetime.now(UTC))
+    index.move(header.study_instance_uid, 1, StudyState.FAILED, "the disk was full")
+    return config, header.study_instance_uid
+
+
+def test_a_wrong_key_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[listener]\nprot = 1")
+    answer = command("serve", "--config", str(tmp_path / "config.toml"))
+    assert answer.returncode == 1
+    assert answer.stderr.replace("\n", "").endswith("config.toml: listener.prot: unknown key")
+    assert "Traceback" not in answer.stderr
+
+
+def test_status_names_a_failed_study_with_its_reason(site: tuple[Path, str]) -> None:
+    config, uid = site
+    report = json.loads(command("status", "--json", "--config", str(config)).stdout)
+    (line,) = report["studies"]
+    assert line["study"]["study_instance_uid"] == uid
+    assert line["study"]["state"] == "FAILED"
+    assert line["study"]["reason"] == "the disk was full"
+    assert "the disk was full" in command("status", "--config", str(config)).stdout.replace("\n", " ")
+
+
+def test_rerun_begins_the_next_revision(site: tuple[Path, str]) -> None:
+    config, uid = site
+    assert "revision 2" in command("rerun", uid, "--config", str(config)).stdout
+    again = command("rerun", uid, "--config", str(config))
+    assert again.returncode == 1
+    assert "only a study that has ended" in again.stderr.replace("\n", " ")
+
+
+def test_send_says_which_receiver_does_not_answer(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder = next((tmp_path / "data" / "objects").iterdir())
+    answer = command("send", str(folder), "--port", "9")
+    assert answer.returncode == 1
+    assert "0 of 3 stored" in answer.stdout
+
+
+def test_simulate_lists_six_scanners() -> None:
+    assert len(command("simulate", "unused", "--list").stdout.strip().splitlines()) == 6
