@@ -6,6 +6,7 @@ import numpy as np
 import pydantic
 import SimpleITK as sitk
 
+from models.errors import VolumeError
 from models.volume import Float32, average_onto, check_volume, grid_of, image_from, with_spacing
 
 
@@ -29,7 +30,8 @@ class PreprocessingSettings(pydantic.BaseModel):
 def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
     """The normalised volume (float32, zero mean and unit variance in its middle) on the network's grid.
 
-    Raises VolumeError when the image is not 3D, empty or not finite. A constant image becomes all zeros.
+    Raises VolumeError when the image is not 3D, empty, not finite or too small for N4. A constant image becomes
+    all zeros.
     """
     check_volume(image)
     coarse = average_onto(image, with_spacing(grid_of(image), settings.spacing_mm))
@@ -71,7 +73,13 @@ def _without_bias(image: sitk.Image, body: sitk.Image, settings: PreprocessingSe
     ]
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations(list(settings.n4_iterations))
-    n4.Execute(sitk.Shrink(positive, shrink), sitk.Shrink(body, shrink))
+    mask = sitk.Shrink(body, shrink)
+    if not sitk.GetArrayViewFromImage(mask).any():
+        mask += 1  # a foreground of single voxels, which the shrinking has skipped
+    try:
+        n4.Execute(sitk.Shrink(positive, shrink), mask)
+    except RuntimeError as error:
+        raise VolumeError(f"N4 finds no bias field in a volume of {image.GetSize()} voxels (x, y, z)") from error
     return image / sitk.Exp(sitk.Cast(n4.GetLogBiasFieldAsImage(image), sitk.sitkFloat32))
 
 

@@ -97,7 +97,8 @@ def main(
         dice = validation_dice(network, validation, settings)
         if dice > progress.best_score:
             progress.best_score, progress.best_epoch = dice, progress.epoch
-            torch.save(network.state_dict(), folder / "best.pt")
+            if fabric.is_global_zero:
+                torch.save(network.state_dict(), folder / "best.pt")
         fabric.log_dict({"loss": loss, "validation_dice": dice}, step=progress.epoch)
         progress.epoch += 1
         loop.save_checkpoint(fabric, folder, progress, **parts)

@@ -120,7 +120,8 @@ def main(
             progress.best_score = float("-inf")
         if -error > progress.best_score:
             progress.best_score, progress.best_epoch = -error, progress.epoch
-            torch.save(generator.state_dict(), folder / "best.pt")
+            if fabric.is_global_zero:
+                torch.save(generator.state_dict(), folder / "best.pt")
         fabric.log_dict({**losses, "validation_l1": error}, step=progress.epoch)
         progress.epoch += 1
         loop.save_checkpoint(fabric, folder, progress, **parts)

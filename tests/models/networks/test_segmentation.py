@@ -104,6 +104,19 @@ def test_a_volume_that_is_not_finite_is_refused():
         prepare(image, PreprocessingSettings())
 
 
+def test_a_stack_of_too_few_slices_is_refused():
+    with pytest.raises(VolumeError, match="N4 finds no bias field"):
+        prepare(_pelvis(size=(80, 80, 1), spacing=(2.5, 2.5, 3.0)), PreprocessingSettings())
+
+
+def test_a_foreground_of_single_voxels_does_not_stop_the_preparation():
+    values = np.ones((20, 40, 40), np.float32)
+    values[7, 13, 13] = values[9, 21, 23] = 500
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((2.0, 2.0, 4.0))
+    assert np.isfinite(sitk.GetArrayFromImage(prepare(image, PreprocessingSettings()))).all()
+
+
 def test_the_central_region_is_the_middle_and_never_larger_than_the_volume():
     settings = PreprocessingSettings(central_region_mm=(100.0, 120.0))
     assert central_region(_network_grid(), settings) == (slice(0, 30), slice(0, 60), slice(5, 55))
