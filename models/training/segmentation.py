@@ -79,7 +79,7 @@ def main(
     features: Annotated[str, typer.Option(help="widths of the U-Net++")] = "16,16,32,64,128,16",
     accelerator: Annotated[str, typer.Option()] = "auto",
     devices: Annotated[int, typer.Option(min=1)] = 1,
-    precision: Annotated[str, typer.Option()] = "bf16-mixed",
+    precision: Annotated[str, typer.Option(help="bf16-mixed on a GPU; on a CPU see loop.start")] = "32-true",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
     """Train, keep the network with the best validation Dice, test it on held-out cases, write the bundle."""

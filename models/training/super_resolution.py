@@ -83,7 +83,7 @@ def main(
     weight_adversarial: Annotated[float, typer.Option(min=0)] = 0.005,
     accelerator: Annotated[str, typer.Option()] = "auto",
     devices: Annotated[int, typer.Option(min=1)] = 1,
-    precision: Annotated[str, typer.Option()] = "bf16-mixed",
+    precision: Annotated[str, typer.Option(help="bf16-mixed on a GPU; on a CPU see loop.start")] = "32-true",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
     """Train, keep the generator with the lowest validation L1, test it on held-out cases, write the bundle."""
