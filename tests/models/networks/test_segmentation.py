@@ -22,6 +22,7 @@ from models.training.simulated_cases import PreparedCase
 from models.volume import Sequence, grid_of, image_from, volume_ml
 
 FEATURES = (4, 4, 8, 8, 8, 4)
+SPACING = (2.0, 2.0, 4.0)
 
 
 def _segmenter(**settings):
@@ -67,11 +68,11 @@ def _network_grid(size=(60, 60, 30)):
 
 
 def test_a_prepared_volume_has_the_network_spacing_and_unit_variance_in_the_body():
-    prepared = prepare(_pelvis(), PreprocessingSettings())
+    prepared = prepare(_pelvis(), PreprocessingSettings(spacing_mm=SPACING))
     values = sitk.GetArrayFromImage(prepared)
-    assert prepared.GetSpacing() == (2.0, 2.0, 4.0)
+    assert prepared.GetSpacing() == SPACING
     assert values.dtype == np.float32
-    middle = values[central_region(prepared, PreprocessingSettings())]
+    middle = values[central_region(prepared, PreprocessingSettings(spacing_mm=SPACING))]
     assert middle.mean() == pytest.approx(0, abs=1e-4)
     assert middle.std() == pytest.approx(1, abs=1e-4)
 
@@ -79,7 +80,7 @@ def test_a_prepared_volume_has_the_network_spacing_and_unit_variance_in_the_body
 def test_air_around_the_body_changes_nothing():
     image = _pelvis()
     wider = sitk.ConstantPad(image, (20, 20, 0), (20, 20, 0), 5.0)
-    settings = PreprocessingSettings(n4_iterations=(1,))
+    settings = PreprocessingSettings(spacing_mm=SPACING, n4_iterations=(1,))
     narrow, wide = (prepare(volume, settings) for volume in (image, wider))
     first, second = (sitk.GetArrayFromImage(v)[central_region(v, settings)] for v in (narrow, wide))
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.99
@@ -87,11 +88,13 @@ def test_air_around_the_body_changes_nothing():
 
 
 def test_n4_removes_most_of_a_smooth_bias():
-    flat, biased = (sitk.GetArrayFromImage(prepare(_pelvis(bias=b), PreprocessingSettings())) for b in (0.0, 0.8))
+    flat, biased = (
+        sitk.GetArrayFromImage(prepare(_pelvis(bias=b), PreprocessingSettings(spacing_mm=SPACING))) for b in (0.0, 0.8)
+    )
     inside = flat > -0.8
     left, right = np.s_[:, :, 20:45], np.s_[:, :, 55:80]
     drift = abs(biased[right][inside[right]].mean() - biased[left][inside[left]].mean())
-    uncorrected = PreprocessingSettings(n4_iterations=(1,), n4_spacing_mm=40.0)
+    uncorrected = PreprocessingSettings(spacing_mm=SPACING, n4_iterations=(1,), n4_spacing_mm=40.0)
     raw = sitk.GetArrayFromImage(prepare(_pelvis(bias=0.8), uncorrected))
     raw_drift = abs(raw[right][inside[right]].mean() - raw[left][inside[left]].mean())
     assert drift < 0.4 * raw_drift
@@ -101,12 +104,12 @@ def test_a_volume_that_is_not_finite_is_refused():
     image = _pelvis()
     image[0, 0, 0] = float("inf")
     with pytest.raises(VolumeError, match="not finite"):
-        prepare(image, PreprocessingSettings())
+        prepare(image, PreprocessingSettings(spacing_mm=SPACING))
 
 
 def test_a_stack_of_too_few_slices_is_refused():
     with pytest.raises(VolumeError, match="N4 finds no bias field"):
-        prepare(_pelvis(size=(80, 80, 1), spacing=(2.5, 2.5, 3.0)), PreprocessingSettings())
+        prepare(_pelvis(size=(80, 80, 1), spacing=(2.5, 2.5, 3.0)), PreprocessingSettings(spacing_mm=SPACING))
 
 
 def test_a_foreground_of_single_voxels_does_not_stop_the_preparation():
@@ -114,11 +117,11 @@ def test_a_foreground_of_single_voxels_does_not_stop_the_preparation():
     values[7, 13, 13] = values[9, 21, 23] = 500
     image = sitk.GetImageFromArray(values)
     image.SetSpacing((2.0, 2.0, 4.0))
-    assert np.isfinite(sitk.GetArrayFromImage(prepare(image, PreprocessingSettings()))).all()
+    assert np.isfinite(sitk.GetArrayFromImage(prepare(image, PreprocessingSettings(spacing_mm=SPACING)))).all()
 
 
 def test_the_central_region_is_the_middle_and_never_larger_than_the_volume():
-    settings = PreprocessingSettings(central_region_mm=(100.0, 120.0))
+    settings = PreprocessingSettings(spacing_mm=SPACING, central_region_mm=(100.0, 120.0))
     assert central_region(_network_grid(), settings) == (slice(0, 30), slice(0, 60), slice(5, 55))
 
 
@@ -194,7 +197,7 @@ def test_a_constant_image_has_no_tumour():
 
 
 def test_probability_is_zero_outside_the_central_region_and_repeats_bit_equal():
-    segmenter = _segmenter(preprocessing={"central_region_mm": (80.0, 80.0)})
+    segmenter = _segmenter(preprocessing={"spacing_mm": SPACING, "central_region_mm": (80.0, 80.0)})
     first, second = (sitk.GetArrayFromImage(tumour_probability(_pelvis(), segmenter, Sequence.PVP)) for _ in range(2))
     assert np.array_equal(first, second)
     assert first[:, 50, 50].min() > 0
