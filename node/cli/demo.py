@@ -36,7 +36,7 @@ from node.worklist import Worklist, queue_url
 from storage.records import DeliveryState, StudyState
 
 #: One scanner of each vendor, and the patient that it examines.
-PATIENTS = (("Multiva", 101), ("uMR 770", 102), ("MR750", 103), ("Skyra", 104))
+PATIENTS = (("Multiva", 106), ("uMR 770", 108), ("MR750", 111), ("Skyra", 104))
 LONGEST_S = 540
 
 _NODE = """root = "node"

@@ -42,7 +42,7 @@ def simulated(folder: Path, model: str, seed: int) -> SentStudy:
 
 @pytest.fixture(scope="module")
 def skyra(tmp_path_factory: pytest.TempPathFactory) -> SentStudy:
-    return simulated(tmp_path_factory.mktemp("skyra"), "Skyra", 4242)
+    return simulated(tmp_path_factory.mktemp("skyra"), "Skyra", 114)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_sending_the_same_study_again_changes_nothing(
 def test_a_manual_c_move_at_the_pacs_brings_results_to_the_pacs(
     node: Node, orthanc: Orthanc, storescu: SEND, tmp_path: Path
 ) -> None:
-    study = simulated(tmp_path, "Multiva", 4243)
+    study = simulated(tmp_path, "Multiva", 103)
     assert storescu(study.folder, orthanc.dicom_port, "ORTHANC").returncode == 0
     call = ["movescu", "-S", "-aet", "MOVESCU", "-aec", "ORTHANC", "-aem", "RECTALNODE", "127.0.0.1"]
     call += [str(orthanc.dicom_port), "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}"]
