@@ -174,8 +174,8 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
         load_settings(folder / "archive.toml"), Code(concept.value, concept.scheme, concept.meaning)
     )
     table = Table(title="What the destination received", title_justify="left")
-    for name in ("study", "scanner", "recognised", "tumour ml (truth)", "Dice", "probability", "delivered", "s"):
-        table.add_column(name)
+    for name in ("study", "scanner", "recognised", "ml (truth)", "Dice", "prob.", "delivered", "s"):
+        table.add_column(name, no_wrap=name in ("study", "ml (truth)", "delivered"), overflow="fold")
     complete = True
     for run in runs:
         line, arrived = lines[run.study_instance_uid], arrivals[run.study_instance_uid]
@@ -184,6 +184,7 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
         table.add_row(*_row(run, line, arrived, counts))
         arrived.save_pictures(pictures, f"{run.seed}-{run.model.replace(' ', '')}")
     out.print(table)
+    out.print("ml: tumour volume on T2WI as reported; prob.: simulated high grade; s: from sending to delivered.")
     out.print("Tumours, labels and models are simulated: research output, not for diagnosis.")
     out.print(f"Pictures: {pictures}\nObjects:  {folder / 'archive' / 'objects'}\nLogs:     {folder / 'node.log'}")
     if not complete:
@@ -200,7 +201,7 @@ def _row(run: Run, line: StudyLine, arrived: Arrivals, counts: dict[str, int]) -
         f"{arrived.volume_ml:.1f} ({run.truth_ml:.1f})",
         f"{arrived.dice(run.mask):.2f}",
         "-" if arrived.probability is None else f"{arrived.probability:.2f}",
-        f"{counts.get(DeliveryState.DELIVERED, 0)} of {sum(counts.values())}",
+        f"{counts.get(DeliveryState.DELIVERED, 0)}/{sum(counts.values())}",
         f"{run.seconds:.0f}",
     )
 
