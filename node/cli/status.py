@@ -12,13 +12,16 @@ from typing import Any
 from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from node.recognition.plan import RoleRefusal, SeriesVerdict, StudyPlan
 from node.settings import Settings
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import DeliveryState, QuarantineRecord, StudyRecord
+from storage.records import DeliveryState, QuarantineRecord, StudyRecord, StudyState
 from storage.schema import open_engine
+
+_STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudyState.FAILED: "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ def as_json(report: Report) -> str:
 
 
 def as_tables(report: Report) -> RenderableType:
-    """The report for a terminal."""
-    parts: list[RenderableType] = [_studies(report)]
+    """The report for a terminal: a paragraph a study, so that UIDs and reasons stay whole on 80 columns."""
+    parts: list[RenderableType] = [_study(line) for line in report.studies] or [Text("no studies")]
     if len(report.studies) == 1:
         parts.append(_series(report.studies[0]))
     if report.quarantine:
@@ -90,29 +93,25 @@ def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
     )
 
 
-def _studies(report: Report) -> Table:
-    table = Table(title="Studies", title_justify="left")
-    columns = ("study", "rev", "state", "series", "images", "last image", "delivered", "why")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for line in report.studies:
-        study = line.study
-        notes = [study.reason, *(f"{r.role} {r.code}: {r.reason}" for r in line.refusals), *line.delivery_reasons]
-        table.add_row(
-            study.study_instance_uid,
-            f"{study.revision}{' (changed)' if study.changed else ''}",
-            study.state,
-            str(study.series_count),
-            str(study.instance_count),
-            _ago(study.last_received_at),
-            "\n".join(_delivered(name, count) for name, count in line.deliveries.items()) or "-",
-            "\n".join(dict.fromkeys(note for note in notes if note)) or "-",
-        )
-    return table
+def _study(line: StudyLine) -> Text:
+    study = line.study
+    changed = ", changed since first received" if study.changed else ""
+    text = Text(f"{study.study_instance_uid}\n", style="bold")
+    text.append(f"  {study.state}", style=_STYLES.get(study.state, "yellow"))
+    text.append(
+        f"  revision {study.revision}{changed}, {study.series_count} series, {study.instance_count} images, "
+        f"last {_ago(study.last_received_at)}\n",
+        style="not bold",
+    )
+    notes = [study.reason, *(f"{r.role} {r.code}: {r.reason}" for r in line.refusals), *line.warnings]
+    delivered = [_delivered(name, count) for name, count in line.deliveries.items()]
+    for note in (*delivered, *line.delivery_reasons, *dict.fromkeys(note for note in notes if note)):
+        text.append(f"  {note}\n", style="not bold")
+    return text
 
 
 def _delivered(name: str, count: dict[str, int]) -> str:
-    text = f"{name}: {count.get(DeliveryState.DELIVERED, 0)} of {sum(count.values())}"
+    text = f"{name}: {count.get(DeliveryState.DELIVERED, 0)} of {sum(count.values())} delivered"
     failed = count.get(DeliveryState.FAILED, 0)
     return f"{text}, {failed} failed" if failed else text
 
