@@ -62,7 +62,7 @@ train: $(VENV)/.installed ## Train the shipped models again (hours on a CPU)
 	$(BIN)/python -m models.training.super_resolution
 	$(BIN)/python -m models.training.prediction
 
-bench: $(VENV)/.installed ## Measure the figures that the README states
+bench: $(VENV)/.installed ## Receiving speed of the node beside DCMTK's storescp
 	$(BIN)/python benchmarks/throughput.py
 
 clean: ## Remove the environment and everything that runs have left
