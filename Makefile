@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit end-to-end test-slow serve train bench clean
+.PHONY: help demo test lint unit end-to-end serve train bench clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,13 +38,10 @@ lint: $(VENV)/.installed-test ## ruff, mypy --strict, import contract
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-test ## Tests of the rooms
-	$(BIN)/pytest -m "not slow" --ignore tests/end_to_end
+	$(BIN)/pytest --ignore tests/end_to_end
 
 end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
-	$(BIN)/pytest -m "not slow" tests/end_to_end
-
-test-slow: $(VENV)/.installed-test tools ## Tests that take many minutes
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest tests/end_to_end
 
 .PHONY: tools
 tools: # Debian packages that the tests talk to; nothing to do where they are installed
@@ -57,7 +54,7 @@ tools: # Debian packages that the tests talk to; nothing to do where they are in
 serve: $(VENV)/.installed ## Run the node with ./config.toml
 	$(BIN)/rectal-node serve
 
-train: $(VENV)/.installed ## Train the shipped models again (hours on a CPU)
+train: $(VENV)/.installed ## Train by the full recipes (days on a CPU)
 	$(BIN)/python -m models.training.segmentation
 	$(BIN)/python -m models.training.super_resolution
 	$(BIN)/python -m models.training.prediction
