@@ -67,17 +67,6 @@ def test_a_response_that_the_reactor_took_reaches_the_sender(receiver):
     association.abort()
 
 
-def test_without_the_measure_the_response_is_lost(receiver):
-    """When this fails, pynetdicom has mended the race and `keep_responses` can go."""
-    association = associate(receiver)
-    association._reactor_checkpoint = NeverResting()
-    answers = []
-    while association.is_established and len(answers) < 20:
-        answers.append(association.send_c_store(an_image()))
-    assert not all("Status" in answer for answer in answers)
-    association.abort()
-
-
 def test_both_sides_send_small_segments_at_once(receiver):
     association = associate(receiver, (evt.EVT_CONN_OPEN, send_at_once))
     option = association.dul.socket.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
