@@ -62,10 +62,9 @@ class Completion:
             files = [self._files.absolute(r.file) for r in self._index.instances(study.study_instance_uid)]
             plan = recognise(study.study_instance_uid, files, self._recognition)
             present = {stack.role for stack in plan.stacks}
-            refused = any(refusal.role == "STUDY" for refusal in plan.refusals)
             missing = tuple(role for role in self._settings.wanted if role not in present)
             self._missing = {k: v for k, v in self._missing.items() if k[0] != study.study_instance_uid}
-            self._missing[key] = () if refused else missing
+            self._missing[key] = () if plan.study_refusal() else missing
             if self._missing[key]:
                 log.info("study %s: waits for %s", study.study_instance_uid, ", ".join(missing))
         return self._missing[key]

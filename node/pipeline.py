@@ -24,7 +24,6 @@ from pydantic import TypeAdapter
 import models.volume
 from models import analysis
 from models.bundle import Manifest, digest
-from models.errors import BundleError
 from models.prediction.predictor import Predictor, load_predictor, predict
 from models.prediction.records import Prediction
 from models.radiomics.extraction import require_complete
@@ -88,7 +87,7 @@ class Models:
     @cached_property
     def predictor(self) -> Predictor:
         """Classifiers of the prediction bundle."""
-        return load_predictor(self._settings.prediction)
+        return load_predictor(self._settings.prediction, self.radiomics)
 
     @cached_property
     def radiomics(self) -> RadiomicsSettings:
@@ -101,12 +100,6 @@ class Models:
         Raises:
             BundleError: a bundle is missing, damaged, or does not fit the feature extraction of this node.
         """
-        wanted = self.predictor.catalogue.radiomics_digest
-        if wanted != self.radiomics.digest:
-            raise BundleError(
-                f"bundle {self._settings.prediction}: trained on features with settings {wanted[:12]}, this node "
-                f"computes {self.radiomics.digest[:12]}; use the bundle that belongs to this release or train again"
-            )
         require_complete(self.radiomics)
         self.identities()
 

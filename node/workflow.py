@@ -173,13 +173,13 @@ class _Analysis:
         study = self._study()
         plan = pipeline.recognise_study(study, self.rooms.settings.recognition)
         _keep_plan(self.rooms, study, plan)
-        return study_refusal(plan)
+        return why_refused(plan)
 
     def _assemble(self) -> str:
         study = self._study()
         plan = pipeline.assemble_volumes(study)
         _keep_plan(self.rooms, study, plan)
-        return study_refusal(plan)
+        return why_refused(plan)
 
     def _encode(self, started_at: str) -> list[dict[str, Any]]:
         settings = self.rooms.settings
@@ -214,15 +214,17 @@ def _now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
-def study_refusal(plan: StudyPlan) -> str:
+def why_refused(plan: StudyPlan) -> str:
     """Why the whole study cannot be analysed; empty where it can.
 
     A study without one usable sequence is refused; one that lacks a sequence is analysed from the rest.
     """
-    whole = [refusal for refusal in plan.refusals if refusal.role == "STUDY"]
-    if not whole and not any(stack.role in pipeline.ANALYSED for stack in plan.stacks):
-        whole = list(plan.refusals)
-    return "; ".join(f"{refusal.code}: {refusal.reason}" for refusal in whole)
+    whole = plan.study_refusal()
+    if whole is not None:
+        return f"{whole.code}: {whole.reason}"
+    if any(stack.role in pipeline.ANALYSED for stack in plan.stacks):
+        return ""
+    return "; ".join(f"{refusal.code}: {refusal.reason}" for refusal in plan.refusals)
 
 
 def _record(files: ObjectStore, study_instance_uid: str, revision: int, made: EncodedObject) -> ResultRecord:

@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.table import Table
 
 import models
-from models.phantom import load_scanners, simulate_study
+from models.phantom import find_scanner, simulate_study
 from models.prediction.predictor import load_predictor
 from node.cli.arrivals import Arrivals, read_arrivals
 from node.cli.status import StudyLine, collect
@@ -90,8 +90,7 @@ def run_demo(folder: Path, out: Console) -> int:
     weights = Path(models.__file__).parent / "weights"
     (folder / "node.toml").write_text(_NODE.format(weights=weights, **ports))
     (folder / "archive.toml").write_text(_ARCHIVE.format(**ports))
-    scanners = {scanner.model: scanner for scanner in load_scanners()}
-    runs = [Run(scanners[m].manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in PATIENTS]
+    runs = [Run(find_scanner(m).manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in PATIENTS]
     with (
         _served(folder, "archive", "--role", "listener") as archive,
         _served(folder, "node") as node,
@@ -110,7 +109,7 @@ def run_demo(folder: Path, out: Console) -> int:
 
 
 def _examine(run: Run) -> None:
-    study = simulate_study(run.seed, {s.model: s for s in load_scanners()}[run.model])
+    study = simulate_study(run.seed, find_scanner(run.model))
     write_study(study, run.folder / "dicom")
     write_truth(study, run.folder / "truth")
     run.truth_ml = study.truth.tumour_volume_ml

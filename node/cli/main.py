@@ -13,7 +13,7 @@ from rich.progress import track
 
 from node import logs
 from node.errors import NodeError
-from node.settings import AETitle, Settings, load_settings
+from node.settings import Settings, load_settings
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
@@ -80,16 +80,13 @@ def simulate(
     list_scanners: Annotated[bool, typer.Option("--list", help="Show the scanners and end.")] = False,
 ) -> None:
     """Write a simulated rectal MRI study as one of six scanners writes it, with its truth beside it."""
-    from models.phantom import load_scanners, simulate_study
+    from models.phantom import find_scanner, load_scanners, simulate_study
     from node.simulator import write_study, write_truth
 
-    scanners = {known.model: known for known in load_scanners()}
     if list_scanners:
-        out.print("\n".join(f"{s.manufacturer} {s.model} ({s.field_strength_t} T)" for s in scanners.values()))
+        out.print("\n".join(f"{known.name} ({known.field_strength_t} T)" for known in load_scanners()))
         return
-    if scanner not in scanners:
-        raise NodeError(f"no scanner {scanner!r}; known are {', '.join(scanners)}")
-    study = simulate_study(seed, scanners[scanner])
+    study = simulate_study(seed, find_scanner(scanner))
     paths = write_study(study, folder / "dicom")
     write_truth(study, folder / "truth")
     out.print(f"{len(paths)} objects in {folder / 'dicom'}, truth in {folder / 'truth'}", highlight=False)
@@ -188,6 +185,3 @@ def run() -> None:
     except (NodeError, ModelError, StorageError) as error:
         Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
         sys.exit(1)
-
-
-__all__ = ["AETitle", "app", "run"]

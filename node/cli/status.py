@@ -56,7 +56,9 @@ def collect(settings: Settings, study_instance_uid: str = "") -> Report:
     index, ledger = Index(engine), Ledger(engine)
     found = index.study(study_instance_uid) if study_instance_uid else None
     studies = index.studies() if not study_instance_uid else ((found,) if found else ())
-    return Report(tuple(_line(study, index, ledger) for study in studies), index.quarantined())
+    report = Report(tuple(_line(study, index, ledger) for study in studies), index.quarantined())
+    engine.dispose()  # callers that wait for something ask again and again
+    return report
 
 
 def as_json(report: Report) -> str:
