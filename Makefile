@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TCP_NODELAY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Nothing outside the checkout: matplotlib keeps its font cache here.
+# Nothing outside the checkout: no pip cache, and matplotlib keeps its font cache here.
+export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 .DEFAULT_GOAL := help
