@@ -31,7 +31,8 @@ from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from node.errors import Refusal
-from node.recognition.plan import RoleRefusal, Stack, StudyPlan, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import RoleRefusal, Stack, StudyPlan
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.settings import AnalysisSettings, RecognitionSettings, Role

@@ -10,11 +10,21 @@ import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from node.errors import ConfigurationError
+from node.toml_lines import line_of
 
 
 def _ae_title(value: str) -> str:
@@ -126,6 +136,69 @@ class SiteRule(Section):
         return self
 
 
+class Limits(Section):
+    """A number from `min` to `max`, both included.
+
+    `absent`: a missing value passes too, or, without limits, alone; "doubtful": it passes and lowers the confidence.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    absent: bool | Literal["doubtful"] = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> Limits:
+        if self.min is None and self.max is None and not self.absent:
+            raise ValueError("min, max or absent is needed")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class Match(Section):
+    """A text in which a regular expression is found."""
+
+    matches: Pattern
+
+
+def _form(wanted: object) -> str:
+    """Which form of a wanted value stands in a rule."""
+    if isinstance(wanted, dict):
+        return "match" if "matches" in wanted else "limits"
+    forms = {bool: "truth", int: "number", float: "number", str: "word", list: "words", tuple: "words"}
+    return forms.get(type(wanted), type(wanted).__name__.lower())
+
+
+_FORMS = frozenset({"limits", "match", "truth", "number", "word", "words"})
+Wanted = Annotated[
+    Annotated[Limits, Tag("limits")]
+    | Annotated[Match, Tag("match")]
+    | Annotated[bool, Tag("truth")]
+    | Annotated[float, Tag("number")]
+    | Annotated[str, Tag("word")]
+    | Annotated[tuple[str, ...], Tag("words")],
+    Discriminator(_form),
+]
+
+
+class RecognitionRule(Section):
+    """A row of the table that names a volume, in the form of node/recognition/rules.toml.
+
+    `before` names the row in front of which a new one stands; without it a site's row stands before all shipped ones.
+    `lines` holds the line of each key in the file, for messages; "" is the rule itself.
+    """
+
+    name: str = Field(min_length=1)
+    finding: str
+    when: dict[str, Wanted] = Field(min_length=1)
+    before: str = ""
+    lines: dict[str, str] = Field(default={}, exclude=True, repr=False)
+
+    def place(self, key: tuple[str, ...]) -> str:
+        """`file:line: ` of a key of this rule, of the rule where the key has none; empty for a rule without file."""
+        return self.lines.get(".".join(key)) or self.lines.get("", "")
+
+
 class RecognitionSettings(Section):
     """Limits that turn header facts into roles."""
 
@@ -135,6 +208,21 @@ class RecognitionSettings(Section):
     preferred_phase_s: float = 70
     minimum_slices: int = Field(default=8, ge=2)
     site_rules: tuple[SiteRule, ...] = ()
+    rules: tuple[RecognitionRule, ...] = ()
+    words: dict[str, tuple[Pattern, ...]] = {}
+
+    @property
+    def words_of_site(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """`words` as a value that can be a key."""
+        return tuple(sorted(self.words.items()))
+
+    @model_validator(mode="after")
+    def _unique_rules(self) -> RecognitionSettings:
+        names = [rule.name for rule in self.rules]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"rules: two rules are called {twice!r}")
+        return self
 
     @model_validator(mode="after")
     def _ranges(self) -> RecognitionSettings:
@@ -192,7 +280,8 @@ def load_settings(path: Path) -> Settings:
         ConfigurationError: the file cannot be read or a key is unknown, of the wrong type or impossible.
     """
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        document = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -200,15 +289,32 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_fault(path, fault) for fault in error.errors())) from error
-    return _resolved(settings, path.absolute().parent)
+        raise ConfigurationError("\n".join(_fault(path, text, fault) for fault in error.errors())) from error
+    return _resolved(_with_lines(settings, path, text), path.absolute().parent)
 
 
-def _fault(path: Path, fault: object) -> str:
+def _fault(path: Path, text: str, fault: object) -> str:
     assert isinstance(fault, dict)
-    key = ".".join(str(part) for part in fault["loc"]) or "(file)"
+    place = tuple(part for part in fault["loc"] if part not in _FORMS)
+    key = ".".join(str(part) for part in place) or "(file)"
     message = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-    return f"{path}: {key}: {message}"
+    return f"{path}:{line_of(text, place)}: {key}: {message}" if place else f"{path}: {key}: {message}"
+
+
+def _with_lines(settings: Settings, path: Path, text: str) -> Settings:
+    """The settings whose rules know their lines."""
+
+    def place(*parts: str | int) -> str:
+        return f"{path}:{line_of(text, ('recognition', 'rules', *parts))}: "
+
+    def with_lines(number: int, rule: RecognitionRule) -> RecognitionRule:
+        keys: list[tuple[str, ...]] = [("finding",), ("before",), ("when",), *(("when", fact) for fact in rule.when)]
+        lines = {"": place(number), **{".".join(key): place(number, *key) for key in keys}}
+        return rule.model_copy(update={"lines": lines})
+
+    recognition = settings.recognition
+    rules = tuple(with_lines(number, rule) for number, rule in enumerate(recognition.rules))
+    return settings.model_copy(update={"recognition": recognition.model_copy(update={"rules": rules})})
 
 
 def _resolved(settings: Settings, folder: Path) -> Settings:

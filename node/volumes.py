@@ -22,7 +22,7 @@ from pydicom.pixels.utils import pixel_array
 
 from node.errors import Refusal
 from node.recognition.elements import MALFORMED, item, number, text
-from node.recognition.plan import FrameRef, Stack
+from node.recognition.record import FrameRef, Stack
 from node.settings import Role
 
 # Medians over tissue of diffusion coefficients, 10⁻⁶ mm²/s; free water at 37 °C has 3000.

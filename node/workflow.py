@@ -26,7 +26,7 @@ from sqlalchemy.exc import OperationalError
 from node import pipeline
 from node.errors import ConfigurationError, NodeError, TransientError
 from node.pipeline import Models, Study
-from node.recognition.plan import StudyPlan
+from node.recognition.record import StudyPlan
 from node.results.encode import EncodedObject
 from node.settings import Settings
 from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_url

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.recognition.plan import RoleRefusal, SeriesVerdict, StudyPlan
+from node.recognition.record import RoleRefusal, SeriesVerdict, StudyPlan
 from node.settings import Settings
 from storage.index import Index
 from storage.ledger import Ledger

@@ -6,20 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from node.recognition import site
+from node.recognition.confidence import Doubt
 from node.recognition.facts import Fault, FrameFacts, HeaderFacts, Vendor
-from node.recognition.rules import Evidence, Finding
+from node.recognition.findings import Finding
+from node.recognition.phases import Phases
+from node.recognition.rules import Judgement
 from node.recognition.stacks import Volume
 from node.settings import RecognitionSettings, Role
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesVolume:
-    """A volume with what it is and why."""
+    """A volume with what it is and why; `doubts` is what lowers the confidence in that."""
 
     volume: Volume
-    finding: Finding
-    rule: str
-    evidence: tuple[Evidence, ...]
+    judgement: Judgement
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def finding(self) -> Finding:
+        """What the volume is."""
+        return self.judgement.finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Ledger:
     warnings: list[str] = field(default_factory=list)
     passed_over: dict[int, Fault] = field(default_factory=dict)
     times_s: dict[int, float] = field(default_factory=dict)
+    run: tuple[Phases, tuple[SeriesVolume, ...]] | None = None
 
     def pass_over(self, entry: SeriesVolume, reason: str, code: str = "") -> None:
         """Keep why a volume is not used."""
@@ -116,16 +124,20 @@ def unusable(volume: Volume, settings: RecognitionSettings) -> Fault | None:
 
 
 def common_rank(entry: SeriesVolume) -> Ranking:
-    """Corrected before uncorrected, then extent (to 20 mm), in-plane resolution, and the later one.
-
-    A series is repeated after motion, so of two equal ones the later is the better.
-    """
+    """Corrected before uncorrected, then extent (to 20 mm) and in-plane resolution."""
     volume, frame, grid = entry.volume, entry.volume.first, entry.volume.grid
     assert grid is not None
     return (
         ("corrected for distortion", float(bool({"DIS2D", "DIS3D"} & set(frame.image_type)))),
         ("larger extent", float(round(grid.slice_step_mm * len(volume.frames) / 20))),
         ("finer in plane", -round(grid.pixel_spacing[0], 2)),
+    )
+
+
+def later_rank(entry: SeriesVolume) -> Ranking:
+    """A series is repeated after motion, so of two equal ones the later is the better."""
+    frame = entry.volume.first
+    return (
         ("acquired later", frame.timing.acquisition_s or frame.timing.series_s or 0.0),
         ("higher number", float(frame.header.series_number or 0)),
     )

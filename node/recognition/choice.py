@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.recognition.candidates import Ledger, Ranking, Series, SeriesVolume, common_rank, usable_volumes
+from node.recognition.candidates import Ledger, Ranking, Series, SeriesVolume, common_rank, later_rank, usable_volumes
 from node.recognition.diffusion import choose_adc, choose_dwi
 from node.recognition.dynamic import choose_pvp, dynamic_volumes
 from node.recognition.facts import Fault
-from node.recognition.rules import Finding
+from node.recognition.findings import Finding
+from node.recognition.phases import Phases
+from node.recognition.record import InjectionTime
+from node.recognition.volume_facts import names
+from node.recognition.words import Words, words
 from node.settings import RecognitionSettings, Role
 
 
@@ -22,15 +26,16 @@ class Chosen:
     passed_over: dict[int, Fault] = field(default_factory=dict)
     times_s: dict[int, float] = field(default_factory=dict)
     dynamic: frozenset[int] = frozenset()
+    run: tuple[Phases, tuple[SeriesVolume, ...]] | None = None
 
 
-def choose(series: tuple[Series, ...], settings: RecognitionSettings) -> Chosen:
+def choose(series: tuple[Series, ...], settings: RecognitionSettings, measured: InjectionTime | None = None) -> Chosen:
     """One stack for each of T2WI, DWI, ADC and PVP, or a refusal for the role."""
     ledger = Ledger()
     _choose_t2(series, settings, ledger)
     choose_dwi(series, settings, ledger)
     choose_adc(series, settings, ledger)
-    choose_pvp(series, settings, ledger)
+    choose_pvp(series, settings, ledger, measured)
     return Chosen(
         stacks=tuple(ledger.stacks),
         refusals=tuple(ledger.refusals),
@@ -38,6 +43,7 @@ def choose(series: tuple[Series, ...], settings: RecognitionSettings) -> Chosen:
         passed_over=ledger.passed_over,
         times_s=ledger.times_s,
         dynamic=dynamic_volumes(series),
+        run=ledger.run,
     )
 
 
@@ -49,18 +55,20 @@ def choose_nothing(series: tuple[Series, ...]) -> Chosen:
 def _choose_t2(series: tuple[Series, ...], settings: RecognitionSettings, ledger: Ledger) -> None:
     usable = usable_volumes(series, Finding.T2_TSE, settings, ledger)
     if usable:
-        ledger.take_best(Role.T2WI, usable, _t2_rank)
+        ledger.take_best(Role.T2WI, usable, lambda entry: _t2_rank(entry, words(settings.words_of_site)))
     else:
         missing = Fault("E-MISSING", "no axial T2-weighted turbo spin echo series")
         ledger.refuse(Role.T2WI, series, Finding.T2_TSE, missing)
 
 
-def _t2_rank(entry: SeriesVolume) -> Ranking:
+def _t2_rank(entry: SeriesVolume, vocabulary: Words) -> Ranking:
     frame = entry.volume.first
     return (
         ("not derived", float("DERIVED" not in frame.image_type)),
         ("without fat suppression", float(not frame.sequence.fat_suppressed)),
         *common_rank(entry),
+        ("named T2", float(vocabulary.say("t2", names(frame)))),
+        *later_rank(entry),
     )
 
 

@@ -25,6 +25,8 @@ _SHORTEST_STEP_S = 0.5
 _SHORTEST_CONTENT_STEP_S = 2.0
 _LONGEST_VOLUME_S = 30.0
 _LARGEST_CREATION_LAG_S = 30.0
+# These say when images were made or a series was begun rather than when a volume was measured.
+WEAK_CLOCKS = frozenset({"content time", "series time"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from node.recognition.candidates import Ledger, Ranking, Series, SeriesVolume, common_rank, series_name, usable_volumes
+from node.recognition.candidates import (
+    Ledger,
+    Ranking,
+    Series,
+    SeriesVolume,
+    common_rank,
+    later_rank,
+    series_name,
+    usable_volumes,
+)
 from node.recognition.candidates import volumes_of as of
 from node.recognition.facts import Fault, ImageKind
-from node.recognition.rules import Finding
+from node.recognition.findings import Finding
 from node.recognition.stacks import Volume
 from node.settings import RecognitionSettings, Role
 
@@ -89,6 +98,7 @@ def _dwi_rank(entry: SeriesVolume) -> Ranking:
         ("higher b-value", frame.diffusion.b_value or 0.0),
         ("trace-weighted", float(frame.kind is ImageKind.TRACE)),
         *common_rank(entry),
+        *later_rank(entry),
     )
 
 
@@ -111,13 +121,14 @@ def _no_dwi(series: tuple[Series, ...]) -> Fault:
 
 def _adc_rank(entry: SeriesVolume, source: SeriesVolume | None) -> Ranking:
     if source is None:
-        return common_rank(entry)
+        return (*common_rank(entry), *later_rank(entry))
     one, two = entry.volume.first.timing.acquisition_s, source.volume.first.timing.acquisition_s
     distance = abs(one - two) if one is not None and two is not None else float("inf")
     return (
         ("on the grid of the chosen DWI", float(_same_grid(entry.volume, source.volume))),
         ("nearest in time to the chosen DWI", -distance),
         *common_rank(entry),
+        *later_rank(entry),
     )
 
 

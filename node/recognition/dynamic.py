@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from node.recognition.candidates import Ledger, Series, SeriesVolume, series_name, unusable, usable_volumes, volumes_of
 from node.recognition.facts import Fault
+from node.recognition.findings import Finding
 from node.recognition.phases import Phases, assemble_runs, choose_portal_venous
-from node.recognition.rules import Finding
+from node.recognition.record import InjectionTime
 from node.recognition.stacks import Volume
 from node.settings import RecognitionSettings, Role
 
@@ -19,8 +20,10 @@ def dynamic_volumes(series: tuple[Series, ...]) -> frozenset[int]:
     return frozenset(id(by_volume[id(volume)]) for run in runs if _timed(run) for volume in run)
 
 
-def choose_pvp(series: tuple[Series, ...], settings: RecognitionSettings, ledger: Ledger) -> None:
-    """The portal-venous phase of the longest run that has one.
+def choose_pvp(
+    series: tuple[Series, ...], settings: RecognitionSettings, ledger: Ledger, measured: InjectionTime | None
+) -> None:
+    """The portal-venous phase of the longest run that has one; `measured` is the time of injection, if it was.
 
     Volumes with broken geometry stay in their run, so that a phase cannot vanish unseen; they are never chosen.
     """
@@ -31,7 +34,7 @@ def choose_pvp(series: tuple[Series, ...], settings: RecognitionSettings, ledger
         if unusable(entry.volume, settings) is entry.volume.fault
     }
     runs = [run for run in assemble_runs(tuple(entry.volume for entry in members.values())) if _timed(run)]
-    results = [choose_portal_venous(run, settings) for run in runs]
+    results = [choose_portal_venous(run, settings, measured) for run in runs]
     for entry in members.values():
         if id(entry) not in ledger.passed_over:
             ledger.pass_over(entry, _OUTSIDE_RUN)
@@ -59,6 +62,7 @@ def _no_run(series: tuple[Series, ...], single: bool) -> Fault:
 
 def _record(phases: Phases, members: dict[int, SeriesVolume], ledger: Ledger) -> None:
     entries = [members[id(volume)] for volume in phases.volumes]
+    ledger.run = (phases, tuple(entries))
     ledger.times_s.update({id(entry): time for entry, time in zip(entries, phases.times_s, strict=False)})
     ledger.warnings.extend(phases.warnings)
     best = None if phases.chosen is None else entries[phases.chosen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterable
 from datetime import date, time
@@ -16,6 +17,8 @@ from pydicom.valuerep import DA, DT, TM
 
 from node.recognition.facts import Vector
 
+_HIGH_LETTERS = re.compile("[\x80-\xff]+")
+_CHINESE = re.compile("[\u3400-\u9fff]")
 MALFORMED = (
     ValueError,
     TypeError,
@@ -55,6 +58,32 @@ def _tag(keyword: str) -> BaseTag:
 def text(dataset: Dataset, keyword: str) -> str:
     """The value as stripped text; several values joined by a backslash."""
     return "\\".join(texts(dataset, keyword))
+
+
+def readable(dataset: Dataset, keyword: str) -> tuple[str, bool]:
+    """Text as a person wrote it, and whether its character set had to be guessed.
+
+    UTF-8 and GBK bytes under a Latin or no character set read as runs of high Latin letters; where the bytes are
+    valid in one of the two and give Chinese, that is taken.
+    """
+    declared = text(dataset, keyword)
+    runs = _HIGH_LETTERS.findall(declared)
+    if not runs:
+        return declared, False
+    try:
+        raw = declared.encode("latin-1")
+    except UnicodeEncodeError:
+        return declared, False
+    # Two bytes a character in GBK: `ö` and `ß` side by side also read as one, four letters in pairs hardly happen.
+    in_pairs = sum(map(len, runs)) >= 4 and all(len(run) % 2 == 0 for run in runs)
+    for codec in ("utf-8", "gb18030") if in_pairs else ("utf-8",):
+        try:
+            guess = raw.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if _CHINESE.search(guess):
+            return guess.strip(), True
+    return declared, False
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:

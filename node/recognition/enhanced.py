@@ -17,18 +17,21 @@ from node.recognition.facts import (
     ImageKind,
     Placement,
     PulseSequence,
+    Scaling,
     Timing,
     Vector,
 )
 from node.recognition.kinds import image_kind
+from node.recognition.words import Words
 
 
-def frames(dataset: Dataset, instance: FrameFacts) -> tuple[FrameFacts, ...]:
+def frames(dataset: Dataset, instance: FrameFacts, vocabulary: Words) -> tuple[FrameFacts, ...]:
     """One set of facts a frame; `instance` holds what the top level of the data set says."""
     shared = read.item(dataset, "SharedFunctionalGroupsSequence")
     per_frame = read.value(dataset, "PerFrameFunctionalGroupsSequence") or ()
     own_groups = enumerate(_datasets(per_frame))
-    return tuple(_frame(dataset, instance, shared, own, index) for index, own in own_groups) or (instance,)
+    made = (_frame(dataset, instance, shared, own, index, vocabulary) for index, own in own_groups)
+    return tuple(made) or (instance,)
 
 
 def placement(
@@ -49,7 +52,19 @@ def placement(
         thickness_mm=read.number(measures, "SliceThickness"),
         frame_of_reference_uid=read.text(dataset, "FrameOfReferenceUID"),
         stack=stack,
+        acquired_matrix=_acquired_matrix(dataset),
     )
+
+
+def _acquired_matrix(dataset: Dataset) -> tuple[int, int] | None:
+    """Acquisition Matrix: frequency rows, frequency columns, phase rows, phase columns; one of each pair is 0."""
+    measured = [int(number) for number in read.numbers(dataset, "AcquisitionMatrix") if number > 0]
+    return (measured[0], measured[1]) if len(measured) == 2 else None
+
+
+def scaling(dataset: Dataset, scale_slope: float | None) -> Scaling:
+    """Rescale Slope and Intercept of a data set or of a functional group."""
+    return Scaling(read.number(dataset, "RescaleSlope"), read.number(dataset, "RescaleIntercept"), scale_slope)
 
 
 def _datasets(found: object) -> list[Dataset]:
@@ -59,21 +74,27 @@ def _datasets(found: object) -> list[Dataset]:
         return []
 
 
-def _frame(dataset: Dataset, instance: FrameFacts, shared: Dataset, own: Dataset, index: int) -> FrameFacts:
+def _frame(
+    dataset: Dataset, instance: FrameFacts, shared: Dataset, own: Dataset, index: int, vocabulary: Words
+) -> FrameFacts:
     def group(keyword: str) -> Dataset:
         return read.item(own if keyword in own else shared, keyword)
 
     content = group("FrameContentSequence")
     image_type = read.texts(group("MRImageFrameTypeSequence"), "FrameType") or instance.image_type
     diffusion = _diffusion(group("MRDiffusionSequence"), instance.diffusion)
+    kind, kind_by_text = _kind(instance, image_type, group("MRImageFrameTypeSequence"), diffusion, vocabulary)
+    transformation = group("PixelValueTransformationSequence")
     return replace(
         instance,
         frame=index,
-        kind=_kind(instance, image_type, group("MRImageFrameTypeSequence"), diffusion),
+        kind=kind,
+        kind_by_text=kind_by_text,
         image_type=image_type,
         diffusion=diffusion,
         timing=_timing(content, instance.timing),
         sequence=_sequence(dataset, instance.sequence, group),
+        scaling=scaling(transformation, instance.scaling.scale_slope) if transformation else instance.scaling,
         placement=placement(
             dataset,
             position=read.vector(group("PlanePositionSequence"), "ImagePositionPatient"),
@@ -85,15 +106,17 @@ def _frame(dataset: Dataset, instance: FrameFacts, shared: Dataset, own: Dataset
     )
 
 
-def _kind(instance: FrameFacts, image_type: tuple[str, ...], group: Dataset, diffusion: Diffusion) -> ImageKind:
+def _kind(
+    instance: FrameFacts, image_type: tuple[str, ...], group: Dataset, diffusion: Diffusion, vocabulary: Words
+) -> tuple[ImageKind, bool]:
     if instance.kind is ImageKind.OWN_RESULT:
-        return instance.kind
+        return instance.kind, False
     header = instance.header
-    kind = image_kind(header.vendor, image_type, header.description, instance.sequence.name)
     if read.text(group, "ComplexImageComponent").upper() in {"PHASE", "REAL", "IMAGINARY"}:
-        return ImageKind.NOT_MAGNITUDE
+        return ImageKind.NOT_MAGNITUDE, False
+    kind, by_text = image_kind(header.vendor, image_type, header.description, instance.sequence.name, vocabulary)
     weighted = diffusion.directionality is Directionality.ISOTROPIC and (diffusion.b_value or 0) > 0
-    return ImageKind.TRACE if kind is ImageKind.ACQUIRED and weighted else kind
+    return (ImageKind.TRACE, False) if kind is ImageKind.ACQUIRED and weighted else (kind, by_text)
 
 
 def _diffusion(group: Dataset, instance: Diffusion) -> Diffusion:

@@ -115,6 +115,7 @@ class VendorFacts:
     stack: str = ""
     grid_slices: int | None = None
     image_type: tuple[str, ...] = ()
+    scale_slope: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a frame lies: LPS, mm. `spacing` is (between rows, between columns), as in Pixel Spacing."""
+    """Where a frame lies: LPS, mm. `spacing` is (between rows, between columns), as in Pixel Spacing.
+
+    `acquired_matrix` is what was measured before interpolation, as (0018,1310) has it: read-out and phase encoding
+    in the order of the header, 0s left out.
+    """
 
     rows: int
     columns: int
@@ -155,6 +160,27 @@ class Placement:
     thickness_mm: float | None
     frame_of_reference_uid: str
     stack: str = ""
+    acquired_matrix: tuple[int, int] | None = None
+
+    @property
+    def interpolated(self) -> bool:
+        """Whether the image has more pixels than were acquired: twice as many along an axis, or more."""
+        if self.acquired_matrix is None:
+            return False
+        return self.rows * self.columns >= 2 * self.acquired_matrix[0] * self.acquired_matrix[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How stored values become others: displayed = stored × `slope` + `intercept` (0028,1053), (0028,1052).
+
+    `scale_slope` is Philips' (2005,xx0E): displayed / (`slope` × `scale_slope`) compares across series and visits.
+    None where the header has no such element.
+    """
+
+    slope: float | None = None
+    intercept: float | None = None
+    scale_slope: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +205,11 @@ class PulseSequence:
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """What holds for a whole instance."""
+    """What holds for a whole instance.
+
+    `private_elements`: whether the vendor's own elements are there (some archives delete them). `text_guessed`: the
+    declared character set did not fit the bytes of a text, so that it was read in another.
+    """
 
     path: Path
     sop_class_uid: str
@@ -196,6 +226,8 @@ class HeaderFacts:
     field_strength_t: float | None = None
     body_part: str = ""
     image_type: tuple[str, ...] = ()
+    private_elements: bool = True
+    text_guessed: bool = False
     samples_per_pixel: int = 1
     contrast_agent: bool | None = None
     contrast_start_s: float | None = None
@@ -207,15 +239,17 @@ class HeaderFacts:
 
 @dataclass(frozen=True, slots=True)
 class FrameFacts:
-    """One frame: `frame` is its 0-based index in the instance."""
+    """One frame: `frame` is its 0-based index in the instance; `kind_by_text`: no element but a name tells `kind`."""
 
     header: HeaderFacts
     frame: int = 0
     kind: ImageKind = ImageKind.ACQUIRED
+    kind_by_text: bool = False
     image_type: tuple[str, ...] = ()
     diffusion: Diffusion = Diffusion()
     timing: Timing = Timing()
     sequence: PulseSequence = PulseSequence()
+    scaling: Scaling = Scaling()
     placement: Placement | None = None
     contrast_phase: str = ""
     faults: tuple[Fault, ...] = field(default=())

@@ -30,13 +30,14 @@ from node.recognition.facts import (
 )
 from node.recognition.kinds import image_kind, own_result
 from node.recognition.private import PrivateElements
+from node.recognition.words import Words
 
 # Values longer than this stay in the file until somebody asks for them; nobody here does.
 _DEFER_BYTES = 16 * 1024 * 1024
 _UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryError)
 
 
-def read_frames(path: Path) -> tuple[FrameFacts, ...] | Fault:
+def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
     """The facts of all frames of a file, or the reason why there are none."""
     with warnings.catch_warnings():
         # pydicom warns of each odd value; what matters of them ends as a fault or an absent fact.
@@ -45,26 +46,32 @@ def read_frames(path: Path) -> tuple[FrameFacts, ...] | Fault:
             dataset = dcmread(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except _UNREADABLE as error:
             return Fault("E-DECODE", f"{path.name}: {type(error).__name__}: {error}")
-        return _frames(path, dataset)
+        return frames_of(dataset, path, vocabulary)
 
 
-def _frames(path: Path, dataset: Dataset) -> tuple[FrameFacts, ...]:
+def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFacts, ...]:
+    """The facts of all frames of a data set that was read from `path`."""
     private = PrivateElements(dataset)
     vendor = vendors.identify(read.text(dataset, "Manufacturer"), private)
     special = vendors.read(vendor, dataset, private, standard_diffusion(dataset))
-    header = replace(_header(path, dataset, special), vendor=vendor)
+    header = replace(
+        _header(path, dataset, special), vendor=vendor, private_elements=vendors.has_elements(vendor, private)
+    )
+    kind, kind_by_text = _kind(dataset, header, special, vocabulary)
     frame = FrameFacts(
         header=header,
-        kind=_kind(dataset, header, special),
+        kind=kind,
+        kind_by_text=kind_by_text,
         image_type=header.image_type,
         diffusion=special.diffusion,
         timing=_timing(dataset, special),
         sequence=_sequence(dataset, special),
+        scaling=enhanced.scaling(dataset, special.scale_slope),
         placement=_placement(dataset, special),
         faults=tuple(private.faults),
     )
     if header.sop_class_uid in (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage):
-        return enhanced.frames(dataset, frame)
+        return enhanced.frames(dataset, frame, vocabulary)
     return (frame,)
 
 
@@ -79,6 +86,8 @@ def standard_diffusion(dataset: Dataset) -> Diffusion:
 
 
 def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
+    description, guessed = read.readable(dataset, "SeriesDescription")
+    protocol, also_guessed = read.readable(dataset, "ProtocolName")
     return HeaderFacts(
         path=path,
         sop_class_uid=read.text(dataset, "SOPClassUID"),
@@ -86,8 +95,9 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
         study_instance_uid=read.text(dataset, "StudyInstanceUID"),
         series_instance_uid=read.text(dataset, "SeriesInstanceUID"),
         series_number=read.integer(dataset, "SeriesNumber"),
-        description=read.text(dataset, "SeriesDescription"),
-        protocol=read.text(dataset, "ProtocolName"),
+        description=description,
+        protocol=protocol,
+        text_guessed=guessed or also_guessed,
         modality=read.text(dataset, "Modality"),
         manufacturer=read.text(dataset, "Manufacturer"),
         model=read.text(dataset, "ManufacturerModelName"),
@@ -118,15 +128,15 @@ def _contrast_agent(dataset: Dataset) -> bool | None:
     return any(name not in {"no", "none", "0", "-", "n"} for name in named)
 
 
-def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts) -> ImageKind:
+def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabulary: Words) -> tuple[ImageKind, bool]:
     if own_result(header.manufacturer, header.model, read.text(dataset, "SoftwareVersions")):
-        return ImageKind.OWN_RESULT
-    kind = image_kind(header.vendor, header.image_type, header.description, special.sequence_name)
+        return ImageKind.OWN_RESULT, False
+    kind, by_text = image_kind(header.vendor, header.image_type, header.description, special.sequence_name, vocabulary)
     if kind is ImageKind.ACQUIRED and special.not_magnitude:
-        return ImageKind.NOT_MAGNITUDE
+        return ImageKind.NOT_MAGNITUDE, False
     if kind is ImageKind.ACQUIRED and _isotropic(special.diffusion):
-        return ImageKind.TRACE
-    return kind
+        return ImageKind.TRACE, False
+    return kind, by_text
 
 
 def _isotropic(diffusion: Diffusion) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from node.recognition.facts import ImageKind, Vendor
+from node.recognition.words import Words
 
 OWN_MANUFACTURER = "rectal-node"
 
@@ -32,15 +33,15 @@ _TOKENS: tuple[tuple[ImageKind, frozenset[str]], ...] = (
     (ImageKind.FAT_FRACTION, frozenset({"FAT_FRACTION", "FF"})),
     (ImageKind.TRACE, frozenset({"TRACEW"})),
 )
-# What GE and others write into Series Description of a derived series and nowhere else.
-_TEXTS: tuple[tuple[ImageKind, str], ...] = (
-    (ImageKind.EXPONENTIAL, r"exponential|\beadc\b"),
-    (ImageKind.ADC, r"apparent diffusion coefficient|\bd?adc\b|average dc|表观扩散"),
-    (ImageKind.DIFFUSION_MAP, r"fractional aniso|\bfa\b"),
-    (ImageKind.CALCULATED, r"calc[_ ]?b|dw_synthetic|\bcdwi\b|synthetic b"),
-    (ImageKind.SUBTRACTION, r"\bsub\b|subtract|减影"),
-    (ImageKind.PROJECTION, r"^col:|\bmip\b|最大密度"),
-    (ImageKind.REFORMAT, r"\bmpr\b|reformat"),
+# What GE and others write into Series Description of a derived series and nowhere else, by its meaning in words.toml.
+_TOLD: tuple[tuple[ImageKind, str], ...] = (
+    (ImageKind.EXPONENTIAL, "exponential"),
+    (ImageKind.ADC, "adc"),
+    (ImageKind.DIFFUSION_MAP, "diffusion_map"),
+    (ImageKind.CALCULATED, "calculated_b"),
+    (ImageKind.SUBTRACTION, "subtraction"),
+    (ImageKind.PROJECTION, "projection"),
+    (ImageKind.REFORMAT, "reformat"),
 )
 _GE_PREFIXES = {
     "WATER:": ImageKind.WATER,
@@ -55,20 +56,27 @@ _PREFIXES = ("EADC", "ADC", "FA")
 _NOT_MAGNITUDE = frozenset({"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP"})
 
 
-def image_kind(vendor: Vendor, image_type: tuple[str, ...], description: str, sequence_name: str) -> ImageKind:
-    """The kind of an image; `image_type` as in the header, `sequence_name` as the vendor writes it."""
+def image_kind(
+    vendor: Vendor, image_type: tuple[str, ...], description: str, sequence_name: str, vocabulary: Words
+) -> tuple[ImageKind, bool]:
+    """The kind of an image, and whether only its description tells it.
+
+    `image_type` as in the header, `sequence_name` as the vendor writes it.
+    """
     tokens = _tokens(vendor, image_type)
     derived = "DERIVED" in tokens or vendor is Vendor.UIH
-    kind = (
-        next((found for found, wanted in _TOKENS if tokens & wanted), None)
-        or _GE_PREFIXES.get(description.split(":", 1)[0].upper() + ":")
-        or (_by_text(description) if derived else None)
-    )
-    if kind in (None, ImageKind.TRACE) and _calculated(derived, description, sequence_name):
-        return ImageKind.CALCULATED
+    kind = next((found for found, wanted in _TOKENS if tokens & wanted), None)
+    if kind in (None, ImageKind.TRACE) and re.match(r"\*?ep\w*_b\d+_\d+", sequence_name):
+        # Siemens names the range of source b-values (`ep_b0_800`) on images computed from them.
+        return ImageKind.CALCULATED, False
+    if kind in (None, ImageKind.TRACE):
+        told = _GE_PREFIXES.get(description.split(":", 1)[0].upper() + ":")
+        told = told or (_by_text(description, vocabulary) if derived else None)
+        if told is not None and (kind is None or told is ImageKind.CALCULATED):
+            return told, True
     if kind is None and tokens & _NOT_MAGNITUDE:
-        return ImageKind.NOT_MAGNITUDE
-    return kind or ImageKind.ACQUIRED
+        return ImageKind.NOT_MAGNITUDE, False
+    return kind or ImageKind.ACQUIRED, False
 
 
 def own_result(manufacturer: str, model: str, software: str) -> bool:
@@ -86,16 +94,5 @@ def _tokens(vendor: Vendor, image_type: tuple[str, ...]) -> set[str]:
     return tokens
 
 
-def _by_text(description: str) -> ImageKind | None:
-    words = description.replace("_", " ")
-    return next(
-        (kind for kind, pattern in _TEXTS if re.search(pattern, words, re.IGNORECASE)),
-        None,
-    )
-
-
-def _calculated(derived: bool, description: str, sequence_name: str) -> bool:
-    """Siemens names the range of source b-values (`ep_b0_800`) on images computed from them."""
-    if re.match(r"\*?ep\w*_b\d+_\d+", sequence_name):
-        return True
-    return derived and re.search(r"calc_?bval|\bcdwi|dw_synthetic", description, re.IGNORECASE) is not None
+def _by_text(description: str, vocabulary: Words) -> ImageKind | None:
+    return next((kind for kind, meaning in _TOLD if vocabulary.say(meaning, description)), None)

@@ -2,8 +2,8 @@
 
 A run is made of T1-weighted 3D gradient-echo volumes of one geometry and one protocol, from one series or many.
 The portal-venous phase is the volume whose centre lies nearest to the wanted time after injection, inside the
-window widened by half the duration of a volume. Without a time of injection there is a refusal, never a guess
-such as "the third phase".
+window widened by half the duration of a volume. The time of injection comes from the header, else from a site rule,
+else from what was measured in the images. Without one there is a refusal, never a guess such as "the third phase".
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from node.recognition import site
 from node.recognition.clocks import Clock, accepted_clocks, order_conflict
 from node.recognition.facts import Fault
 from node.recognition.geometry import along_normal
+from node.recognition.record import InjectionTime
 from node.recognition.stacks import Volume
+from node.recognition.volume_facts import names
+from node.recognition.words import words
 from node.settings import RecognitionSettings
 
 _EARLIEST_INJECTION_S = 300.0
@@ -27,15 +30,28 @@ _POSITION_MM = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """A run in order of time: `times_s` after injection where that is known, else empty."""
+    """A run in order of time: `times_s` after injection where that is known, else empty.
+
+    `centres_s` is the centre of each volume on the clock of the run; `clocks` names every source that gives times.
+    """
 
     volumes: tuple[Volume, ...]
     times_s: tuple[float, ...] = ()
     chosen: int | None = None
     fault: Fault | None = None
-    clock: str = ""
-    zero: str = ""
+    clocks: tuple[str, ...] = ()
+    centres_s: tuple[float, ...] = ()
+    zero: Zero | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """The time of injection on a clock, and where it was found; `uncertainty_s` where it was measured."""
+
+    time_s: float
+    source: str
+    uncertainty_s: float = 0.0
 
 
 def assemble_runs(volumes: tuple[Volume, ...]) -> tuple[tuple[Volume, ...], ...]:
@@ -51,8 +67,10 @@ def assemble_runs(volumes: tuple[Volume, ...]) -> tuple[tuple[Volume, ...], ...]
     return tuple(tuple(run) for run in sorted(runs, key=len, reverse=True))
 
 
-def choose_portal_venous(run: tuple[Volume, ...], settings: RecognitionSettings) -> Phases:
-    """The run in order of time with its portal-venous phase, or the named fault."""
+def choose_portal_venous(
+    run: tuple[Volume, ...], settings: RecognitionSettings, measured: InjectionTime | None = None
+) -> Phases:
+    """The run in order of time with its portal-venous phase, or the named fault; `measured` is the last resort."""
     clocks = accepted_clocks(run, settings)
     if not clocks:
         return Phases(run, fault=Fault("E-DCE-TIME", _no_clock(run)))
@@ -63,20 +81,32 @@ def choose_portal_venous(run: tuple[Volume, ...], settings: RecognitionSettings)
     for clock in clocks:
         zero = _zero(run, clock, settings, rejected)
         if zero is not None:
-            return _chosen(run, clock, zero, settings)
-    return _without_zero(run, clocks[0], rejected)
+            return _chosen(_ordered(run, clock, clocks), clock, zero, settings)
+    phases = _ordered(run, clocks[0], clocks)
+    if measured is not None:
+        zero = Zero(measured.time_s, f"measured in the images: {measured.evidence}", measured.uncertainty_s)
+        return _chosen(phases, clocks[0], zero, settings)
+    return replace(phases, fault=_without_zero(run, clocks[0], rejected))
 
 
-def _chosen(run: tuple[Volume, ...], clock: Clock, zero: tuple[float, str], settings: RecognitionSettings) -> Phases:
+def _ordered(run: tuple[Volume, ...], clock: Clock, clocks: tuple[Clock, ...]) -> Phases:
     order = np.argsort(clock.starts_s, kind="stable")
     half = 0.0 if clock.centred else clock.duration_s / 2
-    times = tuple(round(float(clock.starts_s[index]) + half - zero[0], 2) for index in order)
-    phases = Phases(tuple(run[index] for index in order), times, clock=clock.source, zero=zero[1])
+    return Phases(
+        volumes=tuple(run[index] for index in order),
+        clocks=(clock.source, *(other.source for other in clocks if other is not clock)),
+        centres_s=tuple(float(clock.starts_s[index]) + half for index in order),
+    )
+
+
+def _chosen(phases: Phases, clock: Clock, zero: Zero, settings: RecognitionSettings) -> Phases:
+    times = tuple(round(centre - zero.time_s, 2) for centre in phases.centres_s)
+    phases = replace(phases, times_s=times, zero=zero)
     stated = _stated_phase(phases)
     if stated is not None:
         return stated
     low, high = settings.portal_venous_window_s
-    margin = clock.duration_s / 2
+    margin = clock.duration_s / 2 + zero.uncertainty_s
     inside = [index for index, time in enumerate(times) if low - margin <= time <= high + margin]
     usable = [index for index in inside if _fault(phases, index) is None]
     if not usable:
@@ -89,16 +119,22 @@ def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -
     site_choice = site.preferred_phase_s(header, settings)
     wanted = settings.preferred_phase_s if site_choice is None else site_choice
     ranked = sorted(usable, key=lambda index: (abs(phases.times_s[index] - wanted), phases.times_s[index]))
-    best = ranked[0]
-    warnings: tuple[str, ...] = ()
-    if len(ranked) > 1:
-        distances = [abs(phases.times_s[index] - wanted) for index in ranked[:2]]
-        if distances[1] - distances[0] < _TIE_S and site_choice is None:
-            times = " and ".join(f"{phases.times_s[index]:.1f} s" for index in sorted(ranked[:2]))
-            reason = f"phases at {times} are equally near to {wanted:g} s; a site rule with preferred_phase_s decides"
-            return replace(phases, fault=Fault("E-DCE-PVP-AMBIGUOUS", reason))
-        warnings = (f"{len(ranked)} phases lie in the portal-venous window; the one nearest to {wanted:g} s is used",)
-    return replace(phases, chosen=best, warnings=warnings)
+    if len(ranked) == 1:
+        return replace(phases, chosen=ranked[0])
+    several = f"{len(ranked)} phases lie in the portal-venous window"
+    distances = [abs(phases.times_s[index] - wanted) for index in ranked[:2]]
+    if distances[1] - distances[0] >= _TIE_S or site_choice is not None:
+        return replace(phases, chosen=ranked[0], warnings=(f"{several}; the one nearest to {wanted:g} s is used",))
+    named = [index for index in ranked[:2] if _named_portal_venous(phases.volumes[index], settings)]
+    if len(named) == 1:
+        return replace(phases, chosen=named[0], warnings=(f"{several}; of the two nearest the one named so is used",))
+    times = " and ".join(f"{phases.times_s[index]:.1f} s" for index in sorted(ranked[:2]))
+    reason = f"phases at {times} are equally near to {wanted:g} s; a site rule with preferred_phase_s decides"
+    return replace(phases, fault=Fault("E-DCE-PVP-AMBIGUOUS", reason))
+
+
+def _named_portal_venous(volume: Volume, settings: RecognitionSettings) -> bool:
+    return words(settings.words_of_site).say("portal_venous", names(volume.first))
 
 
 def _stated_phase(phases: Phases) -> Phases | None:
@@ -106,12 +142,10 @@ def _stated_phase(phases: Phases) -> Phases | None:
     stated = [i for i, volume in enumerate(phases.volumes) if volume.first.contrast_phase == "PORTAL_VENOUS"]
     if len(stated) != 1 or _fault(phases, stated[0]) is not None:
         return None
-    return replace(phases, chosen=stated[0], zero="Contrast Agent Phase (0018,9344)")
+    return replace(phases, chosen=stated[0], warnings=("the portal-venous phase is named by (0018,9344)",))
 
 
-def _zero(
-    run: tuple[Volume, ...], clock: Clock, settings: RecognitionSettings, rejected: list[str]
-) -> tuple[float, str] | None:
+def _zero(run: tuple[Volume, ...], clock: Clock, settings: RecognitionSettings, rejected: list[str]) -> Zero | None:
     """The time of injection on a clock and where it was found."""
     header = run[0].first.header
     first, last = min(clock.starts_s), max(clock.starts_s)
@@ -120,12 +154,12 @@ def _zero(
         # Contrast/Bolus Start Time has no date: the day that brings it nearest to the run.
         start = stated + round((first - stated) / 86400) * 86400
         if first - _EARLIEST_INJECTION_S <= start <= last:
-            return start, "Contrast/Bolus Start Time (0018,1042)"
+            return Zero(start, "Contrast/Bolus Start Time (0018,1042)")
         rejected.append(f"Contrast/Bolus Start Time lies {first - start:.0f} s before the first of the phases")
     injected = site.injection_s(header, settings)
     if injected is None:
         return None
-    return (injected if clock.from_site else first + injected), "site rule"
+    return Zero(injected if clock.from_site else first + injected, "site rule")
 
 
 def _contrast_start_s(run: tuple[Volume, ...]) -> float | None:
@@ -135,16 +169,11 @@ def _contrast_start_s(run: tuple[Volume, ...]) -> float | None:
     return known.most_common(1)[0][0] if known else None
 
 
-def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) -> Phases:
-    order = np.argsort(clock.starts_s, kind="stable")
+def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) -> Fault:
     first = float(min(clock.starts_s))
-    offsets = ", ".join(f"{clock.starts_s[index] - first:.1f}" for index in order)
+    offsets = ", ".join(f"{start - first:.1f}" for start in sorted(clock.starts_s))
     reason = f"no time of injection in header or site rules; {len(run)} phase(s) start at {offsets} s ({clock.source})"
-    return Phases(
-        tuple(run[index] for index in order),
-        fault=Fault("E-DCE-T0", "; ".join((reason, *rejected))),
-        clock=clock.source,
-    )
+    return Fault("E-DCE-T0", "; ".join((reason, *rejected)))
 
 
 def _no_phase(phases: Phases, inside: list[int], settings: RecognitionSettings) -> Fault:

@@ -1,133 +1,105 @@
 """The plan of a study: what every series is, which stacks are analysed, and what is missing, each with its reason.
 
-`recognise` reads each header once, never pixels. It raises nothing for what files hold: an unreadable file, an
-unknown series or a missing role ends as text in the plan.
+Headers are read once, never pixels; what else is known of stacks comes in as `Revealed` and the study is planned again
+from the same facts. Nothing is raised for what files hold: an unreadable file, an unknown series or a missing role
+ends as text in the plan.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node.recognition import choice, site
 from node.recognition.candidates import Series, SeriesVolume
+from node.recognition.confidence import doubts
 from node.recognition.facts import Fault, FrameFacts
+from node.recognition.findings import Finding
 from node.recognition.headers import read_frames
-from node.recognition.rules import ROLES, Evidence, Finding, classify
-from node.recognition.stacks import split_series
-from node.recognition.verdicts import SeriesVerdict, verdict
+from node.recognition.record import (
+    STUDY,
+    Acquisition,
+    DynamicPhase,
+    DynamicRun,
+    FrameRef,
+    Revealed,
+    RoleRefusal,
+    Stack,
+    StudyPlan,
+)
+from node.recognition.rules import judge, table
+from node.recognition.stacks import Volume, split_series
+from node.recognition.verdicts import verdict
+from node.recognition.volume_facts import describe
+from node.recognition.words import words
 from node.settings import RecognitionSettings, Role
 
-STUDY = "STUDY"
-
 
 @dataclass(frozen=True, slots=True)
-class FrameRef:
-    """One frame of a file; `frame` is 0-based, 0 for classic instances."""
-
-    path: Path
-    frame: int
-    sop_instance_uid: str
-    sop_class_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """The frames of a chosen volume, sorted along `normal`; LPS, mm.
-
-    `pixel_spacing` is (between rows, between columns) as in Pixel Spacing (0028,0030); `normal` is row direction
-    × column direction; `origin` is the centre of the first pixel of the first slice; `phase_time_s` counts from
-    the injection.
-    """
-
-    role: Role
-    series_instance_uid: str
-    frames: tuple[FrameRef, ...]
-    b_value: float | None
-    phase_time_s: float | None
-    origin: tuple[float, float, float]
-    row_direction: tuple[float, float, float]
-    column_direction: tuple[float, float, float]
-    normal: tuple[float, float, float]
-    pixel_spacing: tuple[float, float]
-    slice_step_mm: float
-    frame_of_reference_uid: str
-    rows: int
-    columns: int
-
-
-@dataclass(frozen=True, slots=True)
-class RoleRefusal:
-    """Why a role, or the whole study (role STUDY), cannot be analysed."""
-
-    role: str
-    code: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StudyPlan:
-    """The whole of recognition; plain values only, so that it round-trips through JSON."""
+class StudyFacts:
+    """What the headers of a study say, read once; `warnings` names the files that tell nothing."""
 
     study_instance_uid: str
-    verdicts: tuple[SeriesVerdict, ...]
-    stacks: tuple[Stack, ...]
-    refusals: tuple[RoleRefusal, ...]
-    warnings: tuple[str, ...]
-    body_part: str
-
-    def stack(self, role: Role) -> Stack | None:
-        """The chosen stack of a role."""
-        return next((stack for stack in self.stacks if stack.role is role), None)
-
-    def study_refusal(self) -> RoleRefusal | None:
-        """The refusal of the whole study, where there is one."""
-        return next((refusal for refusal in self.refusals if refusal.role == STUDY), None)
+    frames: tuple[FrameFacts, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def recognise(study_instance_uid: str, files: Sequence[Path], settings: RecognitionSettings) -> StudyPlan:
-    """Name every series of a study and choose one stack for each role.
+    """Name every series of a study and choose one stack for each role, from the headers alone.
 
     Args:
         study_instance_uid: the study; frames of another study are passed over with a warning.
         files: DICOM files in any order; each is opened once and read up to its pixels.
-        settings: limits, accepted body parts and site rules.
+        settings: limits, accepted body parts, rules of the site.
     """
-    frames, warnings = _read(study_instance_uid, files)
-    series = tuple(_series(uid, group) for uid, group in _by_series(frames))
-    body_parts, refusal = _body_part(series, settings)
-    chosen = choice.choose(series, settings) if refusal is None else choice.choose_nothing(series)
-    refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
-    return StudyPlan(
-        study_instance_uid=study_instance_uid,
-        verdicts=tuple(verdict(entry, chosen, refusal) for entry in series),
-        stacks=tuple(_stack(role, volume, time_s) for role, volume, time_s in chosen.stacks),
-        refusals=refusals if refusal is None else (RoleRefusal(STUDY, refusal.code, refusal.reason),),
-        warnings=(*warnings, *_study_warnings(series, body_parts), *chosen.warnings),
-        body_part=body_parts,
-    )
+    return plan_study(read_study(study_instance_uid, files, settings), settings)
 
 
-def _read(study_instance_uid: str, files: Sequence[Path]) -> tuple[list[FrameFacts], list[str]]:
+def read_study(study_instance_uid: str, files: Iterable[Path], settings: RecognitionSettings) -> StudyFacts:
+    """The facts of every frame of a study."""
+    vocabulary = words(settings.words_of_site)
+    return gather(study_instance_uid, ((path, read_frames(path, vocabulary)) for path in sorted(files)))
+
+
+def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts, ...] | Fault]]) -> StudyFacts:
+    """The frames of files that belong to a study, each instance once."""
     frames: list[FrameFacts] = []
     warnings: list[str] = []
     seen: set[str] = set()
-    for path in sorted(files):
-        found = read_frames(path)
-        if isinstance(found, Fault):
-            warnings.append(found.sentence)
+    for path, facts in found:
+        if isinstance(facts, Fault):
+            warnings.append(facts.sentence)
             continue
-        header = found[0].header
+        header = facts[0].header
         if header.study_instance_uid != study_instance_uid:
             warnings.append(f"{path.name}: belongs to study {header.study_instance_uid or '(none)'}")
         elif header.sop_instance_uid in seen:
             warnings.append(f"{path.name}: a second copy of instance {header.sop_instance_uid}")
         else:
-            frames.extend(found)
+            frames.extend(facts)
             seen |= {header.sop_instance_uid} - {""}
-    return frames, warnings
+    return StudyFacts(study_instance_uid, tuple(frames), tuple(warnings))
+
+
+def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revealed | None = None) -> StudyPlan:
+    """Name every series and choose one stack for each role, knowing what was revealed beside the headers."""
+    revealed = revealed or Revealed()
+    series = tuple(_series(uid, group, settings, revealed) for uid, group in _by_series(facts.frames))
+    body_parts, refusal = _body_part(series, settings)
+    chosen = choice.choose(series, settings, revealed.injection) if refusal is None else choice.choose_nothing(series)
+    refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
+    return StudyPlan(
+        study_instance_uid=facts.study_instance_uid,
+        verdicts=tuple(verdict(entry, chosen, refusal) for entry in series),
+        stacks=tuple(_stack(role, entry.volume, time_s) for role, entry, time_s in chosen.stacks),
+        refusals=refusals if refusal is None else (RoleRefusal(STUDY, refusal.code, refusal.reason),),
+        warnings=(*facts.warnings, *_study_warnings(series, body_parts), *chosen.warnings),
+        body_part=body_parts,
+        dynamic=_run(chosen),
+        revealed=revealed,
+    )
 
 
 def _by_series(frames: Iterable[FrameFacts]) -> list[tuple[str, tuple[FrameFacts, ...]]]:
@@ -140,11 +112,15 @@ def _by_series(frames: Iterable[FrameFacts]) -> list[tuple[str, tuple[FrameFacts
     )
 
 
-def _series(uid: str, frames: tuple[FrameFacts, ...]) -> Series:
+def _series(uid: str, frames: tuple[FrameFacts, ...], settings: RecognitionSettings, revealed: Revealed) -> Series:
+    vocabulary, rows = words(settings.words_of_site), table(settings)
+    unusable = dict(revealed.unusable)
     volumes = []
-    for volume in split_series(frames):
-        finding, rule, evidence = classify(volume, frames)
-        volumes.append(SeriesVolume(volume, finding, rule, evidence))
+    for found in split_series(frames):
+        fault = unusable.get(found.key)
+        volume = found if fault is None else replace(found, fault=fault)
+        judgement = judge(describe(volume, frames, vocabulary), rows)
+        volumes.append(SeriesVolume(volume, judgement, doubts(volume, judgement, vocabulary)))
     return Series(uid, frames, tuple(volumes))
 
 
@@ -175,19 +151,19 @@ def _study_warnings(series: tuple[Series, ...], body_parts: str) -> list[str]:
     return warnings
 
 
-def _stack(role: Role, entry: SeriesVolume, time_s: float | None) -> Stack:
-    volume = entry.volume
-    grid, placement = volume.grid, volume.first.placement
+def _stack(role: Role, volume: Volume, time_s: float | None) -> Stack:
+    grid, frame = volume.grid, volume.first
+    placement, sequence = frame.placement, frame.sequence
     assert grid is not None
     assert placement is not None
     return Stack(
         role=role,
-        series_instance_uid=volume.first.header.series_instance_uid,
+        series_instance_uid=frame.header.series_instance_uid,
         frames=tuple(
-            FrameRef(frame.header.path, frame.frame, frame.header.sop_instance_uid, frame.header.sop_class_uid)
-            for frame in volume.frames
+            FrameRef(each.header.path, each.frame, each.header.sop_instance_uid, each.header.sop_class_uid)
+            for each in volume.frames
         ),
-        b_value=volume.first.diffusion.b_value if role is Role.DWI else None,
+        b_value=frame.diffusion.b_value if role is Role.DWI else None,
         phase_time_s=time_s,
         origin=grid.origin,
         row_direction=grid.row_direction,
@@ -198,17 +174,37 @@ def _stack(role: Role, entry: SeriesVolume, time_s: float | None) -> Stack:
         frame_of_reference_uid=placement.frame_of_reference_uid,
         rows=placement.rows,
         columns=placement.columns,
+        acquisition=Acquisition(
+            tr_ms=sequence.tr_ms,
+            te_ms=sequence.te_ms,
+            flip_deg=sequence.flip_deg,
+            field_strength_t=frame.header.field_strength_t,
+            slice_thickness_mm=placement.thickness_mm,
+        ),
     )
 
 
-__all__ = [
-    "ROLES",
-    "STUDY",
-    "Evidence",
-    "FrameRef",
-    "RoleRefusal",
-    "SeriesVerdict",
-    "Stack",
-    "StudyPlan",
-    "recognise",
-]
+def _run(chosen: choice.Chosen) -> DynamicRun | None:
+    """The record of the dynamic run; its stacks are kept while the time of injection is not known."""
+    if chosen.run is None or not chosen.run[0].clocks:
+        return None
+    phases, entries = chosen.run
+    times: tuple[float | None, ...] = phases.times_s or (None,) * len(entries)
+    return DynamicRun(
+        clocks=phases.clocks,
+        zero=phases.zero.source if phases.zero else "",
+        uncertainty_s=phases.zero.uncertainty_s if phases.zero else 0.0,
+        phases=tuple(
+            DynamicPhase(
+                series_instance_uid=entry.volume.first.header.series_instance_uid,
+                series_number=entry.volume.first.header.series_number,
+                slices=len(entry.volume.frames),
+                time_s=round(centre - phases.centres_s[0], 2),
+                after_injection_s=time_s,
+                chosen=index == phases.chosen,
+                clock_s=centre,
+                stack=_stack(Role.PVP, entry.volume, None) if phases.zero is None and entry.volume.grid else None,
+            )
+            for index, (entry, centre, time_s) in enumerate(zip(entries, phases.centres_s, times, strict=True))
+        ),
+    )

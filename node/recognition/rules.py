@@ -1,205 +1,127 @@
 """The table that names a volume: conditions on facts, in order; the first row whose conditions all hold wins.
 
-Times are ms, angles degrees. The thresholds are starting values from the six scanners' protocols
-(reference: T2WI TR 1600 to 6000, TE 70 to 88; DCE TR 2.8 to 5.9, TE 1.2 to 1.5) with room around them. Text may
-veto (a series called diffusion without a b-value is no T2), it never concludes that a series can be used.
+The shipped rows stand in rules.toml, those of a site in config.toml; both have one form. Text may veto (a series called
+diffusion without a b-value is no T2), it never concludes that a series can be used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tomllib
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import cache
+from importlib.resources import files
 
-from node.recognition.facts import ImageKind
-from node.recognition.splitting import Frames
-from node.recognition.stacks import Volume
-from node.recognition.volume_facts import VolumeFacts, describe
+from pydantic import TypeAdapter
 
+from node.errors import ConfigurationError
+from node.recognition.conditions import Condition, Rule, RuleError, compiled, spoken
+from node.recognition.findings import Finding
+from node.recognition.record import Evidence, NearMiss
+from node.recognition.volume_facts import FACTS, VolumeFacts
+from node.recognition.words import shipped as shipped_words
+from node.recognition.words import words
+from node.settings import RecognitionRule, RecognitionSettings
 
-class Finding(StrEnum):
-    """What a volume is; only the first four can fill a role."""
-
-    T2_TSE = "T2-weighted turbo spin echo"
-    DWI = "diffusion-weighted images"
-    ADC = "ADC map"
-    T1_DYNAMIC = "T1-weighted 3D gradient echo"
-    DWI_B0_ONLY = "b = 0 images only"
-    DWI_DIRECTIONAL = "diffusion-weighted images of single directions"
-    DWI_CALCULATED = "calculated, not measured, b-value"
-    DWI_NO_B = "diffusion-weighted images without a b-value"
-    EXPONENTIAL = "exponential ADC map"
-    DIFFUSION_MAP = "diffusion map other than ADC"
-    T2_SINGLE_SHOT = "single-shot T2-weighted images"
-    T2_3D = "3D T2-weighted images"
-    STIR = "short-TI inversion recovery"
-    DIXON_PART = "Dixon part other than water"
-    T1_SPIN_ECHO = "T1-weighted spin echo"
-    INVERSION = "inversion-prepared gradient echo"
-    GRADIENT_EPI = "gradient-echo EPI time series"
-    LOCALIZER = "localizer"
-    SUBTRACTION = "subtraction"
-    PROJECTION = "projection"
-    REFORMAT = "reformat"
-    SCREEN = "screen or colour image"
-    NOT_MAGNITUDE = "phase, real or imaginary part"
-    OWN_RESULT = "result of this node"
-    NOT_MR = "no MR image"
-    BALANCED = "balanced gradient echo"
-    UNKNOWN = "no rule applies"
-
-
-ROLES: dict[Finding, str] = {
-    Finding.T2_TSE: "T2WI",
-    Finding.T2_SINGLE_SHOT: "T2WI",
-    Finding.T2_3D: "T2WI",
-    Finding.DWI: "DWI",
-    Finding.DWI_B0_ONLY: "DWI",
-    Finding.DWI_DIRECTIONAL: "DWI",
-    Finding.DWI_CALCULATED: "DWI",
-    Finding.DWI_NO_B: "DWI",
-    Finding.ADC: "ADC",
-    Finding.T1_DYNAMIC: "DCE",
-}
+# A rule can only be missed narrowly when at least so many of its conditions held.
+_LEAST_HELD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """One line of a rule: the fact, what is wanted in words, and the test."""
+class Judgement:
+    """What the table says of a volume."""
 
-    fact: str
-    wanted: str
-    holds: Callable[[object], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A row of the table."""
-
-    name: str
     finding: Finding
-    conditions: tuple[Condition, ...]
+    rule: str
+    evidence: tuple[Evidence, ...]
+    near_misses: tuple[NearMiss, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A condition with what was wanted and what was found."""
+def table(settings: RecognitionSettings) -> tuple[Rule, ...]:
+    """The shipped rows with those of the site: one of a known name replaces it, another stands before all or `before`.
 
-    fact: str
-    wanted: str
-    found: str
-    held: bool
-
-
-def yes(fact: str) -> Condition:
-    """The fact is true."""
-    return Condition(fact, "yes", lambda value: value is True)
-
-
-def no(fact: str) -> Condition:
-    """The fact is false."""
-    return Condition(fact, "no", lambda value: value is False)
-
-
-def among(fact: str, *wanted: object) -> Condition:
-    """The fact is one of these."""
-    return Condition(fact, " or ".join(str(entry) for entry in wanted), lambda value: value in wanted)
+    Raises:
+        ConfigurationError: a rule of the site is wrong; names its line.
+    """
+    rows = list(_shipped())
+    added = 0
+    for stated in settings.rules:
+        rule = _compiled(stated)
+        names = [row.name for row in rows]
+        if rule.name in names:
+            rows[names.index(rule.name)] = rule
+        elif not rule.before:
+            rows.insert(added, rule)
+            added += 1
+        elif rule.before in names:
+            rows.insert(names.index(rule.before), rule)
+        else:
+            raise _refused(stated, ("before",), f"no rule is called {rule.before!r}; known are {', '.join(names)}")
+    return tuple(rows)
 
 
-def between(fact: str, low: float, high: float, missing: bool = False) -> Condition:
-    """The fact is a number from low to high; `missing` says whether an absent one passes."""
-    return Condition(
-        fact,
-        f"{low:g} to {high:g}" + (" or absent" if missing else ""),
-        lambda value: missing if value is None else isinstance(value, int | float) and low <= value <= high,
+def check(settings: RecognitionSettings) -> None:
+    """Refuse rules and words of a site that cannot be used.
+
+    Raises:
+        ConfigurationError: with the line of the first that is wrong.
+    """
+    table(settings)
+    strange = sorted(set(settings.words) - set(shipped_words()))
+    if strange:
+        known = ", ".join(shipped_words())
+        raise ConfigurationError(f"recognition.words: unknown meaning {strange[0]!r}; known are {known}")
+    words(settings.words_of_site)
+
+
+def judge(facts: VolumeFacts, rows: tuple[Rule, ...]) -> Judgement:
+    """The first row whose conditions all hold, its conditions with the values found, and the near misses."""
+    misses = []
+    winner: tuple[Rule, tuple[Evidence, ...]] | None = None
+    for rule in rows:
+        failed = [condition for condition in rule.conditions if not condition.holds(getattr(facts, condition.fact))]
+        if not failed and winner is None:
+            winner = rule, tuple(_evidence(condition, facts) for condition in rule.conditions)
+        elif _narrowly(failed, rule, facts):
+            misses.append(NearMiss(rule.name, rule.finding, tuple(_evidence(entry, facts) for entry in failed)))
+    if winner is None:
+        return Judgement(Finding.UNKNOWN, "", (), tuple(misses))
+    rule, evidence = winner
+    return Judgement(rule.finding, rule.name, evidence, tuple(misses))
+
+
+def _narrowly(failed: list[Condition], rule: Rule, facts: VolumeFacts) -> bool:
+    """Whether a rule failed by one condition, which nearly holds, and others held."""
+    return (
+        len(failed) == 1
+        and len(rule.conditions) > _LEAST_HELD
+        and failed[0].nearly_holds(getattr(facts, failed[0].fact))
     )
 
 
-_ANY = float("inf")
-_DERIVED: tuple[tuple[str, ImageKind, Finding], ...] = (
-    ("screen", ImageKind.SCREEN, Finding.SCREEN),
-    ("projection", ImageKind.PROJECTION, Finding.PROJECTION),
-    ("subtraction", ImageKind.SUBTRACTION, Finding.SUBTRACTION),
-    ("reformat", ImageKind.REFORMAT, Finding.REFORMAT),
-    ("not magnitude", ImageKind.NOT_MAGNITUDE, Finding.NOT_MAGNITUDE),
-    ("exponential map", ImageKind.EXPONENTIAL, Finding.EXPONENTIAL),
-    ("ADC map", ImageKind.ADC, Finding.ADC),
-    ("other diffusion map", ImageKind.DIFFUSION_MAP, Finding.DIFFUSION_MAP),
-    ("calculated b-value", ImageKind.CALCULATED, Finding.DWI_CALCULATED),
-    ("Dixon fat", ImageKind.FAT, Finding.DIXON_PART),
-    ("Dixon in phase", ImageKind.IN_PHASE, Finding.DIXON_PART),
-    ("Dixon opposed phase", ImageKind.OPPOSED_PHASE, Finding.DIXON_PART),
-    ("Dixon fat fraction", ImageKind.FAT_FRACTION, Finding.DIXON_PART),
-)
-_T2 = (
-    yes("spin_echo"),
-    no("echo_planar"),
-    no("diffusion_named"),
-    between("te_ms", 60, 250),
-    between("tr_ms", 1200, _ANY),
-)
-_NO_STIR = between("ti_ms", 1200, _ANY, missing=True)
-
-RULES: tuple[Rule, ...] = (
-    Rule("own result", Finding.OWN_RESULT, (among("kind", ImageKind.OWN_RESULT),)),
-    Rule("not MR", Finding.NOT_MR, (no("mr_image"),)),
-    Rule("colour", Finding.SCREEN, (no("monochrome"),)),
-    *(Rule(name, finding, (among("kind", kind),)) for name, kind, finding in _DERIVED),
-    Rule("localizer", Finding.LOCALIZER, (yes("localizer"),)),
-    Rule("directional DWI", Finding.DWI_DIRECTIONAL, (yes("diffusion_weighted"), yes("directional"))),
-    Rule(
-        "DWI",
-        Finding.DWI,
-        (yes("diffusion_weighted"), between("highest_b_value", 1, 10_000), between("b_value", 0, 10_000)),
-    ),
-    Rule(
-        "EPI without b-value",
-        Finding.DWI_NO_B,
-        (yes("echo_planar"), no("gradient_echo"), between("te_ms", 40, 200), among("b_value", None)),
-    ),
-    Rule(
-        "b = 0 only",
-        Finding.DWI_B0_ONLY,
-        (yes("echo_planar"), no("gradient_echo"), among("b_value", 0.0)),
-    ),
-    Rule("gradient-echo EPI", Finding.GRADIENT_EPI, (yes("echo_planar"),)),
-    Rule("named diffusion, no b-value", Finding.DWI_NO_B, (yes("diffusion_named"), yes("spin_echo"))),
-    Rule("STIR", Finding.STIR, (yes("spin_echo"), yes("inversion_recovery"), between("ti_ms", 80, 300))),
-    Rule("3D T2", Finding.T2_3D, (*_T2, _NO_STIR, among("acquisition_type", "3D"))),
-    Rule("single-shot T2", Finding.T2_SINGLE_SHOT, (*_T2, _NO_STIR, yes("single_shot"))),
-    Rule(
-        "T2 TSE",
-        Finding.T2_TSE,
-        (*_T2, _NO_STIR, among("acquisition_type", "2D", ""), between("echo_train", 2, 200, missing=True)),
-    ),
-    Rule("T1 spin echo", Finding.T1_SPIN_ECHO, (yes("spin_echo"), no("echo_planar"), between("te_ms", 1, 40))),
-    Rule("inversion-prepared", Finding.INVERSION, (no("spin_echo"), yes("inversion_recovery"))),
-    Rule("balanced", Finding.BALANCED, (yes("gradient_echo"), yes("balanced"))),
-    Rule(
-        "T1 3D gradient echo",
-        Finding.T1_DYNAMIC,
-        (
-            yes("gradient_echo"),
-            among("acquisition_type", "3D"),
-            between("tr_ms", 1, 12),
-            between("te_ms", 0.3, 6),
-            between("flip_deg", 3, 45, missing=True),
-        ),
-    ),
-)
+@cache
+def _shipped() -> tuple[Rule, ...]:
+    document = tomllib.loads(files("node.recognition").joinpath("rules.toml").read_text("utf-8"))
+    return tuple(compiled(row) for row in TypeAdapter(list[RecognitionRule]).validate_python(document["rules"]))
 
 
-def classify(volume: Volume, series: Frames) -> tuple[Finding, str, tuple[Evidence, ...]]:
-    """What a volume is, the row that says so, and its conditions with the values found."""
-    facts = describe(volume, series)
-    for rule in RULES:
-        if all(condition.holds(getattr(facts, condition.fact)) for condition in rule.conditions):
-            return rule.finding, rule.name, _evidence(rule, facts)
-    return Finding.UNKNOWN, "", ()
+def _compiled(stated: RecognitionRule) -> Rule:
+    try:
+        return compiled(stated)
+    except RuleError as error:
+        raise _refused(stated, error.key, str(error)) from error
 
 
-def _evidence(rule: Rule, facts: VolumeFacts) -> tuple[Evidence, ...]:
-    found = ((condition, getattr(facts, condition.fact)) for condition in rule.conditions)
-    return tuple(
-        Evidence(condition.fact, condition.wanted, str(value), condition.holds(value)) for condition, value in found
+def _refused(stated: RecognitionRule, key: tuple[str, ...], reason: str) -> ConfigurationError:
+    return ConfigurationError(f"{stated.place(key)}recognition.rules {stated.name!r}: {reason}")
+
+
+def _evidence(condition: Condition, facts: VolumeFacts) -> Evidence:
+    value = getattr(facts, condition.fact)
+    held = condition.holds(value)
+    return Evidence(
+        fact=FACTS[condition.fact].label,
+        wanted=condition.words,
+        found=spoken(condition.fact, value),
+        held=held,
+        doubtful=held and condition.doubtful(value),
     )

@@ -40,6 +40,11 @@ class Volume:
         """The first frame, which speaks for the volume where all frames agree."""
         return self.frames[0]
 
+    @property
+    def key(self) -> str:
+        """What tells this volume from every other: its first frame belongs to no other; as `Stack.key`."""
+        return f"{self.first.header.sop_instance_uid}#{self.first.frame}"
+
 
 def diffusion_weighted(frames: Sequence[FrameFacts]) -> bool:
     """Whether b-values count in these frames: b = 0 alone, without a declaration, proves nothing."""

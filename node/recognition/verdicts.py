@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from node.recognition.candidates import Series, SeriesVolume
 from node.recognition.choice import Chosen
+from node.recognition.clocks import WEAK_CLOCKS
+from node.recognition.confidence import Doubt, confidence
 from node.recognition.facts import Fault, PulseSequence
-from node.recognition.rules import ROLES, Evidence, Finding
+from node.recognition.findings import ROLES, Finding
+from node.recognition.record import SeriesVerdict
 from node.recognition.stacks import orientation_sizes
 from node.settings import Role
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesVerdict:
-    """What a series is and why it is used or not; b-values in s/mm², phase times in s after injection.
-
-    `role` is T2WI, DWI, ADC, DCE or empty. `rule` names the row of the rule table that decided and `evidence` its
-    conditions, for the volume that is used, else for the first one.
-    """
-
-    series_instance_uid: str
-    series_number: int | None
-    description: str
-    modality: str
-    instance_count: int
-    role: str
-    used: bool
-    plane: str
-    b_values: tuple[float, ...]
-    phase_times_s: tuple[float, ...]
-    reason: str
-    manufacturer: str
-    rule: str = ""
-    evidence: tuple[Evidence, ...] = ()
 
 
 def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerdict:
@@ -42,6 +19,7 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
     used = {id(entry): (role, time_s) for role, entry, time_s in chosen.stacks}
     speaker = next((entry for entry in series.volumes if id(entry) in used), None) or _speaker(series)
     role = _role(series, speaker, chosen)
+    doubts = (*speaker.doubts, *_doubts_of_phase(speaker, chosen))
     return SeriesVerdict(
         series_instance_uid=series.uid,
         series_number=header.series_number,
@@ -55,9 +33,45 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
         phase_times_s=_phase_times(series, chosen),
         reason=_reason(series, speaker, chosen, refusal),
         manufacturer=header.manufacturer,
-        rule=speaker.rule,
-        evidence=speaker.evidence,
+        rule=speaker.judgement.rule,
+        evidence=speaker.judgement.evidence,
+        near_misses=speaker.judgement.near_misses,
+        confidence=confidence(doubts),
+        doubts=tuple(doubt.reason for doubt in doubts),
+        volumes=_volumes(series, chosen),
     )
+
+
+def _doubts_of_phase(entry: SeriesVolume, chosen: Chosen) -> list[Doubt]:
+    """What is doubtful about a portal-venous phase: a measured injection, a weak clock, a name that says otherwise."""
+    if not any(taken is entry and role is Role.PVP for role, taken, _ in chosen.stacks) or chosen.run is None:
+        return []
+    phases, _ = chosen.run
+    found = []
+    if phases.zero is not None and phases.zero.uncertainty_s:
+        found.append(Doubt(f"the time of injection was measured in the images, ±{phases.zero.uncertainty_s:.0f} s"))
+    if phases.clocks and phases.clocks[0] in WEAK_CLOCKS:
+        found.append(Doubt(f"the phases are told apart by {phases.clocks[0]} only"))
+    return found
+
+
+def _volumes(series: Series, chosen: Chosen) -> tuple[str, ...]:
+    """The volumes of a series of several, each in a few words."""
+    if len(series.volumes) < 2:
+        return ()
+    return tuple(_volume(entry, chosen) for entry in series.volumes)
+
+
+def _volume(entry: SeriesVolume, chosen: Chosen) -> str:
+    volume = entry.volume
+    b_value = volume.first.diffusion.b_value
+    weighting = f", b = {b_value:g} s/mm²" if b_value is not None and ROLES.get(entry.finding) == "DWI" else ""
+    time_s = chosen.times_s.get(id(entry))
+    time = "" if time_s is None else f", {time_s:.1f} s after injection"
+    split = f", split by {' and '.join(volume.split_by)}" if volume.split_by else ""
+    fault = f"; {volume.fault.sentence}" if volume.fault else ""
+    used = next((f"; used as {role}" for role, taken, _ in chosen.stacks if taken is entry), "")
+    return f"{entry.finding.value}, {len(volume.frames)} slices{weighting}{time}{split}{fault}{used}"
 
 
 def _role(series: Series, speaker: SeriesVolume, chosen: Chosen) -> str:
@@ -125,6 +139,7 @@ _UNUSED: dict[Finding, str] = {
     Finding.PROJECTION: "acquired slices are wanted",
     Finding.REFORMAT: "acquired slices are wanted",
     Finding.NOT_MR: "MR images are wanted",
+    Finding.UNWANTED: "a rule of the site says so",
     Finding.DIXON_PART: "the water image is wanted",
     Finding.UNKNOWN: "an unknown series is never guessed",
 }

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
 
-from node.recognition.facts import Directionality, FrameFacts, ImageKind
+from node.recognition.facts import Directionality, FrameFacts, ImageKind, Vendor
 from node.recognition.splitting import Frames
 from node.recognition.stacks import Volume, diffusion_weighted, orientation_sizes
+from node.recognition.words import Words
 
 MR_IMAGES = frozenset({MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 # Fewer slices than this in one orientation are no stack to read.
 LOCALIZER_SLICES = 6
-_LOCALIZER_WORDS = frozenset({"localizer", "localiser", "scout", "survey", "3-pl", "aahscout", "loc", "定位"})
-_DIFFUSION_WORDS = ("dwi", "ddwi", "cdwi", "edwi", "dti", "diff", "ep2d", "弥散", "扩散")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What people call a fact, its unit, and whether it is text that somebody typed."""
+
+    label: str
+    unit: str = ""
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeFacts:
-    """What the conditions look at: facts of the volume and of the series that it stands in."""
+    """What the conditions look at: facts of the volume and of the series that it stands in.
+
+    Times are ms, angles degrees, lengths mm, b-values s/mm², field strength T; None where the header does not say.
+    """
 
     mr_image: bool
     kind: ImageKind
     monochrome: bool
+    vendor: Vendor
+    model: str
+    field_strength_t: float | None
+    plane: str
+    slices: float
+    thickness_mm: float | None
     acquisition_type: str
     tr_ms: float | None
     te_ms: float | None
@@ -37,22 +53,67 @@ class VolumeFacts:
     echo_planar: bool
     single_shot: bool
     balanced: bool
+    fat_suppressed: bool
     diffusion_weighted: bool
     diffusion_named: bool
     b_value: float | None
     highest_b_value: float | None
     directional: bool
     localizer: bool
+    contrast_agent: bool
+    description: str
+    protocol: str
 
 
-def describe(volume: Volume, series: Frames) -> VolumeFacts:
+FACTS: dict[str, Fact] = {
+    "mr_image": Fact("MR image (SOP Class UID)"),
+    "kind": Fact("kind of image"),
+    "monochrome": Fact("monochrome"),
+    "vendor": Fact("vendor"),
+    "model": Fact("model", text=True),
+    "field_strength_t": Fact("field strength", "T"),
+    "plane": Fact("plane"),
+    "slices": Fact("slices"),
+    "thickness_mm": Fact("slice thickness", "mm"),
+    "acquisition_type": Fact("2D or 3D"),
+    "tr_ms": Fact("repetition time", "ms"),
+    "te_ms": Fact("echo time", "ms"),
+    "ti_ms": Fact("inversion time", "ms"),
+    "flip_deg": Fact("flip angle", "°"),
+    "echo_train": Fact("echo train length"),
+    "spin_echo": Fact("spin echo"),
+    "gradient_echo": Fact("gradient echo"),
+    "inversion_recovery": Fact("inversion recovery"),
+    "echo_planar": Fact("echo planar"),
+    "single_shot": Fact("single shot"),
+    "balanced": Fact("balanced steady state"),
+    "fat_suppressed": Fact("fat suppressed"),
+    "diffusion_weighted": Fact("diffusion-weighted series"),
+    "diffusion_named": Fact("called diffusion"),
+    "b_value": Fact("b-value", "s/mm²"),
+    "highest_b_value": Fact("highest b-value of the series", "s/mm²"),
+    "directional": Fact("single diffusion direction"),
+    "localizer": Fact("localizer (planes, slices, name)"),
+    "contrast_agent": Fact("contrast agent stated"),
+    "description": Fact("Series Description", text=True),
+    "protocol": Fact("Protocol Name", text=True),
+}
+
+
+def describe(volume: Volume, series: Frames, vocabulary: Words) -> VolumeFacts:
     """The facts of a volume that the table looks at; `series` holds all frames of its series."""
     frame = volume.first
-    sequence = frame.sequence
+    header, sequence, placement = frame.header, frame.sequence, frame.placement
     return VolumeFacts(
-        mr_image=frame.header.sop_class_uid in MR_IMAGES,
+        mr_image=header.sop_class_uid in MR_IMAGES,
         kind=frame.kind,
-        monochrome=frame.header.samples_per_pixel == 1,
+        monochrome=header.samples_per_pixel == 1,
+        vendor=header.vendor,
+        model=header.model,
+        field_strength_t=header.field_strength_t,
+        plane=volume.plane,
+        slices=float(len(volume.frames)),
+        thickness_mm=placement.thickness_mm if placement else None,
         acquisition_type=sequence.acquisition_type,
         tr_ms=sequence.tr_ms,
         te_ms=sequence.te_ms,
@@ -65,13 +126,23 @@ def describe(volume: Volume, series: Frames) -> VolumeFacts:
         echo_planar=sequence.echo_planar,
         single_shot=sequence.single_shot,
         balanced=sequence.balanced,
+        fat_suppressed=sequence.fat_suppressed,
         diffusion_weighted=diffusion_weighted(series),
-        diffusion_named=any(word.startswith(_DIFFUSION_WORDS) for word in _words(frame)),
+        diffusion_named=vocabulary.say("diffusion", names(frame)),
         b_value=frame.diffusion.b_value,
         highest_b_value=max((entry.diffusion.b_value or 0 for entry in series), default=None),
         directional=_directional(frame),
-        localizer=_localizer(frame, series),
+        localizer=_localizer(frame, series, vocabulary),
+        contrast_agent=header.contrast_agent is True,
+        description=header.description,
+        protocol=header.protocol,
     )
+
+
+def names(frame: FrameFacts) -> str:
+    """Series Description and Protocol Name; GE's Protocol Name is that of the whole examination and left out."""
+    header = frame.header
+    return header.description if header.vendor is Vendor.GE else f"{header.description} {header.protocol}"
 
 
 def _directional(frame: FrameFacts) -> bool:
@@ -83,15 +154,10 @@ def _directional(frame: FrameFacts) -> bool:
     return bool(frame.diffusion.direction and any(frame.diffusion.direction))
 
 
-def _localizer(frame: FrameFacts, series: Frames) -> bool:
+def _localizer(frame: FrameFacts, series: Frames, vocabulary: Words) -> bool:
     if frame.header.three_planes:
         return True
     sizes = orientation_sizes(series)
     few = max(sizes, default=0) < LOCALIZER_SLICES
-    named = bool(_words(frame) & _LOCALIZER_WORDS) or "AAHSCOUT" in frame.sequence.name.upper()
+    named = vocabulary.say("localizer", names(frame)) or "AAHSCOUT" in frame.sequence.name.upper()
     return (len(sizes) > 1 and (few or named)) or (few and named)
-
-
-def _words(frame: FrameFacts) -> set[str]:
-    """Whole words of the texts, in lower case: `loc` also sits in `block`."""
-    return set(re.split(r"[\s_\-]+", f"{frame.header.description} {frame.header.protocol}".lower()))

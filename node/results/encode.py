@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from models.prediction.records import Prediction
 from node.errors import PermanentError
-from node.recognition.plan import StudyPlan
+from node.recognition.record import StudyPlan
 from node.results import derived_mr, report, segmentation, summary
 from node.results.findings import SequenceResult, StudyResults
 from node.results.grid import require_same_place

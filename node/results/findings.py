@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from models.prediction.records import Prediction
-from node.recognition.plan import Stack, StudyPlan
+from node.recognition.record import Stack, StudyPlan
 
 
 @dataclass(frozen=True, slots=True)

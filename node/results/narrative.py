@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydicom.sr.coding import Code
 
 from models.prediction.records import Prediction
-from node.recognition.plan import StudyPlan
+from node.recognition.record import StudyPlan
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import RESEARCH_STATEMENT, clipped, describe
 from node.results.measurements import describe_prediction

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from pydicom.valuerep import format_number_as_ds, is_valid_ds, validate_value
 
-from node.recognition.plan import Stack
+from node.recognition.record import Stack
 from node.results import attributes
 
 log = logging.getLogger(__name__)

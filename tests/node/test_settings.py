@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,32 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
 def test_a_fault_is_one_line_that_names_file_key_and_reason(tmp_path: Path, text: str, key: str, why: str) -> None:
     message = refused(tmp_path, text)
     assert message.count("\n") == 0
-    assert message.startswith(f"{tmp_path / 'site.toml'}: {key}: ")
+    assert re.match(rf"{tmp_path / 'site.toml'}:(\d+:)? {re.escape(key)}: ", message)
+    assert why in message
+
+
+def test_a_fault_is_named_with_the_line_of_its_key(tmp_path: Path) -> None:
+    text = "[listener]\nport = 104\n\n[recognition]\nbody_parts = [\n  'RECTUM',\n]\nminimum_slices = 1\n"
+    assert refused(tmp_path, text).startswith(f"{tmp_path / 'site.toml'}:8: recognition.minimum_slices: ")
+
+
+RULE = "[listener]\n\n[[recognition.rules]]\nname = 'ours'\nfinding = 'T2_TSE'\nwhen.spin_echo = true\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        (RULE + "when.te_ms = { min = 60, mix = 90 }\n", 7, "unknown key"),
+        (RULE + "when.te_ms = { min = 90, max = 60 }\n", 7, "min 90 is above max 60"),
+        (RULE + "when.description = { matches = '(' }\n", 7, "not a regular expression"),
+        (RULE + "befor = 'DWI'\n", 7, "unknown key"),
+        (RULE.replace("name = 'ours'\n", ""), 3, "Field required"),
+        (RULE + RULE.removeprefix("[listener]\n"), 3, "two rules are called 'ours'"),
+    ],
+)
+def test_a_malformed_recognition_rule_is_refused_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
+    message = refused(tmp_path, text)
+    assert message.startswith(f"{tmp_path / 'site.toml'}:{line}: recognition")
     assert why in message
 
 

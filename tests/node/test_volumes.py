@@ -14,7 +14,8 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from node.errors import Refusal
-from node.recognition.plan import FrameRef, Stack, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import FrameRef, Stack
 from node.settings import RecognitionSettings, Role
 from node.volumes import assemble
 

@@ -41,6 +41,11 @@ def identify(manufacturer: str, private: PrivateElements) -> Vendor:
     return next((vendor for vendor, names in _NAMES.items() if name.startswith(names)), Vendor.OTHER)
 
 
+def has_elements(vendor: Vendor, private: PrivateElements) -> bool:
+    """Whether a vendor's own elements are there; true of those that nothing is known of."""
+    return vendor is Vendor.OTHER or private.has(*_CREATORS[vendor])
+
+
 def read(vendor: Vendor, dataset: Dataset, private: PrivateElements, standard: Diffusion) -> VendorFacts:
     """The vendor's part of the facts; `standard` holds what the standard diffusion elements say."""
     reader = _READERS.get(vendor)

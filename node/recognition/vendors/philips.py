@@ -33,6 +33,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         single_shot=technique.upper() in {"SSHTSE", "TSESSH", "HASTE"},
         dynamic_s=private.number(0x2005, _MR, 0xA0, "FL"),
         stack=private.text(0x2001, _IMAGING, 0x0B) if (stacks or 1) > 1 else "",
+        scale_slope=private.number(0x2005, _MR, 0x0E, "FL"),
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from node.recognition.plan import StudyPlan, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings
 
 Recogniser = Callable[..., StudyPlan]

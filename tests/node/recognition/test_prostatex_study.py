@@ -9,7 +9,8 @@ import pydicom
 import pytest
 from pydantic import TypeAdapter
 
-from node.recognition.plan import StudyPlan, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings, Role
 
 SITE_RULES = Path(__file__).parents[3] / "docs" / "site-rules" / "prostatex.toml"

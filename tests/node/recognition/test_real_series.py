@@ -10,7 +10,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from node.recognition.plan import SeriesVerdict, StudyPlan, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import SeriesVerdict, StudyPlan
 from node.settings import RecognitionSettings
 
 LABELS = Path(__file__).with_name("labels.tsv")

@@ -8,7 +8,8 @@ from copy import deepcopy
 import pytest
 from pydicom import Dataset
 
-from node.recognition.plan import StudyPlan, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings, Role, SiteRule
 
 

@@ -13,6 +13,7 @@ from node.recognition.headers import read_frames, standard_diffusion
 from node.recognition.kinds import image_kind
 from node.recognition.private import PrivateElements
 from node.recognition.vendors.ge import decode_b_value
+from node.recognition.words import words
 
 
 def read(vendor: Vendor, dataset: Dataset) -> VendorFacts:
@@ -172,7 +173,7 @@ def test_without_private_elements_the_manufacturer_names_the_vendor(name):
     ],
 )
 def test_the_kind_of_an_image_is_told_by_whole_tokens(vendor, image_type, description, kind):
-    assert image_kind(vendor, tuple(image_type.split("\\")), description, "") is kind
+    assert image_kind(vendor, tuple(image_type.split("\\")), description, "", words())[0] is kind
 
 
 def test_philips_b_0_on_a_t2_series_does_not_make_it_diffusion_weighted(series_of, recognised):
@@ -189,5 +190,5 @@ def test_values_that_break_their_representation_count_as_absent(tmp_path, series
     bytes_ = path.read_bytes().replace(b"AcquisitionTime", b"AcquisitionTime")
     time = instance.AcquisitionTime.encode()
     path.write_bytes(bytes_.replace(time, b"*" * len(time)))
-    (frame,) = read_frames(path)
+    (frame,) = read_frames(path, words())
     assert frame.timing.acquisition_s is None

@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from models.prediction.records import CodedConcept, ModelPrediction, OutOfRange, Prediction, Target
 from models.radiomics.codes import REPORTED
 from models.volume import Sequence, divided, grid_of, resample_onto
-from node.recognition.plan import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
+from node.recognition.record import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.settings import Role

@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 
 from models.volume import divided, grid_of, resample_onto
-from node.recognition.plan import FrameRef, Stack
+from node.recognition.record import FrameRef, Stack
 from node.results.encode import encode
 from node.results.source import read_frames, read_header
 from node.settings import Role

@@ -10,7 +10,8 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
-from node.recognition.plan import StudyPlan, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings, Role
 from node.volumes import assemble
 

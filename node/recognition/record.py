@@ -1,0 +1,240 @@
+"""The record of a recognition: what every series is and why, which stacks are analysed, what is missing.
+
+Plain values only: it is kept with the study as JSON, and every screen, report and command reads the same record.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from node.errors import PermanentError
+from node.recognition.facts import Fault
+from node.recognition.findings import Finding
+from node.settings import Role
+
+#: Raise when a record of today cannot be read by the code of yesterday; new fields have defaults instead.
+RECORD_VERSION = 2
+
+STUDY = "STUDY"
+
+
+class Confidence(StrEnum):
+    """How much a verdict rests on: HIGH on elements alone, the others lack or doubt something that is named."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A condition with what was wanted and what was found; `doubtful`: it held because a missing value may pass."""
+
+    fact: str
+    wanted: str
+    found: str
+    held: bool
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A rule that failed by one condition."""
+
+    rule: str
+    finding: Finding
+    failed: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesVerdict:
+    """What a series is and why it is used or not; b-values in s/mm², phase times in s after injection.
+
+    `role` is T2WI, DWI, ADC, DCE or empty. `rule` names the row of the rule table that decided and `evidence` its
+    conditions, for the volume that is used, else for the one that tells most. `doubts` is what lowers the confidence.
+    `volumes` describes the volumes that the series was split into where there are several.
+    """
+
+    series_instance_uid: str
+    series_number: int | None
+    description: str
+    modality: str
+    instance_count: int
+    role: str
+    used: bool
+    plane: str
+    b_values: tuple[float, ...]
+    phase_times_s: tuple[float, ...]
+    reason: str
+    manufacturer: str
+    rule: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    near_misses: tuple[NearMiss, ...] = ()
+    confidence: Confidence = Confidence.LOW
+    doubts: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRef:
+    """One frame of a file; `frame` is 0-based, 0 for classic instances."""
+
+    path: Path
+    frame: int
+    sop_instance_uid: str
+    sop_class_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """The parameters of a stack that a model's training has a range of; None where the header does not say."""
+
+    tr_ms: float | None = None
+    te_ms: float | None = None
+    flip_deg: float | None = None
+    field_strength_t: float | None = None
+    slice_thickness_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The frames of a chosen volume, sorted along `normal`; LPS, mm.
+
+    `pixel_spacing` is (between rows, between columns) as in Pixel Spacing (0028,0030); `normal` is row direction
+    × column direction; `origin` is the centre of the first pixel of the first slice; `phase_time_s` counts from
+    the injection.
+    """
+
+    role: Role
+    series_instance_uid: str
+    frames: tuple[FrameRef, ...]
+    b_value: float | None
+    phase_time_s: float | None
+    origin: tuple[float, float, float]
+    row_direction: tuple[float, float, float]
+    column_direction: tuple[float, float, float]
+    normal: tuple[float, float, float]
+    pixel_spacing: tuple[float, float]
+    slice_step_mm: float
+    frame_of_reference_uid: str
+    rows: int
+    columns: int
+    acquisition: Acquisition = Acquisition()
+
+    @property
+    def key(self) -> str:
+        """What tells this stack from every other of the study: its first frame belongs to no other."""
+        return f"{self.frames[0].sop_instance_uid}#{self.frames[0].frame}"
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicPhase:
+    """One phase of the dynamic run, by the centre of its acquisition.
+
+    `time_s` counts from the first phase, `after_injection_s` from the injection where that is known, `clock_s` is the
+    value of the run's clock. `stack` is there while the time of injection is not known, so that it can be measured.
+    """
+
+    series_instance_uid: str
+    series_number: int | None
+    slices: int
+    time_s: float
+    after_injection_s: float | None
+    chosen: bool
+    clock_s: float = 0.0
+    stack: Stack | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicRun:
+    """The run that the portal-venous phase was looked for in: its clock, where its zero comes from, its phases.
+
+    `clocks` are all sources that give plausible times, the most believed first; `uncertainty_s` is one standard
+    deviation of the time of injection where that was measured, else 0.
+    """
+
+    clocks: tuple[str, ...]
+    zero: str
+    uncertainty_s: float
+    phases: tuple[DynamicPhase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionTime:
+    """A time of injection that was measured in the images, on the clock of the run; one standard deviation."""
+
+    time_s: float
+    uncertainty_s: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """What is known of stacks beside their headers: those that cannot be used, by `Stack.key`; the injection."""
+
+    unusable: tuple[tuple[str, Fault], ...] = ()
+    injection: InjectionTime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRefusal:
+    """Why a role, or the whole study (role STUDY), cannot be analysed."""
+
+    role: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """The whole of recognition; round-trips through JSON."""
+
+    study_instance_uid: str
+    verdicts: tuple[SeriesVerdict, ...]
+    stacks: tuple[Stack, ...]
+    refusals: tuple[RoleRefusal, ...]
+    warnings: tuple[str, ...]
+    body_part: str
+    dynamic: DynamicRun | None = None
+    revealed: Revealed = Revealed()
+    version: int = RECORD_VERSION
+
+    def stack(self, role: Role) -> Stack | None:
+        """The chosen stack of a role."""
+        return next((stack for stack in self.stacks if stack.role is role), None)
+
+    def refusal(self, role: str) -> RoleRefusal | None:
+        """The refusal of a role, where there is one."""
+        return next((refusal for refusal in self.refusals if refusal.role == role), None)
+
+    def study_refusal(self) -> RoleRefusal | None:
+        """The refusal of the whole study, where there is one."""
+        return self.refusal(STUDY)
+
+
+_PLAN = TypeAdapter(StudyPlan)
+
+
+def to_json(plan: StudyPlan, indent: int | None = None) -> str:
+    """The record as it is kept."""
+    return _PLAN.dump_json(plan, indent=indent).decode()
+
+
+def from_json(document: str | bytes) -> StudyPlan:
+    """The record that was kept.
+
+    Raises:
+        PermanentError: it was written by a later version of the node.
+    """
+    version = json.loads(document).get("version", 1)
+    if version > RECORD_VERSION:
+        raise PermanentError(
+            f"a study's record has version {version}, this node reads up to {RECORD_VERSION}: update the node or "
+            f"`rectal-node rerun` the study"
+        )
+    return _PLAN.validate_json(document)
