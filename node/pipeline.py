@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,25 +22,22 @@ from pydantic import TypeAdapter
 
 import models.volume
 from models import analysis
-from models.bundle import Manifest, digest
+from models.manifest import Manifest, digest
 from models.prediction.predictor import Predictor, load_predictor, predict
 from models.prediction.records import Prediction
 from models.radiomics.extraction import require_complete
 from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
-from node.errors import Refusal
-from node.recognition.plan import recognise
-from node.recognition.record import RoleRefusal, Stack, StudyPlan
+from node.planning import plan_from, plan_with_volumes, trained_protocols
+from node.recognition.plan import StudyFacts, read_study
+from node.recognition.protocol import TrainedProtocol
+from node.recognition.record import Stack, StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.settings import AnalysisSettings, RecognitionSettings, Role
-from node.volumes import assemble
-
-log = logging.getLogger(__name__)
 
 ANALYSED = (Role.T2WI, Role.DWI, Role.PVP)
-_PLAN = TypeAdapter(StudyPlan)
 _PREDICTION = TypeAdapter(Prediction | None)
 
 
@@ -104,6 +100,10 @@ class Models:
         require_complete(self.radiomics)
         self.identities()
 
+    def trained_protocols(self) -> tuple[TrainedProtocol, ...]:
+        """The acquisition parameters that each bundle has seen in training."""
+        return trained_protocols(self._settings.bundles)
+
     def identities(self) -> dict[str, AlgorithmIdentity]:
         """Name, version and digest of every bundle, by kind."""
         manifests: tuple[Manifest, ...] = (
@@ -122,29 +122,20 @@ class Models:
         }
 
 
-def recognise_study(study: Study, settings: RecognitionSettings) -> StudyPlan:
+def recognise_study(study: Study, settings: RecognitionSettings, bundles: Models) -> StudyPlan:
     """Find out what every series is and write the plan."""
-    files = [path for path, _ in study.instances.values()]
-    plan = recognise(study.study_instance_uid, files, settings)
+    plan = plan_from(_facts(study, settings), settings, bundles.trained_protocols())
     _write_plan(study, plan)
     return plan
 
 
-def assemble_volumes(study: Study) -> StudyPlan:
-    """Decode the pixels of the chosen stacks; a stack whose pixels cannot be used is dropped with its reason."""
-    plan = read_plan(study)
-    for stack in _analysed(plan):
-        try:
-            image = assemble(stack)
-        except Refusal as refusal:
-            log.warning("study %s: %s not usable: %s", plan.study_instance_uid, stack.role, refusal)
-            plan = replace(
-                plan,
-                stacks=tuple(other for other in plan.stacks if other is not stack),
-                refusals=(*plan.refusals, RoleRefusal(stack.role, refusal.code, refusal.reason)),
-            )
-            continue
-        _write_image(image, study.image(stack.role, "acquired"))
+def assemble_volumes(study: Study, settings: RecognitionSettings, bundles: Models) -> StudyPlan:
+    """Decode the pixels of the chosen stacks; where they cannot be used the study is planned again without them."""
+    trained = bundles.trained_protocols()
+    plan, volumes = plan_with_volumes(read_plan(study), lambda: _facts(study, settings), settings, trained)
+    for role in ANALYSED:
+        if role in volumes:
+            _write_image(volumes[role], study.image(role, "acquired"))
     _write_plan(study, plan)
     return plan
 
@@ -220,6 +211,10 @@ def encode_results(
     return encode(results, study.results, uid_root, institution, reference)
 
 
+def _facts(study: Study, settings: RecognitionSettings) -> StudyFacts:
+    return read_study(study.study_instance_uid, [path for path, _ in study.instances.values()], settings)
+
+
 def discard_volumes(study: Study) -> None:
     """Remove what the object store now holds and what can be computed again; plan, features, prediction stay."""
     for path in study.folder.glob("*.nrrd"):
@@ -236,7 +231,7 @@ def input_digest(study: Study, plan: StudyPlan) -> str:
 
 def read_plan(study: Study) -> StudyPlan:
     """The plan that an earlier step wrote."""
-    return _PLAN.validate_json((study.folder / "plan.json").read_text("utf-8"))
+    return from_json((study.folder / "plan.json").read_text("utf-8"))
 
 
 def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
@@ -272,7 +267,7 @@ def _features(study: Study) -> dict[str, float]:
 
 def _write_plan(study: Study, plan: StudyPlan) -> None:
     study.folder.mkdir(parents=True, exist_ok=True)
-    _write_text(study.folder / "plan.json", _PLAN.dump_json(plan, indent=1).decode())
+    _write_text(study.folder / "plan.json", to_json(plan, indent=1))
 
 
 def _write_image(image: sitk.Image, path: Path) -> None:

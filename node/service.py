@@ -20,6 +20,7 @@ from node.completion import Completion
 from node.delivery.dicom import Delivery
 from node.errors import ConfigurationError
 from node.pipeline import Models
+from node.recognition import rules
 from node.settings import Settings
 from node.workflow import Rooms, Worker
 from node.worklist import Worklist, queue_url
@@ -95,6 +96,7 @@ class Service:
 
     def _start_analysis(self) -> None:
         settings = self._settings
+        rules.check(settings.recognition)
         models = Models(settings.analysis)
         models.check()
         worker = Worker(Rooms(settings, self._files, self._index, self._ledger, models))

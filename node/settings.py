@@ -207,6 +207,8 @@ class RecognitionSettings(Section):
     portal_venous_window_s: tuple[float, float] = (60, 80)
     preferred_phase_s: float = 70
     minimum_slices: int = Field(default=8, ge=2)
+    protocol_factor: float = Field(default=2.0, ge=1)
+    measure_injection: bool = True
     site_rules: tuple[SiteRule, ...] = ()
     rules: tuple[RecognitionRule, ...] = ()
     words: dict[str, tuple[Pattern, ...]] = {}
@@ -242,6 +244,11 @@ class AnalysisSettings(Section):
     threads: int = Field(default=2, ge=1)
     concurrent_studies: int = Field(default=1, ge=1)
     report_refusals: bool = True
+
+    @property
+    def bundles(self) -> tuple[Path, Path, Path]:
+        """The folders of the model bundles."""
+        return self.super_resolution, self.segmentation, self.prediction
 
 
 class Settings(Section):

@@ -26,7 +26,7 @@ from sqlalchemy.exc import OperationalError
 from node import pipeline
 from node.errors import ConfigurationError, NodeError, TransientError
 from node.pipeline import Models, Study
-from node.recognition.record import StudyPlan
+from node.recognition.record import StudyPlan, to_json
 from node.results.encode import EncodedObject
 from node.settings import Settings
 from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_url
@@ -171,13 +171,13 @@ class _Analysis:
 
     def _recognise(self) -> str:
         study = self._study()
-        plan = pipeline.recognise_study(study, self.rooms.settings.recognition)
+        plan = pipeline.recognise_study(study, self.rooms.settings.recognition, self.rooms.models)
         _keep_plan(self.rooms, study, plan)
         return why_refused(plan)
 
     def _assemble(self) -> str:
         study = self._study()
-        plan = pipeline.assemble_volumes(study)
+        plan = pipeline.assemble_volumes(study, self.rooms.settings.recognition, self.rooms.models)
         _keep_plan(self.rooms, study, plan)
         return why_refused(plan)
 
@@ -248,8 +248,7 @@ def _record(files: ObjectStore, study_instance_uid: str, revision: int, made: En
 
 
 def _keep_plan(rooms: Rooms, study: Study, plan: StudyPlan) -> None:
-    document = TypeAdapter(StudyPlan).dump_json(plan).decode()
-    rooms.index.keep_verdict(study.study_instance_uid, study.revision, document)
+    rooms.index.keep_verdict(study.study_instance_uid, study.revision, to_json(plan))
 
 
 def _settings_digest(settings: Settings) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from catboost import CatBoostClassifier, CatBoostError
 from pydantic import ValidationError
 
-from models.bundle import Manifest, check_files, digest, load_manifest, save_manifest
 from models.errors import BundleError
+from models.manifest import Manifest, check_files, digest, load_manifest, save_manifest
 from models.prediction.fit import calibrate
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, OutOfRange, Prediction, Target
 from models.radiomics.settings import RadiomicsSettings, load_settings

@@ -13,8 +13,8 @@ from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
 from models import bundle
-from models.bundle import Manifest
 from models.errors import BundleError
+from models.manifest import Manifest
 from models.segmentation.network import final_head, from_manifest
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
 from models.volume import Float32, Sequence, average_onto, grid_of, image_from, volume_ml

@@ -8,7 +8,7 @@ import torch
 from monai.networks.nets import BasicUNetPlusPlus
 from torch import nn
 
-from models.bundle import Manifest
+from models.manifest import Manifest
 
 
 def build_network(features: Sequence[int]) -> BasicUNetPlusPlus:

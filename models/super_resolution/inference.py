@@ -12,8 +12,8 @@ import torch
 from torch.nn.utils import convert_conv3d_weight_memory_format
 
 from models import bundle
-from models.bundle import Manifest
 from models.errors import BundleError
+from models.manifest import Manifest
 from models.super_resolution.network import Generator, build_generator
 from models.volume import Float32, check_volume, divided, grid_of, image_from
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.bundle import Manifest
+from models.manifest import Manifest
 
 
 class Generator(nn.Module):

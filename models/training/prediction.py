@@ -22,15 +22,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as RichTable
 
-from models.bundle import Manifest, digest, load_manifest
 from models.errors import ModelError
 from models.evaluation.discrimination import AucInterval, auc_interval, delong_test
+from models.manifest import Manifest, digest, load_manifest
+from models.phantom.scanners import load_scanners
 from models.prediction.fit import FittedModel, fit
 from models.prediction.predictor import KIND, save_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Resolution, Target
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
 from models.training.prediction_cases import Case, cohort
+from models.training.protocol_range import protocol_range
 from models.volume import Sequence
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -96,6 +98,7 @@ def train(
             "radiomics": load_settings().model_dump(mode="json"),
             "super_resolution": {"name": resolver.name, "version": resolver.version, "digest": digest(resolver)},
         },
+        protocol=protocol_range(scanner for scanner in load_scanners() if scanner.name in set(table.scanners)),
         training_data=f"{len(table.labels)} simulated patients on {len(set(table.scanners))} simulated scanners, "
         f"seeds from {first_seed}; true tumour masks; label: {TARGET.name} ({TARGET.positive_class})",
         metrics=metrics,

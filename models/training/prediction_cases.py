@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import models
 from models.analysis import NORMAL, SUPER, measure
-from models.bundle import digest, load_manifest
+from models.manifest import digest, load_manifest
 from models.phantom.grade import parameters
 from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case

@@ -24,12 +24,14 @@ from monai.losses.dice import DiceCELoss
 from torch import nn
 
 from models import bundle
+from models.manifest import Manifest
 from models.phantom.scanners import Scanner, load_scanners
 from models.segmentation.augmentation import training_transform
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, window_probability
 from models.segmentation.network import build_network
 from models.training import loop
 from models.training.held_out_dice import test_metrics
+from models.training.protocol_range import protocol_range
 from models.training.simulated_cases import CaseKey, PreparedCase, case_keys, prepared_sequences
 from models.volume import Sequence
 
@@ -127,7 +129,7 @@ def main(
         )
 
     network.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
-    manifest = bundle.Manifest(
+    manifest = Manifest(
         name="rectal-segmentation",
         version=version,
         kind=KIND,
@@ -135,6 +137,7 @@ def main(
         architecture={"features": list(recipe.features)},
         settings=settings.model_dump(mode="json"),
         spacing_mm=settings.preprocessing.spacing_mm,
+        protocol=protocol_range(known),
         training_data=(
             f"{cases} simulated studies (seeds {first_case} to {first_case + cases - 1}) of "
             f"{', '.join(recipe.trained_on)}, split 8:2 by case; {epochs} epochs of {batches} patches of the 500 "

@@ -23,8 +23,8 @@ from monai.networks.nets import BasicUNetPlusPlus
 from torch import nn
 
 from models import bundle
-from models.bundle import Manifest
 from models.errors import BundleError
+from models.manifest import Manifest
 from models.segmentation.inference import load_segmenter
 from models.segmentation.network import EncoderFeatures
 from models.super_resolution.degradation import degrade
@@ -34,6 +34,7 @@ from models.super_resolution.losses import LossWeights, discriminator_loss, gene
 from models.super_resolution.network import Generator, build_generator
 from models.training import loop
 from models.training.held_out_image_quality import test_metrics
+from models.training.protocol_range import protocol_range
 from models.training.segmentation import split_cases, split_scanners
 from models.training.simulated_cases import case_keys
 from models.training.simulated_stacks import ThinStack, load_stacks
@@ -144,6 +145,7 @@ def main(
             "feature_network": f"encoder of {feature_bundle.name} {feature_bundle.version}",
         },
         factor=(1, 1, factor),
+        protocol=protocol_range(known),
         training_data=(
             f"{cases} simulated studies (seeds {first_case} to {first_case + cases - 1}) of "
             f"{', '.join(scanner.model for scanner in known)}, split 8:2 by case; {epochs} epochs of {batches} "

@@ -109,6 +109,37 @@ def status(
 
 
 @app.command()
+def explain(
+    study: Annotated[str, typer.Argument(help="Study Instance UID, or a folder or file that never entered the node.")],
+    config: ConfigOption = CONFIG,
+    series: Annotated[int | None, typer.Option(help="Show only the series of this number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole record as JSON, one line a study.")] = False,
+) -> None:
+    """Say why each series of a study is used or not: conditions wanted and found, near misses, confidence."""
+    from node.cli import explain as view
+    from node.recognition.record import to_json
+
+    settings = load_settings(config)
+    path = Path(study)
+    plans = list(view.of_files(path, settings)) if path.exists() else [view.of_stored(study, settings)]
+    if as_json:
+        sys.stdout.writelines(to_json(plan) + "\n" for plan in plans)
+    else:
+        out.print(view.group(plans, series), highlight=False)
+
+
+@app.command()
+def replay(
+    studies: Annotated[list[str] | None, typer.Argument(help="Study Instance UIDs; without any: all studies.")] = None,
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Say what the rules in the configuration would change about stored studies; changes nothing."""
+    from node.cli import replay as view
+
+    out.print(view.as_text(list(view.replay(load_settings(config), tuple(studies or ())))), highlight=False)
+
+
+@app.command()
 def rerun(
     study: Annotated[str, typer.Argument(help="Study Instance UID.")],
     config: ConfigOption = CONFIG,
@@ -139,8 +170,10 @@ def resend(
 def check_config(config: ConfigOption = CONFIG) -> None:
     """Read the configuration and the model bundles; say what is wrong, one line a fault."""
     from node.pipeline import Models
+    from node.recognition.rules import check as check_rules
 
     settings: Settings = load_settings(config)
+    check_rules(settings.recognition)
     bundles = Models(settings.analysis)
     bundles.check()
     for kind, identity in bundles.identities().items():

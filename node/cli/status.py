@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.recognition.record import RoleRefusal, SeriesVerdict, StudyPlan
+from node.recognition.record import RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
 from storage.index import Index
 from storage.ledger import Ledger
@@ -78,7 +77,7 @@ def as_tables(report: Report) -> RenderableType:
 
 def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
     document = index.verdict(study.study_instance_uid)
-    plan = TypeAdapter(StudyPlan).validate_json(document) if document else None
+    plan = from_json(document) if document else None
     counts: dict[str, Counter[str]] = {}
     reasons: Counter[str] = Counter()
     for delivery in ledger.deliveries(study.study_instance_uid):

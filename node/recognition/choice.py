@@ -29,7 +29,9 @@ class Chosen:
     run: tuple[Phases, tuple[SeriesVolume, ...]] | None = None
 
 
-def choose(series: tuple[Series, ...], settings: RecognitionSettings, measured: InjectionTime | None = None) -> Chosen:
+def choose(
+    series: tuple[Series, ...], settings: RecognitionSettings, measured: InjectionTime | Fault | None = None
+) -> Chosen:
     """One stack for each of T2WI, DWI, ADC and PVP, or a refusal for the role."""
     ledger = Ledger()
     _choose_t2(series, settings, ledger)

@@ -142,7 +142,7 @@ def _limits(wanted: Limits, unit: str) -> str:
 
 
 def _is_evidence(fact: str) -> bool:
-    return not FACTS[fact].text and fact not in _CIRCUMSTANCES
+    return not FACTS[fact].typed and fact not in _CIRCUMSTANCES
 
 
 def _misfit(fact: str, wanted: Wanted) -> str:
@@ -173,5 +173,5 @@ def _unknown_words(kind: type, wanted: tuple[str, ...]) -> str:
 
 
 def _near(word: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"

@@ -21,7 +21,7 @@ def dynamic_volumes(series: tuple[Series, ...]) -> frozenset[int]:
 
 
 def choose_pvp(
-    series: tuple[Series, ...], settings: RecognitionSettings, ledger: Ledger, measured: InjectionTime | None
+    series: tuple[Series, ...], settings: RecognitionSettings, ledger: Ledger, measured: InjectionTime | Fault | None
 ) -> None:
     """The portal-venous phase of the longest run that has one; `measured` is the time of injection, if it was.
 

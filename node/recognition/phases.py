@@ -68,7 +68,7 @@ def assemble_runs(volumes: tuple[Volume, ...]) -> tuple[tuple[Volume, ...], ...]
 
 
 def choose_portal_venous(
-    run: tuple[Volume, ...], settings: RecognitionSettings, measured: InjectionTime | None = None
+    run: tuple[Volume, ...], settings: RecognitionSettings, measured: InjectionTime | Fault | None = None
 ) -> Phases:
     """The run in order of time with its portal-venous phase, or the named fault; `measured` is the last resort."""
     clocks = accepted_clocks(run, settings)
@@ -83,9 +83,11 @@ def choose_portal_venous(
         if zero is not None:
             return _chosen(_ordered(run, clock, clocks), clock, zero, settings)
     phases = _ordered(run, clocks[0], clocks)
-    if measured is not None:
+    if isinstance(measured, InjectionTime):
         zero = Zero(measured.time_s, f"measured in the images: {measured.evidence}", measured.uncertainty_s)
         return _chosen(phases, clocks[0], zero, settings)
+    if isinstance(measured, Fault):
+        rejected.append(f"in the images: {measured.reason}")
     return replace(phases, fault=_without_zero(run, clocks[0], rejected))
 
 

@@ -32,7 +32,7 @@ from node.recognition.record import (
 from node.recognition.rules import judge, table
 from node.recognition.stacks import Volume, split_series
 from node.recognition.verdicts import verdict
-from node.recognition.volume_facts import describe
+from node.recognition.volume_facts import describe, sources
 from node.recognition.words import words
 from node.settings import RecognitionSettings, Role
 
@@ -119,7 +119,7 @@ def _series(uid: str, frames: tuple[FrameFacts, ...], settings: RecognitionSetti
     for found in split_series(frames):
         fault = unusable.get(found.key)
         volume = found if fault is None else replace(found, fault=fault)
-        judgement = judge(describe(volume, frames, vocabulary), rows)
+        judgement = judge(describe(volume, frames, vocabulary), rows, sources(volume))
         volumes.append(SeriesVolume(volume, judgement, doubts(volume, judgement, vocabulary)))
     return Series(uid, frames, tuple(volumes))
 
@@ -180,6 +180,7 @@ def _stack(role: Role, volume: Volume, time_s: float | None) -> Stack:
             flip_deg=sequence.flip_deg,
             field_strength_t=frame.header.field_strength_t,
             slice_thickness_mm=placement.thickness_mm,
+            pixel_spacing_mm=sum(placement.spacing) / 2,
         ),
     )
 

@@ -57,7 +57,8 @@ class SeriesVerdict:
 
     `role` is T2WI, DWI, ADC, DCE or empty. `rule` names the row of the rule table that decided and `evidence` its
     conditions, for the volume that is used, else for the one that tells most. `doubts` is what lowers the confidence.
-    `volumes` describes the volumes that the series was split into where there are several.
+    `volumes` describes the volumes that the series was split into where there are several; `geometry` and `scaling`
+    are those of the volume that speaks for the series.
     """
 
     series_instance_uid: str
@@ -78,6 +79,8 @@ class SeriesVerdict:
     confidence: Confidence = Confidence.LOW
     doubts: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    geometry: str = ""
+    scaling: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Acquisition:
     flip_deg: float | None = None
     field_strength_t: float | None = None
     slice_thickness_mm: float | None = None
+    pixel_spacing_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +179,11 @@ class InjectionTime:
 
 @dataclass(frozen=True, slots=True)
 class Revealed:
-    """What is known of stacks beside their headers: those that cannot be used, by `Stack.key`; the injection."""
+    """What is known beside the headers: stacks that cannot be used, by `Stack.key`, and what the images tell of the
+    injection: its time, or why it cannot be measured."""
 
     unusable: tuple[tuple[str, Fault], ...] = ()
-    injection: InjectionTime | None = None
+    injection: InjectionTime | Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ diffusion without a b-value is no T2), it never concludes that a series can be u
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -73,16 +74,21 @@ def check(settings: RecognitionSettings) -> None:
     words(settings.words_of_site)
 
 
-def judge(facts: VolumeFacts, rows: tuple[Rule, ...]) -> Judgement:
-    """The first row whose conditions all hold, its conditions with the values found, and the near misses."""
+def judge(facts: VolumeFacts, rows: tuple[Rule, ...], sources: Mapping[str, str]) -> Judgement:
+    """The first row whose conditions all hold, its conditions with the values found, and the near misses.
+
+    `sources` names the elements of facts that can stand in several.
+    """
     misses = []
     winner: tuple[Rule, tuple[Evidence, ...]] | None = None
     for rule in rows:
         failed = [condition for condition in rule.conditions if not condition.holds(getattr(facts, condition.fact))]
         if not failed and winner is None:
-            winner = rule, tuple(_evidence(condition, facts) for condition in rule.conditions)
+            winner = rule, tuple(_evidence(condition, facts, sources) for condition in rule.conditions)
         elif _narrowly(failed, rule, facts):
-            misses.append(NearMiss(rule.name, rule.finding, tuple(_evidence(entry, facts) for entry in failed)))
+            misses.append(
+                NearMiss(rule.name, rule.finding, tuple(_evidence(entry, facts, sources) for entry in failed))
+            )
     if winner is None:
         return Judgement(Finding.UNKNOWN, "", (), tuple(misses))
     rule, evidence = winner
@@ -115,13 +121,14 @@ def _refused(stated: RecognitionRule, key: tuple[str, ...], reason: str) -> Conf
     return ConfigurationError(f"{stated.place(key)}recognition.rules {stated.name!r}: {reason}")
 
 
-def _evidence(condition: Condition, facts: VolumeFacts) -> Evidence:
+def _evidence(condition: Condition, facts: VolumeFacts, sources: Mapping[str, str]) -> Evidence:
     value = getattr(facts, condition.fact)
     held = condition.holds(value)
+    source = sources.get(condition.fact)
     return Evidence(
         fact=FACTS[condition.fact].label,
         wanted=condition.words,
-        found=spoken(condition.fact, value),
+        found=spoken(condition.fact, value) + (f" ({source})" if source else ""),
         held=held,
         doubtful=held and condition.doubtful(value),
     )

@@ -6,6 +6,7 @@ from node.recognition.candidates import Series, SeriesVolume
 from node.recognition.choice import Chosen
 from node.recognition.clocks import WEAK_CLOCKS
 from node.recognition.confidence import Doubt, confidence
+from node.recognition.description import geometry, scaling
 from node.recognition.facts import Fault, PulseSequence
 from node.recognition.findings import ROLES, Finding
 from node.recognition.record import SeriesVerdict
@@ -39,6 +40,8 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
         confidence=confidence(doubts),
         doubts=tuple(doubt.reason for doubt in doubts),
         volumes=_volumes(series, chosen),
+        geometry=geometry(speaker.volume) if role else "",
+        scaling=scaling(speaker.volume) if role else "",
     )
 
 

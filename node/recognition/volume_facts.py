@@ -18,11 +18,12 @@ LOCALIZER_SLICES = 6
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What people call a fact, its unit, and whether it is text that somebody typed."""
+    """What people call a fact, its unit, whether it is a text, and whether somebody typed that text."""
 
     label: str
     unit: str = ""
     text: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class VolumeFacts:
 
     mr_image: bool
     kind: ImageKind
+    image_type: str
+    sequence_name: str
     monochrome: bool
     vendor: Vendor
     model: str
@@ -68,9 +71,11 @@ class VolumeFacts:
 FACTS: dict[str, Fact] = {
     "mr_image": Fact("MR image (SOP Class UID)"),
     "kind": Fact("kind of image"),
+    "image_type": Fact("Image Type", text=True),
+    "sequence_name": Fact("sequence name", text=True),
     "monochrome": Fact("monochrome"),
     "vendor": Fact("vendor"),
-    "model": Fact("model", text=True),
+    "model": Fact("model", text=True, typed=True),
     "field_strength_t": Fact("field strength", "T"),
     "plane": Fact("plane"),
     "slices": Fact("slices"),
@@ -95,8 +100,8 @@ FACTS: dict[str, Fact] = {
     "directional": Fact("single diffusion direction"),
     "localizer": Fact("localizer (planes, slices, name)"),
     "contrast_agent": Fact("contrast agent stated"),
-    "description": Fact("Series Description", text=True),
-    "protocol": Fact("Protocol Name", text=True),
+    "description": Fact("Series Description", text=True, typed=True),
+    "protocol": Fact("Protocol Name", text=True, typed=True),
 }
 
 
@@ -107,6 +112,8 @@ def describe(volume: Volume, series: Frames, vocabulary: Words) -> VolumeFacts:
     return VolumeFacts(
         mr_image=header.sop_class_uid in MR_IMAGES,
         kind=frame.kind,
+        image_type="\\".join(frame.image_type),
+        sequence_name=sequence.name,
         monochrome=header.samples_per_pixel == 1,
         vendor=header.vendor,
         model=header.model,
@@ -137,6 +144,15 @@ def describe(volume: Volume, series: Frames, vocabulary: Words) -> VolumeFacts:
         description=header.description,
         protocol=header.protocol,
     )
+
+
+def sources(volume: Volume) -> dict[str, str]:
+    """Where facts were read that can stand in several elements."""
+    frame = volume.first
+    found = {"kind": "Series Description" if frame.kind_by_text else "\\".join(frame.image_type)}
+    if frame.diffusion.b_values:
+        found["b_value"] = frame.diffusion.b_values[0].source
+    return {fact: source for fact, source in found.items() if source}
 
 
 def names(frame: FrameFacts) -> str:

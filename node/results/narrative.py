@@ -89,8 +89,7 @@ def _range_warnings(prediction: Prediction) -> list[str]:
 def _series(plan: StudyPlan) -> Iterator[Remark]:
     for verdict in plan.verdicts:
         label = f"Series {verdict.series_number} ({verdict.description})"
-        if verdict.used:
-            yield Remark(USED, clipped(f"{label}: used as {verdict.role}. {verdict.reason}", 1024))
-        else:
-            role = f" recognised as {verdict.role}," if verdict.role else ""
-            yield Remark(NOT_USED, clipped(f"{label}:{role} not used: {verdict.reason}", 1024))
+        doubts = f": {'; '.join(verdict.doubts)}" if verdict.doubts else ""
+        confidence = f" Recognised with {verdict.confidence} confidence{doubts}." if verdict.used else ""
+        concept = USED if verdict.used else NOT_USED
+        yield Remark(concept, clipped(f"{label}: {verdict.reason}.{confidence}", 1024))

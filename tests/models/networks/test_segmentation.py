@@ -5,8 +5,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from models.bundle import Manifest
 from models.errors import BundleError, VolumeError
+from models.manifest import Manifest
 from models.segmentation.augmentation import training_transform
 from models.segmentation.inference import (
     InferenceSettings,

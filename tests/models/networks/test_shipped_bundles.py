@@ -7,9 +7,9 @@ import pytest
 import SimpleITK as sitk
 
 import models
-from models.bundle import RESEARCH_STATEMENT
 from models.evaluation.image_quality import compare_images
 from models.evaluation.overlap import compare
+from models.manifest import RESEARCH_STATEMENT
 from models.phantom.scanners import find_scanner
 from models.phantom.study import high_resolution, simulate_case
 from models.segmentation.inference import load_segmenter, tumour_mask, tumour_probability

@@ -5,8 +5,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from models.bundle import Manifest
 from models.errors import VolumeError
+from models.manifest import Manifest
 from models.super_resolution import inference
 from models.super_resolution.degradation import SliceProfile, degrade, thicken
 from models.super_resolution.discriminator import Discriminator

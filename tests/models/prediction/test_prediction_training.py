@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from models.bundle import Manifest, save_weights
+from models.bundle import save_weights
 from models.errors import ModelError
+from models.manifest import Manifest
 from models.phantom.scanners import load_scanners
 from models.prediction.predictor import load_predictor, predict
 from models.radiomics.extraction import expected_names

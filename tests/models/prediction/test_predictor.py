@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from catboost import CatBoostClassifier
 
-from models.bundle import Manifest
 from models.errors import BundleError
+from models.manifest import Manifest
 from models.prediction.predictor import load_predictor, predict, save_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
 from models.radiomics.settings import load_settings

@@ -40,7 +40,7 @@ def test_a_wrong_key_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[listener]\nprot = 1")
     answer = command("serve", "--config", str(tmp_path / "config.toml"))
     assert answer.returncode == 1
-    assert answer.stderr.replace("\n", "").endswith("config.toml: listener.prot: unknown key")
+    assert answer.stderr.replace("\n", "").endswith("config.toml:2: listener.prot: unknown key")
     assert "Traceback" not in answer.stderr
 
 

@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from models.prediction.records import CodedConcept, ModelPrediction, OutOfRange, Prediction, Target
 from models.radiomics.codes import REPORTED
 from models.volume import Sequence, divided, grid_of, resample_onto
-from node.recognition.record import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
+from node.recognition.record import Confidence, FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.settings import Role
@@ -212,8 +212,10 @@ def verdict(stack: Stack, sequence: str) -> SeriesVerdict:
         plane="axial",
         b_values=(800.0,) if sequence == "DWI" else (),
         phase_times_s=(70.0,) if sequence == "PVP" else (),
-        reason="the only axial candidate",
+        reason=f"axial images: used as {sequence}",
         manufacturer="",
+        confidence=Confidence.MEDIUM,
+        doubts=("echo train length is not stated",),
     )
 
 

@@ -133,7 +133,10 @@ def test_missing_sequences_are_named_with_their_reason_and_there_is_no_probabili
 def test_what_was_used_and_every_warning_is_in_the_report(siemens):
     found = texts(read(siemens))
     assert found["Limitation of use"] == [RESEARCH_STATEMENT]
-    assert found["Series used"][0] == "Series 5 (T2WI tra): used as T2WI. the only axial candidate"
+    assert found["Series used"][0] == (
+        "Series 5 (T2WI tra): axial images: used as T2WI. "
+        "Recognised with medium confidence: echo train length is not stated."
+    )
     assert found["Warning"] == [
         "DWI: b 800 taken from a private element",
         "The prediction uses 1 feature(s) outside the range of the training cohort: "

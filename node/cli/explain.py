@@ -1,0 +1,157 @@
+"""What `rectal-node explain` shows: why each series of a study is used or not, condition by condition."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from node.errors import NodeError
+from node.planning import plan_from, plan_with_volumes, trained_protocols
+from node.recognition.facts import Fault, FrameFacts
+from node.recognition.headers import read_frames
+from node.recognition.plan import StudyFacts, gather
+from node.recognition.record import Confidence, DynamicRun, SeriesVerdict, StudyPlan, from_json
+from node.recognition.words import words
+from node.settings import RecognitionSettings, Settings
+from storage.index import Index
+from storage.schema import open_engine
+
+_STYLES = {Confidence.HIGH: "green", Confidence.MEDIUM: "yellow", Confidence.LOW: "red"}
+
+
+def of_stored(study_instance_uid: str, settings: Settings) -> StudyPlan:
+    """The record that was kept with a study.
+
+    Raises:
+        NodeError: the node does not know the study, or has not looked at it yet.
+    """
+    settings.root.mkdir(parents=True, exist_ok=True)
+    index = Index(open_engine(settings.storage_url))
+    if index.study(study_instance_uid) is None:
+        raise NodeError(f"{study_instance_uid}: neither a file, a folder nor a study of this node")
+    document = index.verdict(study_instance_uid)
+    if document is None:
+        raise NodeError(f"{study_instance_uid}: not recognised yet; `rectal-node status --study` says how far it is")
+    return from_json(document)
+
+
+def of_files(path: Path, settings: Settings) -> Iterator[StudyPlan]:
+    """What the node would make of the studies in a folder or file, images included; nothing is stored.
+
+    Raises:
+        NodeError: there is no DICOM file.
+    """
+    trained = trained_protocols(settings.analysis.bundles)
+    for facts in _studies(path, settings.recognition):
+        plan = plan_from(facts, settings.recognition, trained)
+        yield plan_with_volumes(plan, lambda facts=facts: facts, settings.recognition, trained)[0]  # type: ignore[misc]
+
+
+def as_text(plan: StudyPlan, series_number: int | None = None) -> RenderableType:
+    """A plan for a terminal of 80 columns or more; only one of its series where a number is given."""
+    verdicts = [it for it in plan.verdicts if series_number is None or it.series_number == series_number]
+    parts: list[RenderableType] = [] if series_number is not None else [_summary(plan)]
+    if plan.dynamic is not None and series_number is None:
+        parts.append(_run(plan.dynamic))
+    return Group(*parts, *(_series(verdict) for verdict in verdicts))
+
+
+def _studies(path: Path, settings: RecognitionSettings) -> Iterator[StudyFacts]:
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    vocabulary = words(settings.words_of_site)
+    found = [(file, read_frames(file, vocabulary)) for file in files]
+    studies: dict[str, list[tuple[Path, tuple[FrameFacts, ...] | Fault]]] = defaultdict(list)
+    for file, facts in found:
+        if not isinstance(facts, Fault):
+            studies[facts[0].header.study_instance_uid].append((file, facts))
+    if not studies:
+        raise NodeError(f"{path}: no DICOM file there")
+    unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
+    for uid, own in sorted(studies.items()):
+        yield gather(uid, (*own, *unreadable))
+
+
+def _summary(plan: StudyPlan) -> RenderableType:
+    images = sum(verdict.instance_count for verdict in plan.verdicts)
+    title = Text(f"Study {plan.study_instance_uid}", style="bold")
+    lines: list[RenderableType] = [
+        title,
+        Text(f"  {len(plan.verdicts)} series, {images} images; body part {plan.body_part or 'not stated'}"),
+    ]
+    numbers = {verdict.series_instance_uid: verdict.series_number for verdict in plan.verdicts}
+    for stack in plan.stacks:
+        weighting = "" if stack.b_value is None else f", b = {stack.b_value:g} s/mm²"
+        time = "" if stack.phase_time_s is None else f", {stack.phase_time_s:.1f} s after injection"
+        number = numbers.get(stack.series_instance_uid)
+        lines.append(Text(f"  {stack.role:<5} series {number}, {len(stack.frames)} slices{weighting}{time}"))
+    lines += [_hanging(f"{it.role} not analysed, {it.code}: {it.reason}", "magenta") for it in plan.refusals]
+    lines += [_hanging(f"warning: {warning}", "yellow") for warning in plan.warnings]
+    return Group(*lines, Text(""))
+
+
+def _run(run: DynamicRun) -> RenderableType:
+    """The phases by time; those around the chosen one only where there are many."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("series", "slices", "s from the first", "s after injection", ""):
+        table.add_column(name, justify="left" if not name else "right")
+    for phase in run.phases:
+        after = "-" if phase.after_injection_s is None else f"{phase.after_injection_s:.1f}"
+        chosen = "portal-venous" if phase.chosen else ""
+        style = "bold" if phase.chosen else ""
+        table.add_row(str(phase.series_number), str(phase.slices), f"{phase.time_s:.1f}", after, chosen, style=style)
+    clock, *others = run.clocks
+    also = f" (also: {', '.join(others)})" if others else ""
+    uncertain = f", ±{run.uncertainty_s:.0f} s" if run.uncertainty_s else ""
+    return Group(
+        Text("Dynamic run", style="bold"),
+        _hanging(f"time of each phase from {clock}{also}"),
+        _hanging(f"time of injection from {run.zero}{uncertain}" if run.zero else "time of injection not known"),
+        Padding(table, (0, 0, 1, 2), expand=False),
+    )
+
+
+def _series(verdict: SeriesVerdict) -> RenderableType:
+    head = Text(f"Series {verdict.series_number}  ", style="bold")
+    head.append(f"{verdict.description or '(no description)'}", style="bold")
+    head.append(f"  {_count(verdict.instance_count)}, {verdict.manufacturer or 'manufacturer not stated'}", "not bold")
+    state = Text("  ")
+    state.append("USED" if verdict.used else "not used", "bold green" if verdict.used else "")
+    state.append(", confidence ")
+    state.append(verdict.confidence, _STYLES[verdict.confidence])
+    parts: list[RenderableType] = [head, state, _hanging(verdict.reason)]
+    parts += [_hanging(line) for line in (verdict.geometry, verdict.scaling) if line]
+    parts += [_hanging(f"volume: {volume}") for volume in verdict.volumes]
+    parts += [_hanging(f"doubt: {doubt}", "yellow") for doubt in verdict.doubts]
+    if verdict.rule:
+        parts += [_hanging(f"rule {verdict.rule!r}:"), _conditions(verdict)]
+    for miss in verdict.near_misses:
+        needed = "; ".join(f"{it.fact} is {it.found}, wanted {it.wanted}" for it in miss.failed)
+        parts.append(_hanging(f"near miss, rule {miss.rule!r} ({miss.finding}): {needed}", "dim"))
+    return Group(*parts, Text(""))
+
+
+def _conditions(verdict: SeriesVerdict) -> RenderableType:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for entry in verdict.evidence:
+        mark = Text("~" if entry.doubtful else "+", style="yellow" if entry.doubtful else "green")
+        table.add_row(mark, entry.fact, entry.found, f"wanted: {entry.wanted}")
+    return Padding(table, (0, 0, 0, 4), expand=False)
+
+
+def _count(images: int) -> str:
+    return "1 image" if images == 1 else f"{images} images"
+
+
+def _hanging(text: str, style: str = "") -> RenderableType:
+    return Padding(Text(text, style=style), (0, 0, 0, 2), expand=False)
+
+
+def group(plans: Iterable[StudyPlan], series_number: int | None) -> RenderableType:
+    """Several plans, one after the other."""
+    return Group(*(as_text(plan, series_number) for plan in plans))

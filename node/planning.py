@@ -1,0 +1,118 @@
+"""The plan of a study with all that the node can know: headers, models' training ranges, and pixels.
+
+Recognition plans from headers. What else is found out goes back to it as `Revealed`, and the study is planned again
+from the same facts, so that another series can take the place of one that cannot be used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from models.manifest import load_manifest
+from node.enhancement import Phase, measure_injection
+from node.errors import Refusal
+from node.recognition import protocol
+from node.recognition.facts import Fault
+from node.recognition.plan import StudyFacts, plan_study
+from node.recognition.protocol import TrainedProtocol
+from node.recognition.record import DynamicRun, InjectionTime, Revealed, Stack, StudyPlan
+from node.settings import RecognitionSettings, Role
+from node.volumes import assemble
+
+log = logging.getLogger(__name__)
+
+NO_INJECTION = "E-DCE-T0"
+
+
+def trained_protocols(folders: Sequence[Path]) -> tuple[TrainedProtocol, ...]:
+    """The acquisition parameters that bundles have seen in training, from their manifests.
+
+    Raises:
+        BundleError: a manifest is missing or not understood.
+    """
+    manifests = [load_manifest(folder) for folder in folders]
+    return tuple(
+        TrainedProtocol(f"{manifest.name} {manifest.version}", {str(k): v for k, v in manifest.protocol.items()})
+        for manifest in manifests
+        if manifest.protocol
+    )
+
+
+def plan_from(
+    facts: StudyFacts,
+    settings: RecognitionSettings,
+    trained: Sequence[TrainedProtocol],
+    revealed: Revealed | None = None,
+) -> StudyPlan:
+    """The plan from headers and training ranges; only an unknown time of injection is looked for in the images."""
+    plan = plan_study(facts, settings, revealed)
+    if _injection_is_wanted(plan, settings):
+        assert plan.dynamic is not None
+        injection = _injection(plan.dynamic)
+        plan = plan_study(facts, settings, replace(plan.revealed, injection=injection))
+    for stack in plan.stacks:
+        fault = protocol.far_outside(stack, trained, settings.protocol_factor)
+        if fault is not None:
+            return plan_from(facts, settings, trained, _without(plan.revealed, stack, fault))
+    return replace(plan, warnings=(*plan.warnings, *_measured(plan), *protocol.warnings(plan, trained)))
+
+
+def plan_with_volumes(
+    plan: StudyPlan, facts: Callable[[], StudyFacts], settings: RecognitionSettings, trained: Sequence[TrainedProtocol]
+) -> tuple[StudyPlan, dict[Role, sitk.Image]]:
+    """The plan whose stacks can all be decoded, and their volumes (as `assemble` gives them).
+
+    `facts` is asked only when a stack cannot be used and the study has to be planned again.
+    """
+    volumes: dict[str, sitk.Image] = {}
+    for stack in plan.stacks:
+        try:
+            volumes[stack.key] = assemble(stack)
+        except Refusal as refusal:
+            log.warning("study %s: %s not usable: %s", plan.study_instance_uid, stack.role, refusal)
+            revealed = _without(plan.revealed, stack, Fault(refusal.code, refusal.reason))
+            return plan_with_volumes(plan_from(facts(), settings, trained, revealed), facts, settings, trained)
+    return plan, {stack.role: volumes[stack.key] for stack in plan.stacks}
+
+
+def _injection_is_wanted(plan: StudyPlan, settings: RecognitionSettings) -> bool:
+    refusal = plan.refusal(Role.PVP)
+    return (
+        settings.measure_injection
+        and refusal is not None
+        and refusal.code == NO_INJECTION
+        and plan.dynamic is not None
+        and plan.revealed.injection is None
+    )
+
+
+def _injection(run: DynamicRun) -> InjectionTime | Fault:
+    try:
+        found = measure_injection([_phase(phase.stack, phase.clock_s) for phase in run.phases if phase.stack])
+    except Refusal as refusal:
+        return Fault(refusal.code, refusal.reason)
+    return InjectionTime(found.time_s, found.uncertainty_s, found.evidence)
+
+
+def _phase(stack: Stack, time_s: float) -> Phase:
+    acquisition = stack.acquisition
+    return Phase(assemble(stack), time_s, acquisition.tr_ms, acquisition.flip_deg, acquisition.field_strength_t)
+
+
+def _measured(plan: StudyPlan) -> tuple[str, ...]:
+    injection = plan.revealed.injection
+    if not isinstance(injection, InjectionTime) or plan.stack(Role.PVP) is None:
+        return ()
+    return (
+        f"PVP: no header and no site rule gives the time of injection; it was measured in the images, "
+        f"±{injection.uncertainty_s:.0f} s ({injection.evidence})",
+    )
+
+
+def _without(revealed: Revealed, stack: Stack, fault: Fault) -> Revealed:
+    return replace(revealed, unusable=(*revealed.unusable, (stack.key, fault)))

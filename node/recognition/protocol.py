@@ -1,0 +1,69 @@
+"""The parameters of a stack beside those that a model has seen in training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from node.recognition.facts import Fault
+from node.recognition.record import Stack, StudyPlan
+
+_WORDS = {
+    "tr_ms": ("repetition time", "ms"),
+    "te_ms": ("echo time", "ms"),
+    "flip_deg": ("flip angle", "degrees"),
+    "slice_thickness_mm": ("slice thickness", "mm"),
+    "pixel_spacing_mm": ("pixel spacing", "mm"),
+    "field_strength_t": ("field strength", "T"),
+}
+
+_TOLERANCE = 0.01
+
+Ranges = Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedProtocol:
+    """The lowest and highest value of each parameter in a model's training, by role (T2WI, DWI, PVP)."""
+
+    model: str
+    ranges: Ranges
+
+
+def far_outside(stack: Stack, trained: Sequence[TrainedProtocol], factor: float) -> Fault | None:
+    """E-PROTOCOL when a parameter lies beyond a range by more than `factor`: no model can be expected to hold there."""
+    for name, value, low, high in _outside(stack, trained):
+        if value < low / factor or value > high * factor:
+            return Fault("E-PROTOCOL", f"{_sentence(name, value, low, high)}; far outside what the models have seen")
+    return None
+
+
+def warnings(plan: StudyPlan, trained: Sequence[TrainedProtocol]) -> tuple[str, ...]:
+    """One line for each parameter of a chosen stack outside the range that all models have seen."""
+    return tuple(
+        f"{stack.role}: {_sentence(name, value, low, high)}"
+        for stack in plan.stacks
+        for name, value, low, high in _outside(stack, trained)
+    )
+
+
+def _outside(stack: Stack, trained: Sequence[TrainedProtocol]) -> list[tuple[str, float, float, float]]:
+    """Parameter, value and the range common to all models, where the value lies outside; what is not stated is not
+    compared."""
+    found = []
+    for name, value in asdict(stack.acquisition).items():
+        ranges = [
+            protocol.ranges[stack.role][name] for protocol in trained if name in protocol.ranges.get(stack.role, ())
+        ]
+        if value is None or not ranges:
+            continue
+        low, high = max(low for low, _ in ranges), min(high for _, high in ranges)
+        if not low * (1 - _TOLERANCE) <= value <= high * (1 + _TOLERANCE):
+            found.append((name, value, low, high))
+    return found
+
+
+def _sentence(name: str, value: float, low: float, high: float) -> str:
+    words, unit = _WORDS[name]
+    span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return f"{words} {value:.4g} {unit}, trained on {span} {unit}"
