@@ -13,7 +13,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 from node.recognition import elements as read
-from node.recognition import enhanced, vendors
+from node.recognition import enhanced, sheets, vendors
 from node.recognition.elements import MALFORMED
 from node.recognition.facts import (
     BValue,
@@ -65,6 +65,8 @@ def _frames(path: Path, dataset: Dataset) -> tuple[FrameFacts, ...]:
     )
     if header.sop_class_uid in (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage):
         return enhanced.frames(dataset, frame)
+    if isinstance(special.sheet, tuple):
+        return sheets.frames(dataset, frame, special.sheet, special.stack)
     return (frame,)
 
 
@@ -99,7 +101,7 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
         contrast_start_s=read.time_of_day(read.text(dataset, "ContrastBolusStartTime")),
         patient_digest=_patient_digest(dataset),
         three_planes=special.three_planes,
-        grid_slices=special.grid_slices,
+        sheet_fault=special.sheet if isinstance(special.sheet, Fault) else None,
         expected_instances=read.integer(dataset, "ImagesInAcquisition"),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from node.recognition import choice, site
 from node.recognition.candidates import Series, SeriesVolume
-from node.recognition.facts import Fault, FrameFacts
+from node.recognition.facts import Fault, FrameFacts, Tile
 from node.recognition.headers import read_frames
 from node.recognition.rules import ROLES, Evidence, Finding, classify
 from node.recognition.stacks import split_series
@@ -25,12 +25,13 @@ STUDY = "STUDY"
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
-    """One frame of a file; `frame` is 0-based, 0 for classic instances."""
+    """One frame of a file; `frame` is 0-based, 0 for classic instances; `tile` is the slice's part of a sheet."""
 
     path: Path
     frame: int
     sop_instance_uid: str
     sop_class_uid: str
+    tile: Tile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Stack:
     """The frames of a chosen volume, sorted along `normal`; LPS, mm.
 
     `pixel_spacing` is (between rows, between columns) as in Pixel Spacing (0028,0030); `normal` is row direction
-    × column direction; `origin` is the centre of the first pixel of the first slice; `phase_time_s` counts from
-    the injection.
+    × column direction; `origin` is the centre of the first pixel of the first slice; `rows` and `columns` are those
+    of a slice, also where a sheet holds it; `phase_time_s` counts from the injection.
     """
 
     role: Role
@@ -183,10 +184,7 @@ def _stack(role: Role, entry: SeriesVolume, time_s: float | None) -> Stack:
     return Stack(
         role=role,
         series_instance_uid=volume.first.header.series_instance_uid,
-        frames=tuple(
-            FrameRef(frame.header.path, frame.frame, frame.header.sop_instance_uid, frame.header.sop_class_uid)
-            for frame in volume.frames
-        ),
+        frames=tuple(_reference(frame) for frame in volume.frames),
         b_value=volume.first.diffusion.b_value if role is Role.DWI else None,
         phase_time_s=time_s,
         origin=grid.origin,
@@ -201,6 +199,11 @@ def _stack(role: Role, entry: SeriesVolume, time_s: float | None) -> Stack:
     )
 
 
+def _reference(frame: FrameFacts) -> FrameRef:
+    header = frame.header
+    return FrameRef(header.path, frame.frame, header.sop_instance_uid, header.sop_class_uid, frame.tile)
+
+
 __all__ = [
     "ROLES",
     "STUDY",
@@ -210,5 +213,6 @@ __all__ = [
     "SeriesVerdict",
     "Stack",
     "StudyPlan",
+    "Tile",
     "recognise",
 ]
