@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from pydicom.pixels.utils import pixel_array
 
 from node.errors import Refusal
 from node.recognition.elements import MALFORMED, item, number, text
+from node.recognition.facts import Tile
 from node.recognition.record import FrameRef, Stack
 from node.settings import Role
 
@@ -55,14 +57,23 @@ def assemble(stack: Stack) -> sitk.Image:
 
 
 def _slices(stack: Stack) -> Iterator[tuple[int, np.ndarray]]:
-    """Displayed values of each slice; every file is opened once."""
+    """Displayed values of each slice; every file is opened once, and a sheet decoded once for all its tiles."""
     by_path: dict[Path, list[tuple[int, FrameRef]]] = defaultdict(list)
     for index, reference in enumerate(stack.frames):
         by_path[reference.path].append((index, reference))
     for path, references in by_path.items():
         dataset = _read(path, references[0][1])
-        for index, reference in references:
-            yield index, _displayed(dataset, reference, stack.role)
+        for _, same in groupby(references, key=lambda entry: entry[1].frame):
+            slices = list(same)
+            displayed = _displayed(dataset, slices[0][1], stack.role)
+            for index, reference in slices:
+                yield index, _slice(displayed, reference.tile)
+
+
+def _slice(displayed: np.ndarray, tile: Tile | None) -> np.ndarray:
+    if tile is None:
+        return displayed
+    return displayed[tile.row : tile.row + tile.rows, tile.column : tile.column + tile.columns]
 
 
 def _read(path: Path, reference: FrameRef) -> Dataset:

@@ -99,8 +99,30 @@ class Diffusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Tile:
+    """The part of an image that is one slice: first row and column, 0-based, and size; all in pixels."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TiledSlice:
+    """A slice of a sheet: where it stands in the image and in the patient (LPS, mm); `acquired_s` as in `Timing`."""
+
+    tile: Tile
+    position: Vector
+    acquired_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VendorFacts:
-    """What only private elements, or a vendor's own use of standard ones, can tell."""
+    """What only private elements, or a vendor's own use of standard ones, can tell.
+
+    `sheet` holds the slices that are tiled in one image, or why they cannot be told apart; None for an ordinary image.
+    """
 
     diffusion: Diffusion = Diffusion()
     sequence_name: str = ""
@@ -113,7 +135,7 @@ class VendorFacts:
     duration_s: float | None = None
     run_number: int | None = None
     stack: str = ""
-    grid_slices: int | None = None
+    sheet: tuple[TiledSlice, ...] | Fault | None = None
     image_type: tuple[str, ...] = ()
     scale_slope: float | None = None
 
@@ -208,7 +230,8 @@ class HeaderFacts:
     """What holds for a whole instance.
 
     `private_elements`: whether the vendor's own elements are there (some archives delete them). `text_guessed`: the
-    declared character set did not fit the bytes of a text, so that it was read in another.
+    declared character set did not fit the bytes of a text, so that it was read in another. `sheet_fault` says why a
+    sheet of slices is left whole.
     """
 
     path: Path
@@ -233,16 +256,20 @@ class HeaderFacts:
     contrast_start_s: float | None = None
     patient_digest: str = ""
     three_planes: bool = False
-    grid_slices: int | None = None
+    sheet_fault: Fault | None = None
     expected_instances: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFacts:
-    """One frame: `frame` is its 0-based index in the instance; `kind_by_text`: no element but a name tells `kind`."""
+    """One frame: `frame` is its 0-based index in the instance, `tile` its part of a sheet.
+
+    `kind_by_text`: no element but a name tells `kind`.
+    """
 
     header: HeaderFacts
     frame: int = 0
+    tile: Tile | None = None
     kind: ImageKind = ImageKind.ACQUIRED
     kind_by_text: bool = False
     image_type: tuple[str, ...] = ()

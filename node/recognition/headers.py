@@ -13,7 +13,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 from node.recognition import elements as read
-from node.recognition import enhanced, vendors
+from node.recognition import enhanced, sheets, vendors
 from node.recognition.elements import MALFORMED
 from node.recognition.facts import (
     BValue,
@@ -72,6 +72,8 @@ def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFac
     )
     if header.sop_class_uid in (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage):
         return enhanced.frames(dataset, frame, vocabulary)
+    if isinstance(special.sheet, tuple):
+        return sheets.frames(dataset, frame, special.sheet, special.stack)
     return (frame,)
 
 
@@ -109,7 +111,7 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
         contrast_start_s=read.time_of_day(read.text(dataset, "ContrastBolusStartTime")),
         patient_digest=_patient_digest(dataset),
         three_planes=special.three_planes,
-        grid_slices=special.grid_slices,
+        sheet_fault=special.sheet if isinstance(special.sheet, Fault) else None,
         expected_instances=read.integer(dataset, "ImagesInAcquisition"),
     )
 

@@ -159,10 +159,7 @@ def _stack(role: Role, volume: Volume, time_s: float | None) -> Stack:
     return Stack(
         role=role,
         series_instance_uid=frame.header.series_instance_uid,
-        frames=tuple(
-            FrameRef(each.header.path, each.frame, each.header.sop_instance_uid, each.header.sop_class_uid)
-            for each in volume.frames
-        ),
+        frames=tuple(_reference(each) for each in volume.frames),
         b_value=frame.diffusion.b_value if role is Role.DWI else None,
         phase_time_s=time_s,
         origin=grid.origin,
@@ -183,6 +180,11 @@ def _stack(role: Role, volume: Volume, time_s: float | None) -> Stack:
             pixel_spacing_mm=sum(placement.spacing) / 2,
         ),
     )
+
+
+def _reference(frame: FrameFacts) -> FrameRef:
+    header = frame.header
+    return FrameRef(header.path, frame.frame, header.sop_instance_uid, header.sop_class_uid, frame.tile)
 
 
 def _run(chosen: choice.Chosen) -> DynamicRun | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import struct
 
 from pydicom import Dataset
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
+from pydicom.values import convert_SQ
 
 from node.recognition.elements import MALFORMED, finite, items
 from node.recognition.facts import Fault
@@ -59,6 +61,8 @@ class PrivateElements:
     def sequence(self, group: int, creator: str, element: int) -> tuple[Dataset, ...]:
         """The items of a private sequence; none where it has been flattened or dropped."""
         raw = self._raw(group, creator, element)
+        if isinstance(raw, bytes):
+            raw = self._items(raw, f"({group:04X},xx{element:02X}) {creator}")
         return tuple(entry for entry in items(raw) if isinstance(entry, Dataset))
 
     def _raw(self, group: int, creator: str, element: int) -> object | None:
@@ -71,6 +75,14 @@ class PrivateElements:
                     self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{tag} {creator}: {error}"))
                     return None
         return None
+
+    def _items(self, raw: bytes, name: str) -> Sequence | None:
+        try:
+            # What has become UN is encoded as implicit VR little endian (PS3.5 6.2.2).
+            return convert_SQ(raw, is_implicit_VR=True, is_little_endian=True)
+        except MALFORMED as error:
+            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name}: {error}"))
+            return None
 
     def _text(self, tag: BaseTag) -> str:
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from node.errors import PermanentError
-from node.recognition.facts import Fault
+from node.recognition.facts import Fault, Tile
 from node.recognition.findings import Finding
 from node.settings import Role
 
@@ -85,12 +85,13 @@ class SeriesVerdict:
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
-    """One frame of a file; `frame` is 0-based, 0 for classic instances."""
+    """One frame of a file; `frame` is 0-based, 0 for classic instances; `tile` is the slice's part of a sheet."""
 
     path: Path
     frame: int
     sop_instance_uid: str
     sop_class_uid: str
+    tile: Tile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ class Stack:
     """The frames of a chosen volume, sorted along `normal`; LPS, mm.
 
     `pixel_spacing` is (between rows, between columns) as in Pixel Spacing (0028,0030); `normal` is row direction
-    × column direction; `origin` is the centre of the first pixel of the first slice; `phase_time_s` counts from
-    the injection.
+    × column direction; `origin` is the centre of the first pixel of the first slice; `rows` and `columns` are those
+    of a slice, also where a sheet holds it; `phase_time_s` counts from the injection.
     """
 
     role: Role

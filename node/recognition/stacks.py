@@ -58,8 +58,8 @@ def diffusion_weighted(frames: Sequence[FrameFacts]) -> bool:
 def split_series(frames: Frames) -> tuple[Volume, ...]:
     """All volumes of one series, in an order that does not depend on the order of the files."""
     ordered = tuple(sorted(frames, key=lambda frame: (frame.header.sop_instance_uid, frame.frame)))
-    located = tuple(frame for frame in ordered if frame.placement and frame.header.grid_slices is None)
-    lost = tuple(frame for frame in ordered if frame.placement is None or frame.header.grid_slices is not None)
+    located = tuple(frame for frame in ordered if frame.placement and frame.header.sheet_fault is None)
+    lost = tuple(frame for frame in ordered if frame.placement is None or frame.header.sheet_fault is not None)
     groups = _hard_groups(located)
     volumes = [volume for group in groups for volume in _volumes(group, ())]
     return tuple(_incomplete(_mixed(volumes)) + _unlocated(lost))
@@ -211,7 +211,7 @@ def _sibling_key(volume: Volume) -> object:
 def _unlocated(frames: Frames) -> list[Volume]:
     groups: dict[tuple[object, ...], list[FrameFacts]] = defaultdict(list)
     for frame in frames:
-        groups[(frame.header.grid_slices, frame.kind.name, frame.diffusion.b_value)].append(frame)
+        groups[(frame.header.sheet_fault, frame.kind.name, frame.diffusion.b_value)].append(frame)
     return [
         _broken(tuple(group), _unlocated_fault(group[0]))
         for _, group in sorted(groups.items(), key=lambda e: str(e[0]))
@@ -219,8 +219,4 @@ def _unlocated(frames: Frames) -> list[Volume]:
 
 
 def _unlocated_fault(frame: FrameFacts) -> Fault:
-    tiles = frame.header.grid_slices
-    if tiles is None:
-        return Fault("E-IOP", "no position, orientation or pixel spacing")
-    count = f"{tiles} slices" if tiles else "an unstated number of slices"
-    return Fault("E-GRID-GEOM", f"{count} tiled in one sheet (MOSAIC or VFRAME), which this version does not split")
+    return frame.header.sheet_fault or Fault("E-IOP", "no position, orientation or pixel spacing")

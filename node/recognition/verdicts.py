@@ -156,7 +156,7 @@ def _description(series: Series, speaker: SeriesVolume) -> str:
         return f"no rule names this series ({_physics(volume.first.sequence)})"
     plane = f"{volume.plane} " if volume.plane and speaker.finding in ROLES else ""
     count = len(volume.frames)
-    unit = ("slice" if header.grid_slices is None else "sheet") + ("" if count == 1 else "s")
+    unit = ("slice" if header.sheet_fault is None else "sheet") + ("" if count == 1 else "s")
     total = len(series.volumes)
     return f"{plane}{speaker.finding.value}, {count} {unit}" + (f", {total} volumes" if total > 1 else "")
 

@@ -132,6 +132,9 @@ GEOMETRY = (
     "SpacingBetweenSlices",
 )
 
+#: Of the image as stored: on a sheet of tiled slices it is not said whether they mean the sheet or one slice.
+OF_WHOLE_IMAGE = ("ReconstructionDiameter", "AcquisitionMatrix")
+
 #: Read, but not passed on as they are.
 IDENTIFICATION = (
     "SpecificCharacterSet",

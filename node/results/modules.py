@@ -124,12 +124,14 @@ def source_image_items(frames: Sequence[SourceFrame], preserved: bool) -> list[D
     """Items of Source Image Sequence (0008,2112), one an object; frames of one object share an item.
 
     Args:
-        preserved: whether the pixels kept their place (Spatial Locations Preserved).
+        preserved: whether the pixels kept their place (Spatial Locations Preserved); those of a sheet never do.
     """
+    sheets = {frame.sop_instance_uid for frame in frames if frame.tiled}
     items = []
     for item in _references(frames):
         put(item, "PurposeOfReferenceCodeSequence", [code_item(codes.DCM.SourceImageForImageProcessingOperation)])
-        put(item, "SpatialLocationsPreserved", "YES" if preserved else "NO")
+        kept = preserved and item.ReferencedSOPInstanceUID not in sheets
+        put(item, "SpatialLocationsPreserved", "YES" if kept else "NO")
         items.append(item)
     return items
 

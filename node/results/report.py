@@ -172,7 +172,7 @@ def _tumour(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
             segment_number=SEGMENT_NUMBER,
-            source_images=[_source_of_segmentation(frame) for frame in _frames_with_tumour(result, evidence)],
+            source_images=[_source_of_segmentation(frame) for frame in _images(_frames_with_tumour(result, evidence))],
         ),
         finding_type=codes.SCT.Neoplasm,
         finding_sites=[FindingSite(anatomic_location=codes.SCT.Rectum)],
@@ -190,7 +190,7 @@ def _no_tumour(evidence: Evidence, identity: Identity) -> ContentSequence:
         source_images=[
             SourceImageForMeasurementGroup(frame.sop_class_uid, frame.sop_instance_uid, _frame_numbers(frame))
             for frames in evidence.frames.values()
-            for frame in frames
+            for frame in _images(frames)
         ],
     )
 
@@ -267,6 +267,14 @@ def _described(frame: SourceFrame) -> Dataset:
     if not header.get("SpacingBetweenSlices"):
         header.pop("SpacingBetweenSlices", None)
     return header
+
+
+def _images(frames: Sequence[SourceFrame]) -> list[SourceFrame]:
+    """One frame of every source image, in order: all slices of a sheet are one image."""
+    first: dict[tuple[str, int | None], SourceFrame] = {}
+    for frame in frames:
+        first.setdefault((frame.sop_instance_uid, frame.frame_number), frame)
+    return list(first.values())
 
 
 def _objects(frames: Sequence[SourceFrame]) -> list[SourceFrame]:

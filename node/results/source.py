@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pydicom
 from pydicom import config
 from pydicom.datadict import dictionary_VR
@@ -38,12 +39,14 @@ class SourceFrame:
     Attributes:
         header: attributes of a classic image at top level, whatever the object was; text in Unicode.
         frame_number: 1-based number within a multi-frame object, None for a classic image.
+        tiled: whether the object is a sheet of slices; `header` then places this slice and not the sheet.
     """
 
     header: Dataset
     sop_class_uid: str
     sop_instance_uid: str
     frame_number: int | None
+    tiled: bool = False
 
     @property
     def series_instance_uid(self) -> str:
@@ -65,7 +68,7 @@ def read_frames(stack: Stack) -> tuple[SourceFrame, ...]:
     for frame in stack.frames:
         if frame.path not in objects:
             objects[frame.path] = read_header(frame.path)
-    return tuple(_frame(objects[frame.path], frame.frame, stack) for frame in stack.frames)
+    return tuple(_frame(objects[frame.path], index, stack) for index, frame in enumerate(stack.frames))
 
 
 def read_header(path: Path) -> Dataset:
@@ -156,6 +159,7 @@ def _items(dataset: Dataset) -> Iterator[Dataset]:
 
 
 def _frame(header: Dataset, index: int, stack: Stack) -> SourceFrame:
+    frame = stack.frames[index]
     shared = [header.get(keyword, ()) for keyword in attributes.FUNCTIONAL_GROUPS]
     classic = Dataset()
     for element in header:
@@ -163,8 +167,10 @@ def _frame(header: Dataset, index: int, stack: Stack) -> SourceFrame:
             classic[element.tag] = element
     multi_frame = "PerFrameFunctionalGroupsSequence" in header
     if multi_frame:
-        _lift_functional_groups(classic, (shared[1][index], *shared[0]))
+        _lift_functional_groups(classic, (shared[1][frame.frame], *shared[0]))
         put(classic, "SOPClassUID", MRImageStorage)
+    if frame.tile is not None:
+        _place(classic, index, stack)
     for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
         if keyword not in classic:
             put(classic, keyword, None)
@@ -174,8 +180,26 @@ def _frame(header: Dataset, index: int, stack: Stack) -> SourceFrame:
         header=classic,
         sop_class_uid=str(header.SOPClassUID),
         sop_instance_uid=str(header.SOPInstanceUID),
-        frame_number=index + 1 if multi_frame else None,
+        frame_number=frame.frame + 1 if multi_frame else None,
+        tiled=frame.tile is not None,
     )
+
+
+def _place(header: Dataset, index: int, stack: Stack) -> None:
+    """Write where slice `index` of the stack lies; what may speak of the sheet that it is tiled in goes."""
+    for keyword in attributes.OF_WHOLE_IMAGE:
+        header.pop(keyword, None)
+    put(header, "Rows", stack.rows)
+    put(header, "Columns", stack.columns)
+    position = np.asarray(stack.origin) + index * stack.slice_step_mm * np.asarray(stack.normal)
+    places: dict[str, Iterable[float]] = {
+        "ImagePositionPatient": position,
+        "ImageOrientationPatient": (*stack.row_direction, *stack.column_direction),
+        "PixelSpacing": stack.pixel_spacing,
+        "SpacingBetweenSlices": (stack.slice_step_mm,),
+    }
+    for keyword, numbers in places.items():
+        put(header, keyword, [format_number_as_ds(float(number)) for number in numbers])
 
 
 def _lift_functional_groups(header: Dataset, groups: Sequence[Dataset]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +17,57 @@ from node.simulator.elements import decimal, decimals, standard
 from node.simulator.series import ScannerSeries, ScannerVolume, SlicePlace, StorageFormat, places
 from node.simulator.session import Session
 
+Tiling = Callable[[Sequence[Dataset]], Dataset]
+
 
 def write_series(
-    series: ScannerSeries, common: Dataset, session: Session, storage: StorageFormat, folder: Path
+    series: ScannerSeries,
+    common: Dataset,
+    session: Session,
+    storage: StorageFormat,
+    folder: Path,
+    tiling: Tiling | None = None,
 ) -> list[Path]:
     """Write all instances of a series under ``folder/<series number>``; the paths by Instance Number.
 
-    What holds for a volume is put together once; each instance changes only its own elements in it.
+    `tiling` makes one sheet of the slices of a volume, which is then one instance.
     """
     target = folder / f"{series.number:04d}"
     target.mkdir(parents=True, exist_ok=True)
+    paths = []
+    slices = _slices(series, common, session, storage)
+    for instance in slices if tiling is None else _sheets(series, slices, session, tiling):
+        path = target / f"{int(instance.InstanceNumber):05d}.dcm"
+        write_instance(instance, path)
+        paths.append(path)
+    return paths
+
+
+def _slices(series: ScannerSeries, common: Dataset, session: Session, storage: StorageFormat) -> Iterator[Dataset]:
+    """One instance a slice, by Instance Number; the same data set is changed and yielded again within a volume.
+
+    What holds for a volume is put together once; each instance changes only its own elements in it.
+    """
     shared = _series_elements(series, common, session, storage)
     templates = [_template(series, volume, shared, storage, session) for volume in series.volumes]
     pixels = [_stored_values(volume, storage) for volume in series.volumes]
-    paths = []
     for place in places(series):
         volume, instance = series.volumes[place.volume_index], templates[place.volume_index]
         plane = pixels[place.volume_index][place.index]
         _set_instance(instance, series, volume, place, session, storage)
         _set_pixels(instance, plane, storage)
-        path = target / f"{place.instance_number:05d}.dcm"
-        write_instance(instance, path)
-        paths.append(path)
-    return paths
+        yield instance
+
+
+def _sheets(series: ScannerSeries, slices: Iterator[Dataset], session: Session, tiling: Tiling) -> Iterator[Dataset]:
+    volumes: list[list[Dataset]] = [[] for _ in series.volumes]
+    for place, instance in zip(places(series), slices, strict=True):
+        volumes[place.volume_index].append(deepcopy(instance))
+    for number, volume in enumerate(volumes, start=1):
+        sheet = tiling(volume)
+        sheet.SOPInstanceUID = session.uid("instance", series.number, number)
+        sheet.InstanceNumber = str(number)
+        yield sheet
 
 
 def write_instance(instance: Dataset, path: Path) -> None:

@@ -46,7 +46,8 @@ class ScannerSeries:
     `slice_elements` gives what the vendor writes anew for each slice (it must set the same tags every time).
     `slices_first` says how instances are numbered: slice by slice through one volume after the other, or all
     volumes of a slice and then the next slice. `slice_period_s` separates the Acquisition Times of neighbouring
-    slices of a 2D measurement. `reconstructed_s` (after the start of the study) gives Content Time.
+    slices of a 2D measurement. `reconstructed_s` (after the start of the study) gives Content Time. `tileable`
+    series are those that some scanners can store as one sheet a volume.
     """
 
     number: int
@@ -57,6 +58,7 @@ class ScannerSeries:
     slice_elements: Callable[[ScannerVolume, SlicePlace], Dataset] = _no_elements
     slices_first: bool = True
     slice_period_s: float = 0.0
+    tileable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,13 +97,13 @@ class Written:
 
 
 @pytest.fixture(scope="session")
-def written_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Written]:
-    """The hand-built study of a scanner, written once a session."""
+def written_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Written]:
+    """The hand-built study of a scanner, written once a session; with `sheets`, its DWI as one image a volume."""
 
     @cache
-    def write(name: str) -> Written:
+    def write(name: str, sheets: bool = False) -> Written:
         study = make_study(find_scanner(name))
-        paths = write_study(study, tmp_path_factory.mktemp("study"))
+        paths = write_study(study, tmp_path_factory.mktemp("study"), sheets=sheets)
         return Written(study, paths, tuple(pydicom.dcmread(path) for path in paths))
 
     return write

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from node.recognition.elements import finite
 from node.recognition.facts import Fault
 from node.recognition.private import PrivateElements
 
@@ -20,32 +21,36 @@ _LARGEST_COUNT = 1000
 
 def number(private: PrivateElements, name: str) -> float | None:
     """The first value of an entry as a number."""
+    return next(iter(numbers(private, name)), None)
+
+
+def numbers(private: PrivateElements, name: str) -> tuple[float, ...]:
+    """The values of an entry as numbers; what is none, such as the blank items that syngo adds, is left out."""
     raw = private.binary(0x0029, _CREATOR, 0x10)
     if not raw.startswith(_MAGIC):
-        return None
+        return ()
     try:
-        return next((entry for found, entry in _entries(raw) if found == name), None)
+        return next((values for found, values in _entries(raw) if found == name), ())
     except (struct.error, ValueError) as error:
         private.faults.append(Fault("E-PRIVATE-UNDECODED", f"(0029,xx10) {_CREATOR}: {error}"))
-        return None
+        return ()
 
 
-def _entries(raw: bytes) -> Iterator[tuple[str, float | None]]:
+def _entries(raw: bytes) -> Iterator[tuple[str, tuple[float, ...]]]:
     (count,) = struct.unpack_from("<i", raw, 8)
     offset = 16
     for _ in range(_checked(count)):
         name, _, _, _, items, _ = _ENTRY.unpack_from(raw, offset)
         offset += _ENTRY.size
-        first: float | None = None
+        values: list[float] = []
         for _ in range(_checked(items)):
             length = _ITEM.unpack_from(raw, offset)[1]
             offset += _ITEM.size
             if length < 0 or offset + length > len(raw):
                 raise ValueError("an item ends behind the element")
-            if first is None:
-                first = _number(raw[offset : offset + length])
+            values.extend(_number(raw[offset : offset + length]))
             offset += (length + 3) & ~3
-        yield name.split(b"\0", 1)[0].decode("latin-1"), first
+        yield name.split(b"\0", 1)[0].decode("latin-1"), tuple(values)
 
 
 def _checked(count: int) -> int:
@@ -54,8 +59,5 @@ def _checked(count: int) -> int:
     return count
 
 
-def _number(raw: bytes) -> float | None:
-    try:
-        return float(raw.split(b"\0", 1)[0])
-    except ValueError:
-        return None
+def _number(raw: bytes) -> tuple[float, ...]:
+    return finite((raw.split(b"\0", 1)[0],))

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.elements import text, texts
+from node.recognition.elements import text
 from node.recognition.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
 from node.recognition.private import PrivateElements
-from node.recognition.vendors import csa
+from node.recognition.vendors import csa, mosaic
 
 _HEADER = "SIEMENS MR HEADER"
 _XA_IMAGE = "SIEMENS MR SDI 02"
@@ -27,7 +27,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         single_shot=bool(_SINGLE_SHOT.match(name or own_name)),
         elapsed_s=private.number(0x0021, _XA_IMAGE, 0x04, "FD"),
         duration_s=_stated_duration(private),
-        grid_slices=_mosaic_slices(dataset, private),
+        sheet=mosaic.slices(dataset, private),
         image_type=tuple(part for part in private.text(0x0021, _XA_IMAGE, 0x75).split("\\") if part),
     )
 
@@ -70,11 +70,3 @@ def _stated_duration(private: PrivateElements) -> float | None:
     """`TA 01:37` or `TA 12.5`, of the series or of the whole run."""
     found = re.search(r"TA\s+(?:(\d+):)?(\d+(?:\.\d+)?)", private.text(0x0051, _HEADER, 0x0A))
     return int(found.group(1) or 0) * 60 + float(found.group(2)) if found else None
-
-
-def _mosaic_slices(dataset: Dataset, private: PrivateElements) -> int | None:
-    """Number of tiles of a MOSAIC sheet, 0 when the header does not say; None for an ordinary image."""
-    if "MOSAIC" not in (token.upper() for token in texts(dataset, "ImageType")):
-        return None
-    own = private.number(0x0019, _HEADER, 0x0A, "US")
-    return int(own if own is not None else csa.number(private, "NumberOfImagesInMosaic") or 0)

@@ -1,4 +1,4 @@
-"""UIH: nominal and effective b-value (0065,xx0A) and (0065,xx09), VFRAME sheets (0065,xx50).
+"""UIH: nominal and effective b-value (0065,xx0A) and (0065,xx09), VFRAME sheets (0065,xx50) and (0065,xx51).
 
 Public knowledge of UIH elements rests on one uMR 770; nothing is known of its contrast-time elements.
 """
@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.elements import number, text, texts
-from node.recognition.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
+from node.recognition import sheets
+from node.recognition.elements import datetime_s, number, text, texts, vector
+from node.recognition.facts import BValue, Diffusion, Directionality, Fault, TiledSlice, Vector, VendorFacts
 from node.recognition.private import PrivateElements
 
 _IMAGE = "Image Private Header"
@@ -31,7 +32,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         duration_s=_duration(dataset),
         run_number=_repetition(private),
         stack=private.text(0x0065, _IMAGE, 0x06),
-        grid_slices=_sheet_slices(dataset, private),
+        sheet=_sheet(dataset, private),
     )
 
 
@@ -81,8 +82,23 @@ def _repetition(private: PrivateElements) -> int | None:
     return None if found is None else int(found)
 
 
-def _sheet_slices(dataset: Dataset, private: PrivateElements) -> int | None:
-    """Number of tiles of a VFRAME sheet, 0 when the header does not say; None for an ordinary image."""
+def _sheet(dataset: Dataset, private: PrivateElements) -> tuple[TiledSlice, ...] | Fault | None:
+    """The slices of a VFRAME sheet: as many columns as give a square, and as many rows as are needed.
+
+    Number of slices in (0065,xx50); position and time of each in an item of (0065,xx51), in the order of the tiles.
+    Image Position (Patient) is missing at top level.
+    """
     if "VFRAME" not in (token.upper() for token in texts(dataset, "ImageType")):
         return None
-    return int(private.number(0x0065, _IMAGE, 0x50, "IS") or 0)
+    count = int(private.number(0x0065, _IMAGE, 0x50, "DS") or 0)
+    if count < 1:
+        return sheets.fault("(0065,xx50) does not say how many slices are tiled in the sheet")
+    across = sheets.side(count)
+    tiles = sheets.tiles(dataset, count, across, -(-count // across))
+    if isinstance(tiles, Fault):
+        return tiles
+    places = [(vector(item, "ImagePositionPatient"), item) for item in private.sequence(0x0065, _IMAGE, 0x51)]
+    known = [(position, datetime_s(item, "AcquisitionDateTime")) for position, item in places if position]
+    if not count == len(known) == len(places):
+        return sheets.fault(f"(0065,xx51) holds the positions of {len(known)} of the {count} slices of the sheet")
+    return tuple(TiledSlice(tile, *place) for tile, place in zip(tiles, known, strict=True))

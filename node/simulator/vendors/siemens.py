@@ -121,7 +121,7 @@ def _plain(
 def _trace(study: SimulatedStudy, number: int) -> ScannerSeries:
     sources = of_kind(study, "DWI")
     recipe = replace(TRACE, description=f"ep2d_diff_b{b_text(sources, '_')}_tra_TRACEW")
-    return _plain(study, number, sources, recipe, DIFFUSION_S, _trace_elements)
+    return replace(_plain(study, number, sources, recipe, DIFFUSION_S, _trace_elements), tileable=True)
 
 
 def _trace_elements(source: SimulatedSeries) -> Dataset:

@@ -105,6 +105,7 @@ def _series(
         reconstructed_s=start_s + len(sources) * taken_s,
         slice_elements=_slice_elements,
         slice_period_s=sources[0].tr_ms / 1000 / sources[0].image.GetDepth() if planar else 0.0,
+        tileable=sources[0].kind == "DWI",
     )
 
 

@@ -206,11 +206,13 @@ def test_single_diffusion_directions_without_a_combined_image(series_of, recogni
     assert refusal(recognised(dwi), "DWI")[0] == "E-DWI-DIRECTIONAL"
 
 
-def test_slices_tiled_in_one_sheet(series_of, recognised):
-    dwi = [each for each in series_of(SKYRA, "diff") if "ADC" not in each.ImageType]
+def test_a_sheet_whose_private_elements_an_archive_removed(written_by, recognised):
+    dwi = [deepcopy(each) for each in written_by(SKYRA, sheets=True).series("TRACEW")]
     for instance in dwi:
-        instance.ImageType = [*instance.ImageType, "MOSAIC"]
-    assert refusal(recognised(dwi), "DWI")[0] == "E-GRID-GEOM"
+        del instance[0x0019100A], instance[0x00291010]
+    code, reason = refusal(recognised(dwi), "DWI")
+    assert code == "E-GRID-GEOM"
+    assert "how many slices" in reason
 
 
 def test_an_exponential_map_is_no_adc_map(series_of, recognised):
