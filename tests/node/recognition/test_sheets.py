@@ -17,7 +17,9 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from node.recognition.facts import FrameFacts, Tile
 from node.recognition.headers import read_frames
-from node.recognition.plan import StudyPlan, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import StudyPlan
+from node.recognition.words import words
 from node.settings import RecognitionSettings, Role
 from node.simulator.sheets import mosaic, vframe
 from node.simulator.vendors.csa import csa_header
@@ -35,7 +37,7 @@ def planned(paths: Sequence[Path]) -> StudyPlan:
 
 
 def frames_of(path: Path) -> tuple[FrameFacts, ...]:
-    frames = read_frames(path)
+    frames = read_frames(path, words())
     assert isinstance(frames, tuple)
     return frames
 

@@ -18,7 +18,8 @@ from highdicom.sr import srread
 from pydicom import Dataset
 
 from models.volume import divided, grid_of, resample_onto
-from node.recognition.plan import Stack, recognise
+from node.recognition.plan import recognise
+from node.recognition.record import Stack
 from node.results.encode import EncodedObject, encode
 from node.results.source import read_frames
 from node.settings import RecognitionSettings, Role
