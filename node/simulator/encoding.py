@@ -35,7 +35,7 @@ def write_series(
     target = folder / f"{series.number:04d}"
     target.mkdir(parents=True, exist_ok=True)
     paths = []
-    slices = _slices(series, common, session, storage)
+    slices = (instance for _, instance in instances(series, common, session, storage))
     for instance in slices if tiling is None else _sheets(series, slices, session, tiling):
         path = target / f"{int(instance.InstanceNumber):05d}.dcm"
         write_instance(instance, path)
@@ -43,7 +43,9 @@ def write_series(
     return paths
 
 
-def _slices(series: ScannerSeries, common: Dataset, session: Session, storage: StorageFormat) -> Iterator[Dataset]:
+def instances(
+    series: ScannerSeries, common: Dataset, session: Session, storage: StorageFormat
+) -> Iterator[tuple[ScannerVolume, Dataset]]:
     """One instance a slice, by Instance Number; the same data set is changed and yielded again within a volume.
 
     What holds for a volume is put together once; each instance changes only its own elements in it.
@@ -56,7 +58,7 @@ def _slices(series: ScannerSeries, common: Dataset, session: Session, storage: S
         plane = pixels[place.volume_index][place.index]
         _set_instance(instance, series, volume, place, session, storage)
         _set_pixels(instance, plane, storage)
-        yield instance
+        yield volume, instance
 
 
 def _sheets(series: ScannerSeries, slices: Iterator[Dataset], session: Session, tiling: Tiling) -> Iterator[Dataset]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset
 
-from models.phantom.study import SimulatedStudy
+from models.phantom.scanners import Scanner
+from models.phantom.study import SimulatedSeries, SimulatedStudy
 from node.errors import PermanentError
 from node.simulator.capture import write_capture
-from node.simulator.encoding import Tiling, write_series
+from node.simulator.encoding import Tiling, instances, write_series
 from node.simulator.series import ScannerSeries, StorageFormat
 from node.simulator.session import Session, open_session, study_elements
 from node.simulator.sheets import mosaic, vframe
@@ -52,16 +53,10 @@ def write_study(
             that writes none.
     """
     scanner = study.scanner
-    dialect = DIALECTS.get(scanner.manufacturer)
-    if dialect is None:
-        raise PermanentError(f"no DICOM dialect for {scanner.manufacturer!r}; known are {', '.join(DIALECTS)}")
+    dialect = _dialect(scanner)
     if sheets and dialect.tiling is None:
         raise PermanentError(f"{scanner.manufacturer} scanners write no sheets")
-    session = open_session(study.seed, scanner.manufacturer, scanner.model)
-    common = study_elements(session, chinese)
-    common.SpecificCharacterSet = _character_set(dialect.character_set, chinese)
-    common.InstitutionName = "Simulated Hospital"
-    common.update(dialect.equipment(scanner.model))
+    session, common = _opened(study, dialect, chinese)
     paths: list[Path] = []
     stored = dialect.series(study, session)
     for series in stored:
@@ -70,6 +65,37 @@ def write_study(
     number = max(series.number for series in stored) + 100
     paths.append(write_capture(study, common, session, number, dialect.storage, folder))
     return tuple(paths)
+
+
+def instances_of(study: SimulatedStudy) -> Iterator[tuple[SimulatedSeries, Dataset]]:
+    """Every MR instance of `study` in memory, with the volume that it is a slice of.
+
+    The same data set is changed and yielded again within a volume: copy what is to be kept.
+    """
+    dialect = _dialect(study.scanner)
+    session, common = _opened(study, dialect, chinese=False)
+    sources = {id(source.image): source for source in study.series}
+    for series in dialect.series(study, session):
+        for volume, instance in instances(series, common, session, dialect.storage):
+            yield sources[id(volume.image)], instance
+
+
+def _dialect(scanner: Scanner) -> Dialect:
+    dialect = DIALECTS.get(scanner.manufacturer)
+    if dialect is None:
+        raise PermanentError(f"no DICOM dialect for {scanner.manufacturer!r}; known are {', '.join(DIALECTS)}")
+    return dialect
+
+
+def _opened(study: SimulatedStudy, dialect: Dialect, chinese: bool) -> tuple[Session, Dataset]:
+    """The examination, and what all its instances have in common."""
+    scanner = study.scanner
+    session = open_session(study.seed, scanner.manufacturer, scanner.model)
+    common = study_elements(session, chinese)
+    common.SpecificCharacterSet = _character_set(dialect.character_set, chinese)
+    common.InstitutionName = "Simulated Hospital"
+    common.update(dialect.equipment(scanner.model))
+    return session, common
 
 
 def _character_set(usual: str, chinese: bool) -> str:
