@@ -37,7 +37,8 @@ class Session:
 
     def uid(self, *parts: object) -> UID:
         """A UID under `UID_ROOT` that depends on scanner, seed and `parts` only."""
-        return generate_uid(UID_ROOT, [self.scanner, str(self.seed), *map(str, parts)])
+        # pydicom joins its sources without a separator, which would make one UID of (11, 11) and (111, 1).
+        return generate_uid(UID_ROOT, ["\n".join(map(str, (self.scanner, self.seed, *parts)))])
 
     def time(self, seconds: float, digits: int = 6) -> str:
         """TM value of the moment `seconds` after the start of the study, with `digits` decimals of a second."""

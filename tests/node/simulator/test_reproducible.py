@@ -9,6 +9,7 @@ from pydicom import dcmread
 
 from models.phantom.scanners import load_scanners
 from node.simulator import write_study
+from node.simulator.session import open_session
 
 
 def _digests(paths: tuple[Path, ...], folder: Path) -> dict[str, str]:
@@ -30,3 +31,8 @@ def test_another_seed_is_another_patient_and_study(make_study, tmp_path):
 def test_the_same_seed_on_six_scanners_is_six_studies(written_by):
     uids = {written_by(scanner.name).instances[0].StudyInstanceUID for scanner in load_scanners()}
     assert len(uids) == 6
+
+
+def test_uids_of_different_parts_differ_also_where_their_digits_run_together():
+    session = open_session(7, "UIH", "uMR 770")
+    assert session.uid("instance", 11, 11) != session.uid("instance", 111, 1)
