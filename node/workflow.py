@@ -195,14 +195,14 @@ class _Analysis:
         return list(_RECORDS.dump_python(records, mode="json"))
 
     def _hand_over(self, state: str, reason: str, records: list[dict[str, Any]]) -> bool:
-        index = self.rooms.index
-        study = index.study(self.uid)
-        if study is None or study.revision != self.revision:
-            log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
-            return False
+        results = _RECORDS.validate_python(records)
         destinations = [destination.name for destination in self.rooms.settings.destinations]
-        self.rooms.ledger.record(_RECORDS.validate_python(records), destinations, datetime.now(UTC))
-        return index.move(self.uid, self.revision, StudyState(state), reason)
+        ended = self.rooms.ledger.conclude(
+            self.uid, self.revision, StudyState(state), reason, results, destinations, datetime.now(UTC)
+        )
+        if not ended:
+            log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
+        return ended
 
 
 def _is_transient(error: BaseException) -> bool:

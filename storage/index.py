@@ -1,7 +1,8 @@
 """What was received: instances, studies and their states, verdicts, quarantine.
 
-A transition is one guarded UPDATE. Associations register concurrently: unique constraints decide, and the
-loser looks again. Asking for what is already so is answered with yes: workflow steps repeat after a crash.
+A transition holds the study's row from the look to the change. Associations register concurrently: unique
+constraints decide, and the loser looks again. Asking for what is already so is answered with yes: workflow steps
+repeat after a crash.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
 
-from storage import registration, schema
+from storage import registration, schema, transition
 from storage.errors import TransitionError
 from storage.records import (
     ENDED_STATES,
-    STUDY_TRANSITIONS,
     InstanceHeader,
     InstanceRecord,
     QuarantineRecord,
@@ -87,30 +87,8 @@ class Index:
         Raises:
             TransitionError: STUDY_TRANSITIONS does not allow the move, or there is no such revision.
         """
-        table = schema.study
-        allowed = [state for state, targets in STUDY_TRANSITIONS.items() if to in targets]
         with schema.writing(self._engine).begin() as connection:
-            moved = connection.execute(
-                update(table)
-                .where(
-                    table.c.study_instance_uid == study_uid,
-                    table.c.revision == revision,
-                    table.c.state.in_(allowed),
-                )
-                .values(state=to, reason=reason)
-            )
-            if moved.rowcount:
-                return True
-            row = connection.execute(
-                select(table.c.revision, table.c.state).where(table.c.study_instance_uid == study_uid)
-            ).one_or_none()
-        if row is None or row.revision < revision:
-            raise TransitionError(f"study {study_uid} has no revision {revision}")
-        if row.revision > revision:
-            return False
-        if row.state == to:
-            return True
-        raise TransitionError(f"study {study_uid} revision {revision} is {row.state}: it cannot become {to}")
+            return transition.move(connection, study_uid, revision, to, reason)
 
     def reopen(self, study_uid: str) -> int:
         """Begin the next revision of a study that has ended, without new images, so that it is analysed again.
