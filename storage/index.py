@@ -7,17 +7,19 @@ repeat after a crash.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
 
-from storage import registration, schema, transition
+from storage import associations, registration, schema, transition
 from storage.errors import TransitionError
 from storage.records import (
     ENDED_STATES,
     InstanceHeader,
     InstanceRecord,
+    OpenAssociation,
     QuarantineRecord,
     Registration,
     StoredFile,
@@ -34,14 +36,23 @@ class Index:
 
     # --- instances
 
-    def register(self, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime) -> Registration:
+    def register(
+        self,
+        header: InstanceHeader,
+        file: StoredFile,
+        calling_ae: str,
+        now: datetime,
+        association: OpenAssociation | None = None,
+    ) -> Registration:
         """Make a stored instance known, in one transaction.
 
         NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
-        revision has the same digest) and OWN_RESULT change nothing.
+        revision has the same digest) and OWN_RESULT change nothing. Where an association is given, it counts as
+        open for the study, except for an OWN_RESULT; once an association and study is enough.
         """
         return schema.transact(
-            self._engine, lambda connection: registration.register(connection, header, file, calling_ae, now)
+            self._engine,
+            lambda connection: registration.register(connection, header, file, calling_ae, now, association),
         )
 
     def is_own_result(self, sop_instance_uid: str) -> bool:
@@ -60,6 +71,28 @@ class Index:
             )
             latest = {row.sop_instance_uid: row for row in rows}
         return tuple(_instance(row) for row in latest.values())
+
+    # --- associations
+
+    def open_associations(self, study_uid: str, now: datetime) -> int:
+        """Associations that have stored something of the study and have not ended."""
+        with self._engine.connect() as connection:
+            return associations.count(connection, study_uid, now)
+
+    def renew_associations(self, identifiers: Collection[str], until: datetime) -> None:
+        """Prolong the lease of associations that are still open."""
+        with schema.writing(self._engine).begin() as connection:
+            associations.renew(connection, identifiers, until)
+
+    def end_associations(self, identifiers: Collection[str]) -> None:
+        """Associations were released or aborted: they hold no study any more."""
+        with schema.writing(self._engine).begin() as connection:
+            associations.end(connection, identifiers)
+
+    def discard_expired_associations(self, now: datetime) -> None:
+        """Forget what a process that died has left behind."""
+        with schema.writing(self._engine).begin() as connection:
+            associations.discard_expired(connection, now)
 
     # --- studies
 

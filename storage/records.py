@@ -48,6 +48,14 @@ class InstanceRecord:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OpenAssociation:
+    """An association that stores objects; taken as ended after `until` unless its lease is renewed."""
+
+    identifier: str
+    until: datetime
+
+
 class Registration(StrEnum):
     """What registering a received instance meant."""
 
