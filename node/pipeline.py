@@ -50,12 +50,14 @@ class Study:
 
     Attributes:
         instances: absolute path and SHA-256 of every instance, by SOP Instance UID.
+        caution: what is known to be lacking of what was sent; empty when nothing.
     """
 
     study_instance_uid: str
     revision: int
     instances: Mapping[str, tuple[Path, str]]
     folder: Path
+    caution: str = ""
 
     def image(self, role: Role, kind: str) -> Path:
         """File of one volume: kind is acquired, super, mask or mask_super."""
@@ -125,6 +127,8 @@ def recognise_study(study: Study, settings: RecognitionSettings) -> StudyPlan:
     """Find out what every series is and write the plan."""
     files = [path for path, _ in study.instances.values()]
     plan = recognise(study.study_instance_uid, files, settings)
+    if study.caution:
+        plan = replace(plan, warnings=(study.caution, *plan.warnings))
     _write_plan(study, plan)
     return plan
 

@@ -58,7 +58,14 @@ class Rooms:
             for record in self.index.instances(study_instance_uid)
         }
         folder = self.settings.root / "work" / study_instance_uid / str(revision)
-        return Study(study_instance_uid, revision, instances, folder)
+        return Study(study_instance_uid, revision, instances, folder, self._caution(study_instance_uid, revision))
+
+    def _caution(self, study_instance_uid: str, revision: int) -> str:
+        """What completion had to say when it queued the revision."""
+        found = self.index.study(study_instance_uid)
+        if found is None or (found.revision, found.state) != (revision, StudyState.QUEUED):
+            return ""
+        return found.reason
 
 
 class Worker:

@@ -123,6 +123,20 @@ class Index:
         with schema.writing(self._engine).begin() as connection:
             return transition.move(connection, study_uid, revision, to, reason)
 
+    def explain(self, study_uid: str, revision: int, reason: str) -> None:
+        """Say why a study that is RECEIVING is not taken yet; one that has moved on is left alone."""
+        table = schema.study
+        with schema.writing(self._engine).begin() as connection:
+            connection.execute(
+                update(table)
+                .where(
+                    table.c.study_instance_uid == study_uid,
+                    table.c.revision == revision,
+                    table.c.state == StudyState.RECEIVING,
+                )
+                .values(reason=reason)
+            )
+
     def reopen(self, study_uid: str) -> int:
         """Begin the next revision of a study that has ended, without new images, so that it is analysed again.
 

@@ -54,16 +54,21 @@ class Ledger:
 
         return schema.transact(self._engine, end)
 
+    def all_results(self, study_uid: str) -> tuple[ResultRecord, ...]:
+        """The results of every revision, the earliest first, each in the order of recording."""
+        table = schema.result
+        query = (
+            select(table).where(table.c.study_instance_uid == study_uid).order_by(table.c.revision, table.c.identifier)
+        )
+        with self._engine.connect() as connection:
+            return tuple(_result(row) for row in connection.execute(query))
+
     def results(self, study_uid: str, revision: int | None = None) -> tuple[ResultRecord, ...]:
         """The results of a revision, or of the latest revision that has any, in the order of recording."""
-        table = schema.result
-        query = select(table).where(table.c.study_instance_uid == study_uid).order_by(table.c.identifier)
-        if revision is not None:
-            query = query.where(table.c.revision == revision)
-        with self._engine.connect() as connection:
-            found = [_result(row) for row in connection.execute(query)]
-        latest = max((result.revision for result in found), default=0)
-        return tuple(result for result in found if result.revision == latest)
+        found = self.all_results(study_uid)
+        if revision is None:
+            revision = max((result.revision for result in found), default=0)
+        return tuple(result for result in found if result.revision == revision)
 
     def deliveries(self, study_uid: str | None = None) -> tuple[DeliveryRecord, ...]:
         """Deliveries in every state, of one study or of all."""

@@ -144,6 +144,15 @@ def test_work_on_an_outdated_revision_cannot_move_the_study(index, make_header, 
     assert index.study("1.2.3").state is StudyState.RECEIVING
 
 
+def test_why_a_study_waits_is_kept_until_it_moves_on(index, make_header, make_file, at):
+    index.register(make_header(1), make_file(), "SCANNER", at(0))
+    index.explain("1.2.3", 1, "waits for PVP")
+    assert index.study("1.2.3").reason == "waits for PVP"
+    index.move("1.2.3", 1, StudyState.QUEUED)
+    index.explain("1.2.3", 1, "waits for DWI")
+    assert index.study("1.2.3").reason == ""
+
+
 def _bring_to(index, state):
     ways = {
         StudyState.RECEIVING: [],
