@@ -68,6 +68,7 @@ class Arrived:
         engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
         self.index, self.ledger = Index(engine), Ledger(engine)
         self.worklist = worklist
+        self.wanted = CompletionSettings().wanted
         self.uid = ""
 
     def receive(
@@ -82,7 +83,7 @@ class Arrived:
     def completion(
         self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
     ) -> Completion:
-        settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s)
+        settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s, wanted=self.wanted)
         inquiry = Inquiry(pacs, self.index, self.ledger) if pacs else None
         return Completion(settings, RecognitionSettings(), self.files, self.index, self.worklist, inquiry)
 
@@ -114,6 +115,13 @@ def arrived(tmp_path: Path, worklist: Worklist) -> Arrived:
 @pytest.fixture
 def paths(written_by: Callable[[str], Any]) -> tuple[Path, ...]:
     return tuple(written_by("Siemens Skyra").paths)
+
+
+@pytest.fixture
+def few(arrived: Arrived, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Some images, of which no sequence in particular is wanted: for what does not depend on that."""
+    arrived.wanted = ()
+    return paths[-4:]
 
 
 def without(paths: Sequence[Path], word: str) -> list[Path]:
@@ -187,8 +195,8 @@ def lease(seconds: float) -> OpenAssociation:
     return OpenAssociation("a", datetime.now(UTC) + timedelta(seconds=seconds))
 
 
-def test_a_study_waits_for_the_end_of_the_association_that_stores_it(arrived: Arrived, paths: tuple[Path, ...]) -> None:
-    arrived.receive(paths, association=lease(100))
+def test_a_study_waits_for_the_end_of_the_association_that_stores_it(arrived: Arrived, few: tuple[Path, ...]) -> None:
+    arrived.receive(few, association=lease(100))
     arrived.sweep()
     assert (arrived.state, arrived.study.reason) == (
         StudyState.RECEIVING,
@@ -200,29 +208,29 @@ def test_a_study_waits_for_the_end_of_the_association_that_stores_it(arrived: Ar
 
 
 def test_an_association_that_hangs_holds_a_study_only_for_the_longer_time(
-    arrived: Arrived, paths: tuple[Path, ...]
+    arrived: Arrived, few: tuple[Path, ...]
 ) -> None:
-    arrived.receive(paths, association=lease(100))
+    arrived.receive(few, association=lease(100))
     arrived.sweep(incomplete_after_s=50)
     assert arrived.state is StudyState.QUEUED
 
 
-def test_an_association_that_died_with_its_process_holds_nothing(arrived: Arrived, paths: tuple[Path, ...]) -> None:
-    arrived.receive(paths, association=lease(-1))
+def test_an_association_that_died_with_its_process_holds_nothing(arrived: Arrived, few: tuple[Path, ...]) -> None:
+    arrived.receive(few, association=lease(-1))
     arrived.sweep()
     assert arrived.state is StudyState.QUEUED
 
 
 def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late_image(
-    arrived: Arrived, paths: tuple[Path, ...]
+    arrived: Arrived, few: tuple[Path, ...]
 ) -> None:
     settings = ListenerSettings(minimum_free_gb=0).model_copy(update={"port": 0})
     listener = Listener(settings, (), arrived.files, arrived.index)
     listener.start()
     try:
-        arrived.uid = read_header(paths[0]).study_instance_uid
-        sending = store(paths[:-1], "127.0.0.1", listener.port, "RECTALNODE", "SCANNER", 10)
-        for _ in paths[:-1]:
+        arrived.uid = read_header(few[0]).study_instance_uid
+        sending = store(few[:-1], "127.0.0.1", listener.port, "RECTALNODE", "SCANNER", 10)
+        for _ in few[:-1]:
             assert next(sending).status == 0
         arrived.sweep(quiet_s=1e-6)
         assert arrived.state is StudyState.RECEIVING
@@ -230,7 +238,7 @@ def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late
         _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
         arrived.sweep(quiet_s=1e-6)
         assert (arrived.study.revision, arrived.state) == (1, StudyState.QUEUED)
-        assert [sent.status for sent in store(paths[-1:], "127.0.0.1", listener.port, "RECTALNODE", "MR", 10)] == [0]
+        assert [sent.status for sent in store(few[-1:], "127.0.0.1", listener.port, "RECTALNODE", "MR", 10)] == [0]
         assert (arrived.study.revision, arrived.state) == (2, StudyState.RECEIVING)
         _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
         arrived.sweep(quiet_s=1e-6)
@@ -281,10 +289,9 @@ class Pacs:
 
 
 @pytest.fixture
-def pacs(paths: tuple[Path, ...]) -> Iterator[Pacs]:
-    """A PACS that has the whole study."""
+def pacs() -> Iterator[Pacs]:
+    """A PACS that has nothing yet."""
     found = Pacs()
-    found.holds(paths)
     yield found
     found.stop()
 
@@ -295,24 +302,26 @@ def last_series(paths: Sequence[Path]) -> tuple[str, int]:
     return series[-1], series.count(series[-1])
 
 
-def test_a_study_waits_while_the_pacs_has_more_of_it(arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs) -> None:
-    series, count = last_series(paths)
-    arrived.receive(paths[:-1])
+def test_a_study_waits_while_the_pacs_has_more_of_it(arrived: Arrived, few: tuple[Path, ...], pacs: Pacs) -> None:
+    pacs.holds(few)
+    series, count = last_series(few)
+    arrived.receive(few[:-1])
     arrived.sweep(pacs=pacs.settings)
     assert (arrived.state, arrived.study.reason) == (
         StudyState.RECEIVING,
         f"waits for what the PACS has: has {count - 1} of {count} instances of series {series}",
     )
-    arrived.receive(paths[-1:])
+    arrived.receive(few[-1:])
     arrived.sweep(pacs=pacs.settings)
     assert (arrived.study.revision, arrived.state, arrived.study.reason) == (1, StudyState.QUEUED, "")
 
 
 def test_a_study_of_which_the_rest_never_comes_is_taken_with_a_caution(
-    arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
 ) -> None:
-    series, count = last_series(paths)
-    arrived.receive(paths[:-1])
+    pacs.holds(few)
+    series, count = last_series(few)
+    arrived.receive(few[:-1])
     arrived.sweep(incomplete_after_s=50, pacs=pacs.settings)
     assert (arrived.state, arrived.study.reason) == (
         StudyState.QUEUED,
@@ -321,9 +330,10 @@ def test_a_study_of_which_the_rest_never_comes_is_taken_with_a_caution(
 
 
 def test_series_that_never_came_are_named_too_and_many_are_summed_up(
-    arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
 ) -> None:
-    arrived.receive(paths)
+    pacs.holds(few)
+    arrived.receive(few)
     pacs.series |= {f"1.2.9.{n}": ("MR", 20) for n in range(5)}
     arrived.sweep(pacs=pacs.settings)
     assert arrived.study.reason == (
@@ -333,34 +343,36 @@ def test_series_that_never_came_are_named_too_and_many_are_summed_up(
 
 
 def test_results_of_this_node_and_what_is_not_mr_do_not_count(
-    arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
 ) -> None:
-    arrived.receive(paths[:-1])
+    pacs.holds(few)
+    arrived.receive(few[:-1])
     arrived.sweep(incomplete_after_s=50)
-    file = arrived.index.instances(read_header(paths[0]).study_instance_uid)[0].file
+    file = arrived.index.instances(read_header(few[0]).study_instance_uid)[0].file
     own = [
         ResultRecord(arrived.uid, revision, "super-resolved-t2wi", "1.2", f"1.9.{revision}.1", f"1.9.{revision}", file)
         for revision in (1, 2)
     ]
     arrived.ledger.record(own, [], datetime.now(UTC))
-    arrived.receive(paths[-1:])
+    arrived.receive(few[-1:])
     pacs.series |= {"1.9.1": ("MR", 80), "1.9.2": ("MR", 80), "1.8": ("SR", 1), "1.7": ("PR", 2), "1.6": ("KO", 1)}
     arrived.sweep(pacs=pacs.settings)
     assert (arrived.study.revision, arrived.state) == (2, StudyState.QUEUED)
 
 
-def test_a_pacs_with_fewer_images_holds_up_nothing(arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs) -> None:
-    arrived.receive(paths)
-    pacs.holds(paths[:3])
+def test_a_pacs_with_fewer_images_holds_up_nothing(arrived: Arrived, few: tuple[Path, ...], pacs: Pacs) -> None:
+    arrived.receive(few)
+    pacs.holds(few[:2])
     arrived.sweep(pacs=pacs.settings)
     assert (arrived.state, arrived.study.reason) == (StudyState.QUEUED, "")
 
 
 def test_a_pacs_that_cannot_be_asked_holds_up_nothing_and_that_is_said(
-    arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
 ) -> None:
+    pacs.holds(few)
     pacs.stop()
-    arrived.receive(paths[:-1])
+    arrived.receive(few[:-1])
     arrived.sweep(pacs=pacs.settings)
     assert (arrived.state, arrived.study.reason) == (
         StudyState.QUEUED,
@@ -371,15 +383,17 @@ def test_a_pacs_that_cannot_be_asked_holds_up_nothing_and_that_is_said(
 def test_the_pacs_is_not_asked_for_a_study_that_waits_for_something_else(
     arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs
 ) -> None:
+    pacs.holds(paths)
     arrived.receive(without(paths, "vibe"))
     arrived.sweep(pacs=pacs.settings)
     assert pacs.asked == 0
 
 
 def test_the_pacs_is_asked_at_growing_intervals_and_at_once_when_something_has_come(
-    arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
 ) -> None:
-    arrived.receive(paths[:-2])
+    pacs.holds(few)
+    arrived.receive(few[:-2])
     completion = arrived.completion(quiet_s=0.3, incomplete_after_s=300, pacs=pacs.settings)
     begin = time.monotonic()
     while (elapsed := time.monotonic() - begin) < 1.2:
@@ -387,6 +401,6 @@ def test_the_pacs_is_asked_at_growing_intervals_and_at_once_when_something_has_c
         time.sleep(0.02)
     assert 2 <= pacs.asked <= 1 + math.log2(1 + elapsed / 0.3)  # at 0, 0.3, 0.9, 2.1 s, where the machine keeps up
     before = pacs.asked
-    arrived.receive(paths[-2:-1])
+    arrived.receive(few[-2:-1])
     completion.sweep()
     assert pacs.asked == before + 1
