@@ -36,6 +36,7 @@ from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.settings import AnalysisSettings, RecognitionSettings, Role
 from node.volumes import assemble
+from storage.records import ResultRecord
 
 log = logging.getLogger(__name__)
 
@@ -203,9 +204,18 @@ def predict_outcome(study: Study, bundles: Models) -> float | None:
 
 
 def encode_results(
-    study: Study, bundles: Models, created_at: datetime, settings_digest: str, uid_root: str, institution: str
+    study: Study,
+    bundles: Models,
+    created_at: datetime,
+    settings_digest: str,
+    uid_root: str,
+    institution: str,
+    earlier: Sequence[ResultRecord] = (),
 ) -> tuple[EncodedObject, ...]:
-    """Write the DICOM objects that leave; the same study, bundles, settings and time give the same bytes."""
+    """Write the DICOM objects that leave; the same study, bundles, settings, time and history give the same bytes.
+
+    `earlier` are the results of earlier revisions: what is made now says which of them it supersedes.
+    """
     plan = read_plan(study)
     results = StudyResults(
         study_instance_uid=study.study_instance_uid,
@@ -220,7 +230,7 @@ def encode_results(
     )
     study.results.mkdir(exist_ok=True)
     reference = next(path for path, _ in study.instances.values())
-    return encode(results, study.results, uid_root, institution, reference)
+    return encode(results, study.results, uid_root, institution, reference, earlier)
 
 
 def discard_volumes(study: Study) -> None:

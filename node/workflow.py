@@ -197,6 +197,7 @@ class _Analysis:
             _settings_digest(settings),
             settings.uid_root,
             settings.institution,
+            [result for result in self.rooms.ledger.all_results(self.uid) if result.revision < self.revision],
         )
         records = [_record(self.rooms.files, self.uid, self.revision, made) for made in objects]
         return list(_RECORDS.dump_python(records, mode="json"))
