@@ -1,23 +1,40 @@
 """When a study is complete, and what happens to studies between two states.
 
-DICOM has no sign for the end of a study. A study is taken as complete when nothing has arrived for the quiet time
-and the wanted sequences are there, or when nothing has arrived for the longer time and some are missing. A late
-image makes a new revision, which is analysed again.
+DICOM has no sign for the end of a study. A study is taken as complete when nothing has arrived for the quiet time,
+every association that stored some of it has ended, the wanted sequences are there, and the PACS, where one is
+configured for it, has no more of it; or, as it is, when nothing has arrived for the longer time. A late image makes
+a new revision, which is analysed again.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from node.recognition.phases import NO_INJECTION
 from node.recognition.plan import recognise
-from node.settings import CompletionSettings, RecognitionSettings
+from node.recognition.record import StudyPlan
+from node.settings import CompletionSettings, RecognitionSettings, Role
+from node.shortage import Inquiry, Shortage
 from node.worklist import Progress, Worklist
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import StudyRecord, StudyState
 
 log = logging.getLogger(__name__)
+
+_Content = tuple[int, int, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the PACS said of one content of a study, and when to ask again."""
+
+    content: _Content
+    shortage: Shortage
+    interval: timedelta
+    again_at: datetime
 
 
 class Completion:
@@ -30,51 +47,91 @@ class Completion:
         files: ObjectStore,
         index: Index,
         worklist: Worklist,
+        inquiry: Inquiry | None = None,
     ) -> None:
         self._settings = settings
         self._recognition = recognition
         self._files = files
         self._index = index
         self._worklist = worklist
-        self._missing: dict[tuple[str, int, int], tuple[str, ...]] = {}
+        self._inquiry = inquiry
+        self._missing: dict[str, tuple[_Content, tuple[str, ...]]] = {}
+        self._answers: dict[str, _Answer] = {}
 
     def sweep(self) -> None:
         """Submit every study that has settled; bring studies that a crash left between two states onward."""
-        now = datetime.now(UTC)
-        for study in self._index.studies(StudyState.RECEIVING):
-            if self._is_settled(study, now):
-                self._submit(study)
+        receiving = self._index.studies(StudyState.RECEIVING)
+        for study in receiving:
+            self._consider(study, datetime.now(UTC))
+        self._forget_all_but({study.study_instance_uid for study in receiving})
         for study in self._index.studies(StudyState.QUEUED):
             self._follow(study)
 
-    def _is_settled(self, study: StudyRecord, now: datetime) -> bool:
+    def _consider(self, study: StudyRecord, now: datetime) -> None:
         quiet = now - study.last_received_at
         if quiet < timedelta(seconds=self._settings.quiet_s):
-            return False
-        if quiet >= timedelta(seconds=self._settings.incomplete_after_s):
-            return True
-        return not self._missing_roles(study)
+            return
+        patient = quiet < timedelta(seconds=self._settings.incomplete_after_s)
+        lack = self._lack(study, now) if patient else ""
+        if lack:
+            self._wait(study, lack)
+            return
+        shortage = self._shortage(study, now, patient)
+        if patient and shortage.series:
+            self._wait(study, f"for what the PACS has: has {shortage}")
+        else:
+            self._submit(study, shortage.caution)
+
+    def _lack(self, study: StudyRecord, now: datetime) -> str:
+        """What has to come before the PACS is asked; empty when nothing."""
+        if self._index.open_associations(study.study_instance_uid, now):
+            return "for the end of an association that stores images of it"
+        missing = self._missing_roles(study)
+        return f"for {', '.join(missing)}" if missing else ""
 
     def _missing_roles(self, study: StudyRecord) -> tuple[str, ...]:
         """Wanted roles that the study does not have; read once for each content of the study."""
-        key = (study.study_instance_uid, study.revision, study.instance_count)
-        if key not in self._missing:
-            files = [self._files.absolute(r.file) for r in self._index.instances(study.study_instance_uid)]
-            plan = recognise(study.study_instance_uid, files, self._recognition)
-            present = {stack.role for stack in plan.stacks}
-            missing = tuple(role for role in self._settings.wanted if role not in present)
-            self._missing = {k: v for k, v in self._missing.items() if k[0] != study.study_instance_uid}
-            self._missing[key] = () if plan.study_refusal() else missing
-            if self._missing[key]:
-                log.info("study %s: waits for %s", study.study_instance_uid, ", ".join(missing))
-        return self._missing[key]
+        uid, content = study.study_instance_uid, _content(study)
+        known = self._missing.get(uid)
+        if known is None or known[0] != content:
+            files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
+            plan = recognise(uid, files, self._recognition)
+            missing = tuple(role for role in self._settings.wanted if not _is_there(plan, role))
+            known = self._missing[uid] = (content, () if plan.study_refusal() else missing)
+        return known[1]
 
-    def _submit(self, study: StudyRecord) -> None:
+    def _shortage(self, study: StudyRecord, now: datetime, patient: bool) -> Shortage:
+        """What the PACS has more; asked once for each content, then at a growing interval, and at the very end."""
+        if self._inquiry is None:
+            return Shortage()
+        uid, content = study.study_instance_uid, _content(study)
+        known = self._answers.get(uid)
+        if known is not None and known.content != content:
+            known = None
+        if known is not None and patient and now < known.again_at:
+            return known.shortage
+        shortage = self._inquiry.shortage(uid)
+        if shortage.error:
+            log.warning("study %s: the PACS cannot be asked for its images: %s", uid, shortage.error)
+        interval = 2 * known.interval if known is not None else timedelta(seconds=self._settings.quiet_s)
+        self._answers[uid] = _Answer(content, shortage, interval, now + interval)
+        return shortage
+
+    def _wait(self, study: StudyRecord, what: str) -> None:
+        reason = f"waits {what}"
+        if study.reason != reason:
+            self._index.explain(study.study_instance_uid, study.revision, reason)
+            log.info("study %s: %s", study.study_instance_uid, reason)
+
+    def _submit(self, study: StudyRecord, caution: str) -> None:
+        uid, revision = study.study_instance_uid, study.revision
+        current = self._index.study(uid)
+        if current is None or _content(current) != _content(study):
+            return  # something has come while the headers were read or the PACS was asked
         # The state moves first: if the process dies between the two lines, `_follow` submits.
-        if self._index.move(study.study_instance_uid, study.revision, StudyState.QUEUED):
-            self._worklist.submit(study.study_instance_uid, study.revision)
-            log.info("study %s revision %d: complete, queued", study.study_instance_uid, study.revision)
-        self._missing = {k: v for k, v in self._missing.items() if k[0] != study.study_instance_uid}
+        if self._index.move(uid, revision, StudyState.QUEUED, caution):
+            self._worklist.submit(uid, revision)
+            log.info("study %s revision %d: complete, queued%s", uid, revision, f"; {caution}" if caution else "")
 
     def _follow(self, study: StudyRecord) -> None:
         progress = self._worklist.progress(study.study_instance_uid, study.revision)
@@ -83,3 +140,18 @@ class Completion:
         elif progress is Progress.BROKEN:
             reason = "the analysis broke off repeatedly; see the log, then `rectal-node rerun` the study"
             self._index.move(study.study_instance_uid, study.revision, StudyState.FAILED, reason)
+
+    def _forget_all_but(self, receiving: set[str]) -> None:
+        self._missing = {uid: known for uid, known in self._missing.items() if uid in receiving}
+        self._answers = {uid: known for uid, known in self._answers.items() if uid in receiving}
+
+
+def _is_there(plan: StudyPlan, role: Role) -> bool:
+    """Whether more images could not help a role: it is found, or only its images can tell the time of injection."""
+    refusal = plan.refusal(role)
+    return plan.stack(role) is not None or (refusal is not None and refusal.code == NO_INJECTION)
+
+
+def _content(study: StudyRecord) -> _Content:
+    """What has arrived of a study, as far as a change of it shows."""
+    return study.revision, study.instance_count, study.last_received_at

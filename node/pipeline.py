@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ from node.recognition.record import Stack, StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.settings import AnalysisSettings, RecognitionSettings, Role
+from storage.records import ResultRecord
 
 ANALYSED = (Role.T2WI, Role.DWI, Role.PVP)
 _PREDICTION = TypeAdapter(Prediction | None)
@@ -47,12 +48,14 @@ class Study:
 
     Attributes:
         instances: absolute path and SHA-256 of every instance, by SOP Instance UID.
+        caution: what is known to be lacking of what was sent; empty when nothing.
     """
 
     study_instance_uid: str
     revision: int
     instances: Mapping[str, tuple[Path, str]]
     folder: Path
+    caution: str = ""
 
     def image(self, role: Role, kind: str) -> Path:
         """File of one volume: kind is acquired, super, mask or mask_super."""
@@ -191,9 +194,18 @@ def predict_outcome(study: Study, bundles: Models) -> float | None:
 
 
 def encode_results(
-    study: Study, bundles: Models, created_at: datetime, settings_digest: str, uid_root: str, institution: str
+    study: Study,
+    bundles: Models,
+    created_at: datetime,
+    settings_digest: str,
+    uid_root: str,
+    institution: str,
+    earlier: Sequence[ResultRecord] = (),
 ) -> tuple[EncodedObject, ...]:
-    """Write the DICOM objects that leave; the same study, bundles, settings and time give the same bytes."""
+    """Write the DICOM objects that leave; the same study, bundles, settings, time and history give the same bytes.
+
+    `earlier` are the results of earlier revisions: what is made now says which of them it supersedes.
+    """
     plan = read_plan(study)
     results = StudyResults(
         study_instance_uid=study.study_instance_uid,
@@ -208,11 +220,12 @@ def encode_results(
     )
     study.results.mkdir(exist_ok=True)
     reference = next(path for path, _ in study.instances.values())
-    return encode(results, study.results, uid_root, institution, reference)
+    return encode(results, study.results, uid_root, institution, reference, earlier)
 
 
 def _facts(study: Study, settings: RecognitionSettings) -> StudyFacts:
-    return read_study(study.study_instance_uid, [path for path, _ in study.instances.values()], settings)
+    facts = read_study(study.study_instance_uid, [path for path, _ in study.instances.values()], settings)
+    return replace(facts, warnings=(study.caution, *facts.warnings)) if study.caution else facts
 
 
 def discard_volumes(study: Study) -> None:

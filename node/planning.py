@@ -18,6 +18,7 @@ from node.enhancement import Phase, measure_injection
 from node.errors import Refusal
 from node.recognition import protocol
 from node.recognition.facts import Fault
+from node.recognition.phases import NO_INJECTION
 from node.recognition.plan import StudyFacts, plan_study
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import DynamicRun, InjectionTime, Revealed, Stack, StudyPlan
@@ -25,8 +26,6 @@ from node.settings import RecognitionSettings, Role
 from node.volumes import assemble
 
 log = logging.getLogger(__name__)
-
-NO_INJECTION = "E-DCE-T0"
 
 
 def trained_protocols(folders: Sequence[Path]) -> tuple[TrainedProtocol, ...]:

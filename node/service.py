@@ -22,6 +22,7 @@ from node.errors import ConfigurationError
 from node.pipeline import Models
 from node.recognition import rules
 from node.settings import Settings
+from node.shortage import Inquiry
 from node.workflow import Rooms, Worker
 from node.worklist import Worklist, queue_url
 from storage.files import ObjectStore
@@ -104,13 +105,20 @@ class Service:
         self._stops.append(worker.stop)
         worklist = Worklist(queue_url(settings.root))
         self._stops.append(worklist.close)
-        completion = Completion(settings.completion, settings.recognition, self._files, self._index, worklist)
+        completion = Completion(
+            settings.completion, settings.recognition, self._files, self._index, worklist, self._inquiry()
+        )
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
             completion.sweep, "interval", seconds=settings.completion.sweep_every_s, max_instances=1, coalesce=True
         )
         scheduler.start()
         self._stops.append(scheduler.shutdown)
+
+    def _inquiry(self) -> Inquiry | None:
+        """The PACS that is asked for its counts, where the settings name one."""
+        named = (it for it in self._settings.destinations if it.name == self._settings.completion.count_at)
+        return next((Inquiry(pacs, self._index, self._ledger) for pacs in named), None)
 
     def _start_listener(self) -> None:
         where = self._settings.listener

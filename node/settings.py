@@ -104,6 +104,7 @@ class CompletionSettings(Section):
     incomplete_after_s: Seconds = 300
     sweep_every_s: Seconds = 2
     wanted: tuple[Role, ...] = (Role.T2WI, Role.DWI, Role.PVP)
+    count_at: str = ""
 
     @model_validator(mode="after")
     def _order(self) -> CompletionSettings:
@@ -266,10 +267,12 @@ class Settings(Section):
     analysis: AnalysisSettings = AnalysisSettings()
 
     @model_validator(mode="after")
-    def _unique_destinations(self) -> Settings:
+    def _destination_names(self) -> Settings:
         names = [destination.name for destination in self.destinations]
         if len(set(names)) != len(names):
             raise ValueError("destinations: two destinations have the same name")
+        if self.completion.count_at and self.completion.count_at not in names:
+            raise ValueError(f"completion.count_at: no [[destinations]] has the name {self.completion.count_at!r}")
         return self
 
     @property

@@ -58,7 +58,14 @@ class Rooms:
             for record in self.index.instances(study_instance_uid)
         }
         folder = self.settings.root / "work" / study_instance_uid / str(revision)
-        return Study(study_instance_uid, revision, instances, folder)
+        return Study(study_instance_uid, revision, instances, folder, self._caution(study_instance_uid, revision))
+
+    def _caution(self, study_instance_uid: str, revision: int) -> str:
+        """What completion had to say when it queued the revision."""
+        found = self.index.study(study_instance_uid)
+        if found is None or (found.revision, found.state) != (revision, StudyState.QUEUED):
+            return ""
+        return found.reason
 
 
 class Worker:
@@ -190,19 +197,20 @@ class _Analysis:
             _settings_digest(settings),
             settings.uid_root,
             settings.institution,
+            [result for result in self.rooms.ledger.all_results(self.uid) if result.revision < self.revision],
         )
         records = [_record(self.rooms.files, self.uid, self.revision, made) for made in objects]
         return list(_RECORDS.dump_python(records, mode="json"))
 
     def _hand_over(self, state: str, reason: str, records: list[dict[str, Any]]) -> bool:
-        index = self.rooms.index
-        study = index.study(self.uid)
-        if study is None or study.revision != self.revision:
-            log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
-            return False
+        results = _RECORDS.validate_python(records)
         destinations = [destination.name for destination in self.rooms.settings.destinations]
-        self.rooms.ledger.record(_RECORDS.validate_python(records), destinations, datetime.now(UTC))
-        return index.move(self.uid, self.revision, StudyState(state), reason)
+        ended = self.rooms.ledger.conclude(
+            self.uid, self.revision, StudyState(state), reason, results, destinations, datetime.now(UTC)
+        )
+        if not ended:
+            log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
+        return ended
 
 
 def _is_transient(error: BaseException) -> bool:

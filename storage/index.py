@@ -1,23 +1,25 @@
 """What was received: instances, studies and their states, verdicts, quarantine.
 
-A transition is one guarded UPDATE. Associations register concurrently: unique constraints decide, and the
-loser looks again. Asking for what is already so is answered with yes: workflow steps repeat after a crash.
+A transition holds the study's row from the look to the change. Associations register concurrently: unique
+constraints decide, and the loser looks again. Asking for what is already so is answered with yes: workflow steps
+repeat after a crash.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
 
-from storage import registration, schema
+from storage import associations, registration, schema, transition
 from storage.errors import TransitionError
 from storage.records import (
     ENDED_STATES,
-    STUDY_TRANSITIONS,
     InstanceHeader,
     InstanceRecord,
+    OpenAssociation,
     QuarantineRecord,
     Registration,
     StoredFile,
@@ -34,14 +36,23 @@ class Index:
 
     # --- instances
 
-    def register(self, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime) -> Registration:
+    def register(
+        self,
+        header: InstanceHeader,
+        file: StoredFile,
+        calling_ae: str,
+        now: datetime,
+        association: OpenAssociation | None = None,
+    ) -> Registration:
         """Make a stored instance known, in one transaction.
 
         NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
-        revision has the same digest) and OWN_RESULT change nothing.
+        revision has the same digest) and OWN_RESULT change nothing. Where an association is given, it counts as
+        open for the study, except for an OWN_RESULT; once an association and study is enough.
         """
         return schema.transact(
-            self._engine, lambda connection: registration.register(connection, header, file, calling_ae, now)
+            self._engine,
+            lambda connection: registration.register(connection, header, file, calling_ae, now, association),
         )
 
     def is_own_result(self, sop_instance_uid: str) -> bool:
@@ -60,6 +71,28 @@ class Index:
             )
             latest = {row.sop_instance_uid: row for row in rows}
         return tuple(_instance(row) for row in latest.values())
+
+    # --- associations
+
+    def open_associations(self, study_uid: str, now: datetime) -> int:
+        """Associations that have stored something of the study and have not ended."""
+        with self._engine.connect() as connection:
+            return associations.count(connection, study_uid, now)
+
+    def renew_associations(self, identifiers: Collection[str], until: datetime) -> None:
+        """Prolong the lease of associations that are still open."""
+        with schema.writing(self._engine).begin() as connection:
+            associations.renew(connection, identifiers, until)
+
+    def end_associations(self, identifiers: Collection[str]) -> None:
+        """Associations were released or aborted: they hold no study any more."""
+        with schema.writing(self._engine).begin() as connection:
+            associations.end(connection, identifiers)
+
+    def discard_expired_associations(self, now: datetime) -> None:
+        """Forget what a process that died has left behind."""
+        with schema.writing(self._engine).begin() as connection:
+            associations.discard_expired(connection, now)
 
     # --- studies
 
@@ -87,30 +120,22 @@ class Index:
         Raises:
             TransitionError: STUDY_TRANSITIONS does not allow the move, or there is no such revision.
         """
-        table = schema.study
-        allowed = [state for state, targets in STUDY_TRANSITIONS.items() if to in targets]
         with schema.writing(self._engine).begin() as connection:
-            moved = connection.execute(
+            return transition.move(connection, study_uid, revision, to, reason)
+
+    def explain(self, study_uid: str, revision: int, reason: str) -> None:
+        """Say why a study that is RECEIVING is not taken yet; one that has moved on is left alone."""
+        table = schema.study
+        with schema.writing(self._engine).begin() as connection:
+            connection.execute(
                 update(table)
                 .where(
                     table.c.study_instance_uid == study_uid,
                     table.c.revision == revision,
-                    table.c.state.in_(allowed),
+                    table.c.state == StudyState.RECEIVING,
                 )
-                .values(state=to, reason=reason)
+                .values(reason=reason)
             )
-            if moved.rowcount:
-                return True
-            row = connection.execute(
-                select(table.c.revision, table.c.state).where(table.c.study_instance_uid == study_uid)
-            ).one_or_none()
-        if row is None or row.revision < revision:
-            raise TransitionError(f"study {study_uid} has no revision {revision}")
-        if row.revision > revision:
-            return False
-        if row.state == to:
-            return True
-        raise TransitionError(f"study {study_uid} revision {revision} is {row.state}: it cannot become {to}")
 
     def reopen(self, study_uid: str) -> int:
         """Begin the next revision of a study that has ended, without new images, so that it is analysed again.

@@ -1,7 +1,7 @@
 """What the node made and where it went: results, and one delivery row for each result and destination.
 
-Encode writes rows with `record`; delivery takes what is `due` and reports how it ended. A stored row is never
-sent as other bytes: a result that a later revision makes again under the same UID keeps the first file.
+The end of an analysis writes rows with `conclude`; delivery takes what is `due` and reports how it ended. A stored
+row is never sent as other bytes: a result that a later revision makes again under the same UID keeps the first file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
 
-from storage import schema
-from storage.records import DeliveryRecord, DeliveryState, ResultRecord, StoredFile
+from storage import schema, transition
+from storage.records import DeliveryRecord, DeliveryState, ResultRecord, StoredFile, StudyState
 
 
 class Ledger:
@@ -27,16 +27,48 @@ class Ledger:
         """Keep results and their deliveries (PENDING, due now) in one transaction; again changes nothing."""
         schema.transact(self._engine, lambda connection: _record(connection, results, destinations, now))
 
+    def conclude(
+        self,
+        study_uid: str,
+        revision: int,
+        to: StudyState,
+        reason: str,
+        results: Sequence[ResultRecord],
+        destinations: Sequence[str],
+        now: datetime,
+    ) -> bool:
+        """End a study revision: its state, its results and their deliveries, in one transaction.
+
+        Returns:
+            False when a newer revision has begun: nothing was kept, and nothing of this one will be sent.
+
+        Raises:
+            TransitionError: the revision cannot end in that state.
+        """
+
+        def end(connection: Connection) -> bool:
+            if not transition.move(connection, study_uid, revision, to, reason):
+                return False
+            _record(connection, results, destinations, now)
+            return True
+
+        return schema.transact(self._engine, end)
+
+    def all_results(self, study_uid: str) -> tuple[ResultRecord, ...]:
+        """The results of every revision, the earliest first, each in the order of recording."""
+        table = schema.result
+        query = (
+            select(table).where(table.c.study_instance_uid == study_uid).order_by(table.c.revision, table.c.identifier)
+        )
+        with self._engine.connect() as connection:
+            return tuple(_result(row) for row in connection.execute(query))
+
     def results(self, study_uid: str, revision: int | None = None) -> tuple[ResultRecord, ...]:
         """The results of a revision, or of the latest revision that has any, in the order of recording."""
-        table = schema.result
-        query = select(table).where(table.c.study_instance_uid == study_uid).order_by(table.c.identifier)
-        if revision is not None:
-            query = query.where(table.c.revision == revision)
-        with self._engine.connect() as connection:
-            found = [_result(row) for row in connection.execute(query)]
-        latest = max((result.revision for result in found), default=0)
-        return tuple(result for result in found if result.revision == latest)
+        found = self.all_results(study_uid)
+        if revision is None:
+            revision = max((result.revision for result in found), default=0)
+        return tuple(result for result in found if result.revision == revision)
 
     def deliveries(self, study_uid: str | None = None) -> tuple[DeliveryRecord, ...]:
         """Deliveries in every state, of one study or of all."""

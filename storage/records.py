@@ -48,6 +48,14 @@ class InstanceRecord:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OpenAssociation:
+    """An association that stores objects; taken as ended after `until` unless its lease is renewed."""
+
+    identifier: str
+    until: datetime
+
+
 class Registration(StrEnum):
     """What registering a received instance meant."""
 
@@ -82,7 +90,11 @@ ENDED_STATES = frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.F
 
 @dataclass(frozen=True, slots=True)
 class StudyRecord:
-    """A study. `changed`: an instance of it arrived again with other bytes."""
+    """A study.
+
+    `changed`: an instance of it arrived again with other bytes. `reason`: why it is in its state; what a RECEIVING
+    one waits for, what has to be known of the images of a QUEUED one, why others were refused or failed.
+    """
 
     study_instance_uid: str
     revision: int

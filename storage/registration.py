@@ -9,7 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
 
-from storage.records import InstanceHeader, Registration, StoredFile, StudyState
+from storage import associations
+from storage.records import InstanceHeader, OpenAssociation, Registration, StoredFile, StudyState
 from storage.schema import UTCDateTime, instance, result, study
 
 _OWN_RESULT = select(result.c.identifier).where(result.c.sop_instance_uid == bindparam("uid")).limit(1)
@@ -61,7 +62,12 @@ def is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
 
 
 def register(
-    connection: Connection, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime
+    connection: Connection,
+    header: InstanceHeader,
+    file: StoredFile,
+    calling_ae: str,
+    now: datetime,
+    association: OpenAssociation | None = None,
 ) -> Registration:
     """Make a stored instance known; see `Index.register`.
 
@@ -70,6 +76,8 @@ def register(
     """
     if is_own_result(connection, header.sop_instance_uid):
         return Registration.OWN_RESULT
+    if association is not None:
+        associations.note(connection, association, header.study_instance_uid)
     # From here on no other transaction adds to the study. A statement of its own: PostgreSQL lets a statement that
     # waited for a lock see the locked row as it is now, but all others as they were when the statement began.
     connection.execute(_LOCK_STUDY, {"study": header.study_instance_uid})

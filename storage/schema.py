@@ -109,6 +109,15 @@ instance = Table(
     Index("instance_by_series", "study_instance_uid", "series_instance_uid"),
 )
 
+association = Table(
+    "association",
+    metadata,
+    Column("identifier", String(32), primary_key=True),
+    Column("study_instance_uid", _UID, primary_key=True),
+    Column("open_until", UTCDateTime, nullable=False),
+    Index("association_by_study", "study_instance_uid", "open_until"),
+)
+
 verdict = Table(
     "verdict",
     metadata,

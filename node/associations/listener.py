@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pydicom import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, Association, evt
 from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy.exc import OperationalError
 
+from node.associations.leases import LEASE_S, Leases
 from node.network.contexts import acceptable
 from node.network.peers import is_admitted
 from node.network.transport import send_at_once
@@ -52,12 +53,18 @@ class Listener:
     """One listening port. Its associations run in threads of their own."""
 
     def __init__(
-        self, settings: ListenerSettings, peers: Sequence[PeerSettings], store: ObjectStore, index: Index
+        self,
+        settings: ListenerSettings,
+        peers: Sequence[PeerSettings],
+        store: ObjectStore,
+        index: Index,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._settings = settings
         self._peers = tuple(peers)
         self._store = store
         self._index = index
+        self._leases = Leases(index, lease_s)
         self._ae = AE(ae_title=settings.ae_title)
         self._ae.maximum_associations = settings.maximum_associations
         self._ae.maximum_pdu_size = settings.maximum_pdu
@@ -95,6 +102,8 @@ class Listener:
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_ACCEPTED, self._count_accepted),
+            (evt.EVT_RELEASED, self._end),
+            (evt.EVT_ABORTED, self._end),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_C_STORE, self._answer),
         ]
@@ -102,6 +111,7 @@ class Listener:
         self._ae.supported_contexts = acceptable([Verification])
         address = (self._settings.host, self._settings.port)
         self._server = self._ae.start_server(address, block=False, evt_handlers=handlers)
+        self._leases.start()
 
     def stop(self, patience_s: float = 10.0) -> None:
         """Refuse new associations, wait for the open ones, then abort those that remain.
@@ -120,6 +130,7 @@ class Listener:
         self._ae.shutdown()
         with self._idle:
             self._idle.wait_for(lambda: self._storing == 0)
+        self._leases.stop()
 
     # --- associations
 
@@ -143,6 +154,9 @@ class Listener:
         self._count("rejected")
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, diagnostic)
         event.assoc.kill()
+
+    def _end(self, event: Event) -> None:
+        self._leases.end(event.assoc)
 
     def _count_accepted(self, _event: Event) -> None:
         self._count("accepted")
@@ -193,11 +207,19 @@ class Listener:
         if self._index.is_own_result(header.sop_instance_uid):
             registration = Registration.OWN_RESULT
         else:
-            file = self._store.store(path, header)
-            registration = self._index.register(header, file, calling, datetime.now(UTC))
+            registration = self._register(path, header, event.assoc)
         self._count(registration)
         log.debug("object %s of study %s: %s", header.sop_instance_uid, header.study_instance_uid, registration)
         return SUCCESS, ""
+
+    def _register(self, path: Path, header: InstanceHeader, association: Association) -> Registration:
+        file = self._store.store(path, header)
+        calling, now = association.requestor.ae_title.strip(), datetime.now(UTC)
+        claim = self._leases.claim(association, header.study_instance_uid, now)
+        registration = self._index.register(header, file, calling, now, claim)
+        if claim is not None and registration is not Registration.OWN_RESULT:
+            self._leases.keep(association, header.study_instance_uid, claim)
+        return registration
 
     def _quarantine(self, path: Path, reason: str, calling: str, status: int) -> tuple[int, str]:
         file = self._store.quarantine(path, reason)

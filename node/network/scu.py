@@ -11,31 +11,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom import AE, Association, _config, evt
+from pynetdicom import Association, _config
 from pynetdicom.sop_class import Verification
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
-from node.network.contexts import proposals
+from node.network.association import CONNECTION_LOST, RemoteAE, in_words, refusal
 from node.network.sendable import agreeing, batches, pair
-from node.network.transport import end_waiting, keep_responses, send_at_once
 from storage.errors import HeaderError
 from storage.header import read_header
 from storage.records import InstanceHeader
 
 # Makes pynetdicom send the bytes of a file instead of decoding and encoding them again; holds for the process.
 _config.STORE_SEND_CHUNKED_DATASET = True
-
-_CONNECTION_LOST = "the association was lost before the answer"
-_REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
-    (1, 2): "application context not supported",
-    (1, 3): "calling AE title not recognised",
-    (1, 7): "called AE title not recognised",
-    (2, 2): "protocol version not supported",
-    (3, 1): "temporary congestion",
-    (3, 2): "local limit of associations exceeded",
-}
 
 
 class StoreResult(StrEnum):
@@ -58,41 +46,19 @@ class StoreOutcome:
     result: StoreResult
 
 
-@dataclass(frozen=True, slots=True)
-class _Receiver:
-    host: str
-    port: int
-    called_ae: str
-    calling_ae: str
-    timeout_s: float
-
-    def associate(self, pairs: Sequence[tuple[str, str]]) -> Association:
-        ae = AE(ae_title=self.calling_ae)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
-        association = ae.associate(
-            self.host,
-            self.port,
-            contexts=proposals(pairs),
-            ae_title=self.called_ae,
-            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_CLOSE, end_waiting)],
-        )
-        keep_responses(association)
-        return association
-
-
 def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
     """Ask by C-ECHO whether a system answers; the reason why it does not, empty when it does."""
-    receiver = _Receiver(host, port, called_ae, calling_ae, timeout_s)
+    receiver = RemoteAE(host, port, called_ae, calling_ae, timeout_s)
     try:
         association = receiver.associate([(Verification, ImplicitVRLittleEndian)])
     except OSError as error:  # the name of the host is not known
         return f"no connection: {error}"
     if not association.is_established:
-        return _refusal(association)
+        return refusal(association)
     status = association.send_c_echo().get("Status")
     association.release()
     if status is None:
-        return _CONNECTION_LOST
+        return CONNECTION_LOST
     return "" if status == 0 else f"status 0x{status:04X}"
 
 
@@ -105,7 +71,7 @@ def store(
     needed. When an association fails, the files that it still had to send are transient failures. Closing the
     iterator early releases the association.
     """
-    receiver = _Receiver(host, port, called_ae, calling_ae, timeout_s)
+    receiver = RemoteAE(host, port, called_ae, calling_ae, timeout_s)
     files: list[tuple[Path, InstanceHeader]] = []
     for path in paths:
         try:
@@ -128,7 +94,7 @@ def classify(status: int) -> StoreResult:
     return StoreResult.PERMANENT
 
 
-def _store_batch(receiver: _Receiver, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
+def _store_batch(receiver: RemoteAE, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
     try:
         association = receiver.associate([pair(header) for _, header in batch])
     except OSError as error:  # the name of the host is not known
@@ -153,7 +119,7 @@ def _not_established(association: Association, batch: Sequence[tuple[Path, Insta
         if association.rejected_contexts:
             yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
         else:
-            yield _outcome(path, header, None, _refusal(association), StoreResult.TRANSIENT)
+            yield _outcome(path, header, None, refusal(association), StoreResult.TRANSIENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,33 +132,24 @@ class _Released:
 
 def _store_one(association: Association, path: Path, header: InstanceHeader) -> StoreOutcome:
     if not association.is_established:
-        return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)
+        return _outcome(path, header, None, CONNECTION_LOST, StoreResult.TRANSIENT)
     try:
         with agreeing(path, header) as file:
             answer = association.send_c_store(file)
     except ValueError as error:
         return _outcome(path, header, None, f"cannot be sent: {error}", StoreResult.PERMANENT)
     except RuntimeError:  # it ended between the look above and the sending
-        return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)
+        return _outcome(path, header, None, CONNECTION_LOST, StoreResult.TRANSIENT)
     except OSError as error:
         return _outcome(path, header, None, f"cannot be read: {error}", StoreResult.TRANSIENT)
     status = answer.get("Status")
     if status is None:
-        return _outcome(path, header, None, _CONNECTION_LOST, StoreResult.TRANSIENT)
-    return _outcome(path, header, status, _meaning(status, answer), classify(status))
+        return _outcome(path, header, None, CONNECTION_LOST, StoreResult.TRANSIENT)
+    return _outcome(path, header, status, in_words(answer, STORAGE_SERVICE_CLASS_STATUS), classify(status))
 
 
 def _outcome(path: Path, header: InstanceHeader, status: int | None, reason: str, result: StoreResult) -> StoreOutcome:
     return StoreOutcome(path, header.study_instance_uid, header.sop_instance_uid, status, reason, result)
-
-
-def _meaning(status: int, answer: Dataset) -> str:
-    """Status, its meaning and the receiver's comment (0000,0902), in words; empty for plain success."""
-    if status == 0:
-        return ""
-    _, meaning = STORAGE_SERVICE_CLASS_STATUS.get(status, ("", ""))
-    words = [f"status 0x{status:04X}", meaning, answer.get("ErrorComment") or ""]
-    return ", ".join(word for word in words if word)
 
 
 def _not_accepted(header: InstanceHeader) -> str:
@@ -200,14 +157,3 @@ def _not_accepted(header: InstanceHeader) -> str:
         f"no presentation context accepted for SOP class {header.sop_class_uid} "
         f"with transfer syntax {header.transfer_syntax_uid}"
     )
-
-
-def _refusal(association: Association) -> str:
-    """Why there is no association."""
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
-        key = (answer.result_source, answer.diagnostic)
-        return f"association rejected: {_REJECTIONS.get(key, f'source {key[0]}, reason {key[1]}')}"
-    if association.rejected_contexts:
-        return "association without any accepted presentation context"
-    return "no connection" if association.acceptor.primitive is None else "association aborted"

@@ -20,21 +20,20 @@ def send_at_once(event: Event) -> None:
 
 
 def end_waiting(event: Event) -> None:
-    """Handler of EVT_CONN_CLOSE, sender: a response that is waited for will not come any more.
+    """Handler of EVT_CONN_CLOSE, requestor: a response that is waited for will not come any more.
 
-    pynetdicom would go on waiting for it until its time limit. Twice, since its reactor may take one of them away
-    (see `keep_responses`).
+    pynetdicom would go on waiting for it until its time limit.
     """
-    for _ in range(2):
-        event.assoc.dimse.msg_queue.put((None, None))
+    event.assoc.dimse.msg_queue.put((None, None))
 
 
 def keep_responses(association: Association) -> None:
-    """Sender: give a response that the reactor of pynetdicom took away back to the one who waits for it.
+    """Requestor: leave every response to the one who waits for it.
 
     Race in pynetdicom 3.0.4: sending pauses the reactor and looks whether it rests. The reactor says so before it
     looks whether it may go on, so it can still make one round, take the response from the queue, and drop it as
     "unexpected"; the sender then waits until its time limit. Seen about once in 100 objects on a busy machine. A
-    sender is never asked anything here, so every message that the reactor finds is such a response.
+    requestor is never asked anything here, so the reactor, which alone looks without waiting, need find nothing.
     """
-    association._serve_request = lambda message, context_id: association.dimse.msg_queue.put((context_id, message))
+    waiting = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: waiting(block=True) if block else (None, None)

@@ -23,6 +23,7 @@ from node.recognition.volume_facts import names
 from node.recognition.words import words
 from node.settings import RecognitionSettings
 
+NO_INJECTION = "E-DCE-T0"
 _EARLIEST_INJECTION_S = 300.0
 _TIE_S = 0.05
 _POSITION_MM = 0.1
@@ -175,7 +176,7 @@ def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) ->
     first = float(min(clock.starts_s))
     offsets = ", ".join(f"{start - first:.1f}" for start in sorted(clock.starts_s))
     reason = f"no time of injection in header or site rules; {len(run)} phase(s) start at {offsets} s ({clock.source})"
-    return Fault("E-DCE-T0", "; ".join((reason, *rejected)))
+    return Fault(NO_INJECTION, "; ".join((reason, *rejected)))
 
 
 def _no_phase(phases: Phases, inside: list[int], settings: RecognitionSettings) -> Fault:

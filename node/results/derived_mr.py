@@ -131,7 +131,7 @@ def _common(
     complete_series(image)
     _complete_mr_module(image, header)
     identify(image, facts, identity, header)
-    put(image, "SeriesDescription", clipped(f"{facts.description} {header.get('SeriesDescription', '')}", 64))
+    put(image, "SeriesDescription", clipped(f"{image.SeriesDescription} {header.get('SeriesDescription', '')}", 64))
     if all(frame.header.get("BurnedInAnnotation") == "NO" for frame in frames):
         put(image, "BurnedInAnnotation", "NO")
     _derivation(image, result, frames, identity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from node.results.grid import require_same_place
 from node.results.identity import PRODUCT, Identity, product_version
 from node.results.modules import SeriesFacts
 from node.results.source import SourceFrame, read_frames, read_header
+from node.results.supersession import predecessor, superseding
+from storage.records import ResultRecord
 
 _PLAN = TypeAdapter(StudyPlan)
 _PREDICTION = TypeAdapter(Prediction | None)
@@ -43,7 +45,12 @@ class EncodedObject:
 
 
 def encode(
-    results: StudyResults, folder: Path, uid_root: str, institution: str, reference: Path | None = None
+    results: StudyResults,
+    folder: Path,
+    uid_root: str,
+    institution: str,
+    reference: Path | None = None,
+    earlier: Sequence[ResultRecord] = (),
 ) -> tuple[EncodedObject, ...]:
     """Write derived series, segmentations, report and summary page of a study into `folder`.
 
@@ -55,11 +62,14 @@ def encode(
         uid_root: root of this installation's UIDs, with its trailing dot.
         institution: Institution Name (0008,0080) of the results; may be empty.
         reference: any instance of the study; patient and study are taken from it where no stack could be used.
+        earlier: results of earlier revisions of the study, the earliest first: those made now say which they supersede.
 
     Raises:
         PermanentError: an image does not lie where its source does, or there is no instance to take the patient from.
     """
     identity = Identity.of(results, uid_root, institution)
+    results = replace(results, supersedes=_superseded_report(results, identity, earlier))
+    identity = superseding(identity, earlier, results.supersedes)
     sources = {result.sequence: read_frames(result.stack) for result in results.sequences}
     return tuple(_objects(results, sources, identity, folder, reference))
 
@@ -129,9 +139,25 @@ def _any_header(
     return read_header(reference)
 
 
+def _superseded_report(
+    results: StudyResults, identity: Identity, earlier: Sequence[ResultRecord]
+) -> ResultRecord | None:
+    role = report.series_facts(results).role
+
+    def series_uid(previous: ResultRecord | None) -> str:
+        return identity.uid(f"{role}/series", content=_content_digest(replace(results, supersedes=previous)))
+
+    return predecessor(earlier, role, series_uid)
+
+
 def _content_digest(results: StudyResults) -> str:
-    """Digest of what report and page say beyond the images used: verdicts, refusals, warnings and prediction."""
+    """Digest of what report and page say beyond the images used.
+
+    That is verdicts, refusals, warnings and prediction, and which report they supersede.
+    """
     text = _PLAN.dump_json(replace(results.plan, stacks=())) + _PREDICTION.dump_json(results.prediction)
+    if results.supersedes is not None:
+        text += f"{results.supersedes.sop_instance_uid} {results.supersedes.revision}".encode()
     return hashlib.sha256(text).hexdigest()
 
 

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from models.prediction.records import Prediction
 from node.recognition.record import Stack, StudyPlan
+from storage.records import ResultRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class StudyResults:
         settings_digest: digest of the settings that affect results.
         created_at: when these results came to be (UTC); part of the objects' bytes, so a retry passes the same.
         algorithms: bundle identity by manifest kind.
+        supersedes: the report of an earlier revision that these results supersede; `encode` finds it.
     """
 
     study_instance_uid: str
@@ -78,3 +80,4 @@ class StudyResults:
     prediction: Prediction | None
     algorithms: Mapping[str, AlgorithmIdentity]
     plan: StudyPlan
+    supersedes: ResultRecord | None = None

@@ -29,7 +29,11 @@ def product_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The origin of all objects of one study revision, and the source of their UIDs and dates."""
+    """The origin of all objects of one study revision, and the source of their UIDs and dates.
+
+    Attributes:
+        supersedes: by role of a result, the revision whose object it supersedes; no part of UIDs.
+    """
 
     uid_root: str
     institution: str
@@ -38,6 +42,7 @@ class Identity:
     settings_digest: str
     created_at: datetime
     algorithms: tuple[tuple[str, AlgorithmIdentity], ...]
+    supersedes: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, results: StudyResults, uid_root: str, institution: str) -> Identity:

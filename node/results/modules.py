@@ -71,7 +71,7 @@ def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Da
         "Modality": facts.modality,
         "SeriesInstanceUID": identity.uid(f"{facts.role}/series", content=content),
         "SeriesNumber": facts.series_number,
-        "SeriesDescription": clipped(facts.description, 64),
+        "SeriesDescription": clipped(facts.description + _superseding(facts, identity), 64),
         "SeriesDate": identity.date,
         "SeriesTime": identity.time,
         "InstanceCreationDate": identity.date,
@@ -88,6 +88,11 @@ def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Da
         put(target, keyword, value)
     if identity.institution:
         put(target, "InstitutionName", clipped(identity.institution, 64))
+
+
+def _superseding(facts: SeriesFacts, identity: Identity) -> str:
+    revision = dict(identity.supersedes).get(facts.role)
+    return f", supersedes revision {revision}" if revision else ""
 
 
 def complete_series(target: Dataset) -> None:

@@ -26,6 +26,7 @@ USED = Code("SERIES-USED", LOCAL_SCHEME, "Series used")
 NOT_USED = Code("SERIES-NOT-USED", LOCAL_SCHEME, "Series not used")
 REFUSAL = Code("REFUSAL", LOCAL_SCHEME, "Not analysed")
 WARNING = Code("WARNING", LOCAL_SCHEME, "Warning")
+SUPERSEDES = Code("SUPERSEDES", LOCAL_SCHEME, "Supersedes")
 MODEL = Code("AI-MODEL", LOCAL_SCHEME, "Model")
 
 
@@ -43,6 +44,8 @@ def remarks(results: StudyResults) -> Iterator[Remark]:
     yield Remark(RESULT, conclusion(results))
     if results.prediction is not None:
         yield Remark(RESULT, describe_prediction(results.prediction))
+    if results.supersedes is not None:
+        yield Remark(SUPERSEDES, f"These results supersede those of revision {results.supersedes.revision}.")
     for refusal in results.plan.refusals:
         yield Remark(REFUSAL, clipped(f"{refusal.role}: {refusal.reason} ({refusal.code})", 1024))
     for warning in warnings(results):

@@ -81,6 +81,9 @@ def _head(part: SubFigure, results: StudyResults) -> None:
     _write(part, 0.02, 0.38, conclusion(results), size=10.5)
     _write(part, 0.98, 0.74, f"{PRODUCT} {product_version()}", size=8, colour=MUTED, ha="right")
     _write(part, 0.98, 0.54, f"{results.created_at:%Y-%m-%d %H:%M %Z}", size=8, colour=MUTED, ha="right")
+    if results.supersedes is not None:
+        text = f"supersedes revision {results.supersedes.revision}"
+        _write(part, 0.98, 0.36, text, size=8, colour=AMBER, ha="right")
     banner = part.add_axes((0.0, 0.0, 1.0, 0.22), facecolor=AMBER)
     banner.set_xticks([])
     banner.set_yticks([])

@@ -50,6 +50,7 @@ from node.results.modules import LOCAL_SCHEME, SeriesFacts, identify, inherit, p
 from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
 from node.results.source import SourceFrame, put
+from storage.records import ResultRecord
 
 SERIES_OFFSET = 201
 ENGLISH = Code("en", "RFC5646", "English")
@@ -106,6 +107,7 @@ def report(results: StudyResults, evidence: Evidence, identity: Identity, conten
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=None if results.supersedes is None else [_predecessor(results.supersedes)],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     patient_and_study(dataset, evidence.header)
@@ -306,6 +308,16 @@ def _identified(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> D
     put(dataset, "PatientName", None)
     put(dataset, "SOPClassUID", sop_class_uid)
     put(dataset, "SOPInstanceUID", sop_instance_uid)
+    return dataset
+
+
+def _predecessor(result: ResultRecord) -> Dataset:
+    """Identifiers of the superseded report, for Predecessor Documents Sequence (0040,A360)."""
+    dataset = Dataset()
+    put(dataset, "StudyInstanceUID", result.study_instance_uid)
+    put(dataset, "SeriesInstanceUID", result.series_instance_uid)
+    put(dataset, "SOPClassUID", result.sop_class_uid)
+    put(dataset, "SOPInstanceUID", result.sop_instance_uid)
     return dataset
 
 

@@ -187,8 +187,8 @@ port = {pacs}
 first_retry_s = 1
 [completion]
 quiet_s = 2
-incomplete_after_s = 8
 sweep_every_s = 1
+{completion}
 [analysis]
 super_resolution = "{weights}/super-resolution"
 segmentation = "{weights}/segmentation"
@@ -199,13 +199,15 @@ prediction = "{weights}/prediction"
 
 @pytest.fixture(scope="session")
 def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Iterator[Callable[..., Node]]:
-    """Start a node that delivers to Orthanc; `more` is appended to its configuration."""
+    """Start a node that delivers to Orthanc; `completion` is added to that section, `more` to the whole."""
     nodes: list[Node] = []
 
-    def make(more: str = "", port: int = 0, pacs: int = 0) -> Node:
+    def make(more: str = "", port: int = 0, pacs: int = 0, completion: str = "incomplete_after_s = 8") -> Node:
         node = Node(tmp_path_factory.mktemp("node"), port or free_port())
         weights = ROOT / "models" / "weights"
-        text = CONFIG.format(port=node.port, pacs=pacs or orthanc.dicom_port, weights=weights, more=more)
+        text = CONFIG.format(
+            port=node.port, pacs=pacs or orthanc.dicom_port, weights=weights, more=more, completion=completion
+        )
         node.config.write_text(text)
         nodes.append(node)
         node.start()
@@ -222,7 +224,7 @@ def node(make_node: Callable[..., Node], node_port: int) -> Node:
     return make_node(port=node_port)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def storescu() -> Callable[..., subprocess.CompletedProcess[str]]:
     """DCMTK's sender: the folder's files to an AE title at a port."""
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,26 +14,33 @@ from typing import Any
 import pydicom
 import pytest
 from dbos import DBOS
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
+from node.associations.listener import Listener
 from node.completion import Completion
-from node.settings import CompletionSettings, RecognitionSettings
+from node.network.scu import store
+from node.settings import CompletionSettings, DestinationSettings, ListenerSettings, RecognitionSettings
+from node.shortage import Inquiry
 from node.worklist import WORKFLOW_VERSION, Progress, Worklist, queue_url
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
-from storage.records import StudyState
+from storage.ledger import Ledger
+from storage.records import OpenAssociation, ResultRecord, StudyRecord, StudyState
 from storage.schema import open_engine
 
 LONG_AGO = timedelta(seconds=60)
 
 
-@pytest.fixture
-def worklist(tmp_path: Path) -> Any:
-    """A queue that nobody works off."""
+@pytest.fixture(scope="module")
+def empty_queue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a queue in which nothing is; DBOS takes a second to make one."""
+    root = tmp_path_factory.mktemp("queue")
     DBOS(
         config={
             "name": "rectal-node",
-            "system_database_url": queue_url(tmp_path),
+            "system_database_url": queue_url(root),
             "application_version": WORKFLOW_VERSION,
             "executor_id": "test",
             "log_level": "ERROR",
@@ -37,6 +48,13 @@ def worklist(tmp_path: Path) -> Any:
     )
     DBOS.launch()
     DBOS.destroy()
+    return root / "worklist.sqlite"
+
+
+@pytest.fixture
+def worklist(tmp_path: Path, empty_queue: Path) -> Any:
+    """A queue that nobody works off."""
+    shutil.copy(empty_queue, tmp_path)
     found = Worklist(queue_url(tmp_path))
     yield found
     found.close()
@@ -47,32 +65,46 @@ class Arrived:
 
     def __init__(self, root: Path, worklist: Worklist) -> None:
         self.files = ObjectStore(root)
-        self.index = Index(open_engine(f"sqlite:///{root / 'index.sqlite'}"))
+        engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
+        self.index, self.ledger = Index(engine), Ledger(engine)
         self.worklist = worklist
+        self.wanted = CompletionSettings().wanted
         self.uid = ""
 
-    def receive(self, paths: Sequence[Path], ago: timedelta = LONG_AGO) -> None:
+    def receive(
+        self, paths: Sequence[Path], ago: timedelta = LONG_AGO, association: OpenAssociation | None = None
+    ) -> None:
         for path in paths:
             header = read_header(path)
             self.uid = header.study_instance_uid
             file = self.files.store(path.read_bytes(), header)
-            self.index.register(header, file, "SCANNER", datetime.now(UTC) - ago)
+            self.index.register(header, file, "SCANNER", datetime.now(UTC) - ago, association)
 
-    def sweep(self, quiet_s: float = 20, incomplete_after_s: float = 300) -> None:
-        settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s)
-        Completion(settings, RecognitionSettings(), self.files, self.index, self.worklist).sweep()
+    def completion(
+        self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
+    ) -> Completion:
+        settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s, wanted=self.wanted)
+        inquiry = Inquiry(pacs, self.index, self.ledger) if pacs else None
+        return Completion(settings, RecognitionSettings(), self.files, self.index, self.worklist, inquiry)
+
+    def sweep(
+        self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
+    ) -> None:
+        self.completion(quiet_s, incomplete_after_s, pacs).sweep()
+
+    @property
+    def study(self) -> StudyRecord:
+        found = self.index.study(self.uid)
+        assert found is not None
+        return found
 
     @property
     def state(self) -> StudyState:
-        study = self.index.study(self.uid)
-        assert study is not None
-        return study.state
+        return self.study.state
 
     @property
     def progress(self) -> Progress:
-        study = self.index.study(self.uid)
-        assert study is not None
-        return self.worklist.progress(self.uid, study.revision)
+        return self.worklist.progress(self.uid, self.study.revision)
 
 
 @pytest.fixture
@@ -83,6 +115,13 @@ def arrived(tmp_path: Path, worklist: Worklist) -> Arrived:
 @pytest.fixture
 def paths(written_by: Callable[[str], Any]) -> tuple[Path, ...]:
     return tuple(written_by("Siemens Skyra").paths)
+
+
+@pytest.fixture
+def few(arrived: Arrived, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Some images, of which no sequence in particular is wanted: for what does not depend on that."""
+    arrived.wanted = ()
+    return paths[-4:]
 
 
 def without(paths: Sequence[Path], word: str) -> list[Path]:
@@ -117,9 +156,7 @@ def test_a_late_image_makes_a_new_revision_that_is_queued_again(arrived: Arrived
     arrived.receive(paths[:-1])
     arrived.sweep(incomplete_after_s=50)
     arrived.receive(paths[-1:])
-    study = arrived.index.study(arrived.uid)
-    assert study is not None
-    assert (study.revision, study.state) == (2, StudyState.RECEIVING)
+    assert (arrived.study.revision, arrived.state) == (2, StudyState.RECEIVING)
     arrived.sweep(incomplete_after_s=50)
     assert arrived.state is StudyState.QUEUED
     assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}
@@ -149,3 +186,221 @@ def test_a_study_that_failed_is_queued_again_on_request(arrived: Arrived, paths:
     arrived.sweep()
     assert arrived.state is StudyState.QUEUED
     assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}
+
+
+# --- associations
+
+
+def lease(seconds: float) -> OpenAssociation:
+    return OpenAssociation("a", datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def test_a_study_waits_for_the_end_of_the_association_that_stores_it(arrived: Arrived, few: tuple[Path, ...]) -> None:
+    arrived.receive(few, association=lease(100))
+    arrived.sweep()
+    assert (arrived.state, arrived.study.reason) == (
+        StudyState.RECEIVING,
+        "waits for the end of an association that stores images of it",
+    )
+    arrived.index.end_associations(["a"])
+    arrived.sweep()
+    assert (arrived.state, arrived.study.reason) == (StudyState.QUEUED, "")
+
+
+def test_an_association_that_hangs_holds_a_study_only_for_the_longer_time(
+    arrived: Arrived, few: tuple[Path, ...]
+) -> None:
+    arrived.receive(few, association=lease(100))
+    arrived.sweep(incomplete_after_s=50)
+    assert arrived.state is StudyState.QUEUED
+
+
+def test_an_association_that_died_with_its_process_holds_nothing(arrived: Arrived, few: tuple[Path, ...]) -> None:
+    arrived.receive(few, association=lease(-1))
+    arrived.sweep()
+    assert arrived.state is StudyState.QUEUED
+
+
+def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late_image(
+    arrived: Arrived, few: tuple[Path, ...]
+) -> None:
+    settings = ListenerSettings(minimum_free_gb=0).model_copy(update={"port": 0})
+    listener = Listener(settings, (), arrived.files, arrived.index)
+    listener.start()
+    try:
+        arrived.uid = read_header(few[0]).study_instance_uid
+        sending = store(few[:-1], "127.0.0.1", listener.port, "RECTALNODE", "SCANNER", 10)
+        for _ in few[:-1]:
+            assert next(sending).status == 0
+        arrived.sweep(quiet_s=1e-6)
+        assert arrived.state is StudyState.RECEIVING
+        sending.close()  # releases the association
+        _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
+        arrived.sweep(quiet_s=1e-6)
+        assert (arrived.study.revision, arrived.state) == (1, StudyState.QUEUED)
+        assert [sent.status for sent in store(few[-1:], "127.0.0.1", listener.port, "RECTALNODE", "MR", 10)] == [0]
+        assert (arrived.study.revision, arrived.state) == (2, StudyState.RECEIVING)
+        _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
+        arrived.sweep(quiet_s=1e-6)
+        assert (arrived.study.revision, arrived.state) == (2, StudyState.QUEUED)
+        assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}
+        assert arrived.ledger.conclude(arrived.uid, 1, StudyState.COMPLETED, "", [], [], datetime.now(UTC)) is False
+    finally:
+        listener.stop()
+
+
+def _until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+# --- what the PACS has
+
+
+class Pacs:
+    """A real Query/Retrieve SCP: series and how many images it has of each."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, tuple[str, int]] = {}
+        self.asked = 0
+        self._ae = AE(ae_title="PACS")
+        self._ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+        handlers = [(evt.EVT_C_FIND, self._answer)]
+        self._server = self._ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        port = self._server.server_address[1]
+        self.settings = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=5)
+
+    def holds(self, paths: Sequence[Path]) -> None:
+        counts = Counter(read_header(path).series_instance_uid for path in paths)
+        self.series = {uid: ("MR", count) for uid, count in counts.items()}
+
+    def _answer(self, event: evt.Event) -> Iterator[tuple[int, pydicom.Dataset]]:
+        self.asked += 1
+        for uid, (modality, count) in self.series.items():
+            match = pydicom.Dataset()
+            match.QueryRetrieveLevel, match.SeriesInstanceUID, match.Modality = "SERIES", uid, modality
+            match.NumberOfSeriesRelatedInstances = count
+            yield 0xFF00, match
+
+    def stop(self) -> None:
+        self._ae.shutdown()
+
+
+@pytest.fixture
+def pacs() -> Iterator[Pacs]:
+    """A PACS that has nothing yet."""
+    found = Pacs()
+    yield found
+    found.stop()
+
+
+def last_series(paths: Sequence[Path]) -> tuple[str, int]:
+    """Series of the last file, and how many files it has."""
+    series = [read_header(path).series_instance_uid for path in paths]
+    return series[-1], series.count(series[-1])
+
+
+def test_a_study_waits_while_the_pacs_has_more_of_it(arrived: Arrived, few: tuple[Path, ...], pacs: Pacs) -> None:
+    pacs.holds(few)
+    series, count = last_series(few)
+    arrived.receive(few[:-1])
+    arrived.sweep(pacs=pacs.settings)
+    assert (arrived.state, arrived.study.reason) == (
+        StudyState.RECEIVING,
+        f"waits for what the PACS has: has {count - 1} of {count} instances of series {series}",
+    )
+    arrived.receive(few[-1:])
+    arrived.sweep(pacs=pacs.settings)
+    assert (arrived.study.revision, arrived.state, arrived.study.reason) == (1, StudyState.QUEUED, "")
+
+
+def test_a_study_of_which_the_rest_never_comes_is_taken_with_a_caution(
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
+) -> None:
+    pacs.holds(few)
+    series, count = last_series(few)
+    arrived.receive(few[:-1])
+    arrived.sweep(incomplete_after_s=50, pacs=pacs.settings)
+    assert (arrived.state, arrived.study.reason) == (
+        StudyState.QUEUED,
+        f"E-INCOMPLETE: {count - 1} of {count} instances of series {series} had arrived; the PACS has the rest",
+    )
+
+
+def test_series_that_never_came_are_named_too_and_many_are_summed_up(
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
+) -> None:
+    pacs.holds(few)
+    arrived.receive(few)
+    pacs.series |= {f"1.2.9.{n}": ("MR", 20) for n in range(5)}
+    arrived.sweep(pacs=pacs.settings)
+    assert arrived.study.reason == (
+        "waits for what the PACS has: has 0 of 20 instances of series 1.2.9.0 and 0 of 20 instances of series 1.2.9.1 "
+        "and 0 of 20 instances of series 1.2.9.2 and of 2 more series not all"
+    )
+
+
+def test_results_of_this_node_and_what_is_not_mr_do_not_count(
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
+) -> None:
+    pacs.holds(few)
+    arrived.receive(few[:-1])
+    arrived.sweep(incomplete_after_s=50)
+    file = arrived.index.instances(read_header(few[0]).study_instance_uid)[0].file
+    own = [
+        ResultRecord(arrived.uid, revision, "super-resolved-t2wi", "1.2", f"1.9.{revision}.1", f"1.9.{revision}", file)
+        for revision in (1, 2)
+    ]
+    arrived.ledger.record(own, [], datetime.now(UTC))
+    arrived.receive(few[-1:])
+    pacs.series |= {"1.9.1": ("MR", 80), "1.9.2": ("MR", 80), "1.8": ("SR", 1), "1.7": ("PR", 2), "1.6": ("KO", 1)}
+    arrived.sweep(pacs=pacs.settings)
+    assert (arrived.study.revision, arrived.state) == (2, StudyState.QUEUED)
+
+
+def test_a_pacs_with_fewer_images_holds_up_nothing(arrived: Arrived, few: tuple[Path, ...], pacs: Pacs) -> None:
+    arrived.receive(few)
+    pacs.holds(few[:2])
+    arrived.sweep(pacs=pacs.settings)
+    assert (arrived.state, arrived.study.reason) == (StudyState.QUEUED, "")
+
+
+def test_a_pacs_that_cannot_be_asked_holds_up_nothing_and_that_is_said(
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
+) -> None:
+    pacs.holds(few)
+    pacs.stop()
+    arrived.receive(few[:-1])
+    arrived.sweep(pacs=pacs.settings)
+    assert (arrived.state, arrived.study.reason) == (
+        StudyState.QUEUED,
+        "E-NOT-COUNTED: whether the PACS has more images is not known: no connection",
+    )
+
+
+def test_the_pacs_is_not_asked_for_a_study_that_waits_for_something_else(
+    arrived: Arrived, paths: tuple[Path, ...], pacs: Pacs
+) -> None:
+    pacs.holds(paths)
+    arrived.receive(without(paths, "vibe"))
+    arrived.sweep(pacs=pacs.settings)
+    assert pacs.asked == 0
+
+
+def test_the_pacs_is_asked_at_growing_intervals_and_at_once_when_something_has_come(
+    arrived: Arrived, few: tuple[Path, ...], pacs: Pacs
+) -> None:
+    pacs.holds(few)
+    arrived.receive(few[:-2])
+    completion = arrived.completion(quiet_s=0.3, incomplete_after_s=300, pacs=pacs.settings)
+    begin = time.monotonic()
+    while (elapsed := time.monotonic() - begin) < 1.2:
+        completion.sweep()
+        time.sleep(0.02)
+    assert 2 <= pacs.asked <= 1 + math.log2(1 + elapsed / 0.3)  # at 0, 0.3, 0.9, 2.1 s, where the machine keeps up
+    before = pacs.asked
+    arrived.receive(few[-2:-1])
+    completion.sweep()
+    assert pacs.asked == before + 1

@@ -44,6 +44,7 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
         ("[listener]\nport = 70000", "listener.port", "less than or equal to 65535"),
         ("[listener]\nae_title = 'LONGER THAN SIXTEEN'", "listener.ae_title", "1 to 16"),
         ("[completion]\nquiet_s = 60\nincomplete_after_s = 5", "completion", "must not be shorter"),
+        ("[completion]\ncount_at = 'pax'", "(file)", "completion.count_at: no [[destinations]] has the name 'pax'"),
         ("[completion]\nwanted = ['T3']", "completion.wanted.0", "T2WI"),
         ("[recognition]\nb_value_range = [800, 100]", "recognition", "must be below"),
         ("[[recognition.site_rules]]\nname='a'\nmodel='('", "recognition.site_rules.0.model", "regular expression"),

@@ -13,7 +13,15 @@ from sqlalchemy import text
 from storage.errors import StorageError, TransitionError
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import ENDED_STATES, STUDY_TRANSITIONS, Registration, ResultRecord, StoredFile, StudyState
+from storage.records import (
+    ENDED_STATES,
+    STUDY_TRANSITIONS,
+    OpenAssociation,
+    Registration,
+    ResultRecord,
+    StoredFile,
+    StudyState,
+)
 from storage.schema import open_engine
 
 
@@ -136,6 +144,15 @@ def test_work_on_an_outdated_revision_cannot_move_the_study(index, make_header, 
     assert index.study("1.2.3").state is StudyState.RECEIVING
 
 
+def test_why_a_study_waits_is_kept_until_it_moves_on(index, make_header, make_file, at):
+    index.register(make_header(1), make_file(), "SCANNER", at(0))
+    index.explain("1.2.3", 1, "waits for PVP")
+    assert index.study("1.2.3").reason == "waits for PVP"
+    index.move("1.2.3", 1, StudyState.QUEUED)
+    index.explain("1.2.3", 1, "waits for DWI")
+    assert index.study("1.2.3").reason == ""
+
+
 def _bring_to(index, state):
     ways = {
         StudyState.RECEIVING: [],
@@ -178,6 +195,25 @@ def test_studies_are_listed_by_state_the_longest_resting_first(index, make_heade
     assert [s.study_instance_uid for s in index.studies(StudyState.RECEIVING)] == ["1.30", "1.20"]
     assert [s.study_instance_uid for s in index.studies()] == ["1.30", "1.10", "1.20"]
     assert len(index.studies(StudyState.RECEIVING, StudyState.QUEUED)) == 3
+
+
+def test_an_association_is_open_for_the_studies_that_it_was_registered_with(index, make_header, make_file, at):
+    index.register(make_header(1), make_file(), "SCANNER", at(0), OpenAssociation("a", at(15)))
+    index.register(make_header(2), make_file(), "SCANNER", at(1), OpenAssociation("b", at(16)))
+    index.register(make_header(1, study="1.2.4"), make_file(), "SCANNER", at(2), OpenAssociation("b", at(17)))
+    index.register(make_header(1, study="1.2.5"), make_file(), "SCANNER", at(2))
+    assert [index.open_associations(study, at(3)) for study in ("1.2.3", "1.2.4", "1.2.5")] == [2, 1, 0]
+    index.end_associations(["b"])
+    assert [index.open_associations(study, at(3)) for study in ("1.2.3", "1.2.4")] == [1, 0]
+
+
+def test_a_lease_ends_by_itself_unless_it_is_renewed(index, make_header, make_file, at):
+    for identifier in ("a", "b"):
+        index.register(make_header(), make_file(), "SCANNER", at(0), OpenAssociation(identifier, at(15)))
+    index.renew_associations(["b"], at(30))
+    assert [index.open_associations("1.2.3", at(second)) for second in (15, 16, 30, 31)] == [2, 1, 1, 0]
+    index.discard_expired_associations(at(20))
+    assert index.open_associations("1.2.3", at(0)) == 1
 
 
 def test_verdicts_are_kept_a_revision_and_replaced(index, make_header, make_file, at):

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from storage import registration, schema
+from storage.errors import TransitionError
+from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import DeliveryState, ResultRecord, StoredFile
+from storage.records import DeliveryState, ResultRecord, StoredFile, StudyState
 from storage.schema import open_engine
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -131,3 +134,57 @@ def test_two_recorders_at_the_same_time_write_each_row_once(url, at):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda ledger: ledger.record(results, ["PACS"], at(0)), ledgers))
     assert len(ledgers[0].results("1.2.3")) == len(ledgers[0].deliveries()) == 10
+
+
+# --- the end of a revision
+
+
+@pytest.fixture
+def queued(engine, make_header, make_file, at):
+    """The index of a database in which revision 1 of study 1.2.3 is under analysis."""
+    index = Index(engine)
+    index.register(make_header(1), make_file(), "SCANNER", at(0))
+    index.move("1.2.3", 1, StudyState.QUEUED)
+    return index
+
+
+def conclude(ledger, at, revision=1, to=StudyState.COMPLETED):
+    return ledger.conclude("1.2.3", revision, to, "", [a_result(1, revision)], ["PACS"], at(9))
+
+
+def test_the_end_of_a_revision_is_its_state_its_results_and_their_deliveries(ledger, queued, at):
+    assert conclude(ledger, at) is True
+    assert queued.study("1.2.3").state is StudyState.COMPLETED
+    assert [record.result for record in ledger.due("PACS", at(9))] == [a_result(1)]
+
+
+def test_ending_again_after_a_crash_changes_nothing(ledger, queued, at):
+    assert conclude(ledger, at) is conclude(ledger, at) is True
+    assert len(ledger.deliveries()) == len(ledger.results("1.2.3")) == 1
+
+
+def test_a_revision_that_a_late_image_superseded_sends_nothing(ledger, queued, make_header, make_file, at):
+    queued.register(make_header(2), make_file(), "SCANNER", at(1))
+    assert conclude(ledger, at) is False
+    assert ledger.results("1.2.3") == ledger.deliveries() == ()
+    study = queued.study("1.2.3")
+    assert (study.revision, study.state) == (2, StudyState.RECEIVING)
+
+
+def test_a_late_image_that_is_being_registered_is_waited_for(engine, ledger, queued, make_header, make_file, at):
+    """Between the look at the revision and the rows nothing can arrive: who comes second waits for the first."""
+    with ThreadPoolExecutor(1) as pool:
+        with schema.writing(engine).begin() as connection:
+            registration.register(connection, make_header(2), make_file(), "SCANNER", at(1))
+            ending = pool.submit(conclude, ledger, at)
+            with pytest.raises(TimeoutError):
+                ending.result(timeout=0.5)
+        assert ending.result(timeout=10) is False
+    assert ledger.results("1.2.3") == ()
+
+
+def test_a_revision_that_has_ended_otherwise_keeps_no_results(ledger, queued, at):
+    queued.move("1.2.3", 1, StudyState.FAILED, "broke")
+    with pytest.raises(TransitionError, match="FAILED: it cannot become COMPLETED"):
+        conclude(ledger, at)
+    assert ledger.results("1.2.3") == ()

@@ -13,6 +13,7 @@ import pytest
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from node.associations.leases import LEASE_S
 from node.associations.listener import Listener
 from node.settings import ListenerSettings, PeerSettings
 from storage.files import ObjectStore
@@ -45,12 +46,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiving]]:
     """Start listeners with the settings that a test wants; a free port unless it names one."""
     running: list[Receiving] = []
 
-    def begin(peers: tuple[PeerSettings, ...] = (), **settings: object) -> Receiving:
+    def begin(peers: tuple[PeerSettings, ...] = (), lease_s: float = LEASE_S, **settings: object) -> Receiving:
         root = tmp_path / f"node{len(running)}"
         engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
         store, index = ObjectStore(root), Index(engine)
         values = ListenerSettings().model_copy(update={"port": 0, "minimum_free_gb": 0.0, **settings})
-        receiving = Receiving(Listener(values, peers, store, index), store, index, Ledger(engine))
+        receiving = Receiving(Listener(values, peers, store, index, lease_s), store, index, Ledger(engine))
         receiving.listener.start()
         running.append(receiving)
         return receiving

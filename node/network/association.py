@@ -1,0 +1,72 @@
+"""Calling another system: the association with its time limits, and why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pynetdicom import AE, Association, evt
+
+from node.network.contexts import proposals
+from node.network.transport import end_waiting, keep_responses, send_at_once
+
+CONNECTION_LOST = "the association was lost before the answer"
+_REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognised",
+    (1, 7): "called AE title not recognised",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit of associations exceeded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAE:
+    """A system to call; `timeout_s` holds for connecting and for each answer."""
+
+    host: str
+    port: int
+    called_ae: str
+    calling_ae: str
+    timeout_s: float
+
+    def associate(self, pairs: Sequence[tuple[str, str]]) -> Association:
+        """Ask for an association with these (SOP class, transfer syntax) pairs; it may not be established.
+
+        Raises:
+            OSError: the name of the host is not known.
+        """
+        ae = AE(ae_title=self.calling_ae)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
+        association = ae.associate(
+            self.host,
+            self.port,
+            contexts=proposals(pairs),
+            ae_title=self.called_ae,
+            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_CLOSE, end_waiting)],
+        )
+        keep_responses(association)
+        return association
+
+
+def refusal(association: Association) -> str:
+    """Why there is no association."""
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        key = (answer.result_source, answer.diagnostic)
+        return f"association rejected: {_REJECTIONS.get(key, f'source {key[0]}, reason {key[1]}')}"
+    if association.rejected_contexts:
+        return "association without any accepted presentation context"
+    return "no connection" if association.acceptor.primitive is None else "association aborted"
+
+
+def in_words(answer: Dataset, meanings: dict[int, tuple[str, str]]) -> str:
+    """Status, its meaning and the other side's comment (0000,0902); empty for plain success."""
+    status = answer.Status
+    if status == 0:
+        return ""
+    _, meaning = meanings.get(status, ("", ""))
+    words = [f"status 0x{status:04X}", meaning, answer.get("ErrorComment") or ""]
+    return ", ".join(word for word in words if word)

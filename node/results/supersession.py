@@ -1,0 +1,60 @@
+"""What the results of a later revision supersede among those of earlier ones.
+
+A revision that makes the same object again supersedes nothing: the object is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from node.results.identity import Identity
+from storage.records import ResultRecord
+
+
+def predecessor(
+    earlier: Sequence[ResultRecord], role: str, series_uid: Callable[[ResultRecord | None], str]
+) -> ResultRecord | None:
+    """The result of a role that one made now supersedes; None where there is none.
+
+    Args:
+        earlier: results of earlier revisions, the earliest first.
+        role: which result.
+        series_uid: Series Instance UID of the one made now, if this were its predecessor.
+    """
+    known = _history(earlier, role)
+    latest, before = (*reversed(known), None, None)[:2]
+    if latest is not None and series_uid(before) == latest.series_instance_uid:
+        return before  # the same as the latest one, which named its predecessor already
+    return latest
+
+
+def superseding(identity: Identity, earlier: Sequence[ResultRecord], report: ResultRecord | None) -> Identity:
+    """The identity with the revisions that its objects supersede.
+
+    Args:
+        identity: origin of the objects made now.
+        earlier: results of earlier revisions, the earliest first.
+        report: the report that is superseded; the summary page goes with it.
+    """
+
+    def revision(role: str) -> int | None:
+        found = report
+        if role not in ("report", "summary"):
+            found = predecessor(earlier, role, lambda _: identity.uid(f"{role}/series"))
+        return None if found is None else found.revision
+
+    roles = sorted({result.role for result in earlier})
+    return replace(identity, supersedes=tuple((role, number) for role in roles if (number := revision(role))))
+
+
+def _history(earlier: Sequence[ResultRecord], role: str) -> list[ResultRecord]:
+    """One result a series in the order of revisions; of a series that revisions repeat, that of the last of them."""
+    known: list[ResultRecord] = []
+    for result in earlier:
+        if result.role != role:
+            continue
+        if known and known[-1].series_instance_uid == result.series_instance_uid:
+            known.pop()
+        known.append(result)
+    return known

@@ -1,0 +1,51 @@
+"""Which associations are open, and for which studies they have stored something; within a transaction of the caller.
+
+The processes of a node meet only here. A row holds as long as its lease: the process that owns the association
+renews it, so that one which died with its process ends by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
+
+from storage.records import OpenAssociation
+from storage.schema import association
+
+
+def note(connection: Connection, found: OpenAssociation, study_uid: str) -> None:
+    """The association has stored something of the study; only the association's own thread says so."""
+    where = and_(association.c.identifier == found.identifier, association.c.study_instance_uid == study_uid)
+    if not connection.execute(update(association).where(where).values(open_until=found.until)).rowcount:
+        connection.execute(
+            insert(association).values(
+                identifier=found.identifier, study_instance_uid=study_uid, open_until=found.until
+            )
+        )
+
+
+def renew(connection: Connection, identifiers: Collection[str], until: datetime) -> None:
+    """These are still open."""
+    connection.execute(update(association).where(association.c.identifier.in_(identifiers)).values(open_until=until))
+
+
+def end(connection: Connection, identifiers: Collection[str]) -> None:
+    """These are released or aborted."""
+    connection.execute(delete(association).where(association.c.identifier.in_(identifiers)))
+
+
+def discard_expired(connection: Connection, now: datetime) -> None:
+    """Forget what processes left behind that died."""
+    connection.execute(delete(association).where(association.c.open_until < now))
+
+
+def count(connection: Connection, study_uid: str, now: datetime) -> int:
+    """Open associations that have stored something of the study."""
+    query = (
+        select(func.count())
+        .select_from(association)
+        .where(association.c.study_instance_uid == study_uid, association.c.open_until >= now)
+    )
+    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,142 @@
+"""Whole studies: the node counts at a real PACS, waits, and does its work again when something comes late."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from models.phantom import find_scanner, simulate_study
+from node.simulator import write_study
+
+from .conftest import Node, Orthanc, wait_for
+
+SEND = Callable[..., subprocess.CompletedProcess[str]]
+COMPLETION = """
+incomplete_after_s = 25
+wanted = ["T2WI"]
+count_at = "pacs"
+"""
+
+
+class T2Study:
+    """The T2WI series of a simulated patient, in slices that are sent one part at a time."""
+
+    def __init__(self, folder: Path, seed: int, send: SEND) -> None:
+        self._folder, self._send, self._parts = folder, send, 0
+        written = write_study(simulate_study(seed, find_scanner("Skyra")), folder / "dicom")
+        headers = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in written}
+        slices = {p: ds for p, ds in headers.items() if "t2_tse_tra" in str(ds.SeriesDescription).lower()}
+        self.slices = sorted(slices, key=lambda path: int(slices[path].InstanceNumber))
+        first = slices[self.slices[0]]
+        self.uid, self.series = str(first.StudyInstanceUID), str(first.SeriesInstanceUID)
+
+    def send(self, slices: Sequence[Path], port: int, called: str) -> None:
+        self._parts += 1
+        part = self._folder / f"part{self._parts}"
+        part.mkdir()
+        for path in slices:
+            shutil.copy(path, part)
+        answer = self._send(part, port, called)
+        assert answer.returncode == 0, answer.stderr
+
+
+@pytest.fixture(scope="module")
+def counting(make_node: Callable[..., Node]) -> Node:
+    """A node that asks Orthanc how much it has."""
+    return make_node(completion=COMPLETION)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, storescu: SEND) -> T2Study:
+    return T2Study(tmp_path_factory.mktemp("study"), 4301, storescu)
+
+
+@pytest.fixture(scope="module")
+def completed(counting: Node, orthanc: Orthanc, study: T2Study) -> dict[str, Any]:
+    """All but the last slice is in the PACS; the node gets them in two parts, the second when it says that it waits."""
+    present = study.slices[:-1]
+    study.send(present, orthanc.dicom_port, "ORTHANC")
+    study.send(present[:-3], counting.port, "RECTALNODE")
+    expected = f"has {len(present) - 3} of {len(present)} instances of series {study.series}"
+
+    def waits() -> bool:
+        line = counting.study(study.uid)
+        return line is not None and expected in line["study"]["reason"]
+
+    wait_for(waits, "the node waits for the rest", 20)
+    assert f"study {study.uid}: waits for what the PACS has: {expected}" in (counting.folder / "node.log").read_text()
+    study.send(present[-3:], counting.port, "RECTALNODE")
+    return counting.wait_until_settled(study.uid)
+
+
+def reports(orthanc: Orthanc, study_instance_uid: str) -> list[pydicom.Dataset]:
+    found = orthanc.find("Instance", StudyInstanceUID=study_instance_uid)
+    objects = [pydicom.dcmread(io.BytesIO(orthanc.file(instance["ID"]))) for instance in found]
+    return [ds for ds in objects if ds.Modality == "SR"]
+
+
+def result_series(orthanc: Orthanc, study_instance_uid: str) -> dict[str, str]:
+    """Description of each series that the node makes of every study: MR, report, page."""
+    found = [it["MainDicomTags"] for it in orthanc.find("Series", StudyInstanceUID=study_instance_uid)]
+    described = {tags["SeriesInstanceUID"]: tags.get("SeriesDescription", "") for tags in found}
+    return {uid: text for uid, text in described.items() if text.startswith(("AI-SR", "AI measurement", "AI summary"))}
+
+
+def test_a_study_that_the_pacs_has_more_of_is_analysed_once_when_the_rest_has_come(
+    completed: dict[str, Any], orthanc: Orthanc, study: T2Study
+) -> None:
+    assert (completed["study"]["state"], completed["study"]["revision"]) == ("COMPLETED", 1), completed
+    assert not [warning for warning in completed["warnings"] if warning.startswith("E-")], completed["warnings"]
+    used = [series for series in completed["series"] if series["used"]]
+    assert [series["instance_count"] for series in used] == [len(study.slices) - 1]
+    assert len(reports(orthanc, study.uid)) == 1
+
+
+def test_a_late_slice_leads_to_results_that_supersede_the_first_ones(
+    completed: dict[str, Any], counting: Node, orthanc: Orthanc, study: T2Study
+) -> None:
+    """Our own super-resolved series, which the PACS now has as well, is not waited for."""
+    (before,) = reports(orthanc, study.uid)
+    known = set(result_series(orthanc, study.uid))
+    study.send(study.slices[-1:], orthanc.dicom_port, "ORTHANC")
+    study.send(study.slices[-1:], counting.port, "RECTALNODE")
+    wait_for(lambda: (counting.study(study.uid) or {})["study"]["revision"] == 2, "the study is open again", 20)
+    line = counting.wait_until_settled(study.uid)
+    assert (line["study"]["state"], line["study"]["revision"]) == ("COMPLETED", 2), line
+    assert not [warning for warning in line["warnings"] if warning.startswith("E-")], line["warnings"]
+    (after,) = (ds for ds in reports(orthanc, study.uid) if ds.SOPInstanceUID != before.SOPInstanceUID)
+    (predecessor,) = after.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert predecessor.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    new = {text for uid, text in result_series(orthanc, study.uid).items() if uid not in known}
+    assert len(new) >= 3
+    assert not [text for text in new if "supersedes revision 1" not in text]
+
+
+def test_what_never_came_is_a_warning_in_status_and_report(
+    counting: Node, orthanc: Orthanc, storescu: SEND, tmp_path: Path
+) -> None:
+    """A study of a knee: its answer is a short report, without the time of an analysis."""
+    knee = T2Study(tmp_path, 4302, storescu)
+    for path in knee.slices:
+        ds = pydicom.dcmread(path)
+        ds.BodyPartExamined = "KNEE"
+        ds.save_as(path)
+    knee.send(knee.slices, orthanc.dicom_port, "ORTHANC")
+    knee.send(knee.slices[:-2], counting.port, "RECTALNODE")
+    line = counting.wait_until_settled(knee.uid, 90)
+    count = len(knee.slices)
+    warning = (
+        f"E-INCOMPLETE: {count - 2} of {count} instances of series {knee.series} had arrived; the PACS has the rest"
+    )
+    assert line["study"]["state"] == "REFUSED", line
+    assert warning in line["warnings"]
+    (report,) = reports(orthanc, knee.uid)
+    texts = [item.get("TextValue") for item in report.ContentSequence[-1].ContentSequence]
+    assert warning in texts
