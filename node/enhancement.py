@@ -38,7 +38,9 @@ _SHELL_MM = 10.0  # skin and what breathes with it
 _REFERENCE_ML = 0.5
 _SMALLEST_VESSEL_ML = 0.15
 _SHORTEST_VESSEL_MM = 15.0
+_SHEET_RADIUS_MM = 3.5
 _NEIGHBOURHOOD = (1, 5, 5)  # pixels (z, y, x), all within 4 mm: what may have moved here
+_MOVED_AWAY = 0.1  # share of phases in which a vessel may lie elsewhere
 _FIRST_PASS_S = 10.0
 _LEAST_RISE = 0.3
 _SAMPLE = 50_000  # voxels
@@ -46,6 +48,7 @@ _DRAWS = 1500
 _STEP_S = 0.5
 _MARGIN_S = 3.0
 _SLOWEST_RISE_S = 30.0
+_LARGEST_MISFIT = 3.0  # variances a phase
 
 Array = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
@@ -207,16 +210,16 @@ def _largest(values: Array, rank: int) -> float:
 def _fillings(curves: Array, around: Array, times: Values) -> Array:
     """Lasting rise of each voxel at each phase but the first: (phase - 1, voxel).
 
-    From the mean of the phases before to the highest of the phases within a first pass; 0 where a later phase does
-    not lie above all that was near the voxel (`around`) before. Breathing comes back and brings nothing new.
+    From the mean of the phases before to the highest of the phases within a first pass; 0 where more than a few of
+    the later phases do not lie above all that was near the voxel (`around`) before. Breathing brings nothing new.
     """
-    lowest = np.minimum.accumulate(curves[::-1])[::-1]
     highest = np.maximum.accumulate(around)
     fillings = np.zeros((len(times) - 1, curves.shape[1]), dtype=np.float32)
     for first in range(1, len(times)):
         end = int(np.searchsorted(times, times[first] + _FIRST_PASS_S, side="right"))
         rise = curves[first:end].max(axis=0) - curves[:first].mean(axis=0)
-        fillings[first - 1] = np.where(lowest[first] > highest[first - 1], rise, 0)
+        lost = np.count_nonzero(curves[first:] <= highest[first - 1], axis=0)
+        fillings[first - 1] = np.where(lost <= _MOVED_AWAY * (len(times) - first), rise, 0)
     return fillings
 
 
@@ -231,15 +234,17 @@ def _onset(fillings: Array, curves: Array, rank: int) -> int:
 def _refuse_washout(curves: Array, around: Array, fillings: Array, body: _Body) -> None:
     """Vessels that lose what they have, for good and without a dark phase before, were filled before the run."""
     lowest = np.minimum.accumulate(curves)
-    highest = np.maximum.accumulate(around[::-1])[::-1]
-    fall = (lowest[:-1] - highest[1:]).max(axis=0)
-    emptied = _tubes(body, fall > 0.4 * max(_largest(filling, body.rank) for filling in fillings))
-    if np.count_nonzero(emptied) > body.rank:
-        raise _refusal("vessels lose contrast from the first phase on: no phase lies before the contrast")
+    largest = max(_largest(filling, body.rank) for filling in fillings)
+    for split in range(1, len(curves)):
+        fall = lowest[split - 1] - curves[split:].mean(axis=0)
+        kept = np.count_nonzero(around[split:] >= lowest[split - 1], axis=0)
+        emptied = (fall > 0.4 * largest) & (kept <= _MOVED_AWAY * (len(curves) - split))
+        if np.count_nonzero(_tubes(body, emptied)) > body.rank:
+            raise _refusal("vessels lose contrast from the first phase on: no phase lies before the contrast")
 
 
 def _tubes(body: _Body, chosen: Mask) -> Labels:
-    """Labels from 1 of the connected parts of the chosen voxels that have the form of a vessel: long for their volume.
+    """Labels from 1 of the connected parts of the chosen voxels that have the form of a vessel.
 
     Of one dimension, the voxels of the interior; 0 outside the vessels.
     """
@@ -249,17 +254,22 @@ def _tubes(body: _Body, chosen: Mask) -> Labels:
     tubes = np.zeros(labels.shape, dtype=np.int32)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         part = labels[box] == index
-        if _is_tube(np.argwhere(part) * np.asarray(body.spacing), body.voxel_ml):
+        if _is_tube(part, body):
             tubes[box][part] = tubes.max() + 1
     return tubes[body.inside]
 
 
-def _is_tube(places_mm: Values, voxel_ml: float) -> bool:
-    volume_ml = len(places_mm) * voxel_ml
+def _is_tube(part: Mask, body: _Body) -> bool:
+    """Long for its volume, and no thin sheet, as moving surfaces are; a bifurcation is flat, but not thin."""
+    volume_ml = np.count_nonzero(part) * body.voxel_ml
     if volume_ml < _SMALLEST_VESSEL_ML:
         return False
-    length_mm = math.sqrt(12 * float(np.linalg.eigvalsh(np.cov(places_mm.T))[-1]))
-    return length_mm >= _SHORTEST_VESSEL_MM and volume_ml < 0.3 * length_mm**3 / 1000
+    spread = np.cov((np.argwhere(part) * np.asarray(body.spacing)).T)
+    thickness, breadth, length = np.sqrt(12 * np.maximum(np.linalg.eigvalsh(spread), 0))
+    if length < _SHORTEST_VESSEL_MM or volume_ml > 0.3 * length**3 / 1000:
+        return False
+    radius = ndimage.distance_transform_edt(np.pad(part, 1), sampling=body.spacing).max()
+    return bool(breadth <= 3 * thickness or radius >= _SHEET_RADIUS_MM)
 
 
 def _filled_first(blood: Array, first: int) -> Array:
@@ -312,8 +322,10 @@ def _arrival(arteries: _Arteries, times: Values, phase: Phase) -> tuple[float, f
     starts = np.arange(earliest, times[arteries.first] + _MARGIN_S, _STEP_S)
     since = np.maximum(times[None, :] - starts[:, None], 0)
     boluses = _plausible(float(since.max()), phase)
-    misfit = _misfit(boluses.artery, arteries.curve, arteries.first, since, 0.10)
+    misfit = _misfit(boluses.artery, arteries.curve, arteries.first, since, 0.08)
     misfit += _misfit(boluses.tissue, arteries.tissue, arteries.first, since, 0.15)
+    if misfit.min() > _LARGEST_MISFIT * len(times):
+        raise _refusal("the curve of what enhances first is not that of an artery")
     weights = np.exp(-0.5 * (misfit - misfit.min()))
     seen = starts + boluses.seen_s[:, None]
     mean = float(np.average(seen, weights=weights))
@@ -329,9 +341,9 @@ def _plausible(duration_s: float, phase: Phase) -> _Boluses:
     rng = np.random.default_rng(0)
     width, height, later, volume, kep = (
         median * np.exp(rng.normal(0, deviation, (_DRAWS, 1)))
-        for median, deviation in ((1, 0.3), (1, 0.4), (1, 0.4), (0.1, 0.7), (0.5, 0.4))
+        for median, deviation in ((1, 0.25), (1, 0.4), (1, 0.4), (0.2, 1.0), (0.5, 0.4))
     )
-    lag = rng.uniform(0, 6, (_DRAWS, 1))
+    lag = np.abs(rng.normal(0, 4, (_DRAWS, 1)))
     blood_t1 = (1.93 if (phase.field_strength_t or 3.0) > 2 else 1.44) * np.exp(rng.normal(0, 0.1, (_DRAWS, 1)))
     angle = np.deg2rad(phase.flip_deg or 12.0) * np.exp(rng.normal(0, 0.2, (_DRAWS, 1)))
     minutes = np.arange(0, duration_s + 2 * _STEP_S, _STEP_S)[None, :] / 60

@@ -152,6 +152,20 @@ def test_a_study_without_its_dynamic_series_is_waited_for_longer_then_taken_as_i
     assert arrived.state is StudyState.QUEUED
 
 
+def test_a_dynamic_series_without_a_time_of_injection_is_not_waited_for(
+    arrived: Arrived, paths: tuple[Path, ...], tmp_path: Path
+) -> None:
+    """More images would not tell it; the analysis measures it in those that are there."""
+    changed = [tmp_path / f"{number}.dcm" for number, _ in enumerate(paths)]
+    for path, copy in zip(paths, changed, strict=True):
+        instance = pydicom.dcmread(path)
+        instance.pop("ContrastBolusStartTime", None)
+        instance.save_as(copy)
+    arrived.receive(changed)
+    arrived.sweep()
+    assert arrived.state is StudyState.QUEUED
+
+
 def test_a_late_image_makes_a_new_revision_that_is_queued_again(arrived: Arrived, paths: tuple[Path, ...]) -> None:
     arrived.receive(paths[:-1])
     arrived.sweep(incomplete_after_s=50)
