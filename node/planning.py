@@ -91,11 +91,12 @@ def _injection_is_wanted(plan: StudyPlan, settings: RecognitionSettings) -> bool
 
 
 def _injection(run: DynamicRun) -> InjectionTime | Fault:
+    """Measured in seconds from the first phase, so that the evidence can be read, and brought to the run's clock."""
     try:
-        found = measure_injection([_phase(phase.stack, phase.clock_s) for phase in run.phases if phase.stack])
+        found = measure_injection([_phase(phase.stack, phase.time_s) for phase in run.phases if phase.stack])
     except Refusal as refusal:
         return Fault(refusal.code, refusal.reason)
-    return InjectionTime(found.time_s, found.uncertainty_s, found.evidence)
+    return InjectionTime(run.phases[0].clock_s + found.time_s, found.uncertainty_s, found.evidence)
 
 
 def _phase(stack: Stack, time_s: float) -> Phase:
