@@ -47,7 +47,8 @@ def holders(receiving, study: str = "1.2.3") -> int:
     return receiving.index.open_associations(study, datetime.now(UTC))
 
 
-def wait_until(condition, seconds: float = 10) -> None:
+def wait_until(condition, seconds: float = 3) -> None:
+    """Within less than the 5 s after which renewing would find the end of an association by itself."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
