@@ -110,8 +110,8 @@ def _run(run: DynamicRun) -> RenderableType:
     uncertain = f", ±{run.uncertainty_s:.0f} s" if run.uncertainty_s else ""
     return Group(
         Text("Dynamic run", style="bold"),
-        _hanging(f"time of each phase from {clock}{also}"),
-        _hanging(f"time of injection from {run.zero}{uncertain}" if run.zero else "time of injection not known"),
+        _hanging(f"time of each phase: {clock}{also}"),
+        _hanging(f"time of injection: {run.zero or 'not known'}{uncertain}"),
         Padding(table, (0, 0, 1, 2), expand=False),
     )
 

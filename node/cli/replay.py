@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from node.errors import NodeError
@@ -73,7 +74,7 @@ def as_text(replayed: list[Replayed]) -> RenderableType:
     changed = [study for study in replayed if study.differences]
     for study in changed:
         parts.append(Text(f"{study.study_instance_uid}  revision {study.revision}", style="bold"))
-        parts += [Text(f"  {line}") for line in study.differences]
+        parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in study.differences]
     parts.append(Text(f"{len(changed)} of {len(replayed)} studies would change"))
     return Group(*parts)
 

@@ -34,7 +34,7 @@ class Finding(StrEnum):
     OWN_RESULT = "result of this node"
     NOT_MR = "no MR image"
     BALANCED = "balanced gradient echo"
-    UNWANTED = "named as not wanted by a rule of the site"
+    UNWANTED = "not wanted at this site"
     UNKNOWN = "no rule applies"
 
 

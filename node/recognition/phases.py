@@ -85,7 +85,7 @@ def choose_portal_venous(
             return _chosen(_ordered(run, clock, clocks), clock, zero, settings)
     phases = _ordered(run, clocks[0], clocks)
     if isinstance(measured, InjectionTime):
-        zero = Zero(measured.time_s, f"measured in the images: {measured.evidence}", measured.uncertainty_s)
+        zero = Zero(measured.time_s, "measured in the images", measured.uncertainty_s)
         return _chosen(phases, clocks[0], zero, settings)
     if isinstance(measured, Fault):
         rejected.append(f"in the images: {measured.reason}")

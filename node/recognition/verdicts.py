@@ -126,6 +126,8 @@ def _unused(series: Series, entry: SeriesVolume) -> str:
         return "planned as a three-plane localizer"
     if entry.finding is Finding.LOCALIZER:
         return f"{len(orientation_sizes(series.frames))} orientation(s) in {len(series.frames)} images"
+    if entry.finding is Finding.UNWANTED:
+        return f"rule {entry.judgement.rule!r} of the site says so"
     return _UNUSED.get(entry.finding, "no role needs it")
 
 
@@ -142,7 +144,6 @@ _UNUSED: dict[Finding, str] = {
     Finding.PROJECTION: "acquired slices are wanted",
     Finding.REFORMAT: "acquired slices are wanted",
     Finding.NOT_MR: "MR images are wanted",
-    Finding.UNWANTED: "a rule of the site says so",
     Finding.DIXON_PART: "the water image is wanted",
     Finding.UNKNOWN: "an unknown series is never guessed",
 }

@@ -68,7 +68,7 @@ def test_a_folder_that_never_entered_the_node_is_explained(config: Path, written
     assert answer.returncode == 0, answer.stderr
     text = answer.stdout
     assert "PVP   series" in text
-    assert "time of injection from Contrast/Bolus Start Time (0018,1042)" in text
+    assert "time of injection: Contrast/Bolus Start Time (0018,1042)" in text
     assert "echo time          88 ms       wanted: 60 to 250 ms" in text
     assert "USED, confidence high" in text
     assert max(map(len, text.splitlines())) <= 80

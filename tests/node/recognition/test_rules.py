@@ -43,7 +43,7 @@ def test_a_new_rule_of_a_site_stands_before_the_shipped_ones(tmp_path, series_of
     verdict = verdict_on(recognised(series_of("Skyra", "t2_tse_tra"), site(tmp_path, own)), "t2_tse_tra")
     assert not verdict.used
     assert verdict.rule == "thin axial T2 is a planning stack"
-    assert "a rule of the site says so" in verdict.reason
+    assert "of the site says so" in verdict.reason
 
 
 def test_a_rule_of_a_known_name_takes_its_place(tmp_path, series_of, recognised):
