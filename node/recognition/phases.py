@@ -33,7 +33,8 @@ _POSITION_MM = 0.1
 class Phases:
     """A run in order of time: `times_s` after injection where that is known, else empty.
 
-    `centres_s` is the centre of each volume on the clock of the run; `clocks` names every source that gives times.
+    `centres_s` is the centre of each volume on the clock of the run; `clocks` names every source that gives times;
+    `named` is what the name of the chosen volume says where that is another phase.
     """
 
     volumes: tuple[Volume, ...]
@@ -44,6 +45,7 @@ class Phases:
     centres_s: tuple[float, ...] = ()
     zero: Zero | None = None
     warnings: tuple[str, ...] = ()
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,13 @@ def choose_portal_venous(
     run: tuple[Volume, ...], settings: RecognitionSettings, measured: InjectionTime | Fault | None = None
 ) -> Phases:
     """The run in order of time with its portal-venous phase, or the named fault; `measured` is the last resort."""
+    phases = _choose(run, settings, measured)
+    if phases.chosen is None:
+        return phases
+    return replace(phases, named=_named_otherwise(phases.volumes[phases.chosen], settings))
+
+
+def _choose(run: tuple[Volume, ...], settings: RecognitionSettings, measured: InjectionTime | Fault | None) -> Phases:
     clocks = accepted_clocks(run, settings)
     if not clocks:
         return Phases(run, fault=Fault("E-DCE-TIME", _no_clock(run)))
@@ -138,6 +147,12 @@ def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -
 
 def _named_portal_venous(volume: Volume, settings: RecognitionSettings) -> bool:
     return words(settings.words_of_site).say("portal_venous", names(volume.first))
+
+
+def _named_otherwise(volume: Volume, settings: RecognitionSettings) -> str:
+    """The phase that the name of a volume tells, unless it is the portal-venous one or none."""
+    told = words(settings.words_of_site).told(names(volume.first), ("portal_venous", "arterial", "delayed"))
+    return told[0] if told and told[0] != "portal_venous" else ""
 
 
 def _stated_phase(phases: Phases) -> Phases | None:

@@ -55,6 +55,8 @@ def _doubts_of_phase(entry: SeriesVolume, chosen: Chosen) -> list[Doubt]:
         found.append(Doubt(f"the time of injection was measured in the images, ±{phases.zero.uncertainty_s:.0f} s"))
     if phases.clocks and phases.clocks[0] in WEAK_CLOCKS:
         found.append(Doubt(f"the phases are told apart by {phases.clocks[0]} only"))
+    if phases.named:
+        found.append(Doubt(f"its name says {phases.named}", contradiction=True))
     return found
 
 

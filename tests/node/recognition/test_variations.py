@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 
 from node.recognition.plan import recognise
-from node.recognition.record import StudyPlan
+from node.recognition.record import Confidence, StudyPlan
 from node.settings import RecognitionSettings, Role, SiteRule
 
 
@@ -132,3 +132,31 @@ def test_a_study_without_body_part_is_accepted_with_a_warning(series_of, recogni
     plan = recognised(t2)
     assert plan.stack(Role.T2WI) is not None
     assert any("Body Part" in warning for warning in plan.warnings)
+
+
+def test_a_phase_whose_name_says_another_is_used_by_its_time_with_low_confidence(series_of, recognised):
+    phases = [each for each in series_of("uMR 560", "t1_quick3d") if "SUB" not in each.SeriesDescription]
+    for instance in phases:
+        if instance.SeriesDescription.endswith("R4"):
+            instance.SeriesDescription = "T1 动脉期"
+    plan = recognised(phases)
+    used = next(verdict for verdict in plan.verdicts if verdict.used)
+    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert (used.confidence, used.doubts) == (Confidence.LOW, ("its name says arterial",))
+
+
+def test_of_two_phases_equally_near_to_the_wanted_time_the_one_named_so_is_used(series_of, recognised):
+    phases = [each for each in series_of("uMR 560", "t1_quick3d") if "SUB" not in each.SeriesDescription]
+    times = dict(zip(("R1", "R2", "R3", "R4", "R5"), ("115930", "120020", "120103", "120113", "120200"), strict=True))
+    for instance in phases:
+        instance.ContrastBolusStartTime = "120000"
+        instance.AcquisitionDuration = 4000.0
+        instance.AcquisitionTime = times[instance.SeriesDescription[-2:]]
+        for keyword in ("AcquisitionDateTime", "TriggerTime"):
+            instance.pop(keyword, None)
+    for instance in phases:
+        if instance.SeriesDescription.endswith("R4"):
+            instance.SeriesDescription = "门静脉期"
+    plan = recognised(phases)
+    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(75)
+    assert any("named so is used" in warning for warning in plan.warnings)
