@@ -53,6 +53,7 @@ def find_arteries(phases: Sequence[Phase], times: Values) -> Arteries:
         raise refusal("what enhances first does not have the form of vessels")
     blood = _filled_first(curves[:, vessels > 0], first)
     curve = np.median(blood, axis=1).astype(np.float64)
+    first = _brightened(curve, first)
     _refuse_unlike_artery(curve, times, first)
     return Arteries(curve, _tissue(curves), first, blood.shape[1] * body.voxel_ml, int(vessels.max()))
 
@@ -119,6 +120,12 @@ def _filled_first(blood: Array, first: int) -> Array:
     tenth = max(1, blood.shape[1] // 10)
     top, bottom = _largest(share, tenth), -_largest(-share, tenth)
     return blood[:, share > 0.5 * top] if top > max(0.15, -3 * bottom) else blood
+
+
+def _brightened(curve: Values, first: int) -> int:
+    """Index of the first phase with a quarter of the rise; `first` may lie before it by as much as a first pass."""
+    before = curve[:first].mean()
+    return first + int(np.argmax(curve[first:] - before >= 0.25 * (curve[first:].max() - before)))
 
 
 def _tissue(curves: Array) -> Values:
