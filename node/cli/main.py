@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.progress import track
 
 from node import logs
+from node.cli import models as bundles
 from node.errors import NodeError
 from node.settings import Settings, load_settings
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
 )
+app.add_typer(bundles.app, name="models")
 out = Console()
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
@@ -174,9 +176,9 @@ def check_config(config: ConfigOption = CONFIG) -> None:
 
     settings: Settings = load_settings(config)
     check_rules(settings.recognition)
-    bundles = Models(settings.analysis)
-    bundles.check()
-    for kind, identity in bundles.identities().items():
+    loaded = Models(settings.analysis)
+    loaded.check()
+    for kind, identity in loaded.identities().items():
         out.print(f"{kind}: {identity.name} {identity.version} ({identity.digest[:12]})", highlight=False)
     out.print(f"{config}: good; listens as {settings.listener.ae_title} on port {settings.listener.port}")
 
