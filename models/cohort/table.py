@@ -56,6 +56,12 @@ def consistency(entries: Iterable[CaseFacts], needs: Needs) -> Iterator[str]:
         yield from _labels(rows, needs)
 
 
+def row_faults(facts: CaseFacts) -> tuple[str, ...]:
+    """Why a row would not be understood when it is read again."""
+    row = dict(zip((*COLUMNS, TUMOUR_COLUMN), _cells(facts), strict=True)) | dict(facts.clinical)
+    return tuple(f"case {facts.case_id}: {fault}" for fault in _row_faults(row))
+
+
 def write_table(folder: Path, entries: Iterable[CaseFacts]) -> None:
     """Writes the rows in the order of their case ids, whole or not at all."""
     rows = sorted(entries, key=lambda facts: facts.case_id)

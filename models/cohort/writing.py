@@ -12,7 +12,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from models.cohort.records import TABLE_NAME, CaseFacts, acquisition_path, image_path, mask_path
-from models.cohort.table import read_table, write_table
+from models.cohort.table import read_table, row_faults, write_table
 from models.errors import CohortError
 from models.volume import Sequence, write
 
@@ -44,8 +44,10 @@ def write_case(folder: Path, facts: CaseFacts, volumes: Mapping[Sequence, NewVol
     """Add a case to the cohort in `folder`, or replace it; the same input gives the same bytes.
 
     Raises:
-        CohortError: the table in `folder` cannot be understood.
+        CohortError: the case's own facts could not be read again, or the table in `folder` cannot be understood.
     """
+    if faults := row_faults(facts):
+        raise CohortError(faults)
     others = [other for other in written_cases(folder) if other.case_id != facts.case_id]
     partial, whole = folder / f".{facts.case_id}.partial", folder / facts.case_id
     shutil.rmtree(partial, ignore_errors=True)

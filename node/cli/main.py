@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from node import logs
+from node.cli import cohort as cohorts
 from node.cli import models as bundles
 from node.errors import NodeError
 from node.settings import Settings, load_settings
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
 )
 app.add_typer(bundles.app, name="models")
+app.command("cohort")(cohorts.cohort)
 out = Console()
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]

@@ -236,3 +236,17 @@ def test_acquisition_parameters_lie_beside_the_image(cohort):
         "te_ms": 75.0,
         "tr_ms": 5200.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"case_id": "../C1"}, "case ../C1: the case id names a folder"),
+        ({"equipment": Equipment("Siemens", "Skyra", 0.0)}, "case C1: unknown scanner: field_strength_t is '0'"),
+        ({"clinical": {"age": "nan"}}, "case C1: age is 'nan'"),
+    ],
+)
+def test_a_case_that_could_not_be_read_again_is_not_written(add, tmp_path, changes, fault):
+    with pytest.raises(CohortError, match=fault):
+        add(1, **changes)
+    assert list(tmp_path.iterdir()) == []
