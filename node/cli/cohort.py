@@ -107,7 +107,7 @@ def _check(folder: Path, roles: tuple[Role, ...], masks: bool) -> None:
 
 
 def _tracked(description: str, items: Sequence[T]) -> Iterable[T]:
-    return track(items, description=description, console=out, transient=True)
+    return track(items, description=description, console=out, transient=True, disable=not out.is_terminal)
 
 
 def _paths(paths: list[Path], one: bool) -> tuple[Path | None, Path]:

@@ -14,6 +14,7 @@ from rich.progress import track
 from node import logs
 from node.cli import cohort as cohorts
 from node.cli import models as bundles
+from node.cli import train
 from node.errors import NodeError
 from node.settings import Settings, load_settings
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
 )
 app.add_typer(bundles.app, name="models")
+app.add_typer(train.app, name="train")
 app.command("cohort")(cohorts.cohort)
 out = Console()
 
