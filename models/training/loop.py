@@ -95,7 +95,9 @@ def save_checkpoint(fabric: Fabric, folder: Path, progress: Progress, **parts: o
     """Networks, optimizers and progress, written whole: a killed run leaves the previous checkpoint."""
     partial = folder / (CHECKPOINT_NAME + ".partial")
     fabric.save(partial, {"progress": asdict(progress), **parts})
-    partial.replace(folder / CHECKPOINT_NAME)
+    if fabric.is_global_zero:
+        partial.replace(folder / CHECKPOINT_NAME)
+    fabric.barrier()
 
 
 def resume(fabric: Fabric, folder: Path, **parts: object) -> Progress:

@@ -137,7 +137,6 @@ def main(
         command = loop.command_line("models.training.segmentation")
         manifest = finish(run, found, progress, version, output, command)
         fabric.print(manifest.model_dump_json(indent=2, include={"metrics", "training_data", "files"}))
-    fabric.barrier()
 
 
 def prepare_run(fabric: Fabric, folder: Path, recipe: Recipe, settings: InferenceSettings) -> Run:
