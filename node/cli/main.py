@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 from node import logs
 from node.cli import cohort as cohorts
@@ -222,5 +223,6 @@ def run() -> None:
     try:
         app()
     except (NodeError, ModelError, StorageError) as error:
-        Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
+        # As it is: no wrapping, and no square bracket of a message taken for markup.
+        Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
         sys.exit(1)
