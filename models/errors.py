@@ -13,3 +13,14 @@ class BundleError(ModelError):
 
 class VolumeError(ModelError):
     """A volume cannot be used: wrong dimension, empty, not finite, or another grid than expected."""
+
+
+class CohortError(ModelError):
+    """A cohort cannot be trained on; `faults` says why, one line each, all at once."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)

@@ -7,7 +7,8 @@ from the same facts, so that another series can take the place of one that canno
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,15 @@ import SimpleITK as sitk
 
 from models.manifest import load_manifest
 from node.enhancement import Phase, measure_injection
-from node.errors import Refusal
+from node.errors import NodeError, Refusal
 from node.recognition import protocol
-from node.recognition.facts import Fault
+from node.recognition.facts import Fault, FrameFacts
+from node.recognition.headers import read_frames
 from node.recognition.phases import NO_INJECTION
-from node.recognition.plan import StudyFacts, plan_study
+from node.recognition.plan import StudyFacts, gather, plan_study
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import DynamicRun, InjectionTime, Revealed, Stack, StudyPlan
+from node.recognition.words import words
 from node.settings import RecognitionSettings, Role
 from node.volumes import assemble
 
@@ -40,6 +43,28 @@ def trained_protocols(folders: Sequence[Path]) -> tuple[TrainedProtocol, ...]:
         for manifest in manifests
         if manifest.protocol
     )
+
+
+def studies_in(
+    path: Path, settings: RecognitionSettings, track: Callable[[list[Path]], Iterable[Path]] = list
+) -> Iterator[StudyFacts]:
+    """The headers of every study in a folder or file, in the order of their UIDs; `track` goes round the files.
+
+    Raises:
+        NodeError: there is no DICOM file.
+    """
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    vocabulary = words(settings.words_of_site)
+    found = [(file, read_frames(file, vocabulary)) for file in track(files)]
+    studies: dict[str, list[tuple[Path, tuple[FrameFacts, ...] | Fault]]] = defaultdict(list)
+    for file, facts in found:
+        if not isinstance(facts, Fault):
+            studies[facts[0].header.study_instance_uid].append((file, facts))
+    if not studies:
+        raise NodeError(f"{path}: no DICOM file there")
+    unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
+    for uid, own in sorted(studies.items()):
+        yield gather(uid, (*own, *unreadable))
 
 
 def plan_from(

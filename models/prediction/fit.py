@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
-from sklearn.model_selection import BaseCrossValidator, LeaveOneGroupOut, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    LeaveOneGroupOut,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    cross_val_predict,
+)
 from sklearn.pipeline import Pipeline
 
 from models.errors import ModelError
@@ -69,18 +75,22 @@ def fit(
     scanners: NDArray[np.str_],
     seed: int,
     folds: int = 10,
+    patients: NDArray[np.str_] | None = None,
 ) -> FittedModel:
     """Cross-validate and fit one model.
 
     `features` is (cases, columns) without gaps, columns as `names`; `labels` 0 or 1; `scanners` the device of each
     case. Calibration (a logistic line through the log odds) and cut-off (Youden) come from out-of-fold
-    probabilities of these cases. Raises `ModelError` when a class has fewer cases than there are folds.
+    probabilities of these cases. `patients` keeps the cases of one patient in one fold; None: each case is a patient.
+    Raises `ModelError` when a class has fewer cases than there are folds.
     """
     classes = np.bincount(labels, minlength=2)
     if classes.min() < folds:
         raise ModelError(f"{folds} folds need {folds} cases of each class, there are {classes.tolist()}")
-    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    raw = _out_of_fold(features, labels, split, seed)
+    split: BaseCrossValidator = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    if patients is not None and len(set(patients)) < len(patients):
+        split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    raw = _out_of_fold(features, labels, split, seed, patients)
     across = _out_of_fold(features, labels, LeaveOneGroupOut(), seed, scanners)
     line = LogisticRegression(C=np.inf).fit(logit(raw)[:, None], labels)
     intercept, slope = float(line.intercept_[0]), float(line.coef_[0, 0])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,8 +13,13 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from monai.utils.misc import set_determinism
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+from models.errors import ModelError
 
 CHECKPOINT_NAME = "last.ckpt"
+RECIPE_NAME = "recipe.json"
 
 
 @dataclass(slots=True)
@@ -41,6 +50,36 @@ def start(folder: Path, seed: int, accelerator: str, devices: int, precision: st
     return fabric
 
 
+def keep_recipe(fabric: Fabric, folder: Path, recipe: Mapping[str, object]) -> None:
+    """Binds the run in `folder` to its recipe; call it before `resume`.
+
+    Raises:
+        ModelError: the folder holds a run of another recipe or other data, whose weights would be mixed in.
+    """
+    path, document = folder / RECIPE_NAME, json.dumps(recipe, indent=1, sort_keys=True, default=str)
+    if path.exists() and path.read_text("utf-8") != document:
+        before, now = json.loads(path.read_text("utf-8")), json.loads(document)
+        names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        changes = ", ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in names)
+        raise ModelError(f"{folder} holds another run ({changes}); give another --folder or remove this one")
+    fabric.barrier()
+    if fabric.is_global_zero:
+        path.write_text(document, "utf-8")
+
+
+def command_line(module: str) -> str:
+    """The command of this process as a person can give it again, for `module` run by `python -m`."""
+    return f"python -m {module} {shlex.join(sys.argv[1:])}".rstrip()
+
+
+def progress_bar(fabric: Fabric) -> ProgressBar:
+    """One bar on the terminal of the first process; none in a log file."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = ProgressBar(*columns, transient=True)
+    bar.disable = not fabric.is_global_zero or not bar.console.is_terminal
+    return bar
+
+
 def poly_rate(initial: float, epoch: int, epochs: int, power: float = 0.9) -> float:
     """Learning rate of an epoch: the initial one, falling to 0 as (1 - epoch / epochs) ** power."""
     share_left = 1 - epoch / epochs
@@ -56,7 +95,9 @@ def save_checkpoint(fabric: Fabric, folder: Path, progress: Progress, **parts: o
     """Networks, optimizers and progress, written whole: a killed run leaves the previous checkpoint."""
     partial = folder / (CHECKPOINT_NAME + ".partial")
     fabric.save(partial, {"progress": asdict(progress), **parts})
-    partial.replace(folder / CHECKPOINT_NAME)
+    if fabric.is_global_zero:
+        partial.replace(folder / CHECKPOINT_NAME)
+    fabric.barrier()
 
 
 def resume(fabric: Fabric, folder: Path, **parts: object) -> Progress:

@@ -1,15 +1,14 @@
-"""Train the prediction bundle on simulated patients: `python -m models.training.prediction --help`.
+"""Train the prediction bundle on a cohort (`--data`) or on simulated patients: `python -m models.training.prediction`.
 
 Each patient is simulated on one of the six scanners, its sequences are super-resolved by the shipped bundle, the
 true tumour is measured at both resolutions, and eight models are cross-validated and fitted. The label and the
-cohort are simulated; the printed oracle is the AUC of the tissue parameters that the label was drawn with.
+cohort are simulated; the printed oracle is the AUC of the tissue parameters that the label was drawn with. Of a cohort,
+volumes, masks, labels and scanners are those on disk; cases of its test split are only tested on.
 """
 
 from __future__ import annotations
 
 import csv
-import shlex
-import sys
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -22,17 +21,21 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as RichTable
 
+from models.cohort.records import Split
 from models.errors import ModelError
 from models.evaluation.discrimination import AucInterval, auc_interval, delong_test
-from models.manifest import Manifest, digest, load_manifest
+from models.manifest import RESEARCH_STATEMENT, Manifest, digest, load_manifest
 from models.phantom.scanners import load_scanners
-from models.prediction.fit import FittedModel, fit
+from models.prediction.fit import FittedModel, calibrate, fit
 from models.prediction.predictor import KIND, save_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Resolution, Target
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
+from models.training.cohort_cases import COHORT_USE
+from models.training.loop import command_line
+from models.training.measured_cohort import labelled_cohort, measured_cases
 from models.training.prediction_cases import Case, cohort
-from models.training.protocol_range import protocol_range
+from models.training.protocol_range import protocol_range, protocol_range_of
 from models.volume import Sequence
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -61,11 +64,15 @@ class FeatureTable:
     names: tuple[str, ...]
     labels: NDArray[np.int64]
     scanners: NDArray[np.str_]
-    oracle: NDArray[np.float64]
+    oracle: NDArray[np.float64] | None
+    patients: NDArray[np.str_] | None
 
 
 @app.command()
 def train(
+    data: Annotated[Path | None, typer.Option(help="cohort to train on (docs/training.md); else simulated")] = None,
+    target: Annotated[str, typer.Option(help="what the cohort's label says")] = "",
+    positive_class: Annotated[str, typer.Option(help="what label 1 of the cohort means")] = "",
     out: Annotated[Path, typer.Option(help="folder of the bundle")] = WEIGHTS / "prediction",
     super_resolution: Annotated[Path, typer.Option(help="super-resolution bundle")] = WEIGHTS / "super-resolution",
     cases: Annotated[int, typer.Option(min=20, help="simulated patients, a sixth on each scanner")] = 180,
@@ -77,17 +84,39 @@ def train(
     version: Annotated[str, typer.Option(help="of the bundle")] = "0.1.0",
 ) -> None:
     """Simulate the cohort (or read it from the cache), cross-validate, fit, and write the bundle."""
-    made = cohort(cases, first_seed, super_resolution, cache, workers)
-    collected = sorted(track(made, "cases", total=cases, console=console), key=lambda case: case.seed)
+    predicted = TARGET if data is None else target_of(target, positive_class)
+    held_out: list[Case] = []
+    if data is None:
+        made = cohort(cases, first_seed, super_resolution, cache, workers)
+        collected = sorted(track(made, "cases", total=cases, console=console), key=lambda case: case.seed)
+    else:
+        found = labelled_cohort(data, folds)
+        measured = measured_cases(found, super_resolution, cache)
+        pairs = list(zip(found.cases, track(measured, "cases", total=len(found.cases), console=console), strict=True))
+        collected = [case for listed, case in pairs if listed.facts.split is not Split.TEST]
+        held_out = [case for listed, case in pairs if listed.facts.split is Split.TEST]
     table = complete_cases(collected)
     fitted = {
         (label, resolution): _fit(table, inputs, resolution, seed, folds)
         for (label, inputs), resolution in track(list(product(INPUTS.items(), RESOLUTIONS)), "models", console=console)
     }
     cards = tuple(_card(label, resolution, model, table) for (label, resolution), model in fitted.items())
-    oracle = oracle_auc(table)
-    metrics = _metrics(table, collected, fitted, cards, oracle)
+    metrics = _metrics(table, collected, fitted, cards, oracle_auc(table))
+    if held_out:
+        metrics["test_cohort"] = test_aucs(complete_cases(held_out), fitted)
     resolver = load_manifest(super_resolution)
+    if data is None:
+        ranges = protocol_range(scanner for scanner in load_scanners() if scanner.name in set(table.scanners))
+        statement = (
+            f"{len(table.labels)} simulated patients on {len(set(table.scanners))} simulated scanners, seeds from "
+            f"{first_seed}; true tumour masks; label: {predicted.name} ({predicted.positive_class})"
+        )
+    else:
+        ranges = protocol_range_of(found)
+        statement = (
+            f"cohort {data.resolve().name}: {len(table.labels)} cases on {', '.join(sorted(set(table.scanners)))}; "
+            f"its tumour masks; label: {predicted.name} ({predicted.positive_class})"
+        )
     manifest = Manifest(
         name="rectal-prediction",
         version=version,
@@ -98,17 +127,45 @@ def train(
             "radiomics": load_settings().model_dump(mode="json"),
             "super_resolution": {"name": resolver.name, "version": resolver.version, "digest": digest(resolver)},
         },
-        protocol=protocol_range(scanner for scanner in load_scanners() if scanner.name in set(table.scanners)),
-        training_data=f"{len(table.labels)} simulated patients on {len(set(table.scanners))} simulated scanners, "
-        f"seeds from {first_seed}; true tumour masks; label: {TARGET.name} ({TARGET.positive_class})",
+        protocol=ranges,
+        training_data=statement,
+        intended_use=RESEARCH_STATEMENT if data is None else COHORT_USE,
         metrics=metrics,
         seed=seed,
-        command="python -m models.training.prediction " + shlex.join(sys.argv[1:]),
+        command=command_line("models.training.prediction"),
     )
-    catalogue = Catalogue(target=TARGET, radiomics_digest=load_settings().digest, models=cards)
+    catalogue = Catalogue(target=predicted, radiomics_digest=load_settings().digest, models=cards)
     save_predictor(out, manifest, catalogue, tuple(model.classifier for model in fitted.values()))
     _write_out_of_fold(cache / "out_of_fold.csv", table, fitted)
-    _print(cards, metrics)
+    _print(cards, metrics, predicted)
+
+
+def target_of(name: str, positive_class: str) -> Target:
+    """What a cohort's label says, in the words of a report.
+
+    Raises:
+        BadParameter: one of them is missing: a prediction that nobody can name is of no use.
+    """
+    if not name or not positive_class:
+        raise typer.BadParameter(
+            "--data needs --target and --positive-class, such as 'Histologic grade' and 'high grade'"
+        )
+    return Target(
+        name, positive_class, CodedConcept("POSITIVE-CLASS", "99RECTALNODE", f"Probability of {positive_class}")
+    )
+
+
+def test_aucs(table: FeatureTable, fitted: Fitted) -> dict[str, Any]:
+    """AUC with its interval of every model on cases that no fold has seen; counts alone where a class is missing."""
+    counts: dict[str, Any] = {"cases": len(table.labels), "positive_cases": int(table.labels.sum())}
+    if len(set(table.labels.tolist())) < 2:
+        return counts
+    for (label, resolution), model in fitted.items():
+        columns = [table.names.index(name) for name in model.names]
+        raw = model.classifier.predict_proba(table.values[:, columns])[:, 1]
+        area = auc_interval(table.labels, calibrate(raw, model.intercept, model.slope))
+        counts[f"{label} {resolution}"] = [round(value, 4) for value in (area.auc, area.low, area.high)]
+    return counts
 
 
 def complete_cases(cases: list[Case]) -> FeatureTable:
@@ -126,13 +183,17 @@ def complete_cases(cases: list[Case]) -> FeatureTable:
         names=names,
         labels=np.array([case.label for case in kept]),
         scanners=np.array([case.scanner for case in kept]),
-        oracle=np.array([case.oracle["oracle_probability"] for case in kept]),
+        oracle=np.array([case.oracle["oracle_probability"] for case in kept]) if all(c.oracle for c in kept) else None,
+        patients=np.array([case.patient for case in kept]) if all(case.patient for case in kept) else None,
     )
 
 
-def oracle_auc(table: FeatureTable) -> AucInterval:
-    """AUC of the label's probability given the drawn tissue parameters: no reading of the images can do better."""
-    return auc_interval(table.labels, table.oracle)
+def oracle_auc(table: FeatureTable) -> AucInterval | None:
+    """AUC of the label's probability given the drawn tissue parameters: no reading of the images can do better.
+
+    None of a cohort, where nobody knows it.
+    """
+    return None if table.oracle is None else auc_interval(table.labels, table.oracle)
 
 
 def _fit(
@@ -141,7 +202,7 @@ def _fit(
     wanted = {(str(sequence), resolution) for sequence in inputs}
     columns = [index for index, name in enumerate(table.names) if tuple(name.split("|")[:2]) in wanted]
     names = tuple(table.names[index] for index in columns)
-    return fit(table.values[:, columns], names, table.labels, table.scanners, seed, folds)
+    return fit(table.values[:, columns], names, table.labels, table.scanners, seed, folds, table.patients)
 
 
 def _card(label: str, resolution: Resolution, model: FittedModel, table: FeatureTable) -> ModelCard:
@@ -168,15 +229,18 @@ def _card(label: str, resolution: Resolution, model: FittedModel, table: Feature
 
 
 def _metrics(
-    table: FeatureTable, collected: list[Case], fitted: Fitted, cards: tuple[ModelCard, ...], oracle: AucInterval
+    table: FeatureTable, collected: list[Case], fitted: Fitted, cards: tuple[ModelCard, ...], oracle: AucInterval | None
 ) -> dict[str, Any]:
     tests = {label: _super_against_normal(table, fitted, label) for label in INPUTS}
     return {
         "cases": len(table.labels),
         "cases_left_out_as_incomplete": len(collected) - len(table.labels),
         "positive_cases": int(table.labels.sum()),
-        "oracle_auc": round(oracle.auc, 4),
-        "oracle_auc_interval": [round(oracle.low, 4), round(oracle.high, 4)],
+        **(
+            {"oracle_auc": round(oracle.auc, 4), "oracle_auc_interval": [round(oracle.low, 4), round(oracle.high, 4)]}
+            if oracle
+            else {}
+        ),
         "cross_validated_auc": {card.name: round(card.cross_validated_auc, 4) for card in cards},
         "leave_one_scanner_out_auc": {card.name: round(card.leave_one_scanner_out_auc, 4) for card in cards},
         "super_minus_normal": tests,
@@ -200,13 +264,14 @@ def _write_out_of_fold(path: Path, table: FeatureTable, fitted: Fitted) -> None:
             writer.writerow(row)
 
 
-def _print(cards: tuple[ModelCard, ...], metrics: dict[str, Any]) -> None:
-    low, high = metrics["oracle_auc_interval"]
+def _print(cards: tuple[ModelCard, ...], metrics: dict[str, Any], target: Target) -> None:
     console.print(
-        f"{metrics['cases']} cases, {metrics['positive_cases']} {TARGET.positive_class}, "
-        f"{metrics['cases_left_out_as_incomplete']} left out; "
-        f"oracle AUC {metrics['oracle_auc']:.3f} ({low:.3f}-{high:.3f})"
+        f"{metrics['cases']} cases, {metrics['positive_cases']} {target.positive_class}, "
+        f"{metrics['cases_left_out_as_incomplete']} left out"
     )
+    if "oracle_auc" in metrics:
+        low, high = metrics["oracle_auc_interval"]
+        console.print(f"oracle AUC {metrics['oracle_auc']:.3f} ({low:.3f}-{high:.3f})")
     shown = RichTable("model", "AUC", "95 %", "scanner left out", "cut-off", "features")
     for card in cards:
         interval = "{:.3f}-{:.3f}".format(*card.cross_validated_auc_interval)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -25,7 +25,7 @@ from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case
 from models.radiomics.settings import load_settings
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
-from models.volume import resample_to
+from models.volume import Sequence, resample_to
 
 _log = logging.getLogger(__name__)
 _SOURCES = ("phantom", "radiomics", "super_resolution", "analysis.py", "volume.py", "training/prediction_cases.py")
@@ -40,6 +40,7 @@ class Case:
         oracle: the tissue parameters that the label was drawn with, `oracle_probability` among them.
         features: as the predictor takes them, `<sequence>|<resolution>|<pyradiomics name>`.
         seconds: what simulation, super-resolution and features took.
+        patient: of a case of a cohort; simulated patients have one case each.
     """
 
     seed: int
@@ -49,6 +50,7 @@ class Case:
     volume_ml: float
     features: dict[str, float]
     seconds: dict[str, float]
+    patient: str = ""
 
 
 def cohort(count: int, first_seed: int, bundle: Path, cache: Path, workers: int) -> Iterator[Case]:
@@ -82,19 +84,30 @@ def make_case(seed: int, scanner: str, resolver: SuperResolver) -> Case:
     start = time.perf_counter()
     simulated = simulate_case(seed, find_scanner(scanner), region="tumour")
     seconds = {"simulate": time.perf_counter() - start, "super": 0.0, "features": 0.0}
+    features = measure_case(simulated.images, simulated.masks, resolver, seconds)
+    oracle = parameters(simulated.oracle)
+    return Case(seed, scanner, simulated.label, oracle, simulated.tumour_volume_ml, features, seconds)
+
+
+def measure_case(
+    images: Mapping[Sequence, sitk.Image],
+    masks: Mapping[Sequence, sitk.Image],
+    resolver: SuperResolver,
+    seconds: dict[str, float],
+) -> dict[str, float]:
+    """Features of every sequence at both resolutions by the true masks; adds to `seconds` what they took."""
     features: dict[str, float] = {}
     settings = load_settings()
-    for sequence, image in simulated.images.items():
+    for sequence, image in images.items():
         start = time.perf_counter()
         refined = super_resolve(image, resolver)
         seconds["super"] += time.perf_counter() - start
         start = time.perf_counter()
-        mask = simulated.masks[sequence]
-        masks = {NORMAL: mask, SUPER: _refined_mask(mask, refined)}
-        features |= measure(sequence, {NORMAL: image, SUPER: refined}, masks, settings)
+        mask = masks[sequence]
+        both = {NORMAL: mask, SUPER: _refined_mask(mask, refined)}
+        features |= measure(sequence, {NORMAL: image, SUPER: refined}, both, settings)
         seconds["features"] += time.perf_counter() - start
-    oracle = parameters(simulated.oracle)
-    return Case(seed, scanner, simulated.label, oracle, simulated.tumour_volume_ml, features, seconds)
+    return features
 
 
 def _refined_mask(mask: sitk.Image, refined: sitk.Image) -> sitk.Image:

@@ -1,38 +1,40 @@
-"""Trains the tumour segmentation on simulated studies and writes its bundle.
+"""Trains the tumour segmentation on a cohort (`--data`) or on simulated studies and writes its bundle.
 
 The full recipe is 500 epochs of 1000 batches (`--epochs 500 --batches 1000`); the shipped weights come from a
-shorter run, and their manifest says so. One pass from top to bottom: data, network, epochs, test, bundle.
+shorter run, and their manifest says so. One pass from top to bottom: data, network, epochs, test, bundle, page.
+Several GPUs: `torchrun --nproc-per-node 4 -m models.training.segmentation --devices 4 …`.
 """
 
 from __future__ import annotations
 
 import random
-import shlex
-import sys
 import time
 from collections.abc import Sequence as SequenceOf
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import typer
 from lightning_fabric import Fabric
 from monai.losses.dice import DiceCELoss
+from rich.progress import Progress as ProgressBar
 from torch import nn
 
 from models import bundle
 from models.manifest import Manifest
-from models.phantom.scanners import Scanner, load_scanners
 from models.segmentation.augmentation import training_transform
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, window_probability
 from models.segmentation.network import build_network
-from models.training import loop
+from models.training import loop, page
 from models.training.held_out_dice import test_metrics
-from models.training.protocol_range import protocol_range
-from models.training.simulated_cases import CaseKey, PreparedCase, case_keys, prepared_sequences
+from models.training.prepared_cases import PreparedCase
+from models.training.segmentation_data import SegmentationData, from_cohort, from_simulation
+from models.training.segmentation_data import split_cases as split_cases
+from models.training.segmentation_data import split_scanners as split_scanners
 from models.volume import Sequence
 
 #: Weights of the losses of the decoder nodes X(0,1) to X(0,4).
@@ -50,7 +52,7 @@ class Optimizer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What determines the weights, apart from the code."""
+    """What determines the weights, apart from the code; `data` is a digest of the prepared cases."""
 
     epochs: int
     batches: int
@@ -60,104 +62,178 @@ class Recipe:
     learning_rate: float
     features: tuple[int, ...]
     trained_on: tuple[str, ...]
+    devices: int
+    precision: str
+    data: str
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training that is set up: `network` computes without Fabric, `parts` are what a checkpoint holds."""
+
+    fabric: Fabric
+    folder: Path
+    recipe: Recipe
+    settings: InferenceSettings
+    network: nn.Module
+    parts: dict[str, Any]
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def main(
+    data: Annotated[Path | None, typer.Option(help="cohort to train on (docs/training.md); else simulated")] = None,
+    sequences: Annotated[str, typer.Option(help="of the cohort that are trained on")] = "T2WI,DWI,PVP",
     folder: Annotated[Path, typer.Option(help="logs, checkpoints and cached cases")] = Path("runs/segmentation"),
     output: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("models/weights/segmentation"),
     version: Annotated[str, typer.Option(help="version in the manifest")] = "0.1.0",
     epochs: Annotated[int, typer.Option(min=1)] = 500,
-    batches: Annotated[int, typer.Option(min=1, help="patches (batch size 1) an epoch")] = 1000,
+    batches: Annotated[int, typer.Option(min=1, help="patches (batch size 1) an epoch and device")] = 1000,
     cases: Annotated[int, typer.Option(min=5, help="simulated cases, split 8:2")] = 200,
-    test_cases: Annotated[int, typer.Option(min=0, help="held-out cases of each group of scanners")] = 12,
+    test_cases: Annotated[int, typer.Option(min=0, help="simulated held-out cases of each group of scanners")] = 12,
     seed: Annotated[int, typer.Option(help="of weights, patches and split")] = 20,
-    first_case: Annotated[int, typer.Option(help="seed of the first training case")] = 100_000,
-    first_test_case: Annotated[int, typer.Option(help="seed of the first held-out case")] = 900_000,
-    held_out: Annotated[str, typer.Option(help="models never trained on, comma separated")] = "uMR 570,Skyra",
+    first_case: Annotated[int, typer.Option(help="seed of the first simulated training case")] = 100_000,
+    first_test_case: Annotated[int, typer.Option(help="seed of the first simulated held-out case")] = 900_000,
+    held_out: Annotated[str, typer.Option(help="simulated models never trained on, comma separated")] = "uMR 570,Skyra",
     optimizer: Annotated[
         Optimizer, typer.Option(help="sgd is the recipe; adamw gets further in a short run")
     ] = Optimizer.SGD,
     learning_rate: Annotated[float, typer.Option(help="at the start; falls as (1 - t) ** 0.9")] = 1e-3,
     features: Annotated[str, typer.Option(help="widths of the U-Net++")] = "16,16,32,64,128,16",
     accelerator: Annotated[str, typer.Option()] = "auto",
-    devices: Annotated[int, typer.Option(min=1)] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="several: start it by torchrun")] = 1,
     precision: Annotated[str, typer.Option(help="bf16-mixed on a GPU; on a CPU see loop.start")] = "32-true",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
-    """Train, keep the network with the best validation Dice, test it on held-out cases, write the bundle."""
-    others = tuple(name.strip() for name in held_out.split(",") if name.strip())
-    known, unknown = split_scanners(others)
+    """Train, keep the network with the best validation Dice, test it on held-out cases, write bundle and page."""
+    settings = InferenceSettings()
+    fabric = loop.start(folder, seed, accelerator, devices, precision, threads)
+    cache = folder.parent / "cache" / "segmentation"
+    if data is not None:
+        found = from_cohort(fabric, data, wanted(sequences), settings.preprocessing, seed, cache)
+    else:
+        others = tuple(name.strip() for name in held_out.split(",") if name.strip())
+        numbers = (first_case, cases), (first_test_case, test_cases)
+        found = from_simulation(fabric, *numbers, others, settings.preprocessing, seed, cache)
+    count = len({case.name.rpartition(" ")[0] for case in (*found.training, *found.validation)})
     recipe = Recipe(
         epochs,
         batches,
-        cases,
+        count,
         seed,
         optimizer,
         learning_rate,
         widths(features),
-        tuple(scanner.model for scanner in known),
+        found.trained_on,
+        devices,
+        precision,
+        found.digest,
     )
-    settings = InferenceSettings()
-    fabric = loop.start(folder, seed, accelerator, devices, precision, threads)
+    run = prepare_run(fabric, folder, recipe, settings)
+    progress = train_epochs(run, found, until=epochs)
+    if fabric.is_global_zero:
+        command = loop.command_line("models.training.segmentation")
+        manifest = finish(run, found, progress, version, output, command)
+        fabric.print(manifest.model_dump_json(indent=2, include={"metrics", "training_data", "files"}))
 
-    cache = folder.parent / "cache" / "segmentation"
-    training_keys, validation_keys = split_cases(case_keys(first_case, cases, known), seed)
-    training = load_cases(fabric, training_keys, settings, cache)
-    validation = load_cases(fabric, validation_keys, settings, cache)[:: len(Sequence) + 1]
 
+def prepare_run(fabric: Fabric, folder: Path, recipe: Recipe, settings: InferenceSettings) -> Run:
+    """Network and optimizer as the recipe says, on their device; the folder is bound to the recipe.
+
+    Raises:
+        ModelError: the folder holds a run of another recipe.
+    """
+    loop.keep_recipe(fabric, folder, asdict(recipe))
     network = build_network(recipe.features)
-    prepared_network, prepared_optimizer = fabric.setup(network, build_optimizer(optimizer, network, learning_rate))
-    parts = {"network": prepared_network, "optimizer": prepared_optimizer}
-    progress = loop.resume(fabric, folder, **parts)
+    prepared, moved = fabric.setup(network, build_optimizer(recipe.optimizer, network, recipe.learning_rate))
+    return Run(fabric, folder, recipe, settings, network, {"network": prepared, "optimizer": moved})
 
-    while progress.epoch < epochs:
-        began = time.perf_counter()
-        loop.set_rate(prepared_optimizer, loop.poly_rate(learning_rate, progress.epoch, epochs))
-        loss = train_epoch(fabric, prepared_network, prepared_optimizer, training, settings, recipe, progress.epoch)
-        dice = validation_dice(network, validation, settings)
-        if dice > progress.best_score:
-            progress.best_score, progress.best_epoch = dice, progress.epoch
-            if fabric.is_global_zero:
-                torch.save(network.state_dict(), folder / "best.pt")
-        fabric.log_dict({"loss": loss, "validation_dice": dice}, step=progress.epoch)
-        progress.epoch += 1
-        loop.save_checkpoint(fabric, folder, progress, **parts)
-        fabric.print(
-            f"epoch {progress.epoch}/{epochs}  loss {loss:.4f}  validation Dice {dice:.4f}  "
-            f"best {progress.best_score:.4f}  {time.perf_counter() - began:.0f} s",
-            flush=True,
-        )
 
-    network.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
+def train_epochs(run: Run, data: SegmentationData, until: int) -> loop.Progress:
+    """Goes on from the last checkpoint, or begins, and trains up to epoch `until`; every epoch is kept."""
+    fabric, recipe = run.fabric, run.recipe
+    progress = loop.resume(fabric, run.folder, **run.parts)
+    with loop.progress_bar(fabric) as bar:
+        while progress.epoch < until:
+            began = time.perf_counter()
+            loop.set_rate(run.parts["optimizer"], loop.poly_rate(recipe.learning_rate, progress.epoch, recipe.epochs))
+            loss = train_epoch(run, data.training, progress.epoch, bar)
+            dice = validation_dice(run.network, data.validation, run.settings)
+            if dice > progress.best_score:
+                progress.best_score, progress.best_epoch = dice, progress.epoch
+                if fabric.is_global_zero:
+                    torch.save(run.network.state_dict(), run.folder / "best.pt")
+            fabric.log_dict({"loss": loss, "validation_dice": dice}, step=progress.epoch)
+            progress.epoch += 1
+            loop.save_checkpoint(fabric, run.folder, progress, **run.parts)
+            fabric.print(
+                f"epoch {progress.epoch}/{recipe.epochs}  loss {loss:.4f}  validation Dice {dice:.4f}  "
+                f"best {progress.best_score:.4f}  {time.perf_counter() - began:.0f} s",
+                flush=True,
+            )
+    return progress
+
+
+def finish(
+    run: Run, data: SegmentationData, progress: loop.Progress, version: str, output: Path, command: str
+) -> Manifest:
+    """Tests the best network on held-out cases, writes its bundle and the page of the training."""
+    network, recipe = run.network, run.recipe
+    network.load_state_dict(torch.load(run.folder / "best.pt", weights_only=True))
     manifest = Manifest(
         name="rectal-segmentation",
         version=version,
         kind=KIND,
-        input_sequences=tuple(Sequence),
+        input_sequences=data.sequences,
         architecture={"features": list(recipe.features)},
-        settings=settings.model_dump(mode="json"),
-        spacing_mm=settings.preprocessing.spacing_mm,
-        protocol=protocol_range(known),
-        training_data=(
-            f"{cases} simulated studies (seeds {first_case} to {first_case + cases - 1}) of "
-            f"{', '.join(recipe.trained_on)}, split 8:2 by case; {epochs} epochs of {batches} patches of the 500 "
-            f"of 1000 of the full recipe"
-        ),
-        seed=seed,
-        command="python -m models.training.segmentation " + shlex.join(sys.argv[1:]),
+        settings=run.settings.model_dump(mode="json"),
+        spacing_mm=run.settings.preprocessing.spacing_mm,
+        protocol=data.protocol,
+        training_data=f"{data.statement}; {recipe.epochs} epochs of {recipe.batches} patches of the 500 of 1000 of the "
+        "full recipe",
+        intended_use=data.intended_use,
+        seed=recipe.seed,
+        command=command,
     )
-    segmenter = Segmenter(manifest, settings, network.eval())
-    metrics = {
+    segmenter = Segmenter(manifest, run.settings, network.eval())
+    metrics: dict[str, Any] = {
         "recipe": asdict(recipe),
         "validation_dice": round(progress.best_score, 4),
         "best_epoch": progress.best_epoch + 1,
     }
-    if test_cases:
-        for group, scanners, offset in (("trained_scanners", known, 0), ("other_scanners", unknown, test_cases)):
-            keys = case_keys(first_test_case + offset, test_cases, scanners) if scanners else ()
-            metrics |= {f"test_{group}": test_metrics(keys, segmenter)}
+    for group, cases in data.tests.items():
+        metrics[group] = test_metrics(cases(), segmenter)
     written = bundle.save_weights(output, manifest.model_copy(update={"metrics": metrics}), network)
-    fabric.print(written.model_dump_json(indent=2, include={"metrics", "training_data", "files"}))
+    write_page(run, data, written)
+    return written
+
+
+def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
+    """`training.html` in the folder of the run."""
+    if run.fabric.logger is not None:
+        run.fabric.logger.experiment.flush()
+    record = page.TrainingRecord(
+        title=f"{manifest.name} {manifest.version}",
+        statement=manifest.intended_use,
+        command=manifest.command,
+        curves=page.logged_curves(run.folder / "log"),
+        pictures=[picture(case, run.network, run.settings) for case in data.validation[:8]],
+        figures={name: value for name, value in manifest.metrics.items() if name != "recipe"},
+        recipe={"training data": manifest.training_data, **asdict(run.recipe)},
+        environment=page.environment(),
+        key={page.TRUTH_COLOUR: "truth", page.FOUND_COLOUR: "found"},
+    )
+    (run.folder / "training.html").write_text(page.training_page(record), "utf-8")
+
+
+def picture(case: PreparedCase, network: nn.Module, settings: InferenceSettings) -> page.Picture:
+    """The slice of a validation case with most tumour, true and found."""
+    found = (window_probability(case.image, network, settings) >= settings.threshold).astype(np.uint8)
+    index = int(case.mask.sum(axis=(1, 2)).argmax())
+    contours = {page.TRUTH_COLOUR: case.mask[index], page.FOUND_COLOUR: found[index]}
+    return page.Picture(f"{case.name}, Dice {dice_of(found > 0, case.mask > 0):.2f}", case.image[index], contours)
 
 
 def build_optimizer(kind: Optimizer, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
@@ -167,51 +243,15 @@ def build_optimizer(kind: Optimizer, network: nn.Module, learning_rate: float) -
     return torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
 
 
-def split_scanners(held_out: SequenceOf[str]) -> tuple[tuple[Scanner, ...], tuple[Scanner, ...]]:
-    """Scanners to train on and scanners to test on only, by model name."""
-    scanners = load_scanners()
-    if strange := set(held_out) - {scanner.model for scanner in scanners}:
-        raise typer.BadParameter(f"no scanner model is called {sorted(strange)[0]}")
-    known = tuple(scanner for scanner in scanners if scanner.model not in held_out)
-    return known, tuple(scanner for scanner in scanners if scanner.model in held_out)
-
-
-def split_cases(keys: SequenceOf[CaseKey], seed: int) -> tuple[list[CaseKey], list[CaseKey]]:
-    """Random split 8:2 by case, so that the sequences of a patient stay together."""
-    shuffled = list(keys)
-    random.Random(seed).shuffle(shuffled)
-    count = round(0.8 * len(shuffled))
-    return shuffled[:count], shuffled[count:]
-
-
-def load_cases(
-    fabric: Fabric, keys: SequenceOf[CaseKey], settings: InferenceSettings, cache: Path
-) -> list[PreparedCase]:
-    """All sequences of the cases, simulated where the cache lacks them."""
-    loaded: list[PreparedCase] = []
-    for done, key in enumerate(keys, start=1):
-        loaded.extend(prepared_sequences(key, settings.preprocessing, cache))
-        if done % 10 == 0:
-            fabric.print(f"{done} of {len(keys)} cases ready", flush=True)
-    return loaded
-
-
-def train_epoch(
-    fabric: Fabric,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    training: SequenceOf[PreparedCase],
-    settings: InferenceSettings,
-    recipe: Recipe,
-    epoch: int,
-) -> float:
-    """One epoch of patches; returns the mean loss. Its randomness depends on seed and epoch only."""
-    chooser = random.Random(f"{recipe.seed} {epoch} {fabric.global_rank}")
-    transform = training_transform(settings.window)
+def train_epoch(run: Run, training: SequenceOf[PreparedCase], epoch: int, bar: ProgressBar) -> float:
+    """One epoch of patches; returns the mean loss over all devices. Its randomness depends on seed, epoch and rank."""
+    fabric, network, optimizer = run.fabric, run.parts["network"], run.parts["optimizer"]
+    chooser = random.Random(f"{run.recipe.seed} {epoch} {fabric.global_rank}")
+    transform = training_transform(run.settings.window)
     transform.set_random_state(chooser.getrandbits(31))
     network.train()
     total = 0.0
-    for _ in range(recipe.batches):
+    for _ in bar.track(range(run.recipe.batches), description=f"epoch {epoch + 1}"):
         image, mask = random_patch(chooser.choice(training), transform)
         optimizer.zero_grad()
         loss = deep_supervision_loss(network(fabric.to_device(image)), fabric.to_device(mask))
@@ -219,7 +259,7 @@ def train_epoch(
         fabric.clip_gradients(network, optimizer, max_norm=GRADIENT_CLIP)
         optimizer.step()
         total += float(loss.detach())
-    return total / recipe.batches
+    return float(fabric.all_reduce(torch.tensor(total / run.recipe.batches), reduce_op="mean"))
 
 
 def random_patch(case: PreparedCase, transform: object) -> tuple[torch.Tensor, torch.Tensor]:
@@ -239,12 +279,22 @@ def deep_supervision_loss(heads: SequenceOf[torch.Tensor], mask: torch.Tensor) -
 def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], settings: InferenceSettings) -> float:
     """Mean Dice of whole central regions, thresholded only."""
     network.eval()
-    scores = []
-    for case in validation:
-        found = window_probability(case.image, network, settings) >= settings.threshold
-        total = int(found.sum()) + int(case.mask.sum())
-        scores.append(2 * int((found & (case.mask > 0)).sum()) / total if total else 1.0)
-    return float(np.mean(scores))
+    found = [window_probability(case.image, network, settings) >= settings.threshold for case in validation]
+    return float(np.mean([dice_of(mask, case.mask > 0) for mask, case in zip(found, validation, strict=True)]))
+
+
+def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:
+    """Dice coefficient; 1 where both are empty."""
+    total = int(found.sum()) + int(true.sum())
+    return 2 * int((found & true).sum()) / total if total else 1.0
+
+
+def wanted(text: str) -> tuple[Sequence, ...]:
+    """Comma-separated sequences."""
+    try:
+        return tuple(Sequence(name.strip()) for name in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; known are {', '.join(Sequence)}", param_hint="--sequences") from error
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -256,4 +306,4 @@ def widths(text: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,13 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from node.errors import NodeError
-from node.planning import plan_from, plan_with_volumes, trained_protocols
-from node.recognition.facts import Fault, FrameFacts
-from node.recognition.headers import read_frames
-from node.recognition.plan import StudyFacts, gather
+from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
 from node.recognition.record import Confidence, DynamicRun, SeriesVerdict, StudyPlan, from_json
-from node.recognition.words import words
-from node.settings import RecognitionSettings, Settings
+from node.settings import Settings
 from storage.index import Index
 from storage.schema import open_engine
 
@@ -48,7 +43,7 @@ def of_files(path: Path, settings: Settings) -> Iterator[StudyPlan]:
         NodeError: there is no DICOM file.
     """
     trained = trained_protocols(settings.analysis.bundles)
-    for facts in _studies(path, settings.recognition):
+    for facts in studies_in(path, settings.recognition):
         plan = plan_from(facts, settings.recognition, trained)
         yield plan_with_volumes(plan, lambda facts=facts: facts, settings.recognition, trained)[0]  # type: ignore[misc]
 
@@ -60,21 +55,6 @@ def as_text(plan: StudyPlan, series_number: int | None = None) -> RenderableType
     if plan.dynamic is not None and series_number is None:
         parts.append(_run(plan.dynamic))
     return Group(*parts, *(_series(verdict) for verdict in verdicts))
-
-
-def _studies(path: Path, settings: RecognitionSettings) -> Iterator[StudyFacts]:
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    vocabulary = words(settings.words_of_site)
-    found = [(file, read_frames(file, vocabulary)) for file in files]
-    studies: dict[str, list[tuple[Path, tuple[FrameFacts, ...] | Fault]]] = defaultdict(list)
-    for file, facts in found:
-        if not isinstance(facts, Fault):
-            studies[facts[0].header.study_instance_uid].append((file, facts))
-    if not studies:
-        raise NodeError(f"{path}: no DICOM file there")
-    unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
-    for uid, own in sorted(studies.items()):
-        yield gather(uid, (*own, *unreadable))
 
 
 def _summary(plan: StudyPlan) -> RenderableType:

@@ -10,14 +10,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 from node import logs
+from node.cli import cohort as cohorts
+from node.cli import models as bundles
+from node.cli import train
 from node.errors import NodeError
 from node.settings import Settings, load_settings
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
 )
+app.add_typer(bundles.app, name="models")
+app.add_typer(train.app, name="train")
+app.command("cohort")(cohorts.cohort)
 out = Console()
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
@@ -174,9 +181,9 @@ def check_config(config: ConfigOption = CONFIG) -> None:
 
     settings: Settings = load_settings(config)
     check_rules(settings.recognition)
-    bundles = Models(settings.analysis)
-    bundles.check()
-    for kind, identity in bundles.identities().items():
+    loaded = Models(settings.analysis)
+    loaded.check()
+    for kind, identity in loaded.identities().items():
         out.print(f"{kind}: {identity.name} {identity.version} ({identity.digest[:12]})", highlight=False)
     out.print(f"{config}: good; listens as {settings.listener.ae_title} on port {settings.listener.port}")
 
@@ -216,5 +223,6 @@ def run() -> None:
     try:
         app()
     except (NodeError, ModelError, StorageError) as error:
-        Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
+        # As it is: no wrapping, and no square bracket of a message taken for markup.
+        Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
         sys.exit(1)

@@ -44,13 +44,15 @@ def test_with_its_site_rule_the_real_study_comes_back_whole(
     assert len(series["SR"]) == 1
 
 
-def test_without_a_clock_the_dynamic_series_is_refused_by_name_and_the_rest_reported(
+def test_without_a_site_rule_the_injection_is_measured_in_the_images_and_that_is_said(
     shared_data: Path, make_node: Callable[..., Node], storescu: SEND, orthanc: Orthanc
 ) -> None:
     node = make_node(ACCEPTED)
     line = send(node, shared_data / STUDY, storescu)
     assert line["study"]["state"] == "COMPLETED", line
-    refusals = {refusal["role"]: refusal for refusal in line["refusals"]}
-    assert refusals["PVP"]["code"] == "E-DCE-T0"
+    used = {series["role"]: series for series in line["series"] if series["used"]}
+    assert "DCE" in used
+    assert used["DCE"]["confidence"] != "high"
+    assert any("measured in the images" in warning for warning in line["warnings"])
     series = orthanc.series(line["study"]["study_instance_uid"])
     assert len(series["SR"]) >= 1

@@ -17,8 +17,8 @@ from models.segmentation.inference import (
 )
 from models.segmentation.network import EncoderFeatures, build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
+from models.training.prepared_cases import PreparedCase
 from models.training.segmentation import deep_supervision_loss, random_patch
-from models.training.simulated_cases import PreparedCase
 from models.volume import Sequence, grid_of, image_from, volume_ml
 
 FEATURES = (4, 4, 8, 8, 8, 4)

@@ -5,7 +5,7 @@ import torch
 
 from models.phantom.scanners import load_scanners
 from models.training import loop
-from models.training.segmentation import split_cases, split_scanners
+from models.training.segmentation_data import split_cases, split_scanners
 from models.training.simulated_cases import case_keys
 
 

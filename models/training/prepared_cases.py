@@ -1,0 +1,53 @@
+"""Cases prepared for segmentation training as serving prepares volumes, kept on disk so that each is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
+from models.volume import Float32, Sequence, average_onto, grid_of
+
+Volumes = Mapping[Sequence, sitk.Image]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCase:
+    """Central region of one sequence of a case: image (float32, z-scored) and mask (uint8), both (z, y, x)."""
+
+    name: str
+    image: Float32
+    mask: npt.NDArray[np.uint8]
+
+
+def prepared(
+    name: str, path: Path, volumes: Callable[[], tuple[Volumes, Volumes]], settings: PreprocessingSettings
+) -> Iterator[PreparedCase]:
+    """The sequences of a case, from `path` where it is there already, else from its images and masks."""
+    if not path.exists():
+        _write(path, *volumes(), settings)
+    with np.load(path) as arrays:
+        for sequence in Sequence:
+            if f"{sequence}-image" in arrays:
+                image, mask = arrays[f"{sequence}-image"], arrays[f"{sequence}-mask"]
+                yield PreparedCase(f"{name} {sequence}", image.astype(np.float32), mask)
+
+
+def _write(path: Path, images: Volumes, masks: Volumes, settings: PreprocessingSettings) -> None:
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    for sequence, image in images.items():
+        ready = prepare(image, settings)
+        region = central_region(ready, settings)
+        share = average_onto(sitk.Cast(masks[sequence], sitk.sitkFloat32), grid_of(ready))
+        arrays[f"{sequence}-image"] = sitk.GetArrayFromImage(ready)[region].astype(np.float16)
+        arrays[f"{sequence}-mask"] = (sitk.GetArrayFromImage(share)[region] >= 0.5).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    partial.replace(path)
