@@ -50,7 +50,7 @@ def write_study(study: SimulatedStudy, folder: Path, *, chinese: bool = False) -
     if dialect is None:
         raise PermanentError(f"no DICOM dialect for {scanner.manufacturer!r}; known are {', '.join(DIALECTS)}")
     session = open_session(study.seed, scanner.manufacturer, scanner.model)
-    common = study_elements(session, chinese)
+    common = study_elements(session, study.sex, chinese)
     common.SpecificCharacterSet = _character_set(dialect.character_set, chinese)
     common.InstitutionName = "Simulated Hospital"
     common.update(dialect.equipment(scanner.model))
