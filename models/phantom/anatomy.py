@@ -23,12 +23,15 @@ from models.phantom.rectum import Rectum, draw_mesorectum, draw_rectum, sigmoid
 from models.phantom.sex import Sex, sex_of
 from models.phantom.skeleton import hip_prosthesis, pelvic_bones
 from models.phantom.streams import stream
+from models.phantom.tissue import Tissue
 from models.phantom.tumour import Tumour, draw_border
 from models.phantom.tumour_form import draw_tumour
 from models.phantom.viscera import bladder, bowel_loops, penile_root, prostate, seminal_vesicles, vessels
 
 BODY_BOX: tuple[Vector, Vector] = ((-205.0, -130.0, -230.0), (205.0, 140.0, 230.0))
 """Box (anatomical frame) that is painted; beyond it there is nothing."""
+DISTURBING = (Tissue.GAS, Tissue.CORTICAL_BONE, Tissue.IMPLANT)
+"""Tissues whose susceptibility is not that of water."""
 RECTUM_MIDDLE_MM = 14.0
 """Height of the middle of the rectum in the anatomical frame."""
 
@@ -52,9 +55,7 @@ class Anatomy:
         """Box (anatomical frame) of the tumour; without one that of the middle third of the rectum."""
         if self.tumour is not None:
             return self.tumour.box()
-        lower, upper = self.rectum.box()
-        low, high = RECTUM_MIDDLE_MM - 25, RECTUM_MIDDLE_MM + 25
-        return (lower[0], lower[1], low), (upper[0], upper[1], high)
+        return self.rectum.stretch(RECTUM_MIDDLE_MM - 25, RECTUM_MIDDLE_MM + 25)
 
 
 @lru_cache(maxsize=4)
@@ -73,6 +74,7 @@ def draw_anatomy(seed: int) -> Anatomy:
     hip = hip_prosthesis(part("hip"))
     bones = (*pelvic_bones(part("bones"), sex), *hip)
     loops = (*bowel_loops(part("loops")), *sigmoid(rectum, part("sigmoid")))
+    disturbing = [layer for layer in (*bones, *loops) if any(tissue in DISTURBING for tissue, _ in layer.tissues)]
     layers: tuple[Layer, ...] = (
         Outline(surface, build.fat),
         *cavities(build),
@@ -91,9 +93,9 @@ def draw_anatomy(seed: int) -> Anatomy:
         rectum,
         *((tumour,) if tumour is not None else ()),
     )
-    disturbing = (Outside(surface, detail=12.0), *bones, *loops, rectum)
+    field_layers = (Outside(surface, detail=12.0), *disturbing, *((rectum,) if rectum.holds_gas else ()))
     deformation = draw_deformation(part("deformation"), sex)
-    return Anatomy(sex, bool(hip), layers, disturbing, rectum, tumour, deformation)
+    return Anatomy(sex, bool(hip), layers, field_layers, rectum, tumour, deformation)
 
 
 def _organs(sex: Sex, part: Callable[[str], np.random.Generator]) -> list[Layer]:

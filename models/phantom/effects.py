@@ -26,7 +26,7 @@ from models.volume import Grid
 
 HZ_PER_PPM_AND_T = 42.577
 FAT_PPM = -3.4
-MARGIN_MM = 40.0
+MARGIN_MM = 32.0
 """So far around a region signal is sampled that may be displaced into it."""
 
 

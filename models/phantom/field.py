@@ -1,9 +1,10 @@
 """How the patient disturbs the magnetic field: susceptibility map, dipole field, what the scanner's shim leaves.
 
 The field (ppm of B0) of a susceptibility distribution is its convolution with the field of a dipole, in k-space a
-product with 1/3 - kz²/k² (Salomir et al., Concepts Magn Reson B 2003;19:26-34; Marques & Bowtell, Concepts Magn Reson B
-2005;25:65-78). Susceptibilities: water -9.05, air 0.36, titanium 182 ppm (Schenck, Med Phys 1996;23:815-850); cortical
-bone -11.3 ppm (Hopkins & Wehrli, Magn Reson Med 1997;37:494-500). Everything else is taken as water.
+product with 1/3 - kz²/k² (Salomir et al., Concepts Magn Reson B 2003;19:26-34; Marques & Bowtell, Concepts Magn Reson
+B 2005;25:65-78). Susceptibilities: water -9.05, air 0.36, titanium 182 ppm (Schenck, Med Phys 1996;23:815-850);
+cortical bone -11.3 ppm (Hopkins & Wehrli, Magn Reson Med 1997;37:494-500). Everything else, marrow and fat too, is
+taken as water.
 """
 
 from __future__ import annotations

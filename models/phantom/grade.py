@@ -10,16 +10,17 @@ heterogeneities. What is published of them, low (well and moderately differentia
   differentiation in 40 others, too (Shen et al., Mol Clin Oncol 2016;4:500-506).
 - ADC: 0.99 and 0.79 in the same 102 patients, but 1.03 ± 0.14 and 1.04 ± 0.18 × 10⁻³ mm²/s in the 120, and no
   difference in 116 (Cancer Imaging 2019;19, doi 10.1186/s40644-019-0192-x). Here their average by patients, -0.06.
-- Heterogeneity: histograms of the ADC have a larger skewness and kurtosis in poor differentiation, AUC 0.88 and 0.92
-  (49 patients, Peng et al., Quant Imaging Med Surg, Tongji Hospital; 121 patients, doi
-  10.12015/issn.1674-8034.2022.07.009). That supports the direction; the two heterogeneities with their sizes are
-  **assumptions** of this simulation.
+- Heterogeneity: histograms of the ADC have a larger skewness and kurtosis in poor differentiation, AUC of the kurtosis
+  0.88 and 0.92 (49 patients, Peng et al., Quant Imaging Med Surg, Tongji Hospital; 121 patients, doi
+  10.12015/issn.1674-8034.2022.07.009). An AUC of 0.88 is a difference of 1.66 standard deviations; that of the texture
+  is taken from it. That it is a relative standard deviation of T1, T2 and ADC, its size, and all of the heterogeneity
+  of enhancement are **assumptions** of this simulation.
 
 Differences found in single studies are too large on average (Ioannidis, Epidemiology 2008;19:640-648): those of T1,
-Ktrans and ve are taken at two thirds around the mean of all patients, an **assumption**. Correlations within a grade:
-ADC and Ktrans -0.4 (-0.34 and -0.60 in Shen 2017); Ktrans and ve 0.55, because the published spread of kep = Ktrans/ve
-is too narrow for independent ones (0.5 to 0.65 by var(ln kep) = var(ln Ktrans) + var(ln ve) - 2 cov); T1 and ve 0.5,
-T1 and Ktrans 0.35 are **assumptions**: all three grow with the extracellular space.
+Ktrans, ve and texture are halved around the mean of all patients, an **assumption**. Correlations within a
+grade: ADC and Ktrans -0.4 (-0.34 and -0.60 in Shen 2017); Ktrans and ve 0.55, because the published spread of kep =
+Ktrans/ve is too narrow for independent ones (0.5 to 0.65 by var(ln kep) = var(ln Ktrans) + var(ln ve) - 2 cov); T1 and
+ve 0.5, T1 and Ktrans 0.35 are **assumptions**: all three grow with the extracellular space.
 
 Drawn alike for both grades: T2 66.6 ± 6.9 ms (70 non-mucinous carcinomas, "Quantitative T2 Mapping to Discriminate
 Mucinous from Nonmucinous Adenocarcinoma in Rectal Cancer"), site and size. Every tenth tumour is mucinous ("up to
@@ -45,19 +46,19 @@ HIGH_GRADE_SHARE = 0.4
 MUCINOUS_SHARE = 0.1
 TUMOUR_FREE_SHARE = 0.12
 """Share of examinations without a tumour (an assumption), such as after local excision or for exclusion."""
-SHRINKAGE = 2 / 3
+SHRINKAGE = 0.5
 """Part of a published difference between the grades that is simulated."""
 
-# parameter: (mean, SD) for low and for high grade as published; the first three are shrunk
+# parameter: (mean, SD) for low and for high grade as published; their differences are shrunk
 _PUBLISHED: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "t1_3t_ms": ((1509.0, 189.0), (1807.0, 318.0)),
     "ktrans_per_min": ((0.28, 0.09), (0.40, 0.08)),
     "ve": ((0.50, 0.20), (0.67, 0.16)),
+    "texture_heterogeneity": ((0.14, 0.045), (0.215, 0.045)),
 }
 _UNSHRUNK: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "adc_um2_s": ((1030.0, 140.0), (970.0, 170.0)),
-    "texture_heterogeneity": ((0.10, 0.035), (0.125, 0.040)),
-    "enhancement_heterogeneity": ((0.28, 0.09), (0.33, 0.11)),
+    "enhancement_heterogeneity": ((0.27, 0.09), (0.35, 0.10)),
 }
 _CORRELATIONS = {
     ("t1_3t_ms", "ktrans_per_min"): 0.35,
@@ -73,7 +74,7 @@ _LIMITS = {
     "ktrans_per_min": (0.06, 0.9),
     "ve": (0.12, 0.95),
     "adc_um2_s": (550.0, 2200.0),
-    "texture_heterogeneity": (0.02, 0.3),
+    "texture_heterogeneity": (0.03, 0.38),
     "enhancement_heterogeneity": (0.05, 0.7),
 }
 NAMES = (*_PUBLISHED, *_UNSHRUNK)
@@ -116,8 +117,10 @@ def correlation() -> Floats:
 
 
 def _shrunk(low: tuple[float, float], high: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
-    middle = (1 - HIGH_GRADE_SHARE) * low[0] + HIGH_GRADE_SHARE * high[0]
-    return (middle + SHRINKAGE * (low[0] - middle), low[1]), (middle + SHRINKAGE * (high[0] - middle), high[1])
+    """Both (mean, SD), moved towards their average over all patients."""
+    middle = [(1 - HIGH_GRADE_SHARE) * a + HIGH_GRADE_SHARE * b for a, b in zip(low, high, strict=True)]
+    (a, b), (c, d) = ([m + SHRINKAGE * (v - m) for m, v in zip(middle, pair, strict=True)] for pair in (low, high))
+    return (a, b), (c, d)
 
 
 def draw_biology(rng: np.random.Generator) -> TumourBiology:

@@ -75,12 +75,25 @@ class Rectum:
         """Thickness of the whole wall."""
         return self.muscle_mm + self.inner_mm
 
+    @property
+    def holds_gas(self) -> bool:
+        """Whether there is gas in the lumen."""
+        return self.content is Tissue.GAS or self.gas_level_mm > NO_GAS_MM
+
     def box(self) -> tuple[Vector, Vector]:
         """Box around lumen, wall and sphincter."""
         reach = float(self.radius.max()) * 1.25 + self.wall_mm + 8
         lower = (float(self.centre_x.min()) - reach, float(self.centre_y.min()) - reach, VERGE_MM)
         upper = (float(self.centre_x.max()) + reach, float(self.centre_y.max()) + reach, TOP_MM)
         return lower, upper
+
+    def stretch(self, low: float, high: float) -> tuple[Vector, Vector]:
+        """Box around the wall between two heights (mm)."""
+        rows = (self.heights >= low) & (self.heights <= high)
+        reach = float(self.radius[rows].max()) * 1.1 + self.wall_mm
+        x, y = self.centre_x[rows], self.centre_y[rows]
+        lower = (float(x.min()) - reach, float(y.min()) - reach, low)
+        return lower, (float(x.max()) + reach, float(y.max()) + reach, high)
 
     def polar(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         """Distance from the centre line (mm) and angle (rad) of points."""
@@ -122,8 +135,11 @@ class Rectum:
         yield np.maximum(inner, level), ((Tissue.GAS, 0),)
 
     def at(self, table: Array, z: Array) -> Array:
-        """One of the tables at heights z."""
-        return np.interp(z, self.heights, table).astype(np.float32)
+        """One of the tables at heights z, continued by its ends."""
+        place = np.clip(z - self.heights[0], 0, np.float32(len(table) - 1))
+        low = np.minimum(place.astype(np.intp), len(table) - 2)
+        below = table[low]
+        return np.asarray(below + (table[low + 1] - below) * (place - low), dtype=np.float32)
 
 
 def draw_rectum(rng: np.random.Generator) -> Rectum:
@@ -173,7 +189,7 @@ def draw_rectum(rng: np.random.Generator) -> Rectum:
     )
 
 
-def sigmoid(rectum: Rectum, rng: np.random.Generator) -> list[Layer]:
+def sigmoid(rectum: Rectum, rng: np.random.Generator) -> list[Solid]:
     """The bowel going on from the top of the rectum: forward and to the left."""
     x, y = float(rectum.centre_x[-1]), float(rectum.centre_y[-1])
     path = [(x, y, TOP_MM - 2), (x + 14, y - 14, 124), (x + 26, y - 26, 122), (x + 40, y - 22, 134), (56, y - 8, 160)]

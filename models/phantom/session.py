@@ -146,7 +146,7 @@ def _conditions(
     coil = draw_coil_field(chance("coil"), anatomy.deformation.offset, field_t)
     rng = chance("receiver")
     gain = BRIGHT * float(rng.uniform(0.8, 1.25)) / brightest_signal
-    noise = float(np.exp(rng.uniform(np.log(0.7), np.log(1.9))))
+    noise = float(np.exp(rng.uniform(np.log(0.5), np.log(1.5))))
     b1 = float(np.clip(rng.normal(1, B1_DEVIATION[field_t > 2]), 0.75, 1.2))
     residue = float(np.exp(rng.normal(0, 0.4)))
     moved = replace(patient, anatomy=anatomy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.phantom.raster import Layer, Solid
+from models.phantom.raster import Solid
 from models.phantom.sex import Sex
 from models.phantom.shapes import Capsule, Ellipsoid, Shape, Tube, Union, rotation
 from models.phantom.tissue import Tissue
@@ -37,10 +37,10 @@ IMPLANT_SHARE = 0.04
 with age (Maradit Kremers et al., J Bone Joint Surg Am 2015;97:1386-1397)."""
 
 
-def pelvic_bones(rng: np.random.Generator, sex: Sex) -> list[Layer]:
+def pelvic_bones(rng: np.random.Generator, sex: Sex) -> list[Solid]:
     """Both hip bones, symphysis, sacrum with coccyx, the lowest lumbar vertebrae, both femora."""
     cortex = float(rng.uniform(1.6, 2.6))
-    layers: list[Layer] = []
+    layers: list[Solid] = []
     for side in (-1, 1):
         layers.append(_bone(_hip_bone(side, sex), cortex))
         head = (side * HEAD[0], HEAD[1], HEAD[2])
@@ -54,9 +54,9 @@ def pelvic_bones(rng: np.random.Generator, sex: Sex) -> list[Layer]:
     return layers
 
 
-def sacral_layers(cortex: float) -> list[Layer]:
+def sacral_layers(cortex: float) -> list[Solid]:
     """Sacrum and coccyx with canal, foramina and remnant discs."""
-    layers: list[Layer] = [_bone(Tube(SACRUM_HEIGHTS, SACRUM, 2.4), cortex)]
+    layers: list[Solid] = [_bone(Tube(SACRUM_HEIGHTS, SACRUM, 2.4), cortex)]
     canal = Tube((40, 70, 95, 130), ((0, 92, 4, 3), (0, 90, 8, 5), (0, 80, 11, 7), (0, 66, 12, 8)))
     layers.append(Solid(canal, ((Tissue.FAT, 0), (Tissue.FLUID, 2)), 2))
     for z, y, tilt in ((42, 85, -8), (62, 80, -16), (84, 70, -26), (106, 53, -34)):
@@ -72,7 +72,7 @@ def _bone(shape: Shape, cortex: float) -> Solid:
     return Solid(shape, ((Tissue.CORTICAL_BONE, 0), (Tissue.MARROW, cortex)), 3)
 
 
-def hip_prosthesis(rng: np.random.Generator) -> list[Layer]:
+def hip_prosthesis(rng: np.random.Generator) -> list[Solid]:
     """Head, neck and stem of a metal hip in few patients."""
     implanted, side = bool(rng.random() < IMPLANT_SHARE), int(rng.choice((-1, 1)))
     if not implanted:

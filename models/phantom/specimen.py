@@ -51,6 +51,8 @@ SHEET_SHARES = np.array([_SHEETS.get(tissue, (tissue, 0))[1] for tissue in Tissu
 LEAST_SHEET = 0.08
 SHEET_WIDTH = 0.11
 """Half width of the sheets in standard deviations of their field."""
+CELLS_MM, VESSELS_MM = 8.0, 9.0
+"""Size of the structures within a tumour (an assumption): slices of 5 to 7 mm do not average them away."""
 POOLS = 0.35
 """Relative excess of T2 and ADC in the mucin pools of a mucinous tumour (an assumption)."""
 AMPLITUDES = np.array([_TEXTURE.get(tissue, 0.03) for tissue in Tissue], dtype=np.float32)
@@ -66,6 +68,7 @@ class Patient:
     background: Texture
     septa: Texture
     cells: Texture
+    water: Texture
     vessels: Texture
 
 
@@ -78,8 +81,9 @@ def draw_patient(seed: int) -> Patient:
         biology=biology_of(seed),
         background=draw_texture(rng, 6.0),
         septa=draw_texture(rng, 9.0, 2.0),
-        cells=draw_texture(rng, 5.0),
-        vessels=draw_texture(rng, 7.0),
+        cells=draw_texture(rng, CELLS_MM),
+        vessels=draw_texture(rng, VESSELS_MM),
+        water=draw_texture(rng, CELLS_MM),
     )
 
 
@@ -203,20 +207,24 @@ def _tumour_properties(
     z, y, x = np.unravel_index(flat, grid.size[::-1])
     place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.deformation.offset)
     place = place.astype(np.float32)
-    cells = patient.cells.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
-    vessels = patient.vessels.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
-    return tumour_properties(patient.biology, tissues, field_strength_t, cells, vessels)
+    cells, water, vessels = (
+        texture.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
+        for texture in (patient.cells, patient.water, patient.vessels)
+    )
+    return tumour_properties(patient.biology, tissues, field_strength_t, cells, water, vessels)
 
 
 def tumour_properties(
-    biology: TumourBiology, tissues: Properties, field_strength_t: float, cells: Array, vessels: Array
+    biology: TumourBiology, tissues: Properties, field_strength_t: float, cells: Array, water: Array, vessels: Array
 ) -> Properties:
-    """Properties of tumour elements, given two fields of zero mean and unit variance (structure and perfusion).
+    """Properties of tumour elements, given fields of zero mean and unit variance: of relaxation, diffusion, perfusion.
 
-    A mucinous tumour holds pools of mucin where `cells` is high: a longer T2 and a higher ADC there, shorter and lower
-    between them (so that the means are the drawn ones), and half of the perfusion.
+    Relaxation and diffusion vary independently: with one field for both, T2 shine-through would cancel the diffusion
+    contrast at the high b-value, and DWI show no texture. A mucinous tumour holds pools of mucin where `cells` is
+    high: a longer T2 and a higher ADC there, shorter and lower between them (so that the means are the drawn ones),
+    and half of the perfusion.
     """
-    spread = np.float32(biology.texture_heterogeneity) * cells
+    spread, mobile = (np.float32(biology.texture_heterogeneity) * field for field in (cells, water))
     pools = np.where(cells > 0, np.float32(POOLS), np.float32(-POOLS)) if biology.mucinous else np.float32(0)
     t1 = biology.t1_3t_ms / (1 if field_strength_t > 2 else T1_RATIO_3T_TO_1_5T)
     one = np.ones_like(cells)
@@ -224,9 +232,9 @@ def tumour_properties(
     perfused = np.where(pools > 0, np.float32(0.5), np.float32(1))
     return Properties(
         t1=np.float32(t1) * (1 + 0.5 * spread),
-        t2=np.float32(biology.t2_ms) * (1 + spread + pools),
-        t2_tse=np.float32(1.04 * biology.t2_ms) * (1 + spread + pools),
-        adc=np.float32(biology.adc_um2_s * 1e-6) * (1 + spread + pools),
+        t2=np.float32(biology.t2_ms) * np.maximum(1 + spread + pools, 0.2),
+        t2_tse=np.float32(1.04 * biology.t2_ms) * np.maximum(1 + spread + pools, 0.2),
+        adc=np.float32(biology.adc_um2_s * 1e-6) * np.maximum(1 + mobile + pools, 0.2),
         ktrans=np.float32(biology.ktrans_per_min) * np.exp(biology.enhancement_heterogeneity * vessels) * perfused,
         ve=one * np.float32(biology.ve),
         **common,

@@ -19,11 +19,11 @@ TRUTH_SPACING_MM, EMPTY_SPACING_MM = 0.6, 3.0
 def tumour_truth(patient: Patient) -> sitk.Image:
     """Tumour mask (uint8) at 0.6 mm isotropic in the box around the tumour, LPS; empty and coarser without one."""
     anatomy = patient.anatomy
-    box = anatomy.deformation.box(anatomy.target_box(), 2.0)
     if anatomy.tumour is None:
-        grid = _isotropic(*box, EMPTY_SPACING_MM)
+        lower, upper = (anatomy.deformation.place(corner) for corner in anatomy.target_box())
+        grid = _isotropic(lower, upper, EMPTY_SPACING_MM)
         return image_from(np.zeros(grid.size[::-1], dtype=np.uint8), grid)
-    grid = _isotropic(*box, TRUTH_SPACING_MM)
+    grid = _isotropic(*anatomy.deformation.box(anatomy.target_box(), 2.0), TRUTH_SPACING_MM)
     # The tumour is painted last, so nothing else can take a voxel from it.
     painted = rasterise((anatomy.tumour,), anatomy.deformation, grid)
     return image_from((painted.coverage(Tissue.TUMOUR) >= 0.5).astype(np.uint8), grid)

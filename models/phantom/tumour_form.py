@@ -20,6 +20,7 @@ from models.phantom.tumour import Growth, Tumour, TumourForm
 MEDIAN_ML, SPREAD = 15.0, 3.0
 _LEAST_ML, _LARGEST_ML = 0.4, 180.0
 _THIRDS = ((0.33, (18.0, 50.0)), (0.42, (50.0, 100.0)), (0.25, (100.0, 132.0)))
+POWER = 2.3
 TOP_OF_TUMOURS_MM = 182.0
 """No tumour reaches higher above the anal verge: above it the bowel is modelled without its wall's detail."""
 
@@ -63,13 +64,12 @@ def draw_tumour(rng: np.random.Generator, rectum: Rectum, border: Texture) -> Tu
 
 
 def _of_volume(average: TumourForm, target_ml: float, rectum: Rectum, border: Texture) -> Tumour:
-    """The scaled form that comes nearest to a volume; bisection, because the volume grows with the scale."""
-    small, large = 0.2, 3.2
-    for _ in range(7):
-        scale = float(np.sqrt(small * large))
-        tumour = Tumour(_scaled(average, scale), rectum, border)
-        small, large = (scale, large) if tumour.volume_ml() < target_ml else (small, scale)
-    return tumour
+    """The form scaled towards a volume in three steps: the volume grows with about the 2.3rd power of the scale."""
+    scale = float((target_ml / MEDIAN_ML) ** (1 / POWER))
+    for _ in range(3):
+        volume = Tumour(_scaled(average, scale), rectum, border).volume_ml()
+        scale = float(np.clip(scale * (target_ml / max(volume, 0.05)) ** (1 / POWER), 0.15, 3.5))
+    return Tumour(_scaled(average, scale), rectum, border)
 
 
 def _scaled(form: TumourForm, scale: float) -> TumourForm:

@@ -130,9 +130,9 @@ def vessels(rng: np.random.Generator) -> list[Layer]:
     return layers
 
 
-def bowel_loops(rng: np.random.Generator) -> list[Layer]:
+def bowel_loops(rng: np.random.Generator) -> list[Solid]:
     """Small bowel above and beside the bladder, filled with fluid, food or gas; two may lie low."""
-    layers: list[Layer] = []
+    layers: list[Solid] = []
     for _ in range(int(rng.integers(7, 19))):
         start = rng.uniform((-58, -66, 66), (58, 8, 190))
         steps = rng.uniform(-26, 26, (3, 3))
