@@ -15,7 +15,10 @@ from models.training.simulated_cases import CaseKey
 
 
 def test_metrics(keys: SequenceOf[CaseKey], segmenter: Segmenter) -> dict[str, Any]:
-    """Per sequence: number of cases, mean, median and lowest Dice, tumours missed, mean volume error (ml)."""
+    """Per sequence: number of tumours, mean, median and lowest Dice, tumours missed, mean volume error (ml).
+
+    Patients without a tumour are counted apart, and how many of them got a mask.
+    """
     found: defaultdict[str, list[Overlap]] = defaultdict(list)
     for key in keys:
         case = simulate_case(key.seed, key.scanner)
@@ -32,10 +35,16 @@ def test_metrics(keys: SequenceOf[CaseKey], segmenter: Segmenter) -> dict[str, A
 
 
 def _summary(overlaps: SequenceOf[Overlap]) -> dict[str, float]:
-    dice = np.array([overlap.dice for overlap in overlaps])
-    error = np.array([overlap.volume_ml - overlap.true_volume_ml for overlap in overlaps])
+    tumours = [overlap for overlap in overlaps if overlap.true_volume_ml]
+    free = [overlap for overlap in overlaps if not overlap.true_volume_ml]
+    counts = {"tumour_free": len(free), "tumour_free_with_a_mask": sum(overlap.volume_ml > 0 for overlap in free)}
+    if not tumours:
+        return {"cases": 0, **counts}
+    dice = np.array([overlap.dice for overlap in tumours])
+    error = np.array([overlap.volume_ml - overlap.true_volume_ml for overlap in tumours])
     return {
-        "cases": len(overlaps),
+        "cases": len(tumours),
+        **counts,
         "dice_mean": round(float(dice.mean()), 4),
         "dice_median": round(float(np.median(dice)), 4),
         "dice_lowest": round(float(dice.min()), 4),
