@@ -41,7 +41,6 @@ PATIENTS = (
 )
 SIDE_MM = 190.0
 ACROSS = 2
-COLOURS = 64
 Pixels = npt.NDArray[np.float32]
 
 
@@ -65,8 +64,21 @@ def main(
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = BytesIO()
     figure.savefig(drawn, dpi=dpi, facecolor="black")
-    # Greys and one colour: a palette keeps the file small.
-    Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(drawn).convert("RGB").quantize(palette=_palette(), dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def _palette() -> Image.Image:
+    """Greys, and the outline's colour laid thinly to thickly over them: keeps the file small."""
+    greys = [(level, level, level) for level in np.linspace(0, 255, 40).round().astype(int).tolist()]
+    outline = np.array([0xFF, 0xD0, 0x00])
+    mixed = [
+        tuple((share * outline + (1 - share) * grey).round().astype(int).tolist())
+        for share in (0.4, 0.7, 1.0)
+        for grey in np.linspace(0, 255, 8)
+    ]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in (*greys, *mixed) for value in colour])
+    return palette
 
 
 def _pair(text: str) -> tuple[int, str]:
