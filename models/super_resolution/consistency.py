@@ -4,53 +4,53 @@ A network can invent between the measurements, but not against them. The smalles
 with thick slices x, measured by the profile matrix W, is W⁺ (x - W y) with the pseudo-inverse W⁺ (the range-null space
 decomposition, Wang et al., ICLR 2023). Where the input is noisy full agreement would bring its noise back: then only
 the part of x - W y beyond the noise is corrected, so that what is left lies within it.
+
+Volumes are (B, 1, Z, Y, X), thin ones (B, 1, fz * Z, fy * Y, fx * X).
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from scipy import ndimage
+from torch.nn import functional
 
 from models.super_resolution.degradation import Factor, SliceProfile, along, thicken
-from models.volume import Float32
 
-#: What a slice is taken to see where its thickness is not known.
+#: What a slice is taken to see.
 PROFILE = SliceProfile()
-#: Second differences along rows and columns: linear structures cancel, noise is amplified by 6 (Immerkær, Comput Vis
-#: Image Underst 1996;64:300-302).
-_SECOND_DIFFERENCES = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)[None]
-_AMPLIFICATION = 6.0
 _MEDIAN_TO_DEVIATION = 1.4826
 
 
-def agree(made: Float32, input_values: Float32, factor: Factor, tolerance: float) -> Float32:
-    """`made` (fz * Z, fy * Y, fx * X) changed so that it returns `input_values` (Z, Y, X) within `tolerance`."""
-    thin, thick = (torch.from_numpy(values)[None, None] for values in (made, input_values))
-    excess = thick - thicken(thin, factor, PROFILE)
-    if tolerance > 0:
-        excess = excess - excess.clamp(-tolerance, tolerance)
+def agree(thin: torch.Tensor, thick: torch.Tensor, factor: Factor, tolerance: torch.Tensor) -> torch.Tensor:
+    """`thin` changed by as little as makes it return `thick` within `tolerance` (B, 1, 1, 1, 1)."""
+    left = disagreement(thin, thick, factor)
+    excess = left - left.clamp(-tolerance, tolerance)
     for axis, parts in zip((4, 3, 2), factor, strict=True):
         if parts > 1:
             inverse = torch.linalg.pinv(PROFILE.weights(excess.shape[axis], parts).double())
             excess = along(inverse.float(), excess, axis)
-    changed: Float32 = (thin + excess)[0, 0].numpy()
-    return changed
+    return thin + excess
 
 
-def disagreement(made: Float32, input_values: Float32, factor: Factor) -> Float32:
-    """What the thick slices of `made` differ from the input by (Z, Y, X)."""
-    thin = torch.from_numpy(np.ascontiguousarray(made))[None, None]
-    found: Float32 = input_values - thicken(thin, factor, PROFILE)[0, 0].numpy()
-    return found
+def disagreement(thin: torch.Tensor, thick: torch.Tensor, factor: Factor) -> torch.Tensor:
+    """What `thick` differs by from the thick slices of `thin`; (B, 1, Z, Y, X)."""
+    return thick - thicken(thin, factor, PROFILE)
 
 
-def noise_deviation(values: Float32) -> float:
-    """Standard deviation of the noise of slices (z, y, x), from second differences in plane where there is signal.
+def noise_deviation(thick: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of the noise of each volume (B, 1, 1, 1, 1), where there is signal.
 
-    Robust against edges (median); texture is counted as noise, noise of a zero-filled image is underestimated.
+    From second differences along rows and columns: linear structures cancel, noise is amplified by 6 (Immerkær, Comput
+    Vis Image Underst 1996;64:300-302). Robust against edges (median); texture is counted as noise, that of a zero-filled
+    image is underestimated. 0 for an image less than 3 pixels wide.
     """
-    detail = np.abs(ndimage.convolve(values, _SECOND_DIFFERENCES, mode="nearest"))
-    signal = values > values.mean()
-    found = detail[signal] if signal.any() else detail
-    return float(np.median(found)) * _MEDIAN_TO_DEVIATION / _AMPLIFICATION
+    if min(thick.shape[3:]) < 3:
+        return thick.new_zeros(len(thick), 1, 1, 1, 1)
+    difference = thick.new_tensor([1.0, -2.0, 1.0])
+    kernel = difference[:, None] * difference[None, :]
+    detail = functional.conv3d(thick, kernel[None, None, None]).abs()
+    inner = thick[:, :, :, 1:-1, 1:-1]
+    found = [
+        one[signal].median() if (signal := part > whole.mean()).any() else one.median()
+        for one, part, whole in zip(detail, inner, thick, strict=True)
+    ]
+    return torch.stack(found).reshape(-1, 1, 1, 1, 1) * _MEDIAN_TO_DEVIATION / kernel.norm()

@@ -11,8 +11,8 @@ import torch
 Factor = tuple[int, int, int]
 """Thin voxels in a thick one along the index axes x, y, z; the arrays are (…, z, y, x)."""
 
-#: Ranges of the profiles and noise in training: from gaps of a quarter of the step to slices that overlap by a fifth.
-THICKNESS = (0.75, 1.2)
+#: Ranges of the profiles and noise in training: from gaps of 15 % of the step to slices that overlap by 10 %.
+THICKNESS = (0.85, 1.1)
 SOFTNESS = (0.08, 0.25)
 LARGEST_NOISE = 0.04
 

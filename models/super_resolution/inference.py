@@ -15,9 +15,10 @@ from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.super_resolution.consistency import agree, noise_deviation
+from models.super_resolution.degradation import Factor
 from models.super_resolution.network import Generator, build_generator
 from models.super_resolution.normalisation import Modality, intensity_range
-from models.volume import Float32, check_volume, divided, grid_of, image_from, read, write
+from models.volume import Float32, Grid, check_volume, divided, grid_of, image_from, read, write
 
 KIND = "super-resolution"
 #: Voxels of the thick grid in one tile: about 50 MB for each live activation of 32 float32 features, folded 2 x 2.
@@ -41,6 +42,21 @@ def load_super_resolver(folder: Path) -> SuperResolver:
     return SuperResolver(manifest, network)
 
 
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """What the network makes of a stack before it is brought into agreement with it; both scaled to 0 to about 1.
+
+    made, values: thin and thick (z, y, x); scale, offset: back to the input's intensities; grid: of the result.
+    """
+
+    made: Float32
+    values: Float32
+    scale: float
+    offset: float
+    grid: Grid
+    factor: Factor
+
+
 def super_resolve(
     image: sitk.Image,
     resolver: SuperResolver,
@@ -56,20 +72,37 @@ def super_resolve(
     exactly with `denoise=False`, which keeps the noise. Values stay non-negative where the input's are. `on_progress`
     hears the share done, 0 to 1. Raises VolumeError when the image is not 3D, empty or not finite.
     """
+    return in_agreement(refine(image, resolver, on_progress, modality), denoise)
+
+
+def refine(
+    image: sitk.Image,
+    resolver: SuperResolver,
+    on_progress: Callable[[float], None] | None = None,
+    modality: Modality = Modality.MR,
+) -> Refined:
+    """The first half of `super_resolve`, which takes the time."""
     check_volume(image)
     values = sitk.GetArrayFromImage(sitk.Cast(image, sitk.sitkFloat32))
     factor = resolver.network.factor
     low, high = intensity_range(values, modality)
+    scale = high - low if high > low else 1.0
+    scaled = ((values - low) / scale).astype(np.float32)
     if high > low:
-        scaled = (values - low) / (high - low)
         made = _in_tiles(scaled, resolver.network, on_progress)
-        made = agree(made, scaled, factor, noise_deviation(scaled) if denoise else 0.0)
-        made = made * (high - low) + low
     else:
-        made = values.repeat(factor[2], 0).repeat(factor[1], 1).repeat(factor[0], 2)
-    if values.min() >= 0:
+        made = scaled.repeat(factor[2], 0).repeat(factor[1], 1).repeat(factor[0], 2)
+    return Refined(made, scaled, scale, low, divided(grid_of(image), factor), factor)
+
+
+def in_agreement(refined: Refined, denoise: bool) -> sitk.Image:
+    """The second half of `super_resolve`."""
+    thin, thick = (torch.from_numpy(array)[None, None] for array in (refined.made, refined.values))
+    tolerance = noise_deviation(thick) if denoise else torch.zeros(1)
+    made = agree(thin, thick, refined.factor, tolerance)[0, 0].numpy() * refined.scale + refined.offset
+    if refined.values.min() * refined.scale + refined.offset >= 0:
         made = np.maximum(made, 0)
-    return image_from(made.astype(np.float32), divided(grid_of(image), factor))
+    return image_from(made.astype(np.float32), refined.grid)
 
 
 def super_resolve_file(

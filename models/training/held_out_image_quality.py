@@ -103,16 +103,18 @@ def judged(trial: Trial, methods: dict[str, Method]) -> Iterator[Judgement]:
     made |= {name: method(trial.image) for name, method in methods.items()}
     source = sitk.GetArrayFromImage(sitk.Cast(trial.image, sitk.sitkFloat32))
     low, high = intensity_range(source)
-    noise = noise_deviation((source - low) / (high - low))
+    scale = high - low
+    thick = torch.from_numpy(source)[None, None]
+    noise = float(noise_deviation(thick)) / scale
     true = sitk.GetArrayFromImage(trial.truth)[trial.judged]
     for name, image in made.items():
         volume = sitk.GetArrayFromImage(image)
-        left = disagreement(volume, source, trial.factor)[trial.judged] / (high - low)
+        left = disagreement(torch.from_numpy(volume)[None, None], thick, trial.factor)[0, 0].numpy()[trial.judged]
         part = np.ascontiguousarray(volume[trial.judged])
         quality = compare_images(part, true)
         yield Judgement(
             trial, name, part, quality.psnr_db, quality.ssim, edge_sharpness(part, true),
-            float(np.sqrt(np.mean(left**2))), noise,
+            float(np.sqrt(np.mean(left**2))) / scale, noise,
         )  # fmt: skip
 
 

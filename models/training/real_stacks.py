@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 from scipy import ndimage, signal
 
 from models.errors import VolumeError
@@ -61,13 +62,13 @@ def real_volumes(part: str) -> tuple[RealVolume, ...]:
     )
 
 
-def read_real(data: Path, volume: RealVolume) -> Float32:
+def read_real(data: Path, volume: RealVolume, rim: float = RIM_SHARE) -> Float32:
     """The volume (z, y, x) scaled to 0 to about 1, without its rim. Raises VolumeError when it cannot be read."""
     image = _read(data / volume.path)
     check_volume(image)
     values = sitk.GetArrayFromImage(image)
     low, high = intensity_range(values, volume.modality)
-    rows, columns = (round(size * RIM_SHARE) for size in values.shape[1:])
+    rows, columns = (round(size * rim) for size in values.shape[1:])
     inner = values[:, rows : values.shape[1] - rows, columns : values.shape[2] - columns]
     scaled: Float32 = (inner - low) / (high - low)
     return scaled
@@ -91,7 +92,7 @@ def cleaned(values: Float32) -> Float32:
     """
     median = ndimage.median_filter(values, size=(1, 3, 3))
     whole = np.where(np.abs(values - median) > SPIKE, median, values)
-    variance = noise_deviation(whole) ** 2
+    variance = float(noise_deviation(torch.from_numpy(whole)[None, None])) ** 2
     if variance == 0:
         return whole
     with np.errstate(divide="ignore", invalid="ignore"):  # where a neighbourhood is constant

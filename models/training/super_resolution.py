@@ -3,7 +3,8 @@
 Pairs: simulated slices as a scanner acquires them, beside the phantom's noise-free thin slices; and real series turned
 to a fine axis, beside what thick noisy slices would show of them. First the generator learns with the L1 and gradient
 losses alone until its rate has fallen to 0; that is a bundle of its own, `without-adversarial` in the run's folder.
-Then it learns with all losses, against the discriminator. One pass from top to bottom: data, networks, epochs, test,
+Then it learns with all losses, against the discriminator. What is compared is the result in agreement with the input, as
+it is served. One pass from top to bottom: data, networks, epochs, test,
 bundle.
 """
 
@@ -25,9 +26,10 @@ from torch import nn
 
 from models import bundle
 from models.manifest import Manifest
+from models.super_resolution.consistency import agree, noise_deviation
 from models.super_resolution.degradation import Factor
 from models.super_resolution.discriminator import Discriminator
-from models.super_resolution.inference import KIND, SuperResolver
+from models.super_resolution.inference import KIND, SuperResolver, load_super_resolver
 from models.super_resolution.losses import LossWeights, discriminator_loss, generator_loss
 from models.super_resolution.network import Generator, build_generator
 from models.super_resolution.normalisation import RANGE_PERCENTILES
@@ -96,6 +98,9 @@ def main(
     features: Annotated[int, typer.Option(min=1)] = 32,
     blocks: Annotated[int, typer.Option(min=1)] = 12,
     fold: Annotated[int, typer.Option(min=1, help="rows and columns folded into channels")] = 2,
+    start_from: Annotated[
+        Path | None, typer.Option(help="bundle of the same architecture whose weights training begins with")
+    ] = None,
     # ---- loss
     weight_l1: Annotated[float, typer.Option(min=0)] = 1.0,
     weight_gradient: Annotated[float, typer.Option(min=0)] = 0.5,
@@ -140,6 +145,8 @@ def main(
         validation.append(load_real(real, "validation", clean=False))
 
     generator = Generator(features, blocks, factor, fold)
+    if start_from is not None:
+        generator.load_state_dict(load_super_resolver(start_from).network.state_dict())
     judge = Discriminator()
     made = fabric.setup(generator, torch.optim.Adam(generator.parameters(), lr=learning_rate))
     judged = fabric.setup(judge, torch.optim.Adam(judge.parameters(), lr=learning_rate, betas=(0.5, 0.99)))
@@ -216,7 +223,7 @@ def train_epoch(
     for _ in range(recipe.batches):
         batch = random_batch(training, recipe.batch_size, recipe.patch, recipe.factor, chooser)
         thick, thin = fabric.to_device(batch)
-        fake = generator(thick)
+        fake = agree(generator(thick), thick, recipe.factor, noise_deviation(thick))
         if weights.adversarial > 0:
             judge_loss = discriminator_loss(fake, thin, judge)
             judge_optimizer.zero_grad()
@@ -247,7 +254,8 @@ def validation_error(
         for stack in (stack for group in validation for stack in group):
             batch = random_batch([[stack]], recipe.batch_size, recipe.patch, recipe.factor, chooser)
             thick, thin = fabric.to_device(batch)
-            errors.append(float((generator(thick).float() - thin).abs().mean()))
+            fake = agree(generator(thick), thick, recipe.factor, noise_deviation(thick))
+            errors.append(float((fake - thin).abs().mean()))
     generator.train()
     return sum(errors) / len(errors)
 
