@@ -7,7 +7,7 @@ pictures beside them. `--real` names the folder of the volumes in models/trainin
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +25,7 @@ from models.super_resolution.degradation import SliceProfile
 from models.super_resolution.inference import load_super_resolver
 from models.training.held_out_image_quality import (
     Judgement,
+    Method,
     Trial,
     judged,
     learned,
@@ -66,9 +67,9 @@ def main(
     """Judge all methods on all volumes; write table and pictures."""
     torch.set_num_threads(threads)
     resolver = load_super_resolver(bundle)
-    methods = {"super_resolution": learned(resolver), "not_denoised": learned(resolver, denoise=False)}
+    methods = [learned(resolver, "super_resolution", "not_denoised")]
     if without_adversarial is not None:
-        methods["without_adversarial"] = learned(load_super_resolver(without_adversarial))
+        methods.append(learned(load_super_resolver(without_adversarial), "without_adversarial"))
     output.mkdir(parents=True, exist_ok=True)
 
     keys = case_keys(first_case, cases, [find_scanner(name.strip()) for name in scanners.split(",")])
@@ -93,7 +94,7 @@ def main(
     write_csv(output / "super-resolution.csv", rows)
     sections = [f"# Super-resolution: {resolver.manifest.name} {resolver.manifest.version}\n", *table(rows)]
     if real is not None:
-        sections += profile_table(real, methods)
+        sections += profile_table(real, methods[0])
     (output / "super-resolution.md").write_text("\n".join(sections) + "\n", encoding="utf-8")
     draw_profiles(output / "super-resolution-edges.png", profiles)
     for name, found in shown.items():
@@ -173,7 +174,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def profile_table(real: Path, methods: dict[str, Callable]) -> list[str]:
+def profile_table(real: Path, method: Method) -> list[str]:
     """How the gain depends on the slice profile of the input, which the result's agreement assumes."""
     lines = [
         "## Other slice profiles (first real test series)\n",
@@ -182,7 +183,7 @@ def profile_table(real: Path, methods: dict[str, Callable]) -> list[str]:
     ]
     for name, profile in PROFILES.items():
         trial = next(iter(real_trials(real, "test", profile=profile)))
-        found = {it.method: it for it in judged(trial, {"super_resolution": methods["super_resolution"]})}
+        found = {it.method: it for it in judged(trial, [method])}
         made = found["super_resolution"]
         lines.append(f"| {name} | {made.psnr_db - found[REFERENCE].psnr_db:+.2f} | {made.disagreement:.2%} |")
     return lines

@@ -40,8 +40,8 @@ def noise_deviation(thick: torch.Tensor) -> torch.Tensor:
     """Standard deviation of the noise of each volume (B, 1, 1, 1, 1), where there is signal.
 
     From second differences along rows and columns: linear structures cancel, noise is amplified by 6 (Immerkær, Comput
-    Vis Image Underst 1996;64:300-302). Robust against edges (median); texture is counted as noise, that of a zero-filled
-    image is underestimated. 0 for an image less than 3 pixels wide.
+    Vis Image Underst 1996;64:300-302). Robust against edges (median); texture is counted as noise, that of a
+    zero-filled image is underestimated. 0 for an image less than 3 pixels wide.
     """
     if min(thick.shape[3:]) < 3:
         return thick.new_zeros(len(thick), 1, 1, 1, 1)

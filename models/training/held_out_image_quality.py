@@ -24,13 +24,17 @@ from models.evaluation.sharpness import Sharpness, edge_sharpness
 from models.phantom.study import high_resolution, simulate_case
 from models.super_resolution.consistency import disagreement, noise_deviation
 from models.super_resolution.degradation import Factor, SliceProfile, add_rician_noise, thicken
-from models.super_resolution.inference import SuperResolver, super_resolve
+from models.super_resolution.inference import SuperResolver, in_agreement, refine
 from models.super_resolution.normalisation import intensity_range
 from models.training.real_stacks import read_real, real_volumes, turned
 from models.training.simulated_cases import CaseKey
 from models.volume import Float32, Grid, divided, grid_of, image_from
 
-Method = Callable[[sitk.Image], sitk.Image]
+Method = Callable[[sitk.Image], dict[str, sitk.Image]]
+"""A thick stack to thin ones by name."""
+
+#: Share of rows and columns that is left out at each side of a real series.
+REAL_RIM = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def real_trials(
     """The series of a part along their columns and rows, with the given noise (of the range) added to the input."""
     seen = profile or SliceProfile()
     for volume in real_volumes(part):
-        for axis, stack in zip("yx", turned(read_real(data, volume)), strict=True):
+        for axis, stack in zip("yx", turned(read_real(data, volume, REAL_RIM)), strict=True):
             thin = torch.from_numpy(stack[: len(stack) // factor * factor])[None, None]
             thick = thicken(thin, (1, 1, factor), seen)
             thick = add_rician_noise(thick, noise, torch.Generator().manual_seed(7))[0, 0]
@@ -97,10 +101,11 @@ def real_trials(
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
-def judged(trial: Trial, methods: dict[str, Method]) -> Iterator[Judgement]:
+def judged(trial: Trial, methods: SequenceOf[Method]) -> Iterator[Judgement]:
     """The interpolations and the given methods on one trial."""
     made = interpolated(trial.image, grid_of(trial.truth))
-    made |= {name: method(trial.image) for name, method in methods.items()}
+    for method in methods:
+        made |= method(trial.image)
     source = sitk.GetArrayFromImage(sitk.Cast(trial.image, sitk.sitkFloat32))
     low, high = intensity_range(source)
     scale = high - low
@@ -118,16 +123,22 @@ def judged(trial: Trial, methods: dict[str, Method]) -> Iterator[Judgement]:
         )  # fmt: skip
 
 
-def learned(resolver: SuperResolver, denoise: bool = True) -> Method:
-    """A bundle as a method."""
-    return lambda image: super_resolve(image, resolver, denoise=denoise)
+def learned(resolver: SuperResolver, name: str, undenoised_name: str | None = None) -> Method:
+    """A bundle as a method, and where `undenoised_name` is given a second result that keeps the noise."""
+
+    def method(image: sitk.Image) -> dict[str, sitk.Image]:
+        refined = refine(image, resolver)
+        made = {name: in_agreement(refined, denoise=True)}
+        return made | ({undenoised_name: in_agreement(refined, denoise=False)} if undenoised_name else {})
+
+    return method
 
 
 def test_metrics(keys: SequenceOf[CaseKey], resolver: SuperResolver) -> dict[str, Any]:
     """Mean PSNR (dB) and SSIM per sequence for the network and the interpolations."""
     found: defaultdict[str, defaultdict[str, list[Judgement]]] = defaultdict(lambda: defaultdict(list))
     for trial in simulated_trials(keys):
-        for judgement in judged(trial, {"super_resolution": learned(resolver)}):
+        for judgement in judged(trial, [learned(resolver, "super_resolution")]):
             found[trial.contrast][judgement.method].append(judgement)
     return {
         "scanners": sorted({key.scanner.model for key in keys}),

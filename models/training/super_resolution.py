@@ -3,9 +3,8 @@
 Pairs: simulated slices as a scanner acquires them, beside the phantom's noise-free thin slices; and real series turned
 to a fine axis, beside what thick noisy slices would show of them. First the generator learns with the L1 and gradient
 losses alone until its rate has fallen to 0; that is a bundle of its own, `without-adversarial` in the run's folder.
-Then it learns with all losses, against the discriminator. What is compared is the result in agreement with the input, as
-it is served. One pass from top to bottom: data, networks, epochs, test,
-bundle.
+Then it learns with all losses, against the discriminator. What is compared is the result in agreement with the input,
+as it is served. One pass from top to bottom: data, networks, epochs, test, bundle.
 """
 
 from __future__ import annotations
