@@ -2,8 +2,8 @@
 
 A network can invent between the measurements, but not against them. The smallest change that makes thin slices y agree
 with thick slices x, measured by the profile matrix W, is W⁺ (x - W y) with the pseudo-inverse W⁺ (the range-null space
-decomposition, Wang et al., ICLR 2023). Where the input is noisy full agreement would bring its noise back: then only
-the part of x - W y beyond the noise is corrected, so that what is left lies within it.
+decomposition, Wang et al., ICLR 2023). Where the input is noisy full agreement would bring its noise back: the network
+says of each thick voxel which share of x - W y it takes for signal, and only that is corrected.
 
 Volumes are (B, 1, Z, Y, X), thin ones (B, 1, fz * Z, fy * Y, fx * X).
 """
@@ -20,10 +20,9 @@ PROFILE = SliceProfile()
 _MEDIAN_TO_DEVIATION = 1.4826
 
 
-def agree(thin: torch.Tensor, thick: torch.Tensor, factor: Factor, tolerance: torch.Tensor) -> torch.Tensor:
-    """`thin` changed by as little as makes it return `thick` within `tolerance` (B, 1, 1, 1, 1)."""
-    left = disagreement(thin, thick, factor)
-    excess = left - left.clamp(-tolerance, tolerance)
+def agree(thin: torch.Tensor, thick: torch.Tensor, factor: Factor, trust: torch.Tensor | float) -> torch.Tensor:
+    """`thin` changed by as little as takes the share `trust`, 0 to 1 (B, 1, Z, Y, X), off its disagreement."""
+    excess = disagreement(thin, thick, factor) * trust
     for axis, parts in zip((4, 3, 2), factor, strict=True):
         if parts > 1:
             inverse = torch.linalg.pinv(PROFILE.weights(excess.shape[axis], parts).double())

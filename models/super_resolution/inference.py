@@ -14,7 +14,7 @@ from torch.nn.utils import convert_conv3d_weight_memory_format
 from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
-from models.super_resolution.consistency import agree, noise_deviation
+from models.super_resolution.consistency import agree
 from models.super_resolution.degradation import Factor
 from models.super_resolution.network import Generator, build_generator
 from models.super_resolution.normalisation import Modality, intensity_range
@@ -46,10 +46,12 @@ def load_super_resolver(folder: Path) -> SuperResolver:
 class Refined:
     """What the network makes of a stack before it is brought into agreement with it; both scaled to 0 to about 1.
 
-    made, values: thin and thick (z, y, x); scale, offset: back to the input's intensities; grid: of the result.
+    made: thin voxels (z, y, x); values, trust: the thick ones and the network's trust in them; scale, offset: back to
+    the input's intensities; grid: of the result.
     """
 
     made: Float32
+    trust: Float32
     values: Float32
     scale: float
     offset: float
@@ -68,8 +70,8 @@ def super_resolve(
     """The stack divided by the bundle's factor over the same extent (float32, intensities of the input).
 
     Edge aligned: the first voxel centre moves by d * (t - s) / 2 along each refined axis d, from spacing s to t.
-    Averaged over the slice profile the result returns the input: within the standard deviation of its noise, or
-    exactly with `denoise=False`, which keeps the noise. Values stay non-negative where the input's are. `on_progress`
+    Averaged over the slice profile the result returns the input: without what the network takes for noise, or exactly
+    with `denoise=False`. Values stay non-negative where the input's are. `on_progress`
     hears the share done, 0 to 1. Raises VolumeError when the image is not 3D, empty or not finite.
     """
     return in_agreement(refine(image, resolver, on_progress, modality), denoise)
@@ -89,17 +91,17 @@ def refine(
     scale = high - low if high > low else 1.0
     scaled = ((values - low) / scale).astype(np.float32)
     if high > low:
-        made = _in_tiles(scaled, resolver.network, on_progress)
+        made, trust = _in_tiles(scaled, resolver.network, on_progress)
     else:
-        made = scaled.repeat(factor[2], 0).repeat(factor[1], 1).repeat(factor[0], 2)
-    return Refined(made, scaled, scale, low, divided(grid_of(image), factor), factor)
+        made, trust = scaled.repeat(factor[2], 0).repeat(factor[1], 1).repeat(factor[0], 2), np.ones_like(scaled)
+    return Refined(made, trust, scaled, scale, low, divided(grid_of(image), factor), factor)
 
 
 def in_agreement(refined: Refined, denoise: bool) -> sitk.Image:
     """The second half of `super_resolve`."""
-    thin, thick = (torch.from_numpy(array)[None, None] for array in (refined.made, refined.values))
-    tolerance = noise_deviation(thick) if denoise else torch.zeros(1)
-    made = agree(thin, thick, refined.factor, tolerance)[0, 0].numpy() * refined.scale + refined.offset
+    arrays = (refined.made, refined.values, refined.trust)
+    thin, thick, trust = (torch.from_numpy(array)[None, None] for array in arrays)
+    made = agree(thin, thick, refined.factor, trust if denoise else 1.0)[0, 0].numpy() * refined.scale + refined.offset
     if refined.values.min() * refined.scale + refined.offset >= 0:
         made = np.maximum(made, 0)
     return image_from(made.astype(np.float32), refined.grid)
@@ -115,20 +117,23 @@ def super_resolve_file(
     write(super_resolve(read(source), resolver, modality=modality, denoise=denoise), target)
 
 
-def _in_tiles(values: Float32, network: Generator, on_progress: Callable[[float], None] | None) -> Float32:
+def _in_tiles(
+    values: Float32, network: Generator, on_progress: Callable[[float], None] | None
+) -> tuple[Float32, Float32]:
     """Strips of rows with a margin as wide as the network's reach: equal to one pass over the whole stack."""
     slices, rows, columns = values.shape
     x, y, z = network.factor
-    made = np.empty((slices * z, rows * y, columns * x), np.float32)
+    made, trust = np.empty((slices * z, rows * y, columns * x), np.float32), np.empty_like(values)
     for kept, seen in _strips(rows, slices * columns, network.reach, network.fold):
         tile = torch.from_numpy(np.ascontiguousarray(values[:, seen]))[None, None]
         with torch.inference_mode():
-            thin = network(tile)[0, 0].numpy()
-        first = (kept.start - seen.start) * y
-        made[:, kept.start * y : kept.stop * y] = thin[:, first : first + (kept.stop - kept.start) * y]
+            thin, sure = (it[0, 0].numpy() for it in network(tile))
+        inner = slice(kept.start - seen.start, kept.stop - seen.start)
+        made[:, kept.start * y : kept.stop * y] = thin[:, inner.start * y : inner.stop * y]
+        trust[:, kept] = sure[:, inner]
         if on_progress is not None:
             on_progress(kept.stop / rows)
-    return made
+    return made, trust
 
 
 def _strips(rows: int, voxels_per_row: int, reach: int, fold: int) -> Iterator[tuple[slice, slice]]:

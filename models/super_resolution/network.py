@@ -10,9 +10,14 @@ from models.manifest import Manifest
 from models.super_resolution.degradation import Factor, is_refinement
 from models.super_resolution.interpolation import interpolate
 
+#: Trust that an untrained network has in its input, before the sigmoid: 0.88.
+_FIRST_TRUST = 2.0
+
 
 class Generator(nn.Module):
     """(B, 1, Z, Y, X) to (B, 1, fz * Z, fy * Y, fx * X): cubic interpolation plus a learned residual.
+
+    With it comes the trust in each thick voxel (B, 1, Z, Y, X), 0 for noise to 1 for signal, for `consistency.agree`.
 
     All convolutions run on the thick grid, whose rows and columns are first folded: `fold` x `fold` pixels become
     channels of one. Slices are several times thicker than pixels are wide, so that the folded grid is nearer to a
@@ -34,20 +39,23 @@ class Generator(nn.Module):
         self.tail = nn.Conv3d(features, z * (fold * y) * (fold * x), 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(_bias(self.tail))
+        self.trust = nn.Conv3d(features, fold * fold, 3, padding=1)
+        nn.init.zeros_(self.trust.weight)
+        nn.init.constant_(_bias(self.trust), _FIRST_TRUST)
 
     @property
     def reach(self) -> int:
         """Voxels of the thick grid on each side, in plane, that can influence an output voxel."""
         return self.fold * (2 + len(self.body) * ResidualBlock.REACH) + self.fold
 
-    def forward(self, thick: torch.Tensor) -> torch.Tensor:
+    def forward(self, thick: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rows, columns = thick.shape[3:]
         features = self.head(fold_pixels(thick, self.fold))
-        residual = self.tail(functional.leaky_relu(features + self.body(features), 0.1))
+        features = functional.leaky_relu(features + self.body(features), 0.1)
         x, y, z = self.factor
-        fine = shuffle_voxels(residual, (self.fold * x, self.fold * y, z))[..., : rows * y, : columns * x]
-        made: torch.Tensor = interpolate(thick, self.factor) + fine
-        return made
+        fine = shuffle_voxels(self.tail(features), (self.fold * x, self.fold * y, z))[..., : rows * y, : columns * x]
+        trust = shuffle_voxels(self.trust(features), (self.fold, self.fold, 1))[..., :rows, :columns]
+        return interpolate(thick, self.factor) + fine, trust.sigmoid()
 
 
 class ResidualBlock(nn.Module):

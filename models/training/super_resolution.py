@@ -25,7 +25,7 @@ from torch import nn
 
 from models import bundle
 from models.manifest import Manifest
-from models.super_resolution.consistency import agree, noise_deviation
+from models.super_resolution.consistency import agree
 from models.super_resolution.degradation import Factor
 from models.super_resolution.discriminator import Discriminator
 from models.super_resolution.inference import KIND, SuperResolver, load_super_resolver
@@ -222,7 +222,7 @@ def train_epoch(
     for _ in range(recipe.batches):
         batch = random_batch(training, recipe.batch_size, recipe.patch, recipe.factor, chooser)
         thick, thin = fabric.to_device(batch)
-        fake = agree(generator(thick), thick, recipe.factor, noise_deviation(thick))
+        fake = served(generator, thick, recipe.factor)
         if weights.adversarial > 0:
             judge_loss = discriminator_loss(fake, thin, judge)
             judge_optimizer.zero_grad()
@@ -242,6 +242,12 @@ def train_epoch(
     return {name: value / recipe.batches for name, value in sums.items()}
 
 
+def served(generator: nn.Module, thick: torch.Tensor, factor: Factor) -> torch.Tensor:
+    """The thin slices as serving makes them."""
+    made, trust = generator(thick)
+    return agree(made, thick, factor, trust.float())
+
+
 def validation_error(
     fabric: Fabric, generator: nn.Module, validation: SequenceOf[SequenceOf[PairSource]], recipe: Recipe
 ) -> float:
@@ -253,7 +259,7 @@ def validation_error(
         for stack in (stack for group in validation for stack in group):
             batch = random_batch([[stack]], recipe.batch_size, recipe.patch, recipe.factor, chooser)
             thick, thin = fabric.to_device(batch)
-            fake = agree(generator(thick), thick, recipe.factor, noise_deviation(thick))
+            fake = served(generator, thick, recipe.factor)
             errors.append(float((fake - thin).abs().mean()))
     generator.train()
     return sum(errors) / len(errors)

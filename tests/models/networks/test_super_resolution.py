@@ -143,12 +143,21 @@ def test_without_denoising_the_result_averaged_over_its_slices_is_the_input(fact
     assert left.abs().max() < 1e-3 * (source.max() - source.min())
 
 
-def test_with_denoising_it_is_the_input_within_the_noise(resolver):
+def test_denoising_leaves_what_the_network_does_not_trust():
+    made, thick = torch.rand(1, 1, 16, 4, 4), torch.rand(1, 1, 4, 4, 4)
+    trust = torch.rand(1, 1, 4, 4, 4)
+    before = disagreement(made, thick, (1, 1, 4))
+    after = disagreement(agree(made, thick, (1, 1, 4), trust), thick, (1, 1, 4))
+    assert torch.allclose(after, (1 - trust) * before, atol=1e-4)
+
+
+def test_denoising_changes_the_result_and_not_denoising_is_exact(resolver):
     image = _stack()
-    noise = np.random.default_rng(3).normal(0, 20, image.GetSize()[::-1]).astype(np.float32)
-    noisy = sitk.GetImageFromArray(sitk.GetArrayFromImage(image) + noise)
-    left, source = _left(super_resolve(noisy, resolver), noisy)
-    assert 0.5 * noise_deviation(source) < left.abs().max() <= 1.05 * noise_deviation(source)
+    torch.nn.init.constant_(resolver.network.trust.bias, -4.0)
+    kept, _ = _left(super_resolve(image, resolver), image)
+    exact, source = _left(super_resolve(image, resolver, denoise=False), image)
+    assert exact.abs().max() < 1e-3 * (source.max() - source.min())
+    assert kept.abs().max() > 10 * exact.abs().max()
 
 
 def test_noise_is_measured_in_a_smooth_slice_and_is_zero_in_a_constant_one():
@@ -163,10 +172,9 @@ def test_noise_is_measured_in_a_smooth_slice_and_is_zero_in_a_constant_one():
 
 def test_agreement_is_the_smallest_change():
     made, other, wanted = torch.rand(1, 1, 16, 3, 3), torch.rand(1, 1, 16, 3, 3), torch.rand(1, 1, 4, 3, 3)
-    exact = torch.zeros(1)
-    changed = agree(made, wanted, (1, 1, 4), exact)
-    assert torch.allclose(agree(changed, wanted, (1, 1, 4), exact), changed, atol=1e-5)
-    assert (changed - made).norm() < (agree(other, wanted, (1, 1, 4), exact) - made).norm()
+    changed = agree(made, wanted, (1, 1, 4), 1.0)
+    assert torch.allclose(agree(changed, wanted, (1, 1, 4), 1.0), changed, atol=1e-5)
+    assert (changed - made).norm() < (agree(other, wanted, (1, 1, 4), 1.0) - made).norm()
 
 
 def test_the_modality_decides_what_becomes_0_and_1():
@@ -205,7 +213,10 @@ def test_a_volume_file_becomes_a_finer_one_in_the_same_place(resolver, tmp_path)
 
 def test_an_untrained_generator_interpolates():
     thick = torch.rand(1, 1, 5, 8, 7)
-    assert torch.equal(Generator(4, 1, (1, 1, 4))(thick), interpolate(thick, (1, 1, 4)))
+    made, trust = Generator(4, 1, (1, 1, 4))(thick)
+    assert torch.equal(made, interpolate(thick, (1, 1, 4)))
+    assert trust.shape == thick.shape
+    assert torch.allclose(trust, torch.full_like(trust, 0.88), atol=0.001)
 
 
 def test_cubic_weights_continue_a_line_and_are_edge_aligned():
