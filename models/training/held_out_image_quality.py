@@ -28,7 +28,7 @@ from models.super_resolution.inference import SuperResolver, in_agreement, refin
 from models.super_resolution.normalisation import intensity_range
 from models.training.real_stacks import read_real, real_volumes, turned
 from models.training.simulated_cases import CaseKey
-from models.volume import Float32, Grid, divided, grid_of, image_from
+from models.volume import Float32, Grid, divided, image_from
 
 Method = Callable[[sitk.Image], dict[str, sitk.Image]]
 """A thick stack to thin ones by name."""
@@ -103,7 +103,7 @@ _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 def judged(trial: Trial, methods: SequenceOf[Method]) -> Iterator[Judgement]:
     """The interpolations and the given methods on one trial."""
-    made = interpolated(trial.image, grid_of(trial.truth))
+    made = interpolated(trial.image, trial.factor)
     for method in methods:
         made |= method(trial.image)
     source = sitk.GetArrayFromImage(sitk.Cast(trial.image, sitk.sitkFloat32))
