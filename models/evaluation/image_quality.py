@@ -14,7 +14,10 @@ from models.errors import VolumeError
 
 @dataclass(frozen=True, slots=True)
 class ImageQuality:
-    """PSNR in dB and mean structural similarity (Wang 2004, 3D Gaussian window), relative to the true range."""
+    """PSNR in dB and mean structural similarity (Wang 2004, 3D Gaussian window), relative to the true range.
+
+    The window has 7 voxels a side, fewer where the volume is thinner.
+    """
 
     psnr_db: float
     ssim: float
@@ -31,6 +34,7 @@ def compare_images(made: npt.NDArray[np.float32], true: npt.NDArray[np.float32])
     if high <= low:
         raise VolumeError("image quality against a constant volume has no meaning")
     a, b = (torch.from_numpy(((v - low) / (high - low)).astype(np.float32))[None, None] for v in (made, true))
+    window = min(7, (min(true.shape) - 1) // 2 * 2 + 1)
     psnr = PSNRMetric(max_val=1.0)(y_pred=a, y=b)
-    ssim = SSIMMetric(spatial_dims=3, data_range=1.0, win_size=7)(y_pred=a, y=b)
+    ssim = SSIMMetric(spatial_dims=3, data_range=1.0, win_size=window)(y_pred=a, y=b)
     return ImageQuality(float(psnr), float(ssim))

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import dataclass
 
 import torch
+
+Factor = tuple[int, int, int]
+"""Thin voxels in a thick one along the index axes x, y, z; the arrays are (…, z, y, x)."""
+
+#: Ranges of the profiles and noise in training: from gaps of 15 % of the step to slices that overlap by 10 %.
+THICKNESS = (0.85, 1.1)
+SOFTNESS = (0.08, 0.25)
+LARGEST_NOISE = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +22,8 @@ class SliceProfile:
     """A rectangle of the slice thickness with soft edges, as a selective RF pulse excites it.
 
     Attributes:
-        thickness: full width at half maximum, as a share of the slice step (below 1: there are gaps).
+        thickness: full width at half maximum, as a share of the slice step; below 1 there are gaps between slices,
+            above 1 slices overlap.
         softness: standard deviation of the Gaussian that softens the edges, same unit.
     """
 
@@ -29,13 +40,26 @@ class SliceProfile:
         return profile / profile.sum(dim=1, keepdim=True)
 
 
-def thicken(thin: torch.Tensor, factor: int, profile: SliceProfile) -> torch.Tensor:
-    """Noise-free thick slices: (B, C, factor * Z, Y, X) to (B, C, Z, Y, X)."""
-    slices = thin.shape[2] // factor
-    if slices * factor != thin.shape[2]:
-        raise ValueError(f"{thin.shape[2]} thin slices are no multiple of {factor}")
-    weights = profile.weights(slices, factor).to(thin)
-    return torch.einsum("tz,bczyx->bctyx", weights, thin)
+def along(matrix: torch.Tensor, volume: torch.Tensor, axis: int) -> torch.Tensor:
+    """`matrix` (new, old) applied along one axis of `volume`, always in float32: bfloat16 has 8 bits."""
+    with torch.autocast(volume.device.type, enabled=False):
+        moved = volume.float().movedim(axis, -1) @ matrix.to(volume.device).T
+    return moved.movedim(-1, axis)
+
+
+def thicken(thin: torch.Tensor, factor: Factor, profile: SliceProfile) -> torch.Tensor:
+    """Noise-free thick voxels: (B, C, fz * Z, fy * Y, fx * X) to (B, C, Z, Y, X).
+
+    The slice profile acts along z. In plane, where a factor is above 1, a pixel sees its own width (softness 0.15).
+    Raises ValueError when a size is no multiple of its factor.
+    """
+    for axis, parts in zip((4, 3, 2), factor, strict=True):
+        if thin.shape[axis] % parts:
+            raise ValueError(f"{thin.shape[axis]} thin voxels along axis {axis} are no multiple of {parts}")
+        if parts > 1:
+            seen = profile if axis == 2 else SliceProfile()
+            thin = along(seen.weights(thin.shape[axis] // parts, parts), thin, axis)
+    return thin
 
 
 def add_rician_noise(volume: torch.Tensor, deviation: float, generator: torch.Generator) -> torch.Tensor:
@@ -46,11 +70,21 @@ def add_rician_noise(volume: torch.Tensor, deviation: float, generator: torch.Ge
     return torch.hypot(volume + real, imaginary)
 
 
-def degrade(thin: torch.Tensor, factor: int, generator: torch.Generator) -> torch.Tensor:
-    """Thick slices with a random profile and noise level, for (B, 1, factor * Z, Y, X) in units of 0 to about 1.
+def random_profile(chooser: random.Random) -> SliceProfile:
+    """A profile drawn evenly from the ranges of training."""
+    return SliceProfile(chooser.uniform(*THICKNESS), chooser.uniform(*SOFTNESS))
 
-    Thickness 80 to 100 % of the step, edge softness 8 to 25 %, noise 0 to 4 % of the intensity range.
+
+def degrade(thin: torch.Tensor, factor: Factor, chooser: random.Random) -> torch.Tensor:
+    """Thick slices with a random profile and noise level, for thin (B, 1, Z, Y, X) in units of 0 to about 1.
+
+    The noise is 0 to 4 % of the intensity range, small levels more often than large ones.
     """
-    thickness, softness, noise = torch.rand(3, generator=generator).tolist()
-    profile = SliceProfile(thickness=0.8 + 0.2 * thickness, softness=0.08 + 0.17 * softness)
-    return add_rician_noise(thicken(thin, factor, profile), 0.04 * noise, generator)
+    deviation = LARGEST_NOISE * chooser.random() ** 2
+    noise = torch.Generator().manual_seed(chooser.getrandbits(62))
+    return add_rician_noise(thicken(thin, factor, random_profile(chooser)), deviation, noise)
+
+
+def is_refinement(factor: Factor) -> bool:
+    """Whether the factor divides voxels at all, and along no axis into less than one."""
+    return min(factor) >= 1 and math.prod(factor) > 1

@@ -1,40 +1,145 @@
-"""Image quality on simulated cases that the generator never saw, against linear and cubic B-spline interpolation.
+"""Image quality on volumes that the generator never saw, against linear, cubic B-spline and Lanczos interpolation.
 
-The input is the volume that the phantom acquires, with its own slice profile, gaps and noise; the truth is the
-phantom's noise-free volume in thin slices. Judged in the middle half of rows and columns: air would flatter all.
+Simulated: the input is the volume that the phantom acquires, with its own slice profile, gaps and noise; the truth is
+the phantom's noise-free volume in thin slices. Judged in the middle half of rows and columns: air would flatter all.
+Real: a series turned to a fine axis is the truth, with all its own noise; the input is what thick slices show of it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 
-from models.evaluation.image_quality import ImageQuality, compare_images
+from models.evaluation.image_quality import compare_images
+from models.evaluation.interpolators import interpolated
+from models.evaluation.sharpness import Sharpness, edge_sharpness
 from models.phantom.study import high_resolution, simulate_case
-from models.super_resolution.inference import SuperResolver, super_resolve
+from models.super_resolution.consistency import disagreement, noise_deviation
+from models.super_resolution.degradation import Factor, SliceProfile, add_rician_noise, thicken
+from models.super_resolution.inference import SuperResolver, in_agreement, refine
+from models.super_resolution.normalisation import intensity_range
+from models.training.real_stacks import read_real, real_volumes, turned
 from models.training.simulated_cases import CaseKey
-from models.volume import Float32, resample_to
+from models.volume import Float32, Grid, divided, image_from
+
+Method = Callable[[sitk.Image], dict[str, sitk.Image]]
+"""A thick stack to thin ones by name."""
+
+#: Share of rows and columns that is left out at each side of a real series.
+REAL_RIM = 0.25
 
 
-def test_metrics(keys: SequenceOf[CaseKey], resolver: SuperResolver) -> dict[str, Any]:
-    """Mean PSNR (dB) and SSIM per sequence for the network and both interpolations."""
-    found: defaultdict[str, defaultdict[str, list[ImageQuality]]] = defaultdict(lambda: defaultdict(list))
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A thick input and its thin truth on one scale; `judged`: the part (z, y, x) of either that counts."""
+
+    group: str
+    source: str
+    contrast: str
+    image: sitk.Image
+    truth: sitk.Image
+    judged: tuple[slice, slice, slice]
+
+    @property
+    def factor(self) -> Factor:
+        x, y, z = (fine // thick for fine, thick in zip(self.truth.GetSize(), self.image.GetSize(), strict=True))
+        return x, y, z
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a method made of a trial; `disagreement` of input and result averaged over its slices, noise of the input:
+    both as a share of the input's intensity range (root mean square, standard deviation)."""
+
+    trial: Trial
+    method: str
+    volume: Float32
+    psnr_db: float
+    ssim: float
+    edges: Sharpness
+    disagreement: float
+    noise: float
+
+
+def simulated_trials(keys: Iterable[CaseKey]) -> Iterator[Trial]:
+    """All sequences of simulated cases."""
     for key in keys:
         case = simulate_case(key.seed, key.scanner)
         for sequence, image in case.images.items():
             truth = high_resolution(case, sequence)
-            made = {
-                "super_resolution": super_resolve(image, resolver),
-                "linear": resample_to(image, truth, sitk.sitkLinear),
-                "cubic_b_spline": resample_to(image, truth, sitk.sitkBSpline),
-            }
-            true = _middle(truth)
-            for way, volume in made.items():
-                found[sequence.value][way].append(compare_images(_middle(volume), true))
+            columns, rows, _ = truth.GetSize()
+            middle = (slice(None), slice(rows // 4, rows - rows // 4), slice(columns // 4, columns - columns // 4))
+            yield Trial("simulated", f"{key.scanner.model} ({key.seed})", sequence.value, image, truth, middle)
+
+
+def real_trials(
+    data: Path, part: str, factor: int = 4, noise: float = 0.0, profile: SliceProfile | None = None
+) -> Iterator[Trial]:
+    """The series of a part along their columns and rows, with the given noise (of the range) added to the input."""
+    seen = profile or SliceProfile()
+    for volume in real_volumes(part):
+        for axis, stack in zip("yx", turned(read_real(data, volume, REAL_RIM)), strict=True):
+            thin = torch.from_numpy(stack[: len(stack) // factor * factor])[None, None]
+            thick = thicken(thin, (1, 1, factor), seen)
+            thick = add_rician_noise(thick, noise, torch.Generator().manual_seed(7))[0, 0]
+            grid = Grid((thick.shape[2], thick.shape[1], thick.shape[0]), (1, 1, factor), (0, 0, 0), _IDENTITY)
+            truth = image_from(thin[0, 0].numpy(), divided(grid, (1, 1, factor)))
+            group = "real" if noise == 0 else f"real, {noise:.0%} noise"
+            source, contrast = f"{volume.scanner} ({volume.path.name})", f"{volume.anatomy} along {axis}"
+            image = image_from(thick.numpy(), grid)
+            yield Trial(group, source, contrast, image, truth, (slice(None), slice(None), slice(None)))
+
+
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def judged(trial: Trial, methods: SequenceOf[Method]) -> Iterator[Judgement]:
+    """The interpolations and the given methods on one trial."""
+    made = interpolated(trial.image, trial.factor)
+    for method in methods:
+        made |= method(trial.image)
+    source = sitk.GetArrayFromImage(sitk.Cast(trial.image, sitk.sitkFloat32))
+    low, high = intensity_range(source)
+    scale = high - low
+    thick = torch.from_numpy(source)[None, None]
+    noise = float(noise_deviation(thick)) / scale
+    true = sitk.GetArrayFromImage(trial.truth)[trial.judged]
+    for name, image in made.items():
+        volume = sitk.GetArrayFromImage(image)
+        left = disagreement(torch.from_numpy(volume)[None, None], thick, trial.factor)[0, 0].numpy()[trial.judged]
+        part = np.ascontiguousarray(volume[trial.judged])
+        quality = compare_images(part, true)
+        yield Judgement(
+            trial, name, part, quality.psnr_db, quality.ssim, edge_sharpness(part, true),
+            float(np.sqrt(np.mean(left**2))) / scale, noise,
+        )  # fmt: skip
+
+
+def learned(resolver: SuperResolver, name: str, undenoised_name: str | None = None) -> Method:
+    """A bundle as a method, and where `undenoised_name` is given a second result that keeps the noise."""
+
+    def method(image: sitk.Image) -> dict[str, sitk.Image]:
+        refined = refine(image, resolver)
+        made = {name: in_agreement(refined, denoise=True)}
+        return made | ({undenoised_name: in_agreement(refined, denoise=False)} if undenoised_name else {})
+
+    return method
+
+
+def test_metrics(keys: SequenceOf[CaseKey], resolver: SuperResolver) -> dict[str, Any]:
+    """Mean PSNR (dB) and SSIM per sequence for the network and the interpolations."""
+    found: defaultdict[str, defaultdict[str, list[Judgement]]] = defaultdict(lambda: defaultdict(list))
+    for trial in simulated_trials(keys):
+        for judgement in judged(trial, [learned(resolver, "super_resolution")]):
+            found[trial.contrast][judgement.method].append(judgement)
     return {
         "scanners": sorted({key.scanner.model for key in keys}),
         "seeds": [key.seed for key in keys],
@@ -42,14 +147,7 @@ def test_metrics(keys: SequenceOf[CaseKey], resolver: SuperResolver) -> dict[str
     }
 
 
-def _middle(volume: sitk.Image) -> Float32:
-    """All slices, the middle half of rows and columns (z, y, x)."""
-    values: Float32 = sitk.GetArrayFromImage(volume)
-    rows, columns = (size // 4 for size in values.shape[1:])
-    return values[:, rows : values.shape[1] - rows, columns : values.shape[2] - columns]
-
-
-def _mean(values: SequenceOf[ImageQuality]) -> dict[str, float]:
+def _mean(values: SequenceOf[Judgement]) -> dict[str, float]:
     return {
         "psnr_db": round(float(np.mean([value.psnr_db for value in values])), 2),
         "ssim": round(float(np.mean([value.ssim for value in values])), 4),

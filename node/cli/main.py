@@ -99,6 +99,21 @@ def simulate(
     out.print(f"{len(paths)} objects in {folder / 'dicom'}, truth in {folder / 'truth'}", highlight=False)
 
 
+@app.command("super-resolve")
+def super_resolve(
+    source: Annotated[Path, typer.Argument(help="Folder of one DICOM series, or a NIfTI, NRRD or MetaImage file.")],
+    target: Annotated[Path, typer.Argument(help="A volume file (.nii.gz, .nrrd, .mha), or a folder for DICOM.")],
+    config: ConfigOption = CONFIG,
+    modality: Annotated[str, typer.Option(help="MR, CT or US; of a DICOM series its header says it.")] = "MR",
+    sequence: Annotated[str, typer.Option(help="Name of a DICOM result: T2WI, DWI or PVP.")] = "T2WI",
+    denoise: Annotated[bool, typer.Option(help="Without it what the slices measured is kept with its noise.")] = True,
+) -> None:
+    """Divide the voxels of one volume by the super-resolution of the configuration."""
+    from node.cli.super_resolve import run as resolve
+
+    out.print(resolve(source, target, load_settings(config), modality, sequence, denoise), highlight=False)
+
+
 @app.command()
 def status(
     config: ConfigOption = CONFIG,

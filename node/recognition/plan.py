@@ -93,7 +93,7 @@ def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revea
     return StudyPlan(
         study_instance_uid=facts.study_instance_uid,
         verdicts=tuple(verdict(entry, chosen, refusal) for entry in series),
-        stacks=tuple(_stack(role, entry.volume, time_s) for role, entry, time_s in chosen.stacks),
+        stacks=tuple(stack_of(role, entry.volume, time_s) for role, entry, time_s in chosen.stacks),
         refusals=refusals if refusal is None else (RoleRefusal(STUDY, refusal.code, refusal.reason),),
         warnings=(*facts.warnings, *_study_warnings(series, body_parts), *chosen.warnings),
         body_part=body_parts,
@@ -151,7 +151,8 @@ def _study_warnings(series: tuple[Series, ...], body_parts: str) -> list[str]:
     return warnings
 
 
-def _stack(role: Role, volume: Volume, time_s: float | None) -> Stack:
+def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
+    """The record of a volume without a fault."""
     grid, frame = volume.grid, volume.first
     placement, sequence = frame.placement, frame.sequence
     assert grid is not None
@@ -206,7 +207,7 @@ def _run(chosen: choice.Chosen) -> DynamicRun | None:
                 after_injection_s=time_s,
                 chosen=index == phases.chosen,
                 clock_s=centre,
-                stack=_stack(Role.PVP, entry.volume, None) if phases.zero is None and entry.volume.grid else None,
+                stack=stack_of(Role.PVP, entry.volume, None) if phases.zero is None and entry.volume.grid else None,
             )
             for index, (entry, centre, time_s) in enumerate(zip(entries, phases.centres_s, times, strict=True))
         ),

@@ -89,12 +89,12 @@ def _objects(
         role = derived_mr.series_facts(result).role
         for image, frame in derived_mr.derived_images(result, frames, identity):
             derived[result.sequence].append(frame)
-            yield _write(image, role, folder / f"{role}-{len(derived[result.sequence]):04d}.dcm", identity)
+            yield write_object(image, role, folder / f"{role}-{len(derived[result.sequence]):04d}.dcm", identity)
     segmentations: dict[str, Dataset] = {}
     for result in results.sequences:
         for facts, dataset in _segmentations(result, sources[result.sequence], derived[result.sequence], identity):
             segmentations[facts.role] = dataset
-            yield _write(dataset, facts.role, folder / f"{facts.role}.dcm", identity)
+            yield write_object(dataset, facts.role, folder / f"{facts.role}.dcm", identity)
     header = _any_header(results, sources, reference)
     content = _content_digest(results)
     evidence = report.Evidence(
@@ -106,10 +106,10 @@ def _objects(
         },
         header=header,
     )
-    yield _write(report.report(results, evidence, identity, content), "report", folder / "report.dcm", identity)
+    yield write_object(report.report(results, evidence, identity, content), "report", folder / "report.dcm", identity)
     used = [frame for frames in sources.values() for frame in frames]
     page = summary.summary(results, used, header, identity, content)
-    yield _write(page, "summary", folder / "summary.dcm", identity)
+    yield write_object(page, "summary", folder / "summary.dcm", identity)
 
 
 def _segmentations(
@@ -161,7 +161,7 @@ def _content_digest(results: StudyResults) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def _write(dataset: Dataset, role: str, path: Path, identity: Identity) -> EncodedObject:
+def write_object(dataset: Dataset, role: str, path: Path, identity: Identity) -> EncodedObject:
     """Part 10 file under its final name only when it is whole."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"

@@ -53,6 +53,12 @@ def test_an_equal_image_is_perfectly_similar():
     assert compare_images(true, true).ssim == pytest.approx(1.0, abs=1e-5)
 
 
+def test_a_volume_of_four_slices_has_a_similarity_too():
+    true = np.random.default_rng(0).random((4, 12, 12)).astype(np.float32)
+    assert compare_images(true, true).ssim == pytest.approx(1.0, abs=1e-5)
+    assert compare_images(true[:, ::-1].copy(), true).ssim < 0.5
+
+
 def test_a_constant_truth_is_refused():
     with pytest.raises(VolumeError, match="no meaning"):
         compare_images(np.zeros((8, 8, 8), np.float32), np.zeros((8, 8, 8), np.float32))

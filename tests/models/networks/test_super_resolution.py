@@ -1,4 +1,4 @@
-"""Super-resolution: geometry, intensities, losses and tiling."""
+"""Super-resolution: geometry, intensities, agreement with the input, tiling, odd inputs."""
 
 import numpy as np
 import pytest
@@ -8,17 +8,12 @@ import torch
 from models.errors import VolumeError
 from models.manifest import Manifest
 from models.super_resolution import inference
-from models.super_resolution.degradation import SliceProfile, degrade, thicken
-from models.super_resolution.discriminator import Discriminator
-from models.super_resolution.inference import SuperResolver, super_resolve
-from models.super_resolution.losses import (
-    LossWeights,
-    discriminator_loss,
-    generator_loss,
-    gradient_loss,
-    perceptual_loss,
-)
-from models.super_resolution.network import Generator, build_generator, interpolate_slices, shuffle_slices
+from models.super_resolution.consistency import agree, disagreement, noise_deviation
+from models.super_resolution.inference import SuperResolver, super_resolve, super_resolve_file
+from models.super_resolution.interpolation import cubic_weights, interpolate
+from models.super_resolution.network import Generator, build_generator, fold_pixels, shuffle_voxels
+from models.super_resolution.normalisation import Modality, intensity_range
+from models.volume import read, write
 
 OBLIQUE = (0.0, 0.0, 1.0, 0.8, -0.6, 0.0, 0.6, 0.8, 0.0)
 
@@ -37,12 +32,16 @@ def _manifest(factor=(1, 1, 4)):
     )
 
 
+def _resolver(factor=(1, 1, 4)):
+    torch.manual_seed(5)
+    network = build_generator(_manifest(factor)).eval()
+    torch.nn.init.normal_(network.tail.weight, std=0.02)
+    return SuperResolver(_manifest(factor), network)
+
+
 @pytest.fixture
 def resolver():
-    torch.manual_seed(5)
-    network = build_generator(_manifest()).eval()
-    torch.nn.init.normal_(network.tail.weight, std=0.02)
-    return SuperResolver(_manifest(), network)
+    return _resolver()
 
 
 def _stack(size=(24, 20, 6), direction=OBLIQUE, seed=2):
@@ -111,92 +110,133 @@ def test_a_stack_that_is_not_finite_is_refused(resolver):
         super_resolve(image, resolver)
 
 
+@pytest.mark.parametrize("factor", [(1, 1, 2), (2, 2, 1), (2, 2, 4), (1, 2, 3)])
+def test_every_axis_can_be_refined_over_the_same_extent(factor):
+    image = _stack(size=(11, 9, 5))
+    made = super_resolve(image, _resolver(factor))
+    assert made.GetSize() == tuple(n * f for n, f in zip((11, 9, 5), factor, strict=True))
+    corners = [(-0.5, -0.5, -0.5), (10.5, 8.5, 4.5)]
+    ends = [(-0.5, -0.5, -0.5), tuple(n - 0.5 for n in made.GetSize())]
+    for before, after in zip(corners, ends, strict=True):
+        assert np.allclose(
+            made.TransformContinuousIndexToPhysicalPoint(after), image.TransformContinuousIndexToPhysicalPoint(before)
+        )
+
+
+@pytest.mark.parametrize("size", [(24, 20, 1), (24, 20, 2), (23, 19, 3), (1, 1, 5), (3, 17, 7)])
+def test_few_slices_and_odd_sizes_are_refined_too(resolver, size):
+    made = super_resolve(_stack(size=size), resolver)
+    assert made.GetSize() == (*size[:2], size[2] * 4)
+    assert np.isfinite(sitk.GetArrayFromImage(made)).all()
+
+
+def _left(made, image, factor=(1, 1, 4)):
+    """Input minus what the slices of the result show, and the input (1, 1, z, y, x)."""
+    thin, thick = (torch.from_numpy(sitk.GetArrayFromImage(it))[None, None] for it in (made, image))
+    return disagreement(thin, thick, factor), thick
+
+
+@pytest.mark.parametrize("factor", [(1, 1, 4), (2, 2, 1), (2, 2, 4)])
+def test_without_denoising_the_result_averaged_over_its_slices_is_the_input(factor):
+    image = _stack()
+    left, source = _left(super_resolve(image, _resolver(factor), denoise=False), image, factor)
+    assert left.abs().max() < 1e-3 * (source.max() - source.min())
+
+
+def test_denoising_leaves_what_the_network_does_not_trust():
+    made, thick = torch.rand(1, 1, 16, 4, 4), torch.rand(1, 1, 4, 4, 4)
+    trust = torch.rand(1, 1, 4, 4, 4)
+    before = disagreement(made, thick, (1, 1, 4))
+    after = disagreement(agree(made, thick, (1, 1, 4), trust), thick, (1, 1, 4))
+    assert torch.allclose(after, (1 - trust) * before, atol=1e-4)
+
+
+def test_denoising_changes_the_result_and_not_denoising_is_exact(resolver):
+    image = _stack()
+    torch.nn.init.constant_(resolver.network.trust.bias, -4.0)
+    kept, _ = _left(super_resolve(image, resolver), image)
+    exact, source = _left(super_resolve(image, resolver, denoise=False), image)
+    assert exact.abs().max() < 1e-3 * (source.max() - source.min())
+    assert kept.abs().max() > 10 * exact.abs().max()
+
+
+def test_noise_is_measured_in_a_smooth_slice_and_is_zero_in_a_constant_one():
+    z, y, x = np.mgrid[:6, :64, :64]
+    smooth = (100 * np.sin(y / 9) * np.cos(x / 11) + z).astype(np.float32)
+    noise = np.random.default_rng(1).normal(0, 3, smooth.shape).astype(np.float32)
+    two = torch.from_numpy(np.stack([smooth + noise, np.full_like(smooth, 5)]))[:, None]
+    found = noise_deviation(two).flatten()
+    assert float(found[0]) == pytest.approx(3, rel=0.1)
+    assert found[1] == 0
+
+
+def test_agreement_is_the_smallest_change():
+    made, other, wanted = torch.rand(1, 1, 16, 3, 3), torch.rand(1, 1, 16, 3, 3), torch.rand(1, 1, 4, 3, 3)
+    changed = agree(made, wanted, (1, 1, 4), 1.0)
+    assert torch.allclose(agree(changed, wanted, (1, 1, 4), 1.0), changed, atol=1e-5)
+    assert (changed - made).norm() < (agree(other, wanted, (1, 1, 4), 1.0) - made).norm()
+
+
+def test_the_modality_decides_what_becomes_0_and_1():
+    values = np.linspace(-900, 1500, 10_000, dtype=np.float32)
+    assert intensity_range(values, Modality.CT) == (-1000, 1000)
+    assert intensity_range(values, Modality.US) == (-900, 1500)
+    assert intensity_range(np.abs(values), Modality.US) == (0, 1500)
+    low, high = intensity_range(values, Modality.MR)
+    assert low == pytest.approx(-888, abs=1)
+    assert high == pytest.approx(1488, abs=1)
+
+
+def test_echoes_of_8_bits_keep_their_scale(resolver):
+    image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 256, (5, 20, 24)).astype(np.uint8))
+    made = sitk.GetArrayFromImage(super_resolve(image, resolver, modality=Modality.US))
+    assert made.min() >= 0
+    assert made.mean() == pytest.approx(sitk.GetArrayFromImage(image).mean(), rel=0.05)
+
+
+def test_hounsfield_units_below_zero_are_kept(resolver):
+    image = _stack() - 1000.0
+    made = sitk.GetArrayFromImage(super_resolve(image, resolver, modality=Modality.CT))
+    source = sitk.GetArrayFromImage(image)
+    assert made.mean() == pytest.approx(source.mean(), rel=0.05)
+    assert made.min() < -500
+
+
+def test_a_volume_file_becomes_a_finer_one_in_the_same_place(resolver, tmp_path):
+    write(_stack(), tmp_path / "thick.nii.gz")
+    super_resolve_file(tmp_path / "thick.nii.gz", tmp_path / "thin.nii.gz", resolver)
+    made, again = read(tmp_path / "thin.nii.gz"), super_resolve(_stack(), resolver)
+    assert np.allclose(made.GetOrigin(), again.GetOrigin(), atol=1e-4)
+    assert np.allclose(made.GetDirection(), again.GetDirection(), atol=1e-6)
+    assert np.allclose(sitk.GetArrayFromImage(made), sitk.GetArrayFromImage(again), rtol=1e-3, atol=0.1)
+
+
 def test_an_untrained_generator_interpolates():
-    thick = torch.rand(1, 1, 5, 8, 8)
-    assert torch.equal(Generator(4, 1, 4)(thick), interpolate_slices(thick, 4))
+    thick = torch.rand(1, 1, 5, 8, 7)
+    made, trust = Generator(4, 1, (1, 1, 4))(thick)
+    assert torch.equal(made, interpolate(thick, (1, 1, 4)))
+    assert trust.shape == thick.shape
+    assert torch.allclose(trust, torch.full_like(trust, 0.88), atol=0.001)
+
+
+def test_cubic_weights_continue_a_line_and_are_edge_aligned():
+    weights = cubic_weights(8, 4)
+    assert torch.allclose(weights.sum(dim=1), torch.ones(32))
+    line = weights @ torch.arange(8.0)
+    assert torch.allclose(line[8:24], (torch.arange(8.0, 24) + 0.5) / 4 - 0.5, atol=1e-5)
 
 
 def test_the_shuffle_lays_the_channels_out_as_neighbouring_slices():
     channels = torch.arange(12.0).reshape(1, 4, 3, 1, 1)
-    assert shuffle_slices(channels)[0, 0, :, 0, 0].tolist() == [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]
+    assert shuffle_voxels(channels, (1, 1, 4))[0, 0, :, 0, 0].tolist() == [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]
 
 
-def test_refinement_in_plane_is_refused():
-    with pytest.raises(ValueError, match="third axis only"):
-        build_generator(_manifest(factor=(2, 2, 4)))
+def test_unfolding_a_folded_volume_gives_it_back():
+    volume = torch.rand(2, 1, 3, 6, 8)
+    assert torch.equal(shuffle_voxels(fold_pixels(volume, 2), (2, 2, 1)), volume)
 
 
-def test_a_slice_profile_weighs_its_own_thin_slices_and_little_of_the_neighbours():
-    weights = SliceProfile(thickness=1.0, softness=0.15).weights(5, 4)
-    assert torch.allclose(weights.sum(dim=1), torch.ones(5))
-    own = weights[2, 8:12].sum()
-    assert 0.8 < own < 1.0
-    assert weights[2].argmax() in (9, 10)
-
-
-def test_a_thinner_slice_sees_less_of_its_neighbours():
-    thin, full = (SliceProfile(thickness=t, softness=0.1).weights(5, 4)[2, 8:12].sum() for t in (0.8, 1.0))
-    assert thin > full
-
-
-def test_thick_slices_of_interpolated_ones_approximate_the_input():
-    random = torch.Generator().manual_seed(1)
-    thick = torch.rand(1, 1, 8, 16, 16, generator=random)
-    thick = torch.nn.functional.avg_pool3d(thick, 3, 1, 1)
-    again = thicken(interpolate_slices(thick, 4), 4, SliceProfile())
-    assert (again - thick).abs().mean() < 0.2 * thick.std()
-
-
-def test_noise_is_repeated_by_its_seed_and_makes_magnitudes():
-    thin = torch.zeros(1, 1, 8, 6, 6)
-    first, second = (degrade(thin, 4, torch.Generator().manual_seed(9)) for _ in range(2))
-    assert torch.equal(first, second)
-    assert first.min() >= 0
-    assert first.mean() > 0
-
-
-def test_losses_are_zero_for_equal_volumes_and_grow_with_the_difference():
-    true = torch.rand(1, 1, 8, 16, 16)
-    features = torch.nn.Conv3d(1, 3, 3)
-
-    class Listed(torch.nn.Module):
-        def forward(self, volume):
-            return [features(volume)]
-
-    assert gradient_loss(true, true) == 0
-    assert gradient_loss(true + 5, true) < 1e-5
-    assert perceptual_loss(true, true, Listed()) == 0
-    assert perceptual_loss(true + torch.rand_like(true), true, Listed()) > 0
-
-
-def test_a_weighted_part_without_its_network_is_refused():
-    volume = torch.zeros(1, 1, 8, 8, 8)
-    with pytest.raises(ValueError, match="perceptual loss has a weight but no network"):
-        generator_loss(volume, volume, LossWeights())
-
-
-def test_ten_steps_lower_both_losses():
-    torch.manual_seed(0)
-    random = torch.Generator().manual_seed(0)
-    thin = torch.zeros(2, 1, 32, 32, 32)
-    thin[:, :, 10:21, 8:24, 8:24] = 1.0
-    thick = degrade(thin, 4, random)
-    generator, judge = Generator(8, 2, 4), Discriminator(features=4)
-    made_by = torch.optim.Adam(generator.parameters(), lr=3e-3)
-    judged_by = torch.optim.Adam(judge.parameters(), lr=1e-3)
-    weights = LossWeights(perceptual=0, adversarial=0.005)
-    made_losses, judge_losses = [], []
-    for _ in range(10):
-        fake = generator(thick)
-        judge_loss = discriminator_loss(fake, thin, judge)
-        judged_by.zero_grad()
-        judge_loss.backward()
-        judged_by.step()
-        parts = generator_loss(fake, thin, weights, discriminator=judge)
-        made_by.zero_grad()
-        parts["total"].backward()
-        made_by.step()
-        made_losses.append(float(parts["l1"]))
-        judge_losses.append(float(judge_loss))
-    assert made_losses[-1] < 0.9 * made_losses[0]
-    assert judge_losses[-1] < judge_losses[0]
+def test_a_factor_that_refines_nothing_is_refused():
+    for factor in ((1, 1, 1), (0, 1, 4)):
+        with pytest.raises(ValueError, match="one of them from 2"):
+            build_generator(_manifest(factor=factor))

@@ -1,0 +1,45 @@
+"""Frozen networks whose features the perceptual loss compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from monai.networks.nets import BasicUNetPlusPlus
+from torch import nn
+
+from models.errors import BundleError
+from models.segmentation.inference import load_segmenter
+from models.segmentation.network import EncoderFeatures
+
+
+def encoder_of(folder: Path) -> tuple[nn.Module, str]:
+    """The encoder of a trained segmentation bundle, and its name. Raises BundleError for another architecture."""
+    segmenter = load_segmenter(folder)
+    if not isinstance(segmenter.network, BasicUNetPlusPlus):
+        raise BundleError(f"bundle {folder.name}: no U-Net++ whose encoder could be borrowed")
+    name = f"encoder of {segmenter.manifest.name} {segmenter.manifest.version}"
+    return EncoderFeatures(segmenter.network), name
+
+
+class ScriptedFeatures(nn.Module):
+    """A TorchScript network, (B, 1, Z, Y, X) to one feature map or several, as a list."""
+
+    def __init__(self, network: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.network = network
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, volume: torch.Tensor) -> list[torch.Tensor]:
+        found = self.network(volume)
+        return [found] if isinstance(found, torch.Tensor) else list(found)
+
+
+def scripted(path: Path) -> tuple[nn.Module, str]:
+    """The feature network in a TorchScript file, and its name. Raises BundleError when it is not one."""
+    try:
+        network = torch.jit.load(path, map_location="cpu")
+    except (RuntimeError, ValueError) as error:
+        raise BundleError(f"{path.name} is no TorchScript network") from error
+    return ScriptedFeatures(network), f"TorchScript {path.name}"

@@ -1,0 +1,124 @@
+"""Real series as thin stacks: their fine in-plane axes stand in for thin slices.
+
+No real series of thick slices has a through-plane truth. Its rows and columns are several times finer than its
+slices, so that the volume turned on its side is a stack of thin slices, which the slice profile degrades (Zhao et
+al., SMORE, IEEE Trans Med Imaging 2021;40:805-817). `real_volumes.csv` says which patient is in which part. No patient
+is in two parts; Siemens and Toshiba are in the test only.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from scipy import ndimage, signal
+
+from models.errors import VolumeError
+from models.super_resolution.consistency import noise_deviation
+from models.super_resolution.normalisation import Modality, intensity_range
+from models.training.stack_pairs import ThinStack
+from models.volume import Float32, check_volume
+
+#: Share of rows and columns that is cut off at each side: mostly air.
+RIM_SHARE = 0.125
+#: A pixel that differs from the median of its neighbours by more than this share of the range is a spike.
+SPIKE = 0.5
+#: An axis this long is also used with two voxels averaged: images are often interpolated to twice their resolution.
+LONG_AXIS = 320
+
+
+@dataclass(frozen=True, slots=True)
+class RealVolume:
+    """A row of `real_volumes.csv`; `path` below the folder of the data."""
+
+    path: Path
+    part: str
+    modality: Modality
+    anatomy: str
+    scanner: str
+    licence: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.scanner} {self.anatomy} ({self.path.name})"
+
+
+def real_volumes(part: str) -> tuple[RealVolume, ...]:
+    """The volumes of a part: training, validation or test."""
+    with resources.files("models.training").joinpath("real_volumes.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return tuple(
+        RealVolume(
+            Path(row["path"]), row["part"], Modality(row["modality"]), row["anatomy"], row["scanner"], row["licence"]
+        )
+        for row in rows
+        if row["part"] == part
+    )
+
+
+def read_real(data: Path, volume: RealVolume, rim: float = RIM_SHARE) -> Float32:
+    """The volume (z, y, x) scaled to 0 to about 1, without its rim. Raises VolumeError when it cannot be read."""
+    image = _read(data / volume.path)
+    check_volume(image)
+    values = sitk.GetArrayFromImage(image)
+    low, high = intensity_range(values, volume.modality)
+    rows, columns = (round(size * rim) for size in values.shape[1:])
+    inner = values[:, rows : values.shape[1] - rows, columns : values.shape[2] - columns]
+    scaled: Float32 = (inner - low) / (high - low)
+    return scaled
+
+
+def turned(values: Float32) -> tuple[Float32, Float32]:
+    """The volume (z, y, x) as two stacks of thin slices, (y, z, x) along its columns and (x, z, y) along its rows."""
+    return np.ascontiguousarray(values.transpose(1, 0, 2)), np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def load_real(data: Path, part: str, clean: bool) -> list[ThinStack]:
+    """The thin stacks of a part, cleaned of artefacts and noise unless `clean` is False."""
+    return [stack for volume in real_volumes(part) for stack in _stacks(data, volume, clean)]
+
+
+def cleaned(values: Float32) -> Float32:
+    """Slices (z, y, x) without spikes and with less noise: what a network should learn to make.
+
+    Spikes become the median of their 3 x 3 neighbours; then Wiener's filter of the measured noise (3 x 3), which leaves
+    edges.
+    """
+    median = ndimage.median_filter(values, size=(1, 3, 3))
+    whole = np.where(np.abs(values - median) > SPIKE, median, values)
+    variance = float(noise_deviation(torch.from_numpy(whole)[None, None])) ** 2
+    if variance == 0:
+        return whole
+    with np.errstate(divide="ignore", invalid="ignore"):  # where a neighbourhood is constant
+        smooth = np.stack([signal.wiener(one, (3, 3), noise=variance) for one in whole])
+    return np.where(np.isfinite(smooth), smooth, whole).astype(np.float32)
+
+
+def _stacks(data: Path, volume: RealVolume, clean: bool) -> Iterator[ThinStack]:
+    values = read_real(data, volume)
+    for axis, stack in zip("yx", turned(cleaned(values) if clean else values), strict=True):
+        yield ThinStack(f"{volume.name} along {axis}", stack.astype(np.float16))
+        if len(stack) >= LONG_AXIS:
+            halved = stack[: len(stack) // 2 * 2].reshape(-1, 2, *stack.shape[1:]).mean(axis=1)
+            yield ThinStack(f"{volume.name} along {axis}, halved", halved.astype(np.float16))
+
+
+def _read(path: Path) -> sitk.Image:
+    """A file, or the largest series of a folder."""
+    reader = sitk.ImageSeriesReader()
+    try:
+        if not path.is_dir():
+            return sitk.ReadImage(str(path), sitk.sitkFloat32)
+        series = [reader.GetGDCMSeriesFileNames(str(path), uid) for uid in reader.GetGDCMSeriesIDs(str(path))]
+        if not series:
+            raise VolumeError(f"{path.name}: no image series in this folder")
+        reader.SetFileNames(max(series, key=len))
+        return sitk.Cast(reader.Execute(), sitk.sitkFloat32)
+    except RuntimeError as error:
+        raise VolumeError(f"{path.name} cannot be read as a volume") from error

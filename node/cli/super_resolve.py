@@ -1,0 +1,124 @@
+"""`rectal-node super-resolve`: one volume, outside the node's storage, through the super-resolution alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import SimpleITK as sitk
+
+import models.volume
+from models.manifest import Manifest, digest
+from models.super_resolution.inference import load_super_resolver, super_resolve, super_resolve_file
+from models.super_resolution.normalisation import Modality
+from node.errors import NodeError
+from node.recognition.facts import Fault, FrameFacts
+from node.recognition.headers import read_frames
+from node.recognition.plan import stack_of
+from node.recognition.record import Stack
+from node.recognition.stacks import Volume, split_series
+from node.recognition.words import words
+from node.results import derived_mr
+from node.results.encode import write_object
+from node.results.findings import AlgorithmIdentity, SequenceResult
+from node.results.identity import SUPER_RESOLUTION, Identity
+from node.results.source import read_frames as read_sources
+from node.results.source import read_header
+from node.settings import Role, Settings
+from node.volumes import assemble
+
+Kind = TypeVar("Kind", bound=StrEnum)
+_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
+
+
+def run(source: Path, target: Path, settings: Settings, modality: str, sequence: str, denoise: bool) -> str:
+    """Super-resolve `source` to `target`; returns one line on what was written.
+
+    A folder of MR images becomes a derived MR series where `target` is a folder, everything else a volume file.
+
+    Raises:
+        NodeError: an unknown modality or sequence, a folder without exactly one whole volume, or a target that does
+            not fit the source.
+        VolumeError: the file cannot be read as a volume.
+        BundleError: the bundle is missing or damaged.
+    """
+    kind, role = _one_of(Modality, modality), Role(_one_of(models.volume.Sequence, sequence))
+    resolver = load_super_resolver(settings.analysis.super_resolution)
+    as_file = target.name.endswith(_SUFFIXES)
+    if not source.is_dir():
+        if not as_file:
+            raise NodeError(f"{target}: a volume file becomes a volume file: {', '.join(_SUFFIXES)}")
+        super_resolve_file(source, target, resolver, modality=kind, denoise=denoise)
+        return f"{target} written"
+    volume = _only_volume(source, settings)
+    kind = _one_of(Modality, volume.first.header.modality)
+    stack = stack_of(role, volume, None)
+    acquired = assemble(stack)
+    made = super_resolve(acquired, resolver, modality=kind, denoise=denoise)
+    if as_file:
+        models.volume.write(made, target)
+        return f"{target} written"
+    if kind is not Modality.MR:
+        raise NodeError(f"{target}: only MR is written as DICOM, {kind} as a volume file: {', '.join(_SUFFIXES)}")
+    identity = _identity(stack, resolver.manifest, denoise, settings)
+    return f"{_write_series(stack, acquired, made, identity, target)} images in {target}"
+
+
+def _only_volume(folder: Path, settings: Settings) -> Volume:
+    """The one volume of the images in a folder."""
+    vocabulary = words(settings.recognition.words_of_site)
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    found = [read_frames(file, vocabulary) for file in files]
+    frames: list[FrameFacts] = [frame for facts in found if not isinstance(facts, Fault) for frame in facts]
+    volumes = split_series(tuple(frames))
+    if len(volumes) != 1:
+        raise NodeError(f"{folder}: one volume is needed, {len(volumes)} are there; give the folder of one series")
+    fault = volumes[0].fault
+    if fault is not None or volumes[0].grid is None:
+        raise NodeError(f"{folder}: {fault.sentence if fault else 'the images form no regular stack'}")
+    return volumes[0]
+
+
+def _write_series(stack: Stack, acquired: sitk.Image, made: sitk.Image, identity: Identity, target: Path) -> int:
+    """The derived MR series of a stack; returns the number of images."""
+    nothing = sitk.Image(acquired.GetSize(), sitk.sitkUInt8)
+    result = SequenceResult(stack.role, stack, acquired, made, nothing, None, 0.0, {})
+    role = derived_mr.series_facts(result).role
+    target.mkdir(parents=True, exist_ok=True)
+    images = derived_mr.derived_images(result, read_sources(stack), identity)
+    for number, (image, _) in enumerate(images, start=1):
+        write_object(image, role, target / f"{role}-{number:04d}.dcm", identity)
+    return int(made.GetDepth())
+
+
+def _identity(stack: Stack, manifest: Manifest, denoise: bool, settings: Settings) -> Identity:
+    """The same files, bundle and options give the same UIDs; the date is that of the newest file."""
+    paths = list(dict.fromkeys(frame.path for frame in stack.frames))
+    bundle = AlgorithmIdentity(manifest.name, manifest.version, digest(manifest), manifest.intended_use)
+    return Identity(
+        uid_root=settings.uid_root,
+        institution=settings.institution,
+        study_instance_uid=str(read_header(paths[0]).StudyInstanceUID),
+        input_digest=_digest(paths),
+        settings_digest=f"{bundle.digest} {denoise=}",
+        created_at=datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC),
+        algorithms=((SUPER_RESOLUTION, bundle),),
+    )
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def _one_of(kinds: type[Kind], name: str) -> Kind:
+    try:
+        return kinds(name)
+    except ValueError as error:
+        raise NodeError(f"{name!r} is none of {', '.join(kinds)}") from error
