@@ -194,7 +194,7 @@ def test_ten_steps_lower_the_loss_for_every_modality_and_factor(modality, make, 
     low, high = intensity_range(values, modality)
     stack = ThinStack("volume", ((values - low) / (high - low)).astype(np.float16))
     generator, judge = Generator(8, 2, factor), Discriminator(features=4)
-    made_by = torch.optim.Adam(generator.parameters(), lr=3e-4)
+    made_by = torch.optim.Adam(generator.parameters(), lr=1e-4)
     judged_by = torch.optim.Adam(judge.parameters(), lr=1e-3)
     weights = LossWeights(perceptual=0)
     made_losses, judge_losses = [], []
@@ -211,7 +211,7 @@ def test_ten_steps_lower_the_loss_for_every_modality_and_factor(modality, make, 
         made_by.step()
         made_losses.append(float((parts["l1"] + parts["gradient"]).detach()))
         judge_losses.append(float(judge_loss.detach()))
-    assert min(made_losses[1:]) < made_losses[0]
+    assert made_losses[-1] < made_losses[0]
     assert judge_losses[-1] < judge_losses[0]
 
 
