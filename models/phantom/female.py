@@ -1,7 +1,7 @@
 """Uterus, vagina, ovaries, urethra and bladder of a woman in the anatomical frame (mm).
 
-The frame is that of an average man; what differs in a woman's pelvis at this resolution is put in by `stature` and by
-the wider pubic arch in `skeleton`. Sizes: uterus 75 to 90 mm long before and 35 to 60 mm after the menopause;
+The frame is that of an average man; what differs in a woman's pelvis at this resolution is put in by `deformation` and
+by the wider pubic arch in `skeleton`. Sizes: uterus 75 to 90 mm long before and 35 to 60 mm after the menopause;
 endometrium at most 5 mm after it (both: usual ranges in gynaecological imaging). Vagina 17 ± 5 mm wide at the
 introitus, 30 ± 7 mm in its middle, 45 ± 12 mm at its top, front wall 63 ± 9 mm long (80 women, Luo et al., Int
 Urogynecol J 2016;27:1087-1095). Shares of the menopause, of hysterectomy, retroversion and fibroids are assumptions of

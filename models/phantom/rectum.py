@@ -145,10 +145,10 @@ class Rectum:
 def draw_rectum(rng: np.random.Generator) -> Rectum:
     """Course, calibre, wall and content of a patient's rectum.
 
-    Some sites fill the rectum with gel, most do not. A bubble of gas lies on top of the content of a quarter; with the
-    rectums full of gas about a quarter of the DWI is spoilt at 1.5 T, as found without preparation (24 % of 335
-    examinations, van Griethuysen et al., Eur J Radiol 2018;99:131-137). Shares of the fillings and of an oedematous,
-    thick and bright submucosa are assumptions.
+    Some sites fill the rectum with gel, most do not. About a third of the patients has gas, as content or as a bubble
+    on top of it; gas spoilt 24 % of the DWI at 1.5 T without preparation (335 examinations, van Griethuysen et al.,
+    Eur J Radiol 2018;99:131-137). Shares of the fillings and of an oedematous, thick and bright submucosa are
+    assumptions.
     """
     z = np.arange(VERGE_MM, TOP_MM + 1)
     sway = float(rng.uniform(-9, 9))
