@@ -8,12 +8,13 @@ ends as text in the plan.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node.recognition import choice, site
 from node.recognition.candidates import Series, SeriesVolume
+from node.recognition.conditions import Rule
 from node.recognition.confidence import doubts
 from node.recognition.facts import Fault, FrameFacts
 from node.recognition.findings import Finding
@@ -33,7 +34,7 @@ from node.recognition.rules import judge, table
 from node.recognition.stacks import Volume, split_series
 from node.recognition.verdicts import verdict
 from node.recognition.volume_facts import describe, sources
-from node.recognition.words import words
+from node.recognition.words import Words, words
 from node.settings import RecognitionSettings, Role
 
 
@@ -86,7 +87,8 @@ def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts
 def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revealed | None = None) -> StudyPlan:
     """Name every series and choose one stack for each role, knowing what was revealed beside the headers."""
     revealed = revealed or Revealed()
-    series = tuple(_series(uid, group, settings, revealed) for uid, group in _by_series(facts.frames))
+    vocabulary, rows, unusable = words(settings.words_of_site), table(settings), dict(revealed.unusable)
+    series = tuple(_series(uid, group, vocabulary, rows, unusable) for uid, group in _by_series(facts.frames))
     body_parts, refusal = _body_part(series, settings)
     chosen = choice.choose(series, settings, revealed.injection) if refusal is None else choice.choose_nothing(series)
     refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
@@ -112,9 +114,13 @@ def _by_series(frames: Iterable[FrameFacts]) -> list[tuple[str, tuple[FrameFacts
     )
 
 
-def _series(uid: str, frames: tuple[FrameFacts, ...], settings: RecognitionSettings, revealed: Revealed) -> Series:
-    vocabulary, rows = words(settings.words_of_site), table(settings)
-    unusable = dict(revealed.unusable)
+def _series(
+    uid: str,
+    frames: tuple[FrameFacts, ...],
+    vocabulary: Words,
+    rows: tuple[Rule, ...],
+    unusable: Mapping[str, Fault],
+) -> Series:
     volumes = []
     for found in split_series(frames):
         fault = unusable.get(found.key)
