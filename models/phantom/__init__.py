@@ -1,4 +1,4 @@
-"""A digital male pelvis in simulated scanners: anatomy, tissue, physics, protocols, and the truth."""
+"""A digital pelvis, a man's or a woman's, in simulated scanners: anatomy, tissue, physics, protocols, and the truth."""
 
 from models.phantom.scanners import Protocol, Scanner, find_scanner, load_scanners
 from models.phantom.study import (

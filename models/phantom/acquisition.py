@@ -107,10 +107,16 @@ class CoilField:
 
 
 def draw_coil_field(rng: np.random.Generator, centre: tuple[float, float, float], field_strength_t: float) -> CoilField:
-    """Sensitivity of a pelvic array after prescan normalisation; what is left is stronger at 3 T."""
+    """Sensitivity of a pelvic array after prescan normalisation; what is left is stronger at 3 T.
+
+    In a fifth of the series, more or less normalised, the front is clearly brighter (shares: assumptions).
+    """
     strength = 0.06 if field_strength_t > 2 else 0.04
     a, b, c = (float(value) for value in rng.normal(0, strength, 3))
     x, y = (float(value) for value in rng.normal(-0.02, strength, 2))
+    poor, surplus = rng.random() < 0.2, float(rng.uniform(0.1, 0.45))
+    if poor:
+        b, x, y = b - surplus, x - 0.4 * surplus, y - 0.6 * surplus
     return CoilField(centre, (a, b, c / 2), (x, y - 0.04, float(rng.uniform(0.12, 0.25))))
 
 

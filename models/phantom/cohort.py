@@ -1,15 +1,49 @@
-"""Simulated cohorts: which patient goes to which scanner, cases one after the other, and what an oracle could reach."""
+"""Simulated cohorts: whose seeds train, validate and test; which patient goes to which scanner; the oracle."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
 
 from sklearn.metrics import roc_auc_score
 
-from models.phantom.grade import biology_of, oracle_log_odds
-from models.phantom.scanners import Scanner, load_scanners
+from models.phantom.grade import biology_of, has_tumour, oracle_log_odds
+from models.phantom.scanners import Scanner, find_scanner, load_scanners
 from models.phantom.streams import stream
 from models.phantom.study import SimulatedCase, simulate_case
+
+HELD_OUT_SCANNERS = ("uMR 570", "Skyra")
+"""Models that no network or predictor is trained or validated on."""
+TRAINED_SCANNERS = tuple(s.model for s in load_scanners() if s.model not in HELD_OUT_SCANNERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Patients by their seeds, and the scanner models that examine them. Patients without a tumour are among them."""
+
+    name: str
+    seeds: range
+    models: tuple[str, ...]
+
+    @property
+    def scanners(self) -> tuple[Scanner, ...]:
+        """The scanners of `models`."""
+        return tuple(find_scanner(model) for model in self.models)
+
+    def patients(self) -> Iterator[tuple[int, Scanner]]:
+        """Seeds and scanners, the scanners in turn."""
+        scanners = self.scanners
+        for number, seed in enumerate(self.seeds):
+            yield seed, scanners[number % len(scanners)]
+
+
+# Fixed before any training on this phantom; seeds of one cohort are never used by another.
+TRAINING = Cohort("training", range(100_000, 101_000), TRAINED_SCANNERS)
+VALIDATION = Cohort("validation", range(200_000, 200_200), TRAINED_SCANNERS)
+TEST_TRAINED_SCANNERS = Cohort("test, trained scanners", range(900_000, 900_200), TRAINED_SCANNERS)
+TEST = Cohort("test", range(910_000, 910_200), HELD_OUT_SCANNERS)
+COHORTS = (TRAINING, VALIDATION, TEST_TRAINED_SCANNERS, TEST)
 
 
 def scanner_of(seed: int, scanners: Sequence[Scanner] | None = None) -> Scanner:
@@ -18,9 +52,17 @@ def scanner_of(seed: int, scanners: Sequence[Scanner] | None = None) -> Scanner:
     return choice[int(stream(seed, "referral").integers(len(choice)))]
 
 
+def seeds_with_tumour(first: int) -> Iterator[int]:
+    """Seeds from `first` on whose patients have a tumour, and so a label."""
+    return (seed for seed in count(first) if has_tumour(seed))
+
+
 def oracle_auc(seeds: Iterable[int]) -> float:
-    """Area under the ROC curve of the oracle, which knows the drawn parameters: no model can do better on average."""
-    biologies = [biology_of(seed) for seed in seeds]
+    """Area under the ROC curve of the oracle, which knows the drawn parameters: no model can do better on average.
+
+    Patients without a tumour are left out.
+    """
+    biologies = [biology for seed in seeds if (biology := biology_of(seed)) is not None]
     labels = [biology.grade for biology in biologies]
     return float(roc_auc_score(labels, [oracle_log_odds(biology) for biology in biologies]))
 

@@ -10,16 +10,30 @@ import numpy.typing as npt
 from scipy import fft, ndimage
 
 from models.phantom.lattice import Array, Vector, vector
+from models.phantom.sex import Sex
 
 BLOCK = 96
 BLOCK_SPACING_MM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Swell:
+    """What moves for a time: around `centre` (anatomical frame, mm), with a Gaussian of `width_mm`.
+
+    `shift` (mm) moves the tissue along, `growth` lets it expand by that share at the centre.
+    """
+
+    centre: Vector
+    width_mm: float
+    shift: Vector
+    growth: float = 0.0
 
 
 @dataclass(frozen=True)
 class Deformation:
     """Anatomical frame of a patient: stretched by `scale`, then displaced by a sum of plane waves, moved by `offset`.
 
-    waves (n, 3) in rad/mm, phases (n,), amplitudes (n, 3) in mm, offset in mm (LPS).
+    waves (n, 3) in rad/mm, phases (n,), amplitudes (n, 3) in mm, offset in mm (LPS); `swells` come on top.
     """
 
     scale: Vector
@@ -27,6 +41,7 @@ class Deformation:
     waves: Array
     phases: Array
     amplitudes: Array
+    swells: tuple[Swell, ...] = ()
 
     @cached_property
     def reach(self) -> Vector:
@@ -52,16 +67,26 @@ class Deformation:
             value = np.sin(wave[0] * x + wave[1] * y + wave[2] * z + phase)
             for axis in range(3):
                 total[axis] += amplitude[axis] * value
+        for swell in self.swells:
+            away = [axis - np.float32(c) for axis, c in zip((x, y, z), swell.centre, strict=True)]
+            near = np.exp(-(away[0] ** 2 + away[1] ** 2 + away[2] ** 2) / np.float32(2 * swell.width_mm**2))
+            for axis in range(3):
+                # The displacement leads from the place in the scanner back to the place in the anatomy.
+                total[axis] -= near * (np.float32(swell.shift[axis]) + np.float32(swell.growth) * away[axis])
         return total[0], total[1], total[2]
 
 
-def draw_deformation(rng: np.random.Generator, size_mm: float = 1.3, count: int = 9) -> Deformation:
-    """Random deformation with wavelengths of 80 to 250 mm and about `size_mm` a wave and axis; scales ± 6 %."""
+FEMALE_SCALE = (1.03, 0.97, 0.93)
+"""A woman's true pelvis against a man's: wider and shallower (an approximation at this resolution)."""
+
+
+def draw_deformation(rng: np.random.Generator, sex: Sex, size_mm: float = 1.4, count: int = 9) -> Deformation:
+    """Random deformation with wavelengths of 80 to 250 mm and about `size_mm` a wave and axis; scales ± 7 %."""
     directions = rng.standard_normal((count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     lengths = rng.uniform(80, 250, (count, 1))
     return Deformation(
-        scale=vector(rng.uniform(0.95, 1.06, 3)),
+        scale=vector(rng.uniform(0.94, 1.07, 3) * (FEMALE_SCALE if sex is Sex.FEMALE else 1.0)),
         offset=vector(rng.uniform((-10, -12, -15), (10, 12, 15))),
         waves=(directions * 2 * np.pi / lengths).astype(np.float32),
         phases=rng.uniform(0, 2 * np.pi, count).astype(np.float32),

@@ -1,14 +1,32 @@
 """The label: histologic grade of the simulated adenocarcinoma, and what an oracle could know of it.
 
-Grade is drawn first, then the tumour's parameters given the grade. T1 (at 3 T) and ADC follow Cancer Imaging
-2022;22, doi 10.1186/s40644-022-00461-7 (120 patients): T1 1509 ± 189 ms low, 1807 ± 318 ms high grade; ADC
-1.03 ± 0.14 and 1.04 ± 0.18 × 10⁻³ mm²/s, so ADC alone does not carry the label. That high-grade tumours are also more
-heterogeneous in texture and enhancement is an assumption of this simulation, not a published finding.
+Grade is drawn first, then the tumour's parameters given the grade: jointly normal T1, Ktrans, ve and ADC, and two
+heterogeneities. What is published of them, low (well and moderately differentiated) against high grade (poorly):
 
-Drawn alike for both grades: T2 66.6 ± 6.9 ms (70 non-mucinous rectal carcinomas, "Quantitative T2 Mapping to
-Discriminate Mucinous from Nonmucinous Adenocarcinoma in Rectal Cancer"); Ktrans 0.28 ± 0.09 /min and ve 0.5 ± 0.15
-(102 rectal carcinomas, doi 10.12015/issn.1674-8034.2017.02.009, which found both higher in poorly differentiated
-ones: left out here, so that the label stays with T1).
+- T1 at 3 T: 1509 ± 189 and 1807 ± 318 ms (120 patients, Cancer Imaging 2022;22, doi 10.1186/s40644-022-00461-7); the
+  same direction with a like AUC of 0.80 in 86 others (Abdom Radiol 2024;49:279-287).
+- Ktrans and ve: 0.28 ± 0.09 and 0.40 ± 0.08 /min, 0.50 ± 0.20 and 0.67 ± 0.16 (102 patients, well and moderately
+  differentiated taken together; Shen et al. 2017, doi 10.12015/issn.1674-8034.2017.02.009). Ktrans went with
+  differentiation in 40 others, too (Shen et al., Mol Clin Oncol 2016;4:500-506).
+- ADC: 0.99 and 0.79 in the same 102 patients, but 1.03 ± 0.14 and 1.04 ± 0.18 × 10⁻³ mm²/s in the 120, and no
+  difference in 116 (Cancer Imaging 2019;19, doi 10.1186/s40644-019-0192-x). Here their average by patients, -0.06.
+- Heterogeneity: histograms of the ADC have a larger skewness and kurtosis in poor differentiation, AUC of the kurtosis
+  0.88 and 0.92 (49 patients, Peng et al., Quant Imaging Med Surg, Tongji Hospital; 121 patients, doi
+  10.12015/issn.1674-8034.2022.07.009). An AUC of 0.88 is a difference of 1.66 standard deviations; that of the texture
+  is taken from it. That it is a relative standard deviation of T1, T2 and ADC, its size, and all of the heterogeneity
+  of enhancement are **assumptions** of this simulation.
+
+Differences found in single studies are too large on average (Ioannidis, Epidemiology 2008;19:640-648): those of T1,
+Ktrans, ve and texture are halved around the mean of all patients, an **assumption**. Correlations within a
+grade: ADC and Ktrans -0.4 (-0.34 and -0.60 in Shen 2017); Ktrans and ve 0.55, because the published spread of kep =
+Ktrans/ve is too narrow for independent ones (0.5 to 0.65 by var(ln kep) = var(ln Ktrans) + var(ln ve) - 2 cov); T1 and
+ve 0.5, T1 and Ktrans 0.35 are **assumptions**: all three grow with the extracellular space.
+
+Drawn alike for both grades: T2 66.6 ± 6.9 ms (70 non-mucinous carcinomas, "Quantitative T2 Mapping to Discriminate
+Mucinous from Nonmucinous Adenocarcinoma in Rectal Cancer"), site and size. Every tenth tumour is mucinous ("up to
+10 %", radiopaedia.org/articles/rectal-cancer), whatever its grade: T1 1986 ± 163 ms and ADC 1.38 ± 0.23 (the 120
+patients), T2 87.9 ± 5.1 ms (11 of the T2 mapping study); these three then say nothing of the grade, and Ktrans
+and ve are drawn from the same joint distribution.
 """
 
 from __future__ import annotations
@@ -20,19 +38,47 @@ import numpy.typing as npt
 
 from models.phantom.streams import stream
 
+Floats = npt.NDArray[np.float64]
+
 LOW, HIGH = 0, 1
 HIGH_GRADE_SHARE = 0.4
 """Share of high-grade tumours in the simulated population (an assumption: near balance suits small cohorts)."""
+MUCINOUS_SHARE = 0.1
+TUMOUR_FREE_SHARE = 0.12
+"""Share of examinations without a tumour (an assumption), such as after local excision or for exclusion."""
+SHRINKAGE = 0.5
+"""Part of a published difference between the grades that is simulated."""
 
-# parameter: (mean, SD) for low and for high grade
-_DISTRIBUTIONS: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
+# parameter: (mean, SD) for low and for high grade as published; their differences are shrunk
+_PUBLISHED: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "t1_3t_ms": ((1509.0, 189.0), (1807.0, 318.0)),
-    "adc_um2_s": ((1030.0, 140.0), (1040.0, 180.0)),
-    "texture_heterogeneity": ((0.10, 0.035), (0.125, 0.040)),
-    "enhancement_heterogeneity": ((0.28, 0.09), (0.33, 0.11)),
+    "ktrans_per_min": ((0.28, 0.09), (0.40, 0.08)),
+    "ve": ((0.50, 0.20), (0.67, 0.16)),
+    "texture_heterogeneity": ((0.14, 0.045), (0.215, 0.045)),
 }
-# Never below these: a rare extreme draw would otherwise be unphysical.
-_LEAST = {"t1_3t_ms": 900.0, "adc_um2_s": 550.0, "texture_heterogeneity": 0.02, "enhancement_heterogeneity": 0.05}
+_UNSHRUNK: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
+    "adc_um2_s": ((1030.0, 140.0), (970.0, 170.0)),
+    "enhancement_heterogeneity": ((0.27, 0.09), (0.35, 0.10)),
+}
+_CORRELATIONS = {
+    ("t1_3t_ms", "ktrans_per_min"): 0.35,
+    ("t1_3t_ms", "ve"): 0.5,
+    ("ktrans_per_min", "ve"): 0.55,
+    ("ktrans_per_min", "adc_um2_s"): -0.4,
+}
+_MUCINOUS = {"t1_3t_ms": (1986.0, 163.0), "adc_um2_s": (1380.0, 230.0)}
+_MUCINOUS_T2_MS, _T2_MS = (87.9, 5.1), (66.6, 6.9)
+# Never outside these: a rare extreme draw would otherwise be unphysical.
+_LIMITS = {
+    "t1_3t_ms": (900.0, 2900.0),
+    "ktrans_per_min": (0.06, 0.9),
+    "ve": (0.12, 0.95),
+    "adc_um2_s": (550.0, 2200.0),
+    "texture_heterogeneity": (0.03, 0.38),
+    "enhancement_heterogeneity": (0.05, 0.7),
+}
+NAMES = (*_PUBLISHED, *_UNSHRUNK)
+"""Parameters that depend on the grade, in the order of `distribution`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +86,79 @@ class TumourBiology:
     """What was drawn for one tumour: the oracle's view.
 
     t1_3t_ms: T1 at 3 T, ms; adc_um2_s: mean ADC in 10⁻⁶ mm²/s; the heterogeneities are relative standard deviations
-    inside the tumour (of T1, T2, ADC, and of Ktrans); t2_ms, ktrans_per_min and ve do not depend on the grade.
+    inside the tumour (of T1, T2, ADC, and of Ktrans); t2_ms does not depend on the grade.
     """
 
     grade: int
     t1_3t_ms: float
+    ktrans_per_min: float
+    ve: float
     adc_um2_s: float
     texture_heterogeneity: float
     enhancement_heterogeneity: float
     t2_ms: float
-    ktrans_per_min: float
-    ve: float
+    mucinous: bool
+
+
+def distribution(grade: int) -> tuple[Floats, Floats]:
+    """Means (6,) and standard deviations (6,) of `NAMES` in non-mucinous tumours of a grade."""
+    rows = [_shrunk(*pair) for pair in _PUBLISHED.values()] + list(_UNSHRUNK.values())
+    means, deviations = np.array([row[grade] for row in rows]).T
+    return means, deviations
+
+
+def correlation() -> Floats:
+    """Correlations (6, 6) of `NAMES` within a grade."""
+    matrix = np.eye(len(NAMES))
+    for (first, second), value in _CORRELATIONS.items():
+        row, column = NAMES.index(first), NAMES.index(second)
+        matrix[row, column] = matrix[column, row] = value
+    return matrix
+
+
+def _shrunk(low: tuple[float, float], high: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Both (mean, SD), moved towards their average over all patients."""
+    middle = [(1 - HIGH_GRADE_SHARE) * a + HIGH_GRADE_SHARE * b for a, b in zip(low, high, strict=True)]
+    (a, b), (c, d) = ([m + SHRINKAGE * (v - m) for m, v in zip(middle, pair, strict=True)] for pair in (low, high))
+    return (a, b), (c, d)
 
 
 def draw_biology(rng: np.random.Generator) -> TumourBiology:
     """One tumour: its grade, then its parameters given the grade."""
     grade = HIGH if rng.random() < HIGH_GRADE_SHARE else LOW
-    values = {name: max(float(rng.normal(*by_grade[grade])), _LEAST[name]) for name, by_grade in _DISTRIBUTIONS.items()}
-    return TumourBiology(
-        grade=grade,
-        t2_ms=float(np.clip(rng.normal(66.6, 6.9), 50, 90)),
-        ktrans_per_min=float(np.clip(rng.normal(0.28, 0.09), 0.1, 0.6)),
-        ve=float(np.clip(rng.normal(0.5, 0.12), 0.2, 0.8)),
-        **values,
-    )
+    mucinous = bool(rng.random() < MUCINOUS_SHARE)
+    standard = np.linalg.cholesky(correlation()) @ rng.standard_normal(len(NAMES))
+    means, deviations = distribution(grade)
+    values = dict(zip(NAMES, (means + deviations * standard).tolist(), strict=True))
+    t2_mean, t2_deviation = _MUCINOUS_T2_MS if mucinous else _T2_MS
+    t2 = float(np.clip(rng.normal(t2_mean, t2_deviation), 50, 110))
+    if mucinous:
+        values |= {name: float(rng.normal(*parameters)) for name, parameters in _MUCINOUS.items()}
+    clipped = {name: float(np.clip(value, *_LIMITS[name])) for name, value in values.items()}
+    return TumourBiology(grade=grade, t2_ms=t2, mucinous=mucinous, **clipped)
 
 
-def biology_of(seed: int) -> TumourBiology:
-    """The tumour of patient `seed`; makes no image."""
-    return draw_biology(stream(seed, "biology"))
+def has_tumour(seed: int) -> bool:
+    """Whether patient `seed` has a tumour, from a random stream of its own."""
+    return bool(stream(seed, "finding").random() >= TUMOUR_FREE_SHARE)
+
+
+def biology_of(seed: int) -> TumourBiology | None:
+    """The tumour of patient `seed`, None where there is none; makes no image."""
+    return draw_biology(stream(seed, "biology")) if has_tumour(seed) else None
 
 
 def oracle_log_odds(biology: TumourBiology) -> float:
     """Log odds of high grade given the drawn parameters: no reader of the images can do better on average."""
-    odds = float(np.log(HIGH_GRADE_SHARE / (1 - HIGH_GRADE_SHARE)))
-    for name, (low, high) in _DISTRIBUTIONS.items():
-        value = getattr(biology, name)
-        odds += _log_density(value, *high) - _log_density(value, *low)
-    return odds
+    known = [index for index, name in enumerate(NAMES) if not (biology.mucinous and name in _MUCINOUS)]
+    drawn = np.array([getattr(biology, NAMES[index]) for index in known])
+    related = np.linalg.inv(correlation()[np.ix_(known, known)])
+    prior = float(np.log(HIGH_GRADE_SHARE / (1 - HIGH_GRADE_SHARE)))
+    evidence = 0.0
+    for grade, sign in ((HIGH, 1), (LOW, -1)):
+        means, deviations = distribution(grade)
+        evidence += sign * _log_density(drawn, means[known], deviations[known], related)
+    return prior + evidence
 
 
 def oracle_probability(biology: TumourBiology) -> float:
@@ -91,5 +172,7 @@ def parameters(biology: TumourBiology) -> dict[str, float]:
     return drawn | {"oracle_probability": oracle_probability(biology)}
 
 
-def _log_density(value: npt.ArrayLike, mean: float, deviation: float) -> float:
-    return float(-np.log(deviation) - 0.5 * ((np.asarray(value) - mean) / deviation) ** 2)
+def _log_density(values: Floats, means: Floats, deviations: Floats, related: npt.NDArray[np.floating]) -> float:
+    """Normal log density but for a constant; `related`: inverse of the correlation matrix."""
+    standard = (values - means) / deviations
+    return float(-np.log(deviations).sum() - 0.5 * standard @ related @ standard)

@@ -11,11 +11,13 @@ from models.phantom.shapes import Ellipsoid, curve, rotation, stretches
 from models.phantom.tissue import Tissue
 
 
-def nodes(rectum: Rectum, mesorectum: Mesorectum, tumour_height: float, rng: np.random.Generator) -> list[Layer]:
-    """6 to 14 benign nodes of 2 to 5 mm, and up to 4 suspicious ones of 5 to 10 mm near the tumour."""
+def nodes(rectum: Rectum, mesorectum: Mesorectum, tumour_height: float | None, rng: np.random.Generator) -> list[Layer]:
+    """6 to 14 benign nodes of 2 to 5 mm, and up to 4 suspicious ones of 5 to 10 mm near a tumour."""
     layers: list[Layer] = []
     for _ in range(int(rng.integers(6, 15))):
         layers.append(_node(rectum, mesorectum, float(rng.uniform(-12, 84)), Tissue.NODE, (1.0, 2.5), rng))
+    if tumour_height is None:
+        return layers
     for _ in range(int(rng.choice(5, p=(0.4, 0.25, 0.2, 0.1, 0.05)))):
         height = float(np.clip(tumour_height + rng.uniform(-12, 34), -12, 86))
         layers.append(_node(rectum, mesorectum, height, Tissue.SUSPICIOUS_NODE, (2.5, 4.6), rng))

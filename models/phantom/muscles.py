@@ -9,6 +9,7 @@ import numpy as np
 
 from models.phantom.lattice import Array, Vector, vector
 from models.phantom.raster import Layer, Nested, Solid
+from models.phantom.sex import Sex
 from models.phantom.shapes import Capsule, Ellipsoid, Flattened, Shape, Tube, Union, curve, rotation
 from models.phantom.tissue import Tissue
 
@@ -23,14 +24,14 @@ class Build:
     bulk: float
 
 
-def draw_build(rng: np.random.Generator) -> Build:
-    """Slim to stout."""
-    fat = float(rng.uniform(10, 34))
+def draw_build(rng: np.random.Generator, sex: Sex) -> Build:
+    """Slim to stout; women have thicker subcutaneous fat about the pelvis (ranges: assumptions)."""
+    fat = float(rng.uniform(14, 40) if sex is Sex.FEMALE else rng.uniform(8, 35))
     return Build(
         half_width=float(rng.uniform(150, 158) + fat),
         front=float(-88 - fat * rng.uniform(0.6, 0.9)),
         fat=fat,
-        bulk=float(rng.uniform(0.88, 1.1)),
+        bulk=float(rng.uniform(0.8, 1.0) if sex is Sex.FEMALE else rng.uniform(0.86, 1.1)),
     )
 
 

@@ -56,7 +56,7 @@ def plan(scanner: Scanner, anatomy: Anatomy, seed: int) -> dict[str, Measurement
 
 def _centre(anatomy: Anatomy, rng: np.random.Generator) -> Vector:
     """LPS centre of the stacks: in the midline, between the middle of the rectum and the tumour."""
-    lower, upper = np.asarray(anatomy.tumour.box())
+    lower, upper = np.asarray(anatomy.target_box())
     height = 0.4 * RECTUM_MIDDLE_MM + 0.6 * (lower[2] + upper[2]) / 2
     place = np.array([rng.uniform(-4, 4), rng.uniform(2, 10), height + rng.uniform(-4, 4)])
     return vector(anatomy.deformation.place(place))

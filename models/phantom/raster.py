@@ -87,10 +87,12 @@ class TissueMap:
         return np.where(self.top == tissue, share, 0) + np.where(self.under == tissue, 1 - share, 0)
 
 
-def rasterise(layers: Sequence[Layer], deformation: Deformation, grid: Grid) -> TissueMap:
-    """Paint `layers`, deformed, onto `grid` (LPS)."""
+def rasterise(layers: Sequence[Layer], deformation: Deformation, grid: Grid, ground: Tissue = Tissue.AIR) -> TissueMap:
+    """Paint `layers`, deformed, onto `grid` (LPS), which is `ground` before."""
     shape = grid.size[::-1]
-    painted = TissueMap(grid, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), np.full(shape, 255, dtype=np.uint8))
+    painted = TissueMap(
+        grid, np.full(shape, ground, np.uint8), np.full(shape, ground, np.uint8), np.full(shape, 255, np.uint8)
+    )
     field = _DisplacementField(deformation, grid)
     voxel = float(np.cbrt(np.prod(grid.spacing)))
     for layer in layers:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.phantom.raster import Layer, Solid
+from models.phantom.raster import Solid
+from models.phantom.sex import Sex
 from models.phantom.shapes import Capsule, Ellipsoid, Shape, Tube, Union, rotation
 from models.phantom.tissue import Tissue
 
@@ -31,12 +32,17 @@ def sacrum_front(z: float) -> float:
     return float(centre - half)
 
 
-def pelvic_bones(rng: np.random.Generator) -> list[Layer]:
+IMPLANT_SHARE = 0.04
+"""Share of patients with a hip prosthesis: an assumption; 2.3 % of US adults from 50 years on had one in 2010, more
+with age (Maradit Kremers et al., J Bone Joint Surg Am 2015;97:1386-1397)."""
+
+
+def pelvic_bones(rng: np.random.Generator, sex: Sex) -> list[Solid]:
     """Both hip bones, symphysis, sacrum with coccyx, the lowest lumbar vertebrae, both femora."""
     cortex = float(rng.uniform(1.6, 2.6))
-    layers: list[Layer] = []
+    layers: list[Solid] = []
     for side in (-1, 1):
-        layers.append(_bone(_hip_bone(side), cortex))
+        layers.append(_bone(_hip_bone(side, sex), cortex))
         head = (side * HEAD[0], HEAD[1], HEAD[2])
         layers.append(Solid(Ellipsoid(head, (27, 27, 27)), ((Tissue.CARTILAGE, 0),), 3))
         layers.append(_bone(_femur(side), cortex))
@@ -48,9 +54,9 @@ def pelvic_bones(rng: np.random.Generator) -> list[Layer]:
     return layers
 
 
-def sacral_layers(cortex: float) -> list[Layer]:
+def sacral_layers(cortex: float) -> list[Solid]:
     """Sacrum and coccyx with canal, foramina and remnant discs."""
-    layers: list[Layer] = [_bone(Tube(SACRUM_HEIGHTS, SACRUM, 2.4), cortex)]
+    layers: list[Solid] = [_bone(Tube(SACRUM_HEIGHTS, SACRUM, 2.4), cortex)]
     canal = Tube((40, 70, 95, 130), ((0, 92, 4, 3), (0, 90, 8, 5), (0, 80, 11, 7), (0, 66, 12, 8)))
     layers.append(Solid(canal, ((Tissue.FAT, 0), (Tissue.FLUID, 2)), 2))
     for z, y, tilt in ((42, 85, -8), (62, 80, -16), (84, 70, -26), (106, 53, -34)):
@@ -66,7 +72,23 @@ def _bone(shape: Shape, cortex: float) -> Solid:
     return Solid(shape, ((Tissue.CORTICAL_BONE, 0), (Tissue.MARROW, cortex)), 3)
 
 
-def _hip_bone(side: int) -> Union:
+def hip_prosthesis(rng: np.random.Generator) -> list[Solid]:
+    """Head, neck and stem of a metal hip in few patients."""
+    implanted, side = bool(rng.random() < IMPLANT_SHARE), int(rng.choice((-1, 1)))
+    if not implanted:
+        return []
+    metal = Union(
+        (
+            Ellipsoid((side * HEAD[0], HEAD[1], HEAD[2]), (22, 22, 22)),
+            Capsule((side * 90, -10, -2), (side * 128, 2, -26), 8, 8),
+            Capsule((side * 132, 4, -22), (side * 130, -4, -150), 9, 6),
+        ),
+        4,
+    )
+    return [Solid(metal, ((Tissue.IMPLANT, 0),), 3)]
+
+
+def _hip_bone(side: int, sex: Sex) -> Union:
     def beam(ax: float, ay: float, az: float, bx: float, by: float, bz: float, a: float, b: float) -> Capsule:
         return Capsule((side * ax, ay, az), (side * bx, by, bz), a, b)
 
@@ -84,7 +106,8 @@ def _hip_bone(side: int) -> Union:
             Ellipsoid((side * 90, 8, 90), (7, 58, 50), rotation((0, 8 * side, 31 * side))),
             beam(74, -28, -4, 18, -64, -20, 11, 8),
             beam(13, -62, -20, 12, -57, -44, 10, 9),
-            beam(13, -56, -46, 54, 22, -72, 7, 8),
+            # The pubic arch: wider in women.
+            beam(13, -56, -46, 54, 22, -72, 7, 8) if sex is Sex.MALE else beam(17, -57, -44, 63, 22, -70, 6, 7),
         ),
         7,
     )

@@ -33,6 +33,11 @@ _TEXTURE = {
     Tissue.PERIPHERAL_ZONE: 0.08,
     Tissue.SEMINAL_VESICLE: 0.15,
     Tissue.STOOL: 0.25,
+    Tissue.MYOMETRIUM: 0.08,
+    Tissue.FIBROID: 0.12,
+    Tissue.OVARY: 0.12,
+    Tissue.GEL: 0.01,
+    Tissue.IMPLANT: 0.0,
     Tissue.TUMOUR: 0.0,
 }
 # Sheets within a tissue: what they are of, and their share at their middle. Septa in fat, streaks of fat in muscle.
@@ -46,6 +51,10 @@ SHEET_SHARES = np.array([_SHEETS.get(tissue, (tissue, 0))[1] for tissue in Tissu
 LEAST_SHEET = 0.08
 SHEET_WIDTH = 0.11
 """Half width of the sheets in standard deviations of their field."""
+CELLS_MM, VESSELS_MM = 8.0, 9.0
+"""Size of the structures within a tumour (an assumption): slices of 5 to 7 mm do not average them away."""
+POOLS = 0.35
+"""Relative excess of T2 and ADC in the mucin pools of a mucinous tumour (an assumption)."""
 AMPLITUDES = np.array([_TEXTURE.get(tissue, 0.03) for tissue in Tissue], dtype=np.float32)
 
 
@@ -55,10 +64,11 @@ class Patient:
 
     seed: int
     anatomy: Anatomy
-    biology: TumourBiology
+    biology: TumourBiology | None
     background: Texture
     septa: Texture
     cells: Texture
+    water: Texture
     vessels: Texture
 
 
@@ -71,8 +81,9 @@ def draw_patient(seed: int) -> Patient:
         biology=biology_of(seed),
         background=draw_texture(rng, 6.0),
         septa=draw_texture(rng, 9.0, 2.0),
-        cells=draw_texture(rng, 5.0),
-        vessels=draw_texture(rng, 7.0),
+        cells=draw_texture(rng, CELLS_MM),
+        vessels=draw_texture(rng, VESSELS_MM),
+        water=draw_texture(rng, CELLS_MM),
     )
 
 
@@ -90,6 +101,14 @@ class Specimen:
     edges: npt.NDArray[np.intp]
     tumour: npt.NDArray[np.intp]
     tumour_properties: Properties
+
+    def tumour_share(self) -> Array:
+        """Fraction of each voxel (z, y, x) that is tumour."""
+        result = np.zeros(self.map.top.shape, dtype=np.float32)
+        top, share = (array.reshape(-1)[self.tumour] for array in (self.map.top, self.map.share))
+        upper = share.astype(np.float32) / 255
+        result.reshape(-1)[self.tumour] = np.where(top == Tissue.TUMOUR, upper, 1 - upper)
+        return result
 
     def signal(self, contrast: Contrast) -> Array:
         """Signal of every voxel (z, y, x) of the grid; two tissues in a voxel add by their shares."""
@@ -182,23 +201,41 @@ def _field(patient: Patient, texture: Texture, grid: Grid, known: Positions) -> 
 def _tumour_properties(
     patient: Patient, tissues: Properties, grid: Grid, flat: npt.NDArray[np.intp], field_strength_t: float
 ) -> Properties:
-    """Properties of the tumour voxels: the drawn means times heterogeneous fields."""
+    """Properties of the tumour voxels: the drawn means times heterogeneous fields; none without a tumour."""
+    if patient.biology is None:
+        return Properties(*([np.zeros(0, dtype=np.float32)] * len(Properties.__dataclass_fields__)))
     z, y, x = np.unravel_index(flat, grid.size[::-1])
     place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(patient.anatomy.deformation.offset)
     place = place.astype(np.float32)
-    cells = patient.cells.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
-    vessels = patient.vessels.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
-    biology = patient.biology
-    spread = np.float32(biology.texture_heterogeneity) * cells
+    cells, water, vessels = (
+        texture.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
+        for texture in (patient.cells, patient.water, patient.vessels)
+    )
+    return tumour_properties(patient.biology, tissues, field_strength_t, cells, water, vessels)
+
+
+def tumour_properties(
+    biology: TumourBiology, tissues: Properties, field_strength_t: float, cells: Array, water: Array, vessels: Array
+) -> Properties:
+    """Properties of tumour elements, given fields of zero mean and unit variance: of relaxation, diffusion, perfusion.
+
+    Relaxation and diffusion vary independently: with one field for both, T2 shine-through would cancel the diffusion
+    contrast at the high b-value, and DWI show no texture. A mucinous tumour holds pools of mucin where `cells` is
+    high: a longer T2 and a higher ADC there, shorter and lower between them (so that the means are the drawn ones),
+    and half of the perfusion.
+    """
+    spread, mobile = (np.float32(biology.texture_heterogeneity) * field for field in (cells, water))
+    pools = np.where(cells > 0, np.float32(POOLS), np.float32(-POOLS)) if biology.mucinous else np.float32(0)
     t1 = biology.t1_3t_ms / (1 if field_strength_t > 2 else T1_RATIO_3T_TO_1_5T)
     one = np.ones_like(cells)
     common = {name: one * getattr(tissues, name)[Tissue.TUMOUR] for name in ("pd", "vp", "water", "moving")}
+    perfused = np.where(pools > 0, np.float32(0.5), np.float32(1))
     return Properties(
         t1=np.float32(t1) * (1 + 0.5 * spread),
-        t2=np.float32(biology.t2_ms) * (1 + spread),
-        t2_tse=np.float32(1.04 * biology.t2_ms) * (1 + spread),
-        adc=np.float32(biology.adc_um2_s * 1e-6) * (1 + spread),
-        ktrans=np.float32(biology.ktrans_per_min) * np.exp(biology.enhancement_heterogeneity * vessels),
+        t2=np.float32(biology.t2_ms) * np.maximum(1 + spread + pools, 0.2),
+        t2_tse=np.float32(1.04 * biology.t2_ms) * np.maximum(1 + spread + pools, 0.2),
+        adc=np.float32(biology.adc_um2_s * 1e-6) * np.maximum(1 + mobile + pools, 0.2),
+        ktrans=np.float32(biology.ktrans_per_min) * np.exp(biology.enhancement_heterogeneity * vessels) * perfused,
         ve=one * np.float32(biology.ve),
         **common,
     )

@@ -14,6 +14,8 @@ from models.phantom.lattice import Array, Index, covering
 from models.phantom.measuring import Exposure, expose, measure_thin, thin_slices, tumour_mask
 from models.phantom.scanners import Scanner
 from models.phantom.session import Session, Volume, open_session
+from models.phantom.sex import Sex
+from models.phantom.specimen import draw_patient
 from models.phantom.truth import tissue_labels, tumour_truth
 from models.phantom.tumour import TumourForm
 from models.volume import Grid, Sequence, image_from, volume_ml
@@ -50,19 +52,22 @@ class SimulatedSeries:
 class Truth:
     """What is known of a simulated patient.
 
-    tumour_mask: uint8, 0.6 mm isotropic around the tumour, LPS; label: 0 low, 1 high grade; oracle: the drawn
-    parameters, by which the label's oracle is computed; form: site and shape of the tumour.
+    tumour_mask: uint8, 0.6 mm isotropic around the tumour, LPS, as the patient lay in the axial T2 series; label: 0
+    low, 1 high grade; oracle: the drawn parameters, by which the label's oracle is computed; form: site and shape of
+    the tumour. Without a tumour the mask is empty (around the middle of the rectum), the volume 0, and label, oracle
+    and form are None.
     """
 
     tumour_mask: sitk.Image
-    label: int
-    oracle: TumourBiology
-    form: TumourForm
+    label: int | None
+    oracle: TumourBiology | None
+    form: TumourForm | None
     tumour_volume_ml: float
+    sex: Sex = Sex.MALE
 
     def parameters(self) -> dict[str, float]:
-        """The oracle's parameters by name, its probability of high grade among them."""
-        return parameters(self.oracle)
+        """The oracle's parameters by name, its probability of high grade among them; none without a tumour."""
+        return {} if self.oracle is None else parameters(self.oracle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +78,27 @@ class SimulatedStudy:
     scanner: Scanner
     truth: Truth
     series: tuple[SimulatedSeries, ...]
+    sex: Sex = Sex.MALE
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCase:
-    """The three analysed contrasts of one patient, each with the tumour mask (uint8) on its own grid."""
+    """The three analysed contrasts of one patient, each with the tumour mask (uint8) on its own grid.
+
+    A mask holds what is tumour in that image: moved as the patient has moved since the T2 series, and in the DWI
+    displaced by the magnetic field as the image is (`models.phantom.effects`). Without a tumour the masks are empty,
+    the volume is 0, and label, oracle and form are None.
+    """
 
     seed: int
     scanner: Scanner
     images: Mapping[Sequence, sitk.Image]
     masks: Mapping[Sequence, sitk.Image]
-    label: int
-    oracle: TumourBiology
-    form: TumourForm
+    label: int | None
+    oracle: TumourBiology | None
+    form: TumourForm | None
     tumour_volume_ml: float
+    sex: Sex = Sex.MALE
 
 
 def simulate_study(seed: int, scanner: Scanner) -> SimulatedStudy:
@@ -104,13 +116,14 @@ def simulate_study(seed: int, scanner: Scanner) -> SimulatedStudy:
         *_diffusion(session),
         *_dynamic(session),
     )
-    return SimulatedStudy(seed, scanner, _truth(session, mask), series)
+    return SimulatedStudy(seed, scanner, _truth(session, mask), series, session.patient.anatomy.sex)
 
 
 def simulate_case(seed: int, scanner: Scanner, region: str | None = None) -> SimulatedCase:
     """T2WI, high-b DWI and portal-venous phase of patient `seed`, with masks.
 
-    `region="tumour"` simulates only a box of the tumour and 20 mm around it: the same anatomy and physics, other noise.
+    `region="tumour"` simulates only a box of the tumour and 20 mm around it (without one: the middle of the rectum):
+    the same anatomy and physics, other noise.
     """
     session = open_session(seed, scanner)
     truth = tumour_truth(session.patient)
@@ -118,28 +131,38 @@ def simulate_case(seed: int, scanner: Scanner, region: str | None = None) -> Sim
     for sequence, volume in _analysed(session).items():
         exposure = _expose(session, volume, truth if region == "tumour" else None)
         images[sequence] = image_from(session.acquire(exposure, volume), exposure.grid)
-        masks[sequence] = image_from(tumour_mask(exposure), exposure.grid)
+        masks[sequence] = image_from(tumour_mask(exposure, volume.effects), exposure.grid)
     facts = _truth(session, truth)
-    return SimulatedCase(seed, scanner, images, masks, facts.label, facts.oracle, facts.form, facts.tumour_volume_ml)
+    return SimulatedCase(
+        seed,
+        scanner,
+        images,
+        masks,
+        facts.label,
+        facts.oracle,
+        facts.form,
+        facts.tumour_volume_ml,
+        facts.sex,
+    )
 
 
 def high_resolution(study: SimulatedStudy | SimulatedCase, sequence: Sequence, region: str | None = None) -> sitk.Image:
     """Noise-free reference (float32) of a sequence: same in-plane grid, slices of a quarter of the slice distance.
 
-    Edge aligned with the acquired volume of the same `region`, and on the same intensity scale.
+    Edge aligned with the acquired volume of the same `region`, on the same intensity scale, moved and displaced alike.
     """
     session = open_session(study.seed, study.scanner)
     truth = tumour_truth(session.patient) if region == "tumour" else None
     volume = _analysed(session)[sequence]
     exposure = _expose(session, volume, truth, thin=True)
-    name = volume.measurement
-    grid, image = measure_thin(exposure, volume.contrast, session.coils[name], session.gains[name])
+    receiver = session.conditions[volume.measurement].receiver
+    grid, image = measure_thin(exposure, volume.signal, receiver, volume.effects)
     return image_from(image, grid)
 
 
 def tissue_label_map(study: SimulatedStudy | SimulatedCase, spacing_mm: float = 2.0) -> sitk.Image:
     """Labels (uint8, `models.phantom.tissue.Tissue`) of the whole pelvis on an isotropic LPS grid."""
-    return tissue_labels(open_session(study.seed, study.scanner).patient, spacing_mm)
+    return tissue_labels(draw_patient(study.seed), spacing_mm)
 
 
 def _analysed(session: Session) -> dict[Sequence, Volume]:
@@ -157,12 +180,14 @@ def _expose(session: Session, volume: Volume, around: sitk.Image | None, thin: b
     if thin:
         measurement = thin_slices(measurement)
     part = None if around is None else _part(measurement.grid, around)
-    return expose(session.patient, session.scanner.field_strength_t, measurement, part)
+    patient = session.conditions[volume.measurement].patient
+    return expose(patient, session.scanner.field_strength_t, measurement, part, volume.effects)
 
 
 def _part(grid: Grid, mask: sitk.Image) -> tuple[Index, Index]:
-    """Index range of `grid` that covers the mask and the margin around it."""
-    found = np.argwhere(sitk.GetArrayViewFromImage(mask))[:, ::-1] * np.asarray(mask.GetSpacing())
+    """Index range of `grid` that covers what is in the mask, or all of an empty one, and the margin around it."""
+    array = sitk.GetArrayViewFromImage(mask)
+    found = np.argwhere(array if array.any() else np.ones_like(array))[:, ::-1] * np.asarray(mask.GetSpacing())
     lower = found.min(axis=0) + mask.GetOrigin() - MARGIN_MM
     upper = found.max(axis=0) + mask.GetOrigin() + MARGIN_MM
     return covering(grid, lower, upper)
@@ -220,5 +245,12 @@ def _series(session: Session, volume: Volume, exposure: Exposure, image: Array) 
 
 
 def _truth(session: Session, mask: sitk.Image) -> Truth:
-    biology = session.patient.biology
-    return Truth(mask, biology.grade, biology, session.patient.anatomy.tumour.form, volume_ml(mask))
+    anatomy, biology = session.patient.anatomy, session.patient.biology
+    return Truth(
+        tumour_mask=mask,
+        label=None if biology is None else biology.grade,
+        oracle=biology,
+        form=None if anatomy.tumour is None else anatomy.tumour.form,
+        tumour_volume_ml=volume_ml(mask),
+        sex=anatomy.sex,
+    )

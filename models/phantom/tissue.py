@@ -1,12 +1,13 @@
 """Tissues of the simulated pelvis with relaxation, diffusion and perfusion, and how patients differ in them.
 
-T1 and T2 at 3 T of prostate, skeletal muscle, bone marrow and subcutaneous fat: de Bazelaire et al., Radiology
-2004;230:652-659. T1 of blood, T2 of cartilage: Stanisz et al., Magn Reson Med 2005;54:507-512. ADC of the rectal wall
-(1.22) and of adenocarcinoma: Cancer Imaging 2022;22, doi 10.1186/s40644-022-00461-7, and an abstract on DWIBS (n = 42).
-The tumour's own values are drawn in `grade`. Fat is brighter in a fast spin echo than its T2 says (J-coupling), hence a
-longer effective T2 there. Everything else - fluids, bowel wall and content, nodes, connective tissue, proton densities,
-kinetics of tissues other than tumour - has no single source: values of the usual order, chosen so that the contrast
-between neighbours is that of clinical pelvic images.
+T1 and T2 at 3 T of prostate, myometrium, endometrium, cervix, skeletal muscle, bone marrow and subcutaneous fat: de
+Bazelaire et al., Radiology 2004;230:652-659. T1 of blood, T2 of cartilage: Stanisz et al., Magn Reson Med
+2005;54:507-512. ADC of the rectal wall (1.22) and of adenocarcinoma: Cancer Imaging 2022;22, doi
+10.1186/s40644-022-00461-7, and an abstract on DWIBS (n = 42). The tumour's own values are drawn in `grade`. Fat is
+brighter in a fast spin echo than its T2 says (J-coupling), hence a longer effective T2 there. Everything else -
+fluids, bowel wall and content, nodes, connective tissue, proton densities, kinetics of tissues other than tumour - has
+no single source: values of the usual order, chosen so that the contrast between neighbours is that of clinical pelvic
+images.
 """
 
 from __future__ import annotations
@@ -54,6 +55,16 @@ class Tissue(IntEnum):
     SUSPICIOUS_NODE = auto()
     BOWEL_WALL = auto()
     TUMOUR = auto()
+    MYOMETRIUM = auto()
+    JUNCTIONAL_ZONE = auto()
+    ENDOMETRIUM = auto()
+    CERVIX = auto()
+    FIBROID = auto()
+    VAGINA = auto()
+    OVARY = auto()
+    OEDEMA = auto()
+    GEL = auto()
+    IMPLANT = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,16 @@ _TABLE: dict[Tissue, _Row] = {
     Tissue.SUSPICIOUS_NODE: (1550, 150, 70, 8, 73, 0.86, 0.98, 0.1, 0.25, 0.45, 0.03, 1, 1),
     Tissue.BOWEL_WALL: (1150, 80, 55, 6, 58, 0.84, 1.3, 0.15, 0.25, 0.3, 0.04, 1, 1),
     Tissue.TUMOUR: (1562, 0, 67, 0, 70, 0.87, 1.03, 0, 0.28, 0.5, 0.04, 1, 1),
+    Tissue.MYOMETRIUM: (1514, 156, 79, 10, 82, 0.88, 1.45, 0.15, 0.3, 0.35, 0.06, 1, 1),
+    Tissue.JUNCTIONAL_ZONE: (1300, 90, 50, 6, 52, 0.84, 1.25, 0.12, 0.2, 0.3, 0.04, 1, 1),
+    Tissue.ENDOMETRIUM: (1453, 123, 59, 1, 66, 0.92, 1.15, 0.12, 0.12, 0.3, 0.03, 1, 1),
+    Tissue.CERVIX: (1616, 61, 83, 7, 86, 0.88, 1.55, 0.15, 0.2, 0.35, 0.04, 1, 1),
+    Tissue.FIBROID: (1050, 90, 38, 6, 40, 0.82, 1.05, 0.15, 0.2, 0.25, 0.04, 1, 1),
+    Tissue.VAGINA: (1250, 80, 56, 6, 59, 0.84, 1.35, 0.12, 0.22, 0.35, 0.04, 1, 1),
+    Tissue.OVARY: (1500, 120, 92, 12, 96, 0.88, 1.3, 0.15, 0.15, 0.3, 0.04, 1, 1),
+    Tissue.OEDEMA: (1950, 150, 150, 20, 155, 0.94, 1.85, 0.15, 0.18, 0.4, 0.02, 1, 1),
+    Tissue.GEL: (2700, 200, 500, 80, 450, 0.98, 2.0, 0.15, 0, 0.1, 0, 1, 1),
+    Tissue.IMPLANT: (1000, 0, 5, 0, 5, 0.0, 0.0, 0, 0, 0.1, 0, 0, 1),
 }
 
 

@@ -13,13 +13,17 @@ from models.phantom.specimen import Patient
 from models.phantom.tissue import Tissue
 from models.volume import Grid, image_from
 
-TRUTH_SPACING_MM = 0.6
+TRUTH_SPACING_MM, EMPTY_SPACING_MM = 0.6, 3.0
 
 
 def tumour_truth(patient: Patient) -> sitk.Image:
-    """Tumour mask (uint8) at 0.6 mm isotropic in the box around the tumour, LPS."""
+    """Tumour mask (uint8) at 0.6 mm isotropic in the box around the tumour, LPS; empty and coarser without one."""
     anatomy = patient.anatomy
-    grid = _isotropic(*anatomy.deformation.box(anatomy.tumour.box(), 2.0), TRUTH_SPACING_MM)
+    if anatomy.tumour is None:
+        lower, upper = (anatomy.deformation.place(corner) for corner in anatomy.target_box())
+        grid = _isotropic(lower, upper, EMPTY_SPACING_MM)
+        return image_from(np.zeros(grid.size[::-1], dtype=np.uint8), grid)
+    grid = _isotropic(*anatomy.deformation.box(anatomy.target_box(), 2.0), TRUTH_SPACING_MM)
     # The tumour is painted last, so nothing else can take a voxel from it.
     painted = rasterise((anatomy.tumour,), anatomy.deformation, grid)
     return image_from((painted.coverage(Tissue.TUMOUR) >= 0.5).astype(np.uint8), grid)

@@ -121,33 +121,20 @@ class Tumour:
         scaled = np.sqrt((outward / half[0]) ** 2 + (sideways / half[1]) ** 2 + (dz / half[2]) ** 2)
         return np.asarray((scaled - 1) * min(half), dtype=np.float32)
 
+    def volume_ml(self) -> float:
+        """Volume by counting on a lattice of some 30 points along the longest edge of the box."""
+        lower, upper = (np.asarray(corner) for corner in self.box())
+        step = max(0.8, float((upper - lower).max()) / 30)
+        x, y, z = (np.arange(a, b, step, dtype=np.float32) for a, b in zip(lower, upper, strict=True))
+        grid = np.meshgrid(z, y, x, indexing="ij")
+        ((distance, _),) = self.surfaces(grid[2], grid[1], grid[0])
+        return float(np.count_nonzero(distance < 0)) * step**3 / 1000
+
     def _span(self) -> tuple[float, float]:
         """Heights z (mm) of the lower and upper edge."""
         edges = (self.form.height_mm, self.form.height_mm + self.form.length_mm)
         low, high = np.interp(edges, self.rectum.arc, self.rectum.heights)
         return float(low), float(high)
-
-
-def draw_form(rng: np.random.Generator) -> TumourForm:
-    """Site and shape: 18 to 60 mm long, lower edge 36 to 116 mm above the anal verge."""
-    growth = list(Growth)[int(rng.choice(4, p=(0.25, 0.35, 0.2, 0.2)))]
-    share, thickness, longest = {
-        Growth.POLYPOID: ((0.16, 0.3), (12, 22), 42),
-        Growth.ULCERATING: ((0.25, 0.45), (7, 13), 52),
-        Growth.SEMICIRCUMFERENTIAL: ((0.5, 0.75), (6, 12), 60),
-        Growth.CIRCUMFERENTIAL: ((1.0, 1.0), (5, 10), 60),
-    }[growth]
-    length = float(rng.uniform(18, longest))
-    deep = rng.random() < 0.65
-    return TumourForm(
-        growth=growth,
-        height_mm=float(rng.uniform(36, 125 - 0.5 * length)),
-        length_mm=length,
-        clock=float(rng.uniform(0, 12)),
-        circumference=float(rng.uniform(*share)),
-        thickness_mm=float(rng.uniform(*thickness)),
-        invasion_mm=float(rng.uniform(1, 8)) if deep else 0.0,
-    )
 
 
 def draw_border(rng: np.random.Generator) -> Texture:

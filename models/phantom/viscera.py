@@ -130,10 +130,10 @@ def vessels(rng: np.random.Generator) -> list[Layer]:
     return layers
 
 
-def bowel_loops(rng: np.random.Generator) -> list[Layer]:
-    """Small bowel above and beside the bladder, filled with fluid, food or gas."""
-    layers: list[Layer] = []
-    for _ in range(int(rng.integers(10, 16))):
+def bowel_loops(rng: np.random.Generator) -> list[Solid]:
+    """Small bowel above and beside the bladder, filled with fluid, food or gas; two may lie low."""
+    layers: list[Solid] = []
+    for _ in range(int(rng.integers(7, 19))):
         start = rng.uniform((-58, -66, 66), (58, 8, 190))
         steps = rng.uniform(-26, 26, (3, 3))
         path = np.vstack([start, start + np.cumsum(steps, axis=0)])
@@ -142,4 +142,11 @@ def bowel_loops(rng: np.random.Generator) -> list[Layer]:
         content = (Tissue.FLUID, Tissue.STOOL, Tissue.GAS)[int(rng.choice(3, p=(0.45, 0.4, 0.15)))]
         loop = Union(curve(path, radius, radius * 0.9), 4)
         layers.append(Solid(loop, ((Tissue.BOWEL_WALL, 0), (content, 2.2)), 2.5))
+    for _ in range(int(rng.integers(0, 3))):
+        start = rng.uniform((-34, -8, 52), (34, 14, 64))
+        path = np.vstack([start, start + np.cumsum(rng.uniform((-26, -8, -4), (26, 8, 18), (2, 3)), axis=0)])
+        radius = float(rng.uniform(6.5, 9.5))
+        content = Tissue.FLUID if rng.random() < 0.6 else Tissue.STOOL
+        loop = Union(curve(path, radius, radius * 0.9), 4)
+        layers.append(Solid(loop, ((Tissue.BOWEL_WALL, 0), (content, 2.0)), 2.2))
     return layers

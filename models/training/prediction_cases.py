@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import models
 from models.analysis import NORMAL, SUPER, measure
+from models.errors import ModelError
 from models.manifest import digest, load_manifest
+from models.phantom.cohort import seeds_with_tumour
 from models.phantom.grade import parameters
 from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case
@@ -54,7 +57,8 @@ class Case:
 
 
 def cohort(count: int, first_seed: int, bundle: Path, cache: Path, workers: int) -> Iterator[Case]:
-    """`count` patients, one seed each, the scanners in turn; cases in the cache are read, the others made.
+    """`count` patients with a tumour, one seed each from `first_seed` on, the scanners in turn; cases in the cache are
+    read, the others made.
 
     Cases come as they get ready. The cache is keyed by the super-resolution bundle and by the source of everything
     that makes a case, so a changed phantom never mixes with the old one. An interrupted run goes on where it was.
@@ -63,7 +67,7 @@ def cohort(count: int, first_seed: int, bundle: Path, cache: Path, workers: int)
     folder.mkdir(parents=True, exist_ok=True)
     scanners = load_scanners()
     missing = []
-    for seed in range(first_seed, first_seed + count):
+    for seed in islice(seeds_with_tumour(first_seed), count):
         scanner = scanners[seed % len(scanners)].name
         path = folder / f"{seed:05d}.json"
         if path.is_file():
@@ -84,6 +88,8 @@ def make_case(seed: int, scanner: str, resolver: SuperResolver) -> Case:
     start = time.perf_counter()
     simulated = simulate_case(seed, find_scanner(scanner), region="tumour")
     seconds = {"simulate": time.perf_counter() - start, "super": 0.0, "features": 0.0}
+    if simulated.oracle is None or simulated.label is None:
+        raise ModelError(f"simulated patient {seed} has no tumour and so no label")
     features = measure_case(simulated.images, simulated.masks, resolver, seconds)
     oracle = parameters(simulated.oracle)
     return Case(seed, scanner, simulated.label, oracle, simulated.tumour_volume_ml, features, seconds)

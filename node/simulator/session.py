@@ -64,7 +64,7 @@ def open_session(seed: int, manufacturer: str, model: str) -> Session:
     return Session(seed, f"{manufacturer} {model}", day + timedelta(hours=8, seconds=draw.randrange(8 * 3600)))
 
 
-def study_elements(session: Session, chinese: bool) -> Dataset:
+def study_elements(session: Session, sex: str, chinese: bool) -> Dataset:
     """Patient and study elements (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2) that every instance of the study carries."""
     draw = random.Random(f"patient {session.seed}")
     age = draw.randrange(45, 80)
@@ -72,7 +72,7 @@ def study_elements(session: Session, chinese: bool) -> Dataset:
     elements.PatientName = f"SIM^{session.seed:06d}"
     elements.PatientID = session.patient_id
     elements.PatientBirthDate = f"{session.started.year - age}0101"
-    elements.PatientSex = "M"
+    elements.PatientSex = sex
     elements.PatientAge = f"{age:03d}Y"
     elements.PatientSize = f"{draw.randrange(165, 185) / 100:.2f}"
     elements.PatientWeight = str(draw.randrange(60, 95))

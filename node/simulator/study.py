@@ -91,7 +91,7 @@ def _opened(study: SimulatedStudy, dialect: Dialect, chinese: bool) -> tuple[Ses
     """The examination, and what all its instances have in common."""
     scanner = study.scanner
     session = open_session(study.seed, scanner.manufacturer, scanner.model)
-    common = study_elements(session, chinese)
+    common = study_elements(session, study.sex, chinese)
     common.SpecificCharacterSet = _character_set(dialect.character_set, chinese)
     common.InstitutionName = "Simulated Hospital"
     common.update(dialect.equipment(scanner.model))

@@ -17,15 +17,18 @@ RECORD_NAME = "truth.json"
 
 @dataclass(frozen=True, slots=True)
 class TruthRecord:
-    """The truth of one simulated study; label 1 is high grade, 0 low grade; centroid in LPS, mm."""
+    """The truth of one simulated study; label 1 is high grade, 0 low grade; centroid in LPS, mm.
+
+    Without a tumour the volume is 0, and label and centroid are None.
+    """
 
     study_instance_uid: str
     patient_id: str
     scanner: str
     seed: int
-    label: int
+    label: int | None
     tumour_volume_ml: float
-    tumour_centroid_lps_mm: tuple[float, float, float]
+    tumour_centroid_lps_mm: tuple[float, float, float] | None
 
 
 def write_truth(study: SimulatedStudy, folder: Path) -> TruthRecord:
@@ -37,7 +40,7 @@ def write_truth(study: SimulatedStudy, folder: Path) -> TruthRecord:
         patient_id=session.patient_id,
         scanner=session.scanner,
         seed=study.seed,
-        label=int(study.truth.label),
+        label=study.truth.label,
         tumour_volume_ml=float(study.truth.tumour_volume_ml),
         tumour_centroid_lps_mm=_centroid(study.truth.tumour_mask),
     )
@@ -49,12 +52,15 @@ def write_truth(study: SimulatedStudy, folder: Path) -> TruthRecord:
 def read_truth(folder: Path) -> TruthRecord:
     """The record that `write_truth` left in `folder`."""
     document = json.loads((folder / RECORD_NAME).read_text("utf-8"))
-    document["tumour_centroid_lps_mm"] = tuple(document["tumour_centroid_lps_mm"])
+    if document["tumour_centroid_lps_mm"] is not None:
+        document["tumour_centroid_lps_mm"] = tuple(document["tumour_centroid_lps_mm"])
     return TruthRecord(**document)
 
 
-def _centroid(mask: sitk.Image) -> tuple[float, float, float]:
+def _centroid(mask: sitk.Image) -> tuple[float, float, float] | None:
     shape = sitk.LabelShapeStatisticsImageFilter()
     shape.Execute(mask)
+    if not shape.HasLabel(1):
+        return None
     x, y, z = shape.GetCentroid(1)
     return x, y, z

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from pydicom import dcmread
 
 from models.phantom.scanners import find_scanner
+from models.phantom.sex import Sex
 from models.phantom.study import SimulatedStudy, Truth
 from node.simulator import read_truth, write_study, write_truth
 
@@ -49,3 +50,16 @@ def test_the_mask_comes_back_on_its_grid(study, tmp_path):
     mask = sitk.ReadImage(tmp_path / "tumour_mask.nrrd")
     assert np.array_equal(sitk.GetArrayFromImage(mask), sitk.GetArrayFromImage(study.truth.tumour_mask))
     assert mask.GetOrigin() == pytest.approx(study.truth.tumour_mask.GetOrigin(), abs=1e-4)
+
+
+def test_the_sex_in_the_headers_is_that_of_the_study(study, tmp_path):
+    for sex in Sex:
+        written = write_study(replace(study, sex=sex), tmp_path / sex)
+        assert {dcmread(path, stop_before_pixels=True).PatientSex for path in written} == {sex.value}
+
+
+def test_a_patient_without_a_tumour_has_no_label_no_centroid_and_no_volume(study, tmp_path):
+    truth = replace(study.truth, tumour_mask=study.truth.tumour_mask * 0, label=None, tumour_volume_ml=0.0)
+    record = write_truth(replace(study, truth=truth), tmp_path)
+    assert (record.label, record.tumour_centroid_lps_mm, record.tumour_volume_ml) == (None, None, 0)
+    assert read_truth(tmp_path) == record
