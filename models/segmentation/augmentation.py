@@ -1,4 +1,4 @@
-"""Random training patches: spatial and intensity transformations of MONAI, on dictionaries of image and mask."""
+"""Random training patches: spatial and intensity transformations of MONAI, on image and share of tumour."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from monai.transforms.intensity.dictionary import RandAdjustContrastd, RandGauss
 from monai.transforms.spatial.dictionary import RandAffined, RandFlipd
 from monai.transforms.utility.dictionary import ToTensord
 
-KEYS = ("image", "mask")
+KEYS = ("image", "share")
 
 
 def training_transform(patch: tuple[int, int, int], tumour_share: float = 0.67) -> Compose:
-    """Patches of `patch` voxels (z, y, x) from {"image", "mask"} arrays of shape (1, Z, Y, X).
+    """Patches of `patch` voxels (z, y, x) from {"image", "share"} arrays of shape (1, Z, Y, X).
 
     Of the patches `tumour_share` are centred on a tumour voxel. Rotation (15° about z, 5° about the others),
     scaling (15 %), translation (4 voxels), left-right mirror, Gaussian noise and contrast (gamma) follow. Only
@@ -25,14 +25,14 @@ def training_transform(patch: tuple[int, int, int], tumour_share: float = 0.67) 
     return Compose(
         [
             SpatialPadd(KEYS, patch, mode="edge"),
-            RandCropByPosNegLabeld(KEYS, "mask", patch, **ratio, num_samples=1, allow_smaller=False),
+            RandCropByPosNegLabeld(KEYS, "share", patch, **ratio, num_samples=1, allow_smaller=False),
             RandAffined(
                 KEYS,
                 prob=0.7,
                 rotate_range=(radians(15), radians(5), radians(5)),
                 scale_range=(0.15, 0.15, 0.15),
                 translate_range=(2, 4, 4),
-                mode=("bilinear", "nearest"),
+                mode="bilinear",
                 padding_mode="border",
             ),
             RandFlipd(KEYS, prob=0.5, spatial_axis=2),

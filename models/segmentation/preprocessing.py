@@ -15,7 +15,7 @@ class PreprocessingSettings(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    spacing_mm: tuple[float, float, float] = (2.5, 2.5, 5.0)
+    spacing_mm: tuple[float, float, float] = (1.5, 1.5, 4.0)
     """The network's grid (x, y, z)."""
     n4_spacing_mm: float = pydantic.Field(default=8.0, gt=0)
     """The bias field is fitted on voxels of about this size: it is smooth over centimetres."""
@@ -34,7 +34,10 @@ def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
     all zeros.
     """
     check_volume(image)
-    coarse = average_onto(image, with_spacing(grid_of(image), settings.spacing_mm))
+    grid = with_spacing(grid_of(image), settings.spacing_mm)
+    if _is_constant(image):
+        return image_from(np.zeros(grid.size[::-1], np.float32), grid)
+    coarse = average_onto(image, grid)
     body = _body(coarse)
     values = sitk.GetArrayFromImage(_without_bias(coarse, body, settings))
     region = central_region(coarse, settings)
@@ -53,20 +56,23 @@ def central_region(image: sitk.Image, settings: PreprocessingSettings) -> tuple[
     return slice(0, slices), _middle(rows, round(height / step_y)), _middle(columns, round(width / step_x))
 
 
+def _is_constant(image: sitk.Image) -> bool:
+    values = sitk.GetArrayViewFromImage(image)
+    return bool(values.min() == values.max())
+
+
 def _body(image: sitk.Image) -> sitk.Image:
     """Otsu's foreground (uint8); everything where the image is constant."""
-    values = sitk.GetArrayViewFromImage(image)
-    if values.min() == values.max():
-        return image_from(np.ones(values.shape, np.uint8), grid_of(image))
+    if _is_constant(image):
+        return image_from(np.ones(image.GetSize()[::-1], np.uint8), grid_of(image))
     return sitk.OtsuThreshold(image, 0, 1)
 
 
 def _without_bias(image: sitk.Image, body: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
     """`image` divided by its N4 bias field, which is fitted on a shrunken copy."""
-    values = sitk.GetArrayViewFromImage(image)
-    if values.min() == values.max():
+    if _is_constant(image):
         return image
-    positive = sitk.Maximum(image, 1e-3 * float(values.max()))
+    positive = sitk.Maximum(image, 1e-3 * float(sitk.GetArrayViewFromImage(image).max()))
     shrink = [
         max(1, min(round(settings.n4_spacing_mm / step), size // 4))
         for step, size in zip(image.GetSpacing(), image.GetSize(), strict=True)

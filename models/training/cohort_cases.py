@@ -52,10 +52,10 @@ def divide(cohort: Cohort, seed: int) -> Division:
 
 
 def kept_bytes(grid: Grid, settings: PreprocessingSettings) -> float:
-    """Bytes of a prepared volume: float32 image and uint8 mask of the central region on the network's grid."""
+    """Bytes of a prepared volume: image and share of tumour (float32) of the central region on the network's grid."""
     extent = np.multiply(grid.size, grid.spacing)
     extent[:2] = np.minimum(extent[:2], settings.central_region_mm)
-    return float(np.prod(np.ceil(extent / np.asarray(settings.spacing_mm)))) * 5
+    return float(np.prod(np.ceil(extent / np.asarray(settings.spacing_mm)))) * 8
 
 
 def passing_bytes(grid: Grid) -> float:
@@ -72,7 +72,7 @@ def prepared_cohort(
     for case in cases:
         for sequence in _sequences(case, settings, cache):
             found.append(sequence)
-            if case.facts.tumour and not sequence.mask.any():
+            if case.facts.tumour and not sequence.tumour.any():
                 width, height = settings.central_region_mm
                 faults.append(
                     f"case {case.facts.case_id}: the tumour of {sequence.name.rpartition(' ')[2]} lies outside of the "

@@ -20,7 +20,6 @@ import numpy.typing as npt
 import torch
 import typer
 from lightning_fabric import Fabric
-from monai.losses.dice import DiceCELoss
 from rich.progress import Progress as ProgressBar
 from torch import nn
 
@@ -28,6 +27,7 @@ from models import bundle
 from models.manifest import Manifest
 from models.segmentation.augmentation import training_transform
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, window_probability
+from models.segmentation.loss import deep_supervision_loss
 from models.segmentation.network import build_network
 from models.training import loop, page
 from models.training.held_out_dice import test_metrics
@@ -37,8 +37,6 @@ from models.training.segmentation_data import split_cases as split_cases
 from models.training.segmentation_data import split_scanners as split_scanners
 from models.volume import Sequence
 
-#: Weights of the losses of the decoder nodes X(0,1) to X(0,4).
-HEAD_WEIGHTS = (0.1, 0.2, 0.3, 0.4)
 MOMENTUM = 0.99
 GRADIENT_CLIP = 12.0
 
@@ -231,9 +229,10 @@ def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
 def picture(case: PreparedCase, network: nn.Module, settings: InferenceSettings) -> page.Picture:
     """The slice of a validation case with most tumour, true and found."""
     found = (window_probability(case.image, network, settings) >= settings.threshold).astype(np.uint8)
-    index = int(case.mask.sum(axis=(1, 2)).argmax())
-    contours = {page.TRUTH_COLOUR: case.mask[index], page.FOUND_COLOUR: found[index]}
-    return page.Picture(f"{case.name}, Dice {dice_of(found > 0, case.mask > 0):.2f}", case.image[index], contours)
+    true = case.tumour
+    index = int(true.sum(axis=(1, 2)).argmax())
+    contours = {page.TRUTH_COLOUR: true[index].astype(np.uint8), page.FOUND_COLOUR: found[index]}
+    return page.Picture(f"{case.name}, Dice {dice_of(found > 0, true):.2f}", case.image[index], contours)
 
 
 def build_optimizer(kind: Optimizer, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
@@ -252,9 +251,9 @@ def train_epoch(run: Run, training: SequenceOf[PreparedCase], epoch: int, bar: P
     network.train()
     total = 0.0
     for _ in bar.track(range(run.recipe.batches), description=f"epoch {epoch + 1}"):
-        image, mask = random_patch(chooser.choice(training), transform)
+        image, share = random_patch(chooser.choice(training), transform)
         optimizer.zero_grad()
-        loss = deep_supervision_loss(network(fabric.to_device(image)), fabric.to_device(mask))
+        loss = deep_supervision_loss(network(fabric.to_device(image)), fabric.to_device(share))
         fabric.backward(loss)
         fabric.clip_gradients(network, optimizer, max_norm=GRADIENT_CLIP)
         optimizer.step()
@@ -263,24 +262,17 @@ def train_epoch(run: Run, training: SequenceOf[PreparedCase], epoch: int, bar: P
 
 
 def random_patch(case: PreparedCase, transform: object) -> tuple[torch.Tensor, torch.Tensor]:
-    """Augmented image and mask, (1, 1, Z, Y, X) each."""
-    made = transform({"image": case.image[None], "mask": case.mask[None].astype(np.float32)})  # type: ignore[operator]
+    """Augmented image and share of tumour, (1, 1, Z, Y, X) each."""
+    made = transform({"image": case.image[None], "share": case.share[None]})  # type: ignore[operator]
     patch = made[0] if isinstance(made, list) else made
-    return patch["image"][None].float(), patch["mask"][None].float()
-
-
-def deep_supervision_loss(heads: SequenceOf[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
-    """Dice plus cross-entropy of each head, weighted towards the last."""
-    criterion = DiceCELoss(sigmoid=True, smooth_nr=1e-5, smooth_dr=1e-5)
-    parts = [w * criterion(head.float(), mask) for w, head in zip(HEAD_WEIGHTS, heads, strict=True)]
-    return torch.stack(parts).sum()
+    return patch["image"][None].float(), patch["share"][None].float()
 
 
 def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], settings: InferenceSettings) -> float:
     """Mean Dice of whole central regions, thresholded only."""
     network.eval()
     found = [window_probability(case.image, network, settings) >= settings.threshold for case in validation]
-    return float(np.mean([dice_of(mask, case.mask > 0) for mask, case in zip(found, validation, strict=True)]))
+    return float(np.mean([dice_of(mask, case.tumour) for mask, case in zip(found, validation, strict=True)]))
 
 
 def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:

@@ -27,6 +27,9 @@ from models.training.protocol_range import ProtocolRange, protocol_range, protoc
 from models.training.simulated_cases import CaseKey, case_keys, prepared_sequences
 from models.volume import Sequence
 
+MOST_VALIDATION_VOLUMES = 12
+"""Simulated volumes that judge every epoch, the sequences in turn: a whole volume costs as much as a few steps."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentationData:
@@ -52,7 +55,7 @@ class SegmentationData:
         """SHA-256 (hex, 16) over all prepared arrays: a run goes on only on the same data."""
         total = hashlib.sha256()
         for case in (*self.training, *self.validation):
-            total.update(case.name.encode() + np.ascontiguousarray(case.image).tobytes() + case.mask.tobytes())
+            total.update(case.name.encode() + np.ascontiguousarray(case.image).tobytes() + case.share.tobytes())
         return total.hexdigest()[:16]
 
 
@@ -107,7 +110,7 @@ def from_simulation(
     training_keys, validation_keys = split_cases(case_keys(*cases, known), seed)
     with fabric.rank_zero_first(local=True):
         training = _load(fabric, training_keys, settings, cache)
-        validation = _load(fabric, validation_keys, settings, cache)[:: len(Sequence) + 1]
+        validation = _spread(_load(fabric, validation_keys, settings, cache))
     first, count = tests
     groups = {"test_trained_scanners": (first, known), "test_other_scanners": (first + count, unknown)}
 
@@ -143,6 +146,15 @@ def split_cases(keys: SequenceOf[CaseKey], seed: int) -> tuple[list[CaseKey], li
     random.Random(seed).shuffle(shuffled)
     count = round(0.8 * len(shuffled))
     return shuffled[:count], shuffled[count:]
+
+
+def _spread(volumes: list[PreparedCase]) -> list[PreparedCase]:
+    """At most `MOST_VALIDATION_VOLUMES`, evenly spread over the cases; no step in whole cases, which would take but
+    one of the sequences."""
+    count = min(len(volumes), MOST_VALIDATION_VOLUMES)
+    step = max(1, len(volumes) // count)
+    step += step > 1 and step % len(Sequence) == 0
+    return volumes[::step][:count]
 
 
 def _load(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from monai.losses.dice import DiceLoss
 
 from models.errors import BundleError, VolumeError
 from models.manifest import Manifest
@@ -15,10 +16,11 @@ from models.segmentation.inference import (
     tumour_probability,
     window_probability,
 )
+from models.segmentation.loss import deep_supervision_loss, soft_dice_loss
 from models.segmentation.network import EncoderFeatures, build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
 from models.training.prepared_cases import PreparedCase
-from models.training.segmentation import deep_supervision_loss, random_patch
+from models.training.segmentation import random_patch
 from models.volume import Sequence, grid_of, image_from, volume_ml
 
 FEATURES = (4, 4, 8, 8, 8, 4)
@@ -172,19 +174,34 @@ def test_ten_steps_lower_the_loss():
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_augmented_patches_have_the_patch_size_and_binary_masks_and_repeat_by_seed():
+def test_the_soft_dice_loss_is_the_dice_loss_where_the_mask_is_hard():
+    generator = torch.Generator().manual_seed(3)
+    probability = torch.rand(2, 1, 6, 7, 8, generator=generator)
+    mask = (torch.rand(2, 1, 6, 7, 8, generator=generator) > 0.6).float()
+    assert soft_dice_loss(probability, mask) == pytest.approx(float(DiceLoss()(probability, mask)), abs=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_the_soft_dice_loss_is_lowest_at_the_share_of_tumour(share):
+    true = torch.full((1, 1, 2, 2, 2), share)
+    losses = {p: float(soft_dice_loss(torch.full_like(true, p), true)) for p in np.linspace(0.1, 1, 10).round(1)}
+    assert min(losses, key=losses.get) == share
+
+
+def test_augmented_patches_have_the_patch_size_and_shares_and_repeat_by_seed():
     random = np.random.default_rng(4)
-    mask = np.zeros((20, 70, 70), np.uint8)
-    mask[8:12, 30:40, 30:40] = 1
-    case = PreparedCase("a", random.normal(size=mask.shape).astype(np.float32), mask)
+    share = np.zeros((20, 70, 70), np.float32)
+    share[8:12, 30:40, 30:40] = 1
+    case = PreparedCase("a", random.normal(size=share.shape).astype(np.float32), share)
     made = []
     for _ in range(2):
         transform = training_transform((24, 64, 64))
         transform.set_random_state(7)
         made.append([random_patch(case, transform) for _ in range(4)])
-    for (image, patch_mask), (image_again, _) in zip(*made, strict=True):
-        assert image.shape == patch_mask.shape == (1, 1, 24, 64, 64)
-        assert set(patch_mask.unique().tolist()) <= {0.0, 1.0}
+    for (image, patch_share), (image_again, _) in zip(*made, strict=True):
+        assert image.shape == patch_share.shape == (1, 1, 24, 64, 64)
+        assert patch_share.min() == 0
+        assert 0.9 < patch_share.max() <= 1
         assert torch.equal(image, image_again)
 
 
