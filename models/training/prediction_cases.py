@@ -28,7 +28,7 @@ from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case
 from models.radiomics.settings import load_settings
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
-from models.volume import Sequence, resample_to
+from models.volume import Sequence, grid_of, mask_onto
 
 _log = logging.getLogger(__name__)
 _SOURCES = ("phantom", "radiomics", "super_resolution", "analysis.py", "volume.py", "training/prediction_cases.py")
@@ -110,16 +110,10 @@ def measure_case(
         seconds["super"] += time.perf_counter() - start
         start = time.perf_counter()
         mask = masks[sequence]
-        both = {NORMAL: mask, SUPER: _refined_mask(mask, refined)}
+        both = {NORMAL: mask, SUPER: mask_onto(mask, grid_of(refined))}
         features |= measure(sequence, {NORMAL: image, SUPER: refined}, both, settings)
         seconds["features"] += time.perf_counter() - start
     return features
-
-
-def _refined_mask(mask: sitk.Image, refined: sitk.Image) -> sitk.Image:
-    """The mask between its slices: where linear interpolation says more tumour than not."""
-    share = resample_to(sitk.Cast(mask > 0, sitk.sitkFloat32), refined)
-    return sitk.Cast(share >= 0.5, sitk.sitkUInt8)
 
 
 def _make_and_keep(seed: int, scanner: str, bundle: Path, path: Path) -> Case:

@@ -114,6 +114,20 @@ def super_resolve(
     out.print(resolve(source, target, load_settings(config), modality, sequence, denoise), highlight=False)
 
 
+@app.command("evaluate-models")
+def evaluate_models(
+    output: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("docs/models"),
+    config: ConfigOption = CONFIG,
+    cases: Annotated[int, typer.Option(min=2, help="Simulated patients of the scanners never trained on.")] = 24,
+    cache: Annotated[Path, typer.Option(help="Judged cases are kept here.")] = Path("runs/evaluation"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
+) -> None:
+    """Measure the networks of the configuration on held-out cases, beside interpolation and baselines."""
+    from node.cli import evaluate_models as evaluation
+
+    evaluation.segmentation(load_settings(config), output, cases, cache, workers, out)
+
+
 @app.command()
 def status(
     config: ConfigOption = CONFIG,

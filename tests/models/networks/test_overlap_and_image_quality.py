@@ -21,13 +21,13 @@ def test_half_overlapping_boxes():
     overlap = compare(_mask(np.s_[1:3, 1:3, 1:3]), _mask(np.s_[2:4, 1:3, 1:3]))
     assert overlap.dice == 0.5
     assert overlap.sensitivity == 0.5
-    assert overlap.hausdorff_mm == pytest.approx(5.0)
+    assert overlap.hausdorff_95_mm == pytest.approx(5.0)
     assert overlap.volume_ml == pytest.approx(8 * 20 / 1000)
 
 
 def test_two_empty_masks_agree_and_have_no_distance():
     overlap = compare(_mask(np.s_[0:0]), _mask(np.s_[0:0]))
-    assert (overlap.dice, overlap.sensitivity, overlap.hausdorff_mm) == (1.0, 1.0, None)
+    assert (overlap.dice, overlap.sensitivity, overlap.hausdorff_95_mm) == (1.0, 1.0, None)
 
 
 def test_a_missed_tumour_has_no_overlap():

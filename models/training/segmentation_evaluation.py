@@ -1,0 +1,149 @@
+"""A segmentation bundle on the simulated test cohorts: every case is judged once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from models.evaluation.baselines import IntensityBand, fit_band
+from models.manifest import load_manifest
+from models.phantom.cohort import TRAINING, Cohort
+from models.phantom.scanners import find_scanner
+from models.phantom.study import simulate_case
+from models.segmentation.inference import Segmenter, load_segmenter
+from models.super_resolution.inference import SuperResolver, load_super_resolver
+from models.training.held_out_dice import Finding, Method, by_intensity, segmented
+from models.training.simulated_cases import CaseKey, source_digest
+from models.volume import Sequence
+
+BAND_CASES = 12
+"""Training cases that the intensity bands of the baselines are fitted to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundles:
+    """Folders of what is judged."""
+
+    segmentation: Path
+    super_resolution: Path
+
+    @property
+    def digest(self) -> str:
+        """Of weights, manifests and the code that makes the cases (hex, 12)."""
+        files = [load_manifest(folder).files for folder in (self.segmentation, self.super_resolution)]
+        return hashlib.sha256(f"{json.dumps(files)} {source_digest()}".encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method on one sequence of one case; volumes in ml, the 95 % Hausdorff distance in mm."""
+
+    cohort: str
+    seed: int
+    scanner: str
+    sequence: str
+    method: str
+    true_ml: float
+    found_ml: float
+    dice: float
+    hausdorff_95_mm: float | None
+    seconds: float
+
+
+def evaluate(cohorts: Iterable[tuple[Cohort, int]], bundles: Bundles, cache: Path, workers: int) -> Iterator[list[Row]]:
+    """The rows of the first cases of each cohort, case by case as they get ready; those in `cache` are read."""
+    folder = cache / bundles.digest
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for cohort, count in cohorts:
+        for seed, scanner in islice(cohort.patients(), count):
+            path = folder / f"{seed}.json"
+            if path.is_file():
+                yield [Row(**row) for row in json.loads(path.read_text("utf-8"))]
+            else:
+                missing.append((cohort.name, seed, scanner.model, path))
+    if not missing:
+        return
+    bands = _bands(folder / "bands.json")
+    # Forking a process whose torch has already computed deadlocks.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+        waiting = [pool.submit(_judge_and_keep, *case, bundles, bands) for case in missing]
+        for future in as_completed(waiting):
+            yield future.result()
+
+
+def findings(
+    key: CaseKey, bundles: Bundles, bands: dict[Sequence, IntensityBand]
+) -> Iterator[tuple[Sequence, Finding]]:
+    """Every method on every sequence of one simulated case."""
+    segmenter, resolver = _loaded(bundles)
+    case = simulate_case(key.seed, key.scanner)
+    for sequence, image in case.images.items():
+        mask = case.masks[sequence]
+        for finding in segmented(image, mask, sequence, segmenter, resolver):
+            yield sequence, finding
+        if sequence in bands:
+            for finding in by_intensity(image, mask, bands[sequence]):
+                yield sequence, finding
+
+
+def _judge_and_keep(
+    cohort: str, seed: int, model: str, path: Path, bundles: Bundles, bands: dict[Sequence, IntensityBand]
+) -> list[Row]:
+    rows = [
+        _row(cohort, seed, model, sequence, finding)
+        for sequence, finding in findings(CaseKey(seed, find_scanner(model)), bundles, bands)
+    ]
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps([asdict(row) for row in rows]), "utf-8")
+    partial.replace(path)
+    return rows
+
+
+def _row(cohort: str, seed: int, model: str, sequence: Sequence, finding: Finding) -> Row:
+    overlap = finding.overlap
+    distance = overlap.hausdorff_95_mm
+    return Row(
+        cohort=cohort,
+        seed=seed,
+        scanner=model,
+        sequence=sequence.value,
+        method=Method(finding.method).value,
+        true_ml=round(overlap.true_volume_ml, 2),
+        found_ml=round(overlap.volume_ml, 2),
+        dice=round(overlap.dice, 4),
+        hausdorff_95_mm=None if distance is None else round(distance, 2),
+        seconds=round(finding.seconds, 2),
+    )
+
+
+def _bands(path: Path) -> dict[Sequence, IntensityBand]:
+    """The bands of the baselines, fitted to training cases and kept."""
+    if not path.is_file():
+        cases = [simulate_case(seed, scanner) for seed, scanner in islice(TRAINING.patients(), BAND_CASES)]
+        bands = {
+            sequence: fit_band([case.images[sequence] for case in cases], [case.masks[sequence] for case in cases])
+            for sequence in Sequence
+        }
+        path.write_text(json.dumps({sequence: asdict(band) for sequence, band in bands.items()}), "utf-8")
+    return {Sequence(name): IntensityBand(**band) for name, band in json.loads(path.read_text("utf-8")).items()}
+
+
+@lru_cache(maxsize=1)
+def _loaded(bundles: Bundles) -> tuple[Segmenter, SuperResolver]:
+    return load_segmenter(bundles.segmentation), load_super_resolver(bundles.super_resolution)
+
+
+def _one_thread() -> None:
+    threadpool_limits(1)
+    torch.set_num_threads(1)

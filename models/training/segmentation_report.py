@@ -1,0 +1,131 @@
+"""What an evaluation of the segmentation found: CSV of all cases, tables against the goals, pictures of the worst."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.figure import Figure
+
+from models.evaluation.overlap import Overlap
+from models.manifest import Manifest
+from models.phantom.scanners import find_scanner
+from models.training.held_out_dice import Finding, Method, summary
+from models.training.page import FOUND_COLOUR, TRUTH_COLOUR
+from models.training.segmentation_evaluation import Bundles, Row, findings
+from models.training.simulated_cases import CaseKey
+
+GOAL_DICE, GOAL_MM = 0.95, 3.0
+SIZES_ML = ((0.0, 5.0), (5.0, 20.0), (20.0, 60.0), (60.0, 1000.0))
+HEAD = "| cases | Dice, mean | median | lowest | HD95 mm | within 3 mm | missed | tumour-free with a mask |"
+_RULE = "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+
+
+def write_table(path: Path, rows: Iterable[Row]) -> None:
+    """All rows as CSV, in a fixed order."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in sorted(rows, key=_order))
+
+
+def report(rows: SequenceOf[Row], manifest: Manifest) -> str:
+    """The tables in Markdown: means by method, and of the super-resolved images by scanner and tumour size."""
+    lines = [
+        f"# Segmentation: {manifest.name} {manifest.version}\n",
+        f"{manifest.training_data}. {manifest.intended_use}.\n",
+        f"Goal on super-resolved images: mean Dice {GOAL_DICE} or more, mean 95 % Hausdorff distance (HD95) "
+        f"{GOAL_MM:g} mm or less. The node segments the super-resolved image; cubic B-spline on the same grid and the "
+        "acquired image are controls, the intensity band (fitted to training cases) and its largest component are "
+        "baselines.\n",
+    ]
+    for cohort in dict.fromkeys(row.cohort for row in rows):
+        part = [row for row in rows if row.cohort == cohort]
+        scanners = ", ".join(sorted({row.scanner for row in part}))
+        lines += [f"## Cohort {cohort}: {scanners}\n", f"| sequence | image {HEAD}", f"| --- | --- {_RULE}"]
+        for sequence, method in _pairs(part):
+            chosen = [row for row in part if (row.sequence, row.method) == (sequence, method)]
+            lines.append(f"| {sequence} | {method} {figures(chosen)}")
+        served = [row for row in part if row.method == Method.SUPER]
+        lines += ["", f"| super-resolved, all sequences {HEAD}", f"| --- {_RULE}"]
+        lines += [f"| {name} {figures(chosen)}" for name, chosen in _groups(served) if chosen]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def figures(rows: SequenceOf[Row]) -> str:
+    """One line of a table."""
+    overlaps = [Overlap(row.dice, 0.0, row.hausdorff_95_mm, row.found_ml, row.true_ml) for row in rows]
+    found = summary(overlaps)
+    alarms = f"{found.get('false_alarms', 0):g} of {found.get('cases_without_tumour', 0):g}"
+    if not found["cases"]:
+        return f"| 0 | | | | | | | {alarms} |"
+    distances = [row.hausdorff_95_mm for row in rows if row.true_ml and row.hausdorff_95_mm is not None]
+    within = sum(distance <= GOAL_MM for distance in distances) / found["cases"]
+    mean = f"{np.mean(distances):.1f}" if distances else ""
+    return (
+        f"| {found['cases']:g} | {found['dice_mean']:.3f} | {found['dice_median']:.3f} | {found['dice_lowest']:.3f} | "
+        f"{mean} | {within:.0%} | {found['missed']:g} | {alarms} |"
+    )
+
+
+def draw_worst(path: Path, rows: Iterable[Row], bundles: Bundles, count: int = 6) -> None:
+    """The slice with most true tumour of the cases with the lowest Dice as served, and of the one in the middle."""
+    with_tumour = sorted((row for row in rows if row.method == Method.SUPER and row.true_ml), key=lambda row: row.dice)
+    chosen = [*with_tumour[:count], *with_tumour[len(with_tumour) // 2 :][:2]]
+    figure = Figure(figsize=(12, 6.4), layout="constrained")
+    for axis in (axes := figure.subplots(2, (len(chosen) + 1) // 2, squeeze=False)).flat:
+        axis.set_axis_off()
+    for axis, row in zip(axes.flat, chosen, strict=False):
+        finding = _again(row, bundles)
+        image, found, true = (sitk.GetArrayFromImage(it) for it in (finding.image, finding.found, finding.true))
+        index = int(true.sum(axis=(1, 2)).argmax())
+        half = round(60 / finding.image.GetSpacing()[0])
+        rows_, columns = (slice(max(0, size // 2 - half), size // 2 + half) for size in image.shape[1:])
+        plane = image[index, rows_, columns]
+        low, high = np.percentile(plane, (1, 99.5))
+        axis.imshow(plane, cmap="gray", vmin=low, vmax=high)
+        for mask, colour in ((true, TRUTH_COLOUR), (found, FOUND_COLOUR)):
+            if mask[index, rows_, columns].any():
+                axis.contour(mask[index, rows_, columns], levels=[0.5], colors=[colour], linewidths=1.2)
+        title = f"{row.scanner} {row.seed} {row.sequence}\n{row.true_ml:.1f} ml, found {row.found_ml:.1f}"
+        axis.set_title(f"{title}, Dice {row.dice:.2f}", fontsize=8)
+    figure.suptitle("Lowest Dice as served, and two from the middle: truth green, found orange", fontsize=10)
+    figure.savefig(path, dpi=80, metadata={"Software": None})
+
+
+def _again(row: Row, bundles: Bundles) -> Finding:
+    """What the row was measured on, made once more."""
+    key = CaseKey(row.seed, find_scanner(row.scanner))
+    return next(
+        finding
+        for sequence, finding in findings(key, bundles, {})
+        if sequence.value == row.sequence and finding.method == row.method
+    )
+
+
+def _groups(rows: SequenceOf[Row]) -> Iterator[tuple[str, list[Row]]]:
+    def those(wanted: Callable[[Row], bool]) -> list[Row]:
+        return [row for row in rows if wanted(row)]
+
+    yield "all", list(rows)
+    for scanner in sorted({row.scanner for row in rows}):
+        yield scanner, those(lambda row, name=scanner: row.scanner == name)  # type: ignore[misc]
+    for low, high in SIZES_ML:
+        name = f"{low:g} to {high:g} ml" if high < SIZES_ML[-1][1] else f"over {low:g} ml"
+        yield name, those(lambda row, low=low, high=high: low < row.true_ml <= high)  # type: ignore[misc]
+
+
+def _pairs(rows: SequenceOf[Row]) -> Iterator[tuple[str, str]]:
+    present = {(row.sequence, row.method) for row in rows}
+    for sequence in sorted({row.sequence for row in rows}):
+        yield from ((sequence, method) for method in Method if (sequence, method.value) in present)
+
+
+def _order(row: Row) -> tuple[str, int, str, str]:
+    return row.cohort, row.seed, row.sequence, row.method

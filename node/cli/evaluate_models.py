@@ -1,0 +1,35 @@
+"""`rectal-node evaluate-models`: the bundles in use on held-out cases; tables and pictures for docs/models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from models.manifest import load_manifest
+from models.phantom.cohort import TEST, TEST_TRAINED_SCANNERS
+from models.training.segmentation_evaluation import Bundles, Row, evaluate
+from models.training.segmentation_report import draw_worst, report, write_table
+from node.settings import Settings
+
+
+def segmentation(settings: Settings, output: Path, cases: int, cache: Path, workers: int, out: Console) -> None:
+    """Judge the segmentation on `cases` patients of the scanners never trained on, and half as many of the others.
+
+    Raises:
+        BundleError: a bundle is missing or damaged.
+    """
+    bundles = Bundles(settings.analysis.segmentation, settings.analysis.super_resolution)
+    cohorts = ((TEST, cases), (TEST_TRAINED_SCANNERS, cases // 2))
+    judged = evaluate(cohorts, bundles, cache, workers)
+    rows: list[Row] = []
+    for found in track(judged, "segmentation", total=cases + cases // 2, console=out):
+        rows += found
+    rows.sort(key=lambda row: (row.cohort, row.seed))
+    output.mkdir(parents=True, exist_ok=True)
+    write_table(output / "segmentation.csv", rows)
+    text = report(rows, load_manifest(bundles.segmentation))
+    (output / "segmentation.md").write_text(text, "utf-8")
+    draw_worst(output / "segmentation-worst.png", (row for row in rows if row.cohort == TEST.name), bundles)
+    out.print(f"{output / 'segmentation.md'} written", highlight=False)
