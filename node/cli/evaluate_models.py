@@ -8,10 +8,16 @@ from rich.console import Console
 from rich.progress import track
 
 from models.manifest import load_manifest
-from models.phantom.cohort import TEST, TEST_TRAINED_SCANNERS
+from models.phantom.cohort import HELD_OUT_SCANNERS, TEST, TEST_TRAINED_SCANNERS
+from models.phantom.scanners import find_scanner
 from models.training.segmentation_evaluation import Bundles, Row, evaluate
 from models.training.segmentation_report import draw_worst, report, write_table
+from models.training.simulated_cases import case_keys
+from models.training.super_resolution_report import Evaluation, write_report
 from node.settings import Settings
+
+FIRST_REFINED_CASE = 960_000
+"""Seed of the first simulated patient whose super-resolved volumes are judged."""
 
 
 def segmentation(settings: Settings, output: Path, cases: int, cache: Path, workers: int, out: Console) -> None:
@@ -33,3 +39,15 @@ def segmentation(settings: Settings, output: Path, cases: int, cache: Path, work
     (output / "segmentation.md").write_text(text, "utf-8")
     draw_worst(output / "segmentation-worst.png", (row for row in rows if row.cohort == TEST.name), bundles)
     out.print(f"{output / 'segmentation.md'} written", highlight=False)
+
+
+def super_resolution(settings: Settings, output: Path, cases: int, real: Path | None, out: Console) -> None:
+    """Judge the super-resolution on simulated patients of the scanners never trained on, and on the real series.
+
+    Raises:
+        BundleError: the bundle is missing or damaged.
+        VolumeError: a volume of `real` is missing.
+    """
+    keys = case_keys(FIRST_REFINED_CASE, cases, [find_scanner(name) for name in HELD_OUT_SCANNERS])
+    write_report(Evaluation(settings.analysis.super_resolution, keys, real), output, out.print)
+    out.print(f"{output / 'super-resolution.md'} written", highlight=False)

@@ -118,14 +118,19 @@ def super_resolve(
 def evaluate_models(
     output: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("docs/models"),
     config: ConfigOption = CONFIG,
+    real: Annotated[Path | None, typer.Option(help="Folder of the MR in models/training/real_volumes.csv.")] = None,
     cases: Annotated[int, typer.Option(min=2, help="Simulated patients of the scanners never trained on.")] = 24,
+    refined: Annotated[int, typer.Option(min=0, help="Of them for the super-resolution; 0 leaves it out.")] = 2,
     cache: Annotated[Path, typer.Option(help="Judged cases are kept here.")] = Path("runs/evaluation"),
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
 ) -> None:
     """Measure the networks of the configuration on held-out cases, beside interpolation and baselines."""
     from node.cli import evaluate_models as evaluation
 
-    evaluation.segmentation(load_settings(config), output, cases, cache, workers, out)
+    settings = load_settings(config)
+    if refined:
+        evaluation.super_resolution(settings, output, refined, real, out)
+    evaluation.segmentation(settings, output, cases, cache, workers, out)
 
 
 @app.command()

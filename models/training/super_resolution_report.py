@@ -1,26 +1,22 @@
-"""Measures a super-resolution bundle against interpolation on held-out simulated scanners and real series.
+"""A super-resolution bundle against interpolation on held-out simulated scanners and real series.
 
-Writes docs/models/super-resolution.csv (one row a volume and method), super-resolution.md (means against the goals) and
-pictures beside them. `--real` names the folder of the volumes in models/training/real_volumes.csv.
+`super-resolution.csv` holds one row a volume and method, `super-resolution.md` means against the goals; pictures lie
+beside them.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-import matplotlib as mpl
-
-mpl.use("Agg")
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
-import torch
-import typer
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from models.phantom.scanners import find_scanner
 from models.super_resolution.degradation import SliceProfile
 from models.super_resolution.inference import load_super_resolver
 from models.training.held_out_image_quality import (
@@ -32,7 +28,7 @@ from models.training.held_out_image_quality import (
     real_trials,
     simulated_trials,
 )
-from models.training.simulated_cases import case_keys
+from models.training.simulated_cases import CaseKey
 
 REFERENCE = "cubic_b_spline"
 GOALS = {"simulated": 2.0, "real": 1.5}
@@ -52,62 +48,80 @@ PROFILES = {
 }
 
 
-def main(
-    bundle: Annotated[Path, typer.Option(help="the bundle")] = Path("models/weights/super-resolution"),
-    without_adversarial: Annotated[
-        Path | None, typer.Option(help="bundle after the first phase of the same training")
-    ] = None,
-    output: Annotated[Path, typer.Option(help="folder of table and pictures")] = Path("docs/models"),
-    real: Annotated[Path | None, typer.Option(help="folder of the real volumes")] = None,
-    scanners: Annotated[str, typer.Option(help="held-out simulated scanners")] = "uMR 570,Skyra",
-    cases: Annotated[int, typer.Option(min=1, help="simulated cases, scanners in turn")] = 2,
-    first_case: Annotated[int, typer.Option(help="seed of the first of them")] = 960_000,
-    threads: Annotated[int, typer.Option(min=1)] = 2,
-) -> None:
-    """Judge all methods on all volumes; write table and pictures."""
-    torch.set_num_threads(threads)
-    resolver = load_super_resolver(bundle)
-    methods = [learned(resolver, "super_resolution", "not_denoised")]
-    if without_adversarial is not None:
-        methods.append(learned(load_super_resolver(without_adversarial), "without_adversarial"))
-    output.mkdir(parents=True, exist_ok=True)
+Row = dict[str, str | float]
 
-    keys = case_keys(first_case, cases, [find_scanner(name.strip()) for name in scanners.split(",")])
-    trials: list[Iterable[Trial]] = [simulated_trials(keys)]
-    if real is not None:
-        trials += [real_trials(real, "test", noise=noise) for noise in (0.0, 0.02)]
-    rows: list[Row] = []
-    profiles: dict[str, dict[str, np.ndarray]] = {}
-    shown: dict[str, dict[str, Judgement]] = {}
-    for trial in (trial for group in trials for trial in group):
-        found = {it.method: it for it in judged(trial, methods)}
-        rows += [row(it, found[REFERENCE]) for it in found.values()]
-        curves = profiles.setdefault(trial.group, {})
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What is judged: `real` is the folder of the volumes in models/training/real_volumes.csv, None leaves them out.
+
+    `without_adversarial` is the bundle after the first phase of the same training.
+    """
+
+    bundle: Path
+    keys: SequenceOf[CaseKey]
+    real: Path | None = None
+    without_adversarial: Path | None = None
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the judged trials show, gathered one after the other."""
+
+    rows: list[Row] = field(default_factory=list)
+    profiles: dict[str, dict[str, npt.NDArray[np.float64]]] = field(default_factory=dict)
+    shown: dict[str, dict[str, Judgement]] = field(default_factory=dict)
+
+    def add(self, trial: Trial, found: dict[str, Judgement]) -> None:
+        """Rows, the sum of the edge profiles, and the first and the worst picture of each group."""
+        self.rows += [row(it, found[REFERENCE]) for it in found.values()]
+        curves = self.profiles.setdefault(trial.group, {})
         for name, it in found.items():
             curves[name] = curves.get(name, np.zeros(len(it.edges.profile))) + it.edges.profile
-        shown.setdefault(f"{trial.group}-example", found)
-        worst = shown.get(f"{trial.group}-worst")
+        self.shown.setdefault(f"{trial.group}-example", found)
+        worst = self.shown.get(f"{trial.group}-worst")
         if worst is None or gain(found) < gain(worst):
-            shown[f"{trial.group}-worst"] = found
-        typer.echo(f"{trial.group}: {trial.source} {trial.contrast}: {gain(found):+.2f} dB")
+            self.shown[f"{trial.group}-worst"] = found
 
-    write_csv(output / "super-resolution.csv", rows)
-    sections = [f"# Super-resolution: {resolver.manifest.name} {resolver.manifest.version}\n", *table(rows)]
-    if real is not None:
-        sections += profile_table(real, methods[0])
+
+def write_report(evaluation: Evaluation, output: Path, tell: Callable[[str], None]) -> None:
+    """Judge all methods on all volumes; write table and pictures to `output`. `tell` gets one line a volume.
+
+    Raises:
+        BundleError: a bundle is missing or damaged.
+        VolumeError: a real volume is missing.
+    """
+    resolver = load_super_resolver(evaluation.bundle)
+    methods = [learned(resolver, "super_resolution", "not_denoised")]
+    if evaluation.without_adversarial is not None:
+        methods.append(learned(load_super_resolver(evaluation.without_adversarial), "without_adversarial"))
+    output.mkdir(parents=True, exist_ok=True)
+    findings = Findings()
+    for trial in _trials(evaluation):
+        found = {it.method: it for it in judged(trial, methods)}
+        findings.add(trial, found)
+        tell(f"{trial.group}: {trial.source} {trial.contrast}: {gain(found):+.2f} dB")
+    write_csv(output / "super-resolution.csv", findings.rows)
+    sections = [f"# Super-resolution: {resolver.manifest.name} {resolver.manifest.version}\n", *table(findings.rows)]
+    if evaluation.real is not None:
+        sections += profile_table(evaluation.real, methods[0])
     (output / "super-resolution.md").write_text("\n".join(sections) + "\n", encoding="utf-8")
-    draw_profiles(output / "super-resolution-edges.png", profiles)
-    for name, found in shown.items():
+    draw_profiles(output / "super-resolution-edges.png", findings.profiles)
+    for name, found in findings.shown.items():
         if name.rsplit("-", 1)[0] in GOALS:
             picture(output / f"super-resolution-{name}.png", found)
+
+
+def _trials(evaluation: Evaluation) -> Iterator[Trial]:
+    yield from simulated_trials(evaluation.keys)
+    if evaluation.real is not None:
+        for noise in (0.0, 0.02):
+            yield from real_trials(evaluation.real, "test", noise=noise)
 
 
 def gain(found: dict[str, Judgement]) -> float:
     """Of the super-resolution above cubic B-spline, dB."""
     return found["super_resolution"].psnr_db - found[REFERENCE].psnr_db
-
-
-Row = dict[str, str | float]
 
 
 def row(found: Judgement, reference: Judgement) -> Row:
@@ -127,14 +141,14 @@ def row(found: Judgement, reference: Judgement) -> Row:
     }
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
+def write_csv(path: Path, rows: SequenceOf[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def table(rows: Sequence[Row]) -> list[str]:
+def table(rows: SequenceOf[Row]) -> list[str]:
     """Means of each group and method, then the gain on every volume."""
     lines = [
         "Gain: PSNR above cubic B-spline. Edge gradient: change across the true edges, 1 is as sharp as the truth. "
@@ -162,10 +176,12 @@ def table(rows: Sequence[Row]) -> list[str]:
             "| volume | gain of SR dB | SSIM, cubic and SR | disagreement | noise |",
             "| --- | --- | --- | --- | --- |",
         ]
-        cubic = {it["source"] + it["contrast"]: it for it in rows if it["group"] == group and it["method"] == REFERENCE}
+        cubic = {
+            (it["source"], it["contrast"]): it for it in rows if it["group"] == group and it["method"] == REFERENCE
+        }
         for it in rows:
             if it["group"] == group and it["method"] == "super_resolution":
-                before = cubic[it["source"] + it["contrast"]]
+                before = cubic[it["source"], it["contrast"]]
                 lines.append(
                     f"| {it['source']} {it['contrast']} | {it['gain_db']:+.2f} | {before['ssim']:.3f} {it['ssim']:.3f} "
                     f"| {it['disagreement']:.2%} | {it['noise']:.2%} |"
@@ -203,7 +219,8 @@ def picture(path: Path, found: dict[str, Judgement]) -> None:
     first = (true.shape[0] - height) // 2
     width = min(true.shape[2], 192)
     left = (true.shape[2] - width) // 2
-    figure, axes = plt.subplots(2, (len(shown) + 1) // 2, figsize=(14, 5.6), layout="constrained")
+    figure = Figure(figsize=(14, 5.6), layout="constrained")
+    axes = figure.subplots(2, (len(shown) + 1) // 2)
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (name, plane) in zip(axes.flat, shown.items(), strict=False):
@@ -211,12 +228,12 @@ def picture(path: Path, found: dict[str, Judgement]) -> None:
         axis.set_title(name, fontsize=9)
     figure.suptitle(f"{trial.source} {trial.contrast}: across the slices, {gain(found):+.2f} dB", fontsize=10)
     figure.savefig(path, dpi=75)
-    plt.close(figure)
 
 
-def draw_profiles(path: Path, profiles: dict[str, dict[str, np.ndarray]]) -> None:
+def draw_profiles(path: Path, profiles: dict[str, dict[str, npt.NDArray[np.float64]]]) -> None:
     """Mean profile of the true edges in every group."""
-    figure, axes = plt.subplots(1, len(profiles), figsize=(5 * len(profiles), 4), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(5 * len(profiles), 4), layout="constrained")
+    axes = figure.subplots(1, len(profiles), squeeze=False)
     for axis, (group, curves) in zip(axes.flat, profiles.items(), strict=True):
         for name, label in NAMES.items():
             if name in curves and name != "not_denoised":
@@ -224,8 +241,3 @@ def draw_profiles(path: Path, profiles: dict[str, dict[str, np.ndarray]]) -> Non
         axis.set(title=group, xlabel="thin slices across the edge", ylabel="intensity, highest = 1")
     axes.flat[0].legend(fontsize=7)
     figure.savefig(path, dpi=80)
-    plt.close(figure)
-
-
-if __name__ == "__main__":
-    typer.run(main)
