@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from math import radians
-from typing import Any
 
 from monai.transforms.compose import Compose
-from monai.transforms.croppad.dictionary import RandCropByPosNegLabeld, SpatialPadd
+from monai.transforms.croppad.dictionary import RandSpatialCropd, SpatialPadd
 from monai.transforms.intensity.dictionary import RandAdjustContrastd, RandGaussianNoised
 from monai.transforms.spatial.dictionary import RandAffined, RandFlipd
 from monai.transforms.utility.dictionary import ToTensord
@@ -14,18 +13,18 @@ from monai.transforms.utility.dictionary import ToTensord
 KEYS = ("image", "share")
 
 
-def training_transform(patch: tuple[int, int, int], tumour_share: float = 0.67) -> Compose:
+def training_transform(patch: tuple[int, int, int]) -> Compose:
     """Patches of `patch` voxels (z, y, x) from {"image", "share"} arrays of shape (1, Z, Y, X).
 
-    Of the patches `tumour_share` are centred on a tumour voxel. Rotation (15° about z, 5° about the others),
-    scaling (15 %), translation (4 voxels), left-right mirror, Gaussian noise and contrast (gamma) follow. Only
-    left and right are mirrored: the rectum lies behind, and the network may use that.
+    Patches lie anywhere, as the windows of inference do: centred on a tumour, most of them, they taught the network to
+    find one in the middle of every window. Rotation (15° about z, 5° about the others), scaling (15 %), translation
+    (4 voxels), left-right mirror, Gaussian noise and contrast (gamma) follow. Only left and right are mirrored: the
+    rectum lies behind, and the network may use that.
     """
-    ratio: dict[str, Any] = {"pos": tumour_share, "neg": 1.0 - tumour_share}
     return Compose(
         [
             SpatialPadd(KEYS, patch, mode="edge"),
-            RandCropByPosNegLabeld(KEYS, "share", patch, **ratio, num_samples=1, allow_smaller=False),
+            RandSpatialCropd(KEYS, patch, random_size=False),
             RandAffined(
                 KEYS,
                 prob=0.7,

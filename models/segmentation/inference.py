@@ -28,7 +28,7 @@ class InferenceSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     preprocessing: PreprocessingSettings = PreprocessingSettings()
-    window: tuple[int, int, int] = (24, 64, 64)
+    window: tuple[int, int, int] = (24, 48, 48)
     """Sliding window (z, y, x) in voxels of the network's grid."""
     overlap: float = pydantic.Field(default=0.25, ge=0, lt=1)
     """Share of a window that the next one repeats, blended with Gaussian weights."""

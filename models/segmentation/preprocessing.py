@@ -15,7 +15,7 @@ class PreprocessingSettings(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    spacing_mm: tuple[float, float, float] = (1.5, 1.5, 4.0)
+    spacing_mm: tuple[float, float, float] = (2.5, 2.5, 5.0)
     """The network's grid (x, y, z)."""
     n4_spacing_mm: float = pydantic.Field(default=8.0, gt=0)
     """The bias field is fitted on voxels of about this size: it is smooth over centimetres."""
