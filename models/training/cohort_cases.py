@@ -75,7 +75,7 @@ def prepared_cohort(
             if case.facts.tumour and not sequence.tumour.any():
                 width, height = settings.central_region_mm
                 faults.append(
-                    f"case {case.facts.case_id}: the tumour of {sequence.name.rpartition(' ')[2]} lies outside of the "
+                    f"case {case.facts.case_id}: the tumour of {sequence.sequence} lies outside of the "
                     f"central {width:g} x {height:g} mm, or is too small for voxels of {settings.spacing_mm} mm"
                 )
     return found, faults

@@ -108,8 +108,9 @@ def test_metrics(cases: Iterable[HeldOutCase], segmenter: Segmenter) -> dict[str
     for case in cases:
         names.append(case.name)
         scanners.add(case.scanner)
-        for sequence, image in case.images.items():
-            finding = _network(Method.ACQUIRED, image, case.masks[sequence], sequence, segmenter)
+        for sequence in (it for it in case.images if it in segmenter.manifest.input_sequences):
+            image, mask = case.images[sequence], case.masks[sequence]
+            finding = _network(Method.ACQUIRED, image, mask, sequence, segmenter)
             found[sequence.value].append(finding.overlap)
     return {
         "scanners": sorted(scanners),

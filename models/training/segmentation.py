@@ -83,7 +83,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main(
     data: Annotated[Path | None, typer.Option(help="cohort to train on (docs/training.md); else simulated")] = None,
-    sequences: Annotated[str, typer.Option(help="of the cohort that are trained on")] = "T2WI,DWI,PVP",
+    sequences: Annotated[str, typer.Option(help="that are trained on")] = "T2WI,DWI,PVP",
     folder: Annotated[Path, typer.Option(help="logs, checkpoints and cached cases")] = Path("runs/segmentation"),
     output: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("models/weights/segmentation"),
     version: Annotated[str, typer.Option(help="version in the manifest")] = "0.1.0",
@@ -93,7 +93,6 @@ def main(
     test_cases: Annotated[int, typer.Option(min=0, help="simulated held-out cases of each group of scanners")] = 12,
     seed: Annotated[int, typer.Option(help="of weights, patches and split")] = 20,
     first_case: Annotated[int, typer.Option(help="seed of the first simulated training case")] = 100_000,
-    first_test_case: Annotated[int, typer.Option(help="seed of the first simulated held-out case")] = 900_000,
     held_out: Annotated[str, typer.Option(help="simulated models never trained on, comma separated")] = "uMR 570,Skyra",
     optimizer: Annotated[
         Optimizer, typer.Option(help="sgd is the recipe; adamw gets further in a short run")
@@ -113,9 +112,9 @@ def main(
         found = from_cohort(fabric, data, wanted(sequences), settings.preprocessing, seed, cache)
     else:
         others = tuple(name.strip() for name in held_out.split(",") if name.strip())
-        numbers = (first_case, cases), (first_test_case, test_cases)
-        found = from_simulation(fabric, *numbers, others, settings.preprocessing, seed, cache)
-    count = len({case.name.rpartition(" ")[0] for case in (*found.training, *found.validation)})
+        numbers = (first_case, cases), test_cases
+        found = from_simulation(fabric, *numbers, others, wanted(sequences), settings.preprocessing, seed, cache)
+    count = len({case.case for case in (*found.training, *found.validation)})
     recipe = Recipe(
         epochs,
         batches,

@@ -18,6 +18,7 @@ from models.cohort.reading import read_cohort
 from models.cohort.records import Needs
 from models.errors import CohortError
 from models.manifest import RESEARCH_STATEMENT
+from models.phantom.cohort import TEST, TEST_TRAINED_SCANNERS, Cohort
 from models.phantom.scanners import Scanner, load_scanners
 from models.segmentation.preprocessing import PreprocessingSettings
 from models.training.cohort_cases import COHORT_USE, divide, kept_bytes, passing_bytes, prepared_cohort
@@ -99,31 +100,34 @@ def from_cohort(
 def from_simulation(
     fabric: Fabric,
     cases: tuple[int, int],
-    tests: tuple[int, int],
+    test_cases: int,
     held_out: SequenceOf[str],
+    sequences: tuple[Sequence, ...],
     settings: PreprocessingSettings,
     seed: int,
     cache: Path,
 ) -> SegmentationData:
-    """Simulated patients; `cases` and `tests` are first seed and count, `held_out` scanners to test on only."""
+    """Simulated patients; `cases` are first seed and count, `held_out` scanners to test on only.
+
+    Tested is on the first `test_cases` patients of each test cohort.
+    """
     known, unknown = split_scanners(held_out)
     training_keys, validation_keys = split_cases(case_keys(*cases, known), seed)
     with fabric.rank_zero_first(local=True):
-        training = _load(fabric, training_keys, settings, cache)
-        validation = _spread(_load(fabric, validation_keys, settings, cache))
-    first, count = tests
-    groups = {"test_trained_scanners": (first, known), "test_other_scanners": (first + count, unknown)}
+        training = _load(fabric, training_keys, sequences, settings, cache)
+        validation = _spread(_load(fabric, validation_keys, sequences, settings, cache))
+    groups = {"test_trained_scanners": (TEST_TRAINED_SCANNERS, known), "test_other_scanners": (TEST, unknown)}
 
-    def of(start: int, scanners: tuple[Scanner, ...]) -> Callable[[], Iterable[HeldOutCase]]:
-        return lambda: simulated(case_keys(start, count, scanners))
+    def of(cohort: Cohort, scanners: tuple[Scanner, ...]) -> Callable[[], Iterable[HeldOutCase]]:
+        return lambda: simulated(case_keys(cohort.seeds.start, test_cases, scanners))
 
     names = tuple(scanner.model for scanner in known)
     return SegmentationData(
         training=training,
         validation=validation,
-        tests={name: of(*group) for name, group in groups.items() if count and group[1]},
-        sequences=tuple(Sequence),
-        protocol=protocol_range(known),
+        tests={name: of(*group) for name, group in groups.items() if test_cases and group[1]},
+        sequences=sequences,
+        protocol={sequence: found for sequence, found in protocol_range(known).items() if sequence in sequences},
         trained_on=names,
         statement=f"{cases[1]} simulated studies (seeds {cases[0]} to {cases[0] + cases[1] - 1}) of {', '.join(names)}"
         ", split 8:2 by case",
@@ -153,17 +157,21 @@ def _spread(volumes: list[PreparedCase]) -> list[PreparedCase]:
     one of the sequences."""
     count = min(len(volumes), MOST_VALIDATION_VOLUMES)
     step = max(1, len(volumes) // count)
-    step += step > 1 and step % len(Sequence) == 0
+    step += step % len(Sequence) == 0
     return volumes[::step][:count]
 
 
 def _load(
-    fabric: Fabric, keys: SequenceOf[CaseKey], settings: PreprocessingSettings, cache: Path
+    fabric: Fabric,
+    keys: SequenceOf[CaseKey],
+    sequences: tuple[Sequence, ...],
+    settings: PreprocessingSettings,
+    cache: Path,
 ) -> list[PreparedCase]:
-    """All sequences of the cases, simulated where the cache lacks them."""
+    """The sequences of the cases, simulated where the cache lacks them."""
     loaded: list[PreparedCase] = []
     for done, key in enumerate(keys, start=1):
-        loaded.extend(prepared_sequences(key, settings, cache))
+        loaded += [case for case in prepared_sequences(key, settings, cache) if case.sequence in sequences]
         if done % 10 == 0:
             fabric.print(f"{done} of {len(keys)} cases ready", flush=True)
     return loaded

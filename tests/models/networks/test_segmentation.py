@@ -192,7 +192,7 @@ def test_augmented_patches_have_the_patch_size_and_shares_and_repeat_by_seed():
     random = np.random.default_rng(4)
     share = np.zeros((20, 70, 70), np.float32)
     share[8:12, 30:40, 30:40] = 1
-    case = PreparedCase("a", random.normal(size=share.shape).astype(np.float32), share)
+    case = PreparedCase("a", Sequence.T2WI, random.normal(size=share.shape).astype(np.float32), share)
     made = []
     for _ in range(2):
         transform = training_transform((24, 64, 64))
