@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -106,6 +107,15 @@ def logged_curves(folder: Path) -> dict[str, Curve]:
     return curves
 
 
+def curves_svg(curves: Mapping[str, Curve]) -> str:
+    """All curves side by side as one SVG, for a document that shows them without the page."""
+    figure = Figure(figsize=(4.6 * len(curves), 2.9), layout="constrained")
+    for axes, (name, curve) in zip(figure.subplots(1, len(curves), squeeze=False).flat, curves.items(), strict=True):
+        _draw(axes, curve)
+        axes.set_title(name, fontsize=9)
+    return _saved(figure, "svg").decode()
+
+
 def environment() -> dict[str, object]:
     """Versions and processor of this process."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
@@ -130,7 +140,11 @@ def _rows(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str,
 
 def _curve(name: str, curve: Curve) -> str:
     figure = Figure(figsize=(4.6, 2.7), layout="constrained")
-    axes = figure.add_subplot()
+    _draw(figure.add_subplot(), curve)
+    return _embedded(figure, "svg")
+
+
+def _draw(axes: Axes, curve: Curve) -> None:
     steps, values = zip(*curve, strict=True)
     axes.plot(steps, values, color=LINE_COLOUR, linewidth=1.6, marker="o" if len(steps) < 30 else "", markersize=3)
     axes.set_xlabel("epoch", fontsize=8, color="#66727d")
@@ -142,7 +156,6 @@ def _curve(name: str, curve: Curve) -> str:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color("#c9d0d6")
-    return _embedded(figure, "svg")
 
 
 def _slice(picture: Picture) -> str:
@@ -159,12 +172,17 @@ def _slice(picture: Picture) -> str:
 
 
 def _embedded(figure: Figure, form: str) -> str:
-    """The figure as a data URL; without a date and with fixed identifiers, so that it is the same every time."""
+    """The figure as a data URL."""
+    kind = "svg+xml" if form == "svg" else form
+    return f"data:image/{kind};base64,{base64.b64encode(_saved(figure, form)).decode()}"
+
+
+def _saved(figure: Figure, form: str) -> bytes:
+    """Without a date and with fixed identifiers, so that it is the same every time."""
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "rectal-node", "font.family": "DejaVu Sans"}):
         figure.savefig(stream, format=form, dpi=160, metadata={"Date": None} if form == "svg" else {"Software": None})
-    kind = "svg+xml" if form == "svg" else form
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return stream.getvalue()
 
 
 def _figure(caption: str, source: str) -> str:

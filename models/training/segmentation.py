@@ -208,7 +208,7 @@ def finish(
 
 
 def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
-    """`training.html` in the folder of the run."""
+    """`training.html`, and its curves as `curves.svg`, in the folder of the run."""
     if run.fabric.logger is not None:
         run.fabric.logger.experiment.flush()
     record = page.TrainingRecord(
@@ -223,6 +223,7 @@ def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
         key={page.TRUTH_COLOUR: "truth", page.FOUND_COLOUR: "found"},
     )
     (run.folder / "training.html").write_text(page.training_page(record), "utf-8")
+    (run.folder / "curves.svg").write_text(page.curves_svg(record.curves), "utf-8")
 
 
 def picture(case: PreparedCase, network: nn.Module, settings: InferenceSettings) -> page.Picture:

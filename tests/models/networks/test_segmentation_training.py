@@ -108,6 +108,9 @@ def test_the_command_writes_bundle_and_page(cohort, tmp_path):
     text = (tmp_path / "run" / "training.html").read_text()
     assert manifest.training_data in text
     assert text.count("<img") == 4
+    drawn = (tmp_path / "run" / "curves.svg").read_text()
+    assert "<svg" in drawn
+    assert all(name in drawn for name in ("loss", "validation_dice"))
 
 
 def test_a_tumour_outside_of_the_region_that_is_looked_at_is_told_before_the_training(cohort, tmp_path):
