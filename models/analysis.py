@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from models.radiomics.extraction import extract
 from models.radiomics.settings import RadiomicsSettings
-from models.segmentation.inference import Segmenter, tumour_mask, tumour_probability
+from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.volume import Sequence, volume_ml
 
 #: Resolutions at which features are measured: the acquired grid and the super-resolved one.
@@ -34,12 +34,16 @@ class Tumour:
     volume_ml: float
 
 
-def find_tumour(sequence: Sequence, acquired: sitk.Image, super_resolved: sitk.Image, segmenter: Segmenter) -> Tumour:
-    """Segment once, on the super-resolved image, and bring that one finding to both grids."""
-    probability = tumour_probability(super_resolved, segmenter, sequence)
-    mask_super = tumour_mask(probability, super_resolved, segmenter)
-    mask = tumour_mask(probability, acquired, segmenter)
-    return Tumour(mask, mask_super, volume_ml(mask_super))
+def find_tumours(
+    acquired: Mapping[Sequence, sitk.Image], super_resolved: Mapping[Sequence, sitk.Image], segmenter: Segmenter
+) -> dict[Sequence, Tumour]:
+    """Segment the sequences of one frame of reference once, super-resolved, and bring each finding to both grids."""
+    found: dict[Sequence, Tumour] = {}
+    for sequence, probability in tumour_probabilities(super_resolved, segmenter).items():
+        mask_super = tumour_mask(probability, super_resolved[sequence], segmenter)
+        mask = tumour_mask(probability, acquired[sequence], segmenter)
+        found[sequence] = Tumour(mask, mask_super, volume_ml(mask_super))
+    return found
 
 
 def measure(

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -151,18 +152,23 @@ def super_resolve_volumes(study: Study, bundles: Models) -> None:
 
 
 def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
-    """Find the tumour in every sequence; returns its volume in ml by role, 0 where none was found."""
-    volumes: dict[str, float] = {}
+    """Find the tumour in every sequence; returns its volume in ml by role, 0 where none was found.
+
+    The sequences of one frame of reference are read together; one of another frame cannot be laid over them.
+    """
+    stacks: defaultdict[str, list[models.volume.Sequence]] = defaultdict(list)
     for stack in _analysed(read_plan(study)):
-        tumour = analysis.find_tumour(
-            models.volume.Sequence(stack.role),
-            sitk.ReadImage(study.image(stack.role, "acquired")),
-            sitk.ReadImage(study.image(stack.role, "super")),
-            bundles.segmenter,
+        stacks[stack.frame_of_reference_uid].append(models.volume.Sequence(stack.role))
+    volumes: dict[str, float] = {}
+    for sequences in stacks.values():
+        acquired, refined = (
+            {sequence: sitk.ReadImage(study.image(Role(sequence), kind)) for sequence in sequences}
+            for kind in ("acquired", "super")
         )
-        _write_image(tumour.mask, study.image(stack.role, "mask"))
-        _write_image(tumour.mask_super, study.image(stack.role, "mask_super"))
-        volumes[stack.role] = tumour.volume_ml
+        for sequence, tumour in analysis.find_tumours(acquired, refined, bundles.segmenter).items():
+            _write_image(tumour.mask, study.image(Role(sequence), "mask"))
+            _write_image(tumour.mask_super, study.image(Role(sequence), "mask_super"))
+            volumes[sequence.value] = tumour.volume_ml
     return volumes
 
 

@@ -1,4 +1,4 @@
-"""Random training patches: spatial and intensity transformations of MONAI, on image and share of tumour."""
+"""Random training patches: spatial and intensity transformations of MONAI, on images and shares of tumour."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from monai.transforms.intensity.dictionary import RandAdjustContrastd, RandGauss
 from monai.transforms.spatial.dictionary import RandAffined, RandFlipd
 from monai.transforms.utility.dictionary import ToTensord
 
-KEYS = ("image", "share")
+KEYS = ("images", "shares")
 
 
 def training_transform(patch: tuple[int, int, int]) -> Compose:
-    """Patches of `patch` voxels (z, y, x) from {"image", "share"} arrays of shape (1, Z, Y, X).
+    """Patches of `patch` voxels (z, y, x) from {"images", "shares"} arrays of shape (C, Z, Y, X).
 
     Patches lie anywhere, as the windows of inference do: centred on a tumour, most of them, they taught the network to
     find one in the middle of every window. Rotation (15° about z, 5° about the others), scaling (15 %), translation
@@ -35,8 +35,8 @@ def training_transform(patch: tuple[int, int, int]) -> Compose:
                 padding_mode="border",
             ),
             RandFlipd(KEYS, prob=0.5, spatial_axis=2),
-            RandGaussianNoised("image", prob=0.3, std=0.15),
-            RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
+            RandGaussianNoised("images", prob=0.3, std=0.15),
+            RandAdjustContrastd("images", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
             ToTensord(KEYS, track_meta=False),
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.segmentation.network import final_head, from_manifest
-from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
+from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.volume import Float32, Sequence, average_onto, grid_of, image_from, volume_ml
 
 KIND = "segmentation"
@@ -63,28 +64,31 @@ def load_segmenter(folder: Path) -> Segmenter:
     return Segmenter(manifest, settings, network)
 
 
-def tumour_probability(image: sitk.Image, segmenter: Segmenter, sequence: Sequence) -> sitk.Image:
-    """Tumour probability (float32, 0 to 1) on the network's grid; 0 outside the central region of the pelvis.
+def tumour_probabilities(images: Mapping[Sequence, sitk.Image], segmenter: Segmenter) -> dict[Sequence, sitk.Image]:
+    """Tumour probability (float32, 0 to 1) in each sequence of a study, on the network's grid over its central region.
 
-    Raises BundleError when the network was not trained for `sequence`, VolumeError when the image is not 3D,
-    empty or not finite.
+    The images lie in one frame of reference: each sequence is read beside the others, as a radiologist does, and
+    gets a mask of its own, because bowel and patient move between them. Any of them may be missing.
+
+    Raises BundleError when the network was not trained for a sequence, VolumeError when an image is not 3D, empty or
+    not finite, or when there is none.
     """
-    if sequence not in segmenter.manifest.input_sequences:
-        raise BundleError(f"{segmenter.manifest.name} was not trained for {sequence}")
-    settings = segmenter.settings
-    prepared = prepare(image, settings.preprocessing)
-    region = central_region(prepared, settings.preprocessing)
-    values = sitk.GetArrayFromImage(prepared)
-    probability = np.zeros(values.shape, np.float32)
-    if values.any():
-        probability[region] = window_probability(values[region], segmenter.network, settings)
-    return image_from(probability, grid_of(prepared))
+    order = segmenter.manifest.input_sequences
+    if strange := sorted(set(images) - set(order)):
+        raise BundleError(f"{segmenter.manifest.name} was not trained for {', '.join(strange)}")
+    channels, grid = prepare_together(images, order, segmenter.settings.preprocessing)
+    found = window_probability(channels, segmenter.network, segmenter.settings)
+    return {
+        sequence: image_from(probability if channel.any() else np.zeros_like(probability), grid)
+        for sequence, probability, channel in zip(order, found, channels, strict=True)
+        if sequence in images
+    }
 
 
 def window_probability(values: Float32, network: nn.Module, settings: InferenceSettings) -> Float32:
-    """Sliding-window probability of a prepared array (z, y, x) of any size."""
+    """Sliding-window probability of prepared channels (C, Z, Y, X) of any size, same shape."""
     device = next(network.parameters()).device
-    tensor = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(device)
+    tensor = torch.from_numpy(np.ascontiguousarray(values))[None].to(device)
 
     def logits(window: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16):
@@ -94,7 +98,7 @@ def window_probability(values: Float32, network: nn.Module, settings: InferenceS
         blended = sliding_window_inference(
             tensor, settings.window, 1, logits, overlap=settings.overlap, mode="gaussian"
         )
-        probability: Float32 = torch.sigmoid(blended)[0, 0].cpu().numpy()
+        probability: Float32 = torch.sigmoid(blended)[0].cpu().numpy()
     return probability
 
 

@@ -12,9 +12,13 @@ HEAD_WEIGHTS = (0.1, 0.2, 0.3, 0.4)
 SMOOTH = 1e-5
 
 
-def deep_supervision_loss(heads: Sequence[torch.Tensor], share: torch.Tensor) -> torch.Tensor:
-    """Soft Dice plus cross-entropy of each head, weighted towards the last; all (B, 1, Z, Y, X)."""
-    parts = [weight * _loss(head.float(), share) for weight, head in zip(HEAD_WEIGHTS, heads, strict=True)]
+def deep_supervision_loss(heads: Sequence[torch.Tensor], share: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Soft Dice plus cross-entropy of each head, weighted towards the last.
+
+    Heads and share are (B, C, Z, Y, X); only the channels that are `known`, (B, C) of bool, count.
+    """
+    true = share[known]
+    parts = [weight * _loss(head.float()[known], true) for weight, head in zip(HEAD_WEIGHTS, heads, strict=True)]
     return torch.stack(parts).sum()
 
 
@@ -23,7 +27,7 @@ def _loss(logits: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
 
 
 def soft_dice_loss(probability: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """One minus Dice with the overlap (|p| + |t| - |p - t|) / 2, which is lowest where p equals t, mean over the batch.
+    """One minus Dice with the overlap (|p| + |t| - |p - t|) / 2, lowest where p equals t; mean over the first axis.
 
     The usual product p * t is lowest at a hard mask also where the voxel is half tumour. Source: Wang et al., Dice
     Semimetric Losses (MICCAI 2023), equation 5; for hard masks both are the same.

@@ -11,20 +11,20 @@ from torch import nn
 from models.manifest import Manifest
 
 
-def build_network(features: Sequence[int]) -> BasicUNetPlusPlus:
-    """U-Net++ with one input channel and one tumour channel.
+def build_network(features: Sequence[int], channels: int) -> BasicUNetPlusPlus:
+    """U-Net++ with one input channel and one tumour channel a sequence.
 
-    It maps (B, 1, Z, Y, X) to a list of four logit maps of the same shape, one for each decoder node X(0,1) to
+    It maps (B, C, Z, Y, X) to a list of four logit maps of the same shape, one for each decoder node X(0,1) to
     X(0,4). `features`: five encoder widths and the width of the last decoder node.
     """
     return BasicUNetPlusPlus(
-        spatial_dims=3, in_channels=1, out_channels=1, features=tuple(features), deep_supervision=True
+        spatial_dims=3, in_channels=channels, out_channels=channels, features=tuple(features), deep_supervision=True
     )
 
 
 def from_manifest(manifest: Manifest) -> nn.Module:
     """The untrained network that a bundle describes."""
-    network: nn.Module = build_network(**manifest.architecture)
+    network: nn.Module = build_network(**manifest.architecture, channels=len(manifest.input_sequences))
     return network
 
 
@@ -34,15 +34,19 @@ def final_head(heads: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 class EncoderFeatures(nn.Module):
-    """Frozen features of the first two encoder levels: (B, 1, Z, Y, X) to a list of two feature maps."""
+    """Frozen features of the first two encoder levels: (B, 1, Z, Y, X) to a list of two feature maps.
 
-    def __init__(self, network: BasicUNetPlusPlus) -> None:
+    The volume takes the place of every sequence: which one it shows the encoder need not know.
+    """
+
+    def __init__(self, network: BasicUNetPlusPlus, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.level_0 = network.conv_0_0
         self.level_1 = network.conv_1_0
         self.requires_grad_(False)
         self.eval()
 
     def forward(self, volume: torch.Tensor) -> list[torch.Tensor]:
-        level_0 = self.level_0(volume)
+        level_0 = self.level_0(volume.expand(-1, self.channels, -1, -1, -1))
         return [level_0, self.level_1(level_0)]

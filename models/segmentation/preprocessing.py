@@ -1,13 +1,26 @@
-"""Acquired volume to network input: one spacing, N4 bias field correction, clipping, z-score, central region."""
+"""Volumes of a study to network input: one spacing, N4 bias field correction, clipping, z-score, one central region."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 
 import numpy as np
 import pydantic
 import SimpleITK as sitk
 
 from models.errors import VolumeError
-from models.volume import Float32, average_onto, check_volume, grid_of, image_from, with_spacing
+from models.volume import (
+    Float32,
+    Grid,
+    Sequence,
+    average_onto,
+    check_volume,
+    grid_of,
+    image_from,
+    resample_onto,
+    with_spacing,
+)
 
 
 class PreprocessingSettings(pydantic.BaseModel):
@@ -25,6 +38,29 @@ class PreprocessingSettings(pydantic.BaseModel):
     """Intensities beyond these percentiles of the central region are clipped."""
     central_region_mm: tuple[float, float] = (160.0, 180.0)
     """In-plane extent (x, y) around the centre of the field of view in which a tumour is looked for."""
+
+
+def prepare_together(
+    images: Mapping[Sequence, sitk.Image], order: SequenceOf[Sequence], settings: PreprocessingSettings
+) -> tuple[Float32, Grid]:
+    """The volumes of one study on one grid: (C, Z, Y, X), channels in `order`, and that grid.
+
+    The grid is the central region of the first volume in `order` that is there; a volume that is missing is a channel
+    of zeros, and so is what a volume does not cover. All lie in one frame of reference; motion between them stays.
+
+    Raises VolumeError as `prepare` does, and when no image is of a sequence in `order`.
+    """
+    ready = {sequence: prepare(images[sequence], settings) for sequence in order if sequence in images}
+    if not ready:
+        raise VolumeError(f"none of {', '.join(order)} is there")
+    first = next(iter(ready.values()))
+    _, rows, columns = central_region(first, settings)
+    grid = grid_of(first[columns, rows, :])
+    channels = np.zeros((len(order), *grid.size[::-1]), np.float32)
+    for channel, sequence in zip(channels, order, strict=True):
+        if sequence in ready:
+            channel[:] = sitk.GetArrayFromImage(resample_onto(ready[sequence], grid))
+    return channels, grid
 
 
 def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from models.manifest import file_digest
 from models.segmentation import preprocessing
 from models.segmentation.preprocessing import PreprocessingSettings
 from models.training.prepared_cases import PreparedCase, prepared
-from models.volume import Grid
+from models.volume import Grid, Sequence
 
 VALIDATION_SHARE = 0.2
 COHORT_USE = "trained on the cohort named under training data; research use only, not for diagnosis"
@@ -64,31 +65,32 @@ def passing_bytes(grid: Grid) -> float:
 
 
 def prepared_cohort(
-    cases: Iterable[Case], settings: PreprocessingSettings, cache: Path
+    cases: Iterable[Case], sequences: tuple[Sequence, ...], settings: PreprocessingSettings, cache: Path
 ) -> tuple[list[PreparedCase], list[str]]:
-    """All sequences of the cases, and a line for each tumour that lies outside of the region that is looked at."""
+    """The cases, and a line for each tumour that lies outside of the region that is looked at.
+
+    They are kept under a digest of files, settings and code, so that a changed mask is prepared again.
+    """
     found: list[PreparedCase] = []
     faults: list[str] = []
     for case in cases:
-        for sequence in _sequences(case, settings, cache):
-            found.append(sequence)
-            if case.facts.tumour and not sequence.tumour.any():
+        name = case.facts.case_id
+        path = cache / f"{name}-{_key(case, sequences, settings)}.npz"
+        ready = prepared(name, path, partial(volumes_of, case), sequences, settings)
+        found.append(ready)
+        for sequence, known, tumour in zip(sequences, ready.known, ready.tumour, strict=True):
+            if case.facts.tumour and known and not tumour.any():
                 width, height = settings.central_region_mm
                 faults.append(
-                    f"case {case.facts.case_id}: the tumour of {sequence.sequence} lies outside of the "
-                    f"central {width:g} x {height:g} mm, or is too small for voxels of {settings.spacing_mm} mm"
+                    f"case {name}: the tumour of {sequence} lies outside of the central {width:g} x {height:g} mm, or "
+                    f"is too small for voxels of {settings.spacing_mm} mm"
                 )
     return found, faults
 
 
-def _sequences(case: Case, settings: PreprocessingSettings, cache: Path) -> Iterator[PreparedCase]:
-    """Kept under a digest of files, settings and code, so that a changed mask is prepared again."""
-    name = case.facts.case_id
-    return prepared(name, cache / f"{name}-{_key(case, settings)}.npz", lambda: volumes_of(case), settings)
-
-
-def _key(case: Case, settings: PreprocessingSettings) -> str:
-    total = hashlib.sha256(settings.model_dump_json().encode() + Path(preprocessing.__file__).read_bytes())
+def _key(case: Case, sequences: tuple[Sequence, ...], settings: PreprocessingSettings) -> str:
+    described = f"{settings.model_dump_json()} {sequences}"
+    total = hashlib.sha256(described.encode() + Path(preprocessing.__file__).read_bytes())
     for sequence, volume in sorted(case.volumes.items()):
         total.update(f"{sequence} {file_digest(volume.image)} ".encode())
         total.update(file_digest(volume.mask).encode() if volume.mask else b"")

@@ -19,7 +19,7 @@ def encoder_of(folder: Path) -> tuple[nn.Module, str]:
     if not isinstance(segmenter.network, BasicUNetPlusPlus):
         raise BundleError(f"bundle {folder.name}: no U-Net++ whose encoder could be borrowed")
     name = f"encoder of {segmenter.manifest.name} {segmenter.manifest.version}"
-    return EncoderFeatures(segmenter.network), name
+    return EncoderFeatures(segmenter.network, len(segmenter.manifest.input_sequences)), name
 
 
 class ScriptedFeatures(nn.Module):

@@ -18,7 +18,7 @@ from models.cohort.records import Case
 from models.evaluation.baselines import IntensityBand, largest_wall_component, within_band
 from models.evaluation.overlap import Overlap, compare
 from models.phantom.study import simulate_case
-from models.segmentation.inference import Segmenter, tumour_mask, tumour_probability
+from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.super_resolution.inference import SuperResolver, super_resolve
 from models.training.simulated_cases import CaseKey
 from models.volume import Sequence, grid_of, mask_onto, resample_onto
@@ -46,8 +46,9 @@ class HeldOutCase:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a method found in one image: image, found and true mask on one grid; `seconds` it took to find."""
+    """What a method found in one image: image, found and true mask on one grid; `seconds` that the whole case took."""
 
+    sequence: Sequence
     method: Method
     image: sitk.Image
     found: sitk.Image
@@ -73,28 +74,30 @@ def of_cohort(cases: Iterable[Case]) -> Iterator[HeldOutCase]:
         yield HeldOutCase(case.facts.case_id, case.facts.equipment.name, *volumes_of(case))
 
 
-def segmented(
-    image: sitk.Image, mask: sitk.Image, sequence: Sequence, segmenter: Segmenter, resolver: SuperResolver
-) -> Iterator[Finding]:
-    """The network on the super-resolved image (as the node does), on the cubic one of the same grid, on the acquired.
+def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) -> Iterator[Finding]:
+    """The network on super-resolved images (as the node does), on cubic ones of the same grid, on the acquired ones.
 
-    The true mask is drawn on the acquired slices and continued between them.
+    True masks are drawn on the acquired slices and continued between them.
     """
-    refined = super_resolve(image, resolver)
-    grid = grid_of(refined)
-    cubic = resample_onto(sitk.Cast(image, sitk.sitkFloat32), grid, sitk.sitkBSpline)
-    true = mask_onto(mask, grid)
-    yield _network(Method.SUPER, refined, true, sequence, segmenter)
-    yield _network(Method.CUBIC, cubic, true, sequence, segmenter)
-    yield _network(Method.ACQUIRED, image, mask, sequence, segmenter)
+    refined = {sequence: super_resolve(image, resolver) for sequence, image in case.images.items()}
+    true = {sequence: mask_onto(case.masks[sequence], grid_of(image)) for sequence, image in refined.items()}
+    cubic = {
+        sequence: resample_onto(sitk.Cast(image, sitk.sitkFloat32), grid_of(refined[sequence]), sitk.sitkBSpline)
+        for sequence, image in case.images.items()
+    }
+    yield from _network(Method.SUPER, refined, true, segmenter)
+    yield from _network(Method.CUBIC, cubic, true, segmenter)
+    yield from _network(Method.ACQUIRED, case.images, case.masks, segmenter)
 
 
-def by_intensity(image: sitk.Image, mask: sitk.Image, band: IntensityBand) -> Iterator[Finding]:
+def by_intensity(case: HeldOutCase, bands: Mapping[Sequence, IntensityBand]) -> Iterator[Finding]:
     """The baselines, which a network has to beat clearly or the task is too easy."""
     for method, make in ((Method.BAND, within_band), (Method.WALL, largest_wall_component)):
-        began = time.perf_counter()
-        found = make(image, band)
-        yield Finding(method, image, found, mask, time.perf_counter() - began)
+        for sequence, band in bands.items():
+            began = time.perf_counter()
+            found = make(case.images[sequence], band)
+            seconds = time.perf_counter() - began
+            yield Finding(sequence, method, case.images[sequence], found, case.masks[sequence], seconds)
 
 
 def test_metrics(cases: Iterable[HeldOutCase], segmenter: Segmenter) -> dict[str, Any]:
@@ -108,10 +111,10 @@ def test_metrics(cases: Iterable[HeldOutCase], segmenter: Segmenter) -> dict[str
     for case in cases:
         names.append(case.name)
         scanners.add(case.scanner)
-        for sequence in (it for it in case.images if it in segmenter.manifest.input_sequences):
-            image, mask = case.images[sequence], case.masks[sequence]
-            finding = _network(Method.ACQUIRED, image, mask, sequence, segmenter)
-            found[sequence.value].append(finding.overlap)
+        wanted = segmenter.manifest.input_sequences
+        images = {sequence: image for sequence, image in case.images.items() if sequence in wanted}
+        for finding in _network(Method.ACQUIRED, images, case.masks, segmenter):
+            found[finding.sequence.value].append(finding.overlap)
     return {
         "scanners": sorted(scanners),
         "held_out": names,
@@ -142,7 +145,18 @@ def summary(overlaps: SequenceOf[Overlap]) -> dict[str, float]:
     }
 
 
-def _network(method: Method, image: sitk.Image, true: sitk.Image, sequence: Sequence, segmenter: Segmenter) -> Finding:
+def _network(
+    method: Method,
+    images: Mapping[Sequence, sitk.Image],
+    true: Mapping[Sequence, sitk.Image],
+    segmenter: Segmenter,
+) -> Iterator[Finding]:
     began = time.perf_counter()
-    found = tumour_mask(tumour_probability(image, segmenter, sequence), image, segmenter)
-    return Finding(method, image, found, true, time.perf_counter() - began)
+    probabilities = tumour_probabilities(images, segmenter)
+    found = {
+        sequence: tumour_mask(probability, images[sequence], segmenter)
+        for sequence, probability in probabilities.items()
+    }
+    seconds = time.perf_counter() - began
+    for sequence, mask in found.items():
+        yield Finding(sequence, method, images[sequence], mask, true[sequence], seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import torch
 import typer
 from lightning_fabric import Fabric
+from monai.transforms.compose import Compose
 from rich.progress import Progress as ProgressBar
 from torch import nn
 
@@ -39,6 +41,8 @@ from models.volume import Sequence
 
 MOMENTUM = 0.99
 GRADIENT_CLIP = 12.0
+LEFT_OUT = 0.2
+"""Share of the sequences that a training patch does without."""
 
 
 class Optimizer(StrEnum):
@@ -59,6 +63,7 @@ class Recipe:
     optimizer: Optimizer
     learning_rate: float
     features: tuple[int, ...]
+    sequences: tuple[Sequence, ...]
     trained_on: tuple[str, ...]
     devices: int
     precision: str
@@ -114,15 +119,15 @@ def main(
         others = tuple(name.strip() for name in held_out.split(",") if name.strip())
         numbers = (first_case, cases), test_cases
         found = from_simulation(fabric, *numbers, others, wanted(sequences), settings.preprocessing, seed, cache)
-    count = len({case.case for case in (*found.training, *found.validation)})
     recipe = Recipe(
         epochs,
         batches,
-        count,
+        len(found.training) + len(found.validation),
         seed,
         optimizer,
         learning_rate,
         widths(features),
+        found.sequences,
         found.trained_on,
         devices,
         precision,
@@ -143,7 +148,7 @@ def prepare_run(fabric: Fabric, folder: Path, recipe: Recipe, settings: Inferenc
         ModelError: the folder holds a run of another recipe.
     """
     loop.keep_recipe(fabric, folder, asdict(recipe))
-    network = build_network(recipe.features)
+    network = build_network(recipe.features, len(recipe.sequences))
     prepared, moved = fabric.setup(network, build_optimizer(recipe.optimizer, network, recipe.learning_rate))
     return Run(fabric, folder, recipe, settings, network, {"network": prepared, "optimizer": moved})
 
@@ -216,7 +221,7 @@ def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
         statement=manifest.intended_use,
         command=manifest.command,
         curves=page.logged_curves(run.folder / "log"),
-        pictures=[picture(case, run.network, run.settings) for case in data.validation[:8]],
+        pictures=[it for case in data.validation[:4] for it in pictures(case, run)],
         figures={name: value for name, value in manifest.metrics.items() if name != "recipe"},
         recipe={"training data": manifest.training_data, **asdict(run.recipe)},
         environment=page.environment(),
@@ -226,13 +231,16 @@ def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
     (run.folder / "curves.svg").write_text(page.curves_svg(record.curves), "utf-8")
 
 
-def picture(case: PreparedCase, network: nn.Module, settings: InferenceSettings) -> page.Picture:
-    """The slice of a validation case with most tumour, true and found."""
-    found = (window_probability(case.image, network, settings) >= settings.threshold).astype(np.uint8)
-    true = case.tumour
-    index = int(true.sum(axis=(1, 2)).argmax())
-    contours = {page.TRUTH_COLOUR: true[index].astype(np.uint8), page.FOUND_COLOUR: found[index]}
-    return page.Picture(f"{case.name}, Dice {dice_of(found > 0, true):.2f}", case.image[index], contours)
+def pictures(case: PreparedCase, run: Run) -> Iterator[page.Picture]:
+    """Of each sequence of a validation case the slice with most tumour, true and found."""
+    found = window_probability(case.images, run.network, run.settings) >= run.settings.threshold
+    for sequence, image, true, mask in zip(run.recipe.sequences, case.images, case.tumour, found, strict=True):
+        index = int(true.sum(axis=(1, 2)).argmax())
+        contours = {
+            page.TRUTH_COLOUR: true[index].astype(np.uint8),
+            page.FOUND_COLOUR: mask[index].astype(np.uint8),
+        }
+        yield page.Picture(f"{case.name} {sequence}, Dice {dice_of(mask, true):.2f}", image[index], contours)
 
 
 def build_optimizer(kind: Optimizer, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
@@ -251,9 +259,10 @@ def train_epoch(run: Run, training: SequenceOf[PreparedCase], epoch: int, bar: P
     network.train()
     total = 0.0
     for _ in bar.track(range(run.recipe.batches), description=f"epoch {epoch + 1}"):
-        image, share = random_patch(chooser.choice(training), transform)
+        patch = random_patch(chooser.choice(training), transform, chooser)
+        images, shares, known = (fabric.to_device(it) for it in patch)
         optimizer.zero_grad()
-        loss = deep_supervision_loss(network(fabric.to_device(image)), fabric.to_device(share))
+        loss = deep_supervision_loss(network(images), shares, known)
         fabric.backward(loss)
         fabric.clip_gradients(network, optimizer, max_norm=GRADIENT_CLIP)
         optimizer.step()
@@ -261,18 +270,30 @@ def train_epoch(run: Run, training: SequenceOf[PreparedCase], epoch: int, bar: P
     return float(fabric.all_reduce(torch.tensor(total / run.recipe.batches), reduce_op="mean"))
 
 
-def random_patch(case: PreparedCase, transform: object) -> tuple[torch.Tensor, torch.Tensor]:
-    """Augmented image and share of tumour, (1, 1, Z, Y, X) each."""
-    made = transform({"image": case.image[None], "share": case.share[None]})  # type: ignore[operator]
-    patch = made[0] if isinstance(made, list) else made
-    return patch["image"][None].float(), patch["share"][None].float()
+def random_patch(
+    case: PreparedCase, transform: Compose, chooser: random.Random
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Augmented images and shares of tumour (1, C, Z, Y, X), and the channels that count (1, C).
+
+    One sequence in five is left out, so that the network also works on a study that lacks it.
+    """
+    made = transform({"images": case.images, "shares": case.shares})
+    present = [channel for channel, known in enumerate(case.known) if known]
+    kept = [channel for channel in present if chooser.random() >= LEFT_OUT] or [chooser.choice(present)]
+    known = torch.zeros(1, len(case.known), dtype=torch.bool)
+    known[0, kept] = True
+    images = made["images"][None].float() * known[..., None, None, None]
+    return images, made["shares"][None].float(), known
 
 
 def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], settings: InferenceSettings) -> float:
-    """Mean Dice of whole central regions, thresholded only."""
+    """Mean Dice of whole central regions over cases and sequences, thresholded only."""
     network.eval()
-    found = [window_probability(case.image, network, settings) >= settings.threshold for case in validation]
-    return float(np.mean([dice_of(mask, case.tumour) for mask, case in zip(found, validation, strict=True)]))
+    found: list[float] = []
+    for case in validation:
+        masks = window_probability(case.images, network, settings) >= settings.threshold
+        found += [dice_of(*pair) for *pair, known in zip(masks, case.tumour, case.known, strict=True) if known]
+    return float(np.mean(found))
 
 
 def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:

@@ -25,11 +25,11 @@ from models.training.cohort_cases import COHORT_USE, divide, kept_bytes, passing
 from models.training.held_out_dice import HeldOutCase, of_cohort, simulated
 from models.training.prepared_cases import PreparedCase
 from models.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
-from models.training.simulated_cases import CaseKey, case_keys, prepared_sequences
+from models.training.simulated_cases import CaseKey, case_keys, prepared_case
 from models.volume import Sequence
 
-MOST_VALIDATION_VOLUMES = 12
-"""Simulated volumes that judge every epoch, the sequences in turn: a whole volume costs as much as a few steps."""
+MOST_VALIDATION_CASES = 20
+"""Simulated cases that judge every epoch: a whole case costs as much as a few steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class SegmentationData:
         """SHA-256 (hex, 16) over all prepared arrays: a run goes on only on the same data."""
         total = hashlib.sha256()
         for case in (*self.training, *self.validation):
-            total.update(case.name.encode() + np.ascontiguousarray(case.image).tobytes() + case.share.tobytes())
+            total.update(case.name.encode() + np.ascontiguousarray(case.images).tobytes() + case.shares.tobytes())
         return total.hexdigest()[:16]
 
 
@@ -78,8 +78,8 @@ def from_cohort(
     division = divide(cohort, seed)
     # One process prepares, the others read what it has kept.
     with fabric.rank_zero_first(local=True):
-        training, faults = prepared_cohort(division.training, settings, cache)
-        validation, more = prepared_cohort(division.validation, settings, cache)
+        training, faults = prepared_cohort(division.training, sequences, settings, cache)
+        validation, more = prepared_cohort(division.validation, sequences, settings, cache)
     if faults or more:
         raise CohortError((*faults, *more))
     counts = f"{len(division.training)}:{len(division.validation)}:{len(division.test)}"
@@ -115,7 +115,7 @@ def from_simulation(
     training_keys, validation_keys = split_cases(case_keys(*cases, known), seed)
     with fabric.rank_zero_first(local=True):
         training = _load(fabric, training_keys, sequences, settings, cache)
-        validation = _spread(_load(fabric, validation_keys, sequences, settings, cache))
+        validation = _load(fabric, validation_keys[:MOST_VALIDATION_CASES], sequences, settings, cache)
     groups = {"test_trained_scanners": (TEST_TRAINED_SCANNERS, known), "test_other_scanners": (TEST, unknown)}
 
     def of(cohort: Cohort, scanners: tuple[Scanner, ...]) -> Callable[[], Iterable[HeldOutCase]]:
@@ -152,15 +152,6 @@ def split_cases(keys: SequenceOf[CaseKey], seed: int) -> tuple[list[CaseKey], li
     return shuffled[:count], shuffled[count:]
 
 
-def _spread(volumes: list[PreparedCase]) -> list[PreparedCase]:
-    """At most `MOST_VALIDATION_VOLUMES`, evenly spread over the cases; no step in whole cases, which would take but
-    one of the sequences."""
-    count = min(len(volumes), MOST_VALIDATION_VOLUMES)
-    step = max(1, len(volumes) // count)
-    step += step % len(Sequence) == 0
-    return volumes[::step][:count]
-
-
 def _load(
     fabric: Fabric,
     keys: SequenceOf[CaseKey],
@@ -168,10 +159,10 @@ def _load(
     settings: PreprocessingSettings,
     cache: Path,
 ) -> list[PreparedCase]:
-    """The sequences of the cases, simulated where the cache lacks them."""
+    """The cases, simulated where the cache lacks them."""
     loaded: list[PreparedCase] = []
     for done, key in enumerate(keys, start=1):
-        loaded += [case for case in prepared_sequences(key, settings, cache) if case.sequence in sequences]
+        loaded.append(prepared_case(key, sequences, settings, cache))
         if done % 10 == 0:
             fabric.print(f"{done} of {len(keys)} cases ready", flush=True)
     return loaded

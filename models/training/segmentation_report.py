@@ -42,7 +42,7 @@ def report(rows: SequenceOf[Row], manifest: Manifest) -> str:
         f"Goal on super-resolved images: mean Dice {GOAL_DICE} or more, mean 95 % Hausdorff distance (HD95) "
         f"{GOAL_MM:g} mm or less. The node segments the super-resolved image; cubic B-spline on the same grid and the "
         "acquired image are controls, the intensity band (fitted to training cases) and its largest component are "
-        "baselines.\n",
+        "baselines. A network reads all sequences of a case together.\n",
     ]
     for cohort in dict.fromkeys(row.cohort for row in rows):
         part = [row for row in rows if row.cohort == cohort]
@@ -104,8 +104,8 @@ def _again(row: Row, bundles: Bundles) -> Finding:
     key = CaseKey(row.seed, find_scanner(row.scanner))
     return next(
         finding
-        for sequence, finding in findings(key, bundles, {})
-        if sequence.value == row.sequence and finding.method == row.method
+        for finding in findings(key, bundles, {})
+        if (finding.sequence.value, finding.method.value) == (row.sequence, row.method)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from models.phantom.study import simulate_case
 from models.segmentation import preprocessing
 from models.segmentation.preprocessing import PreprocessingSettings
 from models.training.prepared_cases import PreparedCase, Volumes, prepared
+from models.volume import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,15 @@ def source_digest() -> str:
     return total.hexdigest()[:12]
 
 
-def prepared_sequences(key: CaseKey, settings: PreprocessingSettings, cache: Path) -> Iterator[PreparedCase]:
-    """The three sequences of a case, from `cache` where they are there already."""
+def prepared_case(
+    key: CaseKey, sequences: tuple[Sequence, ...], settings: PreprocessingSettings, cache: Path
+) -> PreparedCase:
+    """The case with `sequences` as channels, from `cache` where it is there already."""
 
     def simulate() -> tuple[Volumes, Volumes]:
         case = simulate_case(key.seed, key.scanner)
         return case.images, case.masks
 
-    recipe = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
+    recipe = hashlib.sha256(f"{settings.model_dump_json()} {sequences}".encode()).hexdigest()[:8]
     path = cache / source_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}-{recipe}.npz"
-    return prepared(f"{key.seed} {key.scanner.model}", path, simulate, settings)
+    return prepared(f"{key.seed} {key.scanner.model}", path, simulate, sequences, settings)

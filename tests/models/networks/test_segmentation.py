@@ -1,5 +1,7 @@
 """Segmentation: preprocessing, heads, windows, masks and their plausibility."""
 
+import random
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -13,18 +15,19 @@ from models.segmentation.inference import (
     InferenceSettings,
     Segmenter,
     tumour_mask,
-    tumour_probability,
+    tumour_probabilities,
     window_probability,
 )
 from models.segmentation.loss import deep_supervision_loss, soft_dice_loss
 from models.segmentation.network import EncoderFeatures, build_network, final_head
-from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare
+from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare, prepare_together
 from models.training.prepared_cases import PreparedCase
 from models.training.segmentation import random_patch
-from models.volume import Sequence, grid_of, image_from, volume_ml
+from models.volume import Sequence, grid_of, image_from, resample, volume_ml
 
 FEATURES = (4, 4, 8, 8, 8, 4)
 SPACING = (2.0, 2.0, 4.0)
+ORDER = (Sequence.T2WI, Sequence.PVP)
 
 
 def _segmenter(**settings):
@@ -33,13 +36,13 @@ def _segmenter(**settings):
         name="tiny",
         version="0",
         kind="segmentation",
-        input_sequences=("T2WI", "PVP"),
+        input_sequences=ORDER,
         architecture={"features": FEATURES},
         training_data="none",
         seed=1,
         command="none",
     )
-    return Segmenter(manifest, InferenceSettings(**settings), build_network(FEATURES).eval())
+    return Segmenter(manifest, InferenceSettings(**settings), build_network(FEATURES, 2).eval())
 
 
 def _pelvis(size=(80, 80, 14), spacing=(2.5, 2.5, 6.0), bias=0.0):
@@ -128,8 +131,8 @@ def test_the_central_region_is_the_middle_and_never_larger_than_the_volume():
 
 
 def test_the_network_gives_four_heads_of_full_size_and_the_last_is_the_deepest():
-    network = build_network(FEATURES).eval()
-    volume = torch.rand(1, 1, 16, 32, 32)
+    network = build_network(FEATURES, 3).eval()
+    volume = torch.rand(1, 3, 16, 32, 32)
     heads = network(volume)
     assert [head.shape for head in heads] == [volume.shape] * 4
     heads[0].sum().backward()
@@ -140,15 +143,23 @@ def test_the_network_gives_four_heads_of_full_size_and_the_last_is_the_deepest()
 
 
 def test_every_head_takes_part_in_the_loss():
-    heads = build_network(FEATURES)(torch.rand(1, 1, 16, 32, 32))
+    heads = build_network(FEATURES, 1)(torch.rand(1, 1, 16, 32, 32))
     for head in heads:
         head.retain_grad()
-    deep_supervision_loss(heads, torch.ones(1, 1, 16, 32, 32)).backward()
+    deep_supervision_loss(heads, torch.ones(1, 1, 16, 32, 32), torch.ones(1, 1, dtype=torch.bool)).backward()
     assert all(head.grad.abs().sum() > 0 for head in heads)
 
 
+def test_a_sequence_that_is_left_out_has_no_part_in_the_loss():
+    heads = build_network(FEATURES, 2)(torch.rand(1, 2, 16, 32, 32))
+    heads[-1].retain_grad()
+    deep_supervision_loss(heads, torch.ones(1, 2, 16, 32, 32), torch.tensor([[True, False]])).backward()
+    assert heads[-1].grad[0, 0].abs().sum() > 0
+    assert heads[-1].grad[0, 1].abs().sum() == 0
+
+
 def test_the_borrowed_encoder_is_frozen_but_passes_gradients():
-    features = EncoderFeatures(build_network(FEATURES))
+    features = EncoderFeatures(build_network(FEATURES, 3), 3)
     volume = torch.rand(1, 1, 16, 16, 16, requires_grad=True)
     levels = features(volume)
     assert [level.shape[2] for level in levels] == [16, 8]
@@ -159,14 +170,14 @@ def test_the_borrowed_encoder_is_frozen_but_passes_gradients():
 
 def test_ten_steps_lower_the_loss():
     torch.manual_seed(0)
-    network = build_network(FEATURES)
+    network = build_network(FEATURES, 1)
     image, mask = torch.randn(1, 1, 16, 32, 32) * 0.1, torch.zeros(1, 1, 16, 32, 32)
     mask[..., 5:11, 10:22, 10:22] = 1
     image += mask
     optimizer = torch.optim.SGD(network.parameters(), lr=3e-2, momentum=0.9, nesterov=True)
     losses = []
     for _ in range(10):
-        loss = deep_supervision_loss(network(image), mask)
+        loss = deep_supervision_loss(network(image), mask, torch.ones(1, 1, dtype=torch.bool))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -188,49 +199,92 @@ def test_the_soft_dice_loss_is_lowest_at_the_share_of_tumour(share):
     assert min(losses, key=losses.get) == share
 
 
+def patches(known, count):
+    """Some patches of a case of three sequences with a tumour of 4 x 10 x 10 voxels, the same at every call."""
+    shares = np.zeros((3, 20, 70, 70), np.float32)
+    shares[:, 8:12, 30:40, 30:40] = 1
+    images = np.random.default_rng(4).normal(size=shares.shape).astype(np.float32)
+    case = PreparedCase("a", images, shares, known)
+    transform = training_transform((24, 64, 64))
+    transform.set_random_state(7)
+    chooser = random.Random(2)
+    return [random_patch(case, transform, chooser) for _ in range(count)]
+
+
 def test_augmented_patches_have_the_patch_size_and_shares_and_repeat_by_seed():
-    random = np.random.default_rng(4)
-    share = np.zeros((20, 70, 70), np.float32)
-    share[8:12, 30:40, 30:40] = 1
-    case = PreparedCase("a", Sequence.T2WI, random.normal(size=share.shape).astype(np.float32), share)
-    made = []
-    for _ in range(2):
-        transform = training_transform((24, 64, 64))
-        transform.set_random_state(7)
-        made.append([random_patch(case, transform) for _ in range(4)])
-    for (image, patch_share), (image_again, _) in zip(*made, strict=True):
-        assert image.shape == patch_share.shape == (1, 1, 24, 64, 64)
-        assert patch_share.min() == 0
-        assert 0.9 < patch_share.max() <= 1
-        assert torch.equal(image, image_again)
+    made = [patches((True, True, True), 4) for _ in range(2)]
+    for (images, shares, _), (again, _, _) in zip(*made, strict=True):
+        assert images.shape == shares.shape == (1, 3, 24, 64, 64)
+        assert shares.min() == 0
+        assert 0.9 < shares.max() <= 1
+        assert torch.equal(images, again)
+
+
+def test_now_and_then_a_sequence_is_left_out_and_one_always_stays():
+    counts = set()
+    for images, _, known in patches((True, True, True), 40):
+        counts.add(int(known.sum()))
+        assert (images.abs().sum(dim=(2, 3, 4)) > 0).equal(known)
+    assert counts == {1, 2, 3}
+
+
+def test_a_sequence_that_a_case_lacks_is_never_known():
+    assert not any(known[0, 1] for _, _, known in patches((True, False, True), 10))
+
+
+def test_the_sequences_of_a_study_lie_on_the_grid_of_the_first():
+    first = _pelvis()
+    second = resample(first, (4.0, 4.0, 3.0))
+    settings = PreprocessingSettings(spacing_mm=SPACING, central_region_mm=(80.0, 90.0))
+    channels, grid = prepare_together({Sequence.PVP: second, Sequence.T2WI: first}, ORDER, settings)
+    assert channels.shape == (2, 21, 45, 40)
+    assert grid.spacing == pytest.approx(SPACING)
+    alone = prepare(first, settings)
+    assert np.array_equal(channels[0], sitk.GetArrayFromImage(alone)[central_region(alone, settings)])
+    assert np.corrcoef(channels[0].ravel(), channels[1].ravel())[0, 1] > 0.8
+
+
+def test_a_sequence_that_is_missing_is_a_channel_of_zeros_and_gets_no_mask():
+    settings = PreprocessingSettings(spacing_mm=SPACING)
+    channels, _ = prepare_together({Sequence.PVP: _pelvis()}, ORDER, settings)
+    assert channels[0].max() == channels[0].min() == 0
+    assert channels[1].std() > 0.5
+    assert list(tumour_probabilities({Sequence.PVP: _pelvis()}, _segmenter())) == [Sequence.PVP]
+
+
+def test_a_study_without_any_image_is_refused():
+    with pytest.raises(VolumeError, match="none of T2WI, PVP is there"):
+        tumour_probabilities({}, _segmenter())
 
 
 def test_a_constant_image_has_no_tumour():
     segmenter = _segmenter()
     image = _pelvis() * 0 + 30.0
-    probability = tumour_probability(image, segmenter, Sequence.T2WI)
+    probability = tumour_probabilities({Sequence.T2WI: image}, segmenter)[Sequence.T2WI]
     assert sitk.GetArrayFromImage(probability).max() == 0
     assert sitk.GetArrayFromImage(tumour_mask(probability, image, segmenter)).max() == 0
 
 
-def test_probability_is_zero_outside_the_central_region_and_repeats_bit_equal():
-    segmenter = _segmenter(preprocessing={"spacing_mm": SPACING, "central_region_mm": (80.0, 80.0)})
-    first, second = (sitk.GetArrayFromImage(tumour_probability(_pelvis(), segmenter, Sequence.PVP)) for _ in range(2))
-    assert np.array_equal(first, second)
-    assert first[:, 50, 50].min() > 0
-    assert first[:, :29].max() == 0
-    assert first[:, :, 71:].max() == 0
+def test_the_probability_covers_the_central_region_and_repeats_bit_equal():
+    settings = {"spacing_mm": SPACING, "central_region_mm": (80.0, 80.0)}
+    segmenter = _segmenter(preprocessing=settings)
+    both = {Sequence.T2WI: _pelvis(), Sequence.PVP: _pelvis(bias=0.3)}
+    first, second = (tumour_probabilities(both, segmenter) for _ in range(2))
+    for sequence in ORDER:
+        assert np.array_equal(*(sitk.GetArrayFromImage(it[sequence]) for it in (first, second)))
+        assert first[sequence].GetSize() == (40, 40, 21)
+        assert first[sequence].GetOrigin() == pytest.approx((-40.25, -35.25, 19.0))
 
 
 def test_windows_cover_volumes_smaller_than_one_window():
     segmenter = _segmenter()
-    values = np.random.default_rng(0).normal(size=(9, 70, 50)).astype(np.float32)
-    assert window_probability(values, segmenter.network, segmenter.settings).shape == (9, 70, 50)
+    values = np.random.default_rng(0).normal(size=(2, 9, 70, 50)).astype(np.float32)
+    assert window_probability(values, segmenter.network, segmenter.settings).shape == (2, 9, 70, 50)
 
 
 def test_a_sequence_that_the_network_was_not_trained_for_is_refused():
     with pytest.raises(BundleError, match="not trained for DWI"):
-        tumour_probability(_pelvis(), _segmenter(), Sequence.DWI)
+        tumour_probabilities({Sequence.DWI: _pelvis()}, _segmenter())
 
 
 @pytest.mark.parametrize("spacing", [(0.8, 0.8, 5.0), (2.7, 2.7, 7.7), (1.0, 1.0, 1.5)])

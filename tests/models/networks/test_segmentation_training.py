@@ -54,7 +54,18 @@ def run_of(cohort, folder, epochs, batches=8):
     fabric = loop.start(folder, seed=4, accelerator="cpu", devices=1, precision="32-true", threads=1)
     data = from_cohort(fabric, cohort, T2WI, SETTINGS.preprocessing, 4, folder.parent / "cache")
     recipe = segmentation.Recipe(
-        epochs, batches, 6, 4, segmentation.Optimizer.ADAMW, 1e-2, (4, 4, 8, 8, 8, 4), ("x",), 1, "32-true", data.digest
+        epochs,
+        batches,
+        6,
+        4,
+        segmentation.Optimizer.ADAMW,
+        1e-2,
+        (4, 4, 8, 8, 8, 4),
+        T2WI,
+        ("x",),
+        1,
+        "32-true",
+        data.digest,
     )
     return segmentation.prepare_run(fabric, folder, recipe, SETTINGS), data
 
