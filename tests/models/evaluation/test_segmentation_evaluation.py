@@ -17,7 +17,7 @@ from models.segmentation.inference import load_segmenter
 from models.segmentation.network import build_network
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.network import build_generator
-from models.training.held_out_dice import Method, by_intensity, segmented
+from models.training.held_out_dice import HeldOutCase, Method, by_intensity, segmented
 from models.training.segmentation_evaluation import Bundles, Row, evaluate
 from models.training.segmentation_report import report, write_table
 from models.volume import Sequence, grid_of, mask_onto
@@ -43,7 +43,7 @@ def manifest(kind, architecture, factor=None):
 def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
     torch.manual_seed(2)
-    network = build_network(FEATURES)
+    network = build_network(FEATURES, 3)
     save_weights(folder / "segmentation", manifest("segmentation", {"features": list(FEATURES)}), network)
     described = manifest("super-resolution", {"features": 4, "blocks": 1}, (1, 1, 4))
     save_weights(folder / "super", described, build_generator(described))
@@ -52,35 +52,42 @@ def bundles(tmp_path_factory):
 
 @pytest.fixture
 def pelvis():
-    """A bright ball of 20 mm in noise, on thick slices, and its mask."""
+    """Two images of a bright ball of 20 mm in noise, on thick slices, and its mask."""
     z, y, x = np.indices((10, 48, 48))
     ball = (((z - 4.5) * 6) ** 2 + ((y - 24) * 2) ** 2 + ((x - 24) * 2) ** 2 < 400).astype(np.uint8)
     values = np.random.default_rng(1).normal(100, 5, ball.shape) + 200 * ball
     image, mask = sitk.GetImageFromArray(values.astype(np.float32)), sitk.GetImageFromArray(ball)
     for made in (image, mask):
         made.SetSpacing((2.0, 2.0, 6.0))
-    return image, mask
+    both = (Sequence.T2WI, Sequence.PVP)
+    return HeldOutCase("1", "Skyra", dict.fromkeys(both, image), dict.fromkeys(both, mask))
 
 
 def test_the_network_is_judged_on_three_images_each_with_the_truth_on_its_grid(pelvis, bundles):
     segmenter, resolver = load_segmenter(bundles.segmentation), load_super_resolver(bundles.super_resolution)
-    made = {it.method: it for it in segmented(*pelvis, Sequence.T2WI, segmenter, resolver)}
-    assert list(made) == [Method.SUPER, Method.CUBIC, Method.ACQUIRED]
-    for finding in made.values():
+    findings = list(segmented(pelvis, segmenter, resolver))
+    assert [(it.method, it.sequence) for it in findings] == [
+        (method, sequence)
+        for method in (Method.SUPER, Method.CUBIC, Method.ACQUIRED)
+        for sequence in (Sequence.T2WI, Sequence.PVP)
+    ]
+    for finding in findings:
         assert grid_of(finding.found) == grid_of(finding.true) == grid_of(finding.image)
+    made = {it.method: it for it in findings if it.sequence is Sequence.PVP}
     assert made[Method.SUPER].image.GetSize() == (48, 48, 40)
     volumes = [it.overlap.true_volume_ml for it in made.values()]
     assert volumes == pytest.approx([volumes[2]] * 3, rel=0.05)
 
 
 def test_a_mask_continued_between_the_slices_keeps_their_outline(pelvis):
-    _, mask = pelvis
+    mask = pelvis.masks[Sequence.T2WI]
     fine = mask_onto(mask, grid_of(sitk.Expand(mask, [1, 1, 3])))
     assert np.array_equal(sitk.GetArrayFromImage(fine)[1::3], sitk.GetArrayFromImage(mask))
 
 
 def test_a_baseline_finds_what_intensity_shows(pelvis):
-    found = {it.method: it.overlap.dice for it in by_intensity(*pelvis, IntensityBand(0.8, 6.0))}
+    bands = {Sequence.PVP: IntensityBand(0.8, 6.0)}
+    found = {it.method: it.overlap.dice for it in by_intensity(pelvis, bands)}
     assert found[Method.WALL] > 0.9
 
 
@@ -112,7 +119,7 @@ def test_a_case_that_was_judged_is_read_and_not_made_again(bundles, tmp_path):
 def test_other_weights_are_judged_anew(bundles, tmp_path):
     torch.manual_seed(3)
     described = manifest("segmentation", {"features": list(FEATURES)})
-    save_weights(tmp_path / "other", described, build_network(FEATURES))
+    save_weights(tmp_path / "other", described, build_network(FEATURES, 3))
     assert Bundles(tmp_path / "other", bundles.super_resolution).digest != bundles.digest
 
 

@@ -13,7 +13,7 @@ from models.evaluation.overlap import compare
 from models.manifest import RESEARCH_STATEMENT
 from models.phantom.scanners import find_scanner
 from models.phantom.study import high_resolution, simulate_case
-from models.segmentation.inference import load_segmenter, tumour_mask, tumour_probability
+from models.segmentation.inference import load_segmenter, tumour_mask, tumour_probabilities
 from models.super_resolution.consistency import disagreement
 from models.super_resolution.inference import load_super_resolver, super_resolve
 from models.super_resolution.normalisation import intensity_range
@@ -53,10 +53,14 @@ def test_the_shipped_bundles_are_small():
     assert sum(path.stat().st_size for path in WEIGHTS.glob("s*/*.safetensors")) < 20_000_000
 
 
+@pytest.fixture(scope="module")
+def probabilities(case, segmenter):
+    return tumour_probabilities(case.images, segmenter)
+
+
 @pytest.mark.parametrize("sequence", list(Sequence))
-def test_the_tumour_of_an_unseen_patient_is_found(case, segmenter, sequence):
-    image = case.images[sequence]
-    found = tumour_mask(tumour_probability(image, segmenter, sequence), image, segmenter)
+def test_the_tumour_of_an_unseen_patient_is_found(case, segmenter, probabilities, sequence):
+    found = tumour_mask(probabilities[sequence], case.images[sequence], segmenter)
     overlap = compare(found, case.masks[sequence])
     assert overlap.dice > DICE_FLOOR
     assert overlap.volume_ml == pytest.approx(overlap.true_volume_ml, rel=0.6)
