@@ -1,0 +1,98 @@
+"""Steps of an analysis on files: which sequences are segmented together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from models.bundle import save_weights
+from models.manifest import Manifest
+from models.segmentation.inference import InferenceSettings
+from models.segmentation.network import build_network
+from models.volume import Sequence
+from node.pipeline import Models, Study, segment_volumes
+from node.planning import plan_from
+from node.recognition.plan import read_study
+from node.recognition.record import to_json
+from node.settings import AnalysisSettings, RecognitionSettings
+
+FEATURES = (4, 4, 4, 4, 4, 4)
+# What an untrained network finds is noise: nothing is implausible here.
+ANYTHING = InferenceSettings(
+    window=(16, 32, 32), minimum_peak=0, minimum_volume_ml=0, maximum_volume_ml=1e6, largest_component=False
+)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("segmentation")
+    manifest = Manifest(
+        name="untrained",
+        version="0",
+        kind="segmentation",
+        input_sequences=tuple(Sequence),
+        architecture={"features": FEATURES},
+        settings=ANYTHING.model_dump(mode="json"),
+        training_data="nothing",
+        seed=1,
+        command="none",
+    )
+    torch.manual_seed(4)
+    network = build_network(FEATURES, 3)
+    with torch.no_grad():
+        for parameter in network.final_conv_0_4.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    save_weights(folder, manifest, network)
+    return Models(AnalysisSettings(segmentation=folder, threads=1))
+
+
+@pytest.fixture
+def study(written_by, tmp_path):
+    """The recognised study of a Skyra with random volumes; `own_frame`: sequences with a frame of reference each."""
+
+    def made(own_frame):
+        paths = written_by("Skyra").paths
+        uid = str(written_by("Skyra").instances[0].StudyInstanceUID)
+        plan = plan_from(read_study(uid, paths, RecognitionSettings()), RecognitionSettings(), ())
+        frames = {role: f"1.2.{number}" for number, role in enumerate(own_frame)}
+        stacks = tuple(
+            replace(stack, frame_of_reference_uid=frames.get(stack.role, stack.frame_of_reference_uid))
+            for stack in plan.stacks
+        )
+        folder = tmp_path / "-".join(["study", *own_frame])
+        folder.mkdir()
+        (folder / "plan.json").write_text(to_json(replace(plan, stacks=stacks)))
+        here = Study(uid, 1, {}, folder)
+        for number, sequence in enumerate(Sequence):
+            values = np.random.default_rng(number).normal(100, 20, (16, 40, 40)).astype(np.float32)
+            image = sitk.DiscreteGaussian(sitk.GetImageFromArray(values), 2.0)
+            image.SetSpacing((4.0, 4.0, 6.0))
+            for kind in ("acquired", "super"):
+                sitk.WriteImage(image, here.image(sequence, kind))
+        return here
+
+    return made
+
+
+def mask_of(study, sequence):
+    return sitk.GetArrayFromImage(sitk.ReadImage(study.image(sequence, "mask")))
+
+
+def test_every_sequence_gets_its_masks_and_volume(study, bundles):
+    here = study(own_frame=())
+    volumes = segment_volumes(here, bundles)
+    assert set(volumes) == set(Sequence)
+    for sequence in Sequence:
+        assert volumes[sequence] > 0
+        assert volumes[sequence] == pytest.approx(mask_of(here, sequence).sum() * 0.096, rel=1e-6)
+
+
+def test_only_sequences_of_one_frame_of_reference_are_read_together(study, bundles):
+    together, apart = study(own_frame=()), study(own_frame=("PVP",))
+    for here in (together, apart):
+        segment_volumes(here, bundles)
+    assert not np.array_equal(mask_of(together, "PVP"), mask_of(apart, "PVP"))
+    assert not np.array_equal(mask_of(together, "T2WI"), mask_of(apart, "T2WI"))
+    assert mask_of(apart, "PVP").shape == (16, 40, 40)
