@@ -2,38 +2,37 @@
 
     python -m benchmarks.compare_segmentation --seconds 480
 
-One thread each, one after the other; `--methods` names those to run now, the table shows all that have been run in
-the folder. Patients without tumour are in training and test as in the cohort. Writes
-docs/models/segmentation-comparison.csv (one row a method) and segmentation-comparison-cases.csv (one row a case).
+One thread each, one after the other. Seconds are CPU time, which is wall time where nothing else runs. `--methods`
+names those to run now; the table shows all that have been run in the folder. Patients without tumour are in training
+and test as in the cohort. Writes docs/models/segmentation-comparison.csv (one row a method) and
+segmentation-comparison-cases.csv (one row a case).
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import SimpleITK as sitk
 import torch
 import typer
-from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.networks.nets import BasicUNet
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import track
 from torch import nn
 
+from benchmarks import comparison_table as table
 from benchmarks import nnunet
-from models.cohort.reading import read_cohort, volumes_of
+from benchmarks.comparison_table import Result, Training
+from models.cohort.reading import read_cohort
 from models.cohort.records import Case, CaseFacts, Equipment, Needs, Split
 from models.cohort.writing import NewVolume, write_case, written_cases
-from models.evaluation.overlap import compare
 from models.manifest import Manifest
 from models.phantom.cohort import TEST, TRAINING, Cohort
 from models.phantom.study import simulate_case
@@ -43,10 +42,9 @@ from models.segmentation.network import build_network
 from models.training import loop, segmentation
 from models.training.cohort_cases import prepared_cohort
 from models.training.prepared_cases import PreparedCase
-from models.volume import Sequence as Contrast
-from models.volume import read
+from models.volume import Sequence, read
 
-T2WI = Contrast.T2WI
+T2WI = Sequence.T2WI
 SEED = 20
 #: Outputs of the U-Net++ that the loss expects.
 HEADS = 4
@@ -56,42 +54,6 @@ BATCHES = 4
 LEAST_AGREEMENT = 0.8
 #: Memory that nnU-Net is told to plan for beside its default of 8 GB, which gives patches of millions of voxels.
 SMALL_GB = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """What was done in the time. Patch in voxels and spacing in mm are (z, y, x); preparation is not in `seconds`."""
-
-    method: str
-    steps: int
-    seconds: float
-    preparation_seconds: float
-    batch: int
-    patch: str
-    spacing_mm: str
-    precision: str
-    million_weights: float
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One test case on its acquired grid; the distance is None where a mask is empty."""
-
-    case: str
-    scanner: str
-    true_volume_ml: float
-    volume_ml: float
-    dice: float
-    hausdorff_95_mm: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A method that was run; `inference_seconds` for all test cases, preparation of the volume included."""
-
-    training: Training
-    judgements: list[Judgement]
-    inference_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +72,7 @@ def main(
     methods: Annotated[str, typer.Option(help="those to run now, comma separated; none: only prepare and tabulate")] = (
         "unet-plus-plus,unet,nnunet-small,nnunet"
     ),
-    seconds: Annotated[float, typer.Option(min=1, help="of training, each")] = 480,
+    seconds: Annotated[float, typer.Option(min=1, help="of training on one core, each")] = 480,
     cases: Annotated[int, typer.Option(min=2, help="to train on")] = 48,
     test_cases: Annotated[int, typer.Option(min=1, help="of the scanners that nothing is trained on")] = 16,
     features: Annotated[str, typer.Option(help="widths of U-Net++ and U-Net")] = "16,16,32,64,128,16",
@@ -127,15 +89,15 @@ def main(
     for name in filter(None, methods.split(",")):
         if name not in METHODS:
             raise typer.BadParameter(f"no method is called {name}; known are {', '.join(METHODS)}")
-        _keep(METHODS[name](shared), folder / f"{name}.json")
-    results = [_kept(folder / f"{name}.json") for name in METHODS if (folder / f"{name}.json").exists()]
+        table.keep(METHODS[name](shared), folder / f"{name}.json")
+    results = [table.kept(folder / f"{name}.json") for name in METHODS if (folder / f"{name}.json").exists()]
     if not results:
         return
-    rows = [_row(result) for result in results]
-    _write_csv(output / "segmentation-comparison.csv", rows)
+    rows = [table.table_row(result) for result in results]
+    table.write_csv(output / "segmentation-comparison.csv", rows)
     judged = [{"method": it.training.method, **asdict(one)} for it in results for one in it.judgements]
-    _write_csv(output / "segmentation-comparison-cases.csv", judged)
-    Console(width=200).print(*_markdown(rows), sep="\n", soft_wrap=True)
+    table.write_csv(output / "segmentation-comparison-cases.csv", judged)
+    Console(width=200).print(*table.markdown(rows), sep="\n", soft_wrap=True)
 
 
 def _cohort(folder: Path, patients: Cohort, count: int, split: Split) -> list[Case]:
@@ -161,7 +123,7 @@ def _cohort(folder: Path, patients: Cohort, count: int, split: Split) -> list[Ca
 class OneOutput(nn.Module):
     """MONAI's plain U-Net, whose one output stands for all heads of the U-Net++: same loss without deep supervision."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: SequenceOf[int]) -> None:
         super().__init__()
         self.network = BasicUNet(spatial_dims=3, in_channels=1, out_channels=1, features=tuple(widths))
 
@@ -199,23 +161,23 @@ def _trained_here(name: str, build: Callable[[], nn.Module], shared: Comparison)
         million_weights=sum(weights.numel() for weights in network.parameters()) / 1e6,
     )
     segmenter = Segmenter(_manifest(name, shared), shared.settings, network.eval())
-    began = time.perf_counter()
+    began = time.process_time()
     masks = {}
     for case in shared.test:
         image = read(case.volumes[T2WI].image)
         masks[case.facts.case_id] = tumour_mask(tumour_probability(image, segmenter, T2WI), image, segmenter)
-    inference = time.perf_counter() - began
-    return Result(facts, [judge(masks[case.facts.case_id], case) for case in shared.test], inference)
+    inference = time.process_time() - began
+    return Result(facts, _judged(masks, shared.test), inference)
 
 
 def _prepared(shared: Comparison) -> tuple[list[PreparedCase], float]:
     """The training cases on the network's grid, and the s that this took when it was done first."""
     settings, cache = shared.settings.preprocessing, shared.folder / "cache"
-    began = time.perf_counter()
+    began = time.process_time()
     prepared, faults = prepared_cohort(shared.training, settings, cache)
     kept = cache / f"{len(prepared)} at {nnunet.shape(settings.spacing_mm)}.txt"
     if not kept.exists():
-        kept.write_text(str(time.perf_counter() - began), "utf-8")
+        kept.write_text(str(time.process_time() - began), "utf-8")
     for fault in faults:
         typer.echo(f"trained on as it is: {fault}")
     return prepared, float(kept.read_text("utf-8"))
@@ -227,7 +189,7 @@ def _untrained(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _train(
-    network: nn.Module, prepared: Sequence[PreparedCase], shared: Comparison, precision: str
+    network: nn.Module, prepared: SequenceOf[PreparedCase], shared: Comparison, precision: str
 ) -> tuple[int, float]:
     """Steps until the time is over; the learning rate falls with it as in the recipe. Returns steps and s."""
     recipe = segmentation.Recipe(
@@ -247,8 +209,8 @@ def _train(
     moved = segmentation.build_optimizer(recipe.optimizer, network, recipe.learning_rate)
     parts = dict(zip(("network", "optimizer"), fabric.setup(network, moved), strict=True))
     run = segmentation.Run(fabric, shared.folder / "fabric", recipe, shared.settings, network, parts)
-    silent, rounds, began = ProgressBar(disable=True), 0, time.perf_counter()
-    while (gone := time.perf_counter() - began) < shared.seconds:
+    silent, rounds, began = ProgressBar(disable=True), 0, time.process_time()
+    while (gone := time.process_time() - began) < shared.seconds:
         loop.set_rate(
             moved, recipe.learning_rate * loop.poly_rate(1.0, round(gone * 1000), round(shared.seconds * 1000))
         )
@@ -256,7 +218,7 @@ def _train(
         rounds += 1
         if rounds % 25 == 0:
             typer.echo(f"step {rounds * BATCHES}  loss {loss:.3f}  {gone:.0f} s")
-    return rounds * BATCHES, time.perf_counter() - began
+    return rounds * BATCHES, time.process_time() - began
 
 
 def gradient_agreement(network: nn.Module, case: PreparedCase, settings: InferenceSettings) -> float:
@@ -270,8 +232,8 @@ def gradient_agreement(network: nn.Module, case: PreparedCase, settings: Inferen
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             heads = network(image)
         segmentation.deep_supervision_loss(heads, true).backward()
-        weights = [weight.grad.flatten().clone() for weight in network.parameters() if weight.dim() > 1]
-        found.append(weights)
+        gradients = [weight.grad for weight in network.parameters() if weight.grad is not None and weight.dim() > 1]
+        found.append([gradient.flatten().clone() for gradient in gradients])
     network.zero_grad()
     cosines = [float(torch.cosine_similarity(a, b, dim=0)) for a, b in zip(*found, strict=True)]
     return min(cosines)
@@ -326,7 +288,11 @@ def _nnunet(name: str, plan: nnunet.Plan, shared: Comparison) -> Result:
     )
     masks, inference = tool.predict(plan)
     found = {case.facts.case_id: sitk.ReadImage(str(masks / f"{case.facts.case_id}.nii.gz")) for case in shared.test}
-    return Result(facts, [judge(found[case.facts.case_id], case) for case in shared.test], inference)
+    return Result(facts, _judged(found, shared.test), inference)
+
+
+def _judged(found: Mapping[str, sitk.Image], cases: SequenceOf[Case]) -> list[table.Judgement]:
+    return [table.judge(found[case.facts.case_id], case.facts, case.volumes[T2WI]) for case in cases]
 
 
 METHODS: dict[str, Callable[[Comparison], Result]] = {
@@ -335,87 +301,6 @@ METHODS: dict[str, Callable[[Comparison], Result]] = {
     "nnunet-small": nnunet_small,
     "nnunet": nnunet_as_installed,
 }
-
-
-# --- Judging, the same for all ------------------------------------------------------------------------------------
-
-
-def judge(found: sitk.Image, case: Case) -> Judgement:
-    """A found mask against the true one, on the acquired grid."""
-    true = volumes_of(case)[1][T2WI]
-    overlap = compare(found, true)
-    return Judgement(
-        case=case.facts.case_id,
-        scanner=case.facts.equipment.name,
-        true_volume_ml=round(overlap.true_volume_ml, 2),
-        volume_ml=round(overlap.volume_ml, 2),
-        dice=round(overlap.dice, 4),
-        hausdorff_95_mm=hausdorff_95_mm(found, true),
-    )
-
-
-def hausdorff_95_mm(found: sitk.Image, true: sitk.Image) -> float | None:
-    """95th percentile of the surface distances, the larger of both directions; None where a mask is empty."""
-    masks = [sitk.GetArrayFromImage(mask) > 0 for mask in (found, true)]
-    if not all(mask.any() for mask in masks):
-        return None
-    tensors = [torch.from_numpy(mask)[None, None] for mask in masks]
-    spacing = list(true.GetSpacing()[::-1])
-    distance = compute_hausdorff_distance(*tensors, include_background=True, percentile=95, spacing=spacing)
-    return round(float(distance), 2)
-
-
-def _row(result: Result) -> dict[str, object]:
-    """One line of the table; means over the cases with tumour, distances over those of them where one was found."""
-    with_tumour = [it for it in result.judgements if it.true_volume_ml > 0]
-    free = [it for it in result.judgements if it.true_volume_ml == 0]
-    distances = [it.hausdorff_95_mm for it in with_tumour if it.hausdorff_95_mm is not None]
-    facts, dice = result.training, np.array([it.dice for it in with_tumour])
-    return {
-        "method": facts.method,
-        "steps": facts.steps,
-        "patches_a_step": facts.batch,
-        "patch": facts.patch,
-        "spacing_mm": facts.spacing_mm,
-        "precision": facts.precision,
-        "million_weights": round(facts.million_weights, 2),
-        "preparation_s": round(facts.preparation_seconds),
-        "training_s": round(facts.seconds),
-        "dice_mean": round(float(dice.mean()), 3) if len(dice) else "",
-        "dice_median": round(float(np.median(dice)), 3) if len(dice) else "",
-        "hausdorff_95_mm_median": round(float(np.median(distances)), 1) if distances else "",
-        "with_a_mask": len(distances),
-        "missed": int((dice == 0).sum()),
-        "cases": len(dice),
-        "false_alarms": sum(it.volume_ml > 0 for it in free),
-        "cases_without_tumour": len(free),
-        "inference_s": round(result.inference_seconds / len(result.judgements), 1),
-    }
-
-
-def _markdown(rows: Sequence[dict[str, object]]) -> Iterator[str]:
-    """The table on its side: a column a method."""
-    yield "| " + " | ".join(["", *(str(row["method"]) for row in rows)]) + " |"
-    yield "| --- " * (len(rows) + 1) + "|"
-    for name in list(rows[0])[1:]:
-        yield "| " + " | ".join([name, *(str(row[name]) for row in rows)]) + " |"
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _keep(result: Result, path: Path) -> None:
-    path.write_text(json.dumps(asdict(result), indent=1), "utf-8")
-
-
-def _kept(path: Path) -> Result:
-    found = json.loads(path.read_text("utf-8"))
-    judgements = [Judgement(**one) for one in found["judgements"]]
-    return Result(Training(**found["training"]), judgements, found["inference_seconds"])
 
 
 if __name__ == "__main__":

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.cohort.records import Case, Split
-from models.volume import Sequence as Contrast
+from models.volume import Sequence
 
 PACKAGES = ("nnunetv2==2.8.1", "torch==2.13.0")
 """A looser request for torch fetches the CUDA build, several gigabytes."""
@@ -72,7 +73,7 @@ class NnUnet:
     folder: Path
 
     def run(self, command: str, *options: str, **told: str) -> float:
-        """One of its commands with `told` in its environment, output in `folder`/COMMAND.log; returns wall time in s.
+        """One of its commands with `told` in its environment, output in `folder`/COMMAND.log; returns CPU time in s.
 
         Raises:
             subprocess.CalledProcessError: the command failed; the log says why.
@@ -83,7 +84,7 @@ class NnUnet:
         # nnUNet_def_n_proc is also the number of torch threads in a prediction.
         settings |= {"nnUNet_n_proc_DA": "1", "nnUNet_def_n_proc": "1"}
         settings |= {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "BLOSC")}
-        began = time.perf_counter()
+        began = _children_seconds()
         with (self.folder / f"{command}.log").open("a", encoding="utf-8") as log:
             program = str(self.environment / "bin" / command)
             subprocess.run(
@@ -93,11 +94,11 @@ class NnUnet:
                 stderr=subprocess.STDOUT,
                 check=True,
             )
-        return time.perf_counter() - began
+        return _children_seconds() - began
 
     def plan(self, plan: Plan) -> float:
         """Fingerprint, plan and preprocessing of the training cases; returns s."""
-        single = ("-npfp", "1", "-np", "1", "--no_pbar")
+        single = ("-npfp", "1", "-np", "1", "--no_pbar", "--clean")
         return self.run("nnUNetv2_plan_and_preprocess", "-d", "1", "-c", CONFIGURATION, *single, *plan.options)
 
     def chosen(self, plan: Plan) -> Configuration:
@@ -132,6 +133,12 @@ class NnUnet:
         return ("-tr", TRAINER, "-p", plan.name)
 
 
+def _children_seconds() -> float:
+    """CPU time of all processes that were started from here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def install(folder: Path) -> Path:
     """The environment in `folder`, made where it is missing; gigabytes, and a minute or more.
 
@@ -146,7 +153,7 @@ def install(folder: Path) -> Path:
     return folder
 
 
-def write_dataset(cases: Iterable[Case], raw: Path, contrast: Contrast) -> Path:
+def write_dataset(cases: Iterable[Case], raw: Path, sequence: Sequence) -> Path:
     """The training and test cases of a cohort in nnU-Net's layout; returns the folder of the dataset.
 
     `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`, `imagesTs/CASE_0000.nii.gz`, `dataset.json`. Masks of the
@@ -158,23 +165,23 @@ def write_dataset(cases: Iterable[Case], raw: Path, contrast: Contrast) -> Path:
         (folder / part).mkdir(parents=True)
     training = 0
     for case in cases:
-        volume, name = case.volumes[contrast], case.facts.case_id
+        volume, name = case.volumes[sequence], case.facts.case_id
         if case.facts.split is Split.TEST:
             shutil.copyfile(volume.image, folder / "imagesTs" / f"{name}_0000.nii.gz")
         elif volume.mask is not None:
             shutil.copyfile(volume.image, folder / "imagesTr" / f"{name}_0000.nii.gz")
             shutil.copyfile(volume.mask, folder / "labelsTr" / f"{name}.nii.gz")
             training += 1
-    (folder / "dataset.json").write_text(_description(contrast, training), "utf-8")
+    (folder / "dataset.json").write_text(_description(sequence, training), "utf-8")
     return folder
 
 
-def _description(contrast: Contrast, training: int) -> str:
-    channels: dict[str, str] = {"0": contrast.value}
+def _description(sequence: Sequence, training: int) -> str:
+    channels: dict[str, str] = {"0": sequence.value}
     facts: dict[str, object] = {"channel_names": channels, "labels": LABELS, "numTraining": training}
     return json.dumps({**facts, "file_ending": ".nii.gz"}, indent=1)
 
 
-def shape(values: Sequence[float]) -> str:
+def shape(values: SequenceOf[float]) -> str:
     """24 x 48 x 48."""
     return " x ".join(f"{value:g}" for value in values)

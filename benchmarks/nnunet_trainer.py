@@ -14,7 +14,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 
 class WithinTime(nnUNetTrainer):
-    """Steps as its authors made them, as many as fit into `COMPARISON_SECONDS`, on one thread.
+    """Steps as its authors made them, as many as fit into `COMPARISON_SECONDS` of CPU time, on one thread.
 
     The learning rate falls as theirs, (1 - t) ** 0.9, with t the share of the time instead of the epochs. With
     `COMPARISON_PRECISION` bf16-mixed the network runs under autocast, which its authors leave out on a CPU, if the
@@ -37,16 +37,20 @@ class WithinTime(nnUNetTrainer):
         agreement = self.agreement() if os.environ["COMPARISON_PRECISION"] == "bf16-mixed" else 0.0
         mixed = agreement >= float(os.environ["COMPARISON_AGREEMENT"])
         limit, losses = float(os.environ["COMPARISON_SECONDS"]), []
-        began = time.perf_counter()
-        while (gone := time.perf_counter() - began) < limit:
+        began = time.process_time()
+        while (gone := time.process_time() - began) < limit:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.initial_lr * (1 - gone / limit) ** 0.9
             with torch.autocast("cpu", torch.bfloat16) if mixed else nullcontext():
                 losses.append(float(self.train_step(next(self.dataloader_train))["loss"]))
-            self.print_to_log_file(f"step {len(losses)}  loss {losses[-1]:.4f}  {time.perf_counter() - began:.1f} s")
-        facts = {"steps": len(losses), "seconds": time.perf_counter() - began, "agreement": agreement}
-        facts["precision"] = "bf16-mixed" if mixed else "32-true"
-        facts["million_weights"] = sum(weights.numel() for weights in self.network.parameters()) / 1e6
+            self.print_to_log_file(f"step {len(losses)}  loss {losses[-1]:.4f}  {time.process_time() - began:.1f} s")
+        facts = {
+            "steps": len(losses),
+            "seconds": time.process_time() - began,
+            "agreement": agreement,
+            "precision": "bf16-mixed" if mixed else "32-true",
+            "million_weights": sum(weights.numel() for weights in self.network.parameters()) / 1e6,
+        }
         (Path(self.output_folder) / "steps.json").write_text(json.dumps(facts), "utf-8")
         self.on_train_end()
 
