@@ -286,7 +286,7 @@ def _nnunet(name: str, plan: nnunet.Plan, shared: Comparison) -> Result:
         precision=done.precision,
         million_weights=done.million_weights,
     )
-    masks, inference = tool.predict(plan)
+    masks, inference = tool.predict(plan, done.precision)
     found = {case.facts.case_id: sitk.ReadImage(str(masks / f"{case.facts.case_id}.nii.gz")) for case in shared.test}
     return Result(facts, _judged(found, shared.test), inference)
 

@@ -64,7 +64,7 @@ def judge(found: sitk.Image, facts: CaseFacts, volume: CaseVolume) -> Judgement:
         scanner=facts.equipment.name,
         true_volume_ml=round(overlap.true_volume_ml, 2),
         volume_ml=round(overlap.volume_ml, 2),
-        dice=round(overlap.dice, 4),
+        dice=round(float(overlap.dice), 4),
         hausdorff_95_mm=hausdorff_95_mm(found, true),
     )
 

@@ -117,7 +117,7 @@ class NnUnet:
         results = self.folder / "results" / DATASET / f"{TRAINER}__{plan.name}__{CONFIGURATION}" / "fold_all"
         return Trained(**json.loads((results / "steps.json").read_text("utf-8")))
 
-    def predict(self, plan: Plan) -> tuple[Path, float]:
+    def predict(self, plan: Plan, precision: str) -> tuple[Path, float]:
         """Folder of the masks of the test cases (CASE.nii.gz, on the acquired grid), and s for all of them.
 
         Without the eight mirrored copies that its authors average over: minutes a case on one thread.
@@ -126,7 +126,8 @@ class NnUnet:
         masks = self.folder / "found" / plan.name
         where = ("-i", str(images), "-o", str(masks), "-d", "1", "-c", CONFIGURATION, "-f", "all")
         single = ("-npp", "0", "-nps", "0", "-device", "cpu", "--disable_progress_bar")
-        return masks, self.run("nnUNetv2_predict", *where, *single, "--disable_tta", *self._model(plan))
+        options = (*where, *single, "--disable_tta", *self._model(plan))
+        return masks, self.run("nnUNetv2_predict", *options, COMPARISON_PRECISION=precision)
 
     @staticmethod
     def _model(plan: Plan) -> tuple[str, ...]:
