@@ -1,15 +1,16 @@
-"""Our U-Net++, MONAI's plain 3D U-Net and nnU-Net v2, each trained for the same time on the same simulated T2WI.
+"""Our U-Net++, MONAI's plain 3D U-Net and nnU-Net v2, each trained for the same time on the same simulated cases.
 
     python -m benchmarks.compare_segmentation --seconds 480
 
-One thread each, one after the other. Seconds are CPU time, which is wall time where nothing else runs. `--methods`
-names those to run now; the table shows all that have been run in the folder. Patients without tumour are in training
-and test as in the cohort. Writes docs/models/segmentation-comparison.csv (one row a method) and
-segmentation-comparison-cases.csv (one row a case).
+All find the tumour in T2WI; the U-Net++ as it is shipped also reads DWI and PVP. One thread each, one after the other.
+Seconds are CPU time, which is wall time where nothing else runs. `--methods` names those to run now; the table shows
+all that have been run in the folder. Patients without tumour are in training and test as in the cohort. Writes
+docs/models/segmentation-comparison.csv (one row a method) and segmentation-comparison-cases.csv (one row a case).
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
@@ -37,7 +38,8 @@ from models.manifest import Manifest
 from models.phantom.cohort import TEST, TRAINING, Cohort
 from models.phantom.study import simulate_case
 from models.segmentation.augmentation import training_transform
-from models.segmentation.inference import KIND, InferenceSettings, Segmenter, tumour_mask, tumour_probability
+from models.segmentation.inference import KIND, InferenceSettings, Segmenter, tumour_mask, tumour_probabilities
+from models.segmentation.loss import deep_supervision_loss
 from models.segmentation.network import build_network
 from models.training import loop, segmentation
 from models.training.cohort_cases import prepared_cohort
@@ -70,7 +72,7 @@ class Comparison:
 
 def main(
     methods: Annotated[str, typer.Option(help="those to run now, comma separated; none: only prepare and tabulate")] = (
-        "unet-plus-plus,unet,nnunet-small,nnunet"
+        "shipped,unet-plus-plus,unet,nnunet-small,nnunet"
     ),
     seconds: Annotated[float, typer.Option(min=1, help="of training on one core, each")] = 480,
     cases: Annotated[int, typer.Option(min=2, help="to train on")] = 48,
@@ -85,7 +87,6 @@ def main(
     training = _cohort(folder / "cohort", TRAINING, cases, Split.TRAIN)
     test = _cohort(folder / "cohort", TEST, test_cases, Split.TEST)
     shared = Comparison(folder, training, test, seconds, segmentation.widths(features))
-    _prepared(shared)
     for name in filter(None, methods.split(",")):
         if name not in METHODS:
             raise typer.BadParameter(f"no method is called {name}; known are {', '.join(METHODS)}")
@@ -101,7 +102,7 @@ def main(
 
 
 def _cohort(folder: Path, patients: Cohort, count: int, split: Split) -> list[Case]:
-    """The first T2WI studies of a simulated cohort, whole fields of view; those on disk are read."""
+    """The first studies of a simulated cohort, whole fields of view; those on disk are read."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"sim-{seed}": (seed, scanner) for seed, scanner in islice(patients.patients(), count)}
     known = {facts.case_id for facts in written_cases(folder)}
@@ -109,11 +110,11 @@ def _cohort(folder: Path, patients: Cohort, count: int, split: Split) -> list[Ca
     for name in track(missing, f"simulating {split}", disable=not missing):
         seed, scanner = wanted[name]
         case = simulate_case(seed, scanner)
-        image, mask = case.images[T2WI], case.masks[T2WI]
+        volumes = {sequence: NewVolume(image, case.masks[sequence], {}) for sequence, image in case.images.items()}
         equipment = Equipment(scanner.manufacturer, scanner.model, scanner.field_strength_t)
-        tumour = bool(sitk.GetArrayViewFromImage(mask).any())
-        write_case(folder, CaseFacts(name, name, equipment, split, tumour=tumour), {T2WI: NewVolume(image, mask, {})})
-    read_back = read_cohort(folder, Needs(sequences=(T2WI,), cases=1))
+        tumour = bool(sitk.GetArrayViewFromImage(case.masks[T2WI]).any())
+        write_case(folder, CaseFacts(name, name, equipment, split, tumour=tumour), volumes)
+    read_back = read_cohort(folder, Needs(sequences=tuple(Sequence), cases=1))
     return [case for case in read_back.cases if case.facts.case_id in wanted]
 
 
@@ -131,24 +132,30 @@ class OneOutput(nn.Module):
         return [self.network(patch)] * HEADS
 
 
+def shipped(shared: Comparison) -> Result:
+    """The recipe that is shipped: it reads all sequences of a case together."""
+    order = tuple(Sequence)
+    return _trained_here("U-Net++, all sequences", lambda: build_network(shared.widths, len(order)), order, shared)
+
+
 def unet_plus_plus(shared: Comparison) -> Result:
-    """The network that is shipped."""
-    return _trained_here("U-Net++ (this repository)", lambda: build_network(shared.widths), shared)
+    """The same network on T2WI alone."""
+    return _trained_here("U-Net++", lambda: build_network(shared.widths, 1), (T2WI,), shared)
 
 
 def unet(shared: Comparison) -> Result:
     """The same widths without nested skip pathways and deep supervision."""
-    return _trained_here("U-Net (MONAI BasicUNet)", lambda: OneOutput(shared.widths), shared)
+    return _trained_here("U-Net (MONAI BasicUNet)", lambda: OneOutput(shared.widths), (T2WI,), shared)
 
 
-def _trained_here(name: str, build: Callable[[], nn.Module], shared: Comparison) -> Result:
-    prepared, preparation = _prepared(shared)
+def _trained_here(name: str, build: Callable[[], nn.Module], order: tuple[Sequence, ...], shared: Comparison) -> Result:
+    prepared, preparation = _prepared(order, shared)
     network = _untrained(build)
     sample = max(prepared, key=lambda case: case.name)
     agreement = gradient_agreement(network, sample, shared.settings)
     precision = "bf16-mixed" if agreement >= LEAST_AGREEMENT else "32-true"
     typer.echo(f"{name}: bfloat16 gradients agree to {agreement:.3f} at least, {precision}")
-    steps, seconds = _train(network, prepared, shared, precision)
+    steps, seconds = _train(network, prepared, order, shared, precision)
     facts = Training(
         method=name,
         steps=steps,
@@ -160,22 +167,23 @@ def _trained_here(name: str, build: Callable[[], nn.Module], shared: Comparison)
         precision=precision,
         million_weights=sum(weights.numel() for weights in network.parameters()) / 1e6,
     )
-    segmenter = Segmenter(_manifest(name, shared), shared.settings, network.eval())
+    segmenter = Segmenter(_manifest(name, order, shared), shared.settings, network.eval())
     began = time.process_time()
     masks = {}
     for case in shared.test:
-        image = read(case.volumes[T2WI].image)
-        masks[case.facts.case_id] = tumour_mask(tumour_probability(image, segmenter, T2WI), image, segmenter)
+        images = {sequence: read(case.volumes[sequence].image) for sequence in order}
+        probability = tumour_probabilities(images, segmenter)[T2WI]
+        masks[case.facts.case_id] = tumour_mask(probability, images[T2WI], segmenter)
     inference = time.process_time() - began
     return Result(facts, _judged(masks, shared.test), inference)
 
 
-def _prepared(shared: Comparison) -> tuple[list[PreparedCase], float]:
+def _prepared(order: tuple[Sequence, ...], shared: Comparison) -> tuple[list[PreparedCase], float]:
     """The training cases on the network's grid, and the s that this took when it was done first."""
     settings, cache = shared.settings.preprocessing, shared.folder / "cache"
     began = time.process_time()
-    prepared, faults = prepared_cohort(shared.training, settings, cache)
-    kept = cache / f"{len(prepared)} at {nnunet.shape(settings.spacing_mm)}.txt"
+    prepared, faults = prepared_cohort(shared.training, order, settings, cache)
+    kept = cache / f"{len(prepared)} {'-'.join(order)} at {nnunet.shape(settings.spacing_mm)}.txt"
     if not kept.exists():
         kept.write_text(str(time.process_time() - began), "utf-8")
     for fault in faults:
@@ -189,7 +197,11 @@ def _untrained(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _train(
-    network: nn.Module, prepared: SequenceOf[PreparedCase], shared: Comparison, precision: str
+    network: nn.Module,
+    prepared: SequenceOf[PreparedCase],
+    order: tuple[Sequence, ...],
+    shared: Comparison,
+    precision: str,
 ) -> tuple[int, float]:
     """Steps until the time is over; the learning rate falls with it as in the recipe. Returns steps and s."""
     recipe = segmentation.Recipe(
@@ -200,6 +212,7 @@ def _train(
         optimizer=segmentation.Optimizer.ADAMW,
         learning_rate=1e-3,
         features=shared.widths,
+        sequences=order,
         trained_on=TRAINING.models,
         devices=1,
         precision=precision,
@@ -225,13 +238,13 @@ def gradient_agreement(network: nn.Module, case: PreparedCase, settings: Inferen
     """Lowest cosine, over all weights of more than one dimension, of bfloat16 and float32 gradients on one patch."""
     transform = training_transform(settings.window)
     transform.set_random_state(SEED)
-    image, true = segmentation.random_patch(case, transform)
+    images, shares, known = segmentation.random_patch(case, transform, random.Random(SEED))
     found = []
     for enabled in (False, True):
         network.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            heads = network(image)
-        segmentation.deep_supervision_loss(heads, true).backward()
+            heads = network(images)
+        deep_supervision_loss(heads, shares, known).backward()
         gradients = [weight.grad for weight in network.parameters() if weight.grad is not None and weight.dim() > 1]
         found.append([gradient.flatten().clone() for gradient in gradients])
     network.zero_grad()
@@ -239,13 +252,13 @@ def gradient_agreement(network: nn.Module, case: PreparedCase, settings: Inferen
     return min(cosines)
 
 
-def _manifest(name: str, shared: Comparison) -> Manifest:
-    data = f"{len(shared.training)} simulated T2WI"
+def _manifest(name: str, order: tuple[Sequence, ...], shared: Comparison) -> Manifest:
+    data = f"{len(shared.training)} simulated cases"
     return Manifest(
         name=name,
         version="0",
         kind=KIND,
-        input_sequences=(T2WI,),
+        input_sequences=order,
         architecture={},
         training_data=data,
         seed=SEED,
@@ -296,6 +309,7 @@ def _judged(found: Mapping[str, sitk.Image], cases: SequenceOf[Case]) -> list[ta
 
 
 METHODS: dict[str, Callable[[Comparison], Result]] = {
+    "shipped": shipped,
     "unet-plus-plus": unet_plus_plus,
     "unet": unet,
     "nnunet-small": nnunet_small,

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-import torch
-from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 
 from models.cohort.reading import read_mask
 from models.cohort.records import CaseFacts, CaseVolume
@@ -59,25 +57,15 @@ def judge(found: sitk.Image, facts: CaseFacts, volume: CaseVolume) -> Judgement:
     """A found mask against the true one, on the acquired grid."""
     true = read_mask(volume)
     overlap = compare(found, true)
+    distance = overlap.hausdorff_95_mm
     return Judgement(
         case=facts.case_id,
         scanner=facts.equipment.name,
         true_volume_ml=round(overlap.true_volume_ml, 2),
         volume_ml=round(overlap.volume_ml, 2),
         dice=round(float(overlap.dice), 4),
-        hausdorff_95_mm=hausdorff_95_mm(found, true),
+        hausdorff_95_mm=None if distance is None else round(distance, 2),
     )
-
-
-def hausdorff_95_mm(found: sitk.Image, true: sitk.Image) -> float | None:
-    """95th percentile of the surface distances, the larger of both directions; None where a mask is empty."""
-    masks = [sitk.GetArrayFromImage(mask) > 0 for mask in (found, true)]
-    if not all(mask.any() for mask in masks):
-        return None
-    tensors = [torch.from_numpy(mask)[None, None] for mask in masks]
-    spacing = list(true.GetSpacing()[::-1])
-    distance = compute_hausdorff_distance(*tensors, include_background=True, percentile=95, spacing=spacing)
-    return round(float(distance), 2)
 
 
 def table_row(result: Result) -> dict[str, object]:
