@@ -25,9 +25,10 @@ from models.volume import Sequence, grid_of, mask_onto, resample_onto
 
 
 class Method(StrEnum):
-    """Ways to a mask: the network on three images, and two baselines that only know intensities."""
+    """Ways to a mask: the network on several images, and two baselines that only know intensities."""
 
     SUPER = "super-resolved"
+    ALONE = "super-resolved, others missing"
     CUBIC = "cubic B-spline"
     ACQUIRED = "acquired"
     BAND = "intensity band"
@@ -75,7 +76,7 @@ def of_cohort(cases: Iterable[Case]) -> Iterator[HeldOutCase]:
 
 
 def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) -> Iterator[Finding]:
-    """The network on super-resolved images (as the node does), on cubic ones of the same grid, on the acquired ones.
+    """The network on super-resolved images (as the node does), on each of them alone, on cubic ones, on acquired ones.
 
     True masks are drawn on the acquired slices and continued between them.
     """
@@ -86,6 +87,8 @@ def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) 
         for sequence, image in case.images.items()
     }
     yield from _network(Method.SUPER, refined, true, segmenter)
+    for sequence, image in refined.items():
+        yield from _network(Method.ALONE, {sequence: image}, true, segmenter)
     yield from _network(Method.CUBIC, cubic, true, segmenter)
     yield from _network(Method.ACQUIRED, case.images, case.masks, segmenter)
 

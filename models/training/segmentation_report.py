@@ -42,7 +42,7 @@ def report(rows: SequenceOf[Row], manifest: Manifest) -> str:
         f"Goal on super-resolved images: mean Dice {GOAL_DICE} or more, mean 95 % Hausdorff distance (HD95) "
         f"{GOAL_MM:g} mm or less. The node segments the super-resolved image; cubic B-spline on the same grid and the "
         "acquired image are controls, the intensity band (fitted to training cases) and its largest component are "
-        "baselines. A network reads all sequences of a case together.\n",
+        'baselines. The network reads all sequences of a case together, but for "others missing".\n',
     ]
     for cohort in dict.fromkeys(row.cohort for row in rows):
         part = [row for row in rows if row.cohort == cohort]

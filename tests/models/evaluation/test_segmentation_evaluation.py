@@ -68,7 +68,7 @@ def test_the_network_is_judged_on_three_images_each_with_the_truth_on_its_grid(p
     findings = list(segmented(pelvis, segmenter, resolver))
     assert [(it.method, it.sequence) for it in findings] == [
         (method, sequence)
-        for method in (Method.SUPER, Method.CUBIC, Method.ACQUIRED)
+        for method in (Method.SUPER, Method.ALONE, Method.CUBIC, Method.ACQUIRED)
         for sequence in (Sequence.T2WI, Sequence.PVP)
     ]
     for finding in findings:
