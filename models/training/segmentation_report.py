@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.evaluation.overlap import Overlap
@@ -75,28 +76,37 @@ def figures(rows: SequenceOf[Row]) -> str:
 
 
 def draw_worst(path: Path, rows: Iterable[Row], bundles: Bundles, count: int = 6) -> None:
-    """The slice with most true tumour of the cases with the lowest Dice as served, and of the one in the middle."""
-    with_tumour = sorted((row for row in rows if row.method == Method.SUPER and row.true_ml), key=lambda row: row.dice)
-    chosen = [*with_tumour[:count], *with_tumour[len(with_tumour) // 2 :][:2]]
+    """The slice with most true tumour of the cases with the lowest Dice as served, and of two in the middle.
+
+    Every case is simulated and segmented once more, and shown in the sequence in which it is worst.
+    """
+    worst: dict[int, Row] = {}
+    for row in rows:
+        if row.method == Method.SUPER and row.true_ml and row.dice <= worst.get(row.seed, row).dice:
+            worst[row.seed] = row
+    cases = sorted(worst.values(), key=lambda row: row.dice)
+    chosen = [*cases[:count], *cases[count:][len(cases[count:]) // 2 :][:2]]
     figure = Figure(figsize=(12, 6.4), layout="constrained")
     for axis in (axes := figure.subplots(2, (len(chosen) + 1) // 2, squeeze=False)).flat:
         axis.set_axis_off()
     for axis, row in zip(axes.flat, chosen, strict=False):
-        finding = _again(row, bundles)
-        image, found, true = (sitk.GetArrayFromImage(it) for it in (finding.image, finding.found, finding.true))
-        index = int(true.sum(axis=(1, 2)).argmax())
-        half = round(60 / finding.image.GetSpacing()[0])
-        rows_, columns = (slice(max(0, size // 2 - half), size // 2 + half) for size in image.shape[1:])
-        plane = image[index, rows_, columns]
-        low, high = np.percentile(plane, (1, 99.5))
-        axis.imshow(plane, cmap="gray", vmin=low, vmax=high)
-        for mask, colour in ((true, TRUTH_COLOUR), (found, FOUND_COLOUR)):
-            if mask[index, rows_, columns].any():
-                axis.contour(mask[index, rows_, columns], levels=[0.5], colors=[colour], linewidths=1.2)
-        title = f"{row.scanner} {row.seed} {row.sequence}\n{row.true_ml:.1f} ml, found {row.found_ml:.1f}"
-        axis.set_title(f"{title}, Dice {row.dice:.2f}", fontsize=8)
+        _draw(axis, row, _again(row, bundles))
     figure.suptitle("Lowest Dice as served, and two from the middle: truth green, found orange", fontsize=10)
     figure.savefig(path, dpi=80, metadata={"Software": None})
+
+
+def _draw(axis: Axes, row: Row, finding: Finding) -> None:
+    image, found, true = (sitk.GetArrayFromImage(it) for it in (finding.image, finding.found, finding.true))
+    half = round(60 / finding.image.GetSpacing()[0])
+    middle = tuple(slice(max(0, size // 2 - half), size // 2 + half) for size in image.shape[1:])
+    part = (int(true.sum(axis=(1, 2)).argmax()), *middle)
+    low, high = np.percentile(image[part], (1, 99.5))
+    axis.imshow(image[part], cmap="gray", vmin=low, vmax=high)
+    for mask, colour in ((true[part], TRUTH_COLOUR), (found[part], FOUND_COLOUR)):
+        if mask.any():
+            axis.contour(mask, levels=[0.5], colors=[colour], linewidths=1.2)
+    volumes = f"{row.true_ml:.1f} ml, found {row.found_ml:.1f}"
+    axis.set_title(f"{row.scanner} {row.seed} {row.sequence}\n{volumes}, Dice {row.dice:.2f}", fontsize=8)
 
 
 def _again(row: Row, bundles: Bundles) -> Finding:
