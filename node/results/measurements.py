@@ -44,7 +44,7 @@ ON_SUPER_RESOLVED_GRID = Code("AI-SR-GRID", LOCAL_SCHEME, "Measured on the super
 ON_ACQUIRED_GRID = Code("ACQ-GRID", LOCAL_SCHEME, "Measured on the acquired grid")
 MAIN_MODEL = Code("AI-MAIN-MODEL", LOCAL_SCHEME, "Main model")
 OTHER_MODEL = Code("AI-OTHER-MODEL", LOCAL_SCHEME, "Model beside the main one")
-CONTRIBUTION = Code("AI-CONTRIBUTION", LOCAL_SCHEME, "Contribution to the predicted log odds")
+CONTRIBUTION = Code("AI-CONTRIBUTION", LOCAL_SCHEME, "Contribution to the calibrated log odds")
 
 #: The volume on the acquired grid is reported as well where it differs by more than this.
 VOLUME_DIFFERENCE = 0.05
