@@ -166,8 +166,8 @@ def _foot(part: SubFigure, results: StudyResults) -> None:
     draw_reasons(columns[1], results)
     write(columns[2], LEFT, 0.88, "Warnings and refusals", size=9.5, weight="bold")
     paragraph(columns[2], 0.79, _cautions(results) or ["none"], width=56, line=_LINE, room=6)
-    write(columns[2], LEFT, 0.36, "Models", size=9.5, weight="bold")
-    paragraph(columns[2], 0.27, list(_models(results)), width=56, line=_LINE, room=5, colour=MUTED)
+    write(columns[2], LEFT, 0.39, "Models", size=9.5, weight="bold")
+    paragraph(columns[2], 0.305, list(_models(results)), width=56, line=_LINE, room=5, colour=MUTED)
 
 
 def _cautions(results: StudyResults) -> list[str]:
