@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from models.errors import BundleError
 from models.manifest import Manifest, check_files, digest, load_manifest, save_manifest
+from models.prediction.explanation import explain
 from models.prediction.fit import calibrate
-from models.prediction.records import Catalogue, ModelCard, ModelPrediction, OutOfRange, Prediction, Target
+from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Target, Unanswered
 from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.volume import Sequence
 
@@ -88,15 +89,28 @@ def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction |
     answers = [
         _answer(features, card, classifier, predictor.manifest.version)
         for card, classifier in zip(predictor.catalogue.models, predictor.classifiers, strict=True)
-        if all(np.isfinite(features.get(feature.name, np.nan)) for feature in card.features)
+        if not _lacking(features, card)
     ]
     if not answers:
         return None
     main = max(answers, key=_preference)
-    return Prediction(main, tuple(answer for answer in answers if answer is not main), predictor.target)
+    first = max(predictor.catalogue.models, key=_preference)
+    lacking = _lacking(features, first)
+    return Prediction(
+        main,
+        tuple(answer for answer in answers if answer is not main),
+        predictor.target,
+        Unanswered(first.name, lacking) if lacking else None,
+    )
 
 
-def _preference(answer: ModelPrediction) -> tuple[bool, float]:
+def _lacking(features: Mapping[str, float], card: ModelCard) -> tuple[Sequence, ...]:
+    """The sequences of which a feature that the model needs is missing, in the order of its inputs."""
+    missing = {it.name.split("|")[0] for it in card.features if not np.isfinite(features.get(it.name, np.nan))}
+    return tuple(sequence for sequence in Sequence if sequence in missing)
+
+
+def _preference(answer: ModelPrediction | ModelCard) -> tuple[bool, float]:
     whole = set(answer.inputs) == set(Sequence) and answer.resolution == "super"
     return whole, answer.cross_validated_auc
 
@@ -104,13 +118,9 @@ def _preference(answer: ModelPrediction) -> tuple[bool, float]:
 def _answer(
     features: Mapping[str, float], card: ModelCard, classifier: CatBoostClassifier, version: str
 ) -> ModelPrediction:
-    row = np.array([[features[feature.name] for feature in card.features]], dtype=np.float64)
-    raw = classifier.predict_proba(row, thread_count=1)[:, 1]
-    outside = tuple(
-        OutOfRange(feature.name, features[feature.name], feature.low, feature.high)
-        for feature in card.features
-        if not feature.low <= features[feature.name] <= feature.high
-    )
+    row = np.array([features[feature.name] for feature in card.features], dtype=np.float64)
+    raw = classifier.predict_proba(row[None], thread_count=1)[:, 1]
+    base, contributions = explain(row, card, classifier)
     return ModelPrediction(
         name=card.name,
         version=version,
@@ -119,7 +129,8 @@ def _answer(
         probability=float(calibrate(raw, card.intercept, card.slope)[0]),
         cutoff=card.cutoff,
         cross_validated_auc=card.cross_validated_auc,
-        out_of_range=outside,
+        base=base,
+        contributions=contributions,
     )
 
 

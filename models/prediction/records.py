@@ -31,20 +31,35 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfRange:
-    """A used feature whose value lies outside what the training cohort held."""
+class Contribution:
+    """What one feature of a case adds to the answer of a model.
+
+    Attributes:
+        name: ``<sequence>|<resolution>|<pyradiomics name>``.
+        value: of this case.
+        low: least value in the training cohort.
+        high: greatest value in the training cohort.
+        log_odds: Shapley value of the feature on the scale of the calibrated log odds; positive raises the probability.
+    """
 
     name: str
     value: float
     low: float
     high: float
+    log_odds: float
+
+    @property
+    def outside(self) -> bool:
+        """Whether the training cohort held no such value."""
+        return not self.low <= self.value <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPrediction:
     """The answer of one model: calibrated probability of the positive class, 0 to 1.
 
-    `cutoff` was fixed on the training cohort; `cross_validated_auc` is that model's, not this case's.
+    `cutoff` was fixed on the training cohort; `cross_validated_auc` is that model's, not this case's. `base` and the
+    `contributions` (every feature, the strongest first) add up to the calibrated log odds of `probability`.
     """
 
     name: str
@@ -54,16 +69,34 @@ class ModelPrediction:
     probability: float
     cutoff: float
     cross_validated_auc: float
-    out_of_range: tuple[OutOfRange, ...]
+    base: float
+    contributions: tuple[Contribution, ...]
+
+    @property
+    def out_of_range(self) -> tuple[Contribution, ...]:
+        """The features whose values lie outside what the training cohort held."""
+        return tuple(feature for feature in self.contributions if feature.outside)
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The bundle's first choice, where it could not answer: features of the sequences `lacking` are missing."""
+
+    name: str
+    lacking: tuple[Sequence, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """All answers that the available features allow; `main` is the one to read first."""
+    """All answers that the available features allow; `main` is the one to read first.
+
+    `unanswered` is the model that would be the main one if every feature were there; None when it is.
+    """
 
     main: ModelPrediction
     others: tuple[ModelPrediction, ...]
     target: Target
+    unanswered: Unanswered | None = None
 
 
 class FeatureCard(BaseModel):

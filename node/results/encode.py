@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from models.prediction.records import Prediction
 from node.errors import PermanentError
 from node.recognition.record import StudyPlan
-from node.results import derived_mr, report, segmentation, summary
+from node.results import derived_mr, pdf, report, segmentation, summary
 from node.results.findings import SequenceResult, StudyResults
 from node.results.grid import require_same_place
 from node.results.identity import PRODUCT, Identity, product_version
@@ -34,7 +34,8 @@ class EncodedObject:
     """One file that leaves.
 
     Attributes:
-        role: which result it is, such as ``super-resolved-t2wi``, ``segmentation-dwi``, ``report``, ``summary``.
+        role: which result it is, such as ``super-resolved-t2wi``, ``segmentation-dwi``, ``report``, ``summary``,
+            ``summary-pdf``.
     """
 
     role: str
@@ -52,7 +53,7 @@ def encode(
     reference: Path | None = None,
     earlier: Sequence[ResultRecord] = (),
 ) -> tuple[EncodedObject, ...]:
-    """Write derived series, segmentations, report and summary page of a study into `folder`.
+    """Write derived series, segmentations, report and summary (picture and PDF) of a study into `folder`.
 
     The same arguments give the same bytes. Objects are written in sending order: what is referred to comes first.
 
@@ -106,10 +107,13 @@ def _objects(
         },
         header=header,
     )
-    yield write_object(report.report(results, evidence, identity, content), "report", folder / "report.dcm", identity)
+    findings = report.report(results, evidence, identity, content)
+    yield write_object(findings, "report", folder / "report.dcm", identity)
     used = [frame for frames in sources.values() for frame in frames]
     page = summary.summary(results, used, header, identity, content)
     yield write_object(page, "summary", folder / "summary.dcm", identity)
+    document = pdf.summary_pdf(results, used, findings, header, identity, content)
+    yield write_object(document, "summary-pdf", folder / "summary-pdf.dcm", identity)
 
 
 def _segmentations(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
@@ -12,10 +13,11 @@ from pydicom.uid import UID, generate_uid
 from node.results.findings import AlgorithmIdentity, StudyResults
 
 #: Raised by hand when the encoders write other objects from the same findings.
-ENCODER_VERSION = 1
+ENCODER_VERSION = 2
 
 PRODUCT = "rectal-node"
-RESEARCH_STATEMENT = "Research output. Models trained on simulated studies. Not for diagnosis."
+#: What the node says of all its results; on the training of its models only the bundles in use can speak.
+RESEARCH_STATEMENT = "Research output. Not for diagnosis."
 SUPER_RESOLUTION, SEGMENTATION, PREDICTION = "super-resolution", "segmentation", "prediction"
 
 #: Series numbers of results start here, above those that scanners use.
@@ -109,6 +111,16 @@ class Identity:
 def describe(algorithm: AlgorithmIdentity) -> str:
     """Name, version, digest and statement of a bundle in one line."""
     return f"{algorithm.name} {algorithm.version} (digest {algorithm.digest[:12]}; {algorithm.statement})"
+
+
+def bundle_statements(algorithms: Mapping[str, AlgorithmIdentity]) -> str:
+    """What the bundles say of their training and intended use, by kind; once where they all say the same."""
+    kinds: dict[str, list[str]] = {}
+    for kind, algorithm in sorted(algorithms.items()):
+        kinds.setdefault(clipped(algorithm.statement, 512).rstrip("."), []).append(kind)
+    if len(kinds) == 1:
+        return f"Models: {next(iter(kinds))}."
+    return " ".join(f"{', '.join(said_by).capitalize()}: {words}." for words, said_by in kinds.items())
 
 
 def statement(*algorithms: AlgorithmIdentity) -> str:

@@ -1,17 +1,33 @@
-"""Measurements of a tumour as NUM content items (TID 300), each with the algorithm that made it (TID 4019)."""
+"""Measurements of a tumour as NUM content items (TID 300), each with the algorithm that made it (TID 4019).
+
+A feature that explains the prediction has two properties more: the range of the training cohort (TID 311) and what it
+adds to the predicted log odds, as a NUM of its own.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import metadata
 
-from highdicom.sr import AlgorithmIdentification, CodedConcept, Measurement
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    ContentSequence,
+    Measurement,
+    MeasurementProperties,
+    MeasurementStatisticalProperties,
+    NumContentItem,
+    RelationshipTypeValues,
+)
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from models.prediction.records import ModelPrediction, Prediction
+from models.prediction.records import Contribution, ModelPrediction, Prediction
 from models.radiomics.codes import REPORTED
+from models.radiomics.words import in_words
+from node.results.explanation import inputs_of
 from node.results.findings import SequenceResult
 from node.results.identity import (
     PREDICTION,
@@ -26,13 +42,21 @@ from node.results.modules import LOCAL_SCHEME
 
 ON_SUPER_RESOLVED_GRID = Code("AI-SR-GRID", LOCAL_SCHEME, "Measured on the super-resolved grid")
 ON_ACQUIRED_GRID = Code("ACQ-GRID", LOCAL_SCHEME, "Measured on the acquired grid")
+MAIN_MODEL = Code("AI-MAIN-MODEL", LOCAL_SCHEME, "Main model")
+OTHER_MODEL = Code("AI-OTHER-MODEL", LOCAL_SCHEME, "Model beside the main one")
+CONTRIBUTION = Code("AI-CONTRIBUTION", LOCAL_SCHEME, "Contribution to the calibrated log odds")
 
 #: The volume on the acquired grid is reported as well where it differs by more than this.
 VOLUME_DIFFERENCE = 0.05
 
 
-def tumour_measurements(result: SequenceResult, acquired_ml: float, identity: Identity) -> Iterator[Measurement]:
-    """Volume and the radiomics features that have an IBSI code; values that are not finite are left out."""
+def tumour_measurements(
+    result: SequenceResult, acquired_ml: float, identity: Identity, told_apart: Collection[str] = ()
+) -> Iterator[Measurement]:
+    """Volume and the radiomics features that have an IBSI code; values that are not finite are left out.
+
+    Features `told_apart`, by full name, are left to `explaining_features`: no feature stands twice.
+    """
     segmenter = _by_segmentation(identity)
     unit = codes.UCUM.CubicCentimeter
     yield from _number(codes.SCT.Volume, result.volume_ml, unit, segmenter, ON_SUPER_RESOLVED_GRID)
@@ -40,7 +64,7 @@ def tumour_measurements(result: SequenceResult, acquired_ml: float, identity: Id
         yield from _number(codes.SCT.Volume, acquired_ml, unit, segmenter, ON_ACQUIRED_GRID)
     extractor = _by_radiomics(identity)
     for feature in REPORTED:
-        if feature.name in result.features:
+        if feature.name in result.features and f"{result.sequence}|super|{feature.name}" not in told_apart:
             yield from _number(
                 Code(feature.value, "IBSI", feature.meaning),
                 result.features[feature.name],
@@ -50,32 +74,63 @@ def tumour_measurements(result: SequenceResult, acquired_ml: float, identity: Id
             )
 
 
-def predicted_probability(prediction: Prediction, identity: Identity) -> Iterator[Measurement]:
-    """Probability of the target's positive class by the main model, 0 to 1."""
+def predicted_probabilities(prediction: Prediction, identity: Identity) -> Iterator[Measurement]:
+    """Probability of the target's positive class, 0 to 1, by every model; the main one first and named as such."""
     concept = prediction.target.concept
-    yield from _number(
-        Code(concept.value, concept.scheme, clipped(concept.meaning, 64)),
-        prediction.main.probability,
-        codes.UCUM.NoUnits,
-        _by_prediction(prediction, identity),
+    for model in (prediction.main, *prediction.others):
+        yield from _number(
+            Code(concept.value, concept.scheme, clipped(concept.meaning, 64)),
+            model.probability,
+            codes.UCUM.NoUnits,
+            _by_prediction(model, prediction, identity),
+            MAIN_MODEL if model is prediction.main else OTHER_MODEL,
+        )
+
+
+def explaining_features(
+    features: Sequence[Contribution], prediction: Prediction, identity: Identity
+) -> Iterator[Measurement]:
+    """Features of the main model with their value, the range in the training cohort and their contribution."""
+    bundle = identity.algorithm(PREDICTION)
+    for feature in features:
+        words = in_words(feature.name)
+        unit = Code(words.unit, "UCUM", words.unit_meaning)
+        name = Code(words.code, "IBSI", words.ibsi) if words.code else _local_code(words.name)
+        grid = ON_SUPER_RESOLVED_GRID if words.resolution == "super" else ON_ACQUIRED_GRID
+        limits = ((codes.SCT.Minimum, feature.low), (codes.SCT.Maximum, feature.high))
+        cohort = MeasurementStatisticalProperties(
+            [
+                NumContentItem(limit, value, unit, None, RelationshipTypeValues.HAS_PROPERTIES)
+                for limit, value in limits
+            ],
+            description=f"Training cohort of {bundle.name} {bundle.version}",
+        )
+        # highdicom capitalises this meaning otherwise than PS3.16 does, and validators warn of it.
+        cohort[-1].ConceptNameCodeSequence[0].CodeMeaning = codes.DCM.PopulationDescription.meaning
+        measurement = Measurement(
+            name=CodedConcept.from_code(name),
+            value=feature.value,
+            unit=CodedConcept.from_code(unit),
+            algorithm_id=_by_radiomics(identity),
+            method=CodedConcept.from_code(grid),
+            properties=MeasurementProperties(measurement_statistical_properties=cohort),
+        )
+        measurement[0].ContentSequence.append(_contribution(feature, prediction, identity))
+        yield measurement
+
+
+def _contribution(feature: Contribution, prediction: Prediction, identity: Identity) -> NumContentItem:
+    item = NumContentItem(
+        CONTRIBUTION, feature.log_odds, codes.UCUM.NoUnits, None, RelationshipTypeValues.HAS_PROPERTIES
     )
+    item.ContentSequence = ContentSequence()
+    item.ContentSequence.extend(_by_prediction(prediction.main, prediction, identity))
+    return item
 
 
-def describe_prediction(prediction: Prediction) -> str:
-    """What was predicted, from what, and where its cut-off lies, for a reader."""
-    main, target = prediction.main, prediction.target
-    side = "above or at" if main.probability >= main.cutoff else "below"
-    return (
-        f"Predicted probability of {target.positive_class} ({target.name}): {main.probability:.2f}, {side} the "
-        f"cut-off of {main.cutoff:.2f}; model {main.name} {main.version} on {inputs_of(main)}. The target is a label "
-        "of the cohort that the model was trained on, named above as the model's bundle names it."
-    )
-
-
-def inputs_of(model: ModelPrediction) -> str:
-    """Sequences and resolution of a model."""
-    resolution = "super-resolved" if model.resolution == "super" else "acquired"
-    return f"{', '.join(model.inputs)} ({resolution})"
+def _local_code(feature: str) -> Code:
+    """Code of a feature that IBSI has none for: always the same for a name of pyradiomics, which is its meaning."""
+    return Code(f"F-{hashlib.sha256(feature.encode()).hexdigest()[:12]}", LOCAL_SCHEME, clipped(feature, 64))
 
 
 def _number(
@@ -103,17 +158,18 @@ def _by_radiomics(identity: Identity) -> AlgorithmIdentification:
     return AlgorithmIdentification("pyradiomics", metadata.version("pyradiomics"), parameters=parameters)
 
 
-def _by_prediction(prediction: Prediction, identity: Identity) -> AlgorithmIdentification:
-    bundle, main, target = identity.algorithm(PREDICTION), prediction.main, prediction.target
+def _by_prediction(model: ModelPrediction, prediction: Prediction, identity: Identity) -> AlgorithmIdentification:
+    bundle, target, unanswered = identity.algorithm(PREDICTION), prediction.target, prediction.unanswered
     return _algorithm(
-        f"{bundle.name}: {main.name}",
-        main.version,
+        f"{bundle.name}: {model.name}",
+        model.version,
         {
             "bundle": describe(bundle),
-            "inputs": inputs_of(main),
+            "inputs": inputs_of(model),
             "target": f"{target.name}; positive class {target.positive_class}",
-            "cut-off": f"{main.cutoff:.6g}",
-            "cross-validated AUC": f"{main.cross_validated_auc:.3f}",
+            "cut-off": f"{model.cutoff:.6g}",
+            "cross-validated AUC": f"{model.cross_validated_auc:.3f}",
+            **({"in place of": unanswered.name} if unanswered and model is prediction.main else {}),
         },
     )
 

@@ -12,9 +12,9 @@ from pydicom.sr.coding import Code
 
 from models.prediction.records import Prediction
 from node.recognition.record import StudyPlan
+from node.results.explanation import describe_prediction, explanation, other_answers, substitution, title
 from node.results.findings import SequenceResult, StudyResults
-from node.results.identity import RESEARCH_STATEMENT, clipped, describe
-from node.results.measurements import describe_prediction
+from node.results.identity import RESEARCH_STATEMENT, bundle_statements, clipped, describe
 from node.results.modules import LOCAL_SCHEME
 
 NO_TUMOUR = "No tumour found: none of the analysed sequences holds a segmented tumour."
@@ -22,6 +22,7 @@ NOT_ANALYSED = "Not analysed: no series of this study could be used."
 
 LIMITATION = Code("AI-LIMITATION", LOCAL_SCHEME, "Limitation of use")
 RESULT = Code("AI-RESULT", LOCAL_SCHEME, "Result")
+EXPLANATION = Code("AI-EXPLANATION", LOCAL_SCHEME, "Explanation of the prediction")
 USED = Code("SERIES-USED", LOCAL_SCHEME, "Series used")
 NOT_USED = Code("SERIES-NOT-USED", LOCAL_SCHEME, "Series not used")
 REFUSAL = Code("REFUSAL", LOCAL_SCHEME, "Not analysed")
@@ -40,10 +41,10 @@ class Remark:
 
 def remarks(results: StudyResults) -> Iterator[Remark]:
     """All remarks on a study, the most important first."""
-    yield Remark(LIMITATION, RESEARCH_STATEMENT)
+    yield Remark(LIMITATION, f"{RESEARCH_STATEMENT} {bundle_statements(results.algorithms)}")
     yield Remark(RESULT, conclusion(results))
     if results.prediction is not None:
-        yield Remark(RESULT, describe_prediction(results.prediction))
+        yield from _on_prediction(results.prediction)
     if results.supersedes is not None:
         yield Remark(SUPERSEDES, f"These results supersede those of revision {results.supersedes.revision}.")
     for refusal in results.plan.refusals:
@@ -53,6 +54,14 @@ def remarks(results: StudyResults) -> Iterator[Remark]:
     yield from _series(results.plan)
     for _, algorithm in sorted(results.algorithms.items()):
         yield Remark(MODEL, clipped(describe(algorithm), 1024))
+
+
+def _on_prediction(prediction: Prediction) -> Iterator[Remark]:
+    yield Remark(RESULT, describe_prediction(prediction))
+    if prediction.others:
+        yield Remark(RESULT, other_answers(prediction))
+    for line in explanation(prediction.main):
+        yield Remark(EXPLANATION, line)
 
 
 def conclusion(results: StudyResults) -> str:
@@ -68,7 +77,7 @@ def warnings(results: StudyResults) -> list[str]:
     lines = [clipped(text, 1024) for text in results.plan.warnings]
     lines += [line for result in results.sequences for line in _volume_warnings(result)]
     if results.prediction is not None:
-        lines += _range_warnings(results.prediction)
+        lines += _prediction_warnings(results.prediction)
     return lines
 
 
@@ -80,13 +89,14 @@ def _volume_warnings(result: SequenceResult) -> Iterator[str]:
         )
 
 
-def _range_warnings(prediction: Prediction) -> list[str]:
+def _prediction_warnings(prediction: Prediction) -> Iterator[str]:
+    if prediction.unanswered is not None:
+        yield substitution(prediction)
     outside = prediction.main.out_of_range
-    if not outside:
-        return []
-    names = ", ".join(clipped(it.name, 80) for it in outside[:3])
-    more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
-    return [f"The prediction uses {len(outside)} feature(s) outside the range of the training cohort: {names}{more}."]
+    if outside:
+        names = "; ".join(clipped(title(it), 80) for it in outside[:3])
+        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+        yield f"The prediction uses {len(outside)} feature(s) outside the range of the training cohort: {names}{more}."
 
 
 def _series(plan: StudyPlan) -> Iterator[Remark]:

@@ -25,6 +25,7 @@ from highdicom.sr import (
     ImageContentItem,
     ImageLibraryEntryDescriptors,
     LanguageOfContentItemAndDescendants,
+    Measurement,
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
@@ -42,10 +43,13 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
+from models.prediction.records import Prediction
+from models.radiomics.words import in_words
 from node.results import attributes
+from node.results.explanation import reasons
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import PREDICTION, PRODUCT, SEGMENTATION, SUPER_RESOLUTION, Identity, product_version
-from node.results.measurements import predicted_probability, tumour_measurements
+from node.results.measurements import explaining_features, predicted_probabilities, tumour_measurements
 from node.results.modules import LOCAL_SCHEME, SeriesFacts, identify, inherit, patient_and_study
 from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
@@ -112,7 +116,7 @@ def report(results: StudyResults, evidence: Evidence, identity: Identity, conten
     )
     patient_and_study(dataset, evidence.header)
     identify(dataset, facts, identity, evidence.header, content)
-    put(dataset, "CodingSchemeIdentificationSequence", _coding_schemes(identity))
+    put(dataset, "CodingSchemeIdentificationSequence", _coding_schemes(results, identity))
     return dataset
 
 
@@ -157,16 +161,28 @@ def _measurement_groups(results: StudyResults, evidence: Evidence, identity: Ide
         yield from _no_tumour(evidence, identity)
         return
     for number, result in enumerate(found):
-        yield from _tumour(result, results if number == 0 else None, evidence, identity)
+        measurements = list(_measurements(result, results.prediction, identity))
+        if number == 0 and results.prediction is not None:
+            measurements += predicted_probabilities(results.prediction, identity)
+        yield from _tumour(result, measurements, evidence, identity)
+
+
+def _measurements(result: SequenceResult, prediction: Prediction | None, identity: Identity) -> Iterator[Measurement]:
+    """Of the tumour in one sequence, the features of this sequence that explain the prediction included."""
+    explaining = [
+        feature
+        for feature in (reasons(prediction.main) if prediction else ())
+        if in_words(feature.name).sequence == result.sequence
+    ]
+    yield from tumour_measurements(result, _acquired_ml(result), identity, {feature.name for feature in explaining})
+    if prediction is not None:
+        yield from explaining_features(explaining, prediction, identity)
 
 
 def _tumour(
-    result: SequenceResult, with_prediction: StudyResults | None, evidence: Evidence, identity: Identity
+    result: SequenceResult, measurements: Sequence[Measurement], evidence: Evidence, identity: Identity
 ) -> ContentSequence:
-    """TID 1411: the tumour in one sequence; the first group also carries the prediction."""
-    measurements = list(tumour_measurements(result, _acquired_ml(result), identity))
-    if with_prediction is not None and with_prediction.prediction is not None:
-        measurements.extend(predicted_probability(with_prediction.prediction, identity))
+    """TID 1411: the tumour in one sequence; the first group also carries the predictions."""
     segmentation = evidence.segmentations[result.sequence]
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid(identity), identifier=TRACKING_ID),
@@ -321,8 +337,9 @@ def _predecessor(result: ResultRecord) -> Dataset:
     return dataset
 
 
-def _coding_schemes(identity: Identity) -> list[CodingSchemeIdentificationItem]:
-    return [
+def _coding_schemes(results: StudyResults, identity: Identity) -> list[CodingSchemeIdentificationItem]:
+    """IBSI, the node's own, and the private one (99…, PS3.3 8.2) of the prediction bundle's target, if it has one."""
+    schemes = [
         CodingSchemeIdentificationItem(
             designator="IBSI",
             name="Image Biomarker Standardisation Initiative",
@@ -335,3 +352,12 @@ def _coding_schemes(identity: Identity) -> list[CodingSchemeIdentificationItem]:
             version=product_version(),
         ),
     ]
+    scheme = results.prediction.target.concept.scheme if results.prediction else LOCAL_SCHEME
+    if scheme.startswith("99") and scheme != LOCAL_SCHEME:
+        bundle = identity.algorithm(PREDICTION)
+        schemes.append(
+            CodingSchemeIdentificationItem(
+                designator=scheme, name=f"Concepts of the bundle {bundle.name}", version=bundle.version
+            )
+        )
+    return schemes

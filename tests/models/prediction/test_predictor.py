@@ -85,6 +85,7 @@ def test_all_eight_models_answer_and_all_sequences_at_super_resolution_is_the_ma
     assert prediction.main.name == "All-sequence super"
     assert len(prediction.others) == 7
     assert prediction.target == TARGET
+    assert prediction.unanswered is None
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,13 @@ def test_a_missing_input_leaves_the_best_of_the_other_models(predictor, sequence
     prediction = predict(features(sequences, resolutions), predictor)
     assert prediction.main.name == main
     assert 1 + len(prediction.others) == answers
+
+
+def test_the_first_choice_that_could_not_answer_is_named_with_the_sequences_that_it_lacks(predictor):
+    unanswered = predict(features(("T2WI",)), predictor).unanswered
+    assert (unanswered.name, unanswered.lacking) == ("All-sequence super", (Sequence.DWI, Sequence.PVP))
+    unanswered = predict(features(resolutions=("normal",)), predictor).unanswered
+    assert unanswered.lacking == tuple(Sequence)
 
 
 def test_nothing_is_predicted_from_nothing_or_from_gaps(predictor):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from models.prediction.records import CodedConcept, ModelPrediction, OutOfRange, Prediction, Target
+from models.prediction.records import CodedConcept, Contribution, ModelPrediction, Prediction, Target
 from models.radiomics.codes import REPORTED
 from models.volume import Sequence, divided, grid_of, resample_onto
 from node.recognition.record import Confidence, FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
@@ -244,18 +245,40 @@ ALGORITHMS = {
     "prediction": AlgorithmIdentity("grade", "0.2.0", "c3" * 32, "trained on simulated labels"),
 }
 
-PREDICTION = Prediction(
-    main=ModelPrediction(
-        name="T2WI+DWI+PVP super",
+CONTRIBUTIONS = (
+    Contribution("T2WI|super|original_shape_Maximum3DDiameter", 6.5, 5.0, 84.8, 0.62),
+    Contribution("DWI|super|log-sigma-3-0-mm-3D_glszm_SmallAreaEmphasis", 0.71, 0.6, 0.8, -0.31),
+    Contribution("PVP|super|original_firstorder_90Percentile", 2079.0, 583.6, 2477.2, 0.2),
+    Contribution("PVP|super|original_glcm_ClusterShade", -12.5, -989.0, 241.0, 0.12),
+    Contribution("DWI|super|original_shape_Elongation", 0.5, 0.1, 0.9, -0.05),
+    Contribution("T2WI|super|original_shape_Flatness", 5.5, 0.3, 0.9, 0.01),
+)
+
+
+def model_prediction(inputs: tuple[Sequence, ...], resolution: str, probability: float) -> ModelPrediction:
+    """The answer of one of eight models; only that of all sequences at super resolution has contributions."""
+    main = len(inputs) == 3 and resolution == "super"
+    return ModelPrediction(
+        name=f"{'+'.join(inputs)} {resolution}",
         version="0.2.0",
-        inputs=(Sequence.T2WI, Sequence.DWI, Sequence.PVP),
-        resolution="super",
-        probability=0.73,
+        inputs=inputs,
+        resolution=resolution,
+        probability=probability,
         cutoff=0.41,
         cross_validated_auc=0.81,
-        out_of_range=(OutOfRange("T2WI|super|original_shape_Flatness", 0.2, 0.3, 0.9),),
+        base=0.3947 if main else 0.0,
+        contributions=CONTRIBUTIONS if main else (),
+    )
+
+
+PREDICTION = Prediction(
+    main=model_prediction(tuple(Sequence), "super", 0.73),
+    others=tuple(
+        model_prediction(inputs, resolution, 0.4 + 0.03 * number)
+        for number, (inputs, resolution) in enumerate(
+            [*product([(sequence,) for sequence in Sequence], ("normal", "super")), (tuple(Sequence), "normal")]
+        )
     ),
-    others=(),
     target=Target(
         "simulated histologic grade", "high grade", CodedConcept("SIM-GRADE", "99RECTALNODE", "Simulated high grade")
     ),

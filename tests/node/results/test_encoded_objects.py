@@ -68,6 +68,7 @@ def test_a_complete_study_gives_every_kind_of_object_in_sending_order(encoded):
         "segmentation-pvp",
         "report",
         "summary",
+        "summary-pdf",
     ]
 
 
@@ -191,7 +192,7 @@ def test_a_study_without_any_usable_stack_still_gets_its_answer(siemens, tmp_pat
     results = replace(siemens.results, sequences=(), prediction=None, plan=plan)
     source = siemens.results.plan.stacks[0].frames[0].path
     objects = encode(results, tmp_path, UID_ROOT, "", reference=source)
-    assert [entry.role for entry in objects] == ["report", "summary"]
+    assert [entry.role for entry in objects] == ["report", "summary", "summary-pdf"]
     report = pydicom.dcmread(objects[0].path)
     assert str(report.PatientName) == siemens.vendor.patient_name_unicode
     texts = [item.TextValue for item in report.ContentSequence[-1].ContentSequence]

@@ -106,4 +106,11 @@ def test_the_segment_is_coded_and_names_its_algorithm(siemens):
 
 def test_an_empty_mask_gives_no_segmentation(without_tumour):
     roles = {entry.role for entry in without_tumour.objects}
-    assert roles == {"super-resolved-t2wi", "super-resolved-dwi", "super-resolved-pvp", "report", "summary"}
+    assert roles == {
+        "super-resolved-t2wi",
+        "super-resolved-dwi",
+        "super-resolved-pvp",
+        "report",
+        "summary",
+        "summary-pdf",
+    }

@@ -117,6 +117,7 @@ def test_after_a_late_image_every_object_says_which_revision_it_supersedes(histo
         "segmentation-super-resolved-t2wi",
         "report",
         "summary",
+        "summary-pdf",
     }
     assert all("supersedes revision 1" in text for text in found.values()), found
 
@@ -141,7 +142,7 @@ def test_when_only_the_text_changes_only_report_and_page_are_new(history: Histor
     new = {entry.role for entry in second} - {
         entry.role for entry in second if entry.sop_instance_uid in set(uids(first))
     }
-    assert new == {"report", "summary"}
+    assert new == {"report", "summary", "summary-pdf"}
     assert {role for role, text in descriptions(second).items() if "supersedes revision 1" in text} == new
 
 

@@ -1,0 +1,81 @@
+"""The summary page as an Encapsulated PDF, for archives that file documents and for what is printed or searched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import EncapsulatedPDFStorage
+
+from node.results.findings import StudyResults
+from node.results.identity import Identity
+from node.results.modules import SeriesFacts, code_item, identify, patient_and_study
+from node.results.page import TITLE, render_pdf
+from node.results.source import SourceFrame, put
+
+SERIES_OFFSET = 302
+
+
+def series_facts(results: StudyResults) -> SeriesFacts:
+    """What identifies the document."""
+    return SeriesFacts(
+        role="summary-pdf",
+        number=SERIES_OFFSET,
+        description="AI summary PDF (research)",
+        modality="DOC",
+        sop_class_uid=EncapsulatedPDFStorage,
+        algorithms=tuple(sorted(results.algorithms)),
+    )
+
+
+def summary_pdf(
+    results: StudyResults,
+    frames: Sequence[SourceFrame],
+    report: Dataset,
+    header: Dataset,
+    identity: Identity,
+    content: str,
+) -> Dataset:
+    """The page as one document (PS3.3 A.45.1).
+
+    Args:
+        results: what was found.
+        frames: all source images used.
+        report: the structured report of the same results, which the document is made from.
+        header: header of any instance of the study, for patient and study.
+        identity: origin of UIDs and dates.
+        content: digest of plan and prediction, which the page shows.
+    """
+    facts = series_facts(results)
+    document = Dataset()
+    patient_and_study(document, header)
+    identify(document, facts, identity, header, content)
+    page = render_pdf(results)
+    sources = dict.fromkeys(
+        [(report.SOPClassUID, report.SOPInstanceUID), *((it.sop_class_uid, it.sop_instance_uid) for it in frames)]
+    )
+    values: dict[str, object] = {
+        "SOPInstanceUID": identity.uid(f"{facts.role}/instance", content=content),
+        "InstanceNumber": 1,
+        "ConversionType": "WSD",
+        "AcquisitionDateTime": None,
+        # Only what is drawn is on it, and that holds nothing of the patient.
+        "BurnedInAnnotation": "NO",
+        "DocumentTitle": TITLE,
+        "ConceptNameCodeSequence": [code_item(codes.DCM.ImagingMeasurementReport)],
+        "SourceInstanceSequence": [_reference(*source) for source in sources],
+        "MIMETypeOfEncapsulatedDocument": "application/pdf",
+        "EncapsulatedDocumentLength": len(page),
+        "EncapsulatedDocument": page + b"\0" * (len(page) % 2),
+    }
+    for keyword, value in values.items():
+        put(document, keyword, value)
+    return document
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    put(item, "ReferencedSOPClassUID", sop_class_uid)
+    put(item, "ReferencedSOPInstanceUID", sop_instance_uid)
+    return item
