@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from models.evaluation.predictions import Cohort, TrainingProbabilities
 from models.evaluation.report.cautions import SIMULATED, cautions
@@ -38,11 +38,11 @@ def clear_answers(evaluation: Evaluation, bundle: Bundle | None) -> dict[str, An
         ),
         "30": Answer(_sizes(evaluation), "how training handled it"),
         "38": Answer(_testing(evaluation), "whether the test cohort is of another centre"),
-        "39": Answer(_METRICS),
+        "39": Answer(_METRICS, "why these"),
         "40": Answer(_UNCERTAINTY),
         "41": Answer(_COMPARISON),
         "47": Answer(
-            "Discrimination, calibration and net benefit of every model and cohort: tables and figures below."
+            "Discrimination, calibration and net benefit of every model and cohort: tables and figures of this report."
         ),
         "52": Answer(" ".join(cautions(evaluation)), "everything that the table does not show"),
         "56": Answer("Analysis: rectal-node evaluate, open source.", "the code of the training"),
@@ -66,10 +66,12 @@ def tripod_answers(evaluation: Evaluation, bundle: Bundle | None) -> dict[str, A
         ),
         "12a": Answer(f"{_sizes(evaluation)} Cut-offs come from training cases alone.", "how cases were assigned"),
         "12d": Answer("By scanner, and by groups of scanners named beforehand: AUC with its interval in each."),
-        "12e": Answer(f"{_METRICS} {_UNCERTAINTY}"),
+        "12e": Answer(f"{_METRICS} {_UNCERTAINTY}", "their rationale"),
         "12f": Answer(none),
         "12g": Answer(f"Read from {about.name}, SHA-256 {about.digest}.", "how the models made them"),
-        "15": Answer("Probability, and a class from the cut-off on: Youden's index on the training cohort."),
+        "15": Answer(
+            "Probability, and a class from the cut-off on: Youden's index on the training cohort.", "why a class"
+        ),
         "16": Answer(_testing(evaluation), "setting, eligibility, outcome and predictors"),
         "18f": Answer("Analysis: rectal-node evaluate, open source.", "the code of the training"),
         "20a": Answer(_sizes(evaluation), "the flow up to this table"),
@@ -111,9 +113,14 @@ def _clear_of_bundle(manifest: Manifest, catalogue: Catalogue) -> dict[str, Answ
             "resampling of the mask",
         )
         answers["23"] = Answer(f"Fixed bin width {width}." if width else f"{count} bins.")
-        answers["24"] = Answer(f"{settings.get('image_types')}.")
+        answers["24"] = Answer(f"{'; '.join(_image_types(settings.get('image_types')))}.")
         answers["55"] = Answer("Settings of the feature extraction: in the manifest of the bundle.", "other scripts")
     return answers
+
+
+def _image_types(types: object) -> Iterator[str]:
+    for name, options in (types if isinstance(types, Mapping) else {}).items():
+        yield f"{name} ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else str(name)
 
 
 def _algorithm(manifest: Manifest) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.evaluation.estimates import Estimate
 from models.evaluation.predictions import Resolution
 from models.evaluation.report.document import Table
 from models.evaluation.report.numbers import number, one_line, p_value, signed, signed_interval
@@ -21,6 +22,7 @@ def super_against_normal(evaluation: Evaluation) -> Table:
             number(row.auc),
             signed_interval(row.difference),
             p_value(row.p),
+            _interval_alone(row.bootstrap),
             signed_interval(row.net_benefit),
             signed(row.categorical.nri.value),
             signed(row.category_free.nri.value),
@@ -33,7 +35,8 @@ def super_against_normal(evaluation: Evaluation) -> Table:
     return Table(
         "Super-resolution against normal resolution",
         (
-            *("input", "cohort", "AUC\nnormal", "AUC\nsuper", "difference\n(95 %)", "p\nDeLong"),
+            *("input", "cohort", "AUC\nnormal", "AUC\nsuper", "difference\n(95 %, DeLong)", "p\nDeLong"),
+            "\n(95 %, bootstrap)",
             *(f"net benefit at {evaluation.threshold:.2f}\n(95 %)", "NRI\ncategorical", "NRI\ncategory-free"),
             *("IDI\n(95 %)", "p\nIDI"),
         ),
@@ -48,27 +51,24 @@ def reclassification(evaluation: Evaluation) -> Table:
     rows = tuple(
         (
             row.input,
+            kind,
             row.cohort.value,
-            *(
-                cell
-                for nri in (row.categorical, row.category_free)
-                for cell in (
-                    signed_interval(nri.events),
-                    signed_interval(nri.others),
-                    signed_interval(nri.nri),
-                    p_value(nri.p),
-                )
-            ),
+            signed_interval(nri.events),
+            signed_interval(nri.others),
+            signed_interval(nri.nri),
+            p_value(nri.p),
         )
-        for row in by_input(evaluation)
-        if (row.resolution, row.reference) == MAIN_PAIR
+        for looks_at in evaluation.predictions.inputs
+        for kind in ("categorical", "category-free")
+        for row in evaluation.comparisons
+        if row.input == looks_at and (row.resolution, row.reference) == MAIN_PAIR
+        for nri in (row.categorical if kind == "categorical" else row.category_free,)
     )
-    parts = ("events", "non-events", "sum", "p")
     return Table(
         "Net reclassification in its parts, super against normal resolution",
-        ("input", "cohort", *(f"{kind}\n{part}" for kind in ("categorical", "category-free") for part in parts)),
+        ("input", "NRI", "cohort", "events\n(95 %)", "non-events\n(95 %)", "sum\n(95 %)", "p"),
         rows,
-        labels=2,
+        labels=3,
         note=(
             f"Categories: {_categories(evaluation)}. Events: share moved up minus share moved down; non-events: share "
             "moved down minus share moved up (bootstrap intervals). A sum hides a loss in one behind a gain in the "
@@ -88,7 +88,7 @@ def controls(evaluation: Evaluation) -> Table:
             number(row.auc),
             signed_interval(row.difference),
             p_value(row.p),
-            signed_interval(row.bootstrap),
+            _interval_alone(row.bootstrap),
             signed_interval(row.net_benefit),
             signed_interval(row.idi.idi),
         )
@@ -100,7 +100,7 @@ def controls(evaluation: Evaluation) -> Table:
         "Controls",
         (
             *("difference of", "input", "cohort", "AUC\nsecond", "AUC\nfirst", "difference\n(95 %, DeLong)"),
-            *("p\nDeLong", "difference\n(95 %, bootstrap)", f"net benefit at {evaluation.threshold:.2f}\n(95 %)"),
+            *("p\nDeLong", "\n(95 %, bootstrap)", f"net benefit at {evaluation.threshold:.2f}\n(95 %)"),
             "IDI\n(95 %)",
         ),
         rows,
@@ -120,25 +120,39 @@ def oracle(evaluation: Evaluation) -> Table:
             number(row.oracle_auc),
             signed_interval(row.difference),
             p_value(row.p),
-            signed_interval(row.bootstrap),
+            _interval_alone(row.bootstrap),
         )
-        for row in sorted(evaluation.oracle_gaps, key=lambda row: evaluation.predictions.models.index(row.model))
+        for resolution in evaluation.predictions.resolutions
+        for row in evaluation.oracle_gaps
+        if (row.model.input, row.model.resolution) == (evaluation.main_input, resolution)
     )
     return Table(
         "The models beside the drawn tissue parameters",
         (
             *("input", "resolution", "cohort", "AUC\nmodel", "AUC\noracle", "difference\n(95 %, DeLong)", "p\nDeLong"),
-            "difference\n(95 %, bootstrap)",
+            "\n(95 %, bootstrap)",
         ),
         rows,
         labels=3,
-        note="Oracle: the probability of the label given the parameters it was drawn with. No image shows more.",
+        note="Oracle: the probability of the label given the parameters it was drawn with; no image shows more. "
+        "Every input stands in oracle.csv.",
     )
 
 
 def by_input(evaluation: Evaluation) -> list[Comparison]:
     """The comparisons in the order of the inputs, then of the cohorts."""
     return sorted(evaluation.comparisons, key=lambda row: evaluation.predictions.inputs.index(row.input))
+
+
+def verdict(rows: list[Comparison]) -> str:
+    """The main question in one sentence, for comparisons of one cohort."""
+    better = sum(row.difference.low > 0 for row in rows)
+    worse = sum(row.difference.high < 0 for row in rows)
+    neither = len(rows) - better - worse
+    return (
+        f"{rows[0].cohort.capitalize()} cohort, {_words(rows[0].resolution)} against {_words(rows[0].reference)}: AUC "
+        f"better for {better} of {len(rows)} inputs, worse for {worse}, no difference shown for {neither}."
+    )
 
 
 def sentence(row: Comparison) -> str:
@@ -155,6 +169,11 @@ def sentence(row: Comparison) -> str:
         f"{number(row.reference_auc)} at {_words(row.reference)}; difference {difference}, DeLong p {p_value(row.p)}: "
         f"{found}."
     )
+
+
+def _interval_alone(estimate: Estimate) -> str:
+    """A second interval of a value that stands there already."""
+    return "\n" + signed_interval(estimate).partition("\n")[2]
 
 
 def _categories(evaluation: Evaluation) -> str:

@@ -59,6 +59,8 @@ def _answers(evaluation: Evaluation) -> Iterator[str]:
     rows = [row for row in comparison_tables.by_input(evaluation) if row.cohort is last]
     main = [row for row in rows if (row.resolution, row.reference) == PAIRS[0]]
     others = [row for row in rows if row not in main and row.input == evaluation.main_input]
+    if main:
+        yield comparison_tables.verdict(main)
     yield from map(comparison_tables.sentence, [*main, *others])
     if not rows:
         for row in evaluation.performances:

@@ -104,23 +104,24 @@ def subgroups(evaluation: Evaluation, looks_at: str) -> Figure:
 
 
 def group_roc(evaluation: Evaluation, group: str) -> Figure:
-    """ROC curves of every input on the cases of a named group of scanners: a row a cohort, a panel a resolution."""
+    """ROC curves of every input on the cases of a named group of scanners: a row a resolution, a panel a cohort."""
     scanners = evaluation.options.groups[group]
     cohorts = [row.cohort for row in evaluation.subgroups if row.group == group and row.auc is not None]
     cohorts = list(dict.fromkeys(cohorts))
-    resolutions = [each for each in evaluation.predictions.resolutions if each in PAIRS[0]]
-    figure, grid = panels(max(1, len(cohorts)), max(1, len(resolutions)), 3.1, 3.1)
-    for letter, row, cohort in zip("ABC", grid, cohorts, strict=False):
-        cases = evaluation.predictions.cohort(cohort)
-        cases = cases.where(np.isin(cases.scanners, scanners))
-        for axes, resolution in zip(row, resolutions, strict=True):
+    every = evaluation.predictions.resolutions
+    resolutions = [each for each in every if each in PAIRS[0]] or every
+    figure, grid = panels(len(resolutions), len(cohorts), 3.1, 3.1)
+    for row, resolution in zip(grid, resolutions, strict=True):
+        for axes, cohort in zip(row, cohorts, strict=True):
+            cases = evaluation.predictions.cohort(cohort)
+            cases = cases.where(np.isin(cases.scanners, scanners))
             for found in evaluation.subgroups:
                 if (found.cohort, found.group, found.model.resolution) == (cohort, group, resolution) and found.auc:
                     false_positive, sensitivity, _ = roc_curve(cases.labels, cases.of(found.model))
                     line = input_line(evaluation.predictions.inputs, found.model.input)
                     label = f"{found.model.input} {_brief(found.auc)}"
                     axes.plot(false_positive, sensitivity, linewidth=1.4, label=label, **line)
-            _roc_frame(axes, f"{letter}  {cohort.capitalize()} cohort, {resolution}")
+            _roc_frame(axes, f"{cohort.capitalize()} cohort, {resolution}")
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.evaluation.predictions import Cohort
+from models.evaluation.predictions import Cohort, Model
 from models.evaluation.report.document import Table
 from models.evaluation.report.numbers import NOTHING, interval, number, percent, signed_interval
 from models.evaluation.results import Evaluation, Performance
@@ -117,6 +117,7 @@ def subgroups(evaluation: Evaluation) -> Table:
 
 
 def _by_model(evaluation: Evaluation) -> list[Performance]:
-    """The rows in the order of the models, then of the cohorts."""
-    models = evaluation.predictions.models
-    return sorted(evaluation.performances, key=lambda row: models.index(row.model))
+    """The rows by input, then by resolution, then by cohort."""
+    inputs, resolutions = evaluation.predictions.inputs, evaluation.predictions.resolutions
+    places = [Model(looks_at, resolution) for looks_at in inputs for resolution in resolutions]
+    return sorted(evaluation.performances, key=lambda row: places.index(row.model))

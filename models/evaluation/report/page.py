@@ -31,11 +31,11 @@ table { border-collapse: collapse; font-size: .84rem; line-height: 1.35; font-va
 caption { text-align: left; font-weight: 600; font-size: .9rem; padding-bottom: .45rem; }
 th { border-top: 1.5px solid var(--ink); border-bottom: 1px solid var(--ink); font-weight: 600;
   vertical-align: bottom; }
-th, td { padding: .28rem .8rem .28rem 0; text-align: left; }
-th.figure, td.figure { text-align: right; white-space: nowrap; padding-left: .5rem; }
-td { vertical-align: top; } td.word { max-width: 34rem; overflow-wrap: anywhere; }
+th, td { padding: .28rem .7rem .28rem 0; text-align: left; }
+th.figure, td.figure { text-align: right; white-space: nowrap; padding-left: .4rem; }
+td { vertical-align: top; } td.word { white-space: nowrap; } td.prose { max-width: 34rem; overflow-wrap: anywhere; }
 td small, th small { color: var(--soft); font-size: .92em; font-weight: 400; }
-tr.first td { border-top: 1px solid var(--line); } tr.open td { color: #9aa4ad; }
+tr.first td { border-top: 1px solid var(--line); } tr.open td { color: var(--soft); }
 @media print { body { padding: 0; max-width: none; } nav { display: none; } figure, tr { break-inside: avoid; } }
 """
 
@@ -44,7 +44,7 @@ def page(report: Document, drawn: Mapping[str, bytes]) -> str:
     """The report as HTML, `drawn` its figures as SVG by name; the same report gives the same text."""
     blocks = list(report.numbered())
     headings = [block.text for block in blocks if isinstance(block, Heading)]
-    contents = "".join(f'<a href="#{_anchor(text)}">{_text(text)}</a>' for text in headings)
+    contents = " ".join(f'<a href="#{_anchor(text)}">{_text(text)}</a>' for text in headings)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(report.title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>'
@@ -79,7 +79,10 @@ def _picture(picture: Picture, drawn: bytes) -> str:
 
 
 def _table(table: Table) -> str:
-    kinds = ["word" if place < table.labels else "figure" for place in range(len(table.header))]
+    columns = len(table.header)
+    kinds = ["word"] * table.labels + ["figure"] * (columns - table.labels)
+    if table.labels == columns:
+        kinds = ["text"] * (columns - 1) + ["prose"]
     head = "".join(f'<th class="{kind}">{_cell(cell)}</th>' for kind, cell in zip(kinds, table.header, strict=True))
     body = ""
     for cells, first in table.shown():
