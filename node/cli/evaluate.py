@@ -32,6 +32,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 1,
 ) -> None:
     """Evaluate predictions on training, validation and test cohorts: tables, figures, report, check-lists."""
+    groups, limits = dict(map(_group, group or ())), _limits(categories)
     # scikit-learn, CatBoost and matplotlib take seconds to import.
     from models.evaluation.prediction_table import read_predictions
     from models.evaluation.report.comparison_tables import by_input, sentence
@@ -41,7 +42,7 @@ def evaluate(
     from models.evaluation.study import evaluate as judge
     from models.prediction.predictor import load_catalogue
 
-    options = Options(draws, seed, threshold or None, _limits(categories), dict(map(_group, group or ())))
+    options = Options(draws, seed, threshold or None, limits, groups)
     loaded = load_catalogue(bundle) if bundle else None
     found = judge(read_predictions(table), options)
     provenance = {
@@ -50,7 +51,7 @@ def evaluate(
         "bootstrap": f"{draws} draws, seed {seed}",
         "threshold": f"{found.threshold:.4g}" + ("" if threshold else ", the share of positive cases in training"),
         "risk categories": categories or "below and above each model's cut-off",
-        "subgroups": "; ".join(f"{name}: {', '.join(scanners)}" for name, scanners in options.groups.items()) or "none",
+        "subgroups": "; ".join(f"{name}: {', '.join(scanners)}" for name, scanners in groups.items()) or "none",
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
     }
     written = write_report(found, folder, loaded, provenance)

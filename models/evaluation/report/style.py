@@ -82,6 +82,10 @@ def png(figure: Figure) -> bytes:
 
 
 def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
+    if figure.get_layout_engine() is not None:
+        # The places of the panels are found once; each format would seek them anew.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "rectal-node", "font.family": "DejaVu Sans"}):
         figure.savefig(stream, format=form, dpi=_DOTS_PER_INCH, metadata=metadata)
