@@ -58,7 +58,7 @@ def evaluate(
     last = list(found.predictions.cohorts_present())[-1]
     for row in by_input(found):
         if row.cohort is last and (row.resolution, row.reference) == PAIRS[0]:
-            out.print(sentence(row), highlight=False, soft_wrap=True)
+            out.print(sentence(row), highlight=False, markup=False, soft_wrap=True)
     out.print(f"{len(written)} files in {folder}; read {folder / PAGE} first", highlight=False, soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from models.errors import ModelError
 from models.evaluation.predictions import Model
 from models.evaluation.report.answers import Bundle, clear_answers, tripod_answers
 from models.evaluation.report.checklist import Item, clear, tripod_ai
@@ -25,7 +26,11 @@ PAGE, WORD = "report.html", "supplement.docx"
 def write_report(
     evaluation: Evaluation, folder: Path, bundle: Bundle | None, provenance: Mapping[str, str]
 ) -> tuple[Path, ...]:
-    """Write everything into `folder`; returns what was written. The same evaluation gives the same bytes."""
+    """Write everything into `folder`; returns what was written. The same evaluation gives the same bytes.
+
+    Raises:
+        ModelError: the folder holds something else, such as a result of another run that would be taken for this one's.
+    """
     checklists = {
         "CLEAR": clear(clear_answers(evaluation, bundle)),
         "TRIPOD+AI": tripod_ai(tripod_answers(evaluation, bundle)),
@@ -38,6 +43,9 @@ def write_report(
         **{f"{name}.csv": _csv(rows) for name, rows in _tables(evaluation, checklists).items()},
         **{f"figures/{name}.svg": content for name, content in drawn.items()},
     }
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if foreign := sorted(there - files.keys()):
+        raise ModelError(f"{folder}: holds {foreign[0]}, which this run does not write; give an empty folder")
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)

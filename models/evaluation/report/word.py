@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from typing import assert_never
 
 import docx
@@ -22,6 +23,8 @@ from models.evaluation.report.style import png
 _PAGE_MM = (297, 210)
 _MARGIN_MM = 15
 _HIGHEST_MM = 150
+#: Letters of a table's line; longer text is broken.
+_LONGEST_LINE = 70
 #: Any date does, as long as it is always the same; zip cannot hold an earlier one.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _WARN = RGBColor(0x8A, 0x4B, 0x08)
@@ -83,9 +86,11 @@ def _add_table(document: WordDocument, table: Table) -> None:
     header = [table.header] if any(table.header) else []
     rows = [*header, *(cells for cells, _ in table.shown())]
     grid = document.add_table(rows=len(rows), cols=len(table.header))
+    widths = _widths_mm(rows)
     for place, (row, cells) in enumerate(zip(grid.rows, rows, strict=True)):
         is_header = place < len(header)
         for column, (cell, text) in enumerate(zip(row.cells, cells, strict=True)):
+            cell.width = Mm(widths[column])
             paragraph = cell.paragraphs[0]
             paragraph.paragraph_format.space_after = Pt(1)
             if column >= table.labels:
@@ -98,6 +103,14 @@ def _add_table(document: WordDocument, table: Table) -> None:
         row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))
     _ruled(grid.rows[-1], "bottom")
     _caption(document, "", table.note)
+
+
+def _widths_mm(rows: Sequence[tuple[str, ...]]) -> list[float]:
+    """Width of every column by its longest line, all together within the page."""
+    longest = [max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)]
+    wanted = [3 + 1.35 * min(letters, _LONGEST_LINE) for letters in longest]
+    room = _PAGE_MM[0] - 2 * _MARGIN_MM
+    return [width * min(1.0, room / sum(wanted)) for width in wanted]
 
 
 def _caption(document: WordDocument, title: str, note: str, keep: bool = False) -> None:

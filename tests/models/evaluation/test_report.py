@@ -13,6 +13,7 @@ import docx
 import numpy as np
 import pytest
 
+from models.errors import ModelError
 from models.evaluation.prediction_table import read_predictions
 from models.evaluation.predictions import Cohort, Predictions, TrainingProbabilities
 from models.evaluation.report.cautions import SIMULATED, cautions
@@ -144,6 +145,14 @@ def test_a_table_without_pairs_is_reported_without_comparisons(evaluation: Evalu
     paths = write_report(evaluate(alone, OPTIONS), tmp_path, None, {"table": "example"})
     assert "comparisons.csv" not in {path.name for path in paths}
     assert "T2WI normal, test cohort: AUC" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_a_folder_with_the_result_of_another_run_is_refused(evaluation: Evaluation, tmp_path: Path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "roc-cubic.svg").touch()
+    with pytest.raises(ModelError, match=r"holds figures/roc-cubic\.svg, which this run does not write"):
+        write_report(evaluation, tmp_path, None, {"table": "example"})
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_clear_has_58_items_and_tripod_ai_27():
