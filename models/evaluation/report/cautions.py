@@ -45,7 +45,7 @@ def _cautions(evaluation: Evaluation) -> Iterator[str]:
     for cohort in present:
         labels = predictions.cohort(cohort).labels
         fewest = min(int(labels.sum()), int(labels.size - labels.sum()))
-        if fewest < ENOUGH_A_CLASS:
+        if cohort is not Cohort.TRAINING and fewest < ENOUGH_A_CLASS:
             yield (
                 f"{cohort.capitalize()} cohort: {fewest} cases in the smaller class; calibration of a new cohort wants "
                 f"about {ENOUGH_A_CLASS} of each."
