@@ -32,3 +32,7 @@ def test_a_bootstrap_draw_is_the_net_benefit_of_the_cases_copied_so_often(mtcars
     sample = net_benefit(mtcars["outcome"], mtcars["p_new"], THRESHOLDS, draw[None, :].astype(float))
     copied = net_benefit(np.repeat(mtcars["outcome"], draw), np.repeat(mtcars["p_new"], draw), THRESHOLDS)
     assert sample[0] == pytest.approx(copied)
+
+
+def test_a_case_on_the_threshold_is_acted_on():
+    assert net_benefit([1, 0], [0.5, 0.2], [0.5]) == pytest.approx([0.5])

@@ -53,6 +53,19 @@ def test_a_comparison_is_super_minus_its_reference(found: Evaluation, prediction
     assert row.bootstrap.high == pytest.approx(expected.high, abs=0.02)
 
 
+def test_a_better_super_resolution_is_above_zero_in_every_measure(predictions: Predictions):
+    better = predictions.probabilities.copy()
+    right_way = np.where(predictions.labels == 1, 0.15, -0.15)
+    better[predictions.models.index(SUPER)] = np.clip(predictions.of(NORMAL) + right_way, 0, 1)
+    found = evaluate(replace(predictions, probabilities=better), replace(OPTIONS, categories=(0.5,)))
+    row = next(r for r in found.comparisons if r.cohort is Cohort.TEST and r.input == "All-sequence")
+    assert row.difference.value > 0
+    assert row.net_benefit.low > 0
+    assert row.category_free.nri.value == 2
+    assert row.categorical.nri.value > 0
+    assert row.idi.idi.low > 0
+
+
 def test_the_controls_stand_beside_super_resolution(found: Evaluation):
     assert {(row.resolution, row.reference) for row in found.comparisons} == set(PAIRS)
 
