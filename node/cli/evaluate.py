@@ -28,33 +28,40 @@ def evaluate(
         str, typer.Option(help="Limits of risk categories for the NRI, such as 0.2,0.4; else each model's cut-off.")
     ] = "",
     bundle: Annotated[Path | None, typer.Option(help="Prediction bundle: shows the weights of its features.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Table of features: shows how alike they are at the resolutions.")
+    ] = None,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 1,
 ) -> None:
     """Evaluate predictions on training, validation and test cohorts: tables, figures, report, check-lists."""
     groups, limits = dict(map(_group, group or ())), _limits(categories)
     # scikit-learn, CatBoost and matplotlib take seconds to import.
+    from models.evaluation.feature_stability import feature_stability
     from models.evaluation.prediction_table import read_predictions
     from models.evaluation.report.comparison_tables import by_input, sentence
     from models.evaluation.report.files import PAGE, write_report
     from models.evaluation.results import Options
     from models.evaluation.study import PAIRS
     from models.evaluation.study import evaluate as judge
+    from models.manifest import file_digest
     from models.prediction.predictor import load_catalogue
 
     options = Options(draws, seed, threshold or None, limits, groups)
     loaded = load_catalogue(bundle) if bundle else None
+    stability = feature_stability(features) if features else ()
     found = judge(read_predictions(table), options)
     provenance = {
         "table": f"{found.predictions.about.name}, SHA-256 {found.predictions.about.digest}",
         "bundle": f"{loaded[0].name} {loaded[0].version}" if loaded else "none",
+        "features": f"{features.name}, SHA-256 {file_digest(features)}" if features else "none",
         "bootstrap": f"{draws} draws, seed {seed}",
         "threshold": f"{found.threshold:.4g}" + ("" if threshold else ", the share of positive cases in training"),
         "risk categories": categories or "below and above each model's cut-off",
         "subgroups": "; ".join(f"{name}: {', '.join(scanners)}" for name, scanners in groups.items()) or "none",
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
     }
-    written = write_report(found, folder, loaded, provenance)
+    written = write_report(found, folder, loaded, provenance, stability)
     last = list(found.predictions.cohorts_present())[-1]
     for row in by_input(found):
         if row.cohort is last and (row.resolution, row.reference) == PAIRS[0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from models.evaluation.calibration import GROUPS, LEAST_A_GROUP, SPAN
+from models.evaluation.feature_stability import FeatureStability
 from models.evaluation.report import comparison_tables, figures, model_tables
 from models.evaluation.report.answers import Bundle
 from models.evaluation.report.cautions import SIMULATED, cautions
@@ -18,6 +19,7 @@ from models.evaluation.study import PAIRS
 def document(
     evaluation: Evaluation,
     bundle: Bundle | None,
+    stability: Sequence[FeatureStability],
     checklists: Mapping[str, Sequence[Item]],
     provenance: Mapping[str, str],
 ) -> Document:
@@ -35,6 +37,7 @@ def document(
             *_subgroups(evaluation),
             *_oracle(evaluation),
             *_weights(bundle),
+            *_stability(stability),
             *_methods(evaluation),
             *_checklists(checklists),
             Heading("How this was made"),
@@ -151,6 +154,18 @@ def _weights(bundle: Bundle | None) -> Iterator[Block]:
             figures.feature_weights(catalogue),
             f"Bundle {manifest.name} {manifest.version}; the weights of a model sum to 1.",
         )
+
+
+def _stability(stability: Sequence[FeatureStability]) -> Iterator[Block]:
+    if stability:
+        yield Heading("Feature stability")
+        yield Picture(
+            "Share of features that agree at least so well with themselves at normal resolution",
+            "feature-stability",
+            figures.feature_stability(stability),
+            "ICC(2,1): absolute agreement, single measurement. Further to the upper right is more alike.",
+        )
+        yield model_tables.feature_stability(stability)
 
 
 def _methods(evaluation: Evaluation) -> Iterator[Block]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +11,7 @@ from sklearn.metrics import roc_curve
 
 from models.evaluation.decision_curve import treat_all
 from models.evaluation.estimates import Estimate
+from models.evaluation.feature_stability import FeatureStability
 from models.evaluation.predictions import Cohort, Model, Resolution
 from models.evaluation.report.numbers import number
 from models.evaluation.report.style import (
@@ -141,6 +144,22 @@ def feature_weights(catalogue: Catalogue) -> Figure:
             axes.set_yticks(range(len(features)), names, fontsize=5.5)
             axes.set_xlabel("weight")
             axes.grid(axis="y", visible=False)
+    return figure
+
+
+def feature_stability(stability: Sequence[FeatureStability]) -> Figure:
+    """Share of the features whose ICC is at least so high, a panel a sequence, a line a resolution."""
+    sequences = list(dict.fromkeys(row.sequence for row in stability))
+    figure, grid = panels(1, len(sequences), 3.1, 2.7)
+    for axes, sequence in zip(grid[0], sequences, strict=True):
+        heading(axes, sequence)
+        for resolution in dict.fromkeys(row.resolution for row in stability if row.sequence == sequence):
+            icc = sorted(r.icc.value for r in stability if (r.sequence, r.resolution) == (sequence, resolution))
+            share = 1 - np.arange(len(icc)) / len(icc)
+            axes.step(icc, share, where="pre", linewidth=1.4, label=resolution, **resolution_line(resolution))
+        axes.axvline(0.75, color=RULE, linewidth=0.8, zorder=0)
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="ICC with normal resolution", ylabel="share of features")
+        legend(axes, "lower left")
     return figure
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from models.errors import ModelError
+from models.evaluation.feature_stability import FeatureStability
 from models.evaluation.predictions import Model
 from models.evaluation.report.answers import Bundle, clear_answers, tripod_answers
 from models.evaluation.report.checklist import Item, clear, tripod_ai
@@ -24,9 +25,15 @@ PAGE, WORD = "report.html", "supplement.docx"
 
 
 def write_report(
-    evaluation: Evaluation, folder: Path, bundle: Bundle | None, provenance: Mapping[str, str]
+    evaluation: Evaluation,
+    folder: Path,
+    bundle: Bundle | None,
+    provenance: Mapping[str, str],
+    stability: Sequence[FeatureStability] = (),
 ) -> tuple[Path, ...]:
     """Write everything into `folder`; returns what was written. The same evaluation gives the same bytes.
+
+    `bundle` adds the weights of its features, `stability` how alike features are at two resolutions.
 
     Raises:
         ModelError: the folder holds something else, such as a result of another run that would be taken for this one's.
@@ -35,12 +42,12 @@ def write_report(
         "CLEAR": clear(clear_answers(evaluation, bundle)),
         "TRIPOD+AI": tripod_ai(tripod_answers(evaluation, bundle)),
     }
-    report = document(evaluation, bundle, checklists, provenance)
+    report = document(evaluation, bundle, stability, checklists, provenance)
     drawn = {block.name: svg(block.figure) for block in report.blocks if isinstance(block, Picture)}
     files: dict[str, bytes] = {
         PAGE: page(report, drawn).encode(),
         WORD: word(report),
-        **{f"{name}.csv": _csv(rows) for name, rows in _tables(evaluation, checklists).items()},
+        **{f"{name}.csv": _csv(rows) for name, rows in _tables(evaluation, stability, checklists).items()},
         **{f"figures/{name}.svg": content for name, content in drawn.items()},
     }
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -53,7 +60,7 @@ def write_report(
 
 
 def _tables(
-    evaluation: Evaluation, checklists: Mapping[str, Sequence[Item]]
+    evaluation: Evaluation, stability: Sequence[FeatureStability], checklists: Mapping[str, Sequence[Item]]
 ) -> dict[str, Iterable[Mapping[str, object]]]:
     """Rows by the name of their file; a file without rows is not written."""
     tables: dict[str, Iterable[Mapping[str, object]]] = {
@@ -61,6 +68,7 @@ def _tables(
         "comparisons": map(flat, evaluation.comparisons),
         "subgroups": map(flat, evaluation.subgroups),
         "oracle": map(flat, evaluation.oracle_gaps),
+        "feature-stability": map(flat, stability),
         "roc": (row for curves in evaluation.curves for row in _roc(curves)),
         "calibration-curves": (row for curves in evaluation.curves for row in _points(curves, curves.calibration)),
         "calibration-groups": (row for curves in evaluation.curves for row in _groups(curves)),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
+
+from models.evaluation.feature_stability import FeatureStability
 from models.evaluation.predictions import Cohort, Model
 from models.evaluation.report.document import Table
 from models.evaluation.report.numbers import NOTHING, interval, number, percent, signed_interval
@@ -113,6 +117,32 @@ def subgroups(evaluation: Evaluation) -> Table:
             "– : fewer than five cases of a class. * : no training case is of this scanner. Every input stands in "
             "subgroups.csv."
         ),
+    )
+
+
+def feature_stability(stability: Sequence[FeatureStability]) -> Table:
+    """Agreement with normal resolution by sequence and resolution."""
+    rows = []
+    for sequence, resolution in dict.fromkeys((row.sequence, row.resolution) for row in stability):
+        found = [row for row in stability if (row.sequence, row.resolution) == (sequence, resolution)]
+        icc = [row.icc.value for row in found]
+        counts = (percent(sum(value >= limit for value in icc), len(icc)) for limit in (0.75, 0.9))
+        medians = (number(median(icc)), number(median(row.ccc.value for row in found)))
+        rows.append((sequence, resolution.value, str(len(found)), *medians, *counts))
+    return Table(
+        "Agreement of features with themselves at normal resolution",
+        (
+            "sequence",
+            "resolution",
+            "features",
+            "ICC\nmedian",
+            "CCC\nmedian",
+            "ICC ≥ 0.75\nfeatures",
+            "ICC ≥ 0.90\nfeatures",
+        ),
+        tuple(rows),
+        labels=2,
+        note="Every feature with its intervals stands in feature-stability.csv.",
     )
 
 

@@ -66,7 +66,7 @@ def heading(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=8.5, color=INK, fontweight="bold")
 
 
-def legend(axes: Axes, place: Literal["lower right", "upper left", "upper right"]) -> None:
+def legend(axes: Axes, place: Literal["lower left", "lower right", "upper left", "upper right"]) -> None:
     """A legend without frame in the panel."""
     axes.legend(loc=place, fontsize=6.6, frameon=True, framealpha=0.85, edgecolor="none", labelcolor=INK)
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
+from models.evaluation.estimates import Estimate
+from models.evaluation.feature_stability import FeatureStability
 from models.evaluation.prediction_table import read_predictions
-from models.evaluation.predictions import Cohort, Predictions, TrainingProbabilities
+from models.evaluation.predictions import Cohort, Predictions, Resolution, TrainingProbabilities
 from models.evaluation.report.cautions import SIMULATED, cautions
 from models.evaluation.report.checklist import Answer, Extent, clear, tripod_ai
 from models.evaluation.report.files import write_report
@@ -25,6 +27,10 @@ from models.evaluation.study import evaluate
 from models.prediction.predictor import load_catalogue
 
 ROOT = Path(__file__).parents[3]
+STABILITY = (
+    FeatureStability("T2WI", Resolution.SUPER, "a", 90, Estimate(0.8, 0.7, 0.9), Estimate(0.79, 0.7, 0.9)),
+    FeatureStability("T2WI", Resolution.SUPER, "b", 90, Estimate(0.6, 0.5, 0.7), Estimate(0.59, 0.5, 0.7)),
+)
 OPTIONS = Options(draws=100, seed=1, threshold=None, categories=(), groups={})
 
 
@@ -45,7 +51,7 @@ def evaluation() -> Evaluation:
 def written(evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("report")
     bundle = load_catalogue(ROOT / "models" / "weights" / "prediction")
-    paths = write_report(evaluation, folder, bundle, {"table": "<example>"})
+    paths = write_report(evaluation, folder, bundle, {"table": "<example>"}, STABILITY)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -60,8 +66,10 @@ def test_the_result_set_is_whole(written: dict[str, bytes]):
         "checklists.csv",
         "comparisons.csv",
         "decision-curves.csv",
+        "feature-stability.csv",
         "figures/auc-differences.svg",
         "figures/curves-t2wi.svg",
+        "figures/feature-stability.svg",
         "figures/feature-weights.svg",
         "figures/roc-normal.svg",
         "figures/roc-super.svg",
@@ -78,7 +86,7 @@ def test_the_result_set_is_whole(written: dict[str, bytes]):
 def test_the_same_evaluation_gives_the_same_bytes(written: dict[str, bytes], tmp_path: Path):
     evaluation = evaluate(small(read_predictions(ROOT / "docs" / "evaluation-example.csv")), OPTIONS)
     bundle = load_catalogue(ROOT / "models" / "weights" / "prediction")
-    for path in write_report(evaluation, tmp_path, bundle, {"table": "<example>"}):
+    for path in write_report(evaluation, tmp_path, bundle, {"table": "<example>"}, STABILITY):
         assert path.read_bytes() == written[path.relative_to(tmp_path).as_posix()], path.name
 
 
@@ -97,6 +105,12 @@ def test_the_tables_hold_what_was_found(written: dict[str, bytes], evaluation: E
     performance = rows(written["performance.csv"])
     assert len(performance) == 4
     assert {"auc", "auc_low", "calibration_slope_high", "point_sensitivity_low"} <= performance[0].keys()
+
+
+def test_feature_stability_is_summed_up_by_sequence(written: dict[str, bytes]):
+    assert [row["icc_low"] for row in rows(written["feature-stability.csv"])] == ["0.7", "0.5"]
+    page = written["report.html"].decode()
+    assert '<td class="figure">0.700</td><td class="figure">0.690</td><td class="figure">1 (50 %)</td>' in page
 
 
 def test_the_page_needs_nothing_else_and_shows_the_figures_of_the_tables(
@@ -127,7 +141,7 @@ def test_word_holds_the_same_tables_and_figures_as_the_page(written: dict[str, b
     document = docx.Document(io.BytesIO(written["supplement.docx"]))
     page = written["report.html"].decode()
     assert len(document.tables) == page.count("<table>")
-    assert len(document.inline_shapes) == page.count("<img ") == 6
+    assert len(document.inline_shapes) == page.count("<img ") == 7
     captions = [p.text for p in document.paragraphs if p.text.startswith("Table S")]
     assert captions == re.findall(r"<caption>(.*?)</caption>", page)
 
