@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from models.evaluation.calibration import GROUPS, LEAST_A_GROUP, SPAN
 from models.evaluation.feature_stability import FeatureStability
-from models.evaluation.report import comparison_tables, figures, model_tables
+from models.evaluation.report import comparison_tables, feature_figures, figures, model_tables
 from models.evaluation.report.answers import Bundle
 from models.evaluation.report.cautions import SIMULATED, cautions
 from models.evaluation.report.checklist import Extent, Item
@@ -110,7 +110,7 @@ def _models(evaluation: Evaluation) -> Iterator[Block]:
     for looks_at in sorted(predictions.inputs, key=lambda name: name != evaluation.main_input):
         yield Picture(
             f"ROC, calibration and decision curves, {looks_at}",
-            f"curves-{looks_at.lower().replace(' ', '-')}",
+            f"curves-{''.join(letter if letter.isalnum() else '-' for letter in looks_at.lower())}",
             figures.curves_of_input(evaluation, looks_at),
             "Calibration: smooth curve; points are groups of equal size. Bands (95 %, bootstrap) and points only of "
             "normal and super, so that they can be seen.",
@@ -151,7 +151,7 @@ def _weights(bundle: Bundle | None) -> Iterator[Block]:
         yield Picture(
             "Weights of the chosen features",
             "feature-weights",
-            figures.feature_weights(catalogue),
+            feature_figures.feature_weights(catalogue),
             f"Bundle {manifest.name} {manifest.version}; the weights of a model sum to 1.",
         )
 
@@ -162,7 +162,7 @@ def _stability(stability: Sequence[FeatureStability]) -> Iterator[Block]:
         yield Picture(
             "Share of features that agree at least so well with themselves at normal resolution",
             "feature-stability",
-            figures.feature_stability(stability),
+            feature_figures.feature_stability(stability),
             "ICC(2,1): absolute agreement, single measurement. Further to the upper right is more alike.",
         )
         yield model_tables.feature_stability(stability)
