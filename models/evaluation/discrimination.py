@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
 
 from models.errors import ModelError
-
-Floats = NDArray[np.float64]
+from models.evaluation.estimates import Floats, two_sided, wald
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,8 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> A
     """AUC of `scores` for `labels` (0 or 1), DeLong's variance. Raises `ModelError` without both classes."""
     areas, covariance = _areas(labels, np.asarray(scores, dtype=np.float64)[None, :])
     error = float(np.sqrt(covariance[0, 0]))
-    reach = float(norm.ppf(0.5 + level / 2)) * error
-    area = float(areas[0])
-    return AucInterval(area, max(0.0, area - reach), min(1.0, area + reach), error)
+    area = wald(float(areas[0]), error, level)
+    return AucInterval(area.value, max(0.0, area.low), min(1.0, area.high), error)
 
 
 def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float = 0.95) -> DeLongTest:
@@ -55,17 +53,32 @@ def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: f
     contrast = np.array([1.0, -1.0])
     difference = float(contrast @ areas)
     error = float(np.sqrt(max(contrast @ covariance @ contrast, 0.0)))
-    z = difference / error if error > 0 else (0.0 if difference == 0 else float(np.copysign(np.inf, difference)))
-    reach = float(norm.ppf(0.5 + level / 2)) * error
+    interval = wald(difference, error, level)
+    z, p = two_sided(difference, error)
     return DeLongTest(
         first_auc=float(areas[0]),
         second_auc=float(areas[1]),
         difference=difference,
-        low=difference - reach,
-        high=difference + reach,
+        low=interval.low,
+        high=interval.high,
         z=z,
-        p=float(2 * norm.sf(abs(z))),
+        p=p,
     )
+
+
+def auc_difference_samples(labels: ArrayLike, first: ArrayLike, second: ArrayLike, counts: Floats) -> Floats:
+    """AUC of `first` minus AUC of `second` in every bootstrap draw; `counts` (draws, cases) draw within the classes.
+
+    Both scores are seen on the same draw: the interval of their percentiles is that of a paired difference.
+    """
+    events = np.asarray(labels) == 1
+    wins = _wins(np.asarray(first, dtype=np.float64), events) - _wins(np.asarray(second, dtype=np.float64), events)
+    return ((counts[:, events] @ wins) * counts[:, ~events]).sum(axis=1) / wins.size
+
+
+def _wins(scores: Floats, events: NDArray[np.bool_]) -> Floats:
+    """(events, non-events): 1 where the event has the higher score, 0.5 where both have the same."""
+    return (np.sign(scores[events][:, None] - scores[~events][None, :]) + 1) / 2
 
 
 def _areas(labels: ArrayLike, scores: Floats) -> tuple[Floats, Floats]:

@@ -48,6 +48,20 @@ def load_predictor(folder: Path, settings: RadiomicsSettings | None = None) -> P
     features of other settings.
     """
     settings = settings or load_settings()
+    manifest, catalogue = load_catalogue(folder)
+    if catalogue.radiomics_digest != settings.digest:
+        raise BundleError(
+            f"bundle {folder.name}: trained on features of radiomics settings {catalogue.radiomics_digest[:12]}…, "
+            f"the settings in use are {settings.digest[:12]}…"
+        )
+    return Predictor(manifest, catalogue, tuple(_classifier(folder, manifest, card) for card in catalogue.models))
+
+
+def load_catalogue(folder: Path) -> tuple[Manifest, Catalogue]:
+    """What the bundle in `folder` says of itself and of its models, without the models.
+
+    Raises `BundleError` when a file is missing, changed, or not what it claims.
+    """
     manifest = load_manifest(folder)
     if manifest.kind != KIND:
         raise BundleError(f"bundle {folder.name}: its kind is {manifest.kind}, {KIND} is needed")
@@ -60,12 +74,7 @@ def load_predictor(folder: Path, settings: RadiomicsSettings | None = None) -> P
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BundleError(f"bundle {folder.name}: {CATALOGUE_NAME}, {where}: {first['msg']}") from error
-    if catalogue.radiomics_digest != settings.digest:
-        raise BundleError(
-            f"bundle {folder.name}: trained on features of radiomics settings {catalogue.radiomics_digest[:12]}…, "
-            f"the settings in use are {settings.digest[:12]}…"
-        )
-    return Predictor(manifest, catalogue, tuple(_classifier(folder, manifest, card) for card in catalogue.models))
+    return manifest, catalogue
 
 
 def save_predictor(

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from node import logs
 from node.cli import cohort as cohorts
+from node.cli import evaluate as evaluation
 from node.cli import models as bundles
 from node.cli import train
 from node.errors import NodeError
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(bundles.app, name="models")
 app.add_typer(train.app, name="train")
 app.command("cohort")(cohorts.cohort)
+app.command("evaluate")(evaluation.evaluate)
 out = Console()
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.errors import ModelError
-from models.evaluation.discrimination import auc_interval, delong_test
-
-ASAH = Path(__file__).parents[2] / "data" / "oracles" / "aSAH.csv"
-
-
-@pytest.fixture(scope="module")
-def table() -> dict[str, np.ndarray]:
-    """113 patients with subarachnoid haemorrhage (pROC's aSAH); event: poor outcome; ties included."""
-    with ASAH.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    scores = {name: np.array([float(row[name]) for row in rows]) for name in ("wfns", "s100b", "ndka")}
-    return scores | {"event": np.array([int(row["outcome"] == "Poor") for row in rows])}
+from models.evaluation.discrimination import auc_difference_samples, auc_interval, delong_test
+from models.evaluation.estimates import resample
 
 
 @pytest.mark.parametrize(
@@ -32,21 +19,21 @@ def table() -> dict[str, np.ndarray]:
         ("ndka", "s100b", -1.39077002573558, 0.164295175223054),
     ],
 )
-def test_delong_equals_the_stored_values_of_proc(table, first, second, z, p):
-    result = delong_test(table["event"], table[first], table[second])
+def test_delong_equals_the_stored_values_of_proc(asah, first, second, z, p):
+    result = delong_test(asah["event"], asah[first], asah[second])
     assert result.z == pytest.approx(z, abs=1e-9)
     assert result.p == pytest.approx(p, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["wfns", "s100b", "ndka"])
-def test_the_area_is_that_of_scikit_learn_inside_its_interval(table, name):
-    interval = auc_interval(table["event"], table[name])
-    assert interval.auc == pytest.approx(roc_auc_score(table["event"], table[name]), abs=1e-12)
+def test_the_area_is_that_of_scikit_learn_inside_its_interval(asah, name):
+    interval = auc_interval(asah["event"], asah[name])
+    assert interval.auc == pytest.approx(roc_auc_score(asah["event"], asah[name]), abs=1e-12)
     assert 0 <= interval.low < interval.auc < interval.high <= 1
 
 
-def test_identical_scores_do_not_differ(table):
-    result = delong_test(table["event"], table["ndka"], table["ndka"])
+def test_identical_scores_do_not_differ(asah):
+    result = delong_test(asah["event"], asah["ndka"], asah["ndka"])
     assert (result.z, result.p, result.difference) == (0.0, 1.0, 0.0)
 
 
@@ -58,3 +45,25 @@ def test_a_perfect_score_has_an_interval_without_width():
 def test_one_class_alone_is_refused():
     with pytest.raises(ModelError, match="0 events"):
         auc_interval([0, 0, 0], [0.1, 0.2, 0.3])
+
+
+def test_a_bootstrap_draw_of_every_case_once_gives_the_difference_of_the_areas(asah):
+    once = np.ones((1, asah["event"].size))
+    samples = auc_difference_samples(asah["event"], asah["wfns"], asah["ndka"], once)
+    whole = delong_test(asah["event"], asah["wfns"], asah["ndka"])
+    assert samples[0] == pytest.approx(whole.difference, abs=1e-12)
+
+
+def test_a_bootstrap_draw_gives_the_difference_on_the_cases_copied_so_often(asah):
+    counts = resample(asah["event"], 3, seed=5)
+    samples = auc_difference_samples(asah["event"], asah["wfns"], asah["s100b"], counts)
+    for draw, sample in zip(counts.astype(int), samples, strict=True):
+        event, wfns, s100b = (np.repeat(asah[name], draw) for name in ("event", "wfns", "s100b"))
+        assert sample == pytest.approx(roc_auc_score(event, wfns) - roc_auc_score(event, s100b), abs=1e-12)
+
+
+def test_the_bootstrap_and_delong_agree_on_how_sure_a_difference_is(asah):
+    counts = resample(asah["event"], 4000, seed=5)
+    samples = auc_difference_samples(asah["event"], asah["wfns"], asah["s100b"], counts)
+    whole = delong_test(asah["event"], asah["wfns"], asah["s100b"])
+    assert samples.std() == pytest.approx(whole.difference / whole.z, rel=0.05)
