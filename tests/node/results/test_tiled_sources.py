@@ -127,7 +127,7 @@ def concept(item: Dataset) -> str:
 @pytest.mark.parametrize("with_tumour", [True, False])
 def test_dciodvfy_finds_no_error(answered, scanner, with_tumour):
     first = {each.role: each for each in reversed(answered(scanner, with_tumour=with_tumour).objects)}
-    assert len(first) == (9 if with_tumour else 5)
+    assert len(first) == (10 if with_tumour else 6)
     for each in first.values():
         done = subprocess.run(["dciodvfy", "-new", each.path], capture_output=True, text=True, check=False)
         assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
