@@ -31,14 +31,17 @@ VARIANTS = {
     "adversarial x 20": ("--weight-adversarial", "0.1"),
 }
 REFERENCE = "cubic_b_spline"
+#: Of each training; the rate falls from one to the next.
+EPOCHS = 3
 
 
 def main(
     real: Annotated[Path, typer.Option(help="folder of the real volumes")],
     start_from: Annotated[Path, typer.Option(help="bundle after a first phase, without adversarial loss")],
-    steps: Annotated[int, typer.Option(min=1, help="of each variant")] = 200,
-    learning_rate: Annotated[float, typer.Option()] = 1e-3,
+    steps: Annotated[int, typer.Option(min=EPOCHS, help="of each variant")] = 60,
+    learning_rate: Annotated[float, typer.Option(help="as in the shipped training")] = 8e-4,
     cases: Annotated[int, typer.Option(min=5, help="simulated training cases")] = 12,
+    test_cases: Annotated[int, typer.Option(min=1, help="simulated cases, scanners in turn")] = 1,
     folder: Annotated[Path, typer.Option(help="with a folder for each training, and the cache")] = Path("runs"),
     output: Annotated[Path, typer.Option()] = Path("docs/models/super-resolution-ablation.md"),
     threads: Annotated[int, typer.Option(min=1)] = 1,
@@ -51,7 +54,7 @@ def main(
         if not _bundle(folder, name).exists():
             train(
                 _bundle(folder, name).parent, _bundle(folder, name), start_from, real,
-                ("--batches", str(steps), "--learning-rate", str(learning_rate), "--cases", str(cases),
+                ("--batches", str(steps // EPOCHS), "--learning-rate", str(learning_rate), "--cases", str(cases),
                  "--threads", str(threads), *weights),
             )  # fmt: skip
         seconds[name] = time.perf_counter() - began
@@ -59,7 +62,7 @@ def main(
     bundles = {"start": start_from} | {name: _bundle(folder, name) for name in VARIANTS}
     methods = [learned(load_super_resolver(path), name) for name, path in bundles.items()]
 
-    keys = case_keys(960_000, 2, [find_scanner("uMR 570"), find_scanner("Skyra")])
+    keys = case_keys(960_000, test_cases, [find_scanner("uMR 570"), find_scanner("Skyra")])
     found: defaultdict[tuple[str, str], list[tuple[Judgement, float]]] = defaultdict(list)
     for trials in (simulated_trials(keys), real_trials(real, "test")):
         for trial in trials:
@@ -85,14 +88,14 @@ def train(folder: Path, output: Path, start_from: Path, real: Path, options: tup
     """One second phase. Raises CalledProcessError when it fails."""
     command = [
         sys.executable, "-m", "models.training.super_resolution", "--folder", str(folder), "--output", str(output),
-        "--start-from", str(start_from), "--real", str(real), "--epochs", "1", "--adversarial-from", "0",
+        "--start-from", str(start_from), "--real", str(real), "--epochs", str(EPOCHS), "--adversarial-from", "0",
         "--test-cases", "0", "--version", "0.0.0+ablation", *RECIPE, *options,
     ]  # fmt: skip
     subprocess.run(command, check=True)
 
 
 #: As in the shipped training.
-RECIPE = ("--patch", "16", "24", "48", "--real-share", "0.75", "--as-measured", "0.5")
+RECIPE = ("--patch", "16", "24", "48", "--real-share", "0.7", "--as-measured", "0.7")
 
 
 def _bundle(folder: Path, name: str) -> Path:
