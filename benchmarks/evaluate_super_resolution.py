@@ -85,8 +85,8 @@ def main(
     profiles: dict[str, dict[str, np.ndarray]] = {}
     shown: dict[str, dict[str, Judgement]] = {}
     for trial in (trial for group in trials for trial in group):
-        # Four times as long: only on the small real volumes.
-        of_trial = methods if trial.group == "simulated" else [*methods, mirrored]
+        # Four times as long: only on the small real volumes, once.
+        of_trial = [*methods, mirrored] if trial.group == "real" else methods
         found = {it.method: it for it in judged(trial, of_trial)}
         rows += [row(it, found[REFERENCE]) for it in found.values()]
         curves = profiles.setdefault(trial.group, {})

@@ -87,7 +87,7 @@ def main(
     # ---- where
     folder: Annotated[Path, typer.Option(help="logs and checkpoints")] = Path("runs/super-resolution"),
     output: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("models/weights/super-resolution"),
-    version: Annotated[str, typer.Option(help="version in the manifest")] = "0.2.0",
+    version: Annotated[str, typer.Option(help="version in the manifest")] = "0.3.0",
     # ---- data
     cases: Annotated[int, typer.Option(min=5, help="simulated cases, split 8:2")] = 100,
     first_case: Annotated[int, typer.Option(help="seed of the first training case")] = 200_000,
