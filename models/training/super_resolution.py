@@ -126,6 +126,9 @@ def main(
     epochs: Annotated[int, typer.Option(min=1)] = 100,
     adversarial_from: Annotated[float, typer.Option(min=0, max=1, help="share of epochs of the first phase")] = 0.75,
     batches: Annotated[int, typer.Option(min=1, help="batches an epoch")] = 500,
+    stop_after: Annotated[
+        int | None, typer.Option(min=1, help="epoch after which this call ends; a later one goes on")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 4,
     patch: Annotated[tuple[int, int, int], typer.Option(help="thick voxels along z, y and x")] = (8, 48, 48),
     learning_rate: Annotated[float, typer.Option(help="of both Adam optimizers")] = 1e-3,
@@ -184,6 +187,8 @@ def main(
     )
 
     while progress.epoch < epochs:
+        if stop_after is not None and progress.epoch >= stop_after:
+            return
         began = time.perf_counter()
         if progress.epoch == recipe.adversarial_from:
             bundle.save_weights(folder / "without-adversarial", manifest, generator)
