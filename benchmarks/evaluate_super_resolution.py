@@ -66,6 +66,9 @@ def main(
     scanners: Annotated[str, typer.Option(help="held-out simulated scanners")] = "uMR 570,Skyra",
     cases: Annotated[int, typer.Option(min=1, help="simulated cases, scanners in turn")] = 2,
     first_case: Annotated[int, typer.Option(help="seed of the first of them")] = 960_000,
+    mirrored: Annotated[
+        bool, typer.Option(help="also the mean of mirrored passes, four times as long, on the clean real series")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """Judge all methods on all volumes; write table and pictures."""
@@ -74,7 +77,7 @@ def main(
     methods = [learned(resolver, "super_resolution", "not_denoised")]
     if without_adversarial is not None:
         methods.append(learned(load_super_resolver(without_adversarial), "without_adversarial"))
-    mirrored = learned(resolver, "mirrored", "mirrored_not_denoised", mirrored=True)
+    mean_of_mirrors = [learned(resolver, "mirrored", "mirrored_not_denoised", mirrored=True)] if mirrored else []
     output.mkdir(parents=True, exist_ok=True)
 
     keys = case_keys(first_case, cases, [find_scanner(name.strip()) for name in scanners.split(",")])
@@ -85,8 +88,7 @@ def main(
     profiles: dict[str, dict[str, np.ndarray]] = {}
     shown: dict[str, dict[str, Judgement]] = {}
     for trial in (trial for group in trials for trial in group):
-        # Four times as long: only on the small real volumes, once.
-        of_trial = [*methods, mirrored] if trial.group == "real" else methods
+        of_trial = [*methods, *mean_of_mirrors] if trial.group == "real" else methods
         found = {it.method: it for it in judged(trial, of_trial)}
         rows += [row(it, found[REFERENCE]) for it in found.values()]
         curves = profiles.setdefault(trial.group, {})
