@@ -75,12 +75,14 @@ def random_profile(chooser: random.Random) -> SliceProfile:
     return SliceProfile(chooser.uniform(*THICKNESS), chooser.uniform(*SOFTNESS))
 
 
-def degrade(thin: torch.Tensor, factor: Factor, chooser: random.Random) -> torch.Tensor:
+def degrade(
+    thin: torch.Tensor, factor: Factor, chooser: random.Random, largest_noise: float = LARGEST_NOISE
+) -> torch.Tensor:
     """Thick slices with a random profile and noise level, for thin (B, 1, Z, Y, X) in units of 0 to about 1.
 
-    The noise is 0 to 4 % of the intensity range, small levels more often than large ones.
+    The noise is 0 to `largest_noise` of the intensity range, small levels more often than large ones.
     """
-    deviation = LARGEST_NOISE * chooser.random() ** 2
+    deviation = largest_noise * chooser.random() ** 2
     noise = torch.Generator().manual_seed(chooser.getrandbits(62))
     return add_rician_noise(thicken(thin, factor, random_profile(chooser)), deviation, noise)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ KIND = "super-resolution"
 #: Voxels of the thick grid in one tile: about 160 MB for each live activation of 32 float32 features, folded 2 x 2.
 #: Smaller tiles pay for their margins: a third of this took half as long again for 24 x 448 x 448.
 TILE_VOXELS = 5_000_000
+#: Array axes (z, y, x) along which the passes of a mirrored mean are mirrored.
+MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (2,), (0, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,17 @@ def super_resolve(
     *,
     modality: Modality = Modality.MR,
     denoise: bool = True,
+    mirrored: bool = False,
 ) -> sitk.Image:
     """The stack divided by the bundle's factor over the same extent (float32, intensities of the input).
 
     Edge aligned: the first voxel centre moves by d * (t - s) / 2 along each refined axis d, from spacing s to t.
     Averaged over the slice profile the result returns the input: without what the network takes for noise, or exactly
     with `denoise=False`. Values stay non-negative where the input's are. `on_progress`
-    hears the share done, 0 to 1. Raises VolumeError when the image is not 3D, empty or not finite.
+    hears the share done, 0 to 1. `mirrored`: see `refine`. Raises VolumeError when the image is not 3D, empty or not
+    finite.
     """
-    return in_agreement(refine(image, resolver, on_progress, modality), denoise)
+    return in_agreement(refine(image, resolver, on_progress, modality, mirrored), denoise)
 
 
 def refine(
@@ -83,8 +88,12 @@ def refine(
     resolver: SuperResolver,
     on_progress: Callable[[float], None] | None = None,
     modality: Modality = Modality.MR,
+    mirrored: bool = False,
 ) -> Refined:
-    """The first half of `super_resolve`, which takes the time."""
+    """The first half of `super_resolve`, which takes the time.
+
+    `mirrored`: the mean of four passes, of the stack as it is, mirrored along its slices, along its columns, and both.
+    """
     check_volume(image)
     values = sitk.GetArrayFromImage(sitk.Cast(image, sitk.sitkFloat32))
     factor = resolver.network.factor
@@ -92,7 +101,7 @@ def refine(
     scale = high - low if high > low else 1.0
     scaled = ((values - low) / scale).astype(np.float32)
     if high > low:
-        made, trust = _in_tiles(scaled, resolver.network, on_progress)
+        made, trust = _in_mirrors(scaled, resolver.network, on_progress, MIRRORS if mirrored else MIRRORS[:1])
     else:
         made, trust = scaled.repeat(factor[2], 0).repeat(factor[1], 1).repeat(factor[0], 2), np.ones_like(scaled)
     return Refined(made, trust, scaled, scale, low, divided(grid_of(image), factor), factor)
@@ -116,6 +125,26 @@ def super_resolve_file(
     Raises VolumeError when `source` cannot be read as a volume.
     """
     write(super_resolve(read(source), resolver, modality=modality, denoise=denoise), target)
+
+
+def _in_mirrors(
+    values: Float32,
+    network: Generator,
+    on_progress: Callable[[float], None] | None,
+    mirrors: SequenceOf[tuple[int, ...]],
+) -> tuple[Float32, Float32]:
+    """Mean of the results for the stack mirrored along the given axes, mirrored back."""
+    passes = [
+        [np.flip(it, axes) for it in _in_tiles(np.flip(values, axes), network, _part(on_progress, done, len(mirrors)))]
+        for done, axes in enumerate(mirrors)
+    ]
+    made, trust = (np.stack(it).mean(axis=0) for it in zip(*passes, strict=True))
+    return made, trust
+
+
+def _part(on_progress: Callable[[float], None] | None, done: int, passes: int) -> Callable[[float], None] | None:
+    """Hears the share done of one pass of several."""
+    return None if on_progress is None else lambda share: on_progress((done + share) / passes)
 
 
 def _in_tiles(

@@ -123,11 +123,11 @@ def judged(trial: Trial, methods: SequenceOf[Method]) -> Iterator[Judgement]:
         )  # fmt: skip
 
 
-def learned(resolver: SuperResolver, name: str, undenoised_name: str | None = None) -> Method:
+def learned(resolver: SuperResolver, name: str, undenoised_name: str | None = None, mirrored: bool = False) -> Method:
     """A bundle as a method, and where `undenoised_name` is given a second result that keeps the noise."""
 
     def method(image: sitk.Image) -> dict[str, sitk.Image]:
-        refined = refine(image, resolver)
+        refined = refine(image, resolver, mirrored=mirrored)
         made = {name: in_agreement(refined, denoise=True)}
         return made | ({undenoised_name: in_agreement(refined, denoise=False)} if undenoised_name else {})
 

@@ -22,7 +22,7 @@ from scipy import ndimage, signal
 from models.errors import VolumeError
 from models.super_resolution.consistency import noise_deviation
 from models.super_resolution.normalisation import Modality, intensity_range
-from models.training.stack_pairs import ThinStack
+from models.training.stack_pairs import Float16, ThinStack
 from models.volume import Float32, check_volume
 
 #: Share of rows and columns that is cut off at each side: mostly air.
@@ -79,9 +79,12 @@ def turned(values: Float32) -> tuple[Float32, Float32]:
     return np.ascontiguousarray(values.transpose(1, 0, 2)), np.ascontiguousarray(values.transpose(2, 0, 1))
 
 
-def load_real(data: Path, part: str, clean: bool) -> list[ThinStack]:
-    """The thin stacks of a part, cleaned of artefacts and noise unless `clean` is False."""
-    return [stack for volume in real_volumes(part) for stack in _stacks(data, volume, clean)]
+def load_real(data: Path, part: str, clean: bool, as_measured: float = 0.0) -> list[ThinStack]:
+    """The thin stacks of a part, cleaned of artefacts and noise unless `clean` is False.
+
+    A share `as_measured` of the pairs from cleaned stacks is made of the slices as they were measured.
+    """
+    return [stack for volume in real_volumes(part) for stack in _stacks(data, volume, clean, as_measured)]
 
 
 def cleaned(values: Float32) -> Float32:
@@ -100,13 +103,18 @@ def cleaned(values: Float32) -> Float32:
     return np.where(np.isfinite(smooth), smooth, whole).astype(np.float32)
 
 
-def _stacks(data: Path, volume: RealVolume, clean: bool) -> Iterator[ThinStack]:
+def _stacks(data: Path, volume: RealVolume, clean: bool, as_measured: float) -> Iterator[ThinStack]:
     values = read_real(data, volume)
-    for axis, stack in zip("yx", turned(cleaned(values) if clean else values), strict=True):
-        yield ThinStack(f"{volume.name} along {axis}", stack.astype(np.float16))
+    for axis, stack, measured in zip("yx", turned(cleaned(values) if clean else values), turned(values), strict=True):
+        name = f"{volume.name} along {axis}"
+        yield ThinStack(name, stack.astype(np.float16), measured.astype(np.float16), as_measured)
         if len(stack) >= LONG_AXIS:
-            halved = stack[: len(stack) // 2 * 2].reshape(-1, 2, *stack.shape[1:]).mean(axis=1)
-            yield ThinStack(f"{volume.name} along {axis}, halved", halved.astype(np.float16))
+            yield ThinStack(f"{name}, halved", _halved(stack), _halved(measured), as_measured)
+
+
+def _halved(stack: Float32) -> Float16:
+    pairs = stack[: len(stack) // 2 * 2].reshape(-1, 2, *stack.shape[1:])
+    return pairs.mean(axis=1).astype(np.float16)
 
 
 def _read(path: Path) -> sitk.Image:

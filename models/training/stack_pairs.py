@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from models.super_resolution.degradation import Factor, degrade
+from models.super_resolution.degradation import LARGEST_NOISE, Factor, degrade
 
 Float16 = npt.NDArray[np.float16]
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -55,37 +55,52 @@ class AcquiredPair:
 
 @dataclass(frozen=True, slots=True)
 class ThinStack:
-    """Slices thin enough to be the truth (z, y, x): simulated ones, or a real series turned to a fine axis."""
+    """Slices thin enough to be the truth (z, y, x): simulated ones, or a real series turned to a fine axis.
+
+    `thin` is free of noise. Where `measured`, with its own noise, is given, a share `as_measured` of the pairs is made
+    of it, and no noise is added: there is then nothing to remove, only to refine.
+    """
 
     name: str
     thin: Float16
+    measured: Float16 | None = None
+    as_measured: float = 0.0
 
     def draw(self, patch: Size, factor: Factor, chooser: random.Random) -> Pair:
         """Thick patches are made of a thin one by a random slice profile and noise."""
         wide = _times((patch[0] + 2 * _MARGIN, patch[1], patch[2]), factor)
-        thin = _cut(self.thin, _random_start(self.thin.shape, wide, chooser), wide)
-        thick = degrade(thin[None, None], factor, chooser)[0, 0]
+        source, noise = self.thin, LARGEST_NOISE
+        if self.measured is not None and chooser.random() < self.as_measured:
+            source, noise = self.measured, 0.0
+        thin = _cut(source, _random_start(source.shape, wide, chooser), wide)
+        thick = degrade(thin[None, None], factor, chooser, noise)[0, 0]
         cut = _MARGIN * factor[2]
         return thick[_MARGIN:-_MARGIN], thin[cut : len(thin) - cut]
 
 
 def random_batch(
-    sources: SequenceOf[SequenceOf[PairSource]], size: int, patch: Size, factor: Factor, chooser: random.Random
+    sources: SequenceOf[SequenceOf[PairSource]],
+    size: int,
+    patch: Size,
+    factor: Factor,
+    chooser: random.Random,
+    shares: SequenceOf[float] | None = None,
 ) -> Pair:
-    """Thick and thin patches (B, 1, z, y, x), mirrored and transposed in plane at random.
+    """Thick and thin patches (B, 1, z, y, x), each mirrored at random, and all or none of them transposed in plane.
 
-    Each pair comes from one of the groups in `sources`, all equally likely, and there from any stack.
+    Each pair comes from one of the groups in `sources`, as likely as `shares` says (equally without it), and there
+    from any stack.
     """
     thick, thin = [], []
-    for _ in range(size):
-        pair = chooser.choice(chooser.choice(sources)).draw(patch, factor, chooser)
+    for group in chooser.choices(sources, shares, k=size):
+        pair = chooser.choice(group).draw(patch, factor, chooser)
         axes = [axis for axis in range(3) if chooser.random() < 0.5]
-        pair = (torch.flip(pair[0], axes), torch.flip(pair[1], axes))
-        if patch[1] == patch[2] and factor[0] == factor[1] and chooser.random() < 0.5:
-            pair = (pair[0].transpose(1, 2), pair[1].transpose(1, 2))
-        thick.append(pair[0])
-        thin.append(pair[1])
-    return torch.stack(thick)[:, None], torch.stack(thin)[:, None]
+        thick.append(torch.flip(pair[0], axes))
+        thin.append(torch.flip(pair[1], axes))
+    batch = torch.stack(thick)[:, None], torch.stack(thin)[:, None]
+    if factor[0] == factor[1] and chooser.random() < 0.5:
+        return batch[0].transpose(3, 4), batch[1].transpose(3, 4)
+    return batch
 
 
 def _random_start(have: tuple[int, ...], want: Size, chooser: random.Random) -> Size:

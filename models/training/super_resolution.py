@@ -14,7 +14,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence as SequenceOf
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +58,8 @@ class Recipe:
     patch: Size
     cases: int
     clean: bool
+    real_share: float
+    as_measured: float
     seed: int
     learning_rate: float
     weights: LossWeights
@@ -74,14 +76,18 @@ class Recipe:
         """Perceptual and adversarial loss join in the second phase."""
         if epoch >= self.adversarial_from:
             return self.weights
-        return LossWeights(self.weights.l1, self.weights.gradient, 0.0, 0.0)
+        return replace(self.weights, perceptual=0.0, adversarial=0.0)
+
+    def shares(self, groups: int) -> tuple[float, ...]:
+        """Of the simulated pairs, and of the real ones where there are any."""
+        return (1 - self.real_share, self.real_share) if groups == 2 else (1.0,)
 
 
 def main(
     # ---- where
     folder: Annotated[Path, typer.Option(help="logs and checkpoints")] = Path("runs/super-resolution"),
     output: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("models/weights/super-resolution"),
-    version: Annotated[str, typer.Option(help="version in the manifest")] = "0.2.0",
+    version: Annotated[str, typer.Option(help="version in the manifest")] = "0.3.0",
     # ---- data
     cases: Annotated[int, typer.Option(min=5, help="simulated cases, split 8:2")] = 100,
     first_case: Annotated[int, typer.Option(help="seed of the first training case")] = 200_000,
@@ -92,6 +98,10 @@ def main(
         Path | None, typer.Option(help="folder of the volumes in real_volumes.csv; without it only simulated ones")
     ] = None,
     clean: Annotated[bool, typer.Option(help="remove noise and spikes from real thin slices")] = True,
+    real_share: Annotated[float, typer.Option(min=0, max=1, help="share of real pairs")] = 0.5,
+    as_measured: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the real pairs that stay as measured, no noise taken or added")
+    ] = 0.0,
     # ---- network
     factor: Annotated[tuple[int, int, int], typer.Option(help="thin voxels a thick one along x, y and z")] = (1, 1, 4),
     features: Annotated[int, typer.Option(min=1)] = 32,
@@ -105,6 +115,7 @@ def main(
     weight_gradient: Annotated[float, typer.Option(min=0)] = 0.5,
     weight_perceptual: Annotated[float, typer.Option(min=0)] = 0.05,
     weight_adversarial: Annotated[float, typer.Option(min=0)] = 0.005,
+    rounding: Annotated[float, typer.Option(min=0, help="error below which the L1 loss turns quadratic")] = 0.0,
     segmentation: Annotated[
         Path, typer.Option(help="bundle whose encoder is the feature network of the perceptual loss")
     ] = Path("models/weights/segmentation"),
@@ -115,6 +126,9 @@ def main(
     epochs: Annotated[int, typer.Option(min=1)] = 100,
     adversarial_from: Annotated[float, typer.Option(min=0, max=1, help="share of epochs of the first phase")] = 0.75,
     batches: Annotated[int, typer.Option(min=1, help="batches an epoch")] = 500,
+    stop_after: Annotated[
+        int | None, typer.Option(min=1, help="epoch after which this call ends; a later one goes on")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 4,
     patch: Annotated[tuple[int, int, int], typer.Option(help="thick voxels along z, y and x")] = (8, 48, 48),
     learning_rate: Annotated[float, typer.Option(help="of both Adam optimizers")] = 1e-3,
@@ -126,10 +140,10 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
     """Train, test on held-out cases, write the bundle; the same command goes on with an interrupted run."""
-    weights = LossWeights(weight_l1, weight_gradient, weight_perceptual, weight_adversarial)
+    weights = LossWeights(weight_l1, weight_gradient, weight_perceptual, weight_adversarial, rounding)
     recipe = Recipe(
-        epochs, round(adversarial_from * epochs), batches, batch_size, patch, cases, clean, seed, learning_rate,
-        weights, factor,
+        epochs, round(adversarial_from * epochs), batches, batch_size, patch, cases, clean, real_share, as_measured,
+        seed, learning_rate, weights, factor,
     )  # fmt: skip
     fabric = loop.start(folder, seed, accelerator, devices, precision, threads)
     seen, seen_name = scripted(feature_network) if feature_network else encoder_of(segmentation)
@@ -140,7 +154,7 @@ def main(
     training: list[SequenceOf[PairSource]] = [load_simulated(fabric, training_keys, cache)]
     validation: list[SequenceOf[PairSource]] = [load_simulated(fabric, validation_keys, cache)]
     if real is not None:
-        training.append(load_real(real, "training", clean))
+        training.append(load_real(real, "training", clean, as_measured))
         validation.append(load_real(real, "validation", clean=False))
 
     generator = Generator(features, blocks, factor, fold)
@@ -173,6 +187,8 @@ def main(
     )
 
     while progress.epoch < epochs:
+        if stop_after is not None and progress.epoch >= stop_after:
+            return
         began = time.perf_counter()
         if progress.epoch == recipe.adversarial_from:
             bundle.save_weights(folder / "without-adversarial", manifest, generator)
@@ -220,7 +236,8 @@ def train_epoch(
     weights = recipe.weights_in(epoch)
     sums: dict[str, float] = {}
     for _ in range(recipe.batches):
-        batch = random_batch(training, recipe.batch_size, recipe.patch, recipe.factor, chooser)
+        shares = recipe.shares(len(training))
+        batch = random_batch(training, recipe.batch_size, recipe.patch, recipe.factor, chooser, shares)
         thick, thin = fabric.to_device(batch)
         fake = served(generator, thick, recipe.factor)
         if weights.adversarial > 0:

@@ -39,7 +39,11 @@ NAMES = {
     "without_adversarial": "SR without adversarial",
     "super_resolution": "SR",
     "not_denoised": "SR, denoising off",
+    "mirrored": "SR, mean of 4 mirrored passes",
+    "mirrored_not_denoised": "SR, the same, denoising off",
 }
+#: Not in the pictures: they differ too little from `super_resolution` to be seen.
+NOT_SHOWN = {"not_denoised", "mirrored", "mirrored_not_denoised"}
 PROFILES = {
     "as assumed": SliceProfile(),
     "gaps of 25 % of the step": SliceProfile(thickness=0.75),
@@ -55,13 +59,15 @@ Row = dict[str, str | float]
 class Evaluation:
     """What is judged: `real` is the folder of the volumes in models/training/real_volumes.csv, None leaves them out.
 
-    `without_adversarial` is the bundle after the first phase of the same training.
+    `without_adversarial` is the bundle after the first phase of the same training; `mirrored` adds the mean of mirrored
+    passes, which takes four times as long, on the clean real series.
     """
 
     bundle: Path
     keys: SequenceOf[CaseKey]
     real: Path | None = None
     without_adversarial: Path | None = None
+    mirrored: bool = False
 
 
 @dataclass(slots=True)
@@ -95,10 +101,12 @@ def write_report(evaluation: Evaluation, output: Path, tell: Callable[[str], Non
     methods = [learned(resolver, "super_resolution", "not_denoised")]
     if evaluation.without_adversarial is not None:
         methods.append(learned(load_super_resolver(evaluation.without_adversarial), "without_adversarial"))
+    of_mirrors = [learned(resolver, "mirrored", "mirrored_not_denoised", mirrored=True)] if evaluation.mirrored else []
     output.mkdir(parents=True, exist_ok=True)
     findings = Findings()
     for trial in _trials(evaluation):
-        found = {it.method: it for it in judged(trial, methods)}
+        of_trial = [*methods, *of_mirrors] if trial.group == "real" else methods
+        found = {it.method: it for it in judged(trial, of_trial)}
         findings.add(trial, found)
         tell(f"{trial.group}: {trial.source} {trial.contrast}: {gain(found):+.2f} dB")
     write_csv(output / "super-resolution.csv", findings.rows)
@@ -163,8 +171,10 @@ def table(rows: SequenceOf[Row]) -> list[str]:
             "| method | PSNR dB | gain dB | SSIM | edge gradient | edge width | disagreement | noise |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
-        for method in (name for name in NAMES if any(it["method"] == name for it in rows)):
+        for method in NAMES:
             part = [it for it in rows if it["group"] == group and it["method"] == method]
+            if not part:
+                continue
             mean = {key: float(np.mean([float(it[key]) for it in part])) for key in list(rows[0])[4:]}
             lines.append(
                 f"| {NAMES[method]} | {mean['psnr_db']:.2f} | {mean['gain_db']:+.2f} | {mean['ssim']:.3f} | "
@@ -213,7 +223,7 @@ def picture(path: Path, found: dict[str, Judgement]) -> None:
     low, high = np.percentile(true, (0.5, 99.5))
     worst = np.abs(found["super_resolution"].volume - true)
     shown = {"input": np.repeat(source[:, row_], trial.factor[2], axis=0)}
-    shown |= {NAMES[name]: found[name].volume[:, row_] for name in NAMES if name in found and name != "not_denoised"}
+    shown |= {NAMES[name]: found[name].volume[:, row_] for name in NAMES if name in found and name not in NOT_SHOWN}
     shown |= {"truth": true[:, row_], "|SR - truth| x 3": low + 3 * worst[:, row_]}
     height = min(true.shape[0], 128)
     first = (true.shape[0] - height) // 2
@@ -236,7 +246,7 @@ def draw_profiles(path: Path, profiles: dict[str, dict[str, npt.NDArray[np.float
     axes = figure.subplots(1, len(profiles), squeeze=False)
     for axis, (group, curves) in zip(axes.flat, profiles.items(), strict=True):
         for name, label in NAMES.items():
-            if name in curves and name != "not_denoised":
+            if name in curves and name not in NOT_SHOWN:
                 axis.plot(curves[name] / curves[name].max(), label=label)
         axis.set(title=group, xlabel="thin slices across the edge", ylabel="intensity, highest = 1")
     axes.flat[0].legend(fontsize=7)

@@ -41,13 +41,18 @@ def segmentation(settings: Settings, output: Path, cases: int, cache: Path, work
     out.print(f"{output / 'segmentation.md'} written", highlight=False)
 
 
-def super_resolution(settings: Settings, output: Path, cases: int, real: Path | None, out: Console) -> None:
+def super_resolution(
+    settings: Settings, output: Path, cases: int, real: Path | None, without_adversarial: Path | None, out: Console
+) -> None:
     """Judge the super-resolution on simulated patients of the scanners never trained on, and on the real series.
+
+    Beside it the bundle `without_adversarial`, when it is given.
 
     Raises:
         BundleError: the bundle is missing or damaged.
         VolumeError: a volume of `real` is missing.
     """
     keys = case_keys(FIRST_REFINED_CASE, cases, [find_scanner(name) for name in HELD_OUT_SCANNERS])
-    write_report(Evaluation(settings.analysis.super_resolution, keys, real), output, out.print)
+    evaluation = Evaluation(settings.analysis.super_resolution, keys, real, without_adversarial)
+    write_report(evaluation, output, out.print)
     out.print(f"{output / 'super-resolution.md'} written", highlight=False)

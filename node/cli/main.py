@@ -121,6 +121,7 @@ def evaluate_models(
     output: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("docs/models"),
     config: ConfigOption = CONFIG,
     real: Annotated[Path | None, typer.Option(help="Folder of the MR in models/training/real_volumes.csv.")] = None,
+    without_adversarial: Annotated[Path | None, typer.Option(help="Super-resolution bundle to show beside it.")] = None,
     cases: Annotated[int, typer.Option(min=2, help="Simulated patients of the scanners never trained on.")] = 24,
     refined: Annotated[int, typer.Option(min=0, help="Of them for the super-resolution; 0 leaves it out.")] = 2,
     cache: Annotated[Path, typer.Option(help="Judged cases are kept here.")] = Path("runs/evaluation"),
@@ -131,7 +132,7 @@ def evaluate_models(
 
     settings = load_settings(config)
     if refined:
-        evaluation.super_resolution(settings, output, refined, real, out)
+        evaluation.super_resolution(settings, output, refined, real, without_adversarial, out)
     evaluation.segmentation(settings, output, cases, cache, workers, out)
 
 

@@ -103,6 +103,17 @@ def test_the_same_stack_gives_the_same_values(resolver):
     assert np.array_equal(first, second)
 
 
+def test_the_mirrored_mean_turns_with_its_input_and_is_repeated(resolver):
+    image = _stack()
+    made, again = (super_resolve(image, resolver, mirrored=True) for _ in range(2))
+    values, single = (sitk.GetArrayFromImage(it) for it in (made, super_resolve(image, resolver)))
+    upside_down = sitk.GetImageFromArray(sitk.GetArrayFromImage(image)[::-1])
+    turned = sitk.GetArrayFromImage(super_resolve(upside_down, resolver, mirrored=True))
+    assert np.array_equal(values, sitk.GetArrayFromImage(again))
+    assert np.allclose(values, turned[::-1], atol=0.01)
+    assert not np.allclose(values, single, atol=1)
+
+
 def test_a_stack_that_is_not_finite_is_refused(resolver):
     image = _stack()
     image[1, 1, 1] = float("nan")

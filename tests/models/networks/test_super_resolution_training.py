@@ -12,6 +12,7 @@ from models.super_resolution.discriminator import Discriminator
 from models.super_resolution.interpolation import interpolate
 from models.super_resolution.losses import (
     LossWeights,
+    charbonnier_loss,
     discriminator_loss,
     generator_loss,
     gradient_loss,
@@ -81,6 +82,29 @@ def test_a_thin_stack_is_degraded_to_a_patch_of_the_wanted_size(factor):
     assert (thicken(thin, factor, SliceProfile()) - thick).abs().mean() < 0.1
 
 
+def test_pairs_as_measured_keep_their_noise_and_get_no_more():
+    random_ = np.random.default_rng(0)
+    clean = np.full((48, 8, 8), 0.5, np.float16)
+    measured = (clean + random_.normal(0, 0.1, clean.shape)).astype(np.float16)
+    thick, thin = ThinStack("measured", clean, measured, as_measured=1.0).draw((4, 8, 8), (1, 1, 4), random.Random(1))
+    assert thin.std() > 0.05
+    assert 0 < (thicken(thin[None, None], (1, 1, 4), SliceProfile())[0, 0, 1:-1] - thick[1:-1]).abs().max() < 0.05
+    _, thin = ThinStack("clean", clean, measured, as_measured=0.0).draw((4, 8, 8), (1, 1, 4), random.Random(1))
+    assert thin.std() == 0
+
+
+def test_pairs_come_from_the_groups_in_their_shares():
+    groups = [[ThinStack("a", np.zeros((16, 4, 4), np.float16))], [ThinStack("b", np.ones((16, 4, 4), np.float16))]]
+    _, thin = random_batch(groups, 200, (2, 4, 4), (1, 1, 4), random.Random(1), shares=(0.2, 0.8))
+    assert 0.7 < thin.mean() < 0.9
+
+
+def test_a_flat_patch_is_turned_with_its_whole_batch():
+    stack = ThinStack("ramp", np.zeros((16, 6, 12), np.float16))
+    shapes = {random_batch([[stack]], 2, (2, 4, 8), (1, 1, 4), random.Random(seed))[1].shape for seed in range(8)}
+    assert shapes == {(2, 1, 8, 4, 8), (2, 1, 8, 8, 4)}
+
+
 def test_a_stack_smaller_than_the_patch_is_continued_by_its_border():
     stack = ThinStack("small", np.full((4, 5, 6), 0.5, np.float16))
     _, thin = stack.draw((4, 8, 8), (1, 1, 4), random.Random(1))
@@ -127,6 +151,14 @@ def test_losses_are_zero_for_equal_volumes_and_grow_with_the_difference():
     assert gradient_loss(true + 5, true) < 1e-5
     assert perceptual_loss(true, true, Listed()) == 0
     assert perceptual_loss(true + torch.rand_like(true), true, Listed()) > 0
+
+
+def test_a_rounded_l1_loss_is_quadratic_for_small_errors_and_linear_for_large_ones():
+    true = torch.zeros(1, 1, 4, 4, 4)
+    small, twice, large = (charbonnier_loss(true + error, true, 0.1) for error in (0.001, 0.002, 10.0))
+    assert float(twice / small) == pytest.approx(4, rel=0.01)
+    assert float(large) == pytest.approx(9.9, rel=0.001)
+    assert charbonnier_loss(true + 0.3, true, 0) == pytest.approx(0.3)
 
 
 def test_any_torchscript_network_gives_the_features(tmp_path):
@@ -216,8 +248,8 @@ def test_ten_steps_lower_the_loss_for_every_modality_and_factor(modality, make, 
 
 
 RECIPE = Recipe(
-    epochs=4, adversarial_from=2, batches=2, batch_size=2, patch=(4, 8, 8), cases=5, clean=True, seed=1,
-    learning_rate=1e-3, weights=LossWeights(perceptual=0), factor=(1, 1, 4),
+    epochs=4, adversarial_from=2, batches=2, batch_size=2, patch=(4, 8, 8), cases=5, clean=True, real_share=0.5,
+    as_measured=0.5, seed=1, learning_rate=1e-3, weights=LossWeights(perceptual=0), factor=(1, 1, 4),
 )  # fmt: skip
 
 
