@@ -130,7 +130,7 @@ def _finding(probability: sitk.Image, settings: InferenceSettings) -> sitk.Image
     if not settings.minimum_volume_ml <= volume_ml(mask) <= settings.maximum_volume_ml:
         return None
     # The rim of one voxel keeps the values below the threshold that place the surface between voxel centres.
-    kept = sitk.GetArrayViewFromImage(sitk.BinaryDilate(mask, [1, 1, 1], sitk.sitkBox, 0, 1)) > 0
+    kept = sitk.GetArrayFromImage(sitk.BinaryDilate(mask, [1, 1, 1], sitk.sitkBox, 0, 1)) > 0
     return image_from(np.where(kept, values, 0).astype(np.float32), grid_of(probability))
 
 
