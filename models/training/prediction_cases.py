@@ -7,16 +7,12 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import SimpleITK as sitk
-import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import models
 from models.analysis import NORMAL, SUPER, measure
@@ -28,6 +24,7 @@ from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case
 from models.radiomics.settings import load_settings
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
+from models.training.processes import in_processes
 from models.volume import Sequence, grid_of, mask_onto
 
 _log = logging.getLogger(__name__)
@@ -73,14 +70,8 @@ def cohort(count: int, first_seed: int, bundle: Path, cache: Path, workers: int)
         if path.is_file():
             yield _read(path)
         else:
-            missing.append((seed, scanner, path))
-    if not missing:
-        return
-    # Forking a process whose torch has already computed deadlocks.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
-        waiting = [pool.submit(_make_and_keep, seed, scanner, bundle, path) for seed, scanner, path in missing]
-        for future in as_completed(waiting):
-            yield future.result()
+            missing.append((seed, scanner, bundle, path))
+    yield from in_processes(_make_and_keep, missing, workers)
 
 
 def make_case(seed: int, scanner: str, resolver: SuperResolver) -> Case:
@@ -131,12 +122,6 @@ def _read(path: Path) -> Case:
 @lru_cache(maxsize=1)
 def _resolver(bundle: Path) -> SuperResolver:
     return load_super_resolver(bundle)
-
-
-def _one_thread() -> None:
-    threadpool_limits(1)
-    torch.set_num_threads(1)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def cache_key(bundle: Path) -> str:

@@ -5,15 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
-
-import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.evaluation.baselines import IntensityBand, fit_band
 from models.manifest import load_manifest
@@ -23,6 +18,7 @@ from models.phantom.study import simulate_case
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver
 from models.training.held_out_dice import Finding, by_intensity, segmented, simulated
+from models.training.processes import in_processes
 from models.training.simulated_cases import CaseKey, source_digest
 from models.volume import Sequence
 
@@ -72,14 +68,9 @@ def evaluate(cohorts: Iterable[tuple[Cohort, int]], bundles: Bundles, cache: Pat
                 yield [Row(**row) for row in json.loads(path.read_text("utf-8"))]
             else:
                 missing.append((cohort.name, seed, scanner.model, path))
-    if not missing:
-        return
-    bands = _bands(folder / "bands.json")
-    # Forking a process whose torch has already computed deadlocks.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
-        waiting = [pool.submit(_judge_and_keep, *case, bundles, bands) for case in missing]
-        for future in as_completed(waiting):
-            yield future.result()
+    if missing:
+        bands = _bands(folder / "bands.json")
+        yield from in_processes(_judge_and_keep, [(*case, bundles, bands) for case in missing], workers)
 
 
 def findings(key: CaseKey, bundles: Bundles, bands: Mapping[Sequence, IntensityBand]) -> Iterator[Finding]:
@@ -132,8 +123,3 @@ def _bands(path: Path) -> dict[Sequence, IntensityBand]:
 @lru_cache(maxsize=1)
 def _loaded(bundles: Bundles) -> tuple[Segmenter, SuperResolver]:
     return load_segmenter(bundles.segmentation), load_super_resolver(bundles.super_resolution)
-
-
-def _one_thread() -> None:
-    threadpool_limits(1)
-    torch.set_num_threads(1)

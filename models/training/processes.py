@@ -1,0 +1,31 @@
+"""Work on many cases in several processes, each of one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import TypeVar
+
+import SimpleITK as sitk
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+Result = TypeVar("Result")
+
+
+def in_processes(work: Callable[..., Result], calls: Iterable[tuple[object, ...]], workers: int) -> Iterator[Result]:
+    """What `work` gives for each of the `calls`, as it gets ready; without a call no process is started."""
+    waiting = list(calls)
+    if not waiting:
+        return
+    # Forking a process whose torch has already computed deadlocks.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+        for future in as_completed([pool.submit(work, *call) for call in waiting]):
+            yield future.result()
+
+
+def _one_thread() -> None:
+    threadpool_limits(1)
+    torch.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

@@ -1,0 +1,21 @@
+"""Work in several processes: every answer, and one thread in each."""
+
+import operator
+
+import SimpleITK as sitk
+import torch
+
+from models.training.processes import in_processes
+
+
+def test_every_call_is_answered():
+    assert sorted(in_processes(operator.mul, [(2, 3), (4, 5), (6, 7)], workers=2)) == [6, 20, 42]
+
+
+def test_a_process_has_one_thread():
+    calls = (torch.get_num_threads, sitk.ProcessObject.GetGlobalDefaultNumberOfThreads)
+    assert [list(in_processes(call, [()], workers=1)) for call in calls] == [[1], [1]]
+
+
+def test_without_a_call_nothing_is_started():
+    assert list(in_processes(operator.mul, [], workers=0)) == []
