@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,9 +26,10 @@ from rich.progress import Progress as ProgressBar
 from torch import nn
 
 from models import bundle
+from models.errors import BundleError
 from models.manifest import Manifest
 from models.segmentation.augmentation import training_transform
-from models.segmentation.inference import KIND, InferenceSettings, Segmenter, window_probability
+from models.segmentation.inference import KIND, InferenceSettings, Segmenter, load_segmenter, window_probability
 from models.segmentation.loss import deep_supervision_loss
 from models.segmentation.network import build_network
 from models.training import loop, page
@@ -41,8 +42,8 @@ from models.volume import Sequence
 
 MOMENTUM = 0.99
 GRADIENT_CLIP = 12.0
-LEFT_OUT = 0.2
-"""Share of the sequences that a training patch does without."""
+COMPLETE = 0.6
+"""Share of the training patches that keep all sequences of their case; the others keep one, or some."""
 
 
 class Optimizer(StrEnum):
@@ -54,7 +55,10 @@ class Optimizer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What determines the weights, apart from the code; `data` is a digest of the prepared cases."""
+    """What determines the weights, apart from the code.
+
+    `data`: digest of the prepared cases. `start_from`: the bundle whose weights it began with, and their digest.
+    """
 
     epochs: int
     batches: int
@@ -68,6 +72,7 @@ class Recipe:
     devices: int
     precision: str
     data: str
+    start_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,9 @@ def main(
     ] = Optimizer.SGD,
     learning_rate: Annotated[float, typer.Option(help="at the start; falls as (1 - t) ** 0.9")] = 1e-3,
     features: Annotated[str, typer.Option(help="widths of the U-Net++")] = "16,16,32,64,128,16",
+    start_from: Annotated[
+        Path | None, typer.Option(help="bundle of the same architecture whose weights training begins with")
+    ] = None,
     accelerator: Annotated[str, typer.Option()] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="several: start it by torchrun")] = 1,
     precision: Annotated[str, typer.Option(help="bf16-mixed on a GPU; on a CPU see loop.start")] = "32-true",
@@ -133,7 +141,8 @@ def main(
         precision,
         found.digest,
     )
-    run = prepare_run(fabric, folder, recipe, settings)
+    begun = load_segmenter(start_from) if start_from is not None else None
+    run = prepare_run(fabric, folder, recipe, settings, begun)
     progress = train_epochs(run, found, until=epochs)
     if fabric.is_global_zero:
         command = loop.command_line("models.training.segmentation")
@@ -141,16 +150,32 @@ def main(
         fabric.print(manifest.model_dump_json(indent=2, include={"metrics", "training_data", "files"}))
 
 
-def prepare_run(fabric: Fabric, folder: Path, recipe: Recipe, settings: InferenceSettings) -> Run:
+def prepare_run(
+    fabric: Fabric, folder: Path, recipe: Recipe, settings: InferenceSettings, begun: Segmenter | None = None
+) -> Run:
     """Network and optimizer as the recipe says, on their device; the folder is bound to the recipe.
 
-    Raises:
-        ModelError: the folder holds a run of another recipe.
+    `begun`: whose weights it begins with. Raises ModelError when the folder holds a run of another recipe, BundleError
+    when the weights are of another architecture or for other sequences.
     """
-    loop.keep_recipe(fabric, folder, asdict(recipe))
     network = build_network(recipe.features, len(recipe.sequences))
+    if begun is not None:
+        recipe = replace(recipe, start_from=_weights_of(begun, recipe))
+        network.load_state_dict(begun.network.state_dict())
+    loop.keep_recipe(fabric, folder, asdict(recipe))
     prepared, moved = fabric.setup(network, build_optimizer(recipe.optimizer, network, recipe.learning_rate))
     return Run(fabric, folder, recipe, settings, network, {"network": prepared, "optimizer": moved})
+
+
+def _weights_of(begun: Segmenter, recipe: Recipe) -> str:
+    """Name, version and digest of the weights that training begins with."""
+    manifest = begun.manifest
+    if (manifest.architecture, manifest.input_sequences) != ({"features": list(recipe.features)}, recipe.sequences):
+        raise BundleError(
+            f"{manifest.name} {manifest.version} has widths {manifest.architecture.get('features')} for "
+            f"{', '.join(manifest.input_sequences)}; give the same as --features and --sequences"
+        )
+    return f"{manifest.name} {manifest.version} {manifest.files[bundle.WEIGHTS_NAME]}"
 
 
 def train_epochs(run: Run, data: SegmentationData, until: int) -> loop.Progress:
@@ -194,7 +219,7 @@ def finish(
         spacing_mm=run.settings.preprocessing.spacing_mm,
         protocol=data.protocol,
         training_data=f"{data.statement}; {recipe.epochs} epochs of {recipe.batches} patches of the 500 of 1000 of the "
-        "full recipe",
+        "full recipe" + (f", from the weights of {recipe.start_from}" if recipe.start_from else ""),
         intended_use=data.intended_use,
         seed=recipe.seed,
         command=command,
@@ -275,11 +300,12 @@ def random_patch(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Augmented images and shares of tumour (1, C, Z, Y, X), and the channels that count (1, C).
 
-    One sequence in five is left out, so that the network also works on a study that lacks it.
+    Some patches do without some of the sequences, so that the network also works on a study that lacks them.
     """
     made = transform({"images": case.images, "shares": case.shares})
-    present = [channel for channel, known in enumerate(case.known) if known]
-    kept = [channel for channel in present if chooser.random() >= LEFT_OUT] or [chooser.choice(present)]
+    kept = [channel for channel, known in enumerate(case.known) if known]
+    if len(kept) > 1 and chooser.random() >= COMPLETE:
+        kept = chooser.sample(kept, chooser.randrange(1, len(kept)))
     known = torch.zeros(1, len(case.known), dtype=torch.bool)
     known[0, kept] = True
     images = made["images"][None].float() * known[..., None, None, None]

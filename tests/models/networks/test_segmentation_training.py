@@ -15,6 +15,7 @@ from models.cohort.writing import NewVolume, write_case
 from models.errors import CohortError, ModelError
 from models.manifest import load_manifest
 from models.segmentation.inference import InferenceSettings, load_segmenter
+from models.segmentation.loss import soft_dice_loss
 from models.training import loop, page, segmentation
 from models.training.cohort_cases import divide
 from models.training.segmentation_data import from_cohort
@@ -49,7 +50,7 @@ def cohort(tmp_path_factory):
     return folder
 
 
-def run_of(cohort, folder, epochs, batches=8):
+def run_of(cohort, folder, epochs, batches=8, begun=None):
     """A run that is set up, and its data."""
     fabric = loop.start(folder, seed=4, accelerator="cpu", devices=1, precision="32-true", threads=1)
     data = from_cohort(fabric, cohort, T2WI, SETTINGS.preprocessing, 4, folder.parent / "cache")
@@ -67,7 +68,7 @@ def run_of(cohort, folder, epochs, batches=8):
         "32-true",
         data.digest,
     )
-    return segmentation.prepare_run(fabric, folder, recipe, SETTINGS), data
+    return segmentation.prepare_run(fabric, folder, recipe, SETTINGS, begun), data
 
 
 def test_the_loss_falls_and_the_dice_rises(cohort, tmp_path):
@@ -101,6 +102,25 @@ def test_a_folder_is_bound_to_its_recipe(cohort, tmp_path):
     run_of(cohort, tmp_path / "run", epochs=3)
     with pytest.raises(ModelError, match=r"holds another run \(epochs was 3, is 4\)"):
         run_of(cohort, tmp_path / "run", epochs=4)
+
+
+def test_a_training_begins_with_the_weights_it_is_given(cohort, tmp_path):
+    run, data = run_of(cohort, tmp_path / "first", epochs=1, batches=2)
+    progress = segmentation.train_epochs(run, data, until=1)
+    segmentation.finish(run, data, progress, "0.1.0", tmp_path / "bundle", "")
+    begun = load_segmenter(tmp_path / "bundle")
+    after, _ = run_of(cohort, tmp_path / "second", epochs=1, batches=2, begun=begun)
+    given, found = begun.network.state_dict(), after.network.state_dict()
+    assert all(torch.equal(given[name], found[name]) for name in given)
+    assert begun.manifest.files["weights.safetensors"] in (tmp_path / "second" / "recipe.json").read_text()
+
+
+def test_a_patch_without_a_tumour_speaks_against_a_finding():
+    nothing, known = torch.zeros(1, 1, 8, 8, 8), torch.ones(1, 1, dtype=torch.bool)
+    small, large = (torch.full((1, 1, 8, 8, 8), -9.0) for _ in range(2))
+    small[..., :2, :2, :2], large[..., :4, :4, :4] = 9.0, 9.0
+    losses = [float(soft_dice_loss(torch.sigmoid(logits)[known], nothing[known])) for logits in (small, large)]
+    assert losses[0] < losses[1] - 0.2
 
 
 def test_the_command_writes_bundle_and_page(cohort, tmp_path):
