@@ -5,18 +5,23 @@ Images are float32 and masks uint8 `SimpleITK.Image`s in LPS, mm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import SimpleITK as sitk
 
-from models.radiomics.extraction import extract
+from models.radiomics.parallel import Region, extract_all
+from models.radiomics.preparation import Box, box_of
+from models.radiomics.provenance import Provenance, provenance
 from models.radiomics.settings import RadiomicsSettings
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
-from models.volume import Sequence, volume_ml
+from models.volume import Grid, Sequence, average_onto, grid_of, image_from, volume_ml
 
 #: Resolutions at which features are measured: the acquired grid and the super-resolved one.
 NORMAL, SUPER = "normal", "super"
+#: Controls of a study: the super-resolved grid by cubic B-spline, and the acquired voxels without any resampling.
+CUBIC, AS_ACQUIRED = "cubic", "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,14 @@ class Tumour:
     volume_ml: float
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Radiomics features named ``<sequence>|<resolution>|<feature>``; by ``<sequence>|<resolution>`` their origin."""
+
+    features: dict[str, float]
+    provenance: dict[str, Provenance]
+
+
 def find_tumours(
     acquired: Mapping[Sequence, sitk.Image], super_resolved: Mapping[Sequence, sitk.Image], segmenter: Segmenter
 ) -> dict[Sequence, Tumour]:
@@ -47,23 +60,71 @@ def find_tumours(
 
 
 def measure(
-    sequence: Sequence,
-    images: Mapping[str, sitk.Image],
-    masks: Mapping[str, sitk.Image],
+    images: Mapping[Sequence, Mapping[str, sitk.Image]],
+    masks: Mapping[Sequence, sitk.Image],
     settings: RadiomicsSettings,
-) -> dict[str, float]:
-    """Radiomics features of one sequence at each resolution, named ``<sequence>|<resolution>|<feature>``.
+    workers: int = 1,
+    on_progress: Callable[[float], None] | None = None,
+) -> Measured:
+    """Radiomics features of a study.
 
     Args:
-        sequence: which contrast the images show.
-        images: image by resolution (`NORMAL`, `SUPER`).
-        masks: mask on the same grid by resolution; an empty mask yields no features.
-        settings: how features are computed.
+        images: by sequence and resolution (`NORMAL`, `SUPER`, `CUBIC`, `AS_ACQUIRED`).
+        masks: one mask a sequence, on any grid; brought to the grid of each image, so that the features of two
+            resolutions differ by their images alone. An empty mask yields no features.
+        settings: how features are computed; at `AS_ACQUIRED` without their resampling.
+        workers: processes.
+        on_progress: hears the share done, 0 to 1.
     """
-    features: dict[str, float] = {}
-    for resolution, image in images.items():
-        if volume_ml(masks[resolution]) == 0:
-            continue
-        values = extract(image, masks[resolution], settings)
-        features |= {f"{sequence}|{resolution}|{name}": value for name, value in values.items()}
-    return features
+    regions = list(_regions(images, masks, settings))
+    found = extract_all(regions, workers, on_progress)
+    return Measured(
+        {f"{name}|{feature}": value for name, values in found.items() for feature, value in values.items()},
+        {region.name: provenance(region) for region in regions},
+    )
+
+
+def mask_on(mask: sitk.Image, grid: Grid) -> sitk.Image:
+    """`mask` (non-zero is inside) on another grid of the same patient (uint8): what is inside by half or more.
+
+    Where `grid` is the coarser one its voxels hold the mean of the mask, which keeps the volume; where it is the
+    finer one the mask is interpolated linearly. What lies outside `grid` is lost.
+    """
+    inside = sitk.GetArrayViewFromImage(mask) > 0
+    own = grid_of(mask)
+    if own == grid:
+        return image_from(inside.view(np.uint8), grid)
+    array = np.zeros(grid.size[::-1], np.uint8)
+    if inside.any():
+        box = box_of(inside).grown(1, own)
+        part = image_from(box.of(inside).astype(np.float32), box.grid(own))
+        target = _covering(part, grid)
+        share = average_onto(part, target.grid(grid))
+        target.of(array)[:] = sitk.GetArrayViewFromImage(share) >= 0.5
+    return image_from(array, grid)
+
+
+def _regions(
+    images: Mapping[Sequence, Mapping[str, sitk.Image]],
+    masks: Mapping[Sequence, sitk.Image],
+    settings: RadiomicsSettings,
+) -> Iterator[Region]:
+    for sequence, by_resolution in images.items():
+        on_grids: dict[Grid, sitk.Image] = {}
+        for resolution, image in by_resolution.items():
+            grid = grid_of(image)
+            mask = on_grids.setdefault(grid, mask_on(masks[sequence], grid)) if grid not in on_grids else on_grids[grid]
+            chosen = settings.as_acquired if resolution == AS_ACQUIRED else settings
+            if volume_ml(mask) > 0:
+                yield Region(f"{sequence}|{resolution}", image, mask, chosen)
+
+
+def _covering(image: sitk.Image, grid: Grid) -> Box:
+    """The voxels of `grid` that `image` reaches; at least one."""
+    size = np.asarray(image.GetSize())
+    corners = np.array([[x, y, z] for x in (0, size[0]) for y in (0, size[1]) for z in (0, size[2])]) - 0.5
+    points = np.array([image.TransformContinuousIndexToPhysicalPoint(corner.tolist()) for corner in corners])
+    places = (points - np.asarray(grid.origin)) @ grid.axes / np.asarray(grid.spacing)
+    last = np.asarray(grid.size) - 1
+    first = np.clip(np.floor(places.min(axis=0)).astype(np.int64), 0, last)
+    return Box(first, np.clip(np.ceil(places.max(axis=0)).astype(np.int64), first, last))

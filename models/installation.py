@@ -10,18 +10,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.errors import BundleError
+from models.errors import BundleError, ModelError
 from models.manifest import MANIFEST_NAME, Manifest, check_files, digest, load_manifest
 from models.prediction.predictor import load_predictor
+from models.radiomics.extraction import require_complete
 from models.segmentation.inference import load_segmenter
 from models.super_resolution.inference import load_super_resolver
 
 #: A bundle that unpacks to more is refused before it fills the disk.
 LARGEST_BYTES = 8_000_000_000
+
+
+def _load_measurable_predictor(folder: Path) -> None:
+    settings = load_predictor(folder).radiomics
+    try:
+        require_complete(settings)
+    except ModelError as error:
+        raise BundleError(f"bundle {folder.name}: its features cannot be measured here: {error}") from error
+
+
 _LOADERS: dict[str, Callable[[Path], object]] = {
     "super-resolution": load_super_resolver,
     "segmentation": load_segmenter,
-    "prediction": load_predictor,
+    "prediction": _load_measurable_predictor,
 }
 
 
@@ -37,7 +48,7 @@ def verify(folder: Path) -> Manifest:
 
     Raises:
         BundleError: a file is missing or changed, the kind is not known, or the weights do not fit their network or,
-            of a prediction, the radiomics settings.
+            of a prediction, pyradiomics does not give the features of its settings.
     """
     manifest = load_manifest(folder)
     if manifest.kind not in _LOADERS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections import defaultdict
@@ -27,7 +28,7 @@ from models.manifest import Manifest, digest
 from models.prediction.predictor import Predictor, load_predictor, predict
 from models.prediction.records import Prediction
 from models.radiomics.extraction import require_complete
-from models.radiomics.settings import RadiomicsSettings, load_settings
+from models.radiomics.provenance import Provenance
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from node.planning import plan_from, plan_with_volumes, trained_protocols
@@ -41,6 +42,8 @@ from storage.records import ResultRecord
 
 ANALYSED = (Role.T2WI, Role.DWI, Role.PVP)
 _PREDICTION = TypeAdapter(Prediction | None)
+_PROVENANCE = TypeAdapter(dict[str, Provenance])
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,12 @@ class Models:
     @cached_property
     def predictor(self) -> Predictor:
         """Classifiers of the prediction bundle."""
-        return load_predictor(self._settings.prediction, self.radiomics)
+        return load_predictor(self._settings.prediction)
 
-    @cached_property
-    def radiomics(self) -> RadiomicsSettings:
-        """Settings of the feature extraction."""
-        return load_settings()
+    @property
+    def threads(self) -> int:
+        """How many threads or processes a step may use."""
+        return self._settings.threads
 
     def check(self) -> None:
         """Load everything now, so that a fault is found before the first patient.
@@ -101,7 +104,7 @@ class Models:
         Raises:
             BundleError: a bundle is missing, damaged, or does not fit the feature extraction of this node.
         """
-        require_complete(self.radiomics)
+        require_complete(self.predictor.radiomics)
         self.identities()
 
     def trained_protocols(self) -> tuple[TrainedProtocol, ...]:
@@ -173,23 +176,27 @@ def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
 
 
 def extract_features(study: Study, bundles: Models) -> int:
-    """Radiomics of every sequence at both resolutions; returns how many values were computed."""
-    features: dict[str, float] = {}
-    for stack in _analysed(read_plan(study)):
-        features |= analysis.measure(
-            models.volume.Sequence(stack.role),
-            {
-                analysis.NORMAL: sitk.ReadImage(study.image(stack.role, "acquired")),
-                analysis.SUPER: sitk.ReadImage(study.image(stack.role, "super")),
-            },
-            {
-                analysis.NORMAL: sitk.ReadImage(study.image(stack.role, "mask")),
-                analysis.SUPER: sitk.ReadImage(study.image(stack.role, "mask_super")),
-            },
-            bundles.radiomics,
-        )
-    _write_text(study.folder / "features.json", json.dumps(features, indent=1))
-    return len(features)
+    """Radiomics of every sequence at both resolutions, with where they come from; returns how many were computed.
+
+    The mask is the super-resolved one, brought to the acquired grid, so that both differ by their images alone.
+    """
+    stacks = _analysed(read_plan(study))
+    resolutions = {analysis.NORMAL: "acquired", analysis.SUPER: "super"}
+    measured = analysis.measure(
+        {
+            models.volume.Sequence(stack.role): {
+                resolution: sitk.ReadImage(study.image(stack.role, kind)) for resolution, kind in resolutions.items()
+            }
+            for stack in stacks
+        },
+        {models.volume.Sequence(stack.role): sitk.ReadImage(study.image(stack.role, "mask_super")) for stack in stacks},
+        bundles.predictor.radiomics,
+        bundles.threads,
+        lambda share: _log.debug("study %s: radiomics %.0f %%", study.study_instance_uid, 100 * share),
+    )
+    _write_text(study.folder / "features.json", json.dumps(measured.features, indent=1))
+    _write_text(study.folder / "provenance.json", _PROVENANCE.dump_json(measured.provenance, indent=1).decode())
+    return len(measured.features)
 
 
 def predict_outcome(study: Study, bundles: Models) -> float | None:

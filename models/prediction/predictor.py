@@ -10,24 +10,26 @@ import numpy as np
 from catboost import CatBoostClassifier, CatBoostError
 from pydantic import ValidationError
 
-from models.errors import BundleError
+from models.errors import BundleError, ModelError
 from models.manifest import Manifest, check_files, digest, load_manifest, save_manifest
 from models.prediction.explanation import explain
 from models.prediction.fit import calibrate
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Target, Unanswered
-from models.radiomics.settings import RadiomicsSettings, load_settings
+from models.radiomics.settings import RadiomicsSettings, load_settings, save_settings
 from models.volume import Sequence
 
 KIND = "prediction"
 CATALOGUE_NAME = "models.json"
+RADIOMICS_NAME = "radiomics.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A loaded bundle; `classifiers` in the order of `catalogue.models`."""
+    """A loaded bundle; `classifiers` in the order of `catalogue.models`, `radiomics` the settings of their features."""
 
     manifest: Manifest
     catalogue: Catalogue
+    radiomics: RadiomicsSettings
     classifiers: tuple[CatBoostClassifier, ...]
 
     @property
@@ -41,20 +43,21 @@ class Predictor:
         return digest(self.manifest)
 
 
-def load_predictor(folder: Path, settings: RadiomicsSettings | None = None) -> Predictor:
-    """The bundle in `folder`, for features measured with `settings` (the shipped ones when None).
+def load_predictor(folder: Path) -> Predictor:
+    """The bundle in `folder`, with the settings that its features must be measured with.
 
-    Raises `BundleError` when a file is missing, changed, or not what it claims, or when the bundle was trained on
+    Raises `BundleError` when a file is missing, changed, or not what it claims, or when the models were trained on
     features of other settings.
     """
-    settings = settings or load_settings()
     manifest, catalogue = load_catalogue(folder)
+    settings = _radiomics(folder, manifest)
     if catalogue.radiomics_digest != settings.digest:
         raise BundleError(
             f"bundle {folder.name}: trained on features of radiomics settings {catalogue.radiomics_digest[:12]}…, "
-            f"the settings in use are {settings.digest[:12]}…"
+            f"the settings in the bundle are {settings.digest[:12]}…"
         )
-    return Predictor(manifest, catalogue, tuple(_classifier(folder, manifest, card) for card in catalogue.models))
+    classifiers = tuple(_classifier(folder, manifest, card) for card in catalogue.models)
+    return Predictor(manifest, catalogue, settings, classifiers)
 
 
 def load_catalogue(folder: Path) -> tuple[Manifest, Catalogue]:
@@ -78,14 +81,19 @@ def load_catalogue(folder: Path) -> tuple[Manifest, Catalogue]:
 
 
 def save_predictor(
-    folder: Path, manifest: Manifest, catalogue: Catalogue, classifiers: tuple[CatBoostClassifier, ...]
+    folder: Path,
+    manifest: Manifest,
+    catalogue: Catalogue,
+    classifiers: tuple[CatBoostClassifier, ...],
+    settings: RadiomicsSettings,
 ) -> Manifest:
-    """Write models, catalogue and manifest; returns the manifest with the digests of the files."""
+    """Write models, catalogue, radiomics settings and manifest; returns the manifest with the digests of the files."""
     folder.mkdir(parents=True, exist_ok=True)
     for card, classifier in zip(catalogue.models, classifiers, strict=True):
         classifier.save_model(str(folder / card.file), format="cbm")
     (folder / CATALOGUE_NAME).write_text(catalogue.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return save_manifest(folder, manifest, (CATALOGUE_NAME, *(card.file for card in catalogue.models)))
+    save_settings(settings, folder / RADIOMICS_NAME)
+    return save_manifest(folder, manifest, (CATALOGUE_NAME, RADIOMICS_NAME, *(card.file for card in catalogue.models)))
 
 
 def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction | None:
@@ -141,6 +149,16 @@ def _answer(
         base=base,
         contributions=contributions,
     )
+
+
+def _radiomics(folder: Path, manifest: Manifest) -> RadiomicsSettings:
+    """The bundle's settings; bundles before the file had them in the manifest."""
+    try:
+        if RADIOMICS_NAME in manifest.files:
+            return load_settings(folder / RADIOMICS_NAME)
+        return RadiomicsSettings.model_validate(manifest.settings.get("radiomics"))
+    except (ModelError, ValidationError) as error:
+        raise BundleError(f"bundle {folder.name}: its radiomics settings cannot be used: {error}") from error
 
 
 def _classifier(folder: Path, manifest: Manifest, card: ModelCard) -> CatBoostClassifier:

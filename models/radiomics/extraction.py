@@ -21,7 +21,7 @@ _WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
 
 
 def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> dict[str, float]:
-    """Features of the voxels where `mask` > 0, in the intensities that `prepare` gives.
+    """Features of the voxels where `mask` > 0: those of a plain pyradiomics call on what `scaled` gives.
 
     Both volumes are on one grid, LPS, mm. Empty when the mask holds too little to compute anything (nothing,
     one voxel, a line); single features are absent when they have no finite value. Raises `VolumeError` when
@@ -30,9 +30,15 @@ def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) ->
     require_complete(settings)
     if not np.any(sitk.GetArrayViewFromImage(mask)):
         return {}
-    prepared = prepare(image, mask, settings)
+    return features_of(*prepare(image, mask, settings), settings)
+
+
+def features_of(
+    image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, shape: bool = True
+) -> dict[str, float]:
+    """Features of a prepared image and mask, with or without those of shape; empty where they cannot be measured."""
     try:
-        found = _extractor(settings).execute(*prepared)
+        found = _extractor(settings.model_dump_json(), shape).execute(image, mask)
     except ValueError as error:  # pyradiomics' only word for "this mask cannot be measured"
         _log.info("no radiomics features: %s", error)
         return {}
@@ -56,7 +62,7 @@ def require_complete(settings: RadiomicsSettings) -> None:
     pyradiomics skips a filter that it cannot load with nothing but a log line, so a broken installation would
     go unnoticed into the prediction.
     """
-    missing, surplus = _difference(settings.digest, settings.model_dump_json())
+    missing, surplus = _difference(settings.model_dump_json())
     if missing or surplus:
         raise ModelError(
             f"pyradiomics {radiomics.__version__} does not give the expected features: {len(missing)} "
@@ -65,20 +71,27 @@ def require_complete(settings: RadiomicsSettings) -> None:
 
 
 @lru_cache(maxsize=8)
-def _difference(_digest: str, document: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _difference(document: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     settings = RadiomicsSettings.model_validate_json(document)
     values = np.random.default_rng(7).normal(size=(24, 24, 24)).astype(np.float32)
     image = sitk.GetImageFromArray(values)
     shape = np.zeros(values.shape, np.uint8)
     shape[8:16, 8:16, 8:16] = 1
     mask = sitk.GetImageFromArray(shape)
-    found = set(_extractor(settings).execute(*prepare(image, mask, settings)))
+    found = set(_extractor(document).execute(*prepare(image, mask, settings)))
     expected = expected_names(settings)
     return tuple(sorted(expected - found)), tuple(sorted(found - expected))
 
 
-def _extractor(settings: RadiomicsSettings) -> RadiomicsFeatureExtractor:
-    return RadiomicsFeatureExtractor(settings.pyradiomics())
+@lru_cache(maxsize=32)
+def _extractor(document: str, shape: bool = True) -> RadiomicsFeatureExtractor:
+    """For prepared volumes: nothing is resampled or cut again. pyradiomics takes long to check its settings."""
+    parameters = RadiomicsSettings.model_validate_json(document).pyradiomics()
+    for name in ("resampledPixelSpacing", "interpolator", "preCrop"):
+        parameters["setting"].pop(name, None)
+    if not shape:
+        parameters["featureClass"].pop("shape")
+    return RadiomicsFeatureExtractor(parameters)
 
 
 def _active(feature_class: type) -> list[str]:
@@ -97,4 +110,4 @@ def _prefixes(settings: RadiomicsSettings) -> list[str]:
     return prefixes
 
 
-__all__ = ["RadiomicsSettings", "expected_names", "extract", "require_complete"]
+__all__ = ["RadiomicsSettings", "expected_names", "extract", "features_of", "require_complete"]

@@ -1,33 +1,114 @@
-"""What happens to image and mask before pyradiomics sees them: geometry check, scaling, crop."""
+"""What happens to image and mask before pyradiomics sees them: geometry check, scaling, resampling, cut.
+
+pyradiomics filters and resamples whole volumes. Its values hang on the surroundings of the tumour alone, so only these
+are touched here, on exactly the grid that pyradiomics would choose.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from models.errors import VolumeError
 from models.radiomics.settings import RadiomicsSettings
+from models.volume import Grid, grid_of, image_from
 
 GEOMETRY_TOLERANCE_MM = 1e-3
+#: Voxels kept beside what a cubic B-spline is evaluated on. Its coefficients are recursive and forget a voxel's
+#: distance by a factor of 2 - sqrt(3): after 24 voxels 2e-14 is left (Unser, IEEE Signal Process Mag 1999;16(6):22-38).
+REACH_VOXELS = 24
+
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """First and last voxel (x, y, z) of a part of a volume, both inside."""
+
+    first: Index
+    last: Index
+
+    def grown(self, voxels: int | Index, grid: Grid) -> Box:
+        """With `voxels` more on every side, where the grid has them."""
+        size = np.array(grid.size)
+        return Box(np.maximum(self.first - voxels, 0), np.minimum(self.last + voxels, size - 1))
+
+    def of(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """That part of an array (z, y, x)."""
+        x, y, z = (slice(first, last + 1) for first, last in zip(self.first, self.last, strict=True))
+        return array[z, y, x]
+
+    def grid(self, grid: Grid) -> Grid:
+        """The grid of that part."""
+        origin = np.asarray(grid.origin) + grid.axes @ (self.first * np.asarray(grid.spacing))
+        x, y, z = (self.last - self.first + 1).tolist()
+        return Grid((x, y, z), grid.spacing, (float(origin[0]), float(origin[1]), float(origin[2])), grid.direction)
+
+
+def scaled(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> tuple[sitk.Image, sitk.Image]:
+    """Scaled float32 image and 0/1 uint8 mask on exactly one grid, whole: written as NIfTI, a plain pyradiomics call
+    on the two with `settings.pyradiomics()` gives the values of `extract`.
+
+    Raises `VolumeError` when the grids differ by more than a micrometre or the mask is empty.
+    """
+    grid, inside, box = _checked(image, mask)
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    centre, factor = _intensities(values, inside, box, grid, settings)
+    return image_from((values - centre) * factor, grid), image_from(inside.view(np.uint8), grid)
 
 
 def prepare(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> tuple[sitk.Image, sitk.Image]:
-    """Scaled float32 image and 0/1 uint8 mask on exactly one grid, cropped along axes that are not resampled.
+    """What pyradiomics makes of `scaled` before it filters: resampled, with `pad_voxels` around the tumour.
 
-    A plain pyradiomics call on the two with `settings.pyradiomics()` gives the values of `extract`. Axes that
-    are resampled stay whole: pyradiomics aligns its grid to the corner of the image, a crop would move it.
-    Raises `VolumeError` when the grids differ by more than a micrometre or the mask is empty.
+    Raises `VolumeError` as `scaled` does.
     """
-    binary = sitk.Cast(mask > 0, sitk.sitkUInt8)
-    require_same_grid(image, binary)
-    # pyradiomics accepts 1e-6 mm at most, and its own tolerance setting changes ITK for the whole process.
-    binary.CopyInformation(image)
-    lower, upper = _bounding_box(binary)
-    scaled = sitk.Cast(image, sitk.sitkFloat32)
-    if settings.surroundings_mm is not None:
-        scaled = _scaled(scaled, binary, lower, upper, settings.surroundings_mm, settings.scale)
-    first, last = _kept(lower, upper, image, settings)
-    return _cut(scaled, first, last), _cut(binary, first, last)
+    grid, inside, box = _checked(image, mask)
+    values = sitk.GetArrayViewFromImage(image)
+    centre, factor = _intensities(values, inside, box, grid, settings)
+    target = resampled_grid(grid, box, settings)
+    near = box.grown(settings.pad_voxels, grid) if target is None else _source(grid, target).grown(REACH_VOXELS, grid)
+    part = image_from((near.of(values).astype(np.float32) - centre) * factor, near.grid(grid))
+    if target is None:
+        return part, image_from(np.ascontiguousarray(near.of(inside)).view(np.uint8), near.grid(grid))
+    # The mask stays whole: where a voxel lies half way between two others, the last bit of its index decides.
+    whole = image_from(inside.view(np.uint8), grid)
+    return (
+        _resampled(part, target, getattr(sitk, settings.interpolator)),
+        _resampled(whole, target, sitk.sitkNearestNeighbor),
+    )
+
+
+def resampled_grid(grid: Grid, box: Box, settings: RadiomicsSettings) -> Grid | None:
+    """The grid on which `radiomics.imageoperations.resampleImage` samples a tumour in `box`; None where it does not.
+
+    It begins at the outer corner of the whole volume, and keeps `pad_voxels` around the tumour; an axis along which
+    the tumour has one voxel keeps its spacing.
+    """
+    old, size = np.asarray(grid.spacing), np.asarray(grid.size)
+    wanted = np.asarray(settings.resampled_spacing_mm)
+    new = np.where((wanted == 0) | (box.first == box.last), old, wanted)
+    if not wanted.any() or np.allclose(old, new):
+        return None
+    ratio = old / new
+    first = np.maximum(np.floor((box.first - 0.5) * ratio - settings.pad_voxels), 0)
+    last = np.minimum(np.ceil((box.last + 0.5) * ratio + settings.pad_voxels), np.ceil(size * ratio) - 1)
+    x, y, z = (last - first + 1).astype(int).tolist()
+    corner = 0.5 * (new - old) / old + first / ratio
+    empty = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    empty.SetSpacing(grid.spacing)
+    empty.SetOrigin(grid.origin)
+    empty.SetDirection(grid.direction)
+    origin = empty.TransformContinuousIndexToPhysicalPoint(corner.tolist())
+    return Grid((x, y, z), (float(new[0]), float(new[1]), float(new[2])), origin, grid.direction)
+
+
+def box_of(inside: npt.NDArray[np.bool_]) -> Box:
+    """Of the True voxels (z, y, x), of which there are some."""
+    along = [np.flatnonzero(inside.any(axis=others)) for others in ((0, 1), (0, 2), (1, 2))]
+    return Box(np.array([found[0] for found in along]), np.array([found[-1] for found in along]))
 
 
 def require_same_grid(image: sitk.Image, mask: sitk.Image) -> None:
@@ -43,47 +124,55 @@ def require_same_grid(image: sitk.Image, mask: sitk.Image) -> None:
             raise VolumeError(f"mask and image are {distance:.3g} mm apart at voxel {tuple(index)}")
 
 
-def _bounding_box(mask: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
-    statistics = sitk.LabelShapeStatisticsImageFilter()
-    statistics.ComputePerimeterOff()
-    statistics.Execute(mask)
-    if not statistics.HasLabel(1):
+def _checked(image: sitk.Image, mask: sitk.Image) -> tuple[Grid, npt.NDArray[np.bool_], Box]:
+    """Grid of both, which voxels are inside (z, y, x), and their box.
+
+    The grid is the image's: pyradiomics accepts 1e-6 mm at most, and its own tolerance setting changes ITK for the
+    whole process. Its spacing has the precision of NIfTI, so that an exported volume is the same volume.
+    """
+    require_same_grid(image, mask)
+    inside = sitk.GetArrayViewFromImage(mask) > 0
+    if not inside.any():
         raise VolumeError("the mask is empty")
-    box = np.array(statistics.GetBoundingBox(1))
-    return box[:3], box[:3] + box[3:] - 1
+    grid = grid_of(image)
+    x, y, z = (float(np.float32(step)) for step in grid.spacing)
+    return Grid(grid.size, (x, y, z), grid.origin, grid.direction), inside, box_of(inside)
 
 
-def _scaled(
-    image: sitk.Image, mask: sitk.Image, lower: np.ndarray, upper: np.ndarray, margin_mm: float, scale: float
-) -> sitk.Image:
-    """Median 0 and interquartile range `scale` in the box around the tumour, the tumour itself left out.
+def _intensities(
+    values: npt.NDArray[np.generic], inside: npt.NDArray[np.bool_], box: Box, grid: Grid, settings: RadiomicsSettings
+) -> tuple[np.float32, np.float32]:
+    """Centre and factor that give median 0 and interquartile range `scale` in the box around the tumour, the tumour
+    itself left out; 0 and 1 where intensities stay as they are.
 
     Quartiles, because the box may hold gas (0) and urine (very bright).
     """
-    margin = np.ceil(margin_mm / np.array(image.GetSpacing())).astype(int)
-    first = np.maximum(lower - margin, 0)
-    last = np.minimum(upper + margin, np.array(image.GetSize()) - 1)
-    values = sitk.GetArrayFromImage(_cut(image, first, last))
-    outside = sitk.GetArrayFromImage(_cut(mask, first, last)) == 0
-    around = values[outside] if outside.any() else values.ravel()
+    if settings.surroundings_mm is None:
+        return np.float32(0), np.float32(1)
+    margin = np.ceil(settings.surroundings_mm / np.asarray(grid.spacing)).astype(np.int64)
+    wide = box.grown(margin, grid)
+    part, outside = wide.of(values).astype(np.float32), wide.of(inside) == 0
+    around = part[outside] if outside.any() else part.ravel()
     if not np.isfinite(around).all():
         raise VolumeError("the image has values that are not finite around the tumour")
     low, centre, high = (float(value) for value in np.percentile(around, (25, 50, 75)))
     width = high - low if high > low else 1.0
-    return (image - centre) * (scale / width)
+    return np.float32(centre), np.float32(settings.scale / width)
 
 
-def _kept(
-    lower: np.ndarray, upper: np.ndarray, image: sitk.Image, settings: RadiomicsSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    size = np.array(image.GetSize())
-    resampled = np.array(settings.resampled_spacing_mm) > 0
-    pad = settings.pad_voxels + 1  # pyradiomics rounds its own padding outwards
-    first = np.where(resampled, 0, np.maximum(lower - pad, 0))
-    last = np.where(resampled, size - 1, np.minimum(upper + pad, size - 1))
-    return first, last
+def _source(grid: Grid, target: Grid) -> Box:
+    """The voxels of `grid` among which the centres of `target` lie; both have the same axes."""
+    spacing = np.asarray(grid.spacing)
+    start = grid.axes.T @ (np.asarray(target.origin) - np.asarray(grid.origin)) / spacing
+    stop = start + (np.asarray(target.size) - 1) * np.asarray(target.spacing) / spacing
+    return Box(np.floor(start).astype(np.int64), np.ceil(stop).astype(np.int64))
 
 
-def _cut(image: sitk.Image, first: np.ndarray, last: np.ndarray) -> sitk.Image:
-    size = (last - first + 1).tolist()
-    return sitk.RegionOfInterest(image, size, first.tolist())
+def _resampled(image: sitk.Image, grid: Grid, interpolator: int) -> sitk.Image:
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize(grid.size)
+    resampler.SetOutputSpacing(grid.spacing)
+    resampler.SetOutputOrigin(grid.origin)
+    resampler.SetOutputDirection(grid.direction)
+    resampler.SetInterpolator(interpolator)
+    return resampler.Execute(image)

@@ -1,15 +1,17 @@
-"""Where a feature vector comes from: settings, versions, mask."""
+"""Where a feature vector comes from: settings, versions, grid, mask."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from models.radiomics.settings import RadiomicsSettings
+from models.radiomics.parallel import Region
+from models.volume import grid_of
 
 _PACKAGES = ("pyradiomics", "numpy", "SimpleITK", "PyWavelets")
 
@@ -19,25 +21,47 @@ class Provenance:
     """Enough to compute a feature vector again.
 
     Attributes:
+        settings: every one, resampling, discretisation and filters among them.
         settings_digest: sha256 of the settings' values.
-        mask_digest: sha256 over size, spacing, origin, direction and voxels (> 0) of the mask.
+        size: voxels (x, y, z) of the image before resampling.
+        spacing_mm: of the image before resampling (x, y, z).
+        image_digest: as `volume_digest`, of the image.
+        mask_digest: as `mask_digest`.
         versions: package name and version of everything that touches the numbers.
     """
 
+    settings: dict[str, Any]
     settings_digest: str
+    size: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    image_digest: str
     mask_digest: str
-    versions: tuple[tuple[str, str], ...]
+    versions: dict[str, str]
 
 
-def provenance(mask: sitk.Image, settings: RadiomicsSettings) -> Provenance:
-    """The provenance of `extract(image, mask, settings)` in this installation."""
-    versions = tuple((name, importlib.metadata.version(name)) for name in _PACKAGES)
-    return Provenance(settings.digest, mask_digest(mask), versions)
+def provenance(region: Region) -> Provenance:
+    """The provenance of the features of a region in this installation."""
+    grid = grid_of(region.image)
+    return Provenance(
+        region.settings.model_dump(mode="json"),
+        region.settings.digest,
+        grid.size,
+        grid.spacing,
+        volume_digest(region.image),
+        mask_digest(region.mask),
+        {name: importlib.metadata.version(name) for name in _PACKAGES},
+    )
+
+
+def volume_digest(image: sitk.Image) -> str:
+    """sha256 over size, spacing, origin, direction and intensities (as float32) of an image."""
+    digest = hashlib.sha256(repr(grid_of(image)).encode())
+    digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(image), np.float32).tobytes())
+    return digest.hexdigest()
 
 
 def mask_digest(mask: sitk.Image) -> str:
     """sha256 of a mask as a set of voxels in space: the pixel type does not matter, the grid does."""
-    grid = (mask.GetSize(), mask.GetSpacing(), mask.GetOrigin(), mask.GetDirection())
-    digest = hashlib.sha256(repr(grid).encode())
+    digest = hashlib.sha256(repr(grid_of(mask)).encode())
     digest.update(np.packbits(sitk.GetArrayViewFromImage(mask) > 0).tobytes())
     return digest.hexdigest()

@@ -17,7 +17,11 @@ SHIPPED = Path(__file__).with_name("settings.yaml")
 
 
 class RadiomicsSettings(BaseModel):
-    """One way to compute features. Spacings are in x, y, z order; a resampled spacing of 0 keeps the axis."""
+    """One way to compute features. Spacings are in x, y, z order; a resampled spacing of 0 keeps the axis.
+
+    A prediction bundle holds the settings of its features as a YAML file. The digest is over all fields: one more
+    field, and no bundle fits its digest any longer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,6 +46,15 @@ class RadiomicsSettings(BaseModel):
         document = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(document.encode()).hexdigest()
 
+    @property
+    def as_acquired(self) -> RadiomicsSettings:
+        """The same without resampling: features of the voxels as the scanner made them."""
+        return self.model_copy(update={"resampled_spacing_mm": (0.0, 0.0, 0.0)})
+
+    def by_image_type(self) -> tuple[RadiomicsSettings, ...]:
+        """The same for one image type each."""
+        return tuple(self.model_copy(update={"image_types": {name: it}}) for name, it in self.image_types.items())
+
     def pyradiomics(self) -> dict[str, Any]:
         """The same settings as a pyradiomics parameter document (`imageType`, `featureClass`, `setting`)."""
         setting: dict[str, Any] = {
@@ -55,6 +68,8 @@ class RadiomicsSettings(BaseModel):
                 "resampledPixelSpacing": list(self.resampled_spacing_mm),
                 "interpolator": self.interpolator,
             }
+        else:
+            setting["preCrop"] = True  # as resampling does: filters see the tumour and `pad_voxels` around it
         return {
             "imageType": {name: dict(options) for name, options in self.image_types.items()},
             "featureClass": {name: None for name in ("shape", *INTENSITY_CLASSES)},
@@ -62,10 +77,17 @@ class RadiomicsSettings(BaseModel):
         }
 
 
+def save_settings(settings: RadiomicsSettings, path: Path) -> None:
+    """Write settings as the YAML file that `load_settings` reads."""
+    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
 def load_settings(path: Path = SHIPPED) -> RadiomicsSettings:
     """Settings from a YAML file; an unknown key or impossible value is a `ModelError` naming file and key."""
     try:
         return RadiomicsSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ModelError(f"{path.name}: not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "settings"

@@ -14,7 +14,7 @@ from models.cohort.records import Cohort, Needs, Split
 from models.errors import CohortError
 from models.manifest import file_digest
 from models.super_resolution.inference import load_super_resolver
-from models.training.prediction_cases import Case, cache_key, measure_case
+from models.training.prediction_cases import Case, at_resolutions, cache_key, keep, measure_case
 from models.volume import volume_ml
 
 
@@ -50,13 +50,10 @@ def measured_cases(cohort: Cohort, bundle: Path, cache: Path) -> Iterator[Case]:
         if not path.is_file():
             resolver = resolver or load_super_resolver(bundle)
             images, masks = volumes_of(case)
-            seconds = {"super": 0.0, "features": 0.0}
-            features = measure_case(images, masks, resolver, seconds)
+            seconds: dict[str, float] = {}
+            measured = measure_case(at_resolutions(images, resolver, seconds), masks, seconds)
             largest = max(volume_ml(mask) for mask in masks.values())
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps({"volume_ml": largest, "features": features, "seconds": seconds}), "utf-8")
-            part.replace(path)
+            keep({"volume_ml": largest, "features": measured.features, "seconds": seconds}, [measured], path)
         kept = json.loads(path.read_text("utf-8"))
         facts = case.facts
         yield Case(number, facts.equipment.name, int(facts.label or 0), {}, patient=facts.patient_id, **kept)

@@ -135,7 +135,7 @@ def train(
         command=command_line("models.training.prediction"),
     )
     catalogue = Catalogue(target=predicted, radiomics_digest=load_settings().digest, models=cards)
-    save_predictor(out, manifest, catalogue, tuple(model.classifier for model in fitted.values()))
+    save_predictor(out, manifest, catalogue, tuple(model.classifier for model in fitted.values()), load_settings())
     _write_out_of_fold(cache / "out_of_fold.csv", table, fitted)
     _print(cards, metrics, predicted)
 

@@ -1,12 +1,12 @@
-"""Simulated cases for the prediction models: images, both resolutions, features; kept in a cache case by case."""
+"""Simulated cases for the prediction models: images, resolutions, features; kept in a cache case by case."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
@@ -15,7 +15,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 import models
-from models.analysis import NORMAL, SUPER, measure
+from models.analysis import AS_ACQUIRED, CUBIC, NORMAL, SUPER, Measured, measure
 from models.errors import ModelError
 from models.manifest import digest, load_manifest
 from models.phantom.cohort import seeds_with_tumour
@@ -24,11 +24,27 @@ from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case
 from models.radiomics.settings import load_settings
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
+from models.training.mask_perturbation import perturbed
 from models.training.processes import in_processes
-from models.volume import Sequence, grid_of, mask_onto
+from models.volume import Sequence, grid_of, resample_onto
 
-_log = logging.getLogger(__name__)
-_SOURCES = ("phantom", "radiomics", "super_resolution", "analysis.py", "volume.py", "training/prediction_cases.py")
+#: Cases of a simulated cohort that are measured under other masks, too, and how many masks each.
+PERTURBED_CASES, PERTURBATIONS = 30, 6
+_SOURCES = (
+    "phantom/*",
+    "radiomics/extraction.py",
+    "radiomics/parallel.py",
+    "radiomics/preparation.py",
+    "radiomics/settings.*",
+    "super_resolution/*",
+    "analysis.py",
+    "volume.py",
+    "training/mask_perturbation.py",
+    "training/prediction_cases.py",
+)
+
+Volumes = Mapping[Sequence, sitk.Image]
+Resolutions = dict[Sequence, dict[str, sitk.Image]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +55,10 @@ class Case:
         label: 1 for the positive class.
         oracle: the tissue parameters that the label was drawn with, `oracle_probability` among them.
         features: as the predictor takes them, `<sequence>|<resolution>|<pyradiomics name>`.
-        seconds: what simulation, super-resolution and features took.
+        seconds: what simulation, super-resolution, features and perturbed features took.
         patient: of a case of a cohort; simulated patients have one case each.
+        perturbed: features at normal and super resolution under masks as other readers would draw them; none of most
+            cases.
     """
 
     seed: int
@@ -51,72 +69,122 @@ class Case:
     features: dict[str, float]
     seconds: dict[str, float]
     patient: str = ""
+    perturbed: tuple[dict[str, float], ...] = ()
 
 
-def cohort(count: int, first_seed: int, bundle: Path, cache: Path, workers: int) -> Iterator[Case]:
+def cohort(
+    count: int, first_seed: int, bundle: Path, cache: Path, workers: int, perturbed_cases: int = PERTURBED_CASES
+) -> Iterator[Case]:
     """`count` patients with a tumour, one seed each from `first_seed` on, the scanners in turn; cases in the cache are
-    read, the others made.
+    read, the others made. The first of each scanner, `perturbed_cases` in all, are measured under other masks, too.
 
     Cases come as they get ready. The cache is keyed by the super-resolution bundle and by the source of everything
     that makes a case, so a changed phantom never mixes with the old one. An interrupted run goes on where it was.
+    Beside the cases, `provenance` holds where each of their feature vectors comes from.
     """
     folder = cache / cache_key(bundle)
-    folder.mkdir(parents=True, exist_ok=True)
-    scanners = load_scanners()
     missing = []
-    for seed in islice(seeds_with_tumour(first_seed), count):
-        scanner = scanners[seed % len(scanners)].name
+    for seed, scanner, masks in patients(count, first_seed, perturbed_cases):
         path = folder / f"{seed:05d}.json"
         if path.is_file():
-            yield _read(path)
+            yield read_case(path)
         else:
-            missing.append((seed, scanner, bundle, path))
+            missing.append((seed, scanner, bundle, path, masks))
     yield from in_processes(_make_and_keep, missing, workers)
 
 
-def make_case(seed: int, scanner: str, resolver: SuperResolver) -> Case:
-    """Simulate one patient, super-resolve each sequence, and measure the true tumour at both resolutions."""
+def patients(count: int, first_seed: int, perturbed_cases: int) -> Iterator[tuple[int, str, int]]:
+    """Seed, scanner and number of perturbed masks of each patient of a cohort."""
+    scanners = load_scanners()
+    seen: Counter[str] = Counter()
+    for seed in islice(seeds_with_tumour(first_seed), count):
+        scanner = scanners[seed % len(scanners)].name
+        yield seed, scanner, PERTURBATIONS if seen[scanner] * len(scanners) < perturbed_cases else 0
+        seen[scanner] += 1
+
+
+def make_case(seed: int, scanner: str, resolver: SuperResolver, perturbations: int = 0) -> tuple[Case, list[Measured]]:
+    """Simulate one patient, super-resolve each sequence, and measure the true tumour at every resolution.
+
+    With the case comes what was measured, under the true and under the perturbed masks, with its provenance.
+    """
     start = time.perf_counter()
     simulated = simulate_case(seed, find_scanner(scanner), region="tumour")
-    seconds = {"simulate": time.perf_counter() - start, "super": 0.0, "features": 0.0}
+    seconds = {"simulate": time.perf_counter() - start}
     if simulated.oracle is None or simulated.label is None:
         raise ModelError(f"simulated patient {seed} has no tumour and so no label")
-    features = measure_case(simulated.images, simulated.masks, resolver, seconds)
-    oracle = parameters(simulated.oracle)
-    return Case(seed, scanner, simulated.label, oracle, simulated.tumour_volume_ml, features, seconds)
+    volumes = at_resolutions(simulated.images, resolver, seconds)
+    measured = measure_case(volumes, simulated.masks, seconds)
+    others = list(_under_other_masks(volumes, simulated.masks, perturbations, seed, seconds))
+    case = Case(
+        seed,
+        scanner,
+        simulated.label,
+        parameters(simulated.oracle),
+        simulated.tumour_volume_ml,
+        measured.features,
+        seconds,
+        perturbed=tuple(other.features for other in others),
+    )
+    return case, [measured, *others]
 
 
-def measure_case(
-    images: Mapping[Sequence, sitk.Image],
-    masks: Mapping[Sequence, sitk.Image],
-    resolver: SuperResolver,
-    seconds: dict[str, float],
-) -> dict[str, float]:
-    """Features of every sequence at both resolutions by the true masks; adds to `seconds` what they took."""
-    features: dict[str, float] = {}
-    settings = load_settings()
+def at_resolutions(images: Volumes, resolver: SuperResolver, seconds: dict[str, float]) -> Resolutions:
+    """Every image at normal and super resolution, and as the two controls of what super-resolution adds."""
+    start = time.perf_counter()
+    found = {}
     for sequence, image in images.items():
-        start = time.perf_counter()
         refined = super_resolve(image, resolver)
-        seconds["super"] += time.perf_counter() - start
-        start = time.perf_counter()
-        mask = masks[sequence]
-        both = {NORMAL: mask, SUPER: mask_onto(mask, grid_of(refined))}
-        features |= measure(sequence, {NORMAL: image, SUPER: refined}, both, settings)
-        seconds["features"] += time.perf_counter() - start
-    return features
+        cubic = resample_onto(sitk.Cast(image, sitk.sitkFloat32), grid_of(refined), sitk.sitkBSpline)
+        found[sequence] = {NORMAL: image, SUPER: refined, CUBIC: cubic, AS_ACQUIRED: image}
+    seconds["super"] = time.perf_counter() - start
+    return found
 
 
-def _make_and_keep(seed: int, scanner: str, bundle: Path, path: Path) -> Case:
-    case = make_case(seed, scanner, _resolver(bundle))
+def measure_case(volumes: Resolutions, masks: Volumes, seconds: dict[str, float]) -> Measured:
+    """Features of every sequence at every resolution under one mask a sequence."""
+    start = time.perf_counter()
+    measured = measure(volumes, masks, load_settings())
+    seconds["features"] = time.perf_counter() - start
+    return measured
+
+
+def keep(case: Mapping[str, object], measured: Iterable[Measured], path: Path) -> None:
+    """Write a case as JSON, and in a folder beside it the provenance of its features."""
+    origin = path.parent / "provenance" / path.name
+    origin.parent.mkdir(parents=True, exist_ok=True)
+    origins = [{name: asdict(it) for name, it in one.provenance.items()} for one in measured]
+    origin.write_text(json.dumps(origins), encoding="utf-8")
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(case)), encoding="utf-8")
+    part.write_text(json.dumps(case), encoding="utf-8")
     part.rename(path)
+
+
+def read_case(path: Path) -> Case:
+    """A simulated case that was kept."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return Case(**(kept | {"perturbed": tuple(kept.get("perturbed", ()))}))
+
+
+def _under_other_masks(
+    volumes: Resolutions, masks: Volumes, count: int, seed: int, seconds: dict[str, float]
+) -> Iterator[Measured]:
+    start = time.perf_counter()
+    settings = load_settings()
+    both = {sequence: {NORMAL: it[NORMAL], SUPER: it[SUPER]} for sequence, it in volumes.items()}
+    redrawn = {
+        sequence: perturbed(masks[sequence], count, seed + 1_000_000 * number)
+        for number, sequence in enumerate(volumes if count else ())
+    }
+    for number in range(count):
+        yield measure(both, {sequence: other[number] for sequence, other in redrawn.items()}, settings)
+    seconds["perturbed"] = time.perf_counter() - start
+
+
+def _make_and_keep(seed: int, scanner: str, bundle: Path, path: Path, perturbations: int) -> Case:
+    case, measured = make_case(seed, scanner, _resolver(bundle), perturbations)
+    keep(asdict(case), measured, path)
     return case
-
-
-def _read(path: Path) -> Case:
-    return Case(**json.loads(path.read_text(encoding="utf-8")))
 
 
 @lru_cache(maxsize=1)
@@ -129,9 +197,7 @@ def cache_key(bundle: Path) -> str:
     key = hashlib.sha256(digest(load_manifest(bundle)).encode())
     root = Path(models.__file__).parent
     for name in _SOURCES:
-        source = root / name
-        files = sorted(source.glob("*.[pyc]*")) if source.is_dir() else [source]
-        for path in files:
+        for path in sorted(root.glob(name)):
             if path.suffix in (".py", ".yaml", ".csv"):
                 key.update(path.name.encode() + path.read_bytes())
     return key.hexdigest()[:16]

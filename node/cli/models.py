@@ -48,10 +48,7 @@ def verify(
     """Load every bundle strictly: digests, tensors, radiomics settings. One line each; fails if one is not good."""
     # Torch, MONAI and catboost take seconds to import; `list` does without them.
     from models import installation
-    from models.radiomics.extraction import require_complete
-    from models.radiomics.settings import load_settings as load_radiomics
 
-    require_complete(load_radiomics())
     wanted = [found for folder in folders or () for found in installation.bundles_in(folder) or (folder,)]
     faulty = 0
     for folder in wanted or _known(load_settings(config).analysis, []):

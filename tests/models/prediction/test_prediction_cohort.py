@@ -43,11 +43,11 @@ def cohort(tmp_path_factory):
     return folder
 
 
-def test_a_case_is_measured_once_at_both_resolutions_under_its_own_mask(cohort, tmp_path):
+def test_a_case_is_measured_once_at_every_resolution_under_its_own_mask(cohort, tmp_path):
     found = labelled_cohort(cohort, folds=3)
     one = type(found)(cohort, found.cases[:1])
     (case,) = measured_cases(one, SUPER, tmp_path)
-    assert sorted(case.features) == sorted(NAMES)
+    assert set(NAMES) < case.features.keys()
     assert case.volume_ml == pytest.approx(5 * 9 * 9 * 1.2 * 1.2 * 5 / 1000)
     assert (case.patient, case.scanner, case.label) == ("P0", "Siemens Skyra", 0)
     kept = cache_path(found.cases[0], SUPER, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, replace
 from itertools import islice, product
 
@@ -97,14 +98,34 @@ def test_out_of_fold_probabilities_are_kept_for_the_evaluation(trained):
     assert len(lines) == 49
 
 
-def test_a_simulated_case_has_every_feature_at_both_resolutions(trained):
-    made = prediction_cases.make_case(1, "UIH uMR 770", load_super_resolver(trained / "super"))
-    assert sorted(made.features) == sorted(NAMES)
+def test_a_simulated_case_has_every_feature_at_every_resolution_with_its_provenance(trained, monkeypatch):
+    unfiltered = load_settings().model_copy(update={"image_types": {"Original": {}}})
+    monkeypatch.setattr(prediction_cases, "load_settings", lambda: unfiltered)
+    resolver = load_super_resolver(trained / "super")
+    made, (measured, other) = prediction_cases.make_case(1, "UIH uMR 770", resolver, perturbations=1)
+    resolutions = ("normal", "super", "cubic", "none")
+    names = sorted(expected_names(unfiltered))
+    assert made.features.keys() == {f"{s}|{r}|{n}" for s, r, n in product(Sequence, resolutions, names)}
+    assert made.perturbed == (other.features,)
+    assert made.perturbed[0].keys() == {name for name in made.features if name.split("|")[1] in ("normal", "super")}
+    assert made.perturbed[0] != {name: made.features[name] for name in made.perturbed[0]}
     assert made.label in (0, 1)
     assert 0 < made.oracle["oracle_probability"] < 1
     volume = "original_shape_VoxelVolume"
-    volumes = [made.features[f"{s}|{r}|{volume}"] / 1000 for s, r in product(Sequence, ("normal", "super"))]
-    assert volumes == pytest.approx([made.volume_ml] * 6, rel=0.3)
+    volumes = [made.features[f"{s}|{r}|{volume}"] / 1000 for s, r in product(Sequence, resolutions)]
+    assert volumes == pytest.approx([made.volume_ml] * 12, rel=0.3)
+    for sequence in Sequence:
+        masks = {r: measured.provenance[f"{sequence}|{r}"].mask_digest for r in resolutions}
+        assert masks["super"] == masks["cubic"] != masks["normal"] == masks["none"]
+        assert made.features[f"{sequence}|cubic|{volume}"] == made.features[f"{sequence}|super|{volume}"]
+        assert not measured.provenance[f"{sequence}|none"].settings["resampled_spacing_mm"][0]
+
+
+def test_the_first_patients_of_each_scanner_are_measured_under_other_masks_too():
+    listed = list(prediction_cases.patients(60, 0, perturbed_cases=12))
+    chosen = Counter(scanner for _, scanner, masks in listed if masks)
+    assert chosen == {scanner.name: 2 for scanner in SCANNERS}
+    assert listed[:30] == list(prediction_cases.patients(30, 0, perturbed_cases=12))
 
 
 def test_a_case_with_a_gap_is_left_out_and_a_cohort_of_gaps_refused():

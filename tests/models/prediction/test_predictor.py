@@ -11,10 +11,10 @@ import pytest
 from catboost import CatBoostClassifier
 
 from models.errors import BundleError
-from models.manifest import Manifest
+from models.manifest import Manifest, load_manifest, save_manifest
 from models.prediction.predictor import load_predictor, predict, save_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
-from models.radiomics.settings import load_settings
+from models.radiomics.settings import load_settings, save_settings
 from models.volume import Sequence
 
 TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probability of a test"))
@@ -65,9 +65,8 @@ def bundle(tmp_path_factory):
         seed=1,
         command="a test",
     )
-    save_predictor(
-        folder, manifest, Catalogue(target=TARGET, radiomics_digest=load_settings().digest, models=cards), trees
-    )
+    catalogue = Catalogue(target=TARGET, radiomics_digest=load_settings().digest, models=cards)
+    save_predictor(folder, manifest, catalogue, trees, load_settings())
     return folder
 
 
@@ -158,10 +157,31 @@ def test_swapped_models_are_refused_even_with_right_digests(bundle, tmp_path):
         load_predictor(folder)
 
 
-def test_a_bundle_for_other_radiomics_settings_is_refused(bundle):
-    other = load_settings().model_copy(update={"bin_count": 64})
-    with pytest.raises(BundleError, match="the settings in use are"):
-        load_predictor(bundle, other)
+def test_a_bundle_holds_the_settings_of_its_features(bundle, predictor):
+    assert predictor.radiomics == load_settings(bundle / "radiomics.yaml") == load_settings()
+    assert "radiomics.yaml" in predictor.manifest.files
+
+
+def test_a_bundle_from_before_the_settings_file_has_them_in_its_manifest(bundle, tmp_path):
+    folder = shutil.copytree(bundle, tmp_path / "before")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["radiomics.yaml"]
+    manifest["settings"] = {"radiomics": load_settings().model_dump(mode="json")}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert load_predictor(folder).radiomics == load_settings()
+    manifest["settings"] = {}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="radiomics settings cannot be used"):
+        load_predictor(folder)
+
+
+def test_a_bundle_with_other_settings_than_its_models_were_trained_with_is_refused(bundle, tmp_path):
+    folder = shutil.copytree(bundle, tmp_path / "other")
+    save_settings(load_settings().model_copy(update={"bin_count": 64}), folder / "radiomics.yaml")
+    manifest = load_manifest(folder)
+    save_manifest(folder, manifest, tuple(manifest.files))
+    with pytest.raises(BundleError, match="the settings in the bundle are"):
+        load_predictor(folder)
 
 
 def test_a_bundle_of_another_kind_is_refused(bundle, tmp_path):

@@ -13,11 +13,14 @@ from models.errors import ModelError, VolumeError
 from models.radiomics import extraction
 from models.radiomics.codes import REPORTED
 from models.radiomics.extraction import expected_names, extract, require_complete
-from models.radiomics.preparation import prepare
+from models.radiomics.parallel import Region, extract_all
+from models.radiomics.preparation import prepare, scaled
 from models.radiomics.provenance import mask_digest, provenance
-from models.radiomics.settings import RadiomicsSettings, load_settings
+from models.radiomics.settings import RadiomicsSettings, load_settings, save_settings
 
 SETTINGS = load_settings()
+#: The filters that need the least time.
+FEW = SETTINGS.model_copy(update={"image_types": {"Original": {}, "LoG": {"sigma": [3.0]}}})
 
 
 def blob(size=(60, 56, 12), spacing=(0.8, 0.8, 5.0), radius_mm=12.0) -> tuple[sitk.Image, sitk.Image]:
@@ -44,26 +47,65 @@ def features(case) -> dict[str, float]:
     return extract(*case, SETTINGS)
 
 
-def test_extraction_equals_a_plain_pyradiomics_call(case, features):
-    plain = RadiomicsFeatureExtractor(SETTINGS.pyradiomics()).execute(*prepare(*case, SETTINGS))
-    assert features.keys() == plain.keys()
-    for name, value in features.items():
-        assert value == pytest.approx(float(plain[name]), rel=1e-6), name
+def plain(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, folder) -> dict[str, float]:
+    """What pyradiomics alone makes of the whole volume and mask, exported as NIfTI."""
+    paths = [folder / "image.nii.gz", folder / "mask.nii.gz"]
+    for volume, path in zip(scaled(image, mask, settings), paths, strict=True):
+        sitk.WriteImage(volume, path)
+    found = RadiomicsFeatureExtractor(settings.pyradiomics()).execute(*map(str, paths))
+    return {name: float(value) for name, value in found.items()}
 
 
-def test_the_crop_before_pyradiomics_changes_no_value():
-    image, mask = blob(size=(60, 56, 40), spacing=(0.8, 0.8, 1.25), radius_mm=8.0)
-    short = SETTINGS.model_copy(update={"surroundings_mm": None, "pad_voxels": 8})
-    cropped = prepare(image, mask, short)
-    assert cropped[0].GetSize()[2] < image.GetSize()[2]
-    plain = RadiomicsFeatureExtractor(short.pyradiomics()).execute(sitk.Cast(image, sitk.sitkFloat32), mask)
-    for name, value in extract(image, mask, short).items():
-        assert value == pytest.approx(float(plain[name]), rel=1e-6, abs=1e-9), name
+def oblique(image: sitk.Image, mask: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """The same in a tilted patient."""
+    tilt = sitk.Euler3DTransform((0.0, 0.0, 0.0), 0.21, -0.13, 0.05)
+    tilted = [sitk.Image(volume) for volume in (image, mask)]
+    for volume in tilted:
+        volume.SetDirection(tilt.GetMatrix())
+    return tilted[0], tilted[1]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, FEW.as_acquired], ids=["resampled", "as acquired"])
+@pytest.mark.parametrize("turned", [lambda *case: case, oblique], ids=["straight", "oblique"])
+def test_extraction_equals_a_plain_pyradiomics_call_on_the_exported_volume(case, settings, turned, tmp_path):
+    whole = plain(*turned(*case), settings, tmp_path)
+    found = extract(*turned(*case), settings)
+    assert found.keys() == whole.keys()
+    for name, value in found.items():
+        assert value == pytest.approx(whole[name], rel=1e-6), name
+
+
+@pytest.mark.parametrize("start", [(0, 0, 0), (190, 3, 11)])
+def test_only_the_surroundings_of_the_tumour_are_touched_and_no_value_changes(start, tmp_path):
+    image, _ = blob(size=(240, 220, 30), spacing=(0.72, 0.72, 3.3))
+    shape = np.zeros(image.GetSize()[::-1], np.uint8)
+    x, y, z = start
+    shape[z : z + 5, y : y + 17, x : x + 21] = 1
+    moved = sitk.GetImageFromArray(shape)
+    moved.CopyInformation(image)
+    prepared, _ = prepare(image, moved, FEW)
+    assert prepared.GetNumberOfPixels() < image.GetNumberOfPixels() / 10
+    whole = plain(image, moved, FEW, tmp_path)
+    for name, value in extract(image, moved, FEW).items():
+        assert value == pytest.approx(whole[name], rel=1e-6), name
+
+
+def test_several_processes_give_what_one_gives_and_tell_how_far_they_are(case, features):
+    image, mask = case
+    empty = sitk.Image(mask.GetSize(), sitk.sitkUInt8)
+    empty.CopyInformation(mask)
+    regions = [Region("whole", image, mask, SETTINGS), Region("none", image, empty, SETTINGS)]
+    regions.append(Region("acquired", image, mask, FEW.as_acquired))
+    heard: list[float] = []
+    found = extract_all(regions, workers=2, on_progress=heard.append)
+    assert found == {"whole": features, "none": {}, "acquired": extract(image, mask, FEW.as_acquired)}
+    assert extract_all(regions) == found
+    assert heard == [share / 5 for share in range(1, 6)]
 
 
 def test_every_expected_feature_is_there_as_a_finite_python_float(features):
     assert features.keys() == expected_names(SETTINGS)
-    assert len(features) == 14 + 2 * 93
+    assert len(features) == 14 + 10 * 93
     assert all(type(value) is float and math.isfinite(value) for value in features.values())
 
 
@@ -81,12 +123,12 @@ def test_a_mask_of_255_means_the_same_as_a_mask_of_1(case, features):
 
 def test_a_volume_cropped_to_the_surroundings_gives_the_same_scale(case):
     image, mask = blob(size=(120, 120, 24))
-    scaled, _ = prepare(image, mask, SETTINGS)
+    from_whole, _ = scaled(image, mask, SETTINGS)
     inner = ([25, 25, 4], [95, 95, 20])
     crop = [sitk.RegionOfInterest(v, [b - a for a, b in zip(*inner, strict=True)], inner[0]) for v in (image, mask)]
-    from_crop, _ = prepare(*crop, SETTINGS)
+    from_crop, _ = scaled(*crop, SETTINGS)
     point = image.TransformIndexToPhysicalPoint([60, 60, 12])
-    values = [volume[volume.TransformPhysicalPointToIndex(point)] for volume in (scaled, from_crop)]
+    values = [volume[volume.TransformPhysicalPointToIndex(point)] for volume in (from_whole, from_crop)]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
@@ -150,10 +192,25 @@ def test_reported_features_are_extracted_ones_with_one_code_each():
     assert len(names) == len({code.value for code in REPORTED}) == len(REPORTED)
 
 
-def test_provenance_tells_settings_and_masks_apart(case):
-    _, mask = case
+def test_settings_come_back_from_their_yaml_file(tmp_path):
+    save_settings(SETTINGS, tmp_path / "radiomics.yaml")
+    assert load_settings(tmp_path / "radiomics.yaml") == SETTINGS
+    (tmp_path / "radiomics.yaml").write_text("bin_count: [")
+    with pytest.raises(ModelError, match=r"radiomics\.yaml: not valid YAML"):
+        load_settings(tmp_path / "radiomics.yaml")
+
+
+def test_provenance_tells_settings_images_and_masks_apart(case):
+    image, mask = case
     other = sitk.BinaryErode(mask, [1, 1, 0])
     assert mask_digest(mask) == mask_digest(mask * 255) != mask_digest(other)
-    wider = SETTINGS.model_copy(update={"bin_count": 64})
-    assert provenance(mask, SETTINGS).settings_digest != provenance(mask, wider).settings_digest
-    assert dict(provenance(mask, SETTINGS).versions)["pyradiomics"] == "3.0.1"
+    origin = provenance(Region("T2WI|normal", image, mask, SETTINGS))
+    assert origin.settings["resampled_spacing_mm"] == [1.0, 1.0, 0.0]
+    assert (origin.size, origin.spacing_mm) == ((60, 56, 12), (0.8, 0.8, 5.0))
+    assert origin.versions["pyradiomics"] == "3.0.1"
+    for changed in (
+        Region("T2WI|normal", image, other, SETTINGS),
+        Region("T2WI|normal", image + 1, mask, SETTINGS),
+        Region("T2WI|normal", image, mask, SETTINGS.as_acquired),
+    ):
+        assert provenance(changed) != origin

@@ -1,0 +1,108 @@
+"""Features of many volumes in several processes: pyradiomics holds the interpreter's lock, threads gain nothing."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context, parent_process
+
+import numpy as np
+import SimpleITK as sitk
+
+from models.radiomics.extraction import features_of, require_complete
+from models.radiomics.preparation import prepare
+from models.radiomics.settings import RadiomicsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A tumour to measure: image and mask on one grid, and the name that its features go by."""
+
+    name: str
+    image: sitk.Image
+    mask: sitk.Image
+    settings: RadiomicsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One image type of a prepared region: what one process works on at a time."""
+
+    region: str
+    image: sitk.Image
+    mask: sitk.Image
+    settings: RadiomicsSettings
+    shape: bool
+
+    def measured(self) -> dict[str, float]:
+        return features_of(self.image, self.mask, self.settings, self.shape)
+
+
+def extract_all(
+    regions: Iterable[Region], workers: int = 1, on_progress: Callable[[float], None] | None = None
+) -> dict[str, dict[str, float]]:
+    """`extract` of every region by its name; with more than one of `workers` in as many processes, which stay.
+
+    `on_progress` hears the share of the work done, 0 to 1. Raises as `extract` does, and `MemoryError` when a process
+    was killed; the next call starts new ones.
+    """
+    listed = list(regions)
+    for settings in {region.settings.digest: region.settings for region in listed}.values():
+        require_complete(settings)
+    found: dict[str, dict[str, float]] = {region.name: {} for region in listed}
+    filled = [region for region in listed if np.any(sitk.GetArrayViewFromImage(region.mask))]
+    total = sum(len(region.settings.image_types) for region in filled)
+    measured = _in_turn(_pieces(filled)) if workers == 1 else _at_once(_pieces(filled), workers)
+    for done, (name, values) in enumerate(measured, start=1):
+        found[name] |= values
+        if on_progress is not None:
+            on_progress(done / total)
+    return found
+
+
+def _pieces(regions: Iterable[Region]) -> Iterator[_Piece]:
+    """The largest volumes first, so that no process ends with a long piece alone."""
+    for region in sorted(regions, key=lambda region: -region.image.GetNumberOfPixels()):
+        prepared = prepare(region.image, region.mask, region.settings)
+        for number, settings in enumerate(region.settings.by_image_type()):
+            yield _Piece(region.name, *prepared, settings, shape=number == 0)
+
+
+def _in_turn(pieces: Iterable[_Piece]) -> Iterator[tuple[str, dict[str, float]]]:
+    return ((piece.region, piece.measured()) for piece in pieces)
+
+
+def _at_once(pieces: Iterable[_Piece], workers: int) -> Iterator[tuple[str, dict[str, float]]]:
+    pool = _pool(workers)
+    try:
+        waiting: dict[Future[dict[str, float]], str] = {pool.submit(piece.measured): piece.region for piece in pieces}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+    except BrokenProcessPool as error:
+        _pool.cache_clear()
+        raise MemoryError("a process of the feature extraction was killed, as happens when memory is short") from error
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Kept: a process takes longer to start than a sequence to measure."""
+    # Forking a process whose torch has already computed deadlocks.
+    return ProcessPoolExecutor(workers, get_context("spawn"), _start)
+
+
+def _start() -> None:
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent closes nothing, and its processes would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
