@@ -106,7 +106,8 @@ def _run(trial: Trial, factor: int, source: Path, kernel: Path, environment: Pat
     np.save(kernel, np.convolve(middle.numpy(), (0.5, 0.5)).astype(np.float32))
     command = [
         str(environment / "bin" / "python"), "-c", MIXED_PRECISION,
-        "--in-fpath", str(source), "--out-dir", str(source.parent), "--n-patches", str(patches), "--relative-slice-thickness", str(factor),
+        "--in-fpath", str(source), "--out-dir", str(source.parent),
+        "--n-patches", str(patches), "--relative-slice-thickness", str(factor),
         "--relative-slice-profile-fpath", str(kernel),
     ]  # fmt: skip
     subprocess.run(command, check=True, env={"OMP_NUM_THREADS": str(threads)})
