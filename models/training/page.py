@@ -9,7 +9,7 @@ import io
 import platform
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib
@@ -46,11 +46,15 @@ pre { background: #f5f7f8; border-radius: 4px; padding: .8rem 1rem; white-space:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One slice: `image` (rows, columns), and masks on it that are drawn as contours, by colour."""
+    """One slice: `image` (rows, columns), and masks on it that are drawn as contours, by colour.
+
+    `window`: the intensities shown black and white; without it the image's own 1st and 99th percentile.
+    """
 
     caption: str
     image: npt.NDArray[np.floating]
-    contours: Mapping[str, npt.NDArray[np.integer]]
+    contours: Mapping[str, npt.NDArray[np.integer]] = field(default_factory=dict)
+    window: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,7 @@ def _slice(picture: Picture) -> str:
     rows, columns = picture.image.shape
     figure = Figure(figsize=(2.8, 2.8 * rows / columns))
     axes = figure.add_axes((0, 0, 1, 1))
-    low, high = np.percentile(picture.image, (1, 99))
+    low, high = picture.window or np.percentile(picture.image, (1, 99))
     axes.imshow(picture.image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="bilinear")
     for colour, mask in picture.contours.items():
         if mask.any() and not mask.all():
