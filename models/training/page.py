@@ -34,6 +34,7 @@ h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2.2rem 0 .
 p.statement { margin: .3rem 0 0; color: var(--soft); }
 .curves, .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
 .pictures { grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); }
+.drawings { display: flex; flex-wrap: wrap; gap: 1rem; } .drawings figure img { width: auto; max-width: 100%; }
 figure { margin: 0; } figure img { width: 100%; display: block; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: .85rem; margin-top: .25rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -66,6 +67,7 @@ class TrainingRecord:
         curves: (step, value) pairs by name.
         figures, recipe, environment: names and values; a value may be a mapping, which becomes rows of its own.
         key: meaning of the contours' colours, by colour.
+        drawings: figures by caption, shown in their own size.
     """
 
     title: str
@@ -77,15 +79,18 @@ class TrainingRecord:
     recipe: Mapping[str, object]
     environment: Mapping[str, object]
     key: Mapping[str, str]
+    drawings: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def training_page(record: TrainingRecord) -> str:
     """The page as HTML; the same record gives the same text."""
     curves = "".join(_figure(name, _curve(name, curve)) for name, curve in record.curves.items() if curve)
     pictures = "".join(_figure(picture.caption, _slice(picture)) for picture in record.pictures)
+    drawings = "".join(_figure(caption, _embedded(drawing, "svg")) for caption, drawing in record.drawings.items())
     key = "".join(f'<i style="background:{colour}"></i>{_text(name)}' for colour, name in record.key.items())
     sections = (
         ("Curves", f'<div class="curves">{curves}</div>' if curves else ""),
+        ("Models", f'<div class="drawings">{drawings}</div>' if drawings else ""),
         (f'Examples <span class="key">{key}</span>', f'<div class="pictures">{pictures}</div>' if pictures else ""),
         ("Figures", _table(record.figures)),
         ("Recipe", _table(record.recipe)),
