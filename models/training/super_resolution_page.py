@@ -16,6 +16,8 @@ from models.training.super_resolution_data import SuperResolutionData
 
 #: Thin slices and columns of a section that are shown, from the middle.
 _SHOWN = 160
+#: Of `curves.svg`: those that both phases have.
+_CURVES = ("l1", "gradient", "validation_l1")
 
 
 def write_page(
@@ -37,7 +39,7 @@ def write_page(
         key={},
     )
     (folder / "training.html").write_text(page.training_page(record), "utf-8")
-    (folder / "curves.svg").write_text(page.curves_svg(record.curves), "utf-8")
+    (folder / "curves.svg").write_text(page.curves_svg({name: record.curves[name] for name in _CURVES}), "utf-8")
 
 
 def section(trial: Trial, resolver: SuperResolver) -> Iterator[page.Picture]:
