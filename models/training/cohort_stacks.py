@@ -22,8 +22,8 @@ from models.volume import Float32, Grid
 
 #: An axis whose voxels are longer than this many of the shortest ones is no truth: it is the one that lacks detail.
 COARSE = 2.0
-#: Peak of filtering a volume: the file, the scaled volume, median and Wiener's filter, some of it in double precision.
-_PASSING_BYTES_A_VOXEL = 48
+#: Peak of reading and filtering: the image, the scaled volume, median and Wiener's filter in double precision.
+_PASSING_BYTES_A_VOXEL = 32
 
 
 def fine_axes(grid: Grid) -> str:
