@@ -151,7 +151,8 @@ def super_resolve_volumes(study: Study, bundles: Models) -> None:
     """Refine every acquired volume."""
     for stack in _analysed(read_plan(study)):
         image = sitk.ReadImage(study.image(stack.role, "acquired"))
-        _write_image(super_resolve(image, bundles.super_resolver), study.image(stack.role, "super"))
+        refined = super_resolve(image, bundles.super_resolver, thickness_mm=stack.acquisition.slice_thickness_mm)
+        _write_image(refined, study.image(stack.role, "super"))
 
 
 def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:

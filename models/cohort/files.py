@@ -70,7 +70,7 @@ def _read_headers(folder: Path, sequence: Sequence, needs: Needs) -> tuple[CaseV
     if needs.masks:
         mask_grid = _grid(mask)
         faults += [mask_grid] if isinstance(mask_grid, str) else _apart(mask.name, mask_grid, grid)
-    return CaseVolume(image, mask if mask.exists() else None, grid, acquisition), faults
+    return CaseVolume(image, mask if needs.masks and mask.exists() else None, grid, acquisition), faults
 
 
 def _grid(path: Path) -> Grid | str:

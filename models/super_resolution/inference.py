@@ -15,8 +15,8 @@ from torch.nn.utils import convert_conv3d_weight_memory_format
 from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
-from models.super_resolution.consistency import agree
-from models.super_resolution.degradation import Factor
+from models.super_resolution.consistency import PROFILE, agree, profile_of
+from models.super_resolution.degradation import Factor, SliceProfile
 from models.super_resolution.network import Generator, build_generator
 from models.super_resolution.normalisation import Modality, intensity_range
 from models.volume import Float32, Grid, check_volume, divided, grid_of, image_from, read, write
@@ -71,16 +71,18 @@ def super_resolve(
     modality: Modality = Modality.MR,
     denoise: bool = True,
     mirrored: bool = False,
+    thickness_mm: float | None = None,
 ) -> sitk.Image:
     """The stack divided by the bundle's factor over the same extent (float32, intensities of the input).
 
     Edge aligned: the first voxel centre moves by d * (t - s) / 2 along each refined axis d, from spacing s to t.
     Averaged over the slice profile the result returns the input: without what the network takes for noise, or exactly
-    with `denoise=False`. Values stay non-negative where the input's are. `on_progress`
-    hears the share done, 0 to 1. `mirrored`: see `refine`. Raises VolumeError when the image is not 3D, empty or not
-    finite.
+    with `denoise=False`. The profile is as wide as the slices are thick (`thickness_mm`), or as they are apart when
+    that is None. Values stay non-negative where the input's are. `on_progress` hears the share done, 0 to 1.
+    `mirrored`: see `refine`. Raises VolumeError when the image is not 3D, empty or not finite.
     """
-    return in_agreement(refine(image, resolver, on_progress, modality, mirrored), denoise)
+    refined = refine(image, resolver, on_progress, modality, mirrored)
+    return in_agreement(refined, denoise, profile_of(thickness_mm, image.GetSpacing()[2]))
 
 
 def refine(
@@ -107,11 +109,12 @@ def refine(
     return Refined(made, trust, scaled, scale, low, divided(grid_of(image), factor), factor)
 
 
-def in_agreement(refined: Refined, denoise: bool) -> sitk.Image:
-    """The second half of `super_resolve`."""
+def in_agreement(refined: Refined, denoise: bool, profile: SliceProfile = PROFILE) -> sitk.Image:
+    """The second half of `super_resolve`; `profile`: what the slices have seen."""
     arrays = (refined.made, refined.values, refined.trust)
     thin, thick, trust = (torch.from_numpy(array)[None, None] for array in arrays)
-    made = agree(thin, thick, refined.factor, trust if denoise else 1.0)[0, 0].numpy() * refined.scale + refined.offset
+    agreed = agree(thin, thick, refined.factor, trust if denoise else 1.0, profile)
+    made = agreed[0, 0].numpy() * refined.scale + refined.offset
     if refined.values.min() * refined.scale + refined.offset >= 0:
         made = np.maximum(made, 0)
     return image_from(made.astype(np.float32), refined.grid)

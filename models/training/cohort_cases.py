@@ -52,6 +52,16 @@ def divide(cohort: Cohort, seed: int) -> Division:
     return Division(parts[Split.TRAIN], parts[Split.VALIDATION], parts[Split.TEST])
 
 
+def cohort_statement(cohort: Cohort, division: Division) -> str:
+    """What a manifest says of its training data."""
+    counts = f"{len(division.training)}:{len(division.validation)}:{len(division.test)}"
+    scanners = sorted({case.facts.equipment.name for case in division.training})
+    return (
+        f"cohort {cohort.folder.resolve().name}: {len(cohort.cases)} cases on {', '.join(scanners)}, split {counts} "
+        "into training, validation and test by patient"
+    )
+
+
 def kept_bytes(grid: Grid, settings: PreprocessingSettings) -> float:
     """Bytes of a prepared volume: image and share of tumour (float32) of the central region on the network's grid."""
     extent = np.multiply(grid.size, grid.spacing)

@@ -8,7 +8,7 @@ Real: a series turned to a fine axis is the truth, with all its own noise; the i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from models.cohort.reading import read_image
+from models.cohort.records import Case
 from models.evaluation.image_quality import compare_images
 from models.evaluation.interpolators import interpolated
 from models.evaluation.sharpness import Sharpness, edge_sharpness
@@ -25,8 +27,9 @@ from models.phantom.study import high_resolution, simulate_case
 from models.super_resolution.consistency import disagreement, noise_deviation
 from models.super_resolution.degradation import Factor, SliceProfile, add_rician_noise, thicken
 from models.super_resolution.inference import SuperResolver, in_agreement, refine
-from models.super_resolution.normalisation import intensity_range
-from models.training.real_stacks import read_real, real_volumes, turned
+from models.super_resolution.normalisation import Modality, intensity_range
+from models.training.cohort_stacks import fine_axes
+from models.training.real_stacks import read_real, real_volumes, turned, without_rim
 from models.training.simulated_cases import CaseKey
 from models.volume import Float32, Grid, divided, image_from
 
@@ -39,7 +42,10 @@ REAL_RIM = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A thick input and its thin truth on one scale; `judged`: the part (z, y, x) of either that counts."""
+    """A thick input and its thin truth on one scale; `judged`: the part (z, y, x) of either that counts.
+
+    `modality` says how the input's range is found.
+    """
 
     group: str
     source: str
@@ -47,6 +53,7 @@ class Trial:
     image: sitk.Image
     truth: sitk.Image
     judged: tuple[slice, slice, slice]
+    modality: Modality = Modality.MR
 
     @property
     def factor(self) -> Factor:
@@ -84,20 +91,40 @@ def real_trials(
     data: Path, part: str, factor: int = 4, noise: float = 0.0, profile: SliceProfile | None = None
 ) -> Iterator[Trial]:
     """The series of a part along their columns and rows, with the given noise (of the range) added to the input."""
-    seen = profile or SliceProfile()
     for volume in real_volumes(part):
         for axis, stack in zip("yx", turned(read_real(data, volume, REAL_RIM)), strict=True):
-            thin = torch.from_numpy(stack[: len(stack) // factor * factor])[None, None]
-            thick = thicken(thin, (1, 1, factor), seen)
-            thick = add_rician_noise(thick, noise, torch.Generator().manual_seed(7))[0, 0]
-            grid = Grid((thick.shape[2], thick.shape[1], thick.shape[0]), (1, 1, factor), (0, 0, 0), _IDENTITY)
-            truth = image_from(thin[0, 0].numpy(), divided(grid, (1, 1, factor)))
             group = "real" if noise == 0 else f"real, {noise:.0%} noise"
             source, contrast = f"{volume.scanner} ({volume.path.name})", f"{volume.anatomy} along {axis}"
-            image = image_from(thick.numpy(), grid)
-            yield Trial(group, source, contrast, image, truth, (slice(None), slice(None), slice(None)))
+            image, truth = degraded(stack, (1, 1, factor), noise, profile or SliceProfile())
+            yield Trial(group, source, contrast, image, truth, _WHOLE)
 
 
+def cohort_trials(cases: Iterable[Case], modality: Modality, factor: Factor) -> Iterator[Trial]:
+    """The volumes of cases along their fine axes, degraded as real series are; volumes are read one by one."""
+    for case in cases:
+        for sequence, volume in case.volumes.items():
+            values = without_rim(sitk.GetArrayFromImage(read_image(volume)), REAL_RIM)
+            for axis, stack in zip("yx", turned(values), strict=True):
+                if axis in fine_axes(volume.grid):
+                    image, truth = degraded(stack, factor, 0.0, SliceProfile())
+                    source = f"{case.facts.case_id} along {axis}"
+                    yield Trial("cohort", source, sequence.value, image, truth, _WHOLE, modality)
+
+
+def degraded(stack: Float32, factor: Factor, noise: float, profile: SliceProfile) -> tuple[sitk.Image, sitk.Image]:
+    """What thick slices show of thin ones (z, y, x), and as many of the thin ones as make whole slices.
+
+    `noise`: deviation of the Rician noise, in the unit of `stack`.
+    """
+    z, y, x = (size // parts * parts for size, parts in zip(stack.shape, factor[::-1], strict=True))
+    thin = torch.from_numpy(np.ascontiguousarray(stack[:z, :y, :x]))[None, None]
+    thick = thicken(thin, factor, profile)
+    thick = add_rician_noise(thick, noise, torch.Generator().manual_seed(7))[0, 0]
+    grid = Grid((thick.shape[2], thick.shape[1], thick.shape[0]), factor, (0, 0, 0), _IDENTITY)
+    return image_from(thick.numpy(), grid), image_from(thin[0, 0].numpy(), divided(grid, factor))
+
+
+_WHOLE = (slice(None), slice(None), slice(None))
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -107,7 +134,7 @@ def judged(trial: Trial, methods: SequenceOf[Method]) -> Iterator[Judgement]:
     for method in methods:
         made |= method(trial.image)
     source = sitk.GetArrayFromImage(sitk.Cast(trial.image, sitk.sitkFloat32))
-    low, high = intensity_range(source)
+    low, high = intensity_range(source, trial.modality)
     scale = high - low
     thick = torch.from_numpy(source)[None, None]
     noise = float(noise_deviation(thick)) / scale
@@ -123,26 +150,57 @@ def judged(trial: Trial, methods: SequenceOf[Method]) -> Iterator[Judgement]:
         )  # fmt: skip
 
 
-def learned(resolver: SuperResolver, name: str, undenoised_name: str | None = None, mirrored: bool = False) -> Method:
+def learned(
+    resolver: SuperResolver,
+    name: str,
+    undenoised_name: str | None = None,
+    mirrored: bool = False,
+    modality: Modality = Modality.MR,
+) -> Method:
     """A bundle as a method, and where `undenoised_name` is given a second result that keeps the noise."""
 
     def method(image: sitk.Image) -> dict[str, sitk.Image]:
-        refined = refine(image, resolver, mirrored=mirrored)
+        refined = refine(image, resolver, modality=modality, mirrored=mirrored)
         made = {name: in_agreement(refined, denoise=True)}
         return made | ({undenoised_name: in_agreement(refined, denoise=False)} if undenoised_name else {})
 
     return method
 
 
-def test_metrics(keys: SequenceOf[CaseKey], resolver: SuperResolver) -> dict[str, Any]:
-    """Mean PSNR (dB) and SSIM per sequence for the network and the interpolations."""
-    found: defaultdict[str, defaultdict[str, list[Judgement]]] = defaultdict(lambda: defaultdict(list))
-    for trial in simulated_trials(keys):
-        for judgement in judged(trial, [learned(resolver, "super_resolution")]):
-            found[trial.contrast][judgement.method].append(judgement)
-    return {
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Trials that training never saw, made only when they are asked for; `described`: for the manifest."""
+
+    described: Mapping[str, SequenceOf[str | int]]
+    trials: Callable[[], Iterator[Trial]]
+
+
+def of_simulation(keys: SequenceOf[CaseKey]) -> HeldOut:
+    """All sequences of simulated cases."""
+    described: dict[str, SequenceOf[str | int]] = {
         "scanners": sorted({key.scanner.model for key in keys}),
         "seeds": [key.seed for key in keys],
+    }
+    return HeldOut(described, lambda: simulated_trials(keys))
+
+
+def of_cohort(cases: SequenceOf[Case], modality: Modality, factor: Factor) -> HeldOut:
+    """Cases of a cohort."""
+    described: dict[str, SequenceOf[str | int]] = {
+        "scanners": sorted({case.facts.equipment.name for case in cases}),
+        "held_out": [case.facts.case_id for case in cases],
+    }
+    return HeldOut(described, lambda: cohort_trials(cases, modality, factor))
+
+
+def test_metrics(held_out: HeldOut, resolver: SuperResolver) -> dict[str, Any]:
+    """Mean PSNR (dB) and SSIM per sequence for the network and the interpolations."""
+    found: defaultdict[str, defaultdict[str, list[Judgement]]] = defaultdict(lambda: defaultdict(list))
+    for trial in held_out.trials():
+        for judgement in judged(trial, [learned(resolver, "super_resolution", modality=trial.modality)]):
+            found[trial.contrast][judgement.method].append(judgement)
+    return {
+        **held_out.described,
         **{sequence: {way: _mean(values) for way, values in ways.items()} for sequence, ways in found.items()},
     }
 

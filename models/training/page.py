@@ -9,7 +9,7 @@ import io
 import platform
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib
@@ -34,6 +34,7 @@ h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2.2rem 0 .
 p.statement { margin: .3rem 0 0; color: var(--soft); }
 .curves, .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
 .pictures { grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); }
+.drawings { display: flex; flex-wrap: wrap; gap: 1rem; } .drawings figure img { width: auto; max-width: 100%; }
 figure { margin: 0; } figure img { width: 100%; display: block; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: .85rem; margin-top: .25rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -46,11 +47,15 @@ pre { background: #f5f7f8; border-radius: 4px; padding: .8rem 1rem; white-space:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One slice: `image` (rows, columns), and masks on it that are drawn as contours, by colour."""
+    """One slice: `image` (rows, columns), and masks on it that are drawn as contours, by colour.
+
+    `window`: the intensities shown black and white; without it the image's own 1st and 99th percentile.
+    """
 
     caption: str
     image: npt.NDArray[np.floating]
-    contours: Mapping[str, npt.NDArray[np.integer]]
+    contours: Mapping[str, npt.NDArray[np.integer]] = field(default_factory=dict)
+    window: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class TrainingRecord:
         curves: (step, value) pairs by name.
         figures, recipe, environment: names and values; a value may be a mapping, which becomes rows of its own.
         key: meaning of the contours' colours, by colour.
+        drawings: figures by caption, shown in their own size.
     """
 
     title: str
@@ -73,15 +79,18 @@ class TrainingRecord:
     recipe: Mapping[str, object]
     environment: Mapping[str, object]
     key: Mapping[str, str]
+    drawings: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def training_page(record: TrainingRecord) -> str:
     """The page as HTML; the same record gives the same text."""
     curves = "".join(_figure(name, _curve(name, curve)) for name, curve in record.curves.items() if curve)
     pictures = "".join(_figure(picture.caption, _slice(picture)) for picture in record.pictures)
+    drawings = "".join(_figure(caption, _embedded(drawing, "svg")) for caption, drawing in record.drawings.items())
     key = "".join(f'<i style="background:{colour}"></i>{_text(name)}' for colour, name in record.key.items())
     sections = (
         ("Curves", f'<div class="curves">{curves}</div>' if curves else ""),
+        ("Models", f'<div class="drawings">{drawings}</div>' if drawings else ""),
         (f'Examples <span class="key">{key}</span>', f'<div class="pictures">{pictures}</div>' if pictures else ""),
         ("Figures", _table(record.figures)),
         ("Recipe", _table(record.recipe)),
@@ -162,7 +171,7 @@ def _slice(picture: Picture) -> str:
     rows, columns = picture.image.shape
     figure = Figure(figsize=(2.8, 2.8 * rows / columns))
     axes = figure.add_axes((0, 0, 1, 1))
-    low, high = np.percentile(picture.image, (1, 99))
+    low, high = picture.window or np.percentile(picture.image, (1, 99))
     axes.imshow(picture.image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="bilinear")
     for colour, mask in picture.contours.items():
         if mask.any() and not mask.all():

@@ -35,6 +35,7 @@ from models.training.cohort_cases import COHORT_USE
 from models.training.loop import command_line
 from models.training.measured_cohort import labelled_cohort, measured_cases
 from models.training.prediction_cases import Case, cohort
+from models.training.prediction_page import write_page
 from models.training.protocol_range import protocol_range, protocol_range_of
 from models.volume import Sequence
 
@@ -137,6 +138,8 @@ def train(
     catalogue = Catalogue(target=predicted, radiomics_digest=load_settings().digest, models=cards)
     save_predictor(out, manifest, catalogue, tuple(model.classifier for model in fitted.values()), load_settings())
     _write_out_of_fold(cache / "out_of_fold.csv", table, fitted)
+    out_of_fold = {card.name: model.out_of_fold for card, model in zip(cards, fitted.values(), strict=True)}
+    write_page(cache, manifest, catalogue, table.labels, table.scanners, out_of_fold)
     _print(cards, metrics, predicted)
 
 

@@ -66,12 +66,20 @@ def read_real(data: Path, volume: RealVolume, rim: float = RIM_SHARE) -> Float32
     """The volume (z, y, x) scaled to 0 to about 1, without its rim. Raises VolumeError when it cannot be read."""
     image = _read(data / volume.path)
     check_volume(image)
-    values = sitk.GetArrayFromImage(image)
-    low, high = intensity_range(values, volume.modality)
+    return scaled(sitk.GetArrayFromImage(image), volume.modality, rim)
+
+
+def scaled(values: Float32, modality: Modality, rim: float = RIM_SHARE) -> Float32:
+    """The volume (z, y, x) scaled to 0 to about 1 by its whole range, without its rim."""
+    low, high = intensity_range(values, modality)
+    made: Float32 = (without_rim(values, rim) - low) / (high - low)
+    return made
+
+
+def without_rim(values: Float32, rim: float) -> Float32:
+    """The volume (z, y, x) less a share `rim` of rows and columns at each side."""
     rows, columns = (round(size * rim) for size in values.shape[1:])
-    inner = values[:, rows : values.shape[1] - rows, columns : values.shape[2] - columns]
-    scaled: Float32 = (inner - low) / (high - low)
-    return scaled
+    return values[:, rows : values.shape[1] - rows, columns : values.shape[2] - columns]
 
 
 def turned(values: Float32) -> tuple[Float32, Float32]:
@@ -84,7 +92,7 @@ def load_real(data: Path, part: str, clean: bool, as_measured: float = 0.0) -> l
 
     A share `as_measured` of the pairs from cleaned stacks is made of the slices as they were measured.
     """
-    return [stack for volume in real_volumes(part) for stack in _stacks(data, volume, clean, as_measured)]
+    return [stack for volume in real_volumes(part) for stack in _of_file(data, volume, clean, as_measured)]
 
 
 def cleaned(values: Float32) -> Float32:
@@ -103,13 +111,21 @@ def cleaned(values: Float32) -> Float32:
     return np.where(np.isfinite(smooth), smooth, whole).astype(np.float32)
 
 
-def _stacks(data: Path, volume: RealVolume, clean: bool, as_measured: float) -> Iterator[ThinStack]:
-    values = read_real(data, volume)
-    for axis, stack, measured in zip("yx", turned(cleaned(values) if clean else values), turned(values), strict=True):
-        name = f"{volume.name} along {axis}"
-        yield ThinStack(name, stack.astype(np.float16), measured.astype(np.float16), as_measured)
+def thin_stacks(
+    name: str, thin: Float32, measured: Float32, as_measured: float, axes: str = "yx"
+) -> Iterator[ThinStack]:
+    """The stacks of a volume (z, y, x) along the given axes, long ones also halved."""
+    for axis, stack, noisy in zip("yx", turned(thin), turned(measured), strict=True):
+        if axis not in axes:
+            continue
+        yield ThinStack(f"{name} along {axis}", stack.astype(np.float16), noisy.astype(np.float16), as_measured)
         if len(stack) >= LONG_AXIS:
-            yield ThinStack(f"{name}, halved", _halved(stack), _halved(measured), as_measured)
+            yield ThinStack(f"{name} along {axis}, halved", _halved(stack), _halved(noisy), as_measured)
+
+
+def _of_file(data: Path, volume: RealVolume, clean: bool, as_measured: float) -> Iterator[ThinStack]:
+    values = read_real(data, volume)
+    return thin_stacks(volume.name, cleaned(values) if clean else values, values, as_measured)
 
 
 def _halved(stack: Float32) -> Float16:

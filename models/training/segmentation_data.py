@@ -21,7 +21,14 @@ from models.manifest import RESEARCH_STATEMENT
 from models.phantom.cohort import TEST, TEST_TRAINED_SCANNERS, Cohort
 from models.phantom.scanners import Scanner, load_scanners
 from models.segmentation.preprocessing import PreprocessingSettings
-from models.training.cohort_cases import COHORT_USE, divide, kept_bytes, passing_bytes, prepared_cohort
+from models.training.cohort_cases import (
+    COHORT_USE,
+    cohort_statement,
+    divide,
+    kept_bytes,
+    passing_bytes,
+    prepared_cohort,
+)
 from models.training.held_out_dice import HeldOutCase, of_cohort, simulated
 from models.training.prepared_cases import PreparedCase
 from models.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
@@ -82,7 +89,6 @@ def from_cohort(
         validation, more = prepared_cohort(division.validation, sequences, settings, cache)
     if faults or more:
         raise CohortError((*faults, *more))
-    counts = f"{len(division.training)}:{len(division.validation)}:{len(division.test)}"
     scanners = sorted({case.facts.equipment.name for case in division.training})
     return SegmentationData(
         training=training,
@@ -91,8 +97,7 @@ def from_cohort(
         sequences=sequences,
         protocol=protocol_range_of(cohort),
         trained_on=tuple(scanners),
-        statement=f"cohort {folder.resolve().name}: {len(cohort.cases)} cases on {', '.join(scanners)}, split {counts} "
-        "into training, validation and test by patient",
+        statement=cohort_statement(cohort, division),
         intended_use=COHORT_USE,
     )
 

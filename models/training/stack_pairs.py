@@ -30,6 +30,11 @@ class PairSource(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def arrays(self) -> tuple[Float16, ...]:
+        """All that pairs are made of."""
+        ...
+
     def draw(self, patch: Size, factor: Factor, chooser: random.Random) -> Pair:
         """A pair whose thick patch has the size `patch`; a smaller stack is continued by its border."""
         ...
@@ -44,6 +49,10 @@ class AcquiredPair:
     thin: Float16
 
     FACTOR = (1, 1, 4)
+
+    @property
+    def arrays(self) -> tuple[Float16, ...]:
+        return self.thick, self.thin
 
     def draw(self, patch: Size, factor: Factor, chooser: random.Random) -> Pair:
         """As acquired where the factor is x4 through plane; otherwise the thin slices are degraded."""
@@ -66,6 +75,10 @@ class ThinStack:
     measured: Float16 | None = None
     as_measured: float = 0.0
 
+    @property
+    def arrays(self) -> tuple[Float16, ...]:
+        return (self.thin,) if self.measured is None else (self.thin, self.measured)
+
     def draw(self, patch: Size, factor: Factor, chooser: random.Random) -> Pair:
         """Thick patches are made of a thin one by a random slice profile and noise."""
         wide = _times((patch[0] + 2 * _MARGIN, patch[1], patch[2]), factor)
@@ -76,6 +89,11 @@ class ThinStack:
         thick = degrade(thin[None, None], factor, chooser, noise)[0, 0]
         cut = _MARGIN * factor[2]
         return thick[_MARGIN:-_MARGIN], thin[cut : len(thin) - cut]
+
+
+def thin_slices(patch: Size, factor: Factor) -> int:
+    """Of a stack that a thick patch is degraded from without continuing the stack by its border."""
+    return (patch[0] + 2 * _MARGIN) * factor[2]
 
 
 def random_batch(

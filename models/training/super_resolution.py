@@ -1,29 +1,29 @@
-"""Trains the super-resolution on simulated studies and real series and writes its bundle.
+"""Trains the super-resolution on a cohort (`--data`), or on simulated studies and real series, and writes its bundle.
 
-Pairs: simulated slices as a scanner acquires them, beside the phantom's noise-free thin slices; and real series turned
-to a fine axis, beside what thick noisy slices would show of them. First the generator learns with the L1 and gradient
-losses alone until its rate has fallen to 0; that is a bundle of its own, `without-adversarial` in the run's folder.
-Then it learns with all losses, against the discriminator. What is compared is the result in agreement with the input,
-as it is served. One pass from top to bottom: data, networks, epochs, test, bundle.
+Pairs: simulated slices as a scanner acquires them, beside the phantom's noise-free thin slices; and real series or the
+volumes of a cohort turned to a fine axis, beside what thick noisy slices would show of them. First the generator learns
+with the L1 and gradient losses alone until its rate has fallen to 0; that is a bundle of its own, `without-adversarial`
+in the run's folder. Then it learns with all losses, against the discriminator. What is compared is the result in
+agreement with the input, as it is served. One pass from top to bottom: data, networks, epochs, test, bundle, page.
 """
 
 from __future__ import annotations
 
 import random
-import shlex
-import sys
 import time
 from collections.abc import Sequence as SequenceOf
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 from lightning_fabric import Fabric
+from rich.progress import Progress as ProgressBar
 from torch import nn
 
 from models import bundle
+from models.errors import BundleError
 from models.manifest import Manifest
 from models.super_resolution.consistency import agree
 from models.super_resolution.degradation import Factor
@@ -31,25 +31,27 @@ from models.super_resolution.discriminator import Discriminator
 from models.super_resolution.inference import KIND, SuperResolver, load_super_resolver
 from models.super_resolution.losses import LossWeights, discriminator_loss, generator_loss
 from models.super_resolution.network import Generator, build_generator
-from models.super_resolution.normalisation import RANGE_PERCENTILES
+from models.super_resolution.normalisation import RANGE_PERCENTILES, Modality
 from models.training import loop
 from models.training.feature_networks import encoder_of, scripted
 from models.training.held_out_image_quality import test_metrics
-from models.training.protocol_range import protocol_range
-from models.training.real_stacks import load_real
-from models.training.segmentation import split_cases, split_scanners
-from models.training.simulated_cases import case_keys
-from models.training.simulated_stacks import load_simulated
+from models.training.segmentation import wanted
 from models.training.stack_pairs import PairSource, Size, random_batch
-from models.volume import Sequence
+from models.training.super_resolution_data import Pairs, SuperResolutionData, from_cohort, from_simulation
+from models.training.super_resolution_page import write_page
 
 #: Share of the learning rate with which the second phase begins: it refines what the first has learned.
 SECOND_RATE = 0.3
+#: May change while a run goes on: how long it is to be, and when its second phase begins.
+SCHEDULE = {"epochs", "adversarial_from"}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What determines the weights, apart from the code and the data. `patch` in thick voxels (z, y, x)."""
+    """What determines the weights, apart from the code. `patch` in thick voxels (z, y, x).
+
+    `data`: digest of the stacks. `start_from`: the bundle whose weights it began with, and their digest.
+    """
 
     epochs: int
     adversarial_from: int
@@ -64,6 +66,15 @@ class Recipe:
     learning_rate: float
     weights: LossWeights
     factor: Factor
+    features: int
+    blocks: int
+    fold: int
+    feature_network: str
+    modality: Modality
+    devices: int
+    precision: str
+    data: str
+    start_from: str = ""
 
     def rate(self, epoch: int) -> float:
         """Falls to 0 in either phase."""
@@ -83,24 +94,44 @@ class Recipe:
         return (1 - self.real_share, self.real_share) if groups == 2 else (1.0,)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training that is set up: `generator` computes without Fabric, `parts` are what a checkpoint holds."""
+
+    fabric: Fabric
+    folder: Path
+    recipe: Recipe
+    generator: Generator
+    seen: nn.Module
+    """The feature network."""
+    parts: dict[str, Any]
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def main(
     # ---- where
+    data: Annotated[Path | None, typer.Option(help="cohort to train on (docs/training.md); else simulated")] = None,
+    sequences: Annotated[str, typer.Option(help="of the cohort that are trained on")] = "T2WI,DWI,PVP",
+    modality: Annotated[Modality, typer.Option(help="of the cohort: how its intensities are scaled")] = Modality.MR,
     folder: Annotated[Path, typer.Option(help="logs and checkpoints")] = Path("runs/super-resolution"),
     output: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("models/weights/super-resolution"),
     version: Annotated[str, typer.Option(help="version in the manifest")] = "0.3.0",
     # ---- data
     cases: Annotated[int, typer.Option(min=5, help="simulated cases, split 8:2")] = 100,
-    first_case: Annotated[int, typer.Option(help="seed of the first training case")] = 200_000,
+    first_case: Annotated[int, typer.Option(help="seed of the first simulated training case")] = 200_000,
     held_out: Annotated[str, typer.Option(help="models never trained on, comma separated")] = "uMR 570,Skyra",
-    test_cases: Annotated[int, typer.Option(min=0, help="held-out cases of each group of scanners")] = 4,
-    first_test_case: Annotated[int, typer.Option(help="seed of the first held-out case")] = 950_000,
+    test_cases: Annotated[int, typer.Option(min=0, help="simulated held-out cases of each group of scanners")] = 4,
+    first_test_case: Annotated[int, typer.Option(help="seed of the first simulated held-out case")] = 950_000,
     real: Annotated[
         Path | None, typer.Option(help="folder of the volumes in real_volumes.csv; without it only simulated ones")
     ] = None,
-    clean: Annotated[bool, typer.Option(help="remove noise and spikes from real thin slices")] = True,
+    clean: Annotated[bool, typer.Option(help="remove noise and spikes from real and the cohort's thin slices")] = True,
     real_share: Annotated[float, typer.Option(min=0, max=1, help="share of real pairs")] = 0.5,
     as_measured: Annotated[
-        float, typer.Option(min=0, max=1, help="share of the real pairs that stay as measured, no noise taken or added")
+        float, typer.Option(min=0, max=1, help="share of their pairs that stay as measured, no noise taken or added")
     ] = 0.0,
     # ---- network
     factor: Annotated[tuple[int, int, int], typer.Option(help="thin voxels a thick one along x, y and z")] = (1, 1, 4),
@@ -139,122 +170,158 @@ def main(
     precision: Annotated[str, typer.Option(help="bf16-mixed halves the time of a step")] = "bf16-mixed",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
-    """Train, test on held-out cases, write the bundle; the same command goes on with an interrupted run."""
-    weights = LossWeights(weight_l1, weight_gradient, weight_perceptual, weight_adversarial, rounding)
-    recipe = Recipe(
-        epochs, round(adversarial_from * epochs), batches, batch_size, patch, cases, clean, real_share, as_measured,
-        seed, learning_rate, weights, factor,
-    )  # fmt: skip
+    """Train, test on held-out cases, write bundle and page; the same command goes on with an interrupted run."""
+    if data is not None and real is not None:
+        raise typer.BadParameter("real series go with simulated patients; a cohort is trained on alone")
     fabric = loop.start(folder, seed, accelerator, devices, precision, threads)
     seen, seen_name = scripted(feature_network) if feature_network else encoder_of(segmentation)
-
-    known, unknown = split_scanners(tuple(name.strip() for name in held_out.split(",") if name.strip()))
-    training_keys, validation_keys = split_cases(case_keys(first_case, cases, known), seed)
     cache = folder.parent / "cache" / "super-resolution"
-    training: list[SequenceOf[PairSource]] = [load_simulated(fabric, training_keys, cache)]
-    validation: list[SequenceOf[PairSource]] = [load_simulated(fabric, validation_keys, cache)]
-    if real is not None:
-        training.append(load_real(real, "training", clean, as_measured))
-        validation.append(load_real(real, "validation", clean=False))
+    if data is not None:
+        pairs = Pairs(factor, patch, clean, as_measured, modality)
+        found = from_cohort(fabric, data, wanted(sequences), pairs, seed, cache)
+    else:
+        others = tuple(name.strip() for name in held_out.split(",") if name.strip())
+        pairs = Pairs(factor, patch, clean, as_measured)
+        numbers = (first_case, cases), (first_test_case, test_cases)
+        found = from_simulation(fabric, *numbers, others, real, pairs, seed, cache)
+    weights = LossWeights(weight_l1, weight_gradient, weight_perceptual, weight_adversarial, rounding)
+    recipe = Recipe(
+        epochs, round(adversarial_from * epochs), batches, batch_size, patch, found.cases, clean, real_share,
+        as_measured, seed, learning_rate, weights, factor, features, blocks, fold, seen_name, pairs.modality,
+        devices, precision, found.digest,
+    )  # fmt: skip
+    run = prepare_run(fabric, folder, recipe, seen, start_from)
+    manifest = described(run.recipe, found, version, loop.command_line("models.training.super_resolution"))
+    until = epochs if stop_after is None else min(epochs, stop_after)
+    progress = train_epochs(run, found, manifest, until)
+    if progress.epoch >= epochs and fabric.is_global_zero:
+        written = finish(run, found, manifest, output)
+        fabric.print(written.model_dump_json(indent=2, include={"metrics", "training_data", "files"}))
 
-    generator = Generator(features, blocks, factor, fold)
+
+def prepare_run(fabric: Fabric, folder: Path, recipe: Recipe, seen: nn.Module, start_from: Path | None = None) -> Run:
+    """Networks and optimizers as the recipe says, on their device; the folder is bound to the recipe.
+
+    `seen`: the feature network; `start_from`: the bundle whose weights it begins with. Raises ModelError when the
+    folder holds a run of another recipe (but for its length), BundleError when the bundle is of another architecture.
+    """
+    generator = Generator(recipe.features, recipe.blocks, recipe.factor, recipe.fold)
     if start_from is not None:
-        generator.load_state_dict(load_super_resolver(start_from).network.state_dict())
+        begun = load_super_resolver(start_from)
+        recipe = replace(recipe, start_from=_weights_of(begun, generator))
+        generator.load_state_dict(begun.network.state_dict())
+    bound = {name: value for name, value in asdict(recipe).items() if name not in SCHEDULE}
+    loop.keep_recipe(fabric, folder, bound)
     judge = Discriminator()
-    made = fabric.setup(generator, torch.optim.Adam(generator.parameters(), lr=learning_rate))
-    judged = fabric.setup(judge, torch.optim.Adam(judge.parameters(), lr=learning_rate, betas=(0.5, 0.99)))
+    rate = recipe.learning_rate
+    made = fabric.setup(generator, torch.optim.Adam(generator.parameters(), lr=rate))
+    judged = fabric.setup(judge, torch.optim.Adam(judge.parameters(), lr=rate, betas=(0.5, 0.99)))
     parts = {"generator": made[0], "optimizer": made[1], "judge": judged[0], "judge_optimizer": judged[1]}
-    seen = seen.to(fabric.device)
-    progress = loop.resume(fabric, folder, **parts)
+    return Run(fabric, folder, recipe, generator, seen.to(fabric.device), parts)
 
-    manifest = Manifest(
-        name="super-resolution" if min(factor[:2]) > 1 else "through-plane-super-resolution",
+
+def _weights_of(begun: SuperResolver, generator: Generator) -> str:
+    """Name, version and digest of the weights that training begins with."""
+    manifest = begun.manifest
+    shapes = [{name: value.shape for name, value in it.state_dict().items()} for it in (begun.network, generator)]
+    if shapes[0] != shapes[1] or begun.network.factor != generator.factor:
+        raise BundleError(
+            f"{manifest.name} {manifest.version} has factor {manifest.factor} and architecture "
+            f"{manifest.architecture}; give the same as --factor, --features, --blocks and --fold"
+        )
+    return f"{manifest.name} {manifest.version} {manifest.files[bundle.WEIGHTS_NAME]}"
+
+
+def described(recipe: Recipe, data: SuperResolutionData, version: str, command: str) -> Manifest:
+    """The manifest, without metrics."""
+    percentiles = {"range_percentiles": list(RANGE_PERCENTILES)} if recipe.modality is Modality.MR else {}
+    return Manifest(
+        name="super-resolution" if min(recipe.factor[:2]) > 1 else "through-plane-super-resolution",
         version=version,
         kind=KIND,
-        input_sequences=tuple(Sequence),
-        architecture={"features": features, "blocks": blocks, "fold": fold},
-        settings={"range_percentiles": list(RANGE_PERCENTILES), "feature_network": seen_name},
-        factor=factor,
-        protocol=protocol_range(known),
-        training_data=(
-            f"{cases} simulated studies (seeds {first_case} to {first_case + cases - 1}) of "
-            f"{', '.join(scanner.model for scanner in known)}, split 8:2 by case"
-            + (f"; real series: {', '.join(stack.name for stack in training[1])}" if real is not None else "")
-            + f"; {epochs} epochs of {batches} batches of {batch_size} patches"
-        ),
-        seed=seed,
-        command="python -m models.training.super_resolution " + shlex.join(sys.argv[1:]),
+        input_sequences=data.sequences,
+        architecture={"features": recipe.features, "blocks": recipe.blocks, "fold": recipe.fold},
+        settings={"modality": recipe.modality.value, **percentiles, "feature_network": recipe.feature_network},
+        factor=recipe.factor,
+        protocol=data.protocol,
+        training_data=f"{data.statement}; {recipe.epochs} epochs of {recipe.batches} batches of {recipe.batch_size} "
+        "patches" + (f", from the weights of {recipe.start_from}" if recipe.start_from else ""),
+        intended_use=data.intended_use,
+        seed=recipe.seed,
+        command=command,
     )
 
-    while progress.epoch < epochs:
-        if stop_after is not None and progress.epoch >= stop_after:
-            return
-        began = time.perf_counter()
-        if progress.epoch == recipe.adversarial_from:
-            bundle.save_weights(folder / "without-adversarial", manifest, generator)
-        for optimizer in (made[1], judged[1]):
-            loop.set_rate(optimizer, recipe.rate(progress.epoch))
-        losses = train_epoch(fabric, made, judged, seen, training, recipe, progress.epoch)
-        error = validation_error(fabric, generator, validation, recipe)
-        fabric.log_dict({**losses, "validation_l1": error}, step=progress.epoch)
-        progress.epoch += 1
-        progress.best_score, progress.best_epoch = max(
-            (progress.best_score, progress.best_epoch), (-error, progress.epoch)
-        )
-        loop.save_checkpoint(fabric, folder, progress, **parts)
-        described = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
-        fabric.print(
-            f"epoch {progress.epoch}/{epochs}  {described}  validation L1 {error:.5f}  "
-            f"{time.perf_counter() - began:.0f} s",
-            flush=True,
-        )
 
-    resolver = SuperResolver(manifest, generator.eval())
-    metrics = {"recipe": asdict(recipe), "validation_l1": validation_error(fabric, generator, validation, recipe)}
-    if test_cases:
-        for group, scanners, offset in (("trained_scanners", known, 0), ("other_scanners", unknown, test_cases)):
-            keys = case_keys(first_test_case + offset, test_cases, scanners) if scanners else ()
-            metrics |= {f"test_{group}": test_metrics(keys, resolver)}
-    written = bundle.save_weights(output, manifest.model_copy(update={"metrics": metrics}), generator)
+def train_epochs(run: Run, data: SuperResolutionData, manifest: Manifest, until: int) -> loop.Progress:
+    """Goes on from the last checkpoint, or begins, and trains up to epoch `until`; every epoch is kept.
+
+    The generator before the second phase is written with `manifest`.
+    """
+    fabric, recipe = run.fabric, run.recipe
+    progress = loop.resume(fabric, run.folder, **run.parts)
+    with loop.progress_bar(fabric) as bar:
+        while progress.epoch < until:
+            began = time.perf_counter()
+            if progress.epoch == recipe.adversarial_from and fabric.is_global_zero:
+                bundle.save_weights(run.folder / "without-adversarial", manifest, run.generator)
+            for name in ("optimizer", "judge_optimizer"):
+                loop.set_rate(run.parts[name], recipe.rate(progress.epoch))
+            losses = train_epoch(run, data.training, progress.epoch, bar)
+            error = validation_error(run, data.validation)
+            fabric.log_dict({**losses, "validation_l1": error}, step=progress.epoch)
+            progress.epoch += 1
+            progress.best_score, progress.best_epoch = max(
+                (progress.best_score, progress.best_epoch), (-error, progress.epoch)
+            )
+            loop.save_checkpoint(fabric, run.folder, progress, **run.parts)
+            told = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+            fabric.print(
+                f"epoch {progress.epoch}/{recipe.epochs}  {told}  validation L1 {error:.5f}  "
+                f"{time.perf_counter() - began:.0f} s",
+                flush=True,
+            )
+    return progress
+
+
+def finish(run: Run, data: SuperResolutionData, manifest: Manifest, output: Path) -> Manifest:
+    """Tests the generator on held-out cases, writes its bundle and the page of the training."""
+    metrics = {"recipe": asdict(run.recipe), "validation_l1": validation_error(run, data.validation)}
+    resolver = SuperResolver(manifest, run.generator.eval())
+    metrics |= {name: test_metrics(held_out, resolver) for name, held_out in data.tests.items()}
+    written = bundle.save_weights(output, manifest.model_copy(update={"metrics": metrics}), run.generator)
     build_generator(written)
-    fabric.print(written.model_dump_json(indent=2, include={"metrics", "training_data", "files"}))
+    write_page(run.fabric, run.folder, SuperResolver(written, run.generator), data, asdict(run.recipe))
+    return written
 
 
 def train_epoch(
-    fabric: Fabric,
-    made: tuple[nn.Module, torch.optim.Optimizer],
-    judged: tuple[nn.Module, torch.optim.Optimizer],
-    features: nn.Module,
-    training: SequenceOf[SequenceOf[PairSource]],
-    recipe: Recipe,
-    epoch: int,
+    run: Run, training: SequenceOf[SequenceOf[PairSource]], epoch: int, bar: ProgressBar
 ) -> dict[str, float]:
-    """One epoch; returns the mean of each loss. Its randomness depends on seed and epoch only."""
+    """One epoch; returns the mean of each loss. Its randomness depends on seed, epoch and rank only."""
+    fabric, recipe, parts = run.fabric, run.recipe, run.parts
     chooser = random.Random(f"{recipe.seed} {epoch} {fabric.global_rank}")
-    generator, optimizer = made
-    judge, judge_optimizer = judged
-    weights = recipe.weights_in(epoch)
+    generator, judge = parts["generator"], parts["judge"]
+    weights, shares = recipe.weights_in(epoch), recipe.shares(len(training))
     sums: dict[str, float] = {}
-    for _ in range(recipe.batches):
-        shares = recipe.shares(len(training))
+    for _ in bar.track(range(recipe.batches), description=f"epoch {epoch + 1}"):
         batch = random_batch(training, recipe.batch_size, recipe.patch, recipe.factor, chooser, shares)
         thick, thin = fabric.to_device(batch)
         fake = served(generator, thick, recipe.factor)
         if weights.adversarial > 0:
             judge_loss = discriminator_loss(fake, thin, judge)
-            judge_optimizer.zero_grad()
+            parts["judge_optimizer"].zero_grad()
             fabric.backward(judge_loss)
-            judge_optimizer.step()
+            parts["judge_optimizer"].step()
             sums["judge"] = sums.get("judge", 0.0) + float(judge_loss.detach())
             judge.requires_grad_(False)
         with fabric.autocast():
-            parts = generator_loss(fake, thin, weights, features, judge)
-        optimizer.zero_grad()
-        fabric.backward(parts["total"])
-        fabric.clip_gradients(generator, optimizer, max_norm=1.0)
-        optimizer.step()
+            losses = generator_loss(fake, thin, weights, run.seen, judge)
+        parts["optimizer"].zero_grad()
+        fabric.backward(losses["total"])
+        fabric.clip_gradients(generator, parts["optimizer"], max_norm=1.0)
+        parts["optimizer"].step()
         judge.requires_grad_(True)
-        for name, value in parts.items():
+        for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
     return {name: value / recipe.batches for name, value in sums.items()}
 
@@ -265,17 +332,16 @@ def served(generator: nn.Module, thick: torch.Tensor, factor: Factor) -> torch.T
     return agree(made, thick, factor, trust.float())
 
 
-def validation_error(
-    fabric: Fabric, generator: nn.Module, validation: SequenceOf[SequenceOf[PairSource]], recipe: Recipe
-) -> float:
+def validation_error(run: Run, validation: SequenceOf[SequenceOf[PairSource]]) -> float:
     """Mean L1 over the stacks on patches that are the same in each epoch."""
+    recipe, generator = run.recipe, run.generator
     chooser = random.Random(recipe.seed)
     errors = []
     generator.eval()
     with torch.inference_mode():
         for stack in (stack for group in validation for stack in group):
             batch = random_batch([[stack]], recipe.batch_size, recipe.patch, recipe.factor, chooser)
-            thick, thin = fabric.to_device(batch)
+            thick, thin = run.fabric.to_device(batch)
             fake = served(generator, thick, recipe.factor)
             errors.append(float((fake - thin).abs().mean()))
     generator.train()
@@ -283,4 +349,4 @@ def validation_error(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

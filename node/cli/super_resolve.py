@@ -58,7 +58,8 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
     kind = _one_of(Modality, volume.first.header.modality)
     stack = stack_of(role, volume, None)
     acquired = assemble(stack)
-    made = super_resolve(acquired, resolver, modality=kind, denoise=denoise)
+    thickness_mm = stack.acquisition.slice_thickness_mm
+    made = super_resolve(acquired, resolver, modality=kind, denoise=denoise, thickness_mm=thickness_mm)
     if as_file:
         models.volume.write(made, target)
         return f"{target} written"

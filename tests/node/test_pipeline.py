@@ -11,8 +11,10 @@ from models.bundle import save_weights
 from models.manifest import Manifest
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import build_network
+from models.super_resolution.inference import super_resolve
+from models.super_resolution.network import build_generator
 from models.volume import Sequence
-from node.pipeline import Models, Study, segment_volumes
+from node.pipeline import Models, Study, read_plan, segment_volumes, super_resolve_volumes
 from node.planning import plan_from
 from node.recognition.plan import read_study
 from node.recognition.record import to_json
@@ -96,3 +98,29 @@ def test_only_sequences_of_one_frame_of_reference_are_read_together(study, bundl
     assert not np.array_equal(mask_of(together, "PVP"), mask_of(apart, "PVP"))
     assert not np.array_equal(mask_of(together, "T2WI"), mask_of(apart, "T2WI"))
     assert mask_of(apart, "PVP").shape == (16, 40, 40)
+
+
+def test_the_slice_thickness_of_the_header_is_the_profile_of_the_super_resolution(study, tmp_path):
+    here = study({})
+    plan = read_plan(here)
+    changed = (
+        replace(stack, acquisition=replace(stack.acquisition, slice_thickness_mm=4.5))
+        if stack.role == "T2WI"
+        else stack
+        for stack in plan.stacks
+    )
+    (here.folder / "plan.json").write_text(to_json(replace(plan, stacks=tuple(changed))))
+    manifest = Manifest(
+        name="untrained", version="0", kind="super-resolution", input_sequences=tuple(Sequence), factor=(1, 1, 4),
+        architecture={"features": 2, "blocks": 1}, training_data="nothing", seed=1, command="none",
+    )  # fmt: skip
+    save_weights(tmp_path / "bundle", manifest, build_generator(manifest))
+    models = Models(AnalysisSettings(super_resolution=tmp_path / "bundle", threads=1))
+    super_resolve_volumes(here, models)
+    image, made = (sitk.ReadImage(here.image(Sequence.T2WI, kind)) for kind in ("acquired", "super"))
+    thin, wanted, other = (
+        sitk.GetArrayFromImage(it)
+        for it in (made, *(super_resolve(image, models.super_resolver, thickness_mm=mm) for mm in (4.5, None)))
+    )
+    assert np.allclose(thin, wanted, atol=1e-3)
+    assert not np.allclose(thin, other, atol=0.1)

@@ -8,7 +8,14 @@ import torch
 from models.errors import VolumeError
 from models.manifest import Manifest
 from models.super_resolution import inference
-from models.super_resolution.consistency import agree, disagreement, noise_deviation
+from models.super_resolution.consistency import (
+    THICKNESS_LIMITS,
+    agree,
+    disagreement,
+    noise_deviation,
+    profile_of,
+)
+from models.super_resolution.degradation import SliceProfile
 from models.super_resolution.inference import SuperResolver, super_resolve, super_resolve_file
 from models.super_resolution.interpolation import cubic_weights, interpolate
 from models.super_resolution.network import Generator, build_generator, fold_pixels, shuffle_voxels
@@ -251,3 +258,33 @@ def test_a_factor_that_refines_nothing_is_refused():
     for factor in ((1, 1, 1), (0, 1, 4)):
         with pytest.raises(ValueError, match="one of them from 2"):
             build_generator(_manifest(factor=factor))
+
+
+@pytest.mark.parametrize(("thickness_mm", "share"), [(4.5, 0.75), (6.9, 1.15)])
+def test_slices_with_gaps_or_overlaps_agree_by_their_own_profile(resolver, thickness_mm, share):
+    image = _stack()
+    thick = torch.from_numpy(sitk.GetArrayFromImage(image))[None, None]
+    left = {}
+    for given in (None, thickness_mm):
+        made = super_resolve(image, resolver, denoise=False, thickness_mm=given)
+        thin = torch.from_numpy(sitk.GetArrayFromImage(made))[None, None]
+        left[given] = float(disagreement(thin, thick, (1, 1, 4), SliceProfile(thickness=share)).abs().max())
+    assert left[thickness_mm] < 0.01
+    assert left[None] > 100 * left[thickness_mm]
+
+
+def test_a_thickness_that_is_the_distance_or_not_known_changes_nothing(resolver):
+    wanted = sitk.GetArrayFromImage(super_resolve(_stack(), resolver))
+    for thickness_mm in (6.0, 5.98, 0.0, None):
+        found = super_resolve(_stack(), resolver, thickness_mm=thickness_mm)
+        assert np.array_equal(sitk.GetArrayFromImage(found), wanted)
+    assert not np.array_equal(sitk.GetArrayFromImage(super_resolve(_stack(), resolver, thickness_mm=5.0)), wanted)
+
+
+def test_slices_twice_as_thick_as_their_distance_are_not_believed():
+    assert profile_of(6.0, 3.0) == SliceProfile(thickness=THICKNESS_LIMITS[1])
+    assert profile_of(0.5, 5.0) == SliceProfile(thickness=THICKNESS_LIMITS[0])
+    noise = np.random.default_rng(0).normal(size=(1, 1, 24, 4, 4)).astype(np.float32)
+    thick = torch.from_numpy(noise)
+    made = agree(interpolate(thick, (1, 1, 4)), thick, (1, 1, 4), 1.0, profile_of(6.0, 3.0))
+    assert made.std() < 2 * thick.std()

@@ -1,14 +1,16 @@
 """What super-resolution learns from: slice profiles, pairs, losses, feature networks, and a run that resumes."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from models.errors import BundleError
+from models.errors import BundleError, ModelError
 from models.super_resolution.degradation import SliceProfile, add_rician_noise, degrade, thicken
 from models.super_resolution.discriminator import Discriminator
+from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.interpolation import interpolate
 from models.super_resolution.losses import (
     LossWeights,
@@ -24,7 +26,9 @@ from models.training import loop
 from models.training.feature_networks import scripted
 from models.training.real_stacks import cleaned, real_volumes, turned
 from models.training.stack_pairs import AcquiredPair, ThinStack, random_batch
-from models.training.super_resolution import Recipe, served, train_epoch
+from models.training.super_resolution import Recipe, described, prepare_run, served, train_epochs
+from models.training.super_resolution_data import SuperResolutionData
+from models.volume import Sequence
 
 FACTORS = [(1, 1, 2), (1, 1, 4), (2, 2, 1), (2, 2, 4)]
 
@@ -249,26 +253,19 @@ def test_ten_steps_lower_the_loss_for_every_modality_and_factor(modality, make, 
 
 RECIPE = Recipe(
     epochs=4, adversarial_from=2, batches=2, batch_size=2, patch=(4, 8, 8), cases=5, clean=True, real_share=0.5,
-    as_measured=0.5, seed=1, learning_rate=1e-3, weights=LossWeights(perceptual=0), factor=(1, 1, 4),
+    as_measured=0.5, seed=1, learning_rate=1e-3, weights=LossWeights(perceptual=0), factor=(1, 1, 4), features=4,
+    blocks=1, fold=2, feature_network="", modality=Modality.MR, devices=1, precision="32-true", data="",
 )  # fmt: skip
 
 
-def _run(folder, epochs):
-    """As many epochs as are left up to `epochs`; returns generator and judge."""
+def _run(folder, epochs, recipe=RECIPE, start_from=None):
+    """As many epochs as are left up to `epochs`; returns the run."""
     fabric = loop.start(folder, 1, "cpu", 1, "32-true", 1)
-    generator, judge = Generator(4, 1, RECIPE.factor), Discriminator(features=4)
-    made = fabric.setup(generator, torch.optim.Adam(generator.parameters()))
-    judged = fabric.setup(judge, torch.optim.Adam(judge.parameters()))
-    parts = {"generator": made[0], "optimizer": made[1], "judge": judged[0], "judge_optimizer": judged[1]}
-    progress = loop.resume(fabric, folder, **parts)
     stack = ThinStack("noise", np.random.default_rng(0).random((40, 16, 16)).astype(np.float16))
-    while progress.epoch < epochs:
-        for optimizer in (made[1], judged[1]):
-            loop.set_rate(optimizer, RECIPE.rate(progress.epoch))
-        train_epoch(fabric, made, judged, torch.nn.Identity(), [[stack]], RECIPE, progress.epoch)
-        progress.epoch += 1
-        loop.save_checkpoint(fabric, folder, progress, **parts)
-    return generator.state_dict(), judge.state_dict()
+    data = SuperResolutionData([[stack]], [[stack]], {}, lambda: iter(()), 1, (Sequence.T2WI,), {}, "noise", "a test")
+    run = prepare_run(fabric, folder, recipe, torch.nn.Identity(), start_from)
+    train_epochs(run, data, described(recipe, data, "1", ""), until=epochs)
+    return run
 
 
 @pytest.mark.parametrize("stopped", [1, 3])
@@ -276,8 +273,28 @@ def test_a_resumed_training_ends_with_the_weights_of_an_unbroken_one(tmp_path, s
     unbroken = _run(tmp_path / "unbroken", 4)
     _run(tmp_path / "broken", stopped)
     resumed = _run(tmp_path / "broken", 4)
-    for wanted, found in zip(unbroken, resumed, strict=True):
-        assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    for name in ("generator", "judge"):
+        wanted, found = (run.parts[name].state_dict() for run in (unbroken, resumed))
+        assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+
+
+def test_a_folder_is_bound_to_its_recipe_but_for_the_length_of_the_training(tmp_path):
+    _run(tmp_path, 1)
+    _run(tmp_path, 1, replace(RECIPE, epochs=3))
+    with pytest.raises(ModelError, match=r"holds another run \(seed was 1, is 2\)"):
+        _run(tmp_path, 1, replace(RECIPE, seed=2))
+
+
+def test_a_training_begins_with_the_weights_it_is_given(tmp_path):
+    first = _run(tmp_path / "first", 3)
+    given = load_super_resolver(tmp_path / "first" / "without-adversarial")
+    begun = _run(tmp_path / "second", 0, start_from=tmp_path / "first" / "without-adversarial")
+    wanted, found = given.network.state_dict(), begun.generator.state_dict()
+    assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+    assert given.manifest.files["weights.safetensors"] in begun.recipe.start_from
+    assert not torch.equal(wanted["tail.weight"], first.generator.state_dict()["tail.weight"])
+    with pytest.raises(BundleError, match="give the same as --factor, --features, --blocks and --fold"):
+        _run(tmp_path / "third", 0, replace(RECIPE, blocks=2), tmp_path / "first" / "without-adversarial")
 
 
 def test_the_rate_falls_to_zero_in_either_phase_and_the_second_begins_lower():

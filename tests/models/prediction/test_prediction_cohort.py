@@ -79,6 +79,7 @@ def test_the_command_fits_on_the_training_cases_and_tests_on_the_others(cohort, 
     assert "oracle_auc" not in manifest.metrics
     assert "simulated" not in manifest.training_data + manifest.intended_use
     assert manifest.protocol[Sequence.T2WI]["te_ms"] == (75, 75)
+    assert manifest.training_data in (tmp_path / "cache" / "training.html").read_text()
 
 
 def test_a_cohort_of_one_scanner_is_refused_before_anything_is_measured(tmp_path):
