@@ -81,6 +81,12 @@ class Case:
     facts: CaseFacts
     volumes: Mapping[Sequence, CaseVolume]
 
+    @property
+    def slice_thickness_mm(self) -> dict[Sequence, float]:
+        """Of the volumes of which it is known."""
+        known = {sequence: volume.acquisition.get("slice_thickness_mm") for sequence, volume in self.volumes.items()}
+        return {sequence: thickness for sequence, thickness in known.items() if thickness is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Cohort:

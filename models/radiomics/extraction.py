@@ -1,10 +1,10 @@
-# LEAD, 16:20: read READ-THIS-NOW-from-lead.md in this folder (then delete it and this line)
 """Radiomics features by pyradiomics, under its names. A feature that fails is missing, never zero."""
 
 from __future__ import annotations
 
 import logging
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import radiomics
@@ -14,7 +14,7 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from models.errors import ModelError
 from models.radiomics.intensities import intensity_features
-from models.radiomics.preparation import box_of, prepare
+from models.radiomics.preparation import Box, Prepared, box_of, prepare
 from models.radiomics.settings import INTENSITY_CLASSES, RadiomicsSettings
 
 _log = logging.getLogger(__name__)
@@ -35,31 +35,48 @@ def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) ->
     require_complete(settings)
     if not np.any(sitk.GetArrayViewFromImage(mask)):
         return {}
-    return features_of(*prepare(image, mask, settings), settings)
+    return features_of(prepare(image, mask, settings), settings)
 
 
-def features_of(
-    image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, shape: bool = True
-) -> dict[str, float]:
-    """Features of a prepared image and mask, with or without those of shape; empty where they cannot be measured.
+def features_of(prepared: Prepared, settings: RadiomicsSettings, shape: bool = True) -> dict[str, float]:
+    """Features of a prepared tumour, with or without those of shape; empty where they cannot be measured.
 
     The same steps as `RadiomicsFeatureExtractor.execute`, which would look for the tumour in every filtered image.
     """
+    box = _measurable(prepared.core)
+    if box is None:
+        return {}
+    extractor = _extractor(settings.model_dump_json())
+    found = _shape(prepared.whole, extractor) if shape else {}
+    core = box.cut(prepared.core)
+    chosen = extractor.settings | ({"binWidth": prepared.bin_width} if prepared.bin_width else {})
+    for image_type, options in extractor.enabledImagetypes.items():
+        filtered = getattr(imageoperations, f"get{image_type}Image")(
+            prepared.image, prepared.core, **(chosen | options)
+        )
+        for made, name, used in filtered:
+            found |= intensity_features(box.cut(made), core, name, used)
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+def _shape(mask: sitk.Image, extractor: RadiomicsFeatureExtractor) -> dict[str, Any]:
+    box = _measurable(mask)
+    if box is None:
+        return {}
+    found: dict[str, Any] = extractor.computeShape(mask, mask, box.interleaved, **extractor.settings)
+    return found
+
+
+def _measurable(mask: sitk.Image) -> Box | None:
+    """Where a mask lies; None where pyradiomics measures nothing."""
     inside = sitk.GetArrayViewFromImage(mask) > 0
     if not inside.any():
-        return {}
+        return None
     box = box_of(inside)
     if (box.last > box.first).sum() < LEAST_DIMENSIONS:
         _log.info("no radiomics features: the mask is a point or a line")
-        return {}
-    extractor = _extractor(settings.model_dump_json())
-    tumour = box.cut(mask)
-    found = extractor.computeShape(mask, mask, box.interleaved, **extractor.settings) if shape else {}
-    for image_type, options in extractor.enabledImagetypes.items():
-        filtered = getattr(imageoperations, f"get{image_type}Image")(image, mask, **(extractor.settings | options))
-        for made, name, used in filtered:
-            found |= intensity_features(box.cut(made), tumour, name, used)
-    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+        return None
+    return box
 
 
 def expected_names(settings: RadiomicsSettings) -> frozenset[str]:
@@ -94,7 +111,7 @@ def _difference(document: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     shape = np.zeros(values.shape, np.uint8)
     shape[8:16, 8:16, 8:16] = 1
     mask = sitk.GetImageFromArray(shape)
-    found = set(features_of(*prepare(image, mask, settings), settings))
+    found = set(features_of(prepare(image, mask, settings), settings))
     expected = expected_names(settings)
     return tuple(sorted(expected - found)), tuple(sorted(found - expected))
 

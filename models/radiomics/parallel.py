@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from models.radiomics.extraction import features_of, require_complete
-from models.radiomics.preparation import prepare
+from models.radiomics.preparation import Prepared, prepare
 from models.radiomics.settings import RadiomicsSettings
 
 
@@ -34,13 +34,12 @@ class _Piece:
     """One image type of a prepared region: what one process works on at a time."""
 
     region: str
-    image: sitk.Image
-    mask: sitk.Image
+    prepared: Prepared
     settings: RadiomicsSettings
     shape: bool
 
     def measured(self) -> dict[str, float]:
-        return features_of(self.image, self.mask, self.settings, self.shape)
+        return features_of(self.prepared, self.settings, self.shape)
 
 
 def extract_all(
@@ -70,7 +69,7 @@ def _pieces(regions: Iterable[Region]) -> Iterator[_Piece]:
     for region in sorted(regions, key=lambda region: -region.image.GetNumberOfPixels()):
         prepared = prepare(region.image, region.mask, region.settings)
         for number, settings in enumerate(region.settings.by_image_type()):
-            yield _Piece(region.name, *prepared, settings, shape=number == 0)
+            yield _Piece(region.name, prepared, settings, shape=number == 0)
 
 
 def _in_turn(pieces: Iterable[_Piece]) -> Iterator[tuple[str, dict[str, float]]]:

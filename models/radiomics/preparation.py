@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from scipy.ndimage import distance_transform_edt
 
 from models.errors import VolumeError
 from models.radiomics.settings import RadiomicsSettings
@@ -20,6 +21,11 @@ GEOMETRY_TOLERANCE_MM = 1e-3
 #: Voxels kept beside what a cubic B-spline is evaluated on. Its coefficients are recursive and forget a voxel's
 #: distance by a factor of 2 - sqrt(3): after 24 voxels 2e-14 is left (Unser, IEEE Signal Process Mag 1999;16(6):22-38).
 REACH_VOXELS = 24
+
+#: Of a tumour's core, below which intensities are measured in the whole tumour.
+LEAST_CORE_ML = 0.5
+#: Of a bin width that is a share of the median: texture matrices grow with its square.
+MOST_BINS = 128
 
 Index = npt.NDArray[np.int64]
 
@@ -57,37 +63,76 @@ class Box:
         return Grid((x, y, z), grid.spacing, (float(origin[0]), float(origin[1]), float(origin[2])), grid.direction)
 
 
-def scaled(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> tuple[sitk.Image, sitk.Image]:
-    """Scaled float32 image and 0/1 uint8 mask on exactly one grid, whole: written as NIfTI, a plain pyradiomics call
-    on the two with `settings.pyradiomics()` gives the values of `extract`.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What pyradiomics is given of one tumour.
+
+    Attributes:
+        image: float32, scaled.
+        core: 0/1 uint8 on the grid of `image`: where intensities are measured.
+        whole: 0/1 uint8, the whole tumour, on the same or a larger part of the same grid: what has the shape.
+        bin_width: in the intensities of `image`; None where the settings give it.
+    """
+
+    image: sitk.Image
+    core: sitk.Image
+    whole: sitk.Image
+    bin_width: float | None
+
+
+def scaled(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> Prepared:
+    """Image and masks on exactly one grid, whole: written as NIfTI, plain pyradiomics calls with
+    `settings.pyradiomics(bin_width)`, on `image` and `whole` for shape and on `image` and `core` for the rest, give the
+    values of `extract`.
 
     Raises `VolumeError` when the grids differ by more than a micrometre or the mask is empty.
     """
     grid, inside, box = _checked(image, mask)
     values = sitk.GetArrayFromImage(image).astype(np.float32)
-    centre, factor = _intensities(values, inside, box, grid, settings)
-    return image_from((values - centre) * factor, grid), image_from(inside.view(np.uint8), grid)
+    factor = _factor(values, inside, box, grid, settings)
+    core = _core(inside, grid, settings.eroded_mm)
+    kept, whole = (image_from(it.view(np.uint8), grid) for it in (core, inside))
+    return Prepared(image_from(values * factor, grid), kept, whole, _bin_width(values[core] * factor, settings))
 
 
-def prepare(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> tuple[sitk.Image, sitk.Image]:
+def prepare(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> Prepared:
     """What pyradiomics makes of `scaled` before it filters: resampled, with `pad_voxels` around the tumour.
 
     Raises `VolumeError` as `scaled` does.
     """
     grid, inside, box = _checked(image, mask)
     values = sitk.GetArrayViewFromImage(image)
-    centre, factor = _intensities(values, inside, box, grid, settings)
+    factor = _factor(values, inside, box, grid, settings)
+    core = _core(inside, grid, settings.eroded_mm)
+    around = _around(values, factor, core, grid, settings)
+    bin_width = _bin_width(values[core].astype(np.float32) * factor, settings)
+    return Prepared(around, _mask_around(core, grid, settings), _mask_around(inside, grid, settings), bin_width)
+
+
+def _around(
+    values: npt.NDArray[np.generic],
+    factor: np.float32,
+    core: npt.NDArray[np.bool_],
+    grid: Grid,
+    settings: RadiomicsSettings,
+) -> sitk.Image:
+    """The scaled image as it is filtered."""
+    box = box_of(core)
     target = resampled_grid(grid, box, settings)
     near = box.grown(settings.pad_voxels, grid) if target is None else _source(grid, target).grown(REACH_VOXELS, grid)
-    part = image_from((near.of(values).astype(np.float32) - centre) * factor, near.grid(grid))
+    part = image_from(near.of(values).astype(np.float32) * factor, near.grid(grid))
+    return part if target is None else _resampled(part, target, getattr(sitk, settings.interpolator))
+
+
+def _mask_around(inside: npt.NDArray[np.bool_], grid: Grid, settings: RadiomicsSettings) -> sitk.Image:
+    """A mask as the image around it is resampled."""
+    box = box_of(inside)
+    target = resampled_grid(grid, box, settings)
     if target is None:
-        return part, image_from(np.ascontiguousarray(near.of(inside)).view(np.uint8), near.grid(grid))
-    # The mask stays whole: where a voxel lies half way between two others, the last bit of its index decides.
-    whole = image_from(inside.view(np.uint8), grid)
-    return (
-        _resampled(part, target, getattr(sitk, settings.interpolator)),
-        _resampled(whole, target, sitk.sitkNearestNeighbor),
-    )
+        near = box.grown(settings.pad_voxels, grid)
+        return image_from(np.ascontiguousarray(near.of(inside)).view(np.uint8), near.grid(grid))
+    # It stays whole: where a voxel lies half way between two others, the last bit of its index decides.
+    return _resampled(image_from(inside.view(np.uint8), grid), target, sitk.sitkNearestNeighbor)
 
 
 def resampled_grid(grid: Grid, box: Box, settings: RadiomicsSettings) -> Grid | None:
@@ -148,25 +193,47 @@ def _checked(image: sitk.Image, mask: sitk.Image) -> tuple[Grid, npt.NDArray[np.
     return Grid(grid.size, (x, y, z), grid.origin, grid.direction), inside, box_of(inside)
 
 
-def _intensities(
+def _factor(
     values: npt.NDArray[np.generic], inside: npt.NDArray[np.bool_], box: Box, grid: Grid, settings: RadiomicsSettings
-) -> tuple[np.float32, np.float32]:
-    """Centre and factor that give median 0 and interquartile range `scale` in the box around the tumour, the tumour
-    itself left out; 0 and 1 where intensities stay as they are.
-
-    Quartiles, because the box may hold gas (0) and urine (very bright).
-    """
+) -> np.float32:
+    """What gives `surroundings_percentile` the value `scale` in the box around the tumour, the tumour itself left out;
+    1 where intensities stay as they are, or all is dark."""
     if settings.surroundings_mm is None:
-        return np.float32(0), np.float32(1)
+        return np.float32(1)
     margin = np.ceil(settings.surroundings_mm / np.asarray(grid.spacing)).astype(np.int64)
     wide = box.grown(margin, grid)
     part, outside = wide.of(values).astype(np.float32), wide.of(inside) == 0
     around = part[outside] if outside.any() else part.ravel()
     if not np.isfinite(around).all():
         raise VolumeError("the image has values that are not finite around the tumour")
-    low, centre, high = (float(value) for value in np.percentile(around, (25, 50, 75)))
-    width = high - low if high > low else 1.0
-    return np.float32(centre), np.float32(settings.scale / width)
+    bright = float(np.percentile(around, settings.surroundings_percentile))
+    return np.float32(settings.scale / bright) if bright > 0 else np.float32(1)
+
+
+def _core(inside: npt.NDArray[np.bool_], grid: Grid, depth_mm: float) -> npt.NDArray[np.bool_]:
+    """What lies deeper than `depth_mm` in its slice; all of it where less than `LEAST_CORE_ML` does.
+
+    Never eroded through the slices: at 5 mm each, half of a tumour would go.
+    """
+    if depth_mm == 0:
+        return inside
+    box = box_of(inside).grown(1, grid)
+    part = box.of(inside)
+    column, row = grid.spacing[:2]
+    deep = np.stack([distance_transform_edt(np.pad(it, 1), (row, column))[1:-1, 1:-1] > depth_mm for it in part])
+    if deep.sum() * float(np.prod(grid.spacing)) < 1000 * LEAST_CORE_ML:
+        return inside
+    core = np.zeros_like(inside)
+    box.of(core)[:] = deep
+    return core
+
+
+def _bin_width(values: npt.NDArray[np.float32], settings: RadiomicsSettings) -> float | None:
+    """`bin_share` of the median, wider where the range would take more than `MOST_BINS`."""
+    if settings.bin_share is None:
+        return None
+    width = max(settings.bin_share * float(np.median(values)), float(np.ptp(values)) / MOST_BINS)
+    return width if width > 0 else 1.0
 
 
 def _source(grid: Grid, target: Grid) -> Box:

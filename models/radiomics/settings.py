@@ -29,15 +29,18 @@ class RadiomicsSettings(BaseModel):
     interpolator: Literal["sitkBSpline", "sitkLinear", "sitkNearestNeighbor"] = "sitkBSpline"
     pad_voxels: int = Field(default=15, ge=1)
     surroundings_mm: float | None = Field(default=None, gt=0)  # None: intensities stay as they are
-    scale: float = Field(default=100.0, gt=0)
+    surroundings_percentile: float = Field(default=99.0, gt=0, le=100)
+    scale: float = Field(default=1000.0, gt=0)
+    eroded_mm: float = Field(default=0.0, ge=0)
     bin_count: int | None = Field(default=None, ge=4, le=256)
     bin_width: float | None = Field(default=None, gt=0)
+    bin_share: float | None = Field(default=None, gt=0, lt=1)
     image_types: dict[Literal["Original", "LoG", "Wavelet"], dict[str, Any]]
 
     @model_validator(mode="after")
     def _one_discretisation(self) -> RadiomicsSettings:
-        if (self.bin_count is None) == (self.bin_width is None):
-            raise ValueError("exactly one of bin_count and bin_width must be given")
+        if sum(it is not None for it in (self.bin_count, self.bin_width, self.bin_share)) != 1:
+            raise ValueError("exactly one of bin_count, bin_width and bin_share must be given")
         return self
 
     @property
@@ -55,14 +58,17 @@ class RadiomicsSettings(BaseModel):
         """The same for one image type each."""
         return tuple(self.model_copy(update={"image_types": {name: it}}) for name, it in self.image_types.items())
 
-    def pyradiomics(self) -> dict[str, Any]:
-        """The same settings as a pyradiomics parameter document (`imageType`, `featureClass`, `setting`)."""
+    def pyradiomics(self, bin_width: float | None = None) -> dict[str, Any]:
+        """The same settings as a pyradiomics parameter document (`imageType`, `featureClass`, `setting`).
+
+        `bin_width`: of one tumour, where it is a share of the tumour's median (`models.radiomics.preparation`).
+        """
         setting: dict[str, Any] = {
             "padDistance": self.pad_voxels,
             "label": 1,
             "additionalInfo": False,
         }
-        setting |= {"binCount": self.bin_count} if self.bin_count else {"binWidth": self.bin_width}
+        setting |= {"binCount": self.bin_count} if self.bin_count else {"binWidth": bin_width or self.bin_width or 1.0}
         if any(self.resampled_spacing_mm):
             setting |= {
                 "resampledPixelSpacing": list(self.resampled_spacing_mm),

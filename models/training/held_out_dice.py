@@ -20,7 +20,7 @@ from models.evaluation.overlap import Overlap, compare
 from models.phantom.study import simulate_case
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.super_resolution.inference import SuperResolver, super_resolve
-from models.training.simulated_cases import CaseKey
+from models.training.simulated_cases import CaseKey, slice_thickness_mm
 from models.volume import Sequence, grid_of, mask_onto, resample_onto
 
 
@@ -37,12 +37,13 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HeldOutCase:
-    """One case with its true masks, by sequence, each on the grid of its image."""
+    """One case with its true masks, by sequence, each on the grid of its image, and the thickness of slices known."""
 
     name: str
     scanner: str
     images: Mapping[Sequence, sitk.Image]
     masks: Mapping[Sequence, sitk.Image]
+    thickness_mm: Mapping[Sequence, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,14 @@ def simulated(keys: Iterable[CaseKey]) -> Iterator[HeldOutCase]:
     """Simulated cases, made one after the other."""
     for key in keys:
         case = simulate_case(key.seed, key.scanner)
-        yield HeldOutCase(str(key.seed), key.scanner.model, case.images, case.masks)
+        thickness = slice_thickness_mm(key.scanner)
+        yield HeldOutCase(str(key.seed), key.scanner.model, case.images, case.masks, thickness)
 
 
 def of_cohort(cases: Iterable[Case]) -> Iterator[HeldOutCase]:
     """Cases of a cohort, read one after the other."""
     for case in cases:
-        yield HeldOutCase(case.facts.case_id, case.facts.equipment.name, *volumes_of(case))
+        yield HeldOutCase(case.facts.case_id, case.facts.equipment.name, *volumes_of(case), case.slice_thickness_mm)
 
 
 def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) -> Iterator[Finding]:
@@ -80,7 +82,10 @@ def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) 
 
     True masks are drawn on the acquired slices and continued between them.
     """
-    refined = {sequence: super_resolve(image, resolver) for sequence, image in case.images.items()}
+    refined = {
+        sequence: super_resolve(image, resolver, thickness_mm=case.thickness_mm.get(sequence))
+        for sequence, image in case.images.items()
+    }
     true = {sequence: mask_onto(case.masks[sequence], grid_of(image)) for sequence, image in refined.items()}
     cubic = {
         sequence: resample_onto(sitk.Cast(image, sitk.sitkFloat32), grid_of(refined[sequence]), sitk.sitkBSpline)

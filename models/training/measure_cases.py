@@ -36,6 +36,7 @@ from models.training.prediction_cases import (
     read_case,
 )
 from models.training.processes import in_processes
+from models.training.simulated_cases import slice_thickness_mm
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -86,7 +87,7 @@ def _make_and_keep(seed: int, scanner: str, super_resolution: Path, segmentation
     start = time.perf_counter()
     simulated = simulate_case(seed, find_scanner(scanner))
     seconds = {"simulate": time.perf_counter() - start}
-    volumes = at_resolutions(simulated.images, resolver, seconds)
+    volumes = at_resolutions(simulated.images, slice_thickness_mm(simulated.scanner), resolver, seconds)
     start = time.perf_counter()
     refined = {sequence: by_resolution[SUPER] for sequence, by_resolution in volumes.items()}
     found = find_tumours(simulated.images, refined, segmenter)

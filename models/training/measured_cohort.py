@@ -51,7 +51,8 @@ def measured_cases(cohort: Cohort, bundle: Path, cache: Path) -> Iterator[Case]:
             resolver = resolver or load_super_resolver(bundle)
             images, masks = volumes_of(case)
             seconds: dict[str, float] = {}
-            measured = measure_case(at_resolutions(images, resolver, seconds), masks, seconds)
+            volumes = at_resolutions(images, case.slice_thickness_mm, resolver, seconds)
+            measured = measure_case(volumes, masks, seconds)
             largest = max(volume_ml(mask) for mask in masks.values())
             keep({"volume_ml": largest, "features": measured.features, "seconds": seconds}, [measured], path)
         kept = json.loads(path.read_text("utf-8"))

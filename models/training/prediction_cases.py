@@ -26,10 +26,11 @@ from models.radiomics.settings import load_settings
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from models.training.mask_perturbation import perturbed
 from models.training.processes import in_processes
+from models.training.simulated_cases import slice_thickness_mm
 from models.volume import Sequence, grid_of, resample_onto
 
 #: Cases of a simulated cohort that are measured under other masks, too, and how many masks each.
-PERTURBED_CASES, PERTURBATIONS = 30, 6
+PERTURBED_CASES, PERTURBATIONS = 30, 4
 _SOURCES = (
     "phantom/*",
     "radiomics/extraction.py",
@@ -114,7 +115,7 @@ def make_case(seed: int, scanner: str, resolver: SuperResolver, perturbations: i
     seconds = {"simulate": time.perf_counter() - start}
     if simulated.oracle is None or simulated.label is None:
         raise ModelError(f"simulated patient {seed} has no tumour and so no label")
-    volumes = at_resolutions(simulated.images, resolver, seconds)
+    volumes = at_resolutions(simulated.images, slice_thickness_mm(simulated.scanner), resolver, seconds)
     measured = measure_case(volumes, simulated.masks, seconds)
     others = list(_under_other_masks(volumes, simulated.masks, perturbations, seed, seconds))
     case = Case(
@@ -130,12 +131,17 @@ def make_case(seed: int, scanner: str, resolver: SuperResolver, perturbations: i
     return case, [measured, *others]
 
 
-def at_resolutions(images: Volumes, resolver: SuperResolver, seconds: dict[str, float]) -> Resolutions:
-    """Every image at normal and super resolution, and as the two controls of what super-resolution adds."""
+def at_resolutions(
+    images: Volumes, thickness_mm: Mapping[Sequence, float], resolver: SuperResolver, seconds: dict[str, float]
+) -> Resolutions:
+    """Every image at normal and super resolution, and as the two controls of what super-resolution adds.
+
+    `thickness_mm`: of the slices, where it is known; the node knows it from the header.
+    """
     start = time.perf_counter()
     found = {}
     for sequence, image in images.items():
-        refined = super_resolve(image, resolver)
+        refined = super_resolve(image, resolver, thickness_mm=thickness_mm.get(sequence))
         cubic = resample_onto(sitk.Cast(image, sitk.sitkFloat32), grid_of(refined), sitk.sitkBSpline)
         found[sequence] = {NORMAL: image, SUPER: refined, CUBIC: cubic, AS_ACQUIRED: image}
     seconds["super"] = time.perf_counter() - start

@@ -52,3 +52,9 @@ def prepared_case(
     recipe = hashlib.sha256(f"{settings.model_dump_json()} {sequences}".encode()).hexdigest()[:8]
     path = cache / source_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}-{recipe}.npz"
     return prepared(f"{key.seed} {key.scanner.model}", path, simulate, sequences, settings)
+
+
+def slice_thickness_mm(scanner: Scanner) -> dict[Sequence, float]:
+    """Of the slices of each sequence, as the headers of that scanner say it."""
+    protocols = {Sequence.T2WI: scanner.t2wi, Sequence.DWI: scanner.dwi, Sequence.PVP: scanner.dce}
+    return {sequence: protocol.slice_thickness_mm for sequence, protocol in protocols.items()}

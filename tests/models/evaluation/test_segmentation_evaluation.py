@@ -60,7 +60,7 @@ def pelvis():
     for made in (image, mask):
         made.SetSpacing((2.0, 2.0, 6.0))
     both = (Sequence.T2WI, Sequence.PVP)
-    return HeldOutCase("1", "Skyra", dict.fromkeys(both, image), dict.fromkeys(both, mask))
+    return HeldOutCase("1", "Skyra", dict.fromkeys(both, image), dict.fromkeys(both, mask), {})
 
 
 def test_the_network_is_judged_on_all_images_each_with_the_truth_on_its_grid(pelvis, bundles):
