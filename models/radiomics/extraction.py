@@ -8,15 +8,19 @@ from functools import lru_cache
 import numpy as np
 import radiomics
 import SimpleITK as sitk
+from radiomics import imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from models.errors import ModelError
-from models.radiomics.preparation import prepare
+from models.radiomics.intensities import intensity_features
+from models.radiomics.preparation import box_of, prepare
 from models.radiomics.settings import INTENSITY_CLASSES, RadiomicsSettings
 
 _log = logging.getLogger(__name__)
 radiomics.setVerbosity(logging.CRITICAL)  # it warns at every symmetrical matrix
 
+#: Of a mask: pyradiomics measures no point and no line.
+LEAST_DIMENSIONS = 2
 _WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
 
 
@@ -36,14 +40,25 @@ def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) ->
 def features_of(
     image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, shape: bool = True
 ) -> dict[str, float]:
-    """Features of a prepared image and mask, with or without those of shape; empty where they cannot be measured."""
-    try:
-        found = _extractor(settings.model_dump_json(), shape).execute(image, mask)
-    except ValueError as error:  # pyradiomics' only word for "this mask cannot be measured"
-        _log.info("no radiomics features: %s", error)
+    """Features of a prepared image and mask, with or without those of shape; empty where they cannot be measured.
+
+    The same steps as `RadiomicsFeatureExtractor.execute`, which would look for the tumour in every filtered image.
+    """
+    inside = sitk.GetArrayViewFromImage(mask) > 0
+    if not inside.any():
         return {}
-    values = {name: float(value) for name, value in found.items() if not name.startswith("diagnostics_")}
-    return {name: value for name, value in values.items() if np.isfinite(value)}
+    box = box_of(inside)
+    if (box.last > box.first).sum() < LEAST_DIMENSIONS:
+        _log.info("no radiomics features: the mask is a point or a line")
+        return {}
+    extractor = _extractor(settings.model_dump_json())
+    tumour = box.cut(mask)
+    found = extractor.computeShape(mask, mask, box.interleaved, **extractor.settings) if shape else {}
+    for image_type, options in extractor.enabledImagetypes.items():
+        filtered = getattr(imageoperations, f"get{image_type}Image")(image, mask, **(extractor.settings | options))
+        for made, name, used in filtered:
+            found |= intensity_features(box.cut(made), tumour, name, used)
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
 def expected_names(settings: RadiomicsSettings) -> frozenset[str]:
@@ -78,20 +93,15 @@ def _difference(document: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     shape = np.zeros(values.shape, np.uint8)
     shape[8:16, 8:16, 8:16] = 1
     mask = sitk.GetImageFromArray(shape)
-    found = set(_extractor(document).execute(*prepare(image, mask, settings)))
+    found = set(features_of(*prepare(image, mask, settings), settings))
     expected = expected_names(settings)
     return tuple(sorted(expected - found)), tuple(sorted(found - expected))
 
 
 @lru_cache(maxsize=32)
-def _extractor(document: str, shape: bool = True) -> RadiomicsFeatureExtractor:
-    """For prepared volumes: nothing is resampled or cut again. pyradiomics takes long to check its settings."""
-    parameters = RadiomicsSettings.model_validate_json(document).pyradiomics()
-    for name in ("resampledPixelSpacing", "interpolator", "preCrop"):
-        parameters["setting"].pop(name, None)
-    if not shape:
-        parameters["featureClass"].pop("shape")
-    return RadiomicsFeatureExtractor(parameters)
+def _extractor(document: str) -> RadiomicsFeatureExtractor:
+    """pyradiomics takes long to check its settings."""
+    return RadiomicsFeatureExtractor(RadiomicsSettings.model_validate_json(document).pyradiomics())
 
 
 def _active(feature_class: type) -> list[str]:

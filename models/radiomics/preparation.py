@@ -41,6 +41,15 @@ class Box:
         x, y, z = (slice(first, last + 1) for first, last in zip(self.first, self.last, strict=True))
         return array[z, y, x]
 
+    def cut(self, image: sitk.Image) -> sitk.Image:
+        """That part of an image."""
+        return sitk.RegionOfInterest(image, (self.last - self.first + 1).tolist(), self.first.tolist())
+
+    @property
+    def interleaved(self) -> Index:
+        """First and last of x, of y and of z, as pyradiomics has bounding boxes."""
+        return np.stack([self.first, self.last], axis=1).ravel()
+
     def grid(self, grid: Grid) -> Grid:
         """The grid of that part."""
         origin = np.asarray(grid.origin) + grid.axes @ (self.first * np.asarray(grid.spacing))

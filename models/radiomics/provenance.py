@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,13 @@ def provenance(region: Region) -> Provenance:
         grid.spacing,
         volume_digest(region.image),
         mask_digest(region.mask),
-        {name: importlib.metadata.version(name) for name in _PACKAGES},
+        dict(_versions()),
     )
+
+
+@lru_cache(maxsize=1)
+def _versions() -> tuple[tuple[str, str], ...]:
+    return tuple((name, importlib.metadata.version(name)) for name in _PACKAGES)
 
 
 def volume_digest(image: sitk.Image) -> str:

@@ -33,6 +33,7 @@ PERTURBED_CASES, PERTURBATIONS = 30, 6
 _SOURCES = (
     "phantom/*",
     "radiomics/extraction.py",
+    "radiomics/intensities.py",
     "radiomics/parallel.py",
     "radiomics/preparation.py",
     "radiomics/settings.*",
