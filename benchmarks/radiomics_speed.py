@@ -23,7 +23,7 @@ from rich.table import Table
 from models.analysis import NORMAL, SUPER, mask_on, measure
 from models.phantom.scanners import find_scanner
 from models.phantom.study import simulate_case
-from models.radiomics.preparation import scaled
+from models.radiomics.preparation import Prepared, scaled
 from models.radiomics.settings import SHIPPED, RadiomicsSettings, load_settings
 from models.super_resolution.inference import load_super_resolver, super_resolve
 from models.volume import Sequence, grid_of
@@ -83,27 +83,30 @@ def _study(folder: Path, seed: int, scanner: str) -> tuple[Volumes, dict[Sequenc
 
 def _exported(
     images: Volumes, masks: dict[Sequence, sitk.Image], settings: RadiomicsSettings, folder: Path
-) -> dict[str, tuple[sitk.Image, sitk.Image]]:
-    """Every image and mask as they come back from NIfTI files; reading them is not timed."""
+) -> dict[str, Prepared]:
+    """Every tumour as it comes back from NIfTI files; reading them is not timed."""
     found = {}
     for sequence, by_resolution in images.items():
         for resolution, image in by_resolution.items():
-            pair = scaled(image, mask_on(masks[sequence], grid_of(image)), settings)
-            paths = [folder / f"{sequence}-{resolution}-{kind}.nii" for kind in ("image", "mask")]
-            for volume, path in zip(pair, paths, strict=True):
+            made = scaled(image, mask_on(masks[sequence], grid_of(image)), settings)
+            paths = [folder / f"{sequence}-{resolution}-{kind}.nii" for kind in ("image", "core", "whole")]
+            for volume, path in zip((made.image, made.core, made.whole), paths, strict=True):
                 sitk.WriteImage(volume, path)
-            image_path, mask_path = paths
-            found[f"{sequence}|{resolution}"] = (sitk.ReadImage(image_path), sitk.ReadImage(mask_path))
+            found[f"{sequence}|{resolution}"] = Prepared(*map(sitk.ReadImage, paths), made.bin_width)
     return found
 
 
-def _plain(exported: dict[str, tuple[sitk.Image, sitk.Image]], settings: RadiomicsSettings) -> dict[str, float]:
-    extractor = RadiomicsFeatureExtractor(settings.pyradiomics())
-    return {
-        f"{name}|{feature}": float(value)
-        for name, pair in track(exported.items(), "plain", console=console, transient=True)
-        for feature, value in extractor.execute(*pair).items()
-    }
+def _plain(exported: dict[str, Prepared], settings: RadiomicsSettings) -> dict[str, float]:
+    """Two calls a tumour: its shape, and the intensities of its core."""
+    found: dict[str, float] = {}
+    for name, tumour in track(exported.items(), "plain", console=console, transient=True):
+        document = settings.pyradiomics(tumour.bin_width)
+        shape = document | {"featureClass": {"shape": None}, "imageType": {"Original": {}}}
+        others = document | {"featureClass": {it: None for it in document["featureClass"] if it != "shape"}}
+        for chosen, mask in ((shape, tumour.whole), (others, tumour.core)):
+            values = RadiomicsFeatureExtractor(chosen).execute(tumour.image, mask)
+            found |= {f"{name}|{feature}": float(value) for feature, value in values.items()}
+    return found
 
 
 def _relative(value: float, expected: float) -> float:

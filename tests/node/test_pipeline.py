@@ -1,25 +1,30 @@
 """Steps of an analysis on files: which sequences are segmented together."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
 
+import models
 from models.bundle import save_weights
 from models.manifest import Manifest
+from models.radiomics.extraction import expected_names
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import build_network
 from models.super_resolution.inference import super_resolve
 from models.super_resolution.network import build_generator
 from models.volume import Sequence
-from node.pipeline import Models, Study, read_plan, segment_volumes, super_resolve_volumes
+from node.pipeline import Models, Study, extract_features, read_plan, segment_volumes, super_resolve_volumes
 from node.planning import plan_from
 from node.recognition.plan import read_study
 from node.recognition.record import to_json
 from node.settings import AnalysisSettings, RecognitionSettings
 
+WEIGHTS = Path(models.__file__).parent / "weights"
 FEATURES = (4, 4, 4, 4, 4, 4)
 # What an untrained network finds is noise: nothing is implausible here.
 ANYTHING = InferenceSettings(
@@ -47,7 +52,7 @@ def bundles(tmp_path_factory):
         for parameter in network.final_conv_0_4.parameters():
             parameter.copy_(torch.randn_like(parameter))
     save_weights(folder, manifest, network)
-    return Models(AnalysisSettings(segmentation=folder, threads=1))
+    return Models(AnalysisSettings(segmentation=folder, prediction=WEIGHTS / "prediction", threads=1))
 
 
 @pytest.fixture
@@ -124,3 +129,25 @@ def test_the_slice_thickness_of_the_header_is_the_profile_of_the_super_resolutio
     )
     assert np.allclose(thin, wanted, atol=1e-3)
     assert not np.allclose(thin, other, atol=0.1)
+
+
+def test_features_are_measured_with_the_settings_of_the_bundle_and_kept_with_their_origin(study, bundles):
+    here = study(own_frame=())
+    for sequence in Sequence:
+        image = sitk.ReadImage(here.image(sequence, "super"))
+        mask = np.zeros(image.GetSize()[::-1], np.uint8)
+        mask[5:11, 15:24, 14:25] = 1
+        found = sitk.GetImageFromArray(mask)
+        found.CopyInformation(image)
+        sitk.WriteImage(found, here.image(sequence, "mask_super"))
+    features = extract_features(here, bundles)
+    settings = bundles.predictor.radiomics
+    assert features == 2 * 3 * len(expected_names(settings))
+    values = json.loads((here.folder / "features.json").read_text())
+    assert len(values) == features
+    # The test's images are the same at both resolutions, and so is the one mask.
+    assert values["T2WI|normal|original_glcm_Contrast"] == values["T2WI|super|original_glcm_Contrast"]
+    origin = json.loads((here.folder / "provenance.json").read_text())
+    assert origin.keys() == {f"{sequence}|{resolution}" for sequence in Sequence for resolution in ("normal", "super")}
+    assert {it["settings_digest"] for it in origin.values()} == {settings.digest}
+    assert len({it["mask_digest"] for it in origin.values()}) == 1

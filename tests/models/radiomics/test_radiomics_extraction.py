@@ -18,9 +18,9 @@ from models.radiomics.preparation import prepare, scaled
 from models.radiomics.provenance import mask_digest, provenance
 from models.radiomics.settings import RadiomicsSettings, load_settings, save_settings
 
-SETTINGS = load_settings()
-#: The filters that need the least time.
-FEW = SETTINGS.model_copy(update={"image_types": {"Original": {}, "LoG": {"sigma": [3.0]}}})
+FEW = load_settings()
+#: With the wavelets, which the shipped settings leave out.
+SETTINGS = FEW.model_copy(update={"image_types": FEW.image_types | {"Wavelet": {"wavelet": "coif1"}}})
 
 
 def blob(size=(60, 56, 12), spacing=(0.8, 0.8, 5.0), radius_mm=12.0) -> tuple[sitk.Image, sitk.Image]:
@@ -48,11 +48,18 @@ def features(case) -> dict[str, float]:
 
 
 def plain(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, folder) -> dict[str, float]:
-    """What pyradiomics alone makes of the whole volume and mask, exported as NIfTI."""
-    paths = [folder / "image.nii.gz", folder / "mask.nii.gz"]
-    for volume, path in zip(scaled(image, mask, settings), paths, strict=True):
+    """What pyradiomics alone makes of the whole volume and its masks, exported as NIfTI."""
+    made = scaled(image, mask, settings)
+    paths = [str(folder / f"{name}.nii.gz") for name in ("image", "core", "whole")]
+    for volume, path in zip((made.image, made.core, made.whole), paths, strict=True):
         sitk.WriteImage(volume, path)
-    found = RadiomicsFeatureExtractor(settings.pyradiomics()).execute(*map(str, paths))
+    classes = settings.pyradiomics(made.bin_width)["featureClass"]
+    found = {}
+    for group, path in [(name, paths[2 if name == "shape" else 1]) for name in classes]:
+        document = settings.pyradiomics(made.bin_width) | {"featureClass": {group: None}}
+        if group == "shape":
+            document["imageType"] = {"Original": {}}
+        found |= RadiomicsFeatureExtractor(document).execute(paths[0], path)
     return {name: float(value) for name, value in found.items()}
 
 
@@ -83,8 +90,7 @@ def test_only_the_surroundings_of_the_tumour_are_touched_and_no_value_changes(st
     shape[z : z + 5, y : y + 17, x : x + 21] = 1
     moved = sitk.GetImageFromArray(shape)
     moved.CopyInformation(image)
-    prepared, _ = prepare(image, moved, FEW)
-    assert prepared.GetNumberOfPixels() < image.GetNumberOfPixels() / 10
+    assert prepare(image, moved, FEW).image.GetNumberOfPixels() < image.GetNumberOfPixels() / 10
     whole = plain(image, moved, FEW, tmp_path)
     for name, value in extract(image, moved, FEW).items():
         assert value == pytest.approx(whole[name], rel=1e-6), name
@@ -111,7 +117,7 @@ def test_every_expected_feature_is_there_as_a_finite_python_float(features):
 
 def test_features_do_not_depend_on_the_unit_of_intensity(case, features):
     image, mask = case
-    again = extract(image * 3.5 + 120.0, mask, SETTINGS)
+    again = extract(image * 3.5, mask, SETTINGS)
     for name, value in features.items():
         assert again[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
 
@@ -123,13 +129,57 @@ def test_a_mask_of_255_means_the_same_as_a_mask_of_1(case, features):
 
 def test_a_volume_cropped_to_the_surroundings_gives_the_same_scale(case):
     image, mask = blob(size=(120, 120, 24))
-    from_whole, _ = scaled(image, mask, SETTINGS)
+    from_whole = scaled(image, mask, SETTINGS).image
     inner = ([25, 25, 4], [95, 95, 20])
     crop = [sitk.RegionOfInterest(v, [b - a for a, b in zip(*inner, strict=True)], inner[0]) for v in (image, mask)]
-    from_crop, _ = scaled(*crop, SETTINGS)
+    from_crop = scaled(*crop, SETTINGS).image
     point = image.TransformIndexToPhysicalPoint([60, 60, 12])
     values = [volume[volume.TransformPhysicalPointToIndex(point)] for volume in (from_whole, from_crop)]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def test_intensities_are_a_contrast_to_the_bright_surroundings():
+    image, mask = blob()
+    inside = sitk.GetArrayViewFromImage(mask) > 0
+    values = np.where(inside, 300.0, 100.0).astype(np.float32)
+    values[:, ::5, ::5][~inside[:, ::5, ::5]] = 600.0
+    two = sitk.GetImageFromArray(values)
+    two.CopyInformation(image)
+    as_acquired = FEW.as_acquired.model_copy(update={"image_types": {"Original": {}}})
+    assert extract(two, mask, as_acquired)["original_firstorder_Mean"] == pytest.approx(1000 * 300 / 600)
+
+
+def test_the_rim_belongs_to_the_shape_and_not_to_the_intensities():
+    image, mask = blob()
+    inside = sitk.GetArrayViewFromImage(mask) > 0
+    rim = sitk.GetImageFromArray(inside.astype(np.uint8))
+    rim.CopyInformation(mask)
+    values = sitk.GetArrayFromImage(image)
+    within = sitk.GetArrayViewFromImage(sitk.BinaryErode(rim, (1, 1, 0))) > 0
+    values[inside & ~within] = 5000.0
+    bright = sitk.GetImageFromArray(values)
+    bright.CopyInformation(image)
+    shallow = FEW.as_acquired.model_copy(update={"eroded_mm": 0.0})
+    found, whole = extract(bright, mask, FEW.as_acquired), extract(bright, mask, shallow)
+    assert found["original_firstorder_Range"] < 0.5 * whole["original_firstorder_Range"]
+    names = [name for name in found if "_shape_" in name]
+    assert len(names) == 14
+    assert [found[name] for name in names] == [whole[name] for name in names]
+
+
+def test_a_tumour_without_a_core_is_measured_whole():
+    image, mask = blob(radius_mm=4.0)
+    made = scaled(image, mask, FEW)
+    assert np.array_equal(sitk.GetArrayViewFromImage(made.core), sitk.GetArrayViewFromImage(made.whole))
+
+
+def test_bins_are_a_share_of_the_median_and_at_most_128():
+    image, mask = blob()
+    made = scaled(image, mask, FEW)
+    inside = sitk.GetArrayViewFromImage(made.image)[sitk.GetArrayViewFromImage(made.core) > 0]
+    assert made.bin_width == pytest.approx(0.06 * np.median(inside))
+    narrow = scaled(image, mask, FEW.model_copy(update={"bin_share": 1e-4}))
+    assert narrow.bin_width == pytest.approx(np.ptp(inside) / 128)
 
 
 @pytest.mark.parametrize("voxels", [0, 1, 2])
@@ -182,7 +232,7 @@ def test_unknown_and_contradicting_settings_are_named(tmp_path):
     with pytest.raises(ModelError, match=r"other\.yaml: binwidth"):
         load_settings(path)
     path.write_text("bin_count: 32\nbin_width: 5\nimage_types: {Original: {}}\n")
-    with pytest.raises(ModelError, match="exactly one of bin_count and bin_width"):
+    with pytest.raises(ModelError, match="exactly one of bin_count, bin_width and bin_share"):
         load_settings(path)
 
 
