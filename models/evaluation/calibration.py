@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from models.evaluation.discrimination import auc_interval
-from models.evaluation.estimates import Estimate, Floats, percentile, wald
+from models.statistics.estimates import Estimate, Floats, percentile, wald
 from models.evaluation.operating_point import share
 
 _EDGE = 1e-6

@@ -12,7 +12,7 @@ from models.errors import CohortError
 from models.evaluation.calibration import calibration, calibration_groups, smooth_curve
 from models.evaluation.decision_curve import net_benefit
 from models.evaluation.discrimination import auc_difference_samples, auc_interval, delong_test
-from models.evaluation.estimates import Estimate, Floats, percentile, resample
+from models.statistics.estimates import Estimate, Floats, percentile, resample
 from models.evaluation.operating_point import at_cutoff
 from models.evaluation.predictions import Cohort, Model, Predictions, Resolution
 from models.evaluation.reclassification import (

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from models.evaluation.decision_curve import treat_all
-from models.evaluation.estimates import Estimate
+from models.statistics.estimates import Estimate
 from models.evaluation.predictions import Cohort, Model, Resolution
 from models.evaluation.report.numbers import number
 from models.evaluation.report.style import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.evaluation.estimates import resample
+from models.statistics.estimates import resample
 from models.evaluation.reclassification import (
     category_movement,
     integrated_discrimination,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.evaluation.estimates import Estimate
+from models.statistics.estimates import Estimate
 from models.evaluation.feature_stability import FeatureStability
 from models.evaluation.prediction_table import read_predictions
 from models.evaluation.predictions import Cohort, Predictions, Resolution, TrainingProbabilities
