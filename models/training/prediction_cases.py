@@ -41,6 +41,8 @@ class Case:
         features: as the predictor takes them, `<sequence>|<resolution>|<pyradiomics name>`.
         seconds: what simulation, super-resolution and features took.
         patient: of a case of a cohort; simulated patients have one case each.
+        perturbed: features at normal and super resolution under masks as other readers would draw them; none of most
+            cases.
     """
 
     seed: int
@@ -51,6 +53,7 @@ class Case:
     features: dict[str, float]
     seconds: dict[str, float]
     patient: str = ""
+    perturbed: tuple[dict[str, float], ...] = ()
 
 
 def cohort(count: int, first_seed: int, bundle: Path, cache: Path, workers: int) -> Iterator[Case]:
@@ -68,7 +71,7 @@ def cohort(count: int, first_seed: int, bundle: Path, cache: Path, workers: int)
         scanner = scanners[seed % len(scanners)].name
         path = folder / f"{seed:05d}.json"
         if path.is_file():
-            yield _read(path)
+            yield read_case(path)
         else:
             missing.append((seed, scanner, bundle, path))
     yield from in_processes(_make_and_keep, missing, workers)
@@ -115,8 +118,10 @@ def _make_and_keep(seed: int, scanner: str, bundle: Path, path: Path) -> Case:
     return case
 
 
-def _read(path: Path) -> Case:
-    return Case(**json.loads(path.read_text(encoding="utf-8")))
+def read_case(path: Path) -> Case:
+    """A simulated case that was kept."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return Case(**(kept | {"perturbed": tuple(kept.get("perturbed", ()))}))
 
 
 @lru_cache(maxsize=1)

@@ -59,7 +59,7 @@ def trained(tmp_path_factory):
     for seed in islice(seeds_with_tumour(0), 48):
         (folder / f"{seed:05d}.json").write_text(json.dumps(asdict(case(seed))))
     folders = ["--super-resolution", root / "super", "--out", root / "bundle", "--cache", root / "cache"]
-    options = [*folders, "--cases", 48, "--first-seed", 0, "--folds", 3]
+    options = [*folders, "--cases", 48, "--first-seed", 0, "--folds", 3, "--workers", 1, "--no-search"]
     result = CliRunner().invoke(prediction.app, [str(option) for option in options])
     assert result.exit_code == 0, result.output
     return root
@@ -80,7 +80,8 @@ def test_the_models_find_the_feature_that_carries_the_label(trained):
     metrics = predictor.manifest.metrics
     assert metrics["oracle_auc"] > 0.8
     for card in predictor.catalogue.models:
-        assert card.features[0].name.endswith("|original_glcm_JointEntropy")
+        strongest = max(card.features, key=lambda feature: feature.weight)
+        assert strongest.name.endswith("|original_glcm_JointEntropy")
         assert card.cross_validated_auc > 0.7
         assert sum(feature.weight for feature in card.features) == pytest.approx(1)
 
@@ -89,12 +90,6 @@ def test_the_features_of_a_model_stay_within_its_inputs_and_resolution(trained):
     for card in load_predictor(trained / "bundle").catalogue.models:
         prefixes = {tuple(feature.name.split("|")[:2]) for feature in card.features}
         assert prefixes <= {(str(sequence), card.resolution) for sequence in card.inputs}
-
-
-def test_out_of_fold_probabilities_are_kept_for_the_evaluation(trained):
-    lines = (trained / "cache" / "out_of_fold.csv").read_text().splitlines()
-    assert lines[0].startswith("scanner,label,T2WI normal,T2WI super")
-    assert len(lines) == 49
 
 
 def test_a_simulated_case_has_every_feature_at_both_resolutions(trained):
