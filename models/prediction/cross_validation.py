@@ -68,14 +68,9 @@ def cross_validate(
     cases that nothing is fitted on. Raises `ModelError` when a class has fewer cases than there are folds.
     """
     outer = folds(table.labels, table.patients, count, seed)
-    chosen_by_folds: Counter[str] = Counter()
-    out_of_fold, across = (np.empty(len(table.labels)) for _ in range(2))
-    for split, probability in ((outer, out_of_fold), (_by_scanner(table), across)):
-        for train, test in split:
-            model = fit(table, train, recipe, seed, method)
-            probability[test] = model.probability(table.numbered[test])
-            if split is outer:
-                chosen_by_folds.update(model.selected(table.names))
+    out_of_fold, models = unseen_probability(table, outer, recipe, seed, method)
+    across, _ = unseen_probability(table, _by_scanner(table), recipe, seed, method)
+    chosen_by_folds = Counter(name for model in models for name in model.selected(table.names))
     whole = fit(table, np.arange(len(table.labels)), recipe, seed, method)
     weights = zip(whole.selected(table.names), whole.pipeline[LEADING].weights_, strict=True)
     evidence = Evidence(
@@ -90,6 +85,18 @@ def cross_validate(
         stable=None if table.perturbed is None else int(whole.pipeline["stability"].get_support().sum()),
     )
     return evidence, whole
+
+
+def unseen_probability(
+    table: FeatureTable, split: Folds, recipe: Recipe, seed: int, method: Method = "lasso"
+) -> tuple[Floats, list[FittedModel]]:
+    """Calibrated probability (cases,) of each case by the model of the fold that tests it, and these models."""
+    probability = np.empty(len(table.labels))
+    models = []
+    for train, test in split:
+        models.append(fit(table, train, recipe, seed, method))
+        probability[test] = models[-1].probability(table.numbered[test])
+    return probability, models
 
 
 def _by_scanner(table: FeatureTable) -> Folds:

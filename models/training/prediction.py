@@ -10,7 +10,6 @@ The bundle holds eight models of CatBoost. Other classifiers and the controls of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -19,49 +18,26 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as RichTable
 
-from models.cohort.records import Split
 from models.evaluation.predictions import Cohort
-from models.manifest import RESEARCH_STATEMENT, Manifest, digest, load_manifest
-from models.phantom.scanners import load_scanners
+from models.manifest import Manifest, digest, load_manifest
 from models.prediction.classifiers import CLASSIFIERS, MAIN
 from models.prediction.predictor import KIND, save_predictor
-from models.prediction.records import Catalogue, CodedConcept, ModelCard, Target
+from models.prediction.records import Catalogue, ModelCard, Target
 from models.prediction.selection import Method
 from models.radiomics.settings import load_settings
-from models.training.cohort_cases import COHORT_USE
 from models.training.loop import command_line
-from models.training.measured_cohort import labelled_cohort, measured_cases
-from models.training.prediction_cases import Case, cohort, read_case
 from models.training.prediction_figures import Results, cards, metrics, shipped_keys
 from models.training.prediction_report import report
+from models.training.prediction_sources import Measured, of_cohort, simulated, target_of
 from models.training.prediction_study import Plan, classifiers_of, models_of, study
 from models.training.prediction_tables import complete_cases, resolutions_of, write_features, write_predictions
-from models.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
 from models.volume import Sequence
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-TARGET = Target(
-    name="Simulated histologic grade",
-    positive_class="high grade",
-    concept=CodedConcept("SIM-GRADE-HIGH", "99RECTALNODE", "Probability of high histologic grade (simulated)"),
-)
 ALL = "all"
 
 app = typer.Typer(add_completion=False)
 console = Console()
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Cases to fit on, cases to test on, and what a manifest says of them; `names` of the cases by seed."""
-
-    target: Target
-    fitted: list[Case]
-    held_out: list[Case]
-    statement: str
-    use: str
-    protocol: ProtocolRange
-    names: dict[int, str] = field(default_factory=dict)
 
 
 @app.command()
@@ -90,9 +66,9 @@ def train(
     compared = classifiers_named(classifiers)
     plan = Plan(seed, folds, _method(selection), search)
     if data is None:
-        found = _simulated(cases, first_seed, test_cases, measured, super_resolution, cache, workers)
+        found = simulated(cases, first_seed, test_cases, measured, super_resolution, cache, workers)
     else:
-        found = _of_cohort(data, target_of(target, positive_class), folds, super_resolution, cache)
+        found = of_cohort(data, target_of(target, positive_class), folds, super_resolution, cache)
     results = _results(found, plan, compared, controls, cache / "evidence", workers)
     trees = classifiers_of(results.table, results.held_out, shipped_keys(), plan, cache / "evidence")
     catalogue = Catalogue(target=found.target, radiomics_digest=load_settings().digest, models=cards(results, trees))
@@ -102,21 +78,6 @@ def train(
     path = report_file or cache / "prediction.md"
     path.write_text(report(results, catalogue.models, found.target, plan, found.statement, command), encoding="utf-8")
     _print(results, catalogue.models, found.target)
-
-
-def target_of(name: str, positive_class: str) -> Target:
-    """What a cohort's label says, in the words of a report.
-
-    Raises:
-        BadParameter: one of them is missing: a prediction that nobody can name is of no use.
-    """
-    if not name or not positive_class:
-        raise typer.BadParameter(
-            "--data needs --target and --positive-class, such as 'Histologic grade' and 'high grade'"
-        )
-    return Target(
-        name, positive_class, CodedConcept("POSITIVE-CLASS", "99RECTALNODE", f"Probability of {positive_class}")
-    )
 
 
 def classifiers_named(text: str) -> tuple[str, ...]:
@@ -137,50 +98,6 @@ def _method(text: str) -> Method:
     if text == "mrmr":
         return "mrmr"
     raise typer.BadParameter(f"--selection {text}: known are lasso, mrmr")
-
-
-def _simulated(
-    count: int, first_seed: int, test_cases: int, measured: Path | None, bundle: Path, cache: Path, workers: int
-) -> Measured:
-    """Simulated patients by their seeds, the last `test_cases` of them to test on."""
-    if measured is None:
-        made = track(cohort(count, first_seed, bundle, cache, workers), "cases", total=count, console=console)
-    else:
-        made = map(read_case, sorted(measured.glob("*.json")))
-    every = sorted(made, key=lambda case: case.seed)
-    fitted, held_out = every[: len(every) - test_cases], every[len(every) - test_cases :]
-    scanners = {case.scanner for case in fitted}
-    return Measured(
-        target=TARGET,
-        fitted=fitted,
-        held_out=held_out,
-        statement=(
-            f"simulated patients on {len(scanners)} simulated scanners, seeds from {every[0].seed}; true tumour masks; "
-            f"label: {TARGET.name} ({TARGET.positive_class})"
-        ),
-        use=RESEARCH_STATEMENT,
-        protocol=protocol_range(scanner for scanner in load_scanners() if scanner.name in scanners),
-    )
-
-
-def _of_cohort(data: Path, target: Target, folds: int, bundle: Path, cache: Path) -> Measured:
-    """Cases of a cohort on disk; those of its test split to test on."""
-    found = labelled_cohort(data, folds)
-    every = track(measured_cases(found, bundle, cache), "cases", total=len(found.cases), console=console)
-    pairs = list(zip(found.cases, every, strict=True))
-    fitted = [case for listed, case in pairs if listed.facts.split is not Split.TEST]
-    return Measured(
-        target=target,
-        fitted=fitted,
-        held_out=[case for listed, case in pairs if listed.facts.split is Split.TEST],
-        statement=(
-            f"cases of cohort {data.resolve().name} on {', '.join(sorted({case.scanner for case in fitted}))}; "
-            f"its tumour masks; label: {target.name} ({target.positive_class})"
-        ),
-        use=COHORT_USE,
-        protocol=protocol_range_of(found),
-        names={case.seed: listed.facts.case_id for listed, case in pairs},
-    )
 
 
 def _results(

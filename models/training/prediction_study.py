@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,9 +122,15 @@ def digest(table: FeatureTable, held_out: Floats | None, plan: Plan, classifier:
     for array in arrays:
         key.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     key.update("\n".join([*table.scanners.tolist(), *table.patients.tolist()]).encode())
-    for name in _SOURCES:
-        key.update((Path(models.prediction.__path__[0]) / name).read_bytes())
+    key.update(_code())
     return key.hexdigest()[:16]
+
+
+@lru_cache(maxsize=1)
+def _code() -> bytes:
+    """Sources that make evidence, read once: they may change under a run, which goes on with what it has loaded."""
+    folder = Path(models.prediction.__path__[0])
+    return b"".join((folder / name).read_bytes() for name in _SOURCES)
 
 
 def load_evidence(path: Path) -> Evidence:
