@@ -16,8 +16,8 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from models.evaluation.discrimination import auc_interval
-from models.evaluation.estimates import Estimate, Floats, percentile, wald
 from models.evaluation.operating_point import share
+from models.statistics.estimates import Estimate, Floats, percentile, wald
 
 _EDGE = 1e-6
 #: Share of the cases that each point of the smooth curve looks at.

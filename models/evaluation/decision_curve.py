@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.evaluation.estimates import Floats
+from models.statistics.estimates import Floats
 
 
 def net_benefit(

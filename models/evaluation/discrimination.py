@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from models.errors import ModelError
-from models.evaluation.estimates import Floats, two_sided, wald
+from models.statistics.estimates import Floats, two_sided, wald
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import CohortError
-from models.evaluation.agreement import concordance_correlation, intraclass_correlation
-from models.evaluation.estimates import Estimate, Floats
 from models.evaluation.predictions import Resolution
+from models.statistics.agreement import concordance_correlation, intraclass_correlation
+from models.statistics.estimates import Estimate, Floats
 
 #: Cases with the feature at both resolutions that an agreement needs.
 LEAST_CASES = 10

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
-from models.evaluation.estimates import Estimate
+from models.statistics.estimates import Estimate
 
 
 @dataclass(frozen=True, slots=True)

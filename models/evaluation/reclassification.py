@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.errors import ModelError
-from models.evaluation.estimates import Estimate, Floats, percentile, two_sided, wald
+from models.statistics.estimates import Estimate, Floats, percentile, two_sided, wald
 
 Booleans = NDArray[np.bool_]
 

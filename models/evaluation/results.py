@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.evaluation.calibration import Calibration, Group
-from models.evaluation.estimates import Estimate, Floats
 from models.evaluation.operating_point import OperatingPoint
 from models.evaluation.predictions import Cohort, Model, Predictions, Resolution
 from models.evaluation.reclassification import IntegratedDiscrimination, NetReclassification
+from models.statistics.estimates import Estimate, Floats
 
 
 @dataclass(frozen=True, slots=True)

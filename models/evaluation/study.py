@@ -12,7 +12,6 @@ from models.errors import CohortError
 from models.evaluation.calibration import calibration, calibration_groups, smooth_curve
 from models.evaluation.decision_curve import net_benefit
 from models.evaluation.discrimination import auc_difference_samples, auc_interval, delong_test
-from models.evaluation.estimates import Estimate, Floats, percentile, resample
 from models.evaluation.operating_point import at_cutoff
 from models.evaluation.predictions import Cohort, Model, Predictions, Resolution
 from models.evaluation.reclassification import (
@@ -33,6 +32,7 @@ from models.evaluation.results import (
 )
 from models.evaluation.table_consistency import LEAST_A_CLASS
 from models.prediction.fit import youden
+from models.statistics.estimates import Estimate, Floats, percentile, resample
 
 #: What is compared with what: super-resolution first, then its controls.
 PAIRS = (

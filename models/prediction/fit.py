@@ -1,112 +1,94 @@
-"""Fitting one model on a table of features: every fitted thing sits inside the training fold."""
+"""Fitting one model: hyper-parameters by an inner cross-validation, calibrated on what its folds say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from catboost import CatBoostClassifier
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_curve
-from sklearn.model_selection import (
-    BaseCrossValidator,
-    LeaveOneGroupOut,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-    cross_val_predict,
-)
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.model_selection import ParameterGrid, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
 from models.errors import ModelError
-from models.prediction.selection import FeatureSelector
+from models.prediction.classifiers import Recipe, log_odds, pipeline
+from models.prediction.feature_table import FeatureTable
+from models.prediction.selection import LEADING, Method
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Rows = NDArray[np.int64]
+Folds = list[tuple[Rows, Rows]]
 
+INNER_FOLDS = 3
 _EDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """A model on all cases, with the out-of-fold evidence beside it.
+    """A pipeline on some cases; `intercept` and `slope` calibrate its log odds, `chosen` are its hyper-parameters."""
 
-    Attributes:
-        classifier: trained on the selected columns only, in the order of `names`.
-        names: selected feature names.
-        out_of_fold: calibrated probability of each case from a model that has not seen it.
-        across_scanners: the same with a whole scanner left out at a time.
-            intercept: of the calibration of log odds.
-        slope: of the same.
-        cutoff: on the calibrated scale.
-    """
-
-    classifier: CatBoostClassifier
-    names: tuple[str, ...]
-    out_of_fold: Floats
-    across_scanners: Floats
+    pipeline: Pipeline
     intercept: float
     slope: float
-    cutoff: float
+    chosen: dict[str, Any]
+
+    def probability(self, numbered: Floats) -> Floats:
+        """Calibrated probability (cases,) of a table as `FeatureTable.numbered` gives it."""
+        return expit(self.intercept + self.slope * log_odds(self.pipeline, numbered))
+
+    def selected(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the chosen columns, in the order in which the classifier takes them."""
+        columns = np.arange(1 + len(names))[None]
+        for _, step in _selectors(self.pipeline):
+            columns = columns[:, step.get_support()]
+        return tuple(names[column - 1] for column in columns[0])
 
 
-def pipeline(seed: int) -> Pipeline:
-    """Selection and boosted trees as one estimator; one thread, so that a fit is repeatable."""
-    trees = CatBoostClassifier(
-        iterations=150,
-        depth=2,
-        learning_rate=0.04,
-        l2_leaf_reg=6.0,
-        rsm=0.7,
-        auto_class_weights="Balanced",
-        random_seed=seed,
-        thread_count=1,
-        allow_writing_files=False,
-        verbose=False,
-    )
-    return Pipeline([("selection", FeatureSelector()), ("trees", trees)])
+def fit(table: FeatureTable, rows: Rows, recipe: Recipe, seed: int, method: Method = "lasso") -> FittedModel:
+    """Search the grid of `recipe`, calibrate and fit on the cases `rows` of `table`; no other case is looked at.
+
+    The candidate with the best mean AUC over the inner folds is taken. Its log odds of cases that it has not seen make
+    the calibration, so that this needs no cases of its own.
+    """
+    features, labels = table.numbered, table.labels
+    model = pipeline(recipe, table.perturbed, seed, method)
+    inner = [(rows[train], rows[test]) for train, test in folds(labels[rows], table.patients[rows], INNER_FOLDS, seed)]
+    candidates = list(ParameterGrid(dict(recipe.grid)))
+    scores = _scores(model, candidates, features, labels, inner)
+    areas = [np.mean([roc_auc_score(labels[test], score[test]) for _, test in inner]) for score in scores]
+    best = int(np.argmax(areas))
+    intercept, slope = calibration(labels[rows], scores[best][rows])
+    whole = clone(model).set_params(**candidates[best]).fit(features[rows], labels[rows])
+    return FittedModel(whole, intercept, slope, dict(candidates[best]))
 
 
-def fit(
-    features: Floats,
-    names: tuple[str, ...],
-    labels: Labels,
-    scanners: NDArray[np.str_],
-    seed: int,
-    folds: int = 10,
-    patients: NDArray[np.str_] | None = None,
-) -> FittedModel:
-    """Cross-validate and fit one model.
+def folds(labels: Labels, patients: NDArray[np.str_], count: int, seed: int) -> Folds:
+    """Stratified folds (rows to train on, rows to test on) that keep the cases of a patient together.
 
-    `features` is (cases, columns) without gaps, columns as `names`; `labels` 0 or 1; `scanners` the device of each
-    case. Calibration (a logistic line through the log odds) and cut-off (Youden) come from out-of-fold
-    probabilities of these cases. `patients` keeps the cases of one patient in one fold; None: each case is a patient.
     Raises `ModelError` when a class has fewer cases than there are folds.
     """
     classes = np.bincount(labels, minlength=2)
-    if classes.min() < folds:
-        raise ModelError(f"{folds} folds need {folds} cases of each class, there are {classes.tolist()}")
-    split: BaseCrossValidator = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    if patients is not None and len(set(patients)) < len(patients):
-        split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    raw = _out_of_fold(features, labels, split, seed, patients)
-    across = _out_of_fold(features, labels, LeaveOneGroupOut(), seed, scanners)
-    line = LogisticRegression(C=np.inf).fit(logit(raw)[:, None], labels)
-    intercept, slope = float(line.intercept_[0]), float(line.coef_[0, 0])
-    calibrated = calibrate(raw, intercept, slope)
-    whole = pipeline(seed).fit(features, labels)
-    selected = tuple(names[column] for column in whole["selection"].columns_)
-    whole["trees"].set_feature_names(list(selected))
-    return FittedModel(
-        classifier=whole["trees"],
-        names=selected,
-        out_of_fold=calibrated,
-        across_scanners=calibrate(across, intercept, slope),
-        intercept=intercept,
-        slope=slope,
-        cutoff=youden(labels, calibrated),
-    )
+    if classes.min() < count:
+        raise ModelError(f"{count} folds need {count} cases of each class, there are {classes.tolist()}")
+    split = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    return list(split.split(labels, labels, patients))
+
+
+def calibration(labels: Labels, scores: Floats) -> tuple[float, float]:
+    """Intercept and slope of a logistic line through the log odds.
+
+    Where higher log odds do not go with more cases of the class, the slope is 0 and all get the share of the class: a
+    model that knows nothing is not turned round.
+    """
+    line = LogisticRegression(C=np.inf).fit(scores[:, None], labels)
+    if line.coef_[0, 0] > 0:
+        return float(line.intercept_[0]), float(line.coef_[0, 0])
+    return float(logit(labels.mean())), 0.0
 
 
 def calibrate(probability: Floats, intercept: float, slope: float) -> Floats:
@@ -120,12 +102,25 @@ def youden(labels: Labels, probability: Floats) -> float:
     return float(np.clip(thresholds[np.argmax(sensitivity - false_positive)], 0.0, 1.0))
 
 
-def _out_of_fold(
-    features: Floats,
-    labels: Labels,
-    split: BaseCrossValidator,
-    seed: int,
-    groups: NDArray[np.str_] | None = None,
+def _scores(
+    model: Pipeline, candidates: list[dict[str, Any]], features: Floats, labels: Labels, inner: Folds
 ) -> Floats:
-    probability = cross_val_predict(pipeline(seed), features, labels, cv=split, groups=groups, method="predict_proba")
-    return np.clip(probability[:, 1], _EDGE, 1 - _EDGE)
+    """Log odds (candidates, cases) of the cases tested by `inner`, the others NaN.
+
+    What of the selection no hyper-parameter changes is fitted once a fold. It is why this is no `GridSearchCV`, which
+    would fit it for each candidate; its out-of-fold scores would be lost, too.
+    """
+    at = [name for name, _ in model.steps].index(LEADING)
+    scores = np.full((len(candidates), len(labels)), np.nan)
+    for train, test in inner:
+        first = clone(model[:at])
+        seen = first.fit_transform(features[train], labels[train])
+        unseen = first.transform(features[test])
+        for number, candidate in enumerate(candidates):
+            rest = clone(model[at:]).set_params(**candidate).fit(seen, labels[train])
+            scores[number, test] = log_odds(rest, unseen)
+    return scores
+
+
+def _selectors(model: Pipeline) -> list[tuple[str, Any]]:
+    return [(name, step) for name, step in model.steps if hasattr(step, "get_support")]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from models.evaluation.estimates import Estimate
 from models.evaluation.predictions import Resolution
 from models.evaluation.report.document import Table
 from models.evaluation.report.numbers import number, one_line, p_value, signed, signed_interval
 from models.evaluation.results import Comparison, Evaluation
 from models.evaluation.study import PAIRS
+from models.statistics.estimates import Estimate
 
 MAIN_PAIR = PAIRS[0]
 

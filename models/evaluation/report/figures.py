@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from models.evaluation.decision_curve import treat_all
-from models.evaluation.estimates import Estimate
 from models.evaluation.predictions import Cohort, Model, Resolution
 from models.evaluation.report.numbers import number
 from models.evaluation.report.style import (
@@ -24,6 +23,7 @@ from models.evaluation.report.style import (
 )
 from models.evaluation.results import Band, Curves, Evaluation
 from models.evaluation.study import PAIRS
+from models.statistics.estimates import Estimate
 
 #: Half the height that the rows of one place of a forest plot share.
 _SPREAD = 0.3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.evaluation.estimates import Estimate
+from models.statistics.estimates import Estimate
 
 NOTHING = "–"
 """Where there is no figure."""

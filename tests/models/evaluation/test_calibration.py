@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.evaluation.calibration import calibration, calibration_groups, smooth_curve
-from models.evaluation.estimates import resample
+from models.statistics.estimates import resample
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from models.errors import ModelError
 from models.evaluation.discrimination import auc_difference_samples, auc_interval, delong_test
-from models.evaluation.estimates import resample
+from models.statistics.estimates import resample
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.evaluation.estimates import resample
 from models.evaluation.reclassification import (
     category_movement,
     integrated_discrimination,
     movement,
     net_reclassification,
 )
+from models.statistics.estimates import resample
 
 
 def rounded(estimate):

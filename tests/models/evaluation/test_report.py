@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.evaluation.estimates import Estimate
 from models.evaluation.feature_stability import FeatureStability
 from models.evaluation.prediction_table import read_predictions
 from models.evaluation.predictions import Cohort, Predictions, Resolution, TrainingProbabilities
@@ -25,6 +24,7 @@ from models.evaluation.report.numbers import p_value, signed_interval
 from models.evaluation.results import Evaluation, Options
 from models.evaluation.study import evaluate
 from models.prediction.predictor import load_catalogue
+from models.statistics.estimates import Estimate
 
 ROOT = Path(__file__).parents[3]
 STABILITY = (

@@ -64,7 +64,8 @@ def test_the_command_fits_on_the_training_cases_and_tests_on_the_others(cohort, 
         path = cache_path(listed, SUPER, tmp_path / "cache")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"volume_ml": 2.0, "features": features, "seconds": {}}))
-    options = ["--data", cohort, "--out", tmp_path / "bundle", "--cache", tmp_path / "cache", "--folds", 3]
+    folders = ["--data", cohort, "--out", tmp_path / "bundle", "--cache", tmp_path / "cache"]
+    options = [*folders, "--folds", 3, "--workers", 1, "--no-search"]
     options = [str(option) for option in options]
     answer = CliRunner().invoke(prediction.app, options)
     assert answer.exit_code == 2

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import node.cli.main
 from models.bundle import save_weights
 from models.errors import ModelError
+from models.evaluation.prediction_table import read_predictions
 from models.manifest import Manifest
 from models.phantom.cohort import seeds_with_tumour
 from models.phantom.scanners import load_scanners
@@ -60,7 +62,20 @@ def trained(tmp_path_factory):
     for seed in islice(seeds_with_tumour(0), 48):
         (folder / f"{seed:05d}.json").write_text(json.dumps(asdict(case(seed))))
     folders = ["--super-resolution", root / "super", "--out", root / "bundle", "--cache", root / "cache"]
-    options = [*folders, "--cases", 48, "--first-seed", 0, "--folds", 3]
+    options = [
+        *folders,
+        "--cases",
+        48,
+        "--first-seed",
+        0,
+        "--folds",
+        3,
+        "--workers",
+        1,
+        "--no-search",
+        "--test-cases",
+        16,
+    ]
     result = CliRunner().invoke(prediction.app, [str(option) for option in options])
     assert result.exit_code == 0, result.output
     return root
@@ -81,7 +96,8 @@ def test_the_models_find_the_feature_that_carries_the_label(trained):
     metrics = predictor.manifest.metrics
     assert metrics["oracle_auc"] > 0.8
     for card in predictor.catalogue.models:
-        assert card.features[0].name.endswith("|original_glcm_JointEntropy")
+        strongest = max(card.features, key=lambda feature: feature.weight)
+        assert strongest.name.endswith("|original_glcm_JointEntropy")
         assert card.cross_validated_auc > 0.7
         assert sum(feature.weight for feature in card.features) == pytest.approx(1)
 
@@ -92,10 +108,36 @@ def test_the_features_of_a_model_stay_within_its_inputs_and_resolution(trained):
         assert prefixes <= {(str(sequence), card.resolution) for sequence in card.inputs}
 
 
-def test_out_of_fold_probabilities_are_kept_for_the_evaluation(trained):
-    lines = (trained / "cache" / "out_of_fold.csv").read_text().splitlines()
-    assert lines[0].startswith("scanner,label,T2WI normal,T2WI super")
-    assert len(lines) == 49
+def test_the_tables_of_the_training_are_those_that_the_evaluation_takes(trained):
+    table, features = (str(trained / "cache" / f"{name}.csv") for name in ("predictions", "features"))
+    options = ["--features", features, "--bundle", str(trained / "bundle"), "--draws", "100"]
+    result = CliRunner().invoke(node.cli.main.app, ["evaluate", table, "--out", str(trained / "evaluation"), *options])
+    assert result.exit_code == 0, result.output
+    assert "All-sequence, test cohort: AUC" in result.output
+    (line,) = [line for line in result.output.splitlines() if line.startswith("All-sequence, test cohort")]
+    area = load_predictor(trained / "bundle").manifest.metrics["test_cohort"]["All-sequence super"][0]
+    assert f"AUC {area:.3f} at super-resolution" in line
+    assert "original_glcm_JointEntropy" in (trained / "evaluation" / "feature-stability.csv").read_text()
+    assert "oracle" in (trained / "evaluation" / "oracle.csv").read_text().casefold()
+
+
+def test_probabilities_of_fitted_cases_are_out_of_fold_and_the_last_seeds_are_tested_on(trained):
+    predictions = read_predictions(trained / "cache" / "predictions.csv")
+    assert predictions.about.training_probabilities == "out-of-fold"
+    assert predictions.about.simulated
+    tested = [int(case) for case in predictions.cases[predictions.cohorts == "test"]]
+    fitted = [int(case) for case in predictions.cases[predictions.cohorts == "training"]]
+    assert (len(fitted), len(tested)) == (32, 16)
+    assert max(fitted) < min(tested)
+
+
+def test_a_case_under_other_masks_comes_with_the_true_mask_first():
+    twice = replace(case(2), perturbed=tuple(case(seed).features for seed in (3, 4, 5)))
+    table = prediction.complete_cases([case(1), twice])
+    assert table.perturbed.rows.tolist() == [1]
+    assert table.perturbed.values.shape == (1, 4, len(NAMES))
+    assert np.array_equal(table.perturbed.values[0, 0], table.values[1])
+    assert table.perturbed.values[0, 2, 7] == case(4).features[table.names[7]]
 
 
 def test_a_simulated_case_has_every_feature_at_every_resolution_with_its_provenance(trained, monkeypatch):

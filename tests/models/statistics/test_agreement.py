@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.evaluation.agreement import concordance_correlation, intraclass_correlation
+from models.statistics.agreement import concordance_correlation, intraclass_correlation, intraclass_correlations
 
 #: Shrout & Fleiss, Psychological Bulletin 1979;86:420-428, table 2: six targets, four judges.
 RATINGS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
@@ -61,3 +61,12 @@ def test_the_interval_of_the_ccc_is_as_wide_as_repeated_samples_say():
 def test_too_few_cases_or_a_gap_are_refused(values):
     with pytest.raises(ModelError, match="agreement needs"):
         intraclass_correlation(values)
+
+
+def test_many_features_at_once_have_the_icc_of_each_alone():
+    random = np.random.default_rng(4)
+    values = random.normal(size=(20, 1, 5)) + random.normal(size=(20, 4, 5)) * np.linspace(0, 2, 5)
+    one_by_one = [intraclass_correlation(values[:, :, column]).value for column in range(5)]
+    assert intraclass_correlations(values) == pytest.approx(one_by_one)
+    values[3, 1, 2] = np.nan
+    assert np.isnan(intraclass_correlations(values)).tolist() == [False, False, True, False, False]

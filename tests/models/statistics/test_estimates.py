@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation.estimates import percentile, resample, two_sided, wald
+from models.statistics.estimates import percentile, resample, two_sided, wald
 
 
 def test_a_normal_interval_reaches_1_96_standard_errors():

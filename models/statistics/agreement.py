@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import f, norm
 
 from models.errors import ModelError
-from models.evaluation.estimates import Estimate, Floats
+from models.statistics.estimates import Estimate, Floats
 
 
 def intraclass_correlation(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -21,17 +21,13 @@ def intraclass_correlation(values: ArrayLike, level: float = 0.95) -> Estimate:
     """
     table = _complete(values)
     n, k = table.shape
-    rows, columns = table.mean(axis=1), table.mean(axis=0)
-    residual = table - rows[:, None] - columns[None, :] + table.mean()
-    between = k * rows.var(ddof=1)
-    systematic = n * columns.var(ddof=1)
-    error = float((residual**2).sum() / ((n - 1) * (k - 1)))
+    between, systematic, error = (float(square) for square in _mean_squares(table))
     total = between + (k - 1) * error + k * (systematic - error) / n
     if total == 0:
         return Estimate(1.0, 1.0, 1.0)
     icc = float((between - error) / total)
-    if error == 0 and systematic == 0:
-        return Estimate(icc, icc, icc)
+    if icc == 1:  # but for rounding: no interval to divide by
+        return Estimate(1.0, 1.0, 1.0)
     a = k * icc / (n * (1 - icc))
     b = 1 + k * icc * (n - 1) / (n * (1 - icc))
     freedom = (a * systematic + b * error) ** 2 / (
@@ -43,6 +39,19 @@ def intraclass_correlation(values: ArrayLike, level: float = 0.95) -> Estimate:
     low = n * (between - above * error) / (above * spread + n * between)
     high = n * (below * between - error) / (spread + n * below * between)
     return Estimate(icc, float(low), float(high))
+
+
+def intraclass_correlations(values: ArrayLike) -> Floats:
+    """ICC(2,1) without interval of every column of `values` (cases, measurements, columns); NaN where one has a gap.
+
+    Raises `ModelError` with fewer than three cases or one measurement.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    _require_twice(table[..., 0])
+    n, k = table.shape[:2]
+    between, systematic, error = _mean_squares(table)
+    total = between + (k - 1) * error + k * (systematic - error) / n
+    return np.where(total == 0, 1.0, (between - error) / np.where(total == 0, 1.0, total))
 
 
 def concordance_correlation(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> Estimate:
@@ -68,12 +77,25 @@ def concordance_correlation(first: ArrayLike, second: ArrayLike, level: float = 
     return Estimate(ccc, float(np.tanh(np.arctanh(ccc) - reach)), float(np.tanh(np.arctanh(ccc) + reach)))
 
 
+def _mean_squares(table: Floats) -> tuple[Floats, Floats, Floats]:
+    """Two-way analysis of variance of `table` (cases, measurements, …): between cases, between measurements, rest."""
+    n, k = table.shape[:2]
+    rows, columns = table.mean(axis=1), table.mean(axis=0)
+    residual = table - rows[:, None] - columns[None] + table.mean(axis=(0, 1))
+    error = (residual**2).sum(axis=(0, 1)) / ((n - 1) * (k - 1))
+    return k * rows.var(axis=0, ddof=1), n * columns.var(axis=0, ddof=1), error
+
+
 def _complete(values: ArrayLike) -> Floats:
     table = np.asarray(values, dtype=np.float64)
+    _require_twice(table)
+    if not np.isfinite(table).all():
+        raise ModelError(f"agreement needs complete cases, {int((~np.isfinite(table)).any(axis=1).sum())} have a gap")
+    return table
+
+
+def _require_twice(table: Floats) -> None:
     if table.ndim != 2 or table.shape[0] < 3 or table.shape[1] < 2:
         raise ModelError(
             f"agreement needs three cases measured twice, the values are {table.shape} (cases, measurements)"
         )
-    if not np.isfinite(table).all():
-        raise ModelError(f"agreement needs complete cases, {int((~np.isfinite(table)).any(axis=1).sum())} have a gap")
-    return table

@@ -1,0 +1,103 @@
+"""The evidence of one model: what it says of cases that it has not seen, by folds and by scanners."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import LeaveOneGroupOut
+
+from models.prediction.classifiers import Recipe
+from models.prediction.feature_table import FeatureTable, without_number
+from models.prediction.fit import FittedModel, Folds, fit, folds, youden
+from models.prediction.selection import LEADING, Method
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFeature:
+    """A feature of the model on all cases; `weight` in the selection (signed by LASSO), `folds` that chose it, too."""
+
+    name: str
+    weight: float
+    folds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one model on one table.
+
+    Attributes:
+        out_of_fold: (cases,) calibrated probability from a model that has not seen the case.
+        across_scanners: (cases,) the same from a model that has not seen the case's scanner.
+        held_out: (held-out cases,) probability by the model on all cases.
+        intercept: of the calibration of the model on all cases.
+        slope: of the same.
+        cutoff: Youden's, on `out_of_fold`.
+        chosen: hyper-parameters of the model on all cases.
+        features: of the same.
+        stable: columns that are stable under other masks in all cases; None where no case was measured again.
+    """
+
+    out_of_fold: Floats
+    across_scanners: Floats
+    held_out: Floats
+    intercept: float
+    slope: float
+    cutoff: float
+    chosen: dict[str, Any]
+    features: tuple[ChosenFeature, ...]
+    stable: int | None
+
+
+def cross_validate(
+    table: FeatureTable,
+    recipe: Recipe,
+    seed: int,
+    count: int,
+    held_out: Floats | None = None,
+    method: Method = "lasso",
+) -> tuple[Evidence, FittedModel]:
+    """The model on all cases of `table` with its evidence from `count` folds and from leaving out a scanner at a time.
+
+    Selection, search of hyper-parameters and calibration are done anew in every fold. `held_out` (cases, columns) are
+    cases that nothing is fitted on. Raises `ModelError` when a class has fewer cases than there are folds.
+    """
+    outer = folds(table.labels, table.patients, count, seed)
+    out_of_fold, models = unseen_probability(table, outer, recipe, seed, method)
+    across, _ = unseen_probability(table, _by_scanner(table), recipe, seed, method)
+    chosen_by_folds = Counter(name for model in models for name in model.selected(table.names))
+    whole = fit(table, np.arange(len(table.labels)), recipe, seed, method)
+    weights = zip(whole.selected(table.names), whole.pipeline[LEADING].weights_, strict=True)
+    evidence = Evidence(
+        out_of_fold=out_of_fold,
+        across_scanners=across,
+        held_out=np.empty(0) if held_out is None else whole.probability(without_number(held_out)),
+        intercept=whole.intercept,
+        slope=whole.slope,
+        cutoff=youden(table.labels, out_of_fold),
+        chosen=whole.chosen,
+        features=tuple(ChosenFeature(name, float(weight), chosen_by_folds[name]) for name, weight in weights),
+        stable=None if table.perturbed is None else int(whole.pipeline["stability"].get_support().sum()),
+    )
+    return evidence, whole
+
+
+def unseen_probability(
+    table: FeatureTable, split: Folds, recipe: Recipe, seed: int, method: Method = "lasso"
+) -> tuple[Floats, list[FittedModel]]:
+    """Calibrated probability (cases,) of each case by the model of the fold that tests it, and these models."""
+    probability = np.empty(len(table.labels))
+    models = []
+    for train, test in split:
+        models.append(fit(table, train, recipe, seed, method))
+        probability[test] = models[-1].probability(table.numbered[test])
+    return probability, models
+
+
+def _by_scanner(table: FeatureTable) -> Folds:
+    return list(LeaveOneGroupOut().split(table.values, table.labels, table.scanners))

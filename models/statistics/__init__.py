@@ -1,0 +1,1 @@
+"""Figures with their intervals, and whether two measurements agree: below everything that measures or judges."""

@@ -1,0 +1,130 @@
+"""A study of the prediction: which models, evidence that is kept, figures and report of the run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import typer
+
+from models.evaluation.discrimination import delong_test
+from models.evaluation.predictions import Resolution
+from models.prediction.feature_table import FeatureTable
+from models.training.prediction import classifiers_named
+from models.training.prediction_figures import BEST_INFORMED, Results, cards, metrics, shipped_keys
+from models.training.prediction_report import report
+from models.training.prediction_sources import TARGET
+from models.training.prediction_study import Plan, classifiers_of, models_of, study
+from models.training.prediction_tables import SHIPPED
+from models.volume import Sequence
+
+NAMES = tuple(f"{s}|{r}|{name}" for s in Sequence for r in ("normal", "super", "cubic") for name in ("signal", "noise"))
+PLAN = Plan(seed=3, folds=3, search=False)
+WITH_CUBIC = (*SHIPPED, Resolution.CUBIC)
+
+
+def table(seed: int, count: int) -> FeatureTable:
+    """Cases on two scanners; `signal` follows the oracle with an error, at super-resolution with a smaller one."""
+    random = np.random.default_rng(seed)
+    oracle = random.uniform(size=count)
+    values = random.normal(size=(count, len(NAMES)))
+    for column, name in enumerate(NAMES):
+        if name.endswith("signal"):
+            values[:, column] = 4 * oracle + values[:, column] * (0.5 if "super" in name else 2)
+    return FeatureTable(
+        cases=tuple(f"{seed}-{number}" for number in range(count)),
+        values=values,
+        names=NAMES,
+        labels=(random.uniform(size=count) < oracle).astype(int),
+        scanners=np.array(["Siemens Skyra", "GE MR750"])[np.arange(count) % 2],
+        patients=np.array([f"{seed}-{number}" for number in range(count)]),
+        oracle=oracle,
+    )
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    return tmp_path_factory.mktemp("evidence")
+
+
+@pytest.fixture(scope="module")
+def results(evidence) -> Results:
+    """Boosted trees with one control, and logistic regression; 60 cases and 20 held out."""
+    keys = list(models_of(WITH_CUBIC, ("catboost", "logistic-regression")))
+    fitted, held_out = table(1, 60), table(2, 20)
+    found = dict(study(fitted, held_out, keys, PLAN, evidence, workers=1))
+    return Results(fitted, 2, held_out, found, PLAN.folds)
+
+
+def test_controls_are_for_the_main_classifier_alone():
+    keys = list(models_of(WITH_CUBIC, ("catboost", "svm")))
+    assert sum(key.classifier == "catboost" for key in keys) == 12
+    assert {key.resolution for key in keys if key.classifier == "svm"} == set(SHIPPED)
+
+
+def test_evidence_that_is_kept_is_read_and_not_made_again(results, evidence):
+    key = BEST_INFORMED
+    (path,) = evidence.glob(f"{key.file}-*.json")
+    kept = path.read_text()
+    path.write_text(kept.replace('"cutoff": ', '"cutoff": 9'))
+    ((_, again),) = study(results.table, results.held_out, [key], PLAN, evidence, workers=1)
+    path.write_text(kept)
+    assert again.cutoff > 9
+    assert np.array_equal(again.out_of_fold, results.study[key].out_of_fold)
+    assert again.features == results.study[key].features
+
+
+@pytest.mark.parametrize("change", ["a label", "a value", "the folds"])
+def test_a_change_of_labels_features_or_folds_makes_the_model_anew(results, tmp_path, change):
+    key = next(key for key in results.study if key.classifier == "logistic-regression")
+    list(study(results.table, None, [key], PLAN, tmp_path, workers=1))
+    labels, values = results.table.labels.copy(), results.table.values.copy()
+    if change == "a label":
+        labels[0] = 1 - labels[0]
+    if change == "a value":
+        values[0] += 1
+    plan = replace(PLAN, folds=4) if change == "the folds" else PLAN
+    list(study(replace(results.table, labels=labels, values=values), None, [key], plan, tmp_path, workers=1))
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_the_bundle_is_the_model_whose_evidence_is_kept(results, evidence):
+    trees = classifiers_of(results.table, results.held_out, shipped_keys(), PLAN, evidence)
+    card = cards(results, trees)[-1]
+    names = [feature.name for feature in card.features]
+    assert card.name == "All-sequence super"
+    columns = [NAMES.index(name) for name in names]
+    raw = trees[-1].predict(results.held_out.values[:, columns], prediction_type="RawFormulaVal")
+    expected = 1 / (1 + np.exp(-(card.intercept + card.slope * raw)))
+    assert results.study[BEST_INFORMED].held_out == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_oracle_is_compared_with_the_best_informed_model_on_the_same_cases(results):
+    expected = delong_test(results.table.labels, results.table.oracle, results.study[BEST_INFORMED].out_of_fold)
+    assert results.oracle() == expected
+    figures = metrics(results)["oracle_minus_all_sequence_super"]
+    assert figures["difference"] == pytest.approx(expected.difference, abs=1e-4)
+    assert figures["low"] < figures["difference"] < figures["high"]
+    assert "oracle_auc" not in metrics(replace(results, table=replace(results.table, oracle=None)))
+
+
+def test_the_report_holds_every_model_the_oracle_and_what_was_not_done(results, evidence):
+    models = cards(results, classifiers_of(results.table, results.held_out, shipped_keys(), PLAN, evidence))
+    text = report(results, models, TARGET, PLAN, "simulated patients", "a command")
+    for key in results.study:
+        area = results.area(key)
+        assert f"| {key.name} | {key.classifier} | {area.auc:.3f} ({area.low:.3f}-{area.high:.3f}) |" in text
+    assert f"Oracle minus model {results.oracle().difference:+.3f}" in text
+    assert "Classifiers not run: svm, nearest-neighbours" in text
+    assert "Controls not run or not measured: none" in text
+    assert "Stability under other masks was not judged" in text
+    assert "| All-sequence super | `T2WI super signal` |" in text
+    assert text.startswith("# Prediction: Simulated histologic grade")
+
+
+def test_a_classifier_that_is_not_known_is_refused():
+    assert classifiers_named("svm,mlp") == ("catboost", "svm", "mlp")
+    assert len(classifiers_named("all")) == 7
+    with pytest.raises(typer.BadParameter, match="forest: known are catboost"):
+        classifiers_named("forest")
