@@ -162,8 +162,8 @@ def _print(results: Results, models: tuple[ModelCard, ...], target: Target) -> N
     console.print(shown)
     if test := results.oracle():
         console.print(
-            f"oracle AUC {test.first_auc:.3f}, All-sequence super {test.second_auc:.3f}, difference "
-            f"{test.difference:.3f} ({test.low:.3f} to {test.high:.3f})"
+            f"oracle AUC {test.first_auc:.3f}, All-sequence super with a scanner left out {test.second_auc:.3f}, "
+            f"difference {test.difference:.3f} ({test.low:.3f} to {test.high:.3f})"
         )
 
 

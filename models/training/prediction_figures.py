@@ -63,11 +63,13 @@ class Results:
     def oracle(self) -> DeLongTest | None:
         """The label's probability given what it was drawn with, against the best-informed model; None of a cohort.
 
+        Each case is judged by a model that has not seen its scanner.
+
         No reading of the images can do better than the oracle, but for the chance of a sample.
         """
         if self.table.oracle is None:
             return None
-        return delong_test(self.table.labels, self.table.oracle, self.study[BEST_INFORMED].out_of_fold)
+        return delong_test(self.table.labels, self.table.oracle, self.study[BEST_INFORMED].across_scanners)
 
     def probabilities(self, held_out: bool = False) -> dict[str, Floats]:
         """Of the main classifier, by the name of the model: out of fold, or of the held-out cases."""

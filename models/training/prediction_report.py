@@ -111,8 +111,9 @@ def _resolutions(results: Results) -> str:
 
 def _oracle(results: Results, test: DeLongTest) -> str:
     return f"""## Against the oracle
-AUC of the probability that the label was drawn with: {test.first_auc:.3f}; of {BEST_INFORMED.name} ({MAIN}):
-{test.second_auc:.3f}. **Oracle minus model {_signed(test)}**, DeLong. {_goal(test)}
+AUC of the probability that the label was drawn with: {test.first_auc:.3f}; of {BEST_INFORMED.name} ({MAIN}),
+each case judged by a model that has not seen its scanner: {test.second_auc:.3f}.
+**Oracle minus model {_signed(test)}**, DeLong. {_goal(test)}
 
 {_IDEAL}"""
 

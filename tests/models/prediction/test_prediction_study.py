@@ -101,7 +101,7 @@ def test_the_bundle_is_the_model_whose_evidence_is_kept(results, evidence):
 
 
 def test_the_oracle_is_compared_with_the_best_informed_model_on_the_same_cases(results):
-    expected = delong_test(results.table.labels, results.table.oracle, results.study[BEST_INFORMED].out_of_fold)
+    expected = delong_test(results.table.labels, results.table.oracle, results.study[BEST_INFORMED].across_scanners)
     assert results.oracle() == expected
     figures = metrics(results)["oracle_minus_all_sequence_super"]
     assert figures["difference"] == pytest.approx(expected.difference, abs=1e-4)

@@ -177,7 +177,7 @@ def test_a_bundle_from_before_the_settings_file_has_them_in_its_manifest(bundle,
 
 def test_a_bundle_with_other_settings_than_its_models_were_trained_with_is_refused(bundle, tmp_path):
     folder = shutil.copytree(bundle, tmp_path / "other")
-    save_settings(load_settings().model_copy(update={"bin_count": 64}), folder / "radiomics.yaml")
+    save_settings(load_settings().model_copy(update={"eroded_mm": 1.0}), folder / "radiomics.yaml")
     manifest = load_manifest(folder)
     save_manifest(folder, manifest, tuple(manifest.files))
     with pytest.raises(BundleError, match="the settings in the bundle are"):
