@@ -55,7 +55,7 @@ def report(rows: SequenceOf[Row], manifest: Manifest) -> str:
         served = [row for row in part if row.method == Method.SUPER]
         lines += ["", f"| super-resolved, all sequences {HEAD}", f"| --- {_RULE}"]
         lines += [f"| {name} {figures(chosen)}" for name, chosen in _groups(served) if chosen]
-        lines.append("")
+        lines += ["", against_the_goal(served), ""]
     return "\n".join(lines)
 
 
@@ -73,6 +73,20 @@ def figures(rows: SequenceOf[Row]) -> str:
         f"| {found['cases']:g} | {found['dice_mean']:.3f} | {found['dice_median']:.3f} | {found['dice_lowest']:.3f} | "
         f"{mean} | {within:.0%} | {found['missed']:g} | {alarms} |"
     )
+
+
+def against_the_goal(rows: SequenceOf[Row]) -> str:
+    """By how much the mean Dice and the mean HD95 of the tumours meet their goals, or do not."""
+    tumours = [row for row in rows if row.true_ml]
+    distances = [row.hausdorff_95_mm for row in tumours if row.hausdorff_95_mm is not None]
+    if not distances:
+        return "Goal: not judged, because no tumour was found."
+    dice, distance = float(np.mean([row.dice for row in tumours])), float(np.mean(distances))
+    verdicts = (
+        f"Dice {dice:.3f}: " + ("reached" if dice >= GOAL_DICE else f"missed by {GOAL_DICE - dice:.3f}"),
+        f"HD95 {distance:.1f} mm: " + ("reached" if distance <= GOAL_MM else f"missed by {distance - GOAL_MM:.1f} mm"),
+    )
+    return f"Goal: {'; '.join(verdicts)}. Why, and what was tried: [segmentation-log.md](segmentation-log.md)."
 
 
 def draw_worst(path: Path, rows: Iterable[Row], bundles: Bundles, count: int = 6) -> None:

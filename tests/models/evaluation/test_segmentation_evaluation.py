@@ -136,6 +136,7 @@ def test_the_report_holds_means_by_method_scanner_and_size_and_counts_tumour_fre
     assert "| uMR 570 | 1 | 0.000 | 0.000 | 0.000 |  | 0% | 1 | 0 of 0 |" in text
     assert "| 5 to 20 ml | 1 | 0.900 |" in text
     assert "20 to 60 ml" not in text
+    assert "Goal: Dice 0.450: missed by 0.500; HD95 2.0 mm: reached." in text
 
 
 def test_the_table_lists_every_case_in_a_fixed_order(tmp_path):
