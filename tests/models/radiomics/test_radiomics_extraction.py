@@ -155,7 +155,7 @@ def test_the_rim_belongs_to_the_shape_and_not_to_the_intensities():
     rim = sitk.GetImageFromArray(inside.astype(np.uint8))
     rim.CopyInformation(mask)
     values = sitk.GetArrayFromImage(image)
-    within = sitk.GetArrayViewFromImage(sitk.BinaryErode(rim, (1, 1, 0))) > 0
+    within = sitk.GetArrayFromImage(sitk.BinaryErode(rim, (1, 1, 0))) > 0
     values[inside & ~within] = 5000.0
     bright = sitk.GetImageFromArray(values)
     bright.CopyInformation(image)
