@@ -113,7 +113,9 @@ def _regions(
         on_grids: dict[Grid, sitk.Image] = {}
         for resolution, image in by_resolution.items():
             grid = grid_of(image)
-            mask = on_grids.setdefault(grid, mask_on(masks[sequence], grid)) if grid not in on_grids else on_grids[grid]
+            if grid not in on_grids:
+                on_grids[grid] = mask_on(masks[sequence], grid)
+            mask = on_grids[grid]
             chosen = settings.as_acquired if resolution == AS_ACQUIRED else settings
             if volume_ml(mask) > 0:
                 yield Region(f"{sequence}|{resolution}", image, mask, chosen)

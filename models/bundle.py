@@ -27,6 +27,11 @@ def save_weights(folder: Path, manifest: Manifest, network: nn.Module) -> Manife
     return save_manifest(folder, manifest, (WEIGHTS_NAME,))
 
 
+def weights_of(manifest: Manifest) -> str:
+    """Name, version and digest of the weights, for what is made from them."""
+    return f"{manifest.name} {manifest.version} {manifest.files[WEIGHTS_NAME]}"
+
+
 def load_weights(
     folder: Path, build: Callable[[Manifest], nn.Module], kind: str | None = None
 ) -> tuple[Manifest, nn.Module]:

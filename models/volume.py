@@ -127,15 +127,6 @@ def resample_to(
     return resample_onto(image, grid_of(reference), interpolator, outside)
 
 
-def mask_onto(mask: sitk.Image, grid: Grid) -> sitk.Image:
-    """`mask` (non-zero is inside) on another grid (uint8): inside where linear interpolation says half or more.
-
-    Between two slices the outline lies where a reader of thin slices would continue it.
-    """
-    share = resample_onto(sitk.Cast(mask > 0, sitk.sitkFloat32), grid)
-    return sitk.Cast(share >= 0.5, sitk.sitkUInt8)
-
-
 def average_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
     """Mean of `image` over each voxel of `grid` (float32): keeps volume where `grid` is the coarser one.
 

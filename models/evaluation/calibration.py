@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from models.evaluation.discrimination import auc_interval
 from models.evaluation.operating_point import share
 from models.statistics.estimates import Estimate, Floats, percentile, wald
+from models.statistics.log_odds import bounded_log_odds
 
-_EDGE = 1e-6
 #: Share of the cases that each point of the smooth curve looks at.
 SPAN = 0.75
 #: Groups of equal size that the calibration error and the points of the plot are taken over; fewer cases, fewer groups.
@@ -63,16 +63,11 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, counts: Floats) -> 
     sizes = np.array([len(part) for part in _parts(predicted)])
     errors = np.array([abs(group.predicted - group.observed.value) for group in groups])
     return Calibration(
-        intercept=_intercept(events, log_odds(predicted)),
-        slope=_slope(events, log_odds(predicted)),
+        intercept=_intercept(events, bounded_log_odds(predicted)),
+        slope=_slope(events, bounded_log_odds(predicted)),
         brier=percentile(float(squared.mean()), counts @ squared / counts.sum(axis=1)),
         calibration_error=float(errors @ sizes / events.size),
     )
-
-
-def log_odds(probabilities: ArrayLike) -> Floats:
-    """Log odds of probabilities, which are first kept 1e-6 away from 0 and 1."""
-    return logit(np.clip(np.asarray(probabilities, dtype=np.float64), _EDGE, 1 - _EDGE))
 
 
 def calibration_groups(labels: ArrayLike, probabilities: ArrayLike) -> Iterator[Group]:

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 from catboost import CatBoostClassifier
 from numpy.typing import NDArray
-from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -22,13 +21,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from models.prediction.feature_table import Perturbed
 from models.prediction.selection import LEADING, Method, selection_steps
+from models.statistics.log_odds import bounded_log_odds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 #: The one that bundles hold.
 MAIN = "catboost"
-_EDGE = 1e-6
 _COUNTS = (6, 16)
 
 
@@ -73,7 +72,7 @@ def log_odds(estimator: BaseEstimator, features: Floats) -> Floats:
     if hasattr(estimator, "decision_function"):
         return np.asarray(estimator.decision_function(features), dtype=np.float64)
     probability = np.asarray(estimator.predict_proba(features), dtype=np.float64)[:, 1]
-    return logit(np.clip(probability, _EDGE, 1 - _EDGE))
+    return bounded_log_odds(probability)
 
 
 def _catboost(seed: int) -> CatBoostClassifier:

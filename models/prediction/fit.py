@@ -25,7 +25,6 @@ Rows = NDArray[np.int64]
 Folds = list[tuple[Rows, Rows]]
 
 INNER_FOLDS = 3
-_EDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +88,6 @@ def calibration(labels: Labels, scores: Floats) -> tuple[float, float]:
     if line.coef_[0, 0] > 0:
         return float(line.intercept_[0]), float(line.coef_[0, 0])
     return float(logit(labels.mean())), 0.0
-
-
-def calibrate(probability: Floats, intercept: float, slope: float) -> Floats:
-    """Logistic calibration of log odds; keeps the order of cases as long as the slope is positive."""
-    return expit(intercept + slope * logit(np.clip(probability, _EDGE, 1 - _EDGE)))
 
 
 def youden(labels: Labels, probability: Floats) -> float:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from models.errors import BundleError, ModelError
 from models.manifest import Manifest, check_files, digest, load_manifest, save_manifest
+from models.prediction.calibration import calibrate
 from models.prediction.explanation import explain
-from models.prediction.fit import calibrate
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Target, Unanswered
 from models.radiomics.settings import RadiomicsSettings, load_settings, save_settings
 from models.volume import Sequence

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from models.analysis import mask_on
 from models.cohort.reading import volumes_of
 from models.cohort.records import Case
 from models.evaluation.baselines import IntensityBand, largest_wall_component, within_band
@@ -21,7 +22,7 @@ from models.phantom.study import simulate_case
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.super_resolution.inference import SuperResolver, super_resolve
 from models.training.simulated_cases import CaseKey, slice_thickness_mm
-from models.volume import Sequence, grid_of, mask_onto, resample_onto
+from models.volume import Sequence, grid_of, resample_onto
 
 
 class Method(StrEnum):
@@ -86,7 +87,7 @@ def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) 
         sequence: super_resolve(image, resolver, thickness_mm=case.thickness_mm.get(sequence))
         for sequence, image in case.images.items()
     }
-    true = {sequence: mask_onto(case.masks[sequence], grid_of(image)) for sequence, image in refined.items()}
+    true = {sequence: mask_on(case.masks[sequence], grid_of(image)) for sequence, image in refined.items()}
     cubic = {
         sequence: resample_onto(sitk.Cast(image, sitk.sitkFloat32), grid_of(refined[sequence]), sitk.sitkBSpline)
         for sequence, image in case.images.items()

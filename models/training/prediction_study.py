@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from catboost import CatBoostClassifier
 
-import models.prediction
+import models
 from models.evaluation.predictions import Resolution
 from models.prediction.classifiers import CLASSIFIERS, MAIN, Recipe
 from models.prediction.cross_validation import ChosenFeature, Evidence, cross_validate
@@ -28,7 +28,15 @@ INPUTS: dict[str, tuple[Sequence, ...]] = {
     **{str(sequence): (sequence,) for sequence in Sequence},
     "All-sequence": tuple(Sequence),
 }
-_SOURCES = ("feature_table.py", "selection.py", "classifiers.py", "fit.py", "cross_validation.py")
+_SOURCES = (
+    "statistics/log_odds.py",
+    "statistics/agreement.py",
+    "prediction/feature_table.py",
+    "prediction/selection.py",
+    "prediction/classifiers.py",
+    "prediction/fit.py",
+    "prediction/cross_validation.py",
+)
 _LIBRARIES = ("catboost", "numpy", "scikit-learn", "scipy")
 
 
@@ -129,7 +137,7 @@ def digest(table: FeatureTable, held_out: Floats | None, plan: Plan, classifier:
 @lru_cache(maxsize=1)
 def _code() -> bytes:
     """Sources that make evidence, read once: they may change under a run, which goes on with what it has loaded."""
-    folder = Path(models.prediction.__path__[0])
+    folder = Path(models.__path__[0])
     return b"".join((folder / name).read_bytes() for name in _SOURCES)
 
 

@@ -175,7 +175,7 @@ def _weights_of(begun: Segmenter, recipe: Recipe) -> str:
             f"{manifest.name} {manifest.version} has widths {manifest.architecture.get('features')} for "
             f"{', '.join(manifest.input_sequences)}; give the same as --features and --sequences"
         )
-    return f"{manifest.name} {manifest.version} {manifest.files[bundle.WEIGHTS_NAME]}"
+    return bundle.weights_of(manifest)
 
 
 def train_epochs(run: Run, data: SegmentationData, until: int) -> loop.Progress:

@@ -229,7 +229,7 @@ def _weights_of(begun: SuperResolver, generator: Generator) -> str:
             f"{manifest.name} {manifest.version} has factor {manifest.factor} and architecture "
             f"{manifest.architecture}; give the same as --factor, --features, --blocks and --fold"
         )
-    return f"{manifest.name} {manifest.version} {manifest.files[bundle.WEIGHTS_NAME]}"
+    return bundle.weights_of(manifest)
 
 
 def described(recipe: Recipe, data: SuperResolutionData, version: str, command: str) -> Manifest:

@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from models.analysis import mask_on
 from models.bundle import save_weights
 from models.evaluation.baselines import IntensityBand
 from models.manifest import Manifest
@@ -20,7 +21,7 @@ from models.super_resolution.network import build_generator
 from models.training.held_out_dice import HeldOutCase, Method, by_intensity, segmented
 from models.training.segmentation_evaluation import Bundles, Row, evaluate
 from models.training.segmentation_report import report, write_table
-from models.volume import Sequence, grid_of, mask_onto
+from models.volume import Sequence, grid_of
 
 FEATURES = (4, 4, 4, 4, 4, 4)
 
@@ -81,7 +82,7 @@ def test_the_network_is_judged_on_all_images_each_with_the_truth_on_its_grid(pel
 
 def test_a_mask_continued_between_the_slices_keeps_their_outline(pelvis):
     mask = pelvis.masks[Sequence.T2WI]
-    fine = mask_onto(mask, grid_of(sitk.Expand(mask, [1, 1, 3])))
+    fine = mask_on(mask, grid_of(sitk.Expand(mask, [1, 1, 3])))
     assert np.array_equal(sitk.GetArrayFromImage(fine)[1::3], sitk.GetArrayFromImage(mask))
 
 

@@ -9,10 +9,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.errors import ModelError
+from models.prediction.calibration import calibrate
 from models.prediction.classifiers import CLASSIFIERS, MAIN, pipeline
 from models.prediction.cross_validation import cross_validate
 from models.prediction.feature_table import FeatureTable, Perturbed, without_number
-from models.prediction.fit import calibrate, calibration, fit, folds, youden
+from models.prediction.fit import calibration, fit, folds, youden
 from models.prediction.selection import (
     DistinctFeatures,
     LeadingFeatures,

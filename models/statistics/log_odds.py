@@ -1,0 +1,16 @@
+"""Log odds of probabilities that may be 0 or 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+
+#: Probabilities are kept this far from 0 and 1, so that their log odds are finite.
+EDGE = 1e-6
+
+
+def bounded_log_odds(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Log odds, of the same shape, finite also at probability 0 and 1."""
+    bounded: npt.NDArray[np.float64] = logit(np.clip(np.asarray(probabilities, dtype=np.float64), EDGE, 1 - EDGE))
+    return bounded
