@@ -12,7 +12,7 @@ export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 .PHONY: help demo test lint unit end-to-end serve train train-segmentation train-super-resolution train-prediction bench clean
 
 help: ## Show this help
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
 
 # pyradiomics' source build needs its build tools in the environment; torch is named first and alone because any
 # looser request makes pip fetch the CUDA build, which is several gigabytes larger.
