@@ -26,7 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from models.evaluation.discrimination import auc_interval
-from models.phantom.cohort import TRAINING, oracle_auc, seeds_with_tumour
+from models.phantom.cohort import TRAINING, oracle_auc, seeds_with_grade
 from models.phantom.contrast_kinetics import ARRIVAL_S
 from models.phantom.contrasts import DiffusionWeighted, Dynamic, T2Weighted, b_values
 from models.phantom.grade import LOW, NAMES, TumourBiology, biology_of, distribution, oracle_log_odds
@@ -42,13 +42,13 @@ console = Console()
 
 
 def main(
-    patients: Annotated[int, typer.Option(help="Patients with a tumour, from the training seeds.")] = 200,
+    patients: Annotated[int, typer.Option(help="Patients with a grade, from the training seeds.")] = 200,
     repeats: Annotated[int, typer.Option(help="Random splits of the cross-validation.")] = 5,
 ) -> None:
     """Print the answers."""
     console.print(_sensitivity())
     scanners = load_scanners()
-    seeds = list(islice(seeds_with_tumour(TRAINING.seeds.start), patients))
+    seeds = list(islice(seeds_with_grade(TRAINING.seeds.start), patients))
     cases = [
         simulate_case(seed, scanners[seed % len(scanners)], region="tumour") for seed in track(seeds, console=console)
     ]
@@ -109,7 +109,7 @@ def _ideal_auc(seeds: range) -> float:
     rows, labels, names = [], [], []
     for seed in seeds:
         biology = biology_of(seed)
-        if biology is None:
+        if biology is None or biology.grade is None:
             continue
         scanner = scanners[seed % len(scanners)]
         tissues = draw_properties(stream(seed, "tissue"), scanner.field_strength_t)

@@ -8,7 +8,7 @@ from itertools import count
 
 from sklearn.metrics import roc_auc_score
 
-from models.phantom.grade import biology_of, has_tumour, oracle_log_odds
+from models.phantom.grade import biology_of, oracle_log_odds
 from models.phantom.scanners import Scanner, find_scanner, load_scanners
 from models.phantom.streams import stream
 from models.phantom.study import SimulatedCase, simulate_case
@@ -52,19 +52,20 @@ def scanner_of(seed: int, scanners: Sequence[Scanner] | None = None) -> Scanner:
     return choice[int(stream(seed, "referral").integers(len(choice)))]
 
 
-def seeds_with_tumour(first: int) -> Iterator[int]:
-    """Seeds from `first` on whose patients have a tumour, and so a label."""
-    return (seed for seed in count(first) if has_tumour(seed))
+def seeds_with_grade(first: int) -> Iterator[int]:
+    """Seeds from `first` on whose patients have a tumour with a grade, and so a label."""
+    return (seed for seed in count(first) if (biology := biology_of(seed)) is not None and biology.grade is not None)
 
 
 def oracle_auc(seeds: Iterable[int]) -> float:
     """Area under the ROC curve of the oracle, which knows the drawn parameters: no model can do better on average.
 
-    Patients without a tumour are left out.
+    Patients without a grade are left out.
     """
-    biologies = [biology for seed in seeds if (biology := biology_of(seed)) is not None]
-    labels = [biology.grade for biology in biologies]
-    return float(roc_auc_score(labels, [oracle_log_odds(biology) for biology in biologies]))
+    drawn = (biology for seed in seeds if (biology := biology_of(seed)) is not None)
+    graded = [(biology.grade, oracle_log_odds(biology)) for biology in drawn if biology.grade is not None]
+    labels, scores = zip(*graded, strict=True)
+    return float(roc_auc_score(labels, scores))
 
 
 def simulate_cohort(

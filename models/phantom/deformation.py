@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -98,12 +98,14 @@ def draw_deformation(rng: np.random.Generator, sex: Sex, size_mm: float = 1.4, c
 class Texture:
     """A periodic random field of unit variance, placed and scaled for one patient.
 
-    `scale` stretches the block: 1.0 gives structures of about `grain` mm.
+    `scale` stretches the block: 1.0 gives structures of about `grain` mm. `mean` and `deviation` are taken out of it.
     """
 
     grain_mm: float
     offset: Vector
     scale: float = 1.0
+    mean: float = 0.0
+    deviation: float = 1.0
 
     def values(self, x: Array, y: Array, z: Array) -> Array:
         """Field at points given as three arrays of one shape (mm)."""
@@ -114,7 +116,13 @@ class Texture:
         field = ndimage.map_coordinates(
             texture_block(self.grain_mm), [axis % BLOCK for axis in where], order=1, mode="grid-wrap"
         )
-        return np.asarray(field, dtype=np.float32)
+        return np.asarray((field - np.float32(self.mean)) / np.float32(self.deviation), dtype=np.float32)
+
+    def standardised(self, x: Array, y: Array, z: Array) -> Texture:
+        """The same field with a mean of 0 and a variance of 1 over the given points (mm), of which there are some."""
+        field = self.values(x, y, z)
+        mean, deviation = float(field.mean()), float(field.std())
+        return replace(self, mean=self.mean + self.deviation * mean, deviation=self.deviation * deviation)
 
 
 def draw_texture(rng: np.random.Generator, grain_mm: float, scale: float = 1.0) -> Texture:

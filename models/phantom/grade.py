@@ -1,7 +1,7 @@
 """The label: histologic grade of the simulated adenocarcinoma, and what an oracle could know of it.
 
 Grade is drawn first, then the tumour's parameters given the grade: jointly normal T1, Ktrans, ve and ADC, and two
-heterogeneities. What is published of them, low (well and moderately differentiated) against high grade (poorly):
+heterogeneities. Published, low (well and moderately differentiated) against high grade (poorly), and drawn so:
 
 - T1 at 3 T: 1509 ± 189 and 1807 ± 318 ms (120 patients, Cancer Imaging 2022;22, doi 10.1186/s40644-022-00461-7); the
   same direction with a like AUC of 0.80 in 86 others (Abdom Radiol 2024;49:279-287).
@@ -12,26 +12,29 @@ heterogeneities. What is published of them, low (well and moderately differentia
   difference in 116 (Cancer Imaging 2019;19, doi 10.1186/s40644-019-0192-x). Here their average by patients, -0.06.
 - Heterogeneity: histograms of the ADC have a larger skewness and kurtosis in poor differentiation, AUC of the kurtosis
   0.88 and 0.92 (49 patients, Peng et al., Quant Imaging Med Surg, Tongji Hospital; 121 patients, doi
-  10.12015/issn.1674-8034.2022.07.009). An AUC of 0.88 is a difference of 1.66 standard deviations; that of the texture
-  is taken from it. That it is a relative standard deviation of T1, T2 and ADC, its size, and all of the heterogeneity
+  10.12015/issn.1674-8034.2022.07.009). An AUC of 0.88 is a difference of 1.66 standard deviations; both heterogeneities
+  are given it. That the one is a relative standard deviation of T1, T2 and ADC, its size, and all of the heterogeneity
   of enhancement are **assumptions** of this simulation.
 
-Differences found in single studies are too large on average (Ioannidis, Epidemiology 2008;19:640-648): those of T1,
-Ktrans, ve and texture are halved around the mean of all patients, an **assumption**. Correlations within a
-grade: ADC and Ktrans -0.4 (-0.34 and -0.60 in Shen 2017); Ktrans and ve 0.55, because the published spread of kep =
-Ktrans/ve is too narrow for independent ones (0.5 to 0.65 by var(ln kep) = var(ln Ktrans) + var(ln ve) - 2 cov); T1 and
-ve 0.5, T1 and Ktrans 0.35 are **assumptions**: all three grow with the extracellular space.
+Differences found in single studies are too large on average (Ioannidis, Epidemiology 2008;19:640-648), and they are
+drawn together here: the simulated grade is easier to see than that of any patient. It shows whether the chain from
+image to prediction loses what images hold, and is no evidence of what images of patients hold.
+
+Correlations within a grade: ADC and Ktrans -0.4 (-0.34 and -0.60 in Shen 2017); Ktrans and ve 0.55, because the
+published spread of kep = Ktrans/ve is too narrow for independent ones (0.5 to 0.65 by var(ln kep) = var(ln Ktrans) +
+var(ln ve) - 2 cov); T1 and ve 0.5, T1 and Ktrans 0.35 are **assumptions**: all three grow with the extracellular space.
 
 Drawn alike for both grades: T2 66.6 ± 6.9 ms (70 non-mucinous carcinomas, "Quantitative T2 Mapping to Discriminate
-Mucinous from Nonmucinous Adenocarcinoma in Rectal Cancer"), site and size. Every tenth tumour is mucinous ("up to
-10 %", radiopaedia.org/articles/rectal-cancer), whatever its grade: T1 1986 ± 163 ms and ADC 1.38 ± 0.23 (the 120
-patients), T2 87.9 ± 5.1 ms (11 of the T2 mapping study); these three then say nothing of the grade, and Ktrans
-and ve are drawn from the same joint distribution.
+Mucinous from Nonmucinous Adenocarcinoma in Rectal Cancer"), site and size.
+
+Every tenth tumour is mucinous ("up to 10 %", radiopaedia.org/articles/rectal-cancer): T1 1986 ± 163 ms and ADC 1.38 ±
+0.23 (the 120 patients, of whom they are a group of their own beside low and high grade), T2 87.9 ± 5.1 ms (11 of the T2
+mapping study). It has no grade here, and so no label; its Ktrans, ve and heterogeneities are those of all others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -46,19 +49,15 @@ HIGH_GRADE_SHARE = 0.4
 MUCINOUS_SHARE = 0.1
 TUMOUR_FREE_SHARE = 0.12
 """Share of examinations without a tumour (an assumption), such as after local excision or for exclusion."""
-SHRINKAGE = 0.5
-"""Part of a published difference between the grades that is simulated."""
 
-# parameter: (mean, SD) for low and for high grade as published; their differences are shrunk
-_PUBLISHED: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
+# parameter: (mean, SD) for low and for high grade
+_BY_GRADE: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "t1_3t_ms": ((1509.0, 189.0), (1807.0, 318.0)),
     "ktrans_per_min": ((0.28, 0.09), (0.40, 0.08)),
     "ve": ((0.50, 0.20), (0.67, 0.16)),
     "texture_heterogeneity": ((0.14, 0.045), (0.215, 0.045)),
-}
-_UNSHRUNK: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "adc_um2_s": ((1030.0, 140.0), (970.0, 170.0)),
-    "enhancement_heterogeneity": ((0.27, 0.09), (0.35, 0.10)),
+    "enhancement_heterogeneity": ((0.24, 0.085), (0.381, 0.085)),
 }
 _CORRELATIONS = {
     ("t1_3t_ms", "ktrans_per_min"): 0.35,
@@ -77,7 +76,7 @@ _LIMITS = {
     "texture_heterogeneity": (0.03, 0.38),
     "enhancement_heterogeneity": (0.05, 0.7),
 }
-NAMES = (*_PUBLISHED, *_UNSHRUNK)
+NAMES = tuple(_BY_GRADE)
 """Parameters that depend on the grade, in the order of `distribution`."""
 
 
@@ -85,11 +84,12 @@ NAMES = (*_PUBLISHED, *_UNSHRUNK)
 class TumourBiology:
     """What was drawn for one tumour: the oracle's view.
 
-    t1_3t_ms: T1 at 3 T, ms; adc_um2_s: mean ADC in 10⁻⁶ mm²/s; the heterogeneities are relative standard deviations
-    inside the tumour (of T1, T2, ADC, and of Ktrans); t2_ms does not depend on the grade.
+    grade: None of a mucinous tumour; t1_3t_ms: T1 at 3 T, ms; adc_um2_s: mean ADC in 10⁻⁶ mm²/s; the heterogeneities
+    are relative standard deviations inside the tumour (of T1, T2, ADC, and of Ktrans); t2_ms does not depend on the
+    grade.
     """
 
-    grade: int
+    grade: int | None
     t1_3t_ms: float
     ktrans_per_min: float
     ve: float
@@ -102,8 +102,7 @@ class TumourBiology:
 
 def distribution(grade: int) -> tuple[Floats, Floats]:
     """Means (6,) and standard deviations (6,) of `NAMES` in non-mucinous tumours of a grade."""
-    rows = [_shrunk(*pair) for pair in _PUBLISHED.values()] + list(_UNSHRUNK.values())
-    means, deviations = np.array([row[grade] for row in rows]).T
+    means, deviations = np.array([pair[grade] for pair in _BY_GRADE.values()]).T
     return means, deviations
 
 
@@ -114,13 +113,6 @@ def correlation() -> Floats:
         row, column = NAMES.index(first), NAMES.index(second)
         matrix[row, column] = matrix[column, row] = value
     return matrix
-
-
-def _shrunk(low: tuple[float, float], high: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Both (mean, SD), moved towards their average over all patients."""
-    middle = [(1 - HIGH_GRADE_SHARE) * a + HIGH_GRADE_SHARE * b for a, b in zip(low, high, strict=True)]
-    (a, b), (c, d) = ([m + SHRINKAGE * (v - m) for m, v in zip(middle, pair, strict=True)] for pair in (low, high))
-    return (a, b), (c, d)
 
 
 def draw_biology(rng: np.random.Generator) -> TumourBiology:
@@ -135,7 +127,7 @@ def draw_biology(rng: np.random.Generator) -> TumourBiology:
     if mucinous:
         values |= {name: float(rng.normal(*parameters)) for name, parameters in _MUCINOUS.items()}
     clipped = {name: float(np.clip(value, *_LIMITS[name])) for name, value in values.items()}
-    return TumourBiology(grade=grade, t2_ms=t2, mucinous=mucinous, **clipped)
+    return TumourBiology(grade=None if mucinous else grade, t2_ms=t2, mucinous=mucinous, **clipped)
 
 
 def has_tumour(seed: int) -> bool:
@@ -149,27 +141,25 @@ def biology_of(seed: int) -> TumourBiology | None:
 
 
 def oracle_log_odds(biology: TumourBiology) -> float:
-    """Log odds of high grade given the drawn parameters: no reader of the images can do better on average."""
-    known = [index for index, name in enumerate(NAMES) if not (biology.mucinous and name in _MUCINOUS)]
-    drawn = np.array([getattr(biology, NAMES[index]) for index in known])
-    related = np.linalg.inv(correlation()[np.ix_(known, known)])
-    prior = float(np.log(HIGH_GRADE_SHARE / (1 - HIGH_GRADE_SHARE)))
-    evidence = 0.0
-    for grade, sign in ((HIGH, 1), (LOW, -1)):
-        means, deviations = distribution(grade)
-        evidence += sign * _log_density(drawn, means[known], deviations[known], related)
-    return prior + evidence
+    """Log odds of high grade given the drawn parameters: no reader of the images can do better on average.
+
+    Of a tumour that has a grade.
+    """
+    drawn = np.array([getattr(biology, name) for name in NAMES])
+    related = np.linalg.inv(correlation())
+    low, high = (_log_density(drawn, *distribution(grade), related) for grade in (LOW, HIGH))
+    return float(np.log(HIGH_GRADE_SHARE / (1 - HIGH_GRADE_SHARE))) + high - low
 
 
 def oracle_probability(biology: TumourBiology) -> float:
-    """Probability of high grade given the drawn parameters."""
+    """Probability of high grade given the drawn parameters, of a tumour that has a grade."""
     return float(1 / (1 + np.exp(-oracle_log_odds(biology))))
 
 
 def parameters(biology: TumourBiology) -> dict[str, float]:
-    """The drawn parameters by name, the oracle's probability among them."""
-    drawn = {field.name: float(getattr(biology, field.name)) for field in fields(biology)}
-    return drawn | {"oracle_probability": oracle_probability(biology)}
+    """The drawn parameters by name; with a grade, it and the oracle's probability are among them."""
+    drawn = {name: float(value) for name, value in asdict(biology).items() if value is not None}
+    return drawn if biology.grade is None else drawn | {"oracle_probability": oracle_probability(biology)}
 
 
 def _log_density(values: Floats, means: Floats, deviations: Floats, related: npt.NDArray[np.floating]) -> float:

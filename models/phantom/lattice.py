@@ -46,6 +46,12 @@ def covering(grid: Grid, lower: npt.ArrayLike, upper: npt.ArrayLike) -> tuple[In
     return (int(start[0]), int(start[1]), int(start[2])), (int(stop[0]), int(stop[1]), int(stop[2]))
 
 
+def isotropic(lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64], spacing_mm: float) -> Grid:
+    """A grid of cubes along the axes of the patient that covers an LPS box."""
+    size = np.ceil((upper - lower) / spacing_mm).astype(int) + 1
+    return Grid((int(size[0]), int(size[1]), int(size[2])), (spacing_mm,) * 3, vector(lower), IDENTITY)
+
+
 def window(grid: Grid, start: Index, stop: Index) -> Grid:
     """The part of `grid` between two indices (stop excluded)."""
     size = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from models.phantom.anatomy import Anatomy, draw_anatomy
 from models.phantom.deformation import Texture, draw_texture
 from models.phantom.grade import TumourBiology, biology_of
-from models.phantom.lattice import Array, Positions, every, interpolated_slabs, lattice, points
+from models.phantom.lattice import Array, Positions, every, interpolated_slabs, isotropic, lattice, points
 from models.phantom.raster import TissueMap, rasterise
 from models.phantom.streams import stream
 from models.phantom.tissue import T1_RATIO_3T_TO_1_5T, Properties, Tissue, draw_properties
+from models.phantom.tumour import Tumour
 from models.volume import Grid
 
 Contrast = Callable[[Properties], Array]
@@ -53,6 +54,8 @@ SHEET_WIDTH = 0.11
 """Half width of the sheets in standard deviations of their field."""
 CELLS_MM, VESSELS_MM = 8.0, 9.0
 """Size of the structures within a tumour (an assumption): slices of 5 to 7 mm do not average them away."""
+STANDARDISED_AT_MM = 1.5
+"""Distance of the points of a tumour over which its fields are given mean and variance."""
 POOLS = 0.35
 """Relative excess of T2 and ADC in the mucin pools of a mucinous tumour (an assumption)."""
 AMPLITUDES = np.array([_TEXTURE.get(tissue, 0.03) for tissue in Tissue], dtype=np.float32)
@@ -60,7 +63,11 @@ AMPLITUDES = np.array([_TEXTURE.get(tissue, 0.03) for tissue in Tissue], dtype=n
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Everything of a patient that does not depend on the scanner."""
+    """Everything of a patient that does not depend on the scanner.
+
+    `cells`, `water` and `vessels` have a mean of 0 and a variance of 1 in the tumour as it lies at rest, so that it has
+    the means and heterogeneities that were drawn for it.
+    """
 
     seed: int
     anatomy: Anatomy
@@ -75,16 +82,23 @@ class Patient:
 def draw_patient(seed: int) -> Patient:
     """Patient `seed`: anatomy, tumour biology and textures."""
     rng = stream(seed, "texture")
-    return Patient(
-        seed=seed,
-        anatomy=draw_anatomy(seed),
-        biology=biology_of(seed),
-        background=draw_texture(rng, 6.0),
-        septa=draw_texture(rng, 9.0, 2.0),
-        cells=draw_texture(rng, CELLS_MM),
-        vessels=draw_texture(rng, VESSELS_MM),
-        water=draw_texture(rng, CELLS_MM),
-    )
+    anatomy = draw_anatomy(seed)
+    background, septa = draw_texture(rng, 6.0), draw_texture(rng, 9.0, 2.0)
+    cells, vessels, water = (draw_texture(rng, grain) for grain in (CELLS_MM, VESSELS_MM, CELLS_MM))
+    if anatomy.tumour is not None:
+        inside = _tumour_at_rest(anatomy, anatomy.tumour)
+        cells, vessels, water = (field.standardised(*inside) for field in (cells, vessels, water))
+    return Patient(seed, anatomy, biology_of(seed), background, septa, cells, water, vessels)
+
+
+def _tumour_at_rest(anatomy: Anatomy, tumour: Tumour) -> tuple[Array, Array, Array]:
+    """Points x, y, z (mm, each (n,)) of the tumour in the frame of the textures."""
+    grid = isotropic(*anatomy.deformation.box(tumour.box(), 2.0), STANDARDISED_AT_MM)
+    share = rasterise((tumour,), anatomy.deformation, grid).coverage(Tissue.TUMOUR)
+    # No tumour is so small that none of these points lies in it, but its fullest one always does.
+    z, y, x = np.nonzero(share >= min(0.5, float(share.max())))
+    place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(anatomy.deformation.offset)
+    return place[:, 0].astype(np.float32), place[:, 1].astype(np.float32), place[:, 2].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +243,15 @@ def tumour_properties(
     t1 = biology.t1_3t_ms / (1 if field_strength_t > 2 else T1_RATIO_3T_TO_1_5T)
     one = np.ones_like(cells)
     common = {name: one * getattr(tissues, name)[Tissue.TUMOUR] for name in ("pd", "vp", "water", "moving")}
+    uneven = biology.enhancement_heterogeneity
     perfused = np.where(pools > 0, np.float32(0.5), np.float32(1))
     return Properties(
         t1=np.float32(t1) * (1 + 0.5 * spread),
         t2=np.float32(biology.t2_ms) * np.maximum(1 + spread + pools, 0.2),
         t2_tse=np.float32(1.04 * biology.t2_ms) * np.maximum(1 + spread + pools, 0.2),
         adc=np.float32(biology.adc_um2_s * 1e-6) * np.maximum(1 + mobile + pools, 0.2),
-        ktrans=np.float32(biology.ktrans_per_min) * np.exp(biology.enhancement_heterogeneity * vessels) * perfused,
+        # Half the variance less keeps the mean of a log-normal field.
+        ktrans=np.float32(biology.ktrans_per_min) * np.exp(uneven * vessels - np.float32(0.5 * uneven**2)) * perfused,
         ve=one * np.float32(biology.ve),
         **common,
     )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
 from models.phantom.anatomy import BODY_BOX
-from models.phantom.lattice import IDENTITY, vector
+from models.phantom.lattice import isotropic
 from models.phantom.raster import rasterise
 from models.phantom.specimen import Patient
 from models.phantom.tissue import Tissue
-from models.volume import Grid, image_from
+from models.volume import image_from
 
 TRUTH_SPACING_MM, EMPTY_SPACING_MM = 0.6, 3.0
 
@@ -21,9 +20,9 @@ def tumour_truth(patient: Patient) -> sitk.Image:
     anatomy = patient.anatomy
     if anatomy.tumour is None:
         lower, upper = (anatomy.deformation.place(corner) for corner in anatomy.target_box())
-        grid = _isotropic(lower, upper, EMPTY_SPACING_MM)
+        grid = isotropic(lower, upper, EMPTY_SPACING_MM)
         return image_from(np.zeros(grid.size[::-1], dtype=np.uint8), grid)
-    grid = _isotropic(*anatomy.deformation.box(anatomy.target_box(), 2.0), TRUTH_SPACING_MM)
+    grid = isotropic(*anatomy.deformation.box(anatomy.target_box(), 2.0), TRUTH_SPACING_MM)
     # The tumour is painted last, so nothing else can take a voxel from it.
     painted = rasterise((anatomy.tumour,), anatomy.deformation, grid)
     return image_from((painted.coverage(Tissue.TUMOUR) >= 0.5).astype(np.uint8), grid)
@@ -32,11 +31,6 @@ def tumour_truth(patient: Patient) -> sitk.Image:
 def tissue_labels(patient: Patient, spacing_mm: float) -> sitk.Image:
     """Labels (uint8, `Tissue`) of the whole pelvis on an isotropic LPS grid."""
     anatomy = patient.anatomy
-    grid = _isotropic(*anatomy.deformation.box(BODY_BOX), spacing_mm)
+    grid = isotropic(*anatomy.deformation.box(BODY_BOX), spacing_mm)
     painted = rasterise(anatomy.layers, anatomy.deformation, grid)
     return image_from(np.where(painted.share >= 128, painted.top, painted.under), grid)
-
-
-def _isotropic(lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64], spacing_mm: float) -> Grid:
-    size = np.ceil((upper - lower) / spacing_mm).astype(int) + 1
-    return Grid((int(size[0]), int(size[1]), int(size[2])), (spacing_mm,) * 3, vector(lower), IDENTITY)

@@ -18,7 +18,7 @@ import models
 from models.analysis import AS_ACQUIRED, CUBIC, NORMAL, SUPER, Measured, measure
 from models.errors import ModelError
 from models.manifest import digest, load_manifest
-from models.phantom.cohort import seeds_with_tumour
+from models.phantom.cohort import seeds_with_grade
 from models.phantom.grade import parameters
 from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case
@@ -77,8 +77,10 @@ class Case:
 def cohort(
     count: int, first_seed: int, bundle: Path, cache: Path, workers: int, perturbed_cases: int = PERTURBED_CASES
 ) -> Iterator[Case]:
-    """`count` patients with a tumour, one seed each from `first_seed` on, the scanners in turn; cases in the cache are
-    read, the others made. The first of each scanner, `perturbed_cases` in all, are measured under other masks, too.
+    """`count` patients whose tumour has a grade, one seed each from `first_seed` on, the scanners in turn.
+
+    Cases in the cache are read, the others made. The first of each scanner, `perturbed_cases` in all, are measured
+    under other masks, too.
 
     Cases come as they get ready. The cache is keyed by the super-resolution bundle and by the source of everything
     that makes a case, so a changed phantom never mixes with the old one. An interrupted run goes on where it was.
@@ -99,7 +101,7 @@ def patients(count: int, first_seed: int, perturbed_cases: int) -> Iterator[tupl
     """Seed, scanner and number of perturbed masks of each patient of a cohort."""
     scanners = load_scanners()
     seen: Counter[str] = Counter()
-    for seed in islice(seeds_with_tumour(first_seed), count):
+    for seed in islice(seeds_with_grade(first_seed), count):
         scanner = scanners[seed % len(scanners)].name
         yield seed, scanner, PERTURBATIONS if seen[scanner] * len(scanners) < perturbed_cases else 0
         seen[scanner] += 1
@@ -114,7 +116,7 @@ def make_case(seed: int, scanner: str, resolver: SuperResolver, perturbations: i
     simulated = simulate_case(seed, find_scanner(scanner), region="tumour")
     seconds = {"simulate": time.perf_counter() - start}
     if simulated.oracle is None or simulated.label is None:
-        raise ModelError(f"simulated patient {seed} has no tumour and so no label")
+        raise ModelError(f"simulated patient {seed} has no tumour with a grade and so no label")
     volumes = at_resolutions(simulated.images, slice_thickness_mm(simulated.scanner), resolver, seconds)
     measured = measure_case(volumes, simulated.masks, seconds)
     others = list(_under_other_masks(volumes, simulated.masks, perturbations, seed, seconds))

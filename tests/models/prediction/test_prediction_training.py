@@ -16,7 +16,7 @@ from models.bundle import save_weights
 from models.errors import ModelError
 from models.evaluation.prediction_table import read_predictions
 from models.manifest import Manifest
-from models.phantom.cohort import seeds_with_tumour
+from models.phantom.cohort import seeds_with_grade
 from models.phantom.scanners import load_scanners
 from models.prediction.predictor import load_predictor, predict
 from models.radiomics.extraction import expected_names
@@ -59,7 +59,7 @@ def trained(tmp_path_factory):
     save_weights(root / "super", generator, build_generator(generator))
     folder = root / "cache" / prediction_cases.cache_key(root / "super")
     folder.mkdir(parents=True)
-    for seed in islice(seeds_with_tumour(0), 48):
+    for seed in islice(seeds_with_grade(0), 48):
         (folder / f"{seed:05d}.json").write_text(json.dumps(asdict(case(seed))))
     folders = ["--super-resolution", root / "super", "--out", root / "bundle", "--cache", root / "cache"]
     options = [
