@@ -73,6 +73,7 @@ def trained(tmp_path_factory):
         "--workers",
         1,
         "--no-search",
+        "--combat",
         "--test-cases",
         16,
     ]
@@ -89,6 +90,13 @@ def test_the_command_writes_a_bundle_of_eight_models_that_predicts(trained):
     assert "imulated" in predictor.target.name
     assert "simulated" in predictor.manifest.training_data
     assert predictor.manifest.settings["super_resolution"]["name"] == "untrained"
+
+
+def test_models_after_combat_are_in_the_report_and_in_no_table_that_others_read(trained):
+    report = (trained / "cache" / "prediction.md").read_text()
+    assert "| All-sequence super | catboost after ComBat |" in report
+    assert "32 of 32 |" in report, "no scanner has the cases that ComBat needs"
+    assert "ComBat" not in (trained / "cache" / "predictions.csv").read_text()
 
 
 def test_the_models_find_the_feature_that_carries_the_label(trained):
