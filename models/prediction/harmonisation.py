@@ -1,8 +1,9 @@
 """ComBat across scanners as a step of a pipeline before the selection, so that it only ever sees the training fold.
 
 ComBat (Johnson et al., Biostatistics 2007;8:118-127) takes location and scale of each feature on each scanner back to
-those of all scanners, shrunk by empirical Bayes; here parametric, as combatlearn has it, whose prior of an effect comes
-from the same feature on the other scanners. The label is no covariate: nobody knows it of a case to be predicted.
+those of all scanners, shrunk by empirical Bayes; here parametric and as combatlearn has it, whose prior of an effect is
+made of the same feature on every scanner, not, as in the paper, of every feature on the same scanner. The label is no
+covariate, because nobody knows it of a case to be predicted.
 """
 
 from __future__ import annotations

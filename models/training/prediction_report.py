@@ -122,9 +122,9 @@ def _combat(effects: SequenceOf[CombatEffect]) -> str:
     header = ["model", "judged", "with - without ComBat, AUC (95 %)", "p", "passed unharmonised"]
     return f"""## ComBat across scanners
 {AFTER_COMBAT}: before the selection, the effects of the scanners are taken out of the features; they are estimated on
-the training cases of each fold, without labels (combatlearn, parametric; the prior of an effect comes from the same
-feature on the other scanners). Against {MAIN} on features as measured, DeLong's test for paired areas. A case whose
-scanner has fewer than {LEAST_CASES} training cases passes unharmonised: with a scanner left out, every case does.
+the training cases of each fold, without labels (combatlearn, parametric; the prior of an effect is made of the same
+feature on every scanner). Against {MAIN} on features as measured, DeLong's test for paired areas. A case whose scanner
+has fewer than {LEAST_CASES} training cases passes unharmonised: with a scanner left out, every case does.
 
 {_table(header, rows)}"""
 
