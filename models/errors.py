@@ -24,3 +24,7 @@ class CohortError(ModelError):
 
     def __str__(self) -> str:
         return "\n".join(self.faults)
+
+
+class MissingPackageError(ModelError):
+    """A package of an optional extra is not installed; the message says which extra."""

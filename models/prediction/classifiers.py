@@ -19,7 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
-from models.prediction.feature_table import Perturbed
+from models.prediction.feature_table import FeatureTable
+from models.prediction.harmonisation import HarmonisedFeatures
 from models.prediction.selection import LEADING, Method, selection_steps
 from models.statistics.log_odds import bounded_log_odds
 
@@ -28,6 +29,9 @@ Labels = NDArray[np.int64]
 
 #: The one that bundles hold.
 MAIN = "catboost"
+#: The same after ComBat: for comparison, never in a bundle, whose node meets scanners by name that no training knew.
+AFTER_COMBAT = "catboost after ComBat"
+HARMONISATION = "harmonisation"
 _COUNTS = (6, 16)
 
 
@@ -39,12 +43,14 @@ class Recipe:
         build: from a seed.
         grid: values by parameter of the pipeline; the first of each is taken where nothing is better.
         scaled: whether features are brought to mean 0 and standard deviation 1 before.
+        combat: whether the effects of the scanners are taken out of the features before the selection.
     """
 
     name: str
     build: Callable[[int], BaseEstimator]
     grid: Mapping[str, tuple[Any, ...]]
     scaled: bool
+    combat: bool = False
 
     @property
     def without_search(self) -> Recipe:
@@ -61,10 +67,12 @@ class BalancedMLP(MLPClassifier):
         return self
 
 
-def pipeline(recipe: Recipe, perturbed: Perturbed | None, seed: int, method: Method = "lasso") -> Pipeline:
-    """Selection and classifier as one estimator for tables as `FeatureTable.numbered` gives them."""
+def pipeline(recipe: Recipe, table: FeatureTable, seed: int, method: Method = "lasso") -> Pipeline:
+    """Harmonisation, selection and classifier as one estimator for rows of `table.numbered`."""
+    harmonising = [(HARMONISATION, HarmonisedFeatures(table.scanners))] if recipe.combat else []
     scaling = [("scaling", StandardScaler())] if recipe.scaled else []
-    return Pipeline([*selection_steps(perturbed, method), *scaling, ("classifier", recipe.build(seed))])
+    selecting = selection_steps(table.perturbed, method)
+    return Pipeline([*harmonising, *selecting, *scaling, ("classifier", recipe.build(seed))])
 
 
 def log_odds(estimator: BaseEstimator, features: Floats) -> Floats:
@@ -139,3 +147,6 @@ CLASSIFIERS: dict[str, Recipe] = {
         ),
     )
 }
+
+#: With what is never asked for by name.
+RECIPES = CLASSIFIERS | {AFTER_COMBAT: replace(CLASSIFIERS[MAIN], name=AFTER_COMBAT, combat=True)}

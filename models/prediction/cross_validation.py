@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneGroupOut
 
-from models.prediction.classifiers import Recipe
-from models.prediction.feature_table import FeatureTable, without_number
+from models.prediction.classifiers import HARMONISATION, Recipe
+from models.prediction.feature_table import FeatureTable
 from models.prediction.fit import FittedModel, Folds, fit, folds, youden
 from models.prediction.selection import LEADING, Method
 
@@ -28,6 +28,15 @@ class ChosenFeature:
 
 
 @dataclass(frozen=True, slots=True)
+class Unharmonised:
+    """Cases that ComBat left as they were when they were tested, because the training cases lacked their scanner."""
+
+    out_of_fold: int
+    across_scanners: int
+    held_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of one model on one table.
 
@@ -41,6 +50,7 @@ class Evidence:
         chosen: hyper-parameters of the model on all cases.
         features: of the same.
         stable: columns that are stable under other masks in all cases; None where no case was measured again.
+        unharmonised: None of a model without ComBat.
     """
 
     out_of_fold: Floats
@@ -52,6 +62,7 @@ class Evidence:
     chosen: dict[str, Any]
     features: tuple[ChosenFeature, ...]
     stable: int | None
+    unharmonised: Unharmonised | None = None
 
 
 def cross_validate(
@@ -59,30 +70,42 @@ def cross_validate(
     recipe: Recipe,
     seed: int,
     count: int,
-    held_out: Floats | None = None,
+    held_out: FeatureTable | None = None,
     method: Method = "lasso",
 ) -> tuple[Evidence, FittedModel]:
     """The model on all cases of `table` with its evidence from `count` folds and from leaving out a scanner at a time.
 
-    Selection, search of hyper-parameters and calibration are done anew in every fold. `held_out` (cases, columns) are
-    cases that nothing is fitted on. Raises `ModelError` when a class has fewer cases than there are folds.
+    Harmonisation, selection, search of hyper-parameters and calibration are done anew in every fold. `held_out`, with
+    the columns of `table`, are cases that nothing is fitted on. Raises `ModelError` when a class has fewer cases than
+    there are folds.
     """
     outer = folds(table.labels, table.patients, count, seed)
     out_of_fold, models = unseen_probability(table, outer, recipe, seed, method)
-    across, _ = unseen_probability(table, _by_scanner(table), recipe, seed, method)
+    by_scanner = _by_scanner(table)
+    across, others = unseen_probability(table, by_scanner, recipe, seed, method)
     chosen_by_folds = Counter(name for model in models for name in model.selected(table.names))
-    whole = fit(table, np.arange(len(table.labels)), recipe, seed, method)
+    every = table if held_out is None else table.followed_by(held_out)
+    rows = np.arange(len(every.labels))
+    fitted, rest = rows[: len(table.labels)], rows[len(table.labels) :]
+    whole = fit(every, fitted, recipe, seed, method)
     weights = zip(whole.selected(table.names), whole.pipeline[LEADING].weights_, strict=True)
     evidence = Evidence(
         out_of_fold=out_of_fold,
         across_scanners=across,
-        held_out=np.empty(0) if held_out is None else whole.probability(without_number(held_out)),
+        held_out=whole.probability(every.numbered[rest]) if len(rest) else np.empty(0),
         intercept=whole.intercept,
         slope=whole.slope,
         cutoff=youden(table.labels, out_of_fold),
         chosen=whole.chosen,
         features=tuple(ChosenFeature(name, float(weight), chosen_by_folds[name]) for name, weight in weights),
         stable=None if table.perturbed is None else int(whole.pipeline["stability"].get_support().sum()),
+        unharmonised=Unharmonised(
+            _unharmonised(table, outer, models),
+            _unharmonised(table, by_scanner, others),
+            _unharmonised(every, [(fitted, rest)], [whole]),
+        )
+        if recipe.combat
+        else None,
     )
     return evidence, whole
 
@@ -97,6 +120,12 @@ def unseen_probability(
         models.append(fit(table, train, recipe, seed, method))
         probability[test] = models[-1].probability(table.numbered[test])
     return probability, models
+
+
+def _unharmonised(table: FeatureTable, split: Folds, models: list[FittedModel]) -> int:
+    """Of the cases that `split` tests, with the model of each fold."""
+    tested = zip(models, split, strict=True)
+    return sum(int(it.pipeline[HARMONISATION].unharmonised(table.numbered[test]).sum()) for it, (_, test) in tested)
 
 
 def _by_scanner(table: FeatureTable) -> Folds:

@@ -64,10 +64,20 @@ class FeatureTable:
         """(cases, 1 + columns): the row number of each case before its values, so that a step knows its cases."""
         return np.column_stack([np.arange(len(self.cases)), self.values])
 
+    def followed_by(self, unseen: FeatureTable) -> FeatureTable:
+        """Both one after the other, so that cases that nothing is fitted on have row numbers, too.
 
-def without_number(values: Floats) -> Floats:
-    """Values (cases, columns) of cases that the table does not hold, as `FeatureTable.numbered` has them: -1 first."""
-    return np.column_stack([np.full(len(values), -1.0), values])
+        Nobody asks for their masks or their oracle: those of the first are kept and no oracle.
+        """
+        return FeatureTable(
+            cases=self.cases + unseen.cases,
+            values=np.concatenate([self.values, unseen.values]),
+            names=self.names,
+            labels=np.concatenate([self.labels, unseen.labels]),
+            scanners=np.concatenate([self.scanners, unseen.scanners]),
+            patients=np.concatenate([self.patients, unseen.patients]),
+            perturbed=self.perturbed,
+        )
 
 
 def _measured_twice(perturbed: Perturbed | None, columns: list[int]) -> Perturbed | None:

@@ -55,7 +55,7 @@ def fit(table: FeatureTable, rows: Rows, recipe: Recipe, seed: int, method: Meth
     the calibration, so that this needs no cases of its own.
     """
     features, labels = table.numbered, table.labels
-    model = pipeline(recipe, table.perturbed, seed, method)
+    model = pipeline(recipe, table, seed, method)
     inner = [(rows[train], rows[test]) for train, test in folds(labels[rows], table.patients[rows], INNER_FOLDS, seed)]
     candidates = list(ParameterGrid(dict(recipe.grid)))
     scores = _scores(model, candidates, features, labels, inner)

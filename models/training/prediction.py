@@ -5,7 +5,8 @@ true tumour is measured at every resolution, and models are cross-validated and 
 cohort are simulated; the printed oracle is the AUC of the tissue parameters that the label was drawn with. Of a cohort,
 volumes, masks, labels and scanners are those on disk; cases of its test split are only tested on.
 
-The bundle holds eight models of CatBoost. Other classifiers and the controls of super-resolution are for comparison.
+The bundle holds eight models of CatBoost. Other classifiers, the controls of super-resolution and ComBat across
+scanners are for comparison.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.table import Table as RichTable
 from models.evaluation.predictions import Cohort
 from models.manifest import Manifest, digest, load_manifest
 from models.prediction.classifiers import CLASSIFIERS, MAIN
+from models.prediction.harmonisation import load_combat
 from models.prediction.predictor import KIND, save_predictor
 from models.prediction.records import Catalogue, ModelCard, Target
 from models.prediction.selection import Method
@@ -30,7 +32,7 @@ from models.training.prediction_figures import Results, cards, metrics, shipped_
 from models.training.prediction_page import write_page
 from models.training.prediction_report import report
 from models.training.prediction_sources import Measured, of_cohort, simulated, target_of
-from models.training.prediction_study import Plan, classifiers_of, models_of, study
+from models.training.prediction_study import Plan, classifiers_of, models_after_combat, models_of, study
 from models.training.prediction_tables import complete_cases, resolutions_of, write_features, write_predictions
 from models.volume import Sequence
 
@@ -60,17 +62,20 @@ def train(
     selection: Annotated[str, typer.Option(help="last step of the selection: lasso or mrmr")] = "lasso",
     search: Annotated[bool, typer.Option(help="hyper-parameters by an inner cross-validation; else the first")] = True,
     controls: Annotated[bool, typer.Option(help="models on cubic interpolation and on voxels as acquired")] = True,
+    combat: Annotated[bool, typer.Option(help="All-sequence models after ComBat across scanners, too")] = False,
     report_file: Annotated[Path | None, typer.Option("--report", help="report, Markdown; else in the cache")] = None,
     version: Annotated[str, typer.Option(help="of the bundle")] = "0.1.0",
 ) -> None:
     """Simulate the cohort (or read it from the cache), cross-validate, fit, and write bundle, tables and report."""
     compared = classifiers_named(classifiers)
     plan = Plan(seed, folds, _method(selection), search)
+    if combat:
+        load_combat()  # said before hours of measuring, not after
     if data is None:
         found = simulated(cases, first_seed, test_cases, measured, super_resolution, cache, workers)
     else:
         found = of_cohort(data, target_of(target, positive_class), folds, super_resolution, cache)
-    results = _results(found, plan, compared, controls, cache / "evidence", workers)
+    results = _results(found, plan, compared, controls, combat, cache / "evidence", workers)
     trees = classifiers_of(results.table, results.held_out, shipped_keys(), plan, cache / "evidence")
     catalogue = Catalogue(target=found.target, radiomics_digest=load_settings().digest, models=cards(results, trees))
     manifest = _manifest(found, results, plan, version, super_resolution)
@@ -106,14 +111,20 @@ def _method(text: str) -> Method:
 
 
 def _results(
-    found: Measured, plan: Plan, compared: tuple[str, ...], controls: bool, evidence: Path, workers: int
+    found: Measured,
+    plan: Plan,
+    compared: tuple[str, ...],
+    controls: bool,
+    combat: bool,
+    evidence: Path,
+    workers: int,
 ) -> Results:
     resolutions = resolutions_of(found.fitted, controls)
     table = complete_cases(found.fitted, resolutions, found.names)
     held_out = complete_cases(found.held_out, resolutions, found.names) if found.held_out else None
     if table.perturbed is None:
         console.print("no case was measured under other masks: selection goes without stability")
-    keys = list(models_of(resolutions, compared))
+    keys = [*models_of(resolutions, compared), *(models_after_combat() if combat else ())]
     made = study(table, held_out, keys, plan, evidence, workers)
     kept = dict(track(made, "models", total=len(keys), console=console))
     return Results(table, len(found.fitted) - len(table.cases), held_out, {key: kept[key] for key in keys}, plan.folds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,21 @@ from models.training.prediction_tables import SHIPPED
 
 #: The model that is measured against the oracle.
 BEST_INFORMED = ModelKey("All-sequence", Resolution.SUPER, MAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class CombatEffect:
+    """A model after ComBat (first) against the same without (second).
+
+    `judged` is the field of `Evidence` whose probabilities are compared; `unharmonised` of its `cases` passed ComBat as
+    they were measured.
+    """
+
+    model: str
+    judged: str
+    test: DeLongTest
+    unharmonised: int
+    cases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +66,7 @@ class Results:
 
     def area_held_out(self, key: ModelKey) -> AucInterval | None:
         """AUC on the held-out cases; None where there are fewer than two of a class."""
-        if self.held_out is None or np.bincount(self.held_out.labels, minlength=2).min() < 2:
+        if self.held_out is None or not _both_classes(self.held_out):
             return None
         return auc_interval(self.held_out.labels, self.study[key].held_out)
 
@@ -59,6 +74,18 @@ class Results:
         """Out-of-fold probabilities of the main classifier at two resolutions."""
         one, other = (self.study[ModelKey(label, resolution, MAIN)].out_of_fold for resolution in (first, second))
         return delong_test(self.table.labels, one, other)
+
+    def combat(self) -> Iterator[CombatEffect]:
+        """What ComBat changed, model by model; nothing where the study has none after it."""
+        judged = {"out_of_fold": self.table, "across_scanners": self.table, "held_out": self.held_out}
+        for key, after in self.study.items():
+            if after.unharmonised is None:
+                continue
+            before = self.study[key._replace(classifier=MAIN)]
+            for name, table in judged.items():
+                if table is not None and _both_classes(table):
+                    test = delong_test(table.labels, getattr(after, name), getattr(before, name))
+                    yield CombatEffect(key.name, name, test, getattr(after.unharmonised, name), len(table.cases))
 
     def oracle(self) -> DeLongTest | None:
         """The label's probability given what it was drawn with, against the best-informed model; None of a cohort.
@@ -107,6 +134,11 @@ def metrics(results: Results) -> dict[str, Any]:
     if results.held_out is not None:
         figures["test_cohort"] = _held_out(results, results.held_out)
     return figures
+
+
+def _both_classes(table: FeatureTable) -> bool:
+    """Whether an area has an interval: two cases of each class."""
+    return bool(np.bincount(table.labels, minlength=2).min() >= 2)
 
 
 def _held_out(results: Results, held_out: FeatureTable) -> dict[str, Any]:

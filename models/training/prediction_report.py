@@ -7,11 +7,12 @@ from collections.abc import Sequence as SequenceOf
 
 from models.evaluation.discrimination import AucInterval, DeLongTest
 from models.evaluation.predictions import Resolution
-from models.prediction.classifiers import CLASSIFIERS, MAIN
+from models.prediction.classifiers import AFTER_COMBAT, CLASSIFIERS, MAIN
 from models.prediction.cross_validation import Evidence
 from models.prediction.fit import INNER_FOLDS
+from models.prediction.harmonisation import LEAST_CASES
 from models.prediction.records import ModelCard, Target
-from models.training.prediction_figures import BEST_INFORMED, Results
+from models.training.prediction_figures import BEST_INFORMED, CombatEffect, Results
 from models.training.prediction_study import INPUTS, ModelKey, Plan
 from models.training.prediction_tables import CONTROLS
 from models.volume import Sequence
@@ -45,9 +46,10 @@ def report(
         _method(results, plan),
         f"## AUC\n{_areas(results)}",
         f"## Resolutions compared\n{_resolutions(results)}",
+        *([_combat(effects)] if (effects := list(results.combat())) else []),
         *([_oracle(results, test)] if (test := results.oracle()) else []),
         _features(results, models),
-        "## Not reached, not done\n" + "".join(f"- {line}\n" for line in _shortcomings(results)),
+        "## Not reached, not done\n" + "".join(f"- {line}\n" for line in (*_not_reached(results), *_not_done(results))),
     ]
     return "\n".join(sections)
 
@@ -109,6 +111,24 @@ def _resolutions(results: Results) -> str:
     )
 
 
+_JUDGED = {"out_of_fold": "in folds", "across_scanners": "scanner left out", "held_out": "held out"}
+
+
+def _combat(effects: SequenceOf[CombatEffect]) -> str:
+    rows = [
+        [it.model, _JUDGED[it.judged], _signed(it.test), f"{it.test.p:.3f}", f"{it.unharmonised} of {it.cases}"]
+        for it in effects
+    ]
+    header = ["model", "judged", "with - without ComBat, AUC (95 %)", "p", "passed unharmonised"]
+    return f"""## ComBat across scanners
+{AFTER_COMBAT}: before the selection, the effects of the scanners are taken out of the features; they are estimated on
+the training cases of each fold, without labels (combatlearn, parametric; the prior of an effect is made of the same
+feature on every scanner). Against {MAIN} on features as measured, DeLong's test for paired areas. A case whose scanner
+has fewer than {LEAST_CASES} training cases passes unharmonised: with a scanner left out, every case does.
+
+{_table(header, rows)}"""
+
+
 def _oracle(results: Results, test: DeLongTest) -> str:
     return f"""## Against the oracle
 AUC of the probability that the label was drawn with: {test.first_auc:.3f}; of {BEST_INFORMED.name} ({MAIN}),
@@ -165,7 +185,7 @@ def _evidence(results: Results, card: ModelCard) -> Evidence:
     return next(it for key, it in results.study.items() if (key.name, key.classifier) == (card.name, MAIN))
 
 
-def _shortcomings(results: Results) -> Iterator[str]:
+def _not_reached(results: Results) -> Iterator[str]:
     test = results.oracle()
     if test is not None and test.difference > GOAL:
         yield f"{_goal(test)} Errors of the signals and of the heterogeneity explain it (table above)."
@@ -178,13 +198,21 @@ def _shortcomings(results: Results) -> Iterator[str]:
     tests = {label: results.compare(label, Resolution.SUPER, Resolution.NORMAL) for label in INPUTS}
     if unshown := [label for label, it in tests.items() if it.low <= 0]:
         yield f"Super-resolution is not shown to predict better than normal resolution: {', '.join(unshown)}."
+    effects = results.combat()
+    if unshown := [f"{it.model} ({_JUDGED[it.judged]})" for it in effects if it.test.low <= 0]:
+        yield f"ComBat across scanners is not shown to predict better: {', '.join(unshown)}."
     flat = [key for key, evidence in results.study.items() if evidence.slope == 0]
     if flat:
         yield f"Calibrated to the same probability for every case, because nothing was found: {_named(flat)}."
+
+
+def _not_done(results: Results) -> Iterator[str]:
     if missing := [name for name in CLASSIFIERS if name not in results.classifiers]:
         yield f"Classifiers not run: {', '.join(missing)}."
     if missing := [str(control) for control in CONTROLS if control not in results.resolutions]:
         yield f"Controls not run or not measured: {', '.join(missing)}."
+    if AFTER_COMBAT not in results.classifiers:
+        yield "ComBat across scanners was not tried (`--combat`)."
     if results.table.perturbed is None:
         yield "Stability under other masks was not judged: no case was measured again."
     if results.held_out is None:

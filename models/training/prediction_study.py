@@ -16,9 +16,9 @@ from catboost import CatBoostClassifier
 
 import models
 from models.evaluation.predictions import Resolution
-from models.prediction.classifiers import CLASSIFIERS, MAIN, Recipe
-from models.prediction.cross_validation import ChosenFeature, Evidence, cross_validate
-from models.prediction.feature_table import FeatureTable, Floats
+from models.prediction.classifiers import AFTER_COMBAT, MAIN, RECIPES, Recipe
+from models.prediction.cross_validation import ChosenFeature, Evidence, Unharmonised, cross_validate
+from models.prediction.feature_table import FeatureTable
 from models.prediction.selection import Method
 from models.training.prediction_tables import SHIPPED
 from models.training.processes import in_processes
@@ -32,12 +32,14 @@ _SOURCES = (
     "statistics/log_odds.py",
     "statistics/agreement.py",
     "prediction/feature_table.py",
+    "prediction/harmonisation.py",
     "prediction/selection.py",
     "prediction/classifiers.py",
     "prediction/fit.py",
     "prediction/cross_validation.py",
 )
 _LIBRARIES = ("catboost", "numpy", "scikit-learn", "scipy")
+_COMBAT_LIBRARIES = (*_LIBRARIES, "combatlearn", "pandas")
 
 
 class ModelKey(NamedTuple):
@@ -55,7 +57,7 @@ class ModelKey(NamedTuple):
     @property
     def file(self) -> str:
         """As its files are called, without suffix."""
-        return f"{self.input.lower()}-{self.resolution}-{self.classifier}"
+        return f"{self.input}-{self.resolution}-{self.classifier}".lower().replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Plan:
 
     def recipe(self, classifier: str) -> Recipe:
         """How a classifier is made, with or without a search of hyper-parameters."""
-        recipe = CLASSIFIERS[classifier]
+        recipe = RECIPES[classifier]
         return recipe if self.search else recipe.without_search
 
 
@@ -84,6 +86,12 @@ def models_of(resolutions: Iterable[Resolution], classifiers: Iterable[str]) -> 
             for resolution in resolutions:
                 if resolution in SHIPPED or classifier == MAIN:
                     yield ModelKey(label, resolution, classifier)
+
+
+def models_after_combat() -> Iterator[ModelKey]:
+    """The main classifier on all sequences after ComBat across scanners, at the resolutions of the bundle."""
+    for resolution in SHIPPED:
+        yield ModelKey("All-sequence", resolution, AFTER_COMBAT)
 
 
 def study(
@@ -120,16 +128,19 @@ def classifiers_of(
     return tuple(CatBoostClassifier().load_model(str(path), format="cbm") for path in paths)
 
 
-def digest(table: FeatureTable, held_out: Floats | None, plan: Plan, classifier: str) -> str:
+def digest(table: FeatureTable, held_out: FeatureTable | None, plan: Plan, classifier: str) -> str:
     """Of everything that a model's evidence depends on."""
-    key = hashlib.sha256(repr((plan, classifier, table.names, plan.recipe(classifier).grid)).encode())
-    key.update(repr([(name, version(name)) for name in _LIBRARIES]).encode())
-    arrays = [table.values, table.labels, held_out]
+    recipe = plan.recipe(classifier)
+    key = hashlib.sha256(repr((plan, classifier, table.names, recipe.grid)).encode())
+    libraries = _COMBAT_LIBRARIES if recipe.combat else _LIBRARIES
+    key.update(repr([(name, version(name)) for name in libraries]).encode())
+    arrays = [table.values, table.labels, None if held_out is None else held_out.values]
     if table.perturbed is not None:
         arrays += [table.perturbed.rows, table.perturbed.values]
     for array in arrays:
         key.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
-    key.update("\n".join([*table.scanners.tolist(), *table.patients.tolist()]).encode())
+    unseen = [] if held_out is None else held_out.scanners.tolist()
+    key.update("\n".join([*table.scanners.tolist(), *table.patients.tolist(), *unseen]).encode())
     key.update(_code())
     return key.hexdigest()[:16]
 
@@ -146,7 +157,8 @@ def load_evidence(path: Path) -> Evidence:
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     arrays = {name: np.array(kept[name], dtype=np.float64) for name in ("out_of_fold", "across_scanners", "held_out")}
     features = tuple(ChosenFeature(**feature) for feature in kept["features"])
-    return Evidence(**(kept | arrays | {"features": features}))
+    unharmonised = Unharmonised(**kept["unharmonised"]) if kept["unharmonised"] else None
+    return Evidence(**(kept | arrays | {"features": features, "unharmonised": unharmonised}))
 
 
 class _Call(NamedTuple):
@@ -154,19 +166,19 @@ class _Call(NamedTuple):
 
     key: ModelKey
     table: FeatureTable
-    held_out: Floats | None
+    held_out: FeatureTable | None
     plan: Plan
     path: Path
 
 
 def _call(key: ModelKey, table: FeatureTable, held_out: FeatureTable | None, plan: Plan, folder: Path) -> _Call:
     own = table.of(INPUTS[key.input], key.resolution)
-    unseen = held_out.of(INPUTS[key.input], key.resolution).values if held_out is not None else None
+    unseen = held_out.of(INPUTS[key.input], key.resolution) if held_out is not None else None
     return _Call(key, own, unseen, plan, folder / f"{key.file}-{digest(own, unseen, plan, key.classifier)}.json")
 
 
 def _make_and_keep(
-    key: ModelKey, table: FeatureTable, held_out: Floats | None, plan: Plan, path: Path
+    key: ModelKey, table: FeatureTable, held_out: FeatureTable | None, plan: Plan, path: Path
 ) -> tuple[ModelKey, Evidence]:
     recipe = plan.recipe(key.classifier)
     evidence, model = cross_validate(table, recipe, plan.seed, plan.folds, held_out, plan.method)

@@ -10,17 +10,19 @@ import typer
 
 from models.evaluation.discrimination import delong_test
 from models.evaluation.predictions import Resolution
+from models.prediction.classifiers import AFTER_COMBAT
 from models.prediction.feature_table import FeatureTable
 from models.training.prediction import classifiers_named
 from models.training.prediction_figures import BEST_INFORMED, Results, cards, metrics, shipped_keys
 from models.training.prediction_report import report
 from models.training.prediction_sources import TARGET
-from models.training.prediction_study import Plan, classifiers_of, models_of, study
+from models.training.prediction_study import Plan, classifiers_of, models_after_combat, models_of, study
 from models.training.prediction_tables import SHIPPED
 from models.volume import Sequence
 
 NAMES = tuple(f"{s}|{r}|{name}" for s in Sequence for r in ("normal", "super", "cubic") for name in ("signal", "noise"))
 PLAN = Plan(seed=3, folds=3, search=False)
+AFTER_COMBAT_KEY = BEST_INFORMED._replace(classifier=AFTER_COMBAT)
 WITH_CUBIC = (*SHIPPED, Resolution.CUBIC)
 
 
@@ -55,6 +57,13 @@ def results(evidence) -> Results:
     fitted, held_out = table(1, 60), table(2, 20)
     found = dict(study(fitted, held_out, keys, PLAN, evidence, workers=1))
     return Results(fitted, 2, held_out, found, PLAN.folds)
+
+
+@pytest.fixture(scope="module")
+def with_combat(results, evidence) -> Results:
+    """The same and All-sequence after ComBat."""
+    found = dict(study(results.table, results.held_out, models_after_combat(), PLAN, evidence, workers=1))
+    return replace(results, study=results.study | found)
 
 
 def test_controls_are_for_the_main_classifier_alone():
@@ -121,6 +130,48 @@ def test_the_report_holds_every_model_the_oracle_and_what_was_not_done(results, 
     assert "Stability under other masks was not judged" in text
     assert "| All-sequence super | `T2WI super signal` |" in text
     assert text.startswith("# Prediction: Simulated histologic grade")
+
+
+def test_the_report_says_what_combat_changed_and_how_many_cases_it_passed_over(with_combat, evidence):
+    models = cards(with_combat, classifiers_of(with_combat.table, with_combat.held_out, shipped_keys(), PLAN, evidence))
+    text = report(with_combat, models, TARGET, PLAN, "simulated patients", "a command")
+    before, after = with_combat.study[BEST_INFORMED], with_combat.study[AFTER_COMBAT_KEY]
+    for part, probabilities in (("in folds", "out_of_fold"), ("scanner left out", "across_scanners")):
+        test = delong_test(with_combat.table.labels, getattr(after, probabilities), getattr(before, probabilities))
+        passed = "60 of 60" if part == "scanner left out" else "0 of 60"
+        changed = f"{test.difference:+.3f} ({test.low:+.3f} to {test.high:+.3f})"
+        assert f"| All-sequence super | {part} | {changed} | {test.p:.3f} | {passed} |" in text
+    assert "| held out |" in text
+    for key in models_after_combat():
+        assert f"| {key.name} | catboost after ComBat | {with_combat.area(key).auc:.3f} (" in text
+    assert "was not tried" not in text
+
+
+def test_a_report_without_combat_says_that_it_was_not_tried(results, evidence):
+    models = cards(results, classifiers_of(results.table, results.held_out, shipped_keys(), PLAN, evidence))
+    text = report(results, models, TARGET, PLAN, "simulated patients", "a command")
+    assert "ComBat across scanners was not tried" in text
+    assert "## ComBat" not in text
+
+
+def test_models_after_combat_are_kept_apart_and_never_shipped(with_combat, results, evidence):
+    ((_, again),) = study(results.table, results.held_out, [AFTER_COMBAT_KEY], PLAN, evidence, workers=1)
+    assert again.unharmonised == with_combat.study[AFTER_COMBAT_KEY].unharmonised
+    assert np.array_equal(again.out_of_fold, with_combat.study[AFTER_COMBAT_KEY].out_of_fold)
+    assert len(list(evidence.glob("all-sequence-super-*.cbm"))) == 1
+    assert set(with_combat.probabilities()) == set(results.probabilities())
+    assert metrics(with_combat) == metrics(results)
+
+
+def test_another_scanner_of_a_held_out_case_makes_a_model_after_combat_anew(with_combat, tmp_path):
+    scanners = with_combat.held_out.scanners.copy()
+    scanners[0] = "Philips Ingenia"
+    moved = replace(with_combat.held_out, scanners=scanners)
+    for held_out in (with_combat.held_out, moved):
+        ((_, found),) = study(with_combat.table, held_out, [AFTER_COMBAT_KEY], PLAN, tmp_path, workers=1)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    assert found.unharmonised.held_out == 1
+    assert found.held_out[1:] == pytest.approx(with_combat.study[AFTER_COMBAT_KEY].held_out[1:])
 
 
 def test_a_classifier_that_is_not_known_is_refused():

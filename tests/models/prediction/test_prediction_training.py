@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from dataclasses import asdict, replace
 from itertools import islice, product
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 import node.cli.main
 from models.bundle import save_weights
-from models.errors import ModelError
+from models.errors import MissingPackageError, ModelError
 from models.evaluation.prediction_table import read_predictions
 from models.manifest import Manifest
 from models.phantom.cohort import seeds_with_grade
@@ -73,6 +74,7 @@ def trained(tmp_path_factory):
         "--workers",
         1,
         "--no-search",
+        "--combat",
         "--test-cases",
         16,
     ]
@@ -89,6 +91,20 @@ def test_the_command_writes_a_bundle_of_eight_models_that_predicts(trained):
     assert "imulated" in predictor.target.name
     assert "simulated" in predictor.manifest.training_data
     assert predictor.manifest.settings["super_resolution"]["name"] == "untrained"
+
+
+def test_models_after_combat_are_in_the_report_and_in_no_table_that_others_read(trained):
+    report = (trained / "cache" / "prediction.md").read_text()
+    assert "| All-sequence super | catboost after ComBat |" in report
+    assert "32 of 32 |" in report, "no scanner has the cases that ComBat needs"
+    assert "ComBat" not in (trained / "cache" / "predictions.csv").read_text()
+
+
+def test_combat_without_its_package_stops_before_anything_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "combatlearn", None)
+    result = CliRunner().invoke(prediction.app, ["--combat", "--cache", str(tmp_path / "cache")])
+    assert isinstance(result.exception, MissingPackageError)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_the_models_find_the_feature_that_carries_the_label(trained):

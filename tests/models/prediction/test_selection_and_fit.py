@@ -12,7 +12,7 @@ from models.errors import ModelError
 from models.prediction.calibration import calibrate
 from models.prediction.classifiers import CLASSIFIERS, MAIN, pipeline
 from models.prediction.cross_validation import cross_validate
-from models.prediction.feature_table import FeatureTable, Perturbed, without_number
+from models.prediction.feature_table import FeatureTable, Perturbed
 from models.prediction.fit import calibration, fit, folds, youden
 from models.prediction.selection import (
     DistinctFeatures,
@@ -147,7 +147,7 @@ def test_shuffled_labels_leave_an_auc_of_one_half_when_selection_sits_inside_the
         for given, areas in ((shuffled, honest), (replace(shuffled, values=selected, names=names), leaking)):
             estimator, probability = QUICK.without_search, np.empty(120)
             for train, test in folds(given.labels, given.patients, 5, seed):
-                model = pipeline(estimator, None, seed).fit(given.numbered[train], given.labels[train])
+                model = pipeline(estimator, given, seed).fit(given.numbered[train], given.labels[train])
                 probability[test] = model.decision_function(given.numbered[test])
             areas.append(roc_auc_score(given.labels, probability))
     assert np.mean(honest) == pytest.approx(0.5, abs=0.07)
@@ -167,7 +167,7 @@ def test_what_is_said_of_a_case_does_not_depend_on_its_label():
 def test_every_classifier_finds_a_real_signal_and_is_calibrated_by_cases_it_has_not_seen(name):
     table = cohort(signal=2.0)
     model = fit(table, np.arange(60), CLASSIFIERS[name].without_search, seed=1)
-    probability = model.probability(without_number(table.values[60:]))
+    probability = model.probability(table.numbered[60:])
     assert roc_auc_score(table.labels[60:], probability) > 0.75
     assert probability.mean() == pytest.approx(0.5, abs=0.1)
 
@@ -183,14 +183,14 @@ def test_the_hyper_parameters_are_those_with_the_best_inner_area():
 
 def test_a_real_signal_survives_cross_validation_and_a_left_out_scanner():
     table = perturbed(cohort(signal=2.0), unstable=[1])
-    held_out = cohort(signal=2.0).values[:10]
+    held_out = cohort(signal=2.0)
     evidence, model = cross_validate(table, TREES, seed=1, count=4, held_out=held_out)
     assert roc_auc_score(table.labels, evidence.out_of_fold) > 0.8
     assert roc_auc_score(table.labels, evidence.across_scanners) > 0.75
     assert evidence.stable == 58
     strongest = max(evidence.features, key=lambda feature: feature.weight)
     assert (strongest.name, strongest.folds) == ("T2WI|super|f0", 4)
-    assert np.allclose(evidence.held_out, model.probability(without_number(held_out)))
+    assert np.allclose(evidence.held_out, model.probability(table.followed_by(held_out).numbered[120:]))
     assert 0 < evidence.cutoff < 1
 
 
