@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
@@ -111,17 +110,16 @@ def _true(case: OwnMaskCase, held_out: Mapping[int, Case]) -> Case:
 
 def _require_same_bundles(cases: SequenceOf[OwnMaskCase], predictor: Predictor) -> None:
     """All cases from the same bundles, super-resolution and features as the models were trained on."""
-    made = Counter(repr(case.made_with) for case in cases)
-    if len(made) > 1:
-        raise ModelError(f"the cases were measured with {len(made)} sets of bundles; measure them again with one")
-    with_ = cases[0].made_with
-    trained_on = predictor.manifest.settings.get("super_resolution", with_["super_resolution"])
-    if trained_on["digest"] != with_["super_resolution"]["digest"]:
+    made_with = cases[0].made_with
+    if any(case.made_with != made_with for case in cases):
+        raise ModelError("the cases were measured with different bundles; measure them again with the same")
+    trained_on = predictor.manifest.settings.get("super_resolution", made_with["super_resolution"])
+    if trained_on["digest"] != made_with["super_resolution"]["digest"]:
         raise ModelError(
             f"the models were trained on {trained_on['name']} {trained_on['version']}, the cases were super-resolved "
             "by other weights; measure them again"
         )
-    if predictor.radiomics.digest != with_["radiomics"]["digest"]:
+    if predictor.radiomics.digest != made_with["radiomics"]["digest"]:
         raise ModelError("the models take features of other radiomics settings than the cases; measure them again")
 
 
