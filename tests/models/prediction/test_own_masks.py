@@ -226,6 +226,7 @@ def test_masks_that_are_the_true_ones_give_the_same_conclusion(cohort, predictor
         assert area(found, Masks.NODE, card.name).auc > 0.7
     text = report(found, cases, predictor, "a command")
     assert "**The same conclusion: no model has another AUC" in text
+    assert "a difference in AUC of up to 0.000 is not excluded on these 60 cases.**" in text
     assert text.count("| yes: no difference shown |") == 8
     assert "| T2WI super | 1.000 (1.000-1.000) | 1.000 | 1.000 (1.000-1.000) | 1.000 |" in text
     assert text.count("| 60 of 60 |") == 8
@@ -244,6 +245,17 @@ def test_features_that_say_nothing_under_the_nodes_masks_give_another_conclusion
     assert test.high < 0
     text = report(found, cases, predictor, "a command")
     assert "**Not the same conclusion: the AUC is another under the node's masks" in text
+
+
+def test_the_conclusion_says_how_large_a_difference_the_cases_cannot_exclude(cohort, predictor):
+    few = held_out(cohort)[:12]
+    cases = [replace(case, features=case.features | {NAMES[0]: 0.5}) for case in few]
+    found = subset(cohort, cases, predictor)
+    test = difference(found, "T2WI normal", Masks.NODE, Masks.TRUE)
+    text = report(found, cases, predictor, "a command")
+    assert verdict(found).reach == pytest.approx(max(-test.low, test.high))
+    assert verdict(found).reach > 0.2
+    assert f"{verdict(found).reach:.3f} from 0" in text
 
 
 def test_a_mask_for_each_resolution_that_spoils_one_of_them_is_told_from_the_nodes(cohort, predictor):
