@@ -115,7 +115,7 @@ def verdict(subset: Subset) -> Verdict:
         judged=len(known) == len(tests) and all(super_minus_normal(subset, it, Masks.TRUE) for it in subset.inputs),
         differing=tuple(name for name, test in known.items() if conclusion(test) != NO_DIFFERENCE),
         flipped=flipped,
-        reach=max((max(-test.low, test.high) for test in known.values()), default=float("nan")),
+        reach=max((max(abs(test.low), abs(test.high)) for test in known.values()), default=float("nan")),
     )
 
 

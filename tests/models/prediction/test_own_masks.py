@@ -253,7 +253,7 @@ def test_the_conclusion_says_how_large_a_difference_the_cases_cannot_exclude(coh
     found = subset(cohort, cases, predictor)
     test = difference(found, "T2WI normal", Masks.NODE, Masks.TRUE)
     text = report(found, cases, predictor, "a command")
-    assert verdict(found).reach == pytest.approx(max(-test.low, test.high))
+    assert verdict(found).reach == pytest.approx(max(abs(test.low), abs(test.high)))
     assert verdict(found).reach > 0.2
     assert f"{verdict(found).reach:.3f} from 0" in text
 
