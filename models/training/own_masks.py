@@ -1,0 +1,48 @@
+"""Whether the node's own masks give the conclusion of the true ones: `python -m models.training.own_masks`.
+
+The models of a bundle are trained on true masks. Here they are applied to patients that they have not seen, measured
+under the true masks and under those that the segmentation found (`models.training.measure_cases --own-masks`), and the
+report says whether AUC and comparison of resolutions stay, with one mask for all resolutions and with one for each:
+
+    python -m models.training.measure_cases --cases 360 --own-masks 60
+    python -m models.training.own_masks --measured runs/prediction/KEY --own-masks runs/prediction/KEY-own-masks-KEY
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.prediction.predictor import load_predictor
+from models.training.loop import command_line
+from models.training.own_mask_cases import read_own_mask_case
+from models.training.own_masks_report import report
+from models.training.own_masks_subset import subset
+from models.training.prediction_cases import read_case
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def compare_masks(
+    measured: Annotated[Path, typer.Option(help="cohort under true masks, a JSON a patient", exists=True)],
+    own_masks: Annotated[Path, typer.Option(help="held-out patients under found masks, a JSON each", exists=True)],
+    bundle: Annotated[Path, typer.Option(help="prediction bundle, fitted on the cohort's first cases")] = WEIGHTS
+    / "prediction",
+    report_file: Annotated[Path, typer.Option("--report", help="report, Markdown")] = Path("prediction-own-masks.md"),
+) -> None:
+    """Apply the models to the held-out patients under every mask, and write the report."""
+    predictor = load_predictor(bundle)
+    cases = [read_own_mask_case(path) for path in sorted(own_masks.glob("*.json"))]
+    true = (read_case(path) for path in sorted(measured.glob("*.json")))
+    text = report(subset(true, cases, predictor), cases, predictor, command_line("models.training.own_masks"))
+    report_file.write_text(text, encoding="utf-8")
+    typer.echo(next(line for line in text.splitlines() if line.startswith("**")).strip("*"))
+
+
+if __name__ == "__main__":
+    app()
