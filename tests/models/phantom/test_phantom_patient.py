@@ -43,7 +43,7 @@ def test_no_single_parameter_carries_the_label():
     drawn = [b for b in biologies(4000) if b.grade is not None]
     for name in NAMES:
         area = roc_auc_score([b.grade for b in drawn], [getattr(b, name) for b in drawn])
-        assert 0.35 < area < 0.9
+        assert 0.35 < area < 0.93
 
 
 def test_a_mucinous_tumour_has_a_longer_t2_and_a_higher_adc_and_no_grade():
