@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
+from scipy import ndimage
 
 from models.radiomics.parallel import Region, extract_all
 from models.radiomics.preparation import Box, box_of
@@ -85,10 +87,12 @@ def measure(
 
 
 def mask_on(mask: sitk.Image, grid: Grid) -> sitk.Image:
-    """`mask` (non-zero is inside) on another grid of the same patient (uint8): what is inside by half or more.
+    """`mask` (non-zero is inside) on another grid of the same patient (uint8).
 
-    Where `grid` is the coarser one its voxels hold the mean of the mask, which keeps the volume; where it is the
-    finer one the mask is interpolated linearly. What lies outside `grid` is lost.
+    Where `grid` is the coarser one, its voxels that lie inside by half or more, which keeps the volume. Where it is the
+    finer one, its voxels on the inner side of the surface, by the distance from it: copied voxels would lead a mask of
+    thick slices to thin ones as stairs, which hold the neighbours of a tumour whose wall is oblique. What lies outside
+    `grid` is lost.
     """
     inside = sitk.GetArrayViewFromImage(mask) > 0
     own = grid_of(mask)
@@ -97,11 +101,20 @@ def mask_on(mask: sitk.Image, grid: Grid) -> sitk.Image:
     array = np.zeros(grid.size[::-1], np.uint8)
     if inside.any():
         box = box_of(inside).grown(1, own)
-        part = image_from(box.of(inside).astype(np.float32), box.grid(own))
-        target = _covering(part, grid)
-        share = average_onto(part, target.grid(grid))
-        target.of(array)[:] = sitk.GetArrayViewFromImage(share) >= 0.5
+        finer = np.prod(grid.spacing) < np.prod(own.spacing)
+        part = _depth(box.of(inside), own) if finer else box.of(inside).astype(np.float32)
+        image = image_from(part, box.grid(own))
+        target = _covering(image, grid)
+        found = sitk.GetArrayFromImage(average_onto(image, target.grid(grid)))
+        target.of(array)[:] = found > 0 if finer else found >= 0.5
     return image_from(array, grid)
+
+
+def _depth(inside: npt.NDArray[np.generic], grid: Grid) -> npt.NDArray[np.float32]:
+    """Distance (mm) of each voxel (z, y, x) from the surface half way to the other side, negative outside."""
+    padded = np.pad(inside, 1)
+    within, without = (ndimage.distance_transform_edt(side, grid.spacing[::-1]) for side in (padded, ~padded))
+    return np.asarray((within - without)[1:-1, 1:-1, 1:-1], dtype=np.float32)
 
 
 def _regions(
