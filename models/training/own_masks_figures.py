@@ -14,8 +14,9 @@ from models.statistics.agreement import concordance_correlation, intraclass_corr
 from models.statistics.estimates import Estimate, Floats
 from models.training.own_masks_subset import Masks, Subset
 
-#: What an interval that holds 0 says.
 NO_DIFFERENCE = "no difference shown"
+#: Of a family of comparisons, by Bonferroni: the models, or the inputs.
+LEVEL = 0.05
 #: Cases measured under both masks that an agreement needs.
 LEAST_CASES = 3
 
@@ -26,8 +27,7 @@ class Verdict:
 
     Attributes:
         judged: None of the areas is missing.
-        differing: models whose AUC under the node's masks differs from that under the true ones: the paired interval
-            does not hold 0.
+        differing: models whose AUC under the node's masks is shown to differ from that under the true ones.
         flipped: inputs, and under which masks, whose super-resolution compares otherwise with normal resolution than
             under the true masks.
         reach: farthest end of the paired intervals of the models from 0; NaN where there is none.
@@ -107,23 +107,23 @@ def median_icc(subset: Subset, card: ModelCard, first: Masks, second: Masks) -> 
 
 
 def verdict(subset: Subset) -> Verdict:
-    """By the paired intervals and by what each comparison of resolutions says."""
+    """By the paired tests and by what each comparison of resolutions says."""
     tests = {card.name: difference(subset, card.name, Masks.NODE, Masks.TRUE) for card in subset.cards}
     flipped = tuple(_flipped(subset))
     known = {name: test for name, test in tests.items() if test}
     return Verdict(
         judged=len(known) == len(tests) and all(super_minus_normal(subset, it, Masks.TRUE) for it in subset.inputs),
-        differing=tuple(name for name, test in known.items() if conclusion(test) != NO_DIFFERENCE),
+        differing=tuple(name for name, test in known.items() if conclusion(test, len(tests)) != NO_DIFFERENCE),
         flipped=flipped,
         reach=max((max(abs(test.low), abs(test.high)) for test in known.values()), default=float("nan")),
     )
 
 
-def conclusion(test: DeLongTest) -> str:
-    """What the interval of a difference says: higher, lower, or `NO_DIFFERENCE`."""
-    if test.low > 0:
-        return "higher"
-    return "lower" if test.high < 0 else NO_DIFFERENCE
+def conclusion(test: DeLongTest, comparisons: int) -> str:
+    """What one of so many comparisons says of a difference: higher, lower, or `NO_DIFFERENCE`."""
+    if test.p >= LEVEL / comparisons:
+        return NO_DIFFERENCE
+    return "higher" if test.difference > 0 else "lower"
 
 
 def _flipped(subset: Subset) -> Iterator[tuple[str, Masks]]:
@@ -131,7 +131,7 @@ def _flipped(subset: Subset) -> Iterator[tuple[str, Masks]]:
         true = super_minus_normal(subset, label, Masks.TRUE)
         for masks in (Masks.NODE, Masks.EACH):
             test = super_minus_normal(subset, label, masks)
-            if true and test and conclusion(true) != conclusion(test):
+            if true and test and conclusion(true, len(subset.inputs)) != conclusion(test, len(subset.inputs)):
                 yield label, masks
 
 

@@ -73,8 +73,9 @@ bundle are applied as they are to features of the same patients under
 - the true masks on the same images: what the masks alone change, without the other noise of the whole field of view.
 
 A sequence without a found tumour has no features, and a model that needs them no prediction. The conclusion is the same
-when the paired 95 % interval (DeLong) of every model's difference in AUC holds 0, and when no comparison of the
-resolutions changes between higher, lower and no difference shown (the interval holds 0).
+when no model is shown to have another AUC (DeLong, paired; 5 % for all models together, by Bonferroni), and when no
+comparison of the resolutions changes between higher, lower and no difference shown (5 % for all inputs together).
+Printed intervals and p are those of the single comparison.
 """
 
 
@@ -83,16 +84,14 @@ def _conclusion(found: Verdict, cases: int) -> str:
         return "Not judged: an AUC needs two cases of each class with a prediction, which some models do not have."
     if found.same:
         return (
-            "The same conclusion: no model has another AUC under the node's own masks than under the true ones (every "
-            "paired interval holds 0), and super-resolution compares with normal resolution as under the true masks, "
+            "The same conclusion: no model is shown to have another AUC under the node's own masks than under the true "
+            "ones, and super-resolution compares with normal resolution as under the true masks, "
             "for every input, with one mask and with a mask for each resolution. That is no proof of equality: a "
             f"difference in AUC of up to {found.reach:.3f} is not excluded on these {cases} cases."
         )
     reasons = []
     if found.differing:
-        reasons.append(
-            f"the AUC is another under the node's masks (paired interval without 0): {_list(found.differing)}"
-        )
+        reasons.append(f"the AUC is another under the node's masks: {_list(found.differing)}")
     if found.flipped:
         flipped = [f"{label} under {masks} masks" for label, masks in found.flipped]
         reasons.append(f"super-resolution compares otherwise with normal resolution: {_list(flipped)}")
@@ -128,7 +127,7 @@ def _resolutions(subset: Subset) -> str:
             test = super_minus_normal(subset, label, masks)
             chosen = compared_cases(subset, label)
             areas = [_area(area(subset, masks, card.name, chosen)) for card in (normal, refined)]
-            stays = "" if masks is Masks.TRUE or not (true and test) else _stays(true, test)
+            stays = "" if masks is Masks.TRUE or not (true and test) else _stays(true, test, len(subset.inputs))
             rows.append([label, str(masks), count, *areas, _signed(test), _p(test), stays])
     header = ["input", "masks", "cases", "normal", "super", "super - normal", "p", "as under the true masks"]
     return _table(header, rows) + (
@@ -137,8 +136,8 @@ def _resolutions(subset: Subset) -> str:
     )
 
 
-def _stays(true: DeLongTest, test: DeLongTest) -> str:
-    before, now = conclusion(true), conclusion(test)
+def _stays(true: DeLongTest, test: DeLongTest, comparisons: int) -> str:
+    before, now = conclusion(true, comparisons), conclusion(test, comparisons)
     return f"yes: {now}" if before == now else f"no: {now} instead of {before}"
 
 
@@ -185,10 +184,6 @@ def _found(cases: SequenceOf[OwnMaskCase], sequence: str, resolution: str) -> st
 def _not_shown(subset: Subset, found: Verdict) -> Iterator[str]:
     if isfinite(found.reach):
         yield f"That the areas are equal: the paired intervals of the models reach as far as {found.reach:.3f} from 0."
-    yield (
-        f"The intervals of {len(subset.cards)} models and {len(subset.inputs)} inputs are each of 95 %: not corrected "
-        "for their number."
-    )
     areas = {card.name: area(subset, Masks.TRUE, card.name) for card in subset.cards}
     if blind := [name for name, it in areas.items() if it and it.low <= 0.5]:
         yield f"Discrimination on these cases under the true masks themselves (interval holds 0.5): {_list(blind)}."

@@ -65,7 +65,7 @@ def test_between_thick_slices_the_surface_is_oblique_and_no_stair():
     stairs = sitk.GetArrayFromImage(resample_onto(ball(), fine, sitk.sitkNearestNeighbor)) > 0
     refined = sitk.GetArrayFromImage(mask_on(ball(), fine)) > 0
     true = ball_on(fine)
-    assert np.count_nonzero(refined ^ true) < 0.6 * np.count_nonzero(stairs ^ true)
+    assert np.count_nonzero(refined ^ true) < 0.7 * np.count_nonzero(stairs ^ true)
 
 
 def test_a_mask_outside_a_grid_is_empty_there():

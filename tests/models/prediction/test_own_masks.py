@@ -225,7 +225,7 @@ def test_masks_that_are_the_true_ones_give_the_same_conclusion(cohort, predictor
         assert (test.difference, test.low, test.high, test.p) == (0, 0, 0, 1)
         assert area(found, Masks.NODE, card.name).auc > 0.7
     text = report(found, cases, predictor, "a command")
-    assert "**The same conclusion: no model has another AUC" in text
+    assert "**The same conclusion: no model is shown to have another AUC" in text
     assert "a difference in AUC of up to 0.000 is not excluded on these 60 cases.**" in text
     assert text.count("| yes: no difference shown |") == 8
     assert "| T2WI super | 1.000 (1.000-1.000) | 1.000 | 1.000 (1.000-1.000) | 1.000 |" in text
