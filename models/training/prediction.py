@@ -171,9 +171,9 @@ def _print(results: Results, models: tuple[ModelCard, ...], target: Target) -> N
         areas = (f"{area.auc:.3f}", f"{area.low:.3f}-{area.high:.3f}", f"{across.auc:.3f}")
         shown.add_row(key.name, key.classifier, *areas, f"{evidence.cutoff:.3f}", str(len(evidence.features)))
     console.print(shown)
-    if test := results.oracle():
+    for key, test in results.against_oracle().items():
         console.print(
-            f"oracle AUC {test.first_auc:.3f}, All-sequence super with a scanner left out {test.second_auc:.3f}, "
+            f"oracle AUC {test.first_auc:.3f}, {key.name} with a scanner left out {test.second_auc:.3f}, "
             f"difference {test.difference:.3f} ({test.low:.3f} to {test.high:.3f})"
         )
 

@@ -17,7 +17,7 @@ from models.prediction.records import FeatureCard, ModelCard
 from models.training.prediction_study import INPUTS, ModelKey, Study
 from models.training.prediction_tables import SHIPPED
 
-#: The model that is measured against the oracle.
+#: Super-resolution of every sequence.
 BEST_INFORMED = ModelKey("All-sequence", Resolution.SUPER, MAIN)
 
 
@@ -87,16 +87,17 @@ class Results:
                     test = delong_test(table.labels, getattr(after, name), getattr(before, name))
                     yield CombatEffect(key.name, name, test, getattr(after.unharmonised, name), len(table.cases))
 
-    def oracle(self) -> DeLongTest | None:
-        """The label's probability given what it was drawn with, against the best-informed model; None of a cohort.
+    def against_oracle(self) -> dict[ModelKey, DeLongTest]:
+        """The label's probability given what it was drawn with, against the main classifier on all sequences at each
+        resolution; nothing of a cohort.
 
-        Each case is judged by a model that has not seen its scanner.
-
-        No reading of the images can do better than the oracle, but for the chance of a sample.
+        Each case is judged by a model that has not seen its scanner. No reading of the images can do better than the
+        oracle, but for the chance of a sample.
         """
         if self.table.oracle is None:
-            return None
-        return delong_test(self.table.labels, self.table.oracle, self.study[BEST_INFORMED].across_scanners)
+            return {}
+        keys = [key for key in self.study if (key.input, key.classifier) == (BEST_INFORMED.input, MAIN)]
+        return {key: delong_test(self.table.labels, self.table.oracle, self.study[key].across_scanners) for key in keys}
 
     def probabilities(self, held_out: bool = False) -> dict[str, Floats]:
         """Of the main classifier, by the name of the model: out of fold, or of the held-out cases."""
@@ -127,10 +128,11 @@ def metrics(results: Results) -> dict[str, Any]:
         "leave_one_scanner_out_auc": {key.name: round(results.area_across_scanners(key).auc, 4) for key in shipped},
         "super_minus_normal": {label: _difference(results.compare(label, *SHIPPED[::-1])) for label in INPUTS},
     }
-    if (test := results.oracle()) is not None and table.oracle is not None:
+    if table.oracle is not None:
         area = auc_interval(table.labels, table.oracle)
         figures |= {"oracle_auc": round(area.auc, 4), "oracle_auc_interval": _interval(area)[1:]}
-        figures["oracle_minus_all_sequence_super"] = _difference(test)
+        tests = results.against_oracle()
+        figures["oracle_minus_model"] = {key.name: _difference(tests[key]) for key in shipped if key in tests}
     if results.held_out is not None:
         figures["test_cohort"] = _held_out(results, results.held_out)
     return figures
