@@ -79,7 +79,7 @@ train-prediction: $(VENV)/.installed-test ## Repeat the shipped prediction and i
 
 # KEY stands in the names of the folders that the first command prints.
 measure-own-masks: $(VENV)/.installed ## Shipped prediction under the node's own masks: MEASURED=, OWN_MASKS= folders
-	$(BIN)/python -m models.training.measure_cases --cases 480 --own-masks 60
+	$(BIN)/python -m models.training.measure_cases --cases 480 --own-masks 40
 	$(BIN)/python -m models.training.own_masks --measured $(MEASURED) --own-masks $(OWN_MASKS) \
 		--report docs/models/prediction-own-masks.md
 

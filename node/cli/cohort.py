@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -84,9 +85,10 @@ def _import(
 
 
 def _simulate(folder: Path, count: int, seed: int) -> None:
-    from models.training.simulated_cohort import write_simulated_cohort
+    from models.training.simulated_cohort import seeds_with_complete_truth, write_simulated_cohort
 
-    made = write_simulated_cohort(folder, range(seed, seed + count), lambda seeds: _tracked("patients", seeds))
+    seeds = islice(seeds_with_complete_truth(seed), count)
+    made = write_simulated_cohort(folder, seeds, lambda missing: _tracked("patients", missing))
     out.print(f"{folder}: {made} written, {count - made} there already", highlight=False)
 
 
