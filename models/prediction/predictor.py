@@ -101,7 +101,8 @@ def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction |
 
     `features` are named ``<sequence>|<resolution>|<pyradiomics name>``. A model never sees a gap: one missing
     feature takes the model out, because trees would read the gap as a very small value. The main answer is
-    that of all sequences at the resolution with the better cross-validated AUC, else of the model with the best.
+    that of all sequences at super resolution, which holds best under masks that were found (docs/models), else of the
+    model with the best cross-validated AUC.
     """
     answers = [
         _answer(features, card, classifier, predictor.manifest.version)
@@ -128,7 +129,8 @@ def _lacking(features: Mapping[str, float], card: ModelCard) -> tuple[Sequence, 
 
 
 def _preference(answer: ModelPrediction | ModelCard) -> tuple[bool, float]:
-    return set(answer.inputs) == set(Sequence), answer.cross_validated_auc
+    whole = set(answer.inputs) == set(Sequence) and answer.resolution == "super"
+    return whole, answer.cross_validated_auc
 
 
 def _answer(

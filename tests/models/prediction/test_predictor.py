@@ -79,7 +79,7 @@ def features(sequences=tuple(Sequence), resolutions=("normal", "super"), value=0
     return {f"{s}|{r}|original_firstorder_Mean": value for s in sequences for r in resolutions}
 
 
-def test_all_eight_models_answer_and_all_sequences_at_the_better_resolution_is_the_main_one(predictor):
+def test_all_eight_models_answer_and_all_sequences_at_super_resolution_is_the_main_one(predictor):
     prediction = predict(features(), predictor)
     assert prediction.main.name == "All-sequence super"
     assert len(prediction.others) == 7
@@ -92,7 +92,7 @@ def test_all_eight_models_answer_and_all_sequences_at_the_better_resolution_is_t
     [
         (("T2WI", "PVP"), ("normal", "super"), "PVP super", 4),
         (("T2WI",), ("normal", "super"), "T2WI super", 2),
-        (("T2WI", "DWI", "PVP"), ("normal",), "All-sequence normal", 4),
+        (("T2WI", "DWI", "PVP"), ("normal",), "DWI normal", 4),
         (("DWI",), ("normal",), "DWI normal", 1),
     ],
 )
