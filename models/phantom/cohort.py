@@ -8,7 +8,7 @@ from itertools import count
 
 from sklearn.metrics import roc_auc_score
 
-from models.phantom.grade import biology_of, oracle_log_odds
+from models.phantom.grade import biology_of, has_tumour, oracle_log_odds
 from models.phantom.scanners import Scanner, find_scanner, load_scanners
 from models.phantom.streams import stream
 from models.phantom.study import SimulatedCase, simulate_case
@@ -52,9 +52,14 @@ def scanner_of(seed: int, scanners: Sequence[Scanner] | None = None) -> Scanner:
     return choice[int(stream(seed, "referral").integers(len(choice)))]
 
 
+def seeds_with_complete_truth(first: int) -> Iterator[int]:
+    """Seeds from `first` on whose patients have no tumour or one with a grade: every tumour has its label."""
+    return (seed for seed in count(first) if (biology := biology_of(seed)) is None or biology.grade is not None)
+
+
 def seeds_with_grade(first: int) -> Iterator[int]:
     """Seeds from `first` on whose patients have a tumour with a grade, and so a label."""
-    return (seed for seed in count(first) if (biology := biology_of(seed)) is not None and biology.grade is not None)
+    return (seed for seed in seeds_with_complete_truth(first) if has_tumour(seed))
 
 
 def oracle_auc(seeds: Iterable[int]) -> float:

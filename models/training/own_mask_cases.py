@@ -24,7 +24,7 @@ from models.radiomics.settings import load_settings
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from models.training.prediction_cases import cache_key, keep, patients
-from models.training.processes import in_processes
+from models.training.processes import resumed
 from models.training.simulated_cases import slice_thickness_mm
 from models.volume import Sequence, grid_of, volume_ml
 
@@ -82,14 +82,11 @@ def own_mask_cases(
     kept beside those of `cohort`; an interrupted run goes on where it was.
     """
     folder = case_folder(super_resolution, segmentation, cache)
-    missing = []
-    for seed, scanner, _ in islice(patients(of, first_seed, 0), of - count, None):
-        path = folder / f"{seed:05d}.json"
-        if path.is_file():
-            yield read_own_mask_case(path)
-        else:
-            missing.append((seed, scanner, super_resolution, segmentation, path))
-    yield from in_processes(_make_and_keep, missing, workers)
+    calls = (
+        (seed, scanner, super_resolution, segmentation, folder / f"{seed:05d}.json")
+        for seed, scanner, _ in islice(patients(of, first_seed, 0), of - count, None)
+    )
+    return resumed(_make_and_keep, calls, read_own_mask_case, workers)
 
 
 def case_folder(super_resolution: Path, segmentation: Path, cache: Path) -> Path:

@@ -25,7 +25,7 @@ from models.phantom.study import simulate_case
 from models.radiomics.settings import load_settings
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from models.training.mask_perturbation import perturbed
-from models.training.processes import in_processes
+from models.training.processes import resumed
 from models.training.simulated_cases import slice_thickness_mm
 from models.volume import Sequence, grid_of, resample_onto
 
@@ -87,14 +87,11 @@ def cohort(
     Beside the cases, `provenance` holds where each of their feature vectors comes from.
     """
     folder = cache / cache_key(bundle)
-    missing = []
-    for seed, scanner, masks in patients(count, first_seed, perturbed_cases):
-        path = folder / f"{seed:05d}.json"
-        if path.is_file():
-            yield read_case(path)
-        else:
-            missing.append((seed, scanner, bundle, path, masks))
-    yield from in_processes(_make_and_keep, missing, workers)
+    calls = (
+        (seed, scanner, bundle, masks, folder / f"{seed:05d}.json")
+        for seed, scanner, masks in patients(count, first_seed, perturbed_cases)
+    )
+    return resumed(_make_and_keep, calls, read_case, workers)
 
 
 def patients(count: int, first_seed: int, perturbed_cases: int) -> Iterator[tuple[int, str, int]]:
@@ -190,7 +187,7 @@ def _under_other_masks(
     seconds["perturbed"] = time.perf_counter() - start
 
 
-def _make_and_keep(seed: int, scanner: str, bundle: Path, path: Path, perturbations: int) -> Case:
+def _make_and_keep(seed: int, scanner: str, bundle: Path, perturbations: int, path: Path) -> Case:
     case, measured = make_case(seed, scanner, _resolver(bundle), perturbations)
     keep(asdict(case), measured, path)
     return case

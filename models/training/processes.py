@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 import SimpleITK as sitk
@@ -23,6 +24,25 @@ def in_processes(work: Callable[..., Result], calls: Iterable[tuple[object, ...]
     with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
         for future in as_completed([pool.submit(work, *call) for call in waiting]):
             yield future.result()
+
+
+def resumed(
+    work: Callable[..., Result],
+    calls: Iterable[tuple[*tuple[object, ...], Path]],
+    read: Callable[[Path], Result],
+    workers: int,
+) -> Iterator[Result]:
+    """What `work` gives for each of the `calls`, whose last argument is the file that it keeps the answer in.
+
+    Answers that an earlier run has kept are read and come first; so an interrupted run goes on where it was.
+    """
+    missing = []
+    for call in calls:
+        if call[-1].is_file():
+            yield read(call[-1])
+        else:
+            missing.append(call)
+    yield from in_processes(work, missing, workers)
 
 
 def _one_thread() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import count
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -11,7 +10,6 @@ import SimpleITK as sitk
 from models.cohort.records import CaseFacts, Equipment
 from models.cohort.writing import NewVolume, write_case, written_cases
 from models.phantom.cohort import simulate_cohort
-from models.phantom.grade import biology_of
 from models.phantom.scanners import Scanner
 from models.phantom.study import SimulatedCase
 from models.training.protocol_range import acquisition
@@ -21,11 +19,6 @@ from models.volume import Sequence
 def case_id(seed: int) -> str:
     """The case of a simulated patient."""
     return f"sim-{seed:06d}"
-
-
-def seeds_with_complete_truth(first: int) -> Iterator[int]:
-    """Seeds from `first` on whose patients have no tumour or one with a grade: every tumour has its label."""
-    return (seed for seed in count(first) if (biology := biology_of(seed)) is None or biology.grade is not None)
 
 
 def write_simulated_cohort(

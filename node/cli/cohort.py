@@ -85,7 +85,8 @@ def _import(
 
 
 def _simulate(folder: Path, count: int, seed: int) -> None:
-    from models.training.simulated_cohort import seeds_with_complete_truth, write_simulated_cohort
+    from models.phantom.cohort import seeds_with_complete_truth
+    from models.training.simulated_cohort import write_simulated_cohort
 
     seeds = islice(seeds_with_complete_truth(seed), count)
     made = write_simulated_cohort(folder, seeds, lambda missing: _tracked("patients", missing))

@@ -1,11 +1,12 @@
 """Work in several processes: every answer, and one thread in each."""
 
 import operator
+from pathlib import Path
 
 import SimpleITK as sitk
 import torch
 
-from models.training.processes import in_processes
+from models.training.processes import in_processes, resumed
 
 
 def test_every_call_is_answered():
@@ -19,3 +20,14 @@ def test_a_process_has_one_thread():
 
 def test_without_a_call_nothing_is_started():
     assert list(in_processes(operator.mul, [], workers=0)) == []
+
+
+def test_an_answer_that_was_kept_is_read_and_not_made_again(tmp_path):
+    kept, missing = tmp_path / "kept", tmp_path / "missing"
+    kept.write_text("read")
+    calls = [("made", missing), ("made", kept)]
+    assert list(resumed(_first, calls, Path.read_text, workers=1)) == ["read", "made"]
+
+
+def _first(answer: str, _: Path) -> str:
+    return answer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
+from models.phantom.cohort import seeds_with_complete_truth
 from models.phantom.grade import biology_of
-from models.training.simulated_cohort import seeds_with_complete_truth
 
 
 def test_every_tumour_of_a_simulated_cohort_has_a_label():
