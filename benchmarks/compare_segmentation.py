@@ -43,6 +43,7 @@ from models.segmentation.loss import deep_supervision_loss
 from models.segmentation.network import build_network
 from models.training import loop, segmentation
 from models.training.cohort_cases import prepared_cohort
+from models.training.patches import Drawing, batches, random_patch
 from models.training.prepared_cases import PreparedCase
 from models.volume import Sequence, read
 
@@ -207,6 +208,7 @@ def _train(
     recipe = segmentation.Recipe(
         epochs=1,
         batches=BATCHES,
+        batch_size=1,
         cases=len(shared.training),
         seed=SEED,
         optimizer=segmentation.Optimizer.ADAMW,
@@ -222,12 +224,14 @@ def _train(
     moved = segmentation.build_optimizer(recipe.optimizer, network, recipe.learning_rate)
     parts = dict(zip(("network", "optimizer"), fabric.setup(network, moved), strict=True))
     run = segmentation.Run(fabric, shared.folder / "fabric", recipe, shared.settings, network, parts)
+    drawing = Drawing(shared.settings.window, recipe.batch_size, SEED)
     silent, rounds, began = ProgressBar(disable=True), 0, time.process_time()
     while (gone := time.process_time() - began) < shared.seconds:
         loop.set_rate(
             moved, recipe.learning_rate * loop.poly_rate(1.0, round(gone * 1000), round(shared.seconds * 1000))
         )
-        loss = segmentation.train_epoch(run, prepared, rounds, silent)
+        numbers = range(rounds * BATCHES, (rounds + 1) * BATCHES)
+        loss = segmentation.train_epoch(run, batches(prepared, drawing, numbers), silent, rounds)
         rounds += 1
         if rounds % 25 == 0:
             typer.echo(f"step {rounds * BATCHES}  loss {loss:.3f}  {gone:.0f} s")
@@ -238,7 +242,7 @@ def gradient_agreement(network: nn.Module, case: PreparedCase, settings: Inferen
     """Lowest cosine, over all weights of more than one dimension, of bfloat16 and float32 gradients on one patch."""
     transform = training_transform(settings.window)
     transform.set_random_state(SEED)
-    images, shares, known = segmentation.random_patch(case, transform, random.Random(SEED))
+    images, shares, known = (it[None] for it in random_patch(case, transform, random.Random(SEED)))
     found = []
     for enabled in (False, True):
         network.zero_grad()

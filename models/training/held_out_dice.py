@@ -21,6 +21,7 @@ from models.evaluation.overlap import Overlap, compare
 from models.phantom.study import simulate_case
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.super_resolution.inference import SuperResolver, super_resolve
+from models.training.processes import in_processes
 from models.training.simulated_cases import CaseKey, slice_thickness_mm
 from models.volume import Sequence, grid_of, resample_onto
 
@@ -64,12 +65,17 @@ class Finding:
         return compare(self.found, self.true)
 
 
-def simulated(keys: Iterable[CaseKey]) -> Iterator[HeldOutCase]:
-    """Simulated cases, made one after the other."""
-    for key in keys:
-        case = simulate_case(key.seed, key.scanner)
-        thickness = slice_thickness_mm(key.scanner)
-        yield HeldOutCase(str(key.seed), key.scanner.model, case.images, case.masks, thickness)
+def simulated(keys: Iterable[CaseKey], workers: int = 0) -> Iterator[HeldOutCase]:
+    """Simulated cases by seed, made one after the other or all at once in `workers` processes."""
+    if workers:
+        yield from sorted(in_processes(_simulated, ((key,) for key in keys), workers), key=lambda case: int(case.name))
+    else:
+        yield from map(_simulated, keys)
+
+
+def _simulated(key: CaseKey) -> HeldOutCase:
+    case = simulate_case(key.seed, key.scanner)
+    return HeldOutCase(str(key.seed), key.scanner.model, case.images, case.masks, slice_thickness_mm(key.scanner))
 
 
 def of_cohort(cases: Iterable[Case]) -> Iterator[HeldOutCase]:

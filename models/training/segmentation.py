@@ -7,12 +7,12 @@ Several GPUs: `torchrun --nproc-per-node 4 -m models.training.segmentation --dev
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,19 +21,18 @@ import numpy.typing as npt
 import torch
 import typer
 from lightning_fabric import Fabric
-from monai.transforms.compose import Compose
 from rich.progress import Progress as ProgressBar
 from torch import nn
 
 from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
-from models.segmentation.augmentation import training_transform
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, load_segmenter, window_probability
 from models.segmentation.loss import deep_supervision_loss
 from models.segmentation.network import build_network
 from models.training import loop, page
 from models.training.held_out_dice import test_metrics
+from models.training.patches import Drawing, Patch, batches
 from models.training.prepared_cases import PreparedCase
 from models.training.segmentation_data import SegmentationData, from_cohort, from_simulation
 from models.training.segmentation_data import split_cases as split_cases
@@ -42,8 +41,6 @@ from models.volume import Sequence
 
 MOMENTUM = 0.99
 GRADIENT_CLIP = 12.0
-COMPLETE = 0.6
-"""Share of the training patches that keep all sequences of their case; the others keep one, or some."""
 
 
 class Optimizer(StrEnum):
@@ -62,6 +59,7 @@ class Recipe:
 
     epochs: int
     batches: int
+    batch_size: int
     cases: int
     seed: int
     optimizer: Optimizer
@@ -85,6 +83,7 @@ class Run:
     settings: InferenceSettings
     network: nn.Module
     parts: dict[str, Any]
+    workers: int = 0
 
 
 app = typer.Typer(add_completion=False)
@@ -98,7 +97,9 @@ def main(
     output: Annotated[Path, typer.Option(help="folder of the bundle")] = Path("models/weights/segmentation"),
     version: Annotated[str, typer.Option(help="version in the manifest")] = "0.1.0",
     epochs: Annotated[int, typer.Option(min=1)] = 500,
-    batches: Annotated[int, typer.Option(min=1, help="patches (batch size 1) an epoch and device")] = 1000,
+    batches: Annotated[int, typer.Option(min=1, help="an epoch and device")] = 1000,
+    batch_size: Annotated[int, typer.Option(min=1, help="patches")] = 1,
+    window: Annotated[str, typer.Option(help="voxels (z, y, x) of a patch, and of inference")] = "24,48,48",
     cases: Annotated[int, typer.Option(min=5, help="simulated cases, split 8:2")] = 200,
     test_cases: Annotated[int, typer.Option(min=0, help="simulated held-out cases of each group of scanners")] = 12,
     seed: Annotated[int, typer.Option(help="of weights, patches and split")] = 20,
@@ -116,9 +117,10 @@ def main(
     devices: Annotated[int, typer.Option(min=1, help="several: start it by torchrun")] = 1,
     precision: Annotated[str, typer.Option(help="bf16-mixed on a GPU; on a CPU see loop.start")] = "32-true",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="processes that simulate cases and make patches")] = 0,
 ) -> None:
     """Train, keep the network with the best validation Dice, test it on held-out cases, write bundle and page."""
-    settings = InferenceSettings()
+    settings = InferenceSettings(window=voxels(window))
     fabric = loop.start(folder, seed, accelerator, devices, precision, threads)
     cache = folder.parent / "cache" / "segmentation"
     if data is not None:
@@ -126,10 +128,13 @@ def main(
     else:
         others = tuple(name.strip() for name in held_out.split(",") if name.strip())
         numbers = (first_case, cases), test_cases
-        found = from_simulation(fabric, *numbers, others, wanted(sequences), settings.preprocessing, seed, cache)
+        found = from_simulation(
+            fabric, *numbers, others, wanted(sequences), settings.preprocessing, seed, cache, workers
+        )
     recipe = Recipe(
         epochs,
         batches,
+        batch_size,
         len(found.training) + len(found.validation),
         seed,
         optimizer,
@@ -142,7 +147,7 @@ def main(
         found.digest,
     )
     begun = load_segmenter(start_from) if start_from is not None else None
-    run = prepare_run(fabric, folder, recipe, settings, begun)
+    run = prepare_run(fabric, folder, recipe, settings, begun, workers)
     progress = train_epochs(run, found, until=epochs)
     if fabric.is_global_zero:
         command = loop.command_line("models.training.segmentation")
@@ -151,7 +156,12 @@ def main(
 
 
 def prepare_run(
-    fabric: Fabric, folder: Path, recipe: Recipe, settings: InferenceSettings, begun: Segmenter | None = None
+    fabric: Fabric,
+    folder: Path,
+    recipe: Recipe,
+    settings: InferenceSettings,
+    begun: Segmenter | None = None,
+    workers: int = 0,
 ) -> Run:
     """Network and optimizer as the recipe says, on their device; the folder is bound to the recipe.
 
@@ -164,7 +174,7 @@ def prepare_run(
         network.load_state_dict(begun.network.state_dict())
     loop.keep_recipe(fabric, folder, asdict(recipe))
     prepared, moved = fabric.setup(network, build_optimizer(recipe.optimizer, network, recipe.learning_rate))
-    return Run(fabric, folder, recipe, settings, network, {"network": prepared, "optimizer": moved})
+    return Run(fabric, folder, recipe, settings, network, {"network": prepared, "optimizer": moved}, workers)
 
 
 def _weights_of(begun: Segmenter, recipe: Recipe) -> str:
@@ -182,11 +192,14 @@ def train_epochs(run: Run, data: SegmentationData, until: int) -> loop.Progress:
     """Goes on from the last checkpoint, or begins, and trains up to epoch `until`; every epoch is kept."""
     fabric, recipe = run.fabric, run.recipe
     progress = loop.resume(fabric, run.folder, **run.parts)
+    drawing = Drawing(run.settings.window, recipe.batch_size, recipe.seed, fabric.global_rank)
+    numbers = range(progress.epoch * recipe.batches, until * recipe.batches)
+    patches = iter(batches(data.training, drawing, numbers, run.workers))
     with loop.progress_bar(fabric) as bar:
         while progress.epoch < until:
             began = time.perf_counter()
             loop.set_rate(run.parts["optimizer"], loop.poly_rate(recipe.learning_rate, progress.epoch, recipe.epochs))
-            loss = train_epoch(run, data.training, progress.epoch, bar)
+            loss = train_epoch(run, islice(patches, recipe.batches), bar, progress.epoch)
             dice = validation_dice(run.network, data.validation, run.settings)
             if dice > progress.best_score:
                 progress.best_score, progress.best_epoch = dice, progress.epoch
@@ -218,8 +231,9 @@ def finish(
         settings=run.settings.model_dump(mode="json"),
         spacing_mm=run.settings.preprocessing.spacing_mm,
         protocol=data.protocol,
-        training_data=f"{data.statement}; {recipe.epochs} epochs of {recipe.batches} patches of the 500 of 1000 of the "
-        "full recipe" + (f", from the weights of {recipe.start_from}" if recipe.start_from else ""),
+        training_data=f"{data.statement}; {recipe.epochs} epochs of {recipe.batches} batches of {recipe.batch_size}, "
+        "of the 500 of 1000 of 1 of the full recipe"
+        + (f", from the weights of {recipe.start_from}" if recipe.start_from else ""),
         intended_use=data.intended_use,
         seed=recipe.seed,
         command=command,
@@ -275,41 +289,20 @@ def build_optimizer(kind: Optimizer, network: nn.Module, learning_rate: float) -
     return torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
 
 
-def train_epoch(run: Run, training: SequenceOf[PreparedCase], epoch: int, bar: ProgressBar) -> float:
-    """One epoch of patches; returns the mean loss over all devices. Its randomness depends on seed, epoch and rank."""
+def train_epoch(run: Run, patches: Iterable[Patch], bar: ProgressBar, epoch: int) -> float:
+    """One epoch of batches; returns the mean loss over all devices."""
     fabric, network, optimizer = run.fabric, run.parts["network"], run.parts["optimizer"]
-    chooser = random.Random(f"{run.recipe.seed} {epoch} {fabric.global_rank}")
-    transform = training_transform(run.settings.window)
-    transform.set_random_state(chooser.getrandbits(31))
     network.train()
-    total = 0.0
-    for _ in bar.track(range(run.recipe.batches), description=f"epoch {epoch + 1}"):
-        patch = random_patch(chooser.choice(training), transform, chooser)
+    total = torch.zeros((), device=fabric.device)
+    for patch in bar.track(patches, total=run.recipe.batches, description=f"epoch {epoch + 1}"):
         images, shares, known = (fabric.to_device(it) for it in patch)
         optimizer.zero_grad()
         loss = deep_supervision_loss(network(images), shares, known)
         fabric.backward(loss)
         fabric.clip_gradients(network, optimizer, max_norm=GRADIENT_CLIP)
         optimizer.step()
-        total += float(loss.detach())
-    return float(fabric.all_reduce(torch.tensor(total / run.recipe.batches), reduce_op="mean"))
-
-
-def random_patch(
-    case: PreparedCase, transform: Compose, chooser: random.Random
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Augmented images and shares of tumour (1, C, Z, Y, X), and the channels that count (1, C).
-
-    Some patches do without some of the sequences, so that the network also works on a study that lacks them.
-    """
-    made = transform({"images": case.images, "shares": case.shares})
-    kept = [channel for channel, known in enumerate(case.known) if known]
-    if len(kept) > 1 and chooser.random() >= COMPLETE:
-        kept = chooser.sample(kept, chooser.randrange(1, len(kept)))
-    known = torch.zeros(1, len(case.known), dtype=torch.bool)
-    known[0, kept] = True
-    images = made["images"][None].float() * known[..., None, None, None]
-    return images, made["shares"][None].float(), known
+        total += loss.detach()
+    return float(fabric.all_reduce(total / run.recipe.batches, reduce_op="mean"))
 
 
 def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], settings: InferenceSettings) -> float:
@@ -334,6 +327,14 @@ def wanted(text: str) -> tuple[Sequence, ...]:
         return tuple(Sequence(name.strip()) for name in text.split(","))
     except ValueError as error:
         raise typer.BadParameter(f"{error}; known are {', '.join(Sequence)}", param_hint="--sequences") from error
+
+
+def voxels(text: str) -> tuple[int, int, int]:
+    """Three comma-separated integers (z, y, x)."""
+    numbers = tuple(int(part) for part in text.split(","))
+    if len(numbers) != 3:
+        raise typer.BadParameter(f"three lengths are needed, got {len(numbers)}", param_hint="--window")
+    return numbers
 
 
 def widths(text: str) -> tuple[int, ...]:

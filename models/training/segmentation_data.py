@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from models.training.cohort_cases import (
 )
 from models.training.held_out_dice import HeldOutCase, of_cohort, simulated
 from models.training.prepared_cases import PreparedCase
+from models.training.processes import in_processes
 from models.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
 from models.training.simulated_cases import CaseKey, case_keys, prepared_case
 from models.volume import Sequence
@@ -111,20 +113,22 @@ def from_simulation(
     settings: PreprocessingSettings,
     seed: int,
     cache: Path,
+    workers: int = 0,
 ) -> SegmentationData:
     """Simulated patients; `cases` are first seed and count, `held_out` scanners to test on only.
 
-    Tested is on the first `test_cases` patients of each test cohort.
+    Tested is on the first `test_cases` patients of each test cohort. `workers`: processes that
+    simulate; 0 is this one.
     """
     known, unknown = split_scanners(held_out)
     training_keys, validation_keys = split_cases(case_keys(*cases, known), seed)
     with fabric.rank_zero_first(local=True):
-        training = _load(fabric, training_keys, sequences, settings, cache)
-        validation = _load(fabric, validation_keys[:MOST_VALIDATION_CASES], sequences, settings, cache)
+        training = _load(fabric, training_keys, sequences, settings, cache, workers)
+        validation = _load(fabric, validation_keys[:MOST_VALIDATION_CASES], sequences, settings, cache, workers)
     groups = {"test_trained_scanners": (TEST_TRAINED_SCANNERS, known), "test_other_scanners": (TEST, unknown)}
 
     def of(cohort: Cohort, scanners: tuple[Scanner, ...]) -> Callable[[], Iterable[HeldOutCase]]:
-        return lambda: simulated(case_keys(cohort.seeds.start, test_cases, scanners))
+        return lambda: simulated(case_keys(cohort.seeds.start, test_cases, scanners), workers)
 
     names = tuple(scanner.model for scanner in known)
     return SegmentationData(
@@ -163,11 +167,19 @@ def _load(
     sequences: tuple[Sequence, ...],
     settings: PreprocessingSettings,
     cache: Path,
+    workers: int,
 ) -> list[PreparedCase]:
     """The cases, simulated where the cache lacks them."""
-    loaded: list[PreparedCase] = []
-    for done, key in enumerate(keys, start=1):
-        loaded.append(prepared_case(key, sequences, settings, cache))
+    calls = [(key, sequences, settings, cache) for key in keys]
+    if not workers:
+        return list(_counted(fabric, starmap(prepared_case, calls), len(keys)))
+    for _ in _counted(fabric, in_processes(prepared_case, calls, workers), len(keys)):
+        pass  # they come as they get ready, and are kept
+    return [prepared_case(*call) for call in calls]
+
+
+def _counted(fabric: Fabric, cases: Iterable[PreparedCase], total: int) -> Iterator[PreparedCase]:
+    for done, case in enumerate(cases, start=1):
         if done % 10 == 0:
-            fabric.print(f"{done} of {len(keys)} cases ready", flush=True)
-    return loaded
+            fabric.print(f"{done} of {total} cases ready", flush=True)
+        yield case

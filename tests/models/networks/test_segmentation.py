@@ -21,8 +21,8 @@ from models.segmentation.inference import (
 from models.segmentation.loss import SMOOTH_VOXELS, deep_supervision_loss, soft_dice_loss
 from models.segmentation.network import EncoderFeatures, build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare, prepare_together
+from models.training.patches import Drawing, batches, random_patch
 from models.training.prepared_cases import PreparedCase
-from models.training.segmentation import random_patch
 from models.volume import Sequence, grid_of, image_from, resample, volume_ml
 
 FEATURES = (4, 4, 8, 8, 8, 4)
@@ -200,22 +200,26 @@ def test_the_soft_dice_loss_is_lowest_at_the_share_of_tumour(share):
     assert min(losses, key=losses.get) == share
 
 
-def patches(known, count):
-    """Some patches of a case of three sequences with a tumour of 4 x 10 x 10 voxels, the same at every call."""
+def case_of_three_sequences(known=(True, True, True)):
+    """A tumour of 4 x 10 x 10 voxels in noise."""
     shares = np.zeros((3, 20, 70, 70), np.float32)
     shares[:, 8:12, 30:40, 30:40] = 1
     images = np.random.default_rng(4).normal(size=shares.shape).astype(np.float32)
-    case = PreparedCase("a", images, shares, known)
+    return PreparedCase("a", images, shares, known)
+
+
+def patches(known, count):
+    """Some patches of the case, the same at every call."""
     transform = training_transform((24, 64, 64))
     transform.set_random_state(7)
     chooser = random.Random(2)
-    return [random_patch(case, transform, chooser) for _ in range(count)]
+    return [random_patch(case_of_three_sequences(known), transform, chooser) for _ in range(count)]
 
 
 def test_augmented_patches_have_the_patch_size_and_shares_and_repeat_by_seed():
     made = [patches((True, True, True), 4) for _ in range(2)]
     for (images, shares, _), (again, _, _) in zip(*made, strict=True):
-        assert images.shape == shares.shape == (1, 3, 24, 64, 64)
+        assert images.shape == shares.shape == (3, 24, 64, 64)
         assert shares.min() == 0
         assert 0.9 < shares.max() <= 1
         assert torch.equal(images, again)
@@ -225,12 +229,22 @@ def test_now_and_then_a_sequence_is_left_out_and_one_always_stays():
     counts = set()
     for images, _, known in patches((True, True, True), 40):
         counts.add(int(known.sum()))
-        assert (images.abs().sum(dim=(2, 3, 4)) > 0).equal(known)
+        assert (images.abs().sum(dim=(1, 2, 3)) > 0).equal(known)
     assert counts == {1, 2, 3}
 
 
 def test_a_sequence_that_a_case_lacks_is_never_known():
-    assert not any(known[0, 1] for _, _, known in patches((True, False, True), 10))
+    assert not any(known[1] for _, _, known in patches((True, False, True), 10))
+
+
+def test_batches_are_the_same_from_any_number_of_processes_and_from_any_start():
+    drawing, cases = Drawing((16, 32, 32), 2, seed=3), [case_of_three_sequences()]
+    whole = list(batches(cases, drawing, range(4)))
+    assert whole[0][0].shape == (2, 3, 16, 32, 32)
+    assert not torch.equal(whole[0][0], whole[1][0])
+    resumed = list(batches(cases, drawing, range(2, 4), workers=2))
+    for found, wanted in zip(resumed, whole[2:], strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
 def test_the_sequences_of_a_study_lie_on_the_grid_of_the_first():

@@ -57,6 +57,7 @@ def run_of(cohort, folder, epochs, batches=8, begun=None):
     recipe = segmentation.Recipe(
         epochs,
         batches,
+        1,
         6,
         4,
         segmentation.Optimizer.ADAMW,
