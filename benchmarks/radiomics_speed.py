@@ -20,12 +20,14 @@ from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
 
-from models.analysis import NORMAL, SUPER, mask_on, measure
+from models.analysis import NORMAL, SUPER, contrast_stretch, mask_on, measure
 from models.phantom.scanners import find_scanner
 from models.phantom.study import simulate_case
 from models.radiomics.preparation import Prepared, scaled
 from models.radiomics.settings import SHIPPED, RadiomicsSettings, load_settings
+from models.radiomics.t2_contrast import SpinEcho
 from models.super_resolution.inference import load_super_resolver, super_resolve
+from models.training.simulated_cases import t2wi_protocol
 from models.volume import Sequence, grid_of
 
 WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
@@ -44,7 +46,8 @@ def main(
     """Measure, compare and print."""
     loaded = load_settings(settings)
     images, masks = _study(folder / f"{seed}-{scanner.replace(' ', '-')}", seed, scanner)
-    exported = _exported(images, masks, loaded, folder)
+    t2wi = t2wi_protocol(find_scanner(scanner))
+    exported = _exported(images, masks, loaded, t2wi, folder)
     times: dict[str, list[float]] = {"plain": [], "node": []}
     difference = 0.0
     for _ in range(rounds):
@@ -55,7 +58,7 @@ def main(
             task = progress.add_task("node", total=1.0)
             begun = time.perf_counter()
             features = measure(
-                images, masks, loaded, workers, lambda share, task=task: progress.update(task, completed=share)
+                images, masks, loaded, t2wi, workers, lambda share, task=task: progress.update(task, completed=share)
             ).features
             times["node"].append(time.perf_counter() - begun)
         if features.keys() != plain.keys():
@@ -82,13 +85,14 @@ def _study(folder: Path, seed: int, scanner: str) -> tuple[Volumes, dict[Sequenc
 
 
 def _exported(
-    images: Volumes, masks: dict[Sequence, sitk.Image], settings: RadiomicsSettings, folder: Path
+    images: Volumes, masks: dict[Sequence, sitk.Image], settings: RadiomicsSettings, t2wi: SpinEcho, folder: Path
 ) -> dict[str, Prepared]:
     """Every tumour as it comes back from NIfTI files; reading them is not timed."""
     found = {}
     for sequence, by_resolution in images.items():
+        stretch = contrast_stretch(sequence, settings, t2wi) or 1.0
         for resolution, image in by_resolution.items():
-            made = scaled(image, mask_on(masks[sequence], grid_of(image)), settings)
+            made = scaled(image, mask_on(masks[sequence], grid_of(image)), settings, stretch)
             paths = [folder / f"{sequence}-{resolution}-{kind}.nii" for kind in ("image", "core", "whole")]
             for volume, path in zip((made.image, made.core, made.whole), paths, strict=True):
                 sitk.WriteImage(volume, path)

@@ -5,6 +5,7 @@ Images are float32 and masks uint8 `SimpleITK.Image`s in LPS, mm.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,8 +18,11 @@ from models.radiomics.parallel import Region, extract_all
 from models.radiomics.preparation import Box, box_of
 from models.radiomics.provenance import Provenance, provenance
 from models.radiomics.settings import RadiomicsSettings
+from models.radiomics.t2_contrast import SpinEcho, stretch_to
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.volume import Grid, Sequence, average_onto, grid_of, image_from, volume_ml
+
+_log = logging.getLogger(__name__)
 
 #: Resolutions at which features are measured: the acquired grid and the super-resolved one.
 NORMAL, SUPER = "normal", "super"
@@ -65,6 +69,7 @@ def measure(
     images: Mapping[Sequence, Mapping[str, sitk.Image]],
     masks: Mapping[Sequence, sitk.Image],
     settings: RadiomicsSettings,
+    t2wi: SpinEcho | None = None,
     workers: int = 1,
     on_progress: Callable[[float], None] | None = None,
 ) -> Measured:
@@ -75,10 +80,12 @@ def measure(
         masks: one mask a sequence, on any grid; brought to the grid of each image, so that the features of two
             resolutions differ by their images alone. An empty mask yields no features.
         settings: how features are computed; at `AS_ACQUIRED` without their resampling.
+        t2wi: the protocol of T2WI. Where the settings have a reference for it and it is not known, or hardly weighted
+            by T2, T2WI has no features.
         workers: processes.
         on_progress: hears the share done, 0 to 1.
     """
-    regions = list(_regions(images, masks, settings))
+    regions = list(_regions(images, masks, settings, t2wi))
     found = extract_all(regions, workers, on_progress)
     return Measured(
         {f"{name}|{feature}": value for name, values in found.items() for feature, value in values.items()},
@@ -121,8 +128,12 @@ def _regions(
     images: Mapping[Sequence, Mapping[str, sitk.Image]],
     masks: Mapping[Sequence, sitk.Image],
     settings: RadiomicsSettings,
+    t2wi: SpinEcho | None,
 ) -> Iterator[Region]:
     for sequence, by_resolution in images.items():
+        stretch = contrast_stretch(sequence, settings, t2wi)
+        if stretch is None:
+            continue
         on_grids: dict[Grid, sitk.Image] = {}
         for resolution, image in by_resolution.items():
             grid = grid_of(image)
@@ -131,7 +142,20 @@ def _regions(
             mask = on_grids[grid]
             chosen = settings.as_acquired if resolution == AS_ACQUIRED else settings
             if volume_ml(mask) > 0:
-                yield Region(f"{sequence}|{resolution}", image, mask, chosen)
+                yield Region(f"{sequence}|{resolution}", image, mask, chosen, stretch)
+
+
+def contrast_stretch(sequence: Sequence, settings: RadiomicsSettings, t2wi: SpinEcho | None) -> float | None:
+    """Of the contrast within a tumour; None where it cannot be told."""
+    if sequence is not Sequence.T2WI or settings.t2wi_reference is None:
+        return 1.0
+    stretch = stretch_to(settings.t2wi_reference, t2wi)
+    if stretch is None:
+        _log.warning(
+            "T2WI has no features: %s",
+            f"{t2wi} is hardly weighted by T2" if t2wi else "TR, TE or field strength is not known",
+        )
+    return stretch
 
 
 def _covering(image: sitk.Image, grid: Grid) -> Box:

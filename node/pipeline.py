@@ -29,6 +29,7 @@ from models.prediction.predictor import Predictor, load_predictor, predict
 from models.prediction.records import Prediction
 from models.radiomics.extraction import require_complete
 from models.radiomics.provenance import Provenance
+from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from node.planning import plan_from, plan_with_volumes, trained_protocols
@@ -192,12 +193,20 @@ def extract_features(study: Study, bundles: Models) -> int:
         },
         {models.volume.Sequence(stack.role): sitk.ReadImage(study.image(stack.role, "mask_super")) for stack in stacks},
         bundles.predictor.radiomics,
+        _t2wi_protocol(stacks),
         bundles.threads,
         lambda share: _log.debug("study %s: radiomics %.0f %%", study.study_instance_uid, 100 * share),
     )
     _write_text(study.folder / "features.json", json.dumps(measured.features, indent=1))
     _write_text(study.folder / "provenance.json", _PROVENANCE.dump_json(measured.provenance, indent=1).decode())
     return len(measured.features)
+
+
+def _t2wi_protocol(stacks: Sequence[Stack]) -> SpinEcho | None:
+    """What the header of the T2WI says of it."""
+    for said in (stack.acquisition for stack in stacks if stack.role == Role.T2WI):
+        return spin_echo(said.tr_ms, said.te_ms, said.field_strength_t)
+    return None
 
 
 def predict_outcome(study: Study, bundles: Models) -> float | None:
@@ -270,7 +279,7 @@ def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
         acquired=sitk.ReadImage(study.image(stack.role, "acquired")),
         super_resolved=sitk.ReadImage(study.image(stack.role, "super")),
         mask=masks["mask"],
-        mask_super=masks["mask_super"] if stack.role is Role.T2WI else None,
+        mask_super=masks["mask_super"] if stack.role == Role.T2WI else None,
         volume_ml=models.volume.volume_ml(masks["mask_super"]),
         features={
             name.removeprefix(prefix): value for name, value in _features(study).items() if name.startswith(prefix)

@@ -25,7 +25,7 @@ LEAST_DIMENSIONS = 2
 _WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
 
 
-def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> dict[str, float]:
+def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, stretch: float = 1.0) -> dict[str, float]:
     """Features of the voxels where `mask` > 0: those of a plain pyradiomics call on what `scaled` gives.
 
     Both volumes are on one grid, LPS, mm. Empty when the mask holds too little to compute anything (nothing,
@@ -35,7 +35,7 @@ def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) ->
     require_complete(settings)
     if not np.any(sitk.GetArrayViewFromImage(mask)):
         return {}
-    return features_of(prepare(image, mask, settings), settings)
+    return features_of(prepare(image, mask, settings, stretch), settings)
 
 
 def features_of(prepared: Prepared, settings: RadiomicsSettings, shape: bool = True) -> dict[str, float]:

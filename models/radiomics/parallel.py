@@ -21,12 +21,14 @@ from models.radiomics.settings import RadiomicsSettings
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A tumour to measure: image and mask on one grid, and the name that its features go by."""
+    """A tumour to measure: image and mask on one grid, the name that its features go by, and what its contrast is
+    stretched by."""
 
     name: str
     image: sitk.Image
     mask: sitk.Image
     settings: RadiomicsSettings
+    stretch: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def extract_all(
 def _pieces(regions: Iterable[Region]) -> Iterator[_Piece]:
     """The largest volumes first, so that no process ends with a long piece alone."""
     for region in sorted(regions, key=lambda region: -region.image.GetNumberOfPixels()):
-        prepared = prepare(region.image, region.mask, region.settings)
+        prepared = prepare(region.image, region.mask, region.settings, region.stretch)
         for number, settings in enumerate(region.settings.by_image_type()):
             yield _Piece(region.name, prepared, settings, shape=number == 0)
 

@@ -1,4 +1,4 @@
-"""What happens to image and mask before pyradiomics sees them: geometry check, scaling, resampling, cut.
+"""What happens to image and mask before pyradiomics sees them: geometry check, scaling, stretch, resampling, cut.
 
 pyradiomics filters and resamples whole volumes. Its values hang on the surroundings of the tumour alone, so only these
 are touched here, on exactly the grid that pyradiomics would choose.
@@ -80,38 +80,52 @@ class Prepared:
     bin_width: float | None
 
 
-def scaled(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> Prepared:
+def scaled(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, stretch: float = 1.0) -> Prepared:
     """Image and masks on exactly one grid, whole: written as NIfTI, plain pyradiomics calls with
     `settings.pyradiomics(bin_width)`, on `image` and `whole` for shape and on `image` and `core` for the rest, give the
-    values of `extract`.
+    values of `extract`. `stretch`: of deviations from the tumour's median (`models.radiomics.t2_contrast`).
 
     Raises `VolumeError` when the grids differ by more than a micrometre or the mask is empty.
     """
     grid, inside, box = _checked(image, mask)
     values = sitk.GetArrayFromImage(image).astype(np.float32)
-    factor = _factor(values, inside, box, grid, settings)
     core = _core(inside, grid, settings.eroded_mm)
+    scale = _Scale(_factor(values, inside, box, grid, settings), stretch, values[core])
     kept, whole = (image_from(it.view(np.uint8), grid) for it in (core, inside))
-    return Prepared(image_from(values * factor, grid), kept, whole, _bin_width(values[core] * factor, settings))
+    return Prepared(image_from(scale.of(values), grid), kept, whole, _bin_width(scale.of(values[core]), settings))
 
 
-def prepare(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings) -> Prepared:
+def prepare(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, stretch: float = 1.0) -> Prepared:
     """What pyradiomics makes of `scaled` before it filters: resampled, with `pad_voxels` around the tumour.
 
     Raises `VolumeError` as `scaled` does.
     """
     grid, inside, box = _checked(image, mask)
     values = sitk.GetArrayViewFromImage(image)
-    factor = _factor(values, inside, box, grid, settings)
     core = _core(inside, grid, settings.eroded_mm)
-    around = _around(values, factor, core, grid, settings)
-    bin_width = _bin_width(values[core].astype(np.float32) * factor, settings)
+    tumour = values[core].astype(np.float32)
+    scale = _Scale(_factor(values, inside, box, grid, settings), stretch, tumour)
+    around = _around(values, scale, core, grid, settings)
+    bin_width = _bin_width(scale.of(tumour), settings)
     return Prepared(around, _mask_around(core, grid, settings), _mask_around(inside, grid, settings), bin_width)
+
+
+class _Scale:
+    """Intensities as they are measured: times `factor`, then deviations from the tumour's median times `stretch`."""
+
+    def __init__(self, factor: np.float32, stretch: float, tumour: npt.NDArray[np.float32]) -> None:
+        self.factor, self.stretch = factor, np.float32(stretch)
+        self.median = np.float32(np.median(tumour * factor))
+
+    def of(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """`values` as they are measured."""
+        within = values * self.factor
+        return within if self.stretch == 1 else self.median + (within - self.median) * self.stretch
 
 
 def _around(
     values: npt.NDArray[np.generic],
-    factor: np.float32,
+    scale: _Scale,
     core: npt.NDArray[np.bool_],
     grid: Grid,
     settings: RadiomicsSettings,
@@ -120,7 +134,7 @@ def _around(
     box = box_of(core)
     target = resampled_grid(grid, box, settings)
     near = box.grown(settings.pad_voxels, grid) if target is None else _source(grid, target).grown(REACH_VOXELS, grid)
-    part = image_from(near.of(values).astype(np.float32) * factor, near.grid(grid))
+    part = image_from(scale.of(near.of(values).astype(np.float32)), near.grid(grid))
     return part if target is None else _resampled(part, target, getattr(sitk, settings.interpolator))
 
 

@@ -24,6 +24,7 @@ class Provenance:
     Attributes:
         settings: every one, resampling, discretisation and filters among them.
         settings_digest: sha256 of the settings' values.
+        stretch: of the contrast within the tumour; 1 where it stays as it was acquired.
         size: voxels (x, y, z) of the image before resampling.
         spacing_mm: of the image before resampling (x, y, z).
         image_digest: as `volume_digest`, of the image.
@@ -33,6 +34,7 @@ class Provenance:
 
     settings: dict[str, Any]
     settings_digest: str
+    stretch: float
     size: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     image_digest: str
@@ -46,6 +48,7 @@ def provenance(region: Region) -> Provenance:
     return Provenance(
         region.settings.model_dump(mode="json"),
         region.settings.digest,
+        region.stretch,
         grid.size,
         grid.spacing,
         volume_digest(region.image),

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import ModelError
+from models.radiomics.t2_contrast import SpinEcho
 
 INTENSITY_CLASSES = ("firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm")
 SHIPPED = Path(__file__).with_name("settings.yaml")
@@ -31,6 +32,7 @@ class RadiomicsSettings(BaseModel):
     surroundings_mm: float | None = Field(default=None, gt=0)  # None: intensities stay as they are
     surroundings_percentile: float = Field(default=99.0, gt=0, le=100)
     scale: float = Field(default=1000.0, gt=0)
+    t2wi_reference: SpinEcho | None = None  # None: T2WI keeps the contrast of its protocol
     eroded_mm: float = Field(default=0.0, ge=0)
     bin_count: int | None = Field(default=None, ge=4, le=256)
     bin_width: float | None = Field(default=None, gt=0)

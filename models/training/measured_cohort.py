@@ -13,9 +13,15 @@ from models.cohort.records import Case as CohortCase
 from models.cohort.records import Cohort, Needs, Split
 from models.errors import CohortError
 from models.manifest import file_digest
+from models.radiomics.settings import load_settings
+from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.super_resolution.inference import load_super_resolver
 from models.training.prediction_cases import Case, at_resolutions, cache_key, keep, measure_case
-from models.volume import volume_ml
+from models.volume import Sequence, volume_ml
+
+_PROTOCOL_FAULT = (
+    "case {}: T2WI.json lacks tr_ms or te_ms; with the field strength they make the contrast of scanners alike"
+)
 
 
 def labelled_cohort(folder: Path, folds: int) -> Cohort:
@@ -34,6 +40,8 @@ def labelled_cohort(folder: Path, folds: int) -> Cohort:
     for name in scanners:
         if len({facts.label for facts in fitted if facts.equipment.name != name}) < 2 <= len(scanners):
             faults.append(f"labels.csv: without {name} there is one class only; leaving a scanner out needs two")
+    if load_settings().t2wi_reference is not None:
+        faults += [_PROTOCOL_FAULT.format(case.facts.case_id) for case in measured.cases if _t2wi(case) is None]
     if faults:
         raise CohortError(tuple(faults))
     return measured
@@ -52,7 +60,7 @@ def measured_cases(cohort: Cohort, bundle: Path, cache: Path) -> Iterator[Case]:
             images, masks = volumes_of(case)
             seconds: dict[str, float] = {}
             volumes = at_resolutions(images, case.slice_thickness_mm, resolver, seconds)
-            measured = measure_case(volumes, masks, seconds)
+            measured = measure_case(volumes, masks, _t2wi(case), seconds)
             largest = max(volume_ml(mask) for mask in masks.values())
             keep({"volume_ml": largest, "features": measured.features, "seconds": seconds}, [measured], path)
         kept = json.loads(path.read_text("utf-8"))
@@ -60,9 +68,14 @@ def measured_cases(cohort: Cohort, bundle: Path, cache: Path) -> Iterator[Case]:
         yield Case(number, facts.equipment.name, int(facts.label or 0), {}, patient=facts.patient_id, **kept)
 
 
+def _t2wi(case: CohortCase) -> SpinEcho | None:
+    known = case.volumes[Sequence.T2WI].acquisition
+    return spin_echo(known.get("tr_ms"), known.get("te_ms"), case.facts.equipment.field_strength_t)
+
+
 def cache_path(case: CohortCase, bundle: Path, cache: Path) -> Path:
     """Where the features of a case are kept."""
-    total = hashlib.sha256()
+    total = hashlib.sha256(repr(_t2wi(case)).encode())
     for sequence, volume in sorted(case.volumes.items()):
         total.update(f"{sequence} {file_digest(volume.image)} ".encode())
         total.update(file_digest(volume.mask).encode() if volume.mask else b"")

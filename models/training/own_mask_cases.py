@@ -21,11 +21,12 @@ from models.manifest import Manifest, digest, load_manifest
 from models.phantom.scanners import find_scanner
 from models.phantom.study import simulate_case
 from models.radiomics.settings import load_settings
+from models.radiomics.t2_contrast import SpinEcho
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from models.training.prediction_cases import cache_key, keep, patients
 from models.training.processes import resumed
-from models.training.simulated_cases import slice_thickness_mm
+from models.training.simulated_cases import slice_thickness_mm, t2wi_protocol
 from models.volume import Sequence, grid_of, volume_ml
 
 _SOURCES = ("segmentation/*.py", "evaluation/overlap.py", "training/own_mask_cases.py")
@@ -123,7 +124,8 @@ def make_own_mask_case(
         for sequence, image in simulated.images.items()
     }
     seconds["super"] = time.perf_counter() - start
-    found, measured = measure_found(simulated.images, refined, simulated.masks, segmenter, seconds)
+    t2wi = t2wi_protocol(simulated.scanner)
+    found, measured = measure_found(simulated.images, refined, simulated.masks, t2wi, segmenter, seconds)
     made_with = {
         "super_resolution": _named(resolver.manifest),
         "segmentation": _named(segmenter.manifest),
@@ -135,7 +137,12 @@ def make_own_mask_case(
 
 
 def measure_found(
-    acquired: Volumes, refined: Volumes, true: Volumes, segmenter: Segmenter, seconds: dict[str, float]
+    acquired: Volumes,
+    refined: Volumes,
+    true: Volumes,
+    t2wi: SpinEcho,
+    segmenter: Segmenter,
+    seconds: dict[str, float],
 ) -> tuple[FoundMasks, list[Measured]]:
     """Segment both resolutions of a study and measure it under what was found, and under the `true` masks (on any
     grid). With what was measured: under the node's masks, under those of the acquired images, under the true ones.
@@ -148,9 +155,9 @@ def measure_found(
     settings = load_settings()
     both = {sequence: {NORMAL: image, SUPER: refined[sequence]} for sequence, image in acquired.items()}
     normal = {sequence: {NORMAL: image} for sequence, image in acquired.items()}
-    one = measure(both, {sequence: tumour.mask_super for sequence, tumour in by_super.items()}, settings)
-    each = measure(normal, {sequence: tumour.mask for sequence, tumour in by_normal.items()}, settings)
-    again = measure(both, true, settings)
+    one = measure(both, {sequence: tumour.mask_super for sequence, tumour in by_super.items()}, settings, t2wi)
+    each = measure(normal, {sequence: tumour.mask for sequence, tumour in by_normal.items()}, settings, t2wi)
+    again = measure(both, true, settings, t2wi)
     seconds["features"] = time.perf_counter() - start
     at_super = {name: value for name, value in one.features.items() if name.split("|")[1] == SUPER}
     dice = {str(sequence): _dice(by_normal[sequence], by_super[sequence], true[sequence]) for sequence in acquired}

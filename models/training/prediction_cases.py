@@ -23,10 +23,11 @@ from models.phantom.grade import parameters
 from models.phantom.scanners import find_scanner, load_scanners
 from models.phantom.study import simulate_case
 from models.radiomics.settings import load_settings
+from models.radiomics.t2_contrast import SpinEcho
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from models.training.mask_perturbation import perturbed
 from models.training.processes import resumed
-from models.training.simulated_cases import slice_thickness_mm
+from models.training.simulated_cases import slice_thickness_mm, t2wi_protocol
 from models.volume import Sequence, grid_of, resample_onto
 
 #: Cases of a simulated cohort that are measured under other masks, too, and how many masks each.
@@ -38,6 +39,7 @@ _SOURCES = (
     "radiomics/parallel.py",
     "radiomics/preparation.py",
     "radiomics/settings.*",
+    "radiomics/t2_contrast.py",
     "super_resolution/*",
     "analysis.py",
     "volume.py",
@@ -114,9 +116,10 @@ def make_case(seed: int, scanner: str, resolver: SuperResolver, perturbations: i
     seconds = {"simulate": time.perf_counter() - start}
     if simulated.oracle is None or simulated.label is None:
         raise ModelError(f"simulated patient {seed} has no tumour with a grade and so no label")
+    t2wi = t2wi_protocol(simulated.scanner)
     volumes = at_resolutions(simulated.images, slice_thickness_mm(simulated.scanner), resolver, seconds)
-    measured = measure_case(volumes, simulated.masks, seconds)
-    others = list(_under_other_masks(volumes, simulated.masks, perturbations, seed, seconds))
+    measured = measure_case(volumes, simulated.masks, t2wi, seconds)
+    others = list(_under_other_masks(volumes, simulated.masks, t2wi, perturbations, seed, seconds))
     case = Case(
         seed,
         scanner,
@@ -147,10 +150,10 @@ def at_resolutions(
     return found
 
 
-def measure_case(volumes: Resolutions, masks: Volumes, seconds: dict[str, float]) -> Measured:
+def measure_case(volumes: Resolutions, masks: Volumes, t2wi: SpinEcho | None, seconds: dict[str, float]) -> Measured:
     """Features of every sequence at every resolution under one mask a sequence."""
     start = time.perf_counter()
-    measured = measure(volumes, masks, load_settings())
+    measured = measure(volumes, masks, load_settings(), t2wi)
     seconds["features"] = time.perf_counter() - start
     return measured
 
@@ -173,7 +176,7 @@ def read_case(path: Path) -> Case:
 
 
 def _under_other_masks(
-    volumes: Resolutions, masks: Volumes, count: int, seed: int, seconds: dict[str, float]
+    volumes: Resolutions, masks: Volumes, t2wi: SpinEcho, count: int, seed: int, seconds: dict[str, float]
 ) -> Iterator[Measured]:
     start = time.perf_counter()
     settings = load_settings()
@@ -183,7 +186,7 @@ def _under_other_masks(
         for number, sequence in enumerate(volumes if count else ())
     }
     for number in range(count):
-        yield measure(both, {sequence: other[number] for sequence, other in redrawn.items()}, settings)
+        yield measure(both, {sequence: other[number] for sequence, other in redrawn.items()}, settings, t2wi)
     seconds["perturbed"] = time.perf_counter() - start
 
 

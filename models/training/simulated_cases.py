@@ -11,6 +11,7 @@ from pathlib import Path
 from models import phantom
 from models.phantom.scanners import Scanner
 from models.phantom.study import simulate_case
+from models.radiomics.t2_contrast import SpinEcho
 from models.segmentation import preprocessing
 from models.segmentation.preprocessing import PreprocessingSettings
 from models.training.prepared_cases import PreparedCase, Volumes, prepared
@@ -52,6 +53,12 @@ def prepared_case(
     recipe = hashlib.sha256(f"{settings.model_dump_json()} {sequences}".encode()).hexdigest()[:8]
     path = cache / source_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}-{recipe}.npz"
     return prepared(f"{key.seed} {key.scanner.model}", path, simulate, sequences, settings)
+
+
+def t2wi_protocol(scanner: Scanner) -> SpinEcho:
+    """Of the T2WI, as the headers of that scanner say it."""
+    protocol = scanner.t2wi
+    return SpinEcho(tr_ms=protocol.tr_ms, te_ms=protocol.te_ms, field_strength_t=scanner.field_strength_t)
 
 
 def slice_thickness_mm(scanner: Scanner) -> dict[Sequence, float]:

@@ -20,6 +20,7 @@ from models.prediction.predictor import load_predictor, save_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
+from models.radiomics.t2_contrast import SpinEcho
 from models.segmentation.inference import load_segmenter
 from models.super_resolution.network import build_generator
 from models.training import measure_cases, own_masks
@@ -31,6 +32,7 @@ from models.training.prediction_cases import Case, patients
 from models.volume import Grid, Sequence, image_from
 
 SEGMENTATION = measure_cases.WEIGHTS / "segmentation"
+PROTOCOL = SpinEcho(tr_ms=4000, te_ms=85, field_strength_t=3)
 SEED = 700_424
 GRID = Grid((40, 40, 12), (2.0, 2.0, 4.0), (-40.0, -40.0, -24.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
@@ -108,7 +110,7 @@ def volumes(size: int, inside: float, outside: float) -> tuple[dict, dict]:
 def test_one_mask_is_found_on_super_resolved_images_and_each_ones_own_on_its_images(segmenter):
     acquired, true = volumes(16, 200, 20)
     refined, _ = volumes(24, 200, 20)
-    found, measured = measure_found(acquired, refined, true, segmenter, {})
+    found, measured = measure_found(acquired, refined, true, PROTOCOL, segmenter, {})
     for sequence in Sequence:
         size = {
             (resolution, number): features[f"{sequence}|{resolution}|original_shape_MeshVolume"]
@@ -124,7 +126,7 @@ def test_one_mask_is_found_on_super_resolved_images_and_each_ones_own_on_its_ima
 
 def test_a_tumour_that_is_not_found_leaves_its_features_missing(segmenter):
     images, true = volumes(16, 20, 100)
-    found, _ = measure_found(images, images, true, segmenter, {})
+    found, _ = measure_found(images, images, true, PROTOCOL, segmenter, {})
     assert found.features == found.features_each == {}
     assert found.dice == {"T2WI": {}, "DWI": {}, "PVP": {}}
     assert len(found.features_true) == 6 * len(expected_names(load_settings()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def volume(seed: int) -> NewVolume:
     values = np.random.default_rng(seed).normal(100, 10, GRID.size[::-1]).astype(np.float32)
     mask = np.zeros(values.shape, np.uint8)
     mask[2:7, 4:13, 5:14] = 1
-    return NewVolume(image_from(values, GRID), image_from(mask, GRID), {"te_ms": 75})
+    return NewVolume(image_from(values, GRID), image_from(mask, GRID), {"tr_ms": 4000, "te_ms": 75})
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,10 @@ def test_a_cohort_of_one_scanner_is_refused_before_anything_is_measured(tmp_path
         write_case(tmp_path, facts, {sequence: volume(10 * number + n) for n, sequence in enumerate(Sequence)})
     with pytest.raises(CohortError, match="all cases are of one scanner"):
         labelled_cohort(tmp_path, folds=3)
+
+
+def test_a_cohort_whose_t2wi_has_no_repetition_time_is_refused_before_anything_is_measured(cohort, tmp_path):
+    shutil.copytree(cohort, tmp_path / "cohort")
+    (tmp_path / "cohort" / "C03" / "T2WI.json").write_text('{"te_ms": 75}')
+    with pytest.raises(CohortError, match=r"^case C03: T2WI.json lacks tr_ms or te_ms; with the field strength they"):
+        labelled_cohort(tmp_path / "cohort", folds=3)

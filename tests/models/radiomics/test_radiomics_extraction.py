@@ -47,9 +47,11 @@ def features(case) -> dict[str, float]:
     return extract(*case, SETTINGS)
 
 
-def plain(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, folder) -> dict[str, float]:
+def plain(
+    image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, folder, stretch: float = 1.0
+) -> dict[str, float]:
     """What pyradiomics alone makes of the whole volume and its masks, exported as NIfTI."""
-    made = scaled(image, mask, settings)
+    made = scaled(image, mask, settings, stretch)
     paths = [str(folder / f"{name}.nii.gz") for name in ("image", "core", "whole")]
     for volume, path in zip((made.image, made.core, made.whole), paths, strict=True):
         sitk.WriteImage(volume, path)
@@ -74,9 +76,10 @@ def oblique(image: sitk.Image, mask: sitk.Image) -> tuple[sitk.Image, sitk.Image
 
 @pytest.mark.parametrize("settings", [SETTINGS, FEW.as_acquired], ids=["resampled", "as acquired"])
 @pytest.mark.parametrize("turned", [lambda *case: case, oblique], ids=["straight", "oblique"])
-def test_extraction_equals_a_plain_pyradiomics_call_on_the_exported_volume(case, settings, turned, tmp_path):
-    whole = plain(*turned(*case), settings, tmp_path)
-    found = extract(*turned(*case), settings)
+@pytest.mark.parametrize("stretch", [1.0, 1.7], ids=["", "stretched"])
+def test_extraction_equals_a_plain_pyradiomics_call_on_the_exported_volume(case, settings, turned, stretch, tmp_path):
+    whole = plain(*turned(*case), settings, tmp_path, stretch)
+    found = extract(*turned(*case), settings, stretch)
     assert found.keys() == whole.keys()
     for name, value in found.items():
         assert value == pytest.approx(whole[name], rel=1e-6), name
