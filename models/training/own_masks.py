@@ -4,7 +4,7 @@ The models of a bundle are trained on true masks. Here they are applied to patie
 under the true masks and under those that the segmentation found (`models.training.measure_cases --own-masks`), and the
 report says whether AUC and comparison of resolutions stay, with one mask for all resolutions and with one for each:
 
-    python -m models.training.measure_cases --cases 480 --own-masks 40
+    python -m models.training.measure_cases --cases 780 --own-masks 40
     python -m models.training.own_masks --measured runs/prediction/KEY --own-masks runs/prediction/KEY-own-masks-KEY
 """
 
