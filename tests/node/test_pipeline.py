@@ -13,12 +13,21 @@ import models
 from models.bundle import save_weights
 from models.manifest import Manifest
 from models.radiomics.extraction import expected_names
+from models.radiomics.t2_contrast import spin_echo, stretch_to
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import build_network
 from models.super_resolution.inference import super_resolve
 from models.super_resolution.network import build_generator
 from models.volume import Sequence
-from node.pipeline import Models, Study, extract_features, read_plan, segment_volumes, super_resolve_volumes
+from node.pipeline import (
+    Models,
+    Study,
+    extract_features,
+    predict_outcome,
+    read_plan,
+    segment_volumes,
+    super_resolve_volumes,
+)
 from node.planning import plan_from
 from node.recognition.plan import read_study
 from node.recognition.record import to_json
@@ -131,8 +140,8 @@ def test_the_slice_thickness_of_the_header_is_the_profile_of_the_super_resolutio
     assert not np.allclose(thin, other, atol=0.1)
 
 
-def test_features_are_measured_with_the_settings_of_the_bundle_and_kept_with_their_origin(study, bundles):
-    here = study(own_frame=())
+def with_found_tumour(here) -> None:
+    """A box in every sequence as the finding."""
     for sequence in Sequence:
         image = sitk.ReadImage(here.image(sequence, "super"))
         mask = np.zeros(image.GetSize()[::-1], np.uint8)
@@ -140,6 +149,11 @@ def test_features_are_measured_with_the_settings_of_the_bundle_and_kept_with_the
         found = sitk.GetImageFromArray(mask)
         found.CopyInformation(image)
         sitk.WriteImage(found, here.image(sequence, "mask_super"))
+
+
+def test_features_are_measured_with_the_settings_of_the_bundle_and_kept_with_their_origin(study, bundles):
+    here = study(own_frame=())
+    with_found_tumour(here)
     features = extract_features(here, bundles)
     settings = bundles.predictor.radiomics
     assert features == 2 * 3 * len(expected_names(settings))
@@ -151,3 +165,31 @@ def test_features_are_measured_with_the_settings_of_the_bundle_and_kept_with_the
     assert origin.keys() == {f"{sequence}|{resolution}" for sequence in Sequence for resolution in ("normal", "super")}
     assert {it["settings_digest"] for it in origin.values()} == {settings.digest}
     assert len({it["mask_digest"] for it in origin.values()}) == 1
+
+
+def test_the_contrast_of_t2wi_is_stretched_by_the_protocol_of_its_header(study, bundles):
+    here = study(own_frame=())
+    with_found_tumour(here)
+    extract_features(here, bundles)
+    (header,) = (stack.acquisition for stack in read_plan(here).stacks if stack.role == "T2WI")
+    protocol = spin_echo(header.tr_ms, header.te_ms, header.field_strength_t)
+    stretch = stretch_to(bundles.predictor.radiomics.t2wi_reference, protocol)
+    origin = json.loads((here.folder / "provenance.json").read_text())
+    assert stretch != 1
+    assert {name: it["stretch"] for name, it in origin.items()} == {
+        name: stretch if name.startswith("T2WI") else 1 for name in origin
+    }
+
+
+def test_t2wi_whose_header_tells_no_echo_time_has_no_features_and_the_others_have(study, bundles):
+    here = study(own_frame=())
+    with_found_tumour(here)
+    plan = read_plan(here)
+    stacks = [replace(stack, acquisition=replace(stack.acquisition, te_ms=None)) for stack in plan.stacks]
+    (here.folder / "plan.json").write_text(to_json(replace(plan, stacks=tuple(stacks))))
+    extract_features(here, bundles)
+    names = json.loads((here.folder / "features.json").read_text())
+    assert {name.split("|")[0] for name in names} == {"DWI", "PVP"}
+    predict_outcome(here, bundles)
+    prediction = json.loads((here.folder / "prediction.json").read_text())
+    assert prediction["unanswered"]["lacking"] == ["T2WI"]

@@ -108,8 +108,8 @@ def volumes(size: int, inside: float, outside: float) -> tuple[dict, dict]:
 
 
 def test_one_mask_is_found_on_super_resolved_images_and_each_ones_own_on_its_images(segmenter):
-    acquired, true = volumes(16, 200, 20)
-    refined, _ = volumes(24, 200, 20)
+    acquired, true = volumes(14, 200, 20)
+    refined, _ = volumes(26, 200, 20)
     found, measured = measure_found(acquired, refined, true, PROTOCOL, segmenter, {})
     for sequence in Sequence:
         size = {
@@ -125,7 +125,7 @@ def test_one_mask_is_found_on_super_resolved_images_and_each_ones_own_on_its_ima
 
 
 def test_a_tumour_that_is_not_found_leaves_its_features_missing(segmenter):
-    images, true = volumes(16, 20, 100)
+    images, true = volumes(16, 100, 100)
     found, _ = measure_found(images, images, true, PROTOCOL, segmenter, {})
     assert found.features == found.features_each == {}
     assert found.dice == {"T2WI": {}, "DWI": {}, "PVP": {}}
