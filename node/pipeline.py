@@ -204,7 +204,7 @@ def extract_features(study: Study, bundles: Models) -> int:
 
 def _t2wi_protocol(stacks: Sequence[Stack]) -> SpinEcho | None:
     """What the header of the T2WI says of it."""
-    for said in (stack.acquisition for stack in stacks if stack.role == Role.T2WI):
+    for said in (stack.acquisition for stack in stacks if stack.role is Role.T2WI):
         return spin_echo(said.tr_ms, said.te_ms, said.field_strength_t)
     return None
 
@@ -279,7 +279,7 @@ def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
         acquired=sitk.ReadImage(study.image(stack.role, "acquired")),
         super_resolved=sitk.ReadImage(study.image(stack.role, "super")),
         mask=masks["mask"],
-        mask_super=masks["mask_super"] if stack.role == Role.T2WI else None,
+        mask_super=masks["mask_super"] if stack.role is Role.T2WI else None,
         volume_ml=models.volume.volume_ml(masks["mask_super"]),
         features={
             name.removeprefix(prefix): value for name, value in _features(study).items() if name.startswith(prefix)

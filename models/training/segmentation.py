@@ -331,9 +331,9 @@ def wanted(text: str) -> tuple[Sequence, ...]:
 
 def voxels(text: str) -> tuple[int, int, int]:
     """Three comma-separated integers (z, y, x)."""
-    numbers = tuple(int(part) for part in text.split(","))
-    if len(numbers) != 3:
-        raise typer.BadParameter(f"three lengths are needed, got {len(numbers)}", param_hint="--window")
+    numbers = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
+    if len(numbers) != 3 or not all(numbers):
+        raise typer.BadParameter(f"{text!r} is not three lengths in voxels, such as 24,48,48", param_hint="--window")
     return numbers
 
 

@@ -169,3 +169,12 @@ def test_cases_without_a_split_are_divided_by_patient(tmp_path):
     assert (len(patients[0]), len(patients[1]), len(division.test)) == (5, 1, 0)
     assert divide(cohort, seed=1) == division
     assert any(divide(cohort, seed=seed) != division for seed in range(6))
+
+
+@pytest.mark.parametrize("window", ["24,48", "24,48,x", "0,48,48"])
+def test_a_window_that_is_not_three_lengths_is_one_clear_line(window, cohort, tmp_path):
+    options = ["--data", str(cohort), "--folder", str(tmp_path / "run"), "--window", window]
+    answer = CliRunner().invoke(segmentation.app, options)
+    assert answer.exit_code == 2
+    assert "is not three lengths" in answer.output
+    assert not (tmp_path / "run").exists()
