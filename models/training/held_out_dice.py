@@ -21,7 +21,7 @@ from models.evaluation.overlap import Overlap, compare
 from models.phantom.study import simulate_case
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.super_resolution.inference import SuperResolver, super_resolve
-from models.training.processes import in_processes
+from models.training.processes import in_order
 from models.training.simulated_cases import CaseKey, slice_thickness_mm
 from models.volume import Sequence, grid_of, resample_onto
 
@@ -66,11 +66,8 @@ class Finding:
 
 
 def simulated(keys: Iterable[CaseKey], workers: int = 0) -> Iterator[HeldOutCase]:
-    """Simulated cases by seed, made one after the other or all at once in `workers` processes."""
-    if workers:
-        yield from sorted(in_processes(_simulated, ((key,) for key in keys), workers), key=lambda case: int(case.name))
-    else:
-        yield from map(_simulated, keys)
+    """Simulated cases in the order of their keys, made one after the other or ahead in `workers` processes."""
+    return in_order(_simulated, ((key,) for key in keys), workers)
 
 
 def _simulated(key: CaseKey) -> HeldOutCase:

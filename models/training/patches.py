@@ -30,9 +30,7 @@ class Drawing:
     rank: int = 0
 
 
-def batches(
-    cases: SequenceOf[PreparedCase], drawing: Drawing, numbers: range, workers: int = 0
-) -> Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def batches(cases: SequenceOf[PreparedCase], drawing: Drawing, numbers: range, workers: int = 0) -> Iterable[Patch]:
     """The batches of these numbers: images and shares (B, C, Z, Y, X), and the channels that count (B, C).
 
     `workers`: processes that make them ahead; with 0 each is made when it is asked for. They are forked, so ask for the
@@ -46,12 +44,8 @@ def batches(
         batch_size=drawing.size,
         sampler=patches,
         num_workers=workers,
-        prefetch_factor=_ahead(workers),
+        prefetch_factor=4 if workers else None,
     )
-
-
-def _ahead(workers: int) -> int | None:
-    return 4 if workers else None
 
 
 class _Patches(Dataset[Patch]):

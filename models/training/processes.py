@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import starmap
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,16 @@ def in_processes(work: Callable[..., Result], calls: Iterable[tuple[object, ...]
     # Forking a process whose torch has already computed deadlocks.
     with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
         for future in as_completed([pool.submit(work, *call) for call in waiting]):
+            yield future.result()
+
+
+def in_order(work: Callable[..., Result], calls: Iterable[tuple[object, ...]], workers: int) -> Iterator[Result]:
+    """What `work` gives for each of the `calls`, in their order; with 0 `workers` in this process, one by one."""
+    if not workers:
+        yield from starmap(work, calls)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+        for future in [pool.submit(work, *call) for call in calls]:
             yield future.result()
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
-from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from models.training.cohort_cases import (
 )
 from models.training.held_out_dice import HeldOutCase, of_cohort, simulated
 from models.training.prepared_cases import PreparedCase
-from models.training.processes import in_processes
+from models.training.processes import in_order
 from models.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
 from models.training.simulated_cases import CaseKey, case_keys, prepared_case
 from models.volume import Sequence
@@ -171,15 +170,9 @@ def _load(
 ) -> list[PreparedCase]:
     """The cases, simulated where the cache lacks them."""
     calls = [(key, sequences, settings, cache) for key in keys]
-    if not workers:
-        return list(_counted(fabric, starmap(prepared_case, calls), len(keys)))
-    for _ in _counted(fabric, in_processes(prepared_case, calls, workers), len(keys)):
-        pass  # they come as they get ready, and are kept
-    return [prepared_case(*call) for call in calls]
-
-
-def _counted(fabric: Fabric, cases: Iterable[PreparedCase], total: int) -> Iterator[PreparedCase]:
-    for done, case in enumerate(cases, start=1):
+    loaded: list[PreparedCase] = []
+    for done, case in enumerate(in_order(prepared_case, calls, workers), start=1):
+        loaded.append(case)
         if done % 10 == 0:
-            fabric.print(f"{done} of {total} cases ready", flush=True)
-        yield case
+            fabric.print(f"{done} of {len(keys)} cases ready", flush=True)
+    return loaded

@@ -3,14 +3,20 @@
 import operator
 from pathlib import Path
 
+import pytest
 import SimpleITK as sitk
 import torch
 
-from models.training.processes import in_processes, resumed
+from models.training.processes import in_order, in_processes, resumed
 
 
 def test_every_call_is_answered():
     assert sorted(in_processes(operator.mul, [(2, 3), (4, 5), (6, 7)], workers=2)) == [6, 20, 42]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_answers_come_in_the_order_of_the_calls(workers):
+    assert list(in_order(operator.mul, [(6, 7), (2, 3), (4, 5)], workers)) == [42, 6, 20]
 
 
 def test_a_process_has_one_thread():

@@ -76,7 +76,7 @@ def oblique(image: sitk.Image, mask: sitk.Image) -> tuple[sitk.Image, sitk.Image
 
 @pytest.mark.parametrize("settings", [SETTINGS, FEW.as_acquired], ids=["resampled", "as acquired"])
 @pytest.mark.parametrize("turned", [lambda *case: case, oblique], ids=["straight", "oblique"])
-@pytest.mark.parametrize("stretch", [1.0, 1.7], ids=["", "stretched"])
+@pytest.mark.parametrize("stretch", [1.0, 1.7], ids=["as it stands", "stretched"])
 def test_extraction_equals_a_plain_pyradiomics_call_on_the_exported_volume(case, settings, turned, stretch, tmp_path):
     whole = plain(*turned(*case), settings, tmp_path, stretch)
     found = extract(*turned(*case), settings, stretch)

@@ -14,6 +14,7 @@ from models.phantom.signal import turbo_spin_echo
 from models.radiomics.extraction import extract
 from models.radiomics.settings import load_settings
 from models.radiomics.t2_contrast import (
+    FIELD_POWER,
     T1_WITH_T2,
     TUMOUR_T1_3T_MS,
     TUMOUR_T2_MS,
@@ -31,11 +32,16 @@ GRID = Grid((40, 40, 12), (1.0, 1.0, 4.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0,
 PROTOCOLS = [t2wi_protocol(scanner) for scanner in load_scanners()]
 
 
+def t1_ms(protocol: SpinEcho, relative):
+    """T1 of a tumour whose T2 is `relative` times the usual one."""
+    return TUMOUR_T1_3T_MS * (protocol.field_strength_t / 3) ** FIELD_POWER * relative**T1_WITH_T2
+
+
 def tumour(protocol: SpinEcho):
     """The same uneven tumour, T1 going with T2, as a spin echo of that protocol shows it; and its mask."""
     uneven = gaussian_filter(np.random.default_rng(6).normal(size=GRID.size[::-1]), (0.5, 2, 2))
     relative = np.exp(0.12 * uneven / uneven.std())
-    t1 = TUMOUR_T1_3T_MS * (protocol.field_strength_t / 3) ** 0.275 * relative**T1_WITH_T2
+    t1 = t1_ms(protocol, relative)
     values = turbo_spin_echo(
         np.float32(900), t1, TUMOUR_T2_MS * relative, protocol.tr_ms, protocol.te_ms, flip_deg=180.0
     )
@@ -53,8 +59,9 @@ def heterogeneity(protocol: SpinEcho, stretch: float) -> float:
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 def test_the_contrast_is_the_derivative_of_the_signal(protocol):
     def signal(relative: float) -> float:
-        t1 = TUMOUR_T1_3T_MS * (protocol.field_strength_t / 3) ** 0.275 * relative**T1_WITH_T2
-        return (1 - np.exp(-protocol.tr_ms / t1)) * np.exp(-protocol.te_ms / (TUMOUR_T2_MS * relative))
+        return (1 - np.exp(-protocol.tr_ms / t1_ms(protocol, relative))) * np.exp(
+            -protocol.te_ms / (TUMOUR_T2_MS * relative)
+        )
 
     step = 1e-4
     slope = (np.log(signal(1 + step)) - np.log(signal(1 - step))) / (2 * step)
