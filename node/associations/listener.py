@@ -27,7 +27,7 @@ from sqlalchemy.exc import OperationalError
 from node.associations.leases import LEASE_S, Leases
 from node.network.contexts import acceptable
 from node.network.peers import is_admitted
-from node.network.transport import send_at_once
+from node.network.transport import send_at_once, send_even_fragments
 from node.settings import ListenerSettings, PeerSettings
 from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
@@ -101,6 +101,7 @@ class Listener:
         handlers = [
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_REQUESTED, self._admit),
+            (evt.EVT_ACCEPTED, send_even_fragments),
             (evt.EVT_ACCEPTED, self._count_accepted),
             (evt.EVT_RELEASED, self._end),
             (evt.EVT_ABORTED, self._end),

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pynetdicom import AE, Association, evt
 
 from node.network.contexts import proposals
-from node.network.transport import end_waiting, keep_responses, send_at_once
+from node.network.transport import end_waiting, keep_responses, send_at_once, send_even_fragments
 
 CONNECTION_LOST = "the association was lost before the answer"
 _REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
@@ -45,7 +45,11 @@ class RemoteAE:
             self.port,
             contexts=proposals(pairs),
             ae_title=self.called_ae,
-            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_CLOSE, end_waiting)],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, send_at_once),
+                (evt.EVT_CONN_CLOSE, end_waiting),
+                (evt.EVT_ACCEPTED, send_even_fragments),
+            ],
         )
         keep_responses(association)
         return association

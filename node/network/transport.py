@@ -6,6 +6,9 @@ import socket
 
 from pynetdicom import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import MaximumLengthNotification
+
+_SMALLEST_EVEN = 8  # bytes: item length, context and header of a fragment take 6, so 7 leaves one byte and no more
 
 
 def send_at_once(event: Event) -> None:
@@ -17,6 +20,19 @@ def send_at_once(event: Event) -> None:
     transport = event.assoc.dul.socket
     if transport is not None and transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def send_even_fragments(event: Event) -> None:
+    """Handler of EVT_ACCEPTED, both sides: fragments of an even length, whatever the peer's maximum is (PS3.8 E.2).
+
+    pynetdicom fills PDUs up to the maximum that the peer named; from here on it takes an odd one for one byte less.
+    Unlimited (0) stays.
+    """
+    association = event.assoc
+    peer = association.acceptor if association.is_requestor else association.requestor
+    for item in peer.user_information:
+        if isinstance(item, MaximumLengthNotification) and item.maximum_length_received > _SMALLEST_EVEN:
+            item.maximum_length_received -= item.maximum_length_received % 2
 
 
 def end_waiting(event: Event) -> None:
