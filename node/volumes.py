@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 
 from node.errors import Refusal
 from node.recognition.elements import MALFORMED, item, number, text
 from node.recognition.facts import Tile
+from node.recognition.files import read_dataset
 from node.recognition.record import FrameRef, Stack
 from node.settings import Role
 
@@ -31,6 +32,8 @@ from node.settings import Role
 ADC_MEDIAN_RANGE = (300.0, 4000.0)
 ADC_LARGEST = 10_000.0
 ADC_LARGEST_SHARE = 0.05
+LARGEST_VOLUME = 2**27
+"""Voxels, 0.5 GB: a compressed image of 64 kilobytes can claim a hundred times as many."""
 _ADC_UNITS = {"mm2/s": 1e6, "um2/s": 1.0, "10-6.mm2/s": 1.0, "10*-6.mm2/s": 1.0, "10-3.mm2/s": 1e3}
 _UNDECODABLE = (*MALFORMED, RuntimeError, InvalidDicomError, zlib.error, MemoryError)
 
@@ -42,10 +45,13 @@ def assemble(stack: Stack) -> sitk.Image:
         float32, LPS, mm: index x along `row_direction`, y along `column_direction`, z along `normal`.
 
     Raises:
-        Refusal: E-DECODE (pixels cannot be decoded), E-MIXED-MATRIX, E-RESCALE (impossible rescale values), or
-            E-ADC-UNITS (an ADC map outside physics).
+        Refusal: E-DECODE (pixels cannot be decoded, or are too many), E-MIXED-MATRIX, E-RESCALE (impossible rescale
+            values), or E-ADC-UNITS (an ADC map outside physics).
     """
-    volume = np.empty((len(stack.frames), stack.rows, stack.columns), dtype=np.float32)
+    shape = len(stack.frames), stack.rows, stack.columns
+    if math.prod(shape) > LARGEST_VOLUME:
+        raise Refusal("E-DECODE", f"{stack.frames[0].sop_instance_uid}: a volume of {shape} voxels is not decoded")
+    volume = np.empty(shape, dtype=np.float32)
     for index, pixels in _slices(stack):
         if pixels.shape != (stack.rows, stack.columns):
             raise Refusal(
@@ -78,7 +84,7 @@ def _slice(displayed: np.ndarray, tile: Tile | None) -> np.ndarray:
 
 def _read(path: Path, reference: FrameRef) -> Dataset:
     try:
-        return dcmread(path)
+        return read_dataset(path)
     except _UNDECODABLE as error:
         raise Refusal("E-DECODE", f"{reference.sop_instance_uid}: cannot be read: {error}") from error
 

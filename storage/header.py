@@ -1,8 +1,9 @@
 """The few elements that the index needs, and whether a data set is whole.
 
 One walk over the element headers (PS3.5 7) to the end of the bytes: values are skipped, never decoded, so
-pixel data costs nothing. pydicom's readers do not tell a data set that was cut short inside a value from a
-whole one, hence a walk of our own.
+pixel data costs nothing; a deflated data set is inflated on the way, a piece at a time. pydicom's readers do not
+tell a data set that was cut short inside a value from a whole one, hence a walk of our own. Messages never repeat
+a value: what stands in the place of a UID may be a name.
 """
 
 from __future__ import annotations
@@ -11,26 +12,28 @@ import hashlib
 import mmap
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import HeaderError
+from storage.inflation import MAXIMUM_INFLATED, Buffer, Inflated, Plain
 from storage.records import InstanceHeader
 
-Buffer = bytes | mmap.mmap
+Source = Plain | Inflated
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-MAXIMUM_INFLATED = 2**31  # bytes; a data set that inflates beyond is taken for an attack on memory
 
 _PREAMBLE = 132
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _MAXIMUM_DEPTH = 60
+_MAXIMUM_UID = 64
+_LONGEST_UID_VALUE = 256  # bytes; what is padded beyond is no UID, and is not read
+_ZEROS = 2**16  # bytes that are looked at together, a multiple of the 8 of an element without value
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _SHORT = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
@@ -80,23 +83,25 @@ def check_uid(value: str, name: str) -> str:
     Raises:
         HeaderError: it is none.
     """
-    if len(value) > 64 or not _UID.fullmatch(value):
-        raise HeaderError(f"{name} is not a UID: {value[:70]!r}")
+    if len(value) > _MAXIMUM_UID:
+        raise HeaderError(f"{name} is not a UID: it has {len(value)} characters and not at most {_MAXIMUM_UID}")
+    if not _UID.fullmatch(value):
+        raise HeaderError(f"{name} is not a UID: its {len(value)} characters are not digits with single dots between")
     return value
 
 
-def read_header(source: bytes | Path) -> InstanceHeader:
+def read_header(source: bytes | Path, maximum_inflated: int = MAXIMUM_INFLATED) -> InstanceHeader:
     """The index's elements of a DICOM file (preamble, file meta information, data set) that is whole.
 
     Raises:
-        HeaderError: no DICOM file, cut short, or an element that the index needs is missing or is no UID.
+        HeaderError: no DICOM file, cut short, it inflates beyond so many bytes, or an element that the index needs
+            is missing or is no UID.
     """
     with _opened(source) as buffer:
-        syntax, start = _file_meta(buffer)
+        syntax, start = file_meta(buffer)
         check_uid(syntax, "Transfer Syntax UID")
-        if syntax in DEFLATED:
-            buffer, start = _inflate(buffer[start:]), 0
-        values = _indexed_values(buffer, start, _encoding(syntax))
+        data = Inflated(buffer, start, maximum_inflated) if syntax in DEFLATED else Plain(buffer, start)
+        values = _indexed_values(data, _encoding(syntax))
     missing = [name for tag, name in _INDEXED.items() if tag not in values]
     if missing:
         raise HeaderError(f"the data set has no {', '.join(missing)}")
@@ -108,7 +113,7 @@ def digest_of(source: bytes | Path) -> str:
     """SHA-256 (hex) of the data set bytes: what follows the file meta information, all when there is none."""
     with _opened(source) as buffer:
         try:
-            _, start = _file_meta(buffer)
+            _, start = file_meta(buffer)
         except HeaderError:
             start = 0
         return hashlib.sha256(memoryview(buffer)[start:]).hexdigest()
@@ -127,16 +132,20 @@ def _opened(source: bytes | Path) -> Iterator[Buffer]:
             yield mapped
 
 
-def _file_meta(buffer: Buffer) -> tuple[str, int]:
-    """Transfer Syntax UID and offset of the data set (PS3.10 7.1: group 0002 is explicit, little endian)."""
+def file_meta(buffer: Buffer) -> tuple[str, int]:
+    """Transfer Syntax UID and offset of the data set (PS3.10 7.1: group 0002 is explicit, little endian).
+
+    Raises:
+        HeaderError: no DICOM file, or its meta information is cut short.
+    """
     if len(buffer) < _PREAMBLE or buffer[128:132] != b"DICM":
         raise HeaderError("no DICOM file: there is no DICM prefix")
-    position, syntax = _PREAMBLE, ""
-    while position + 8 <= len(buffer) and buffer[position : position + 2] == b"\x02\x00":
-        tag, _, length, value = _element(buffer, position, _EXPLICIT)
-        position = _end(buffer, tag, length, value)
+    source, position, syntax = Plain(buffer), _PREAMBLE, ""
+    while source.reaches(position + 8) and source.at(position, 2) == b"\x02\x00":
+        tag, _, length, value = _element(source, position, _EXPLICIT)
+        position = _end(source, tag, length, value)
         if tag == _TRANSFER_SYNTAX:
-            syntax = _text(buffer, value, position)
+            syntax = _text(source, tag, length, value)
     if not syntax:
         raise HeaderError("the file meta information has no Transfer Syntax UID")
     return syntax, position
@@ -148,85 +157,97 @@ def _encoding(syntax: str) -> _Encoding:
     return _Encoding(True, ">") if syntax == EXPLICIT_BIG else _EXPLICIT
 
 
-def _inflate(data: bytes) -> bytes:
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = stream.decompress(data, MAXIMUM_INFLATED)
-    except zlib.error as error:
-        raise HeaderError(f"the deflated data set cannot be inflated: {error}") from error
-    if not stream.eof:
-        raise HeaderError("the deflated data set is cut short or inflates beyond 2 GiB")
-    return inflated
-
-
-def _indexed_values(buffer: Buffer, start: int, encoding: _Encoding) -> dict[int, str]:
-    """Walk all top-level elements to the end of the buffer; the values of those that the index needs."""
+def _indexed_values(source: Source, encoding: _Encoding) -> dict[int, str]:
+    """Walk all top-level elements to the end of the data set; the values of those that the index needs."""
     values: dict[int, str] = {}
-    position, size = start, len(buffer)
-    while position < size:
-        tag, vr, length, value = _element(buffer, position, encoding)
-        if length == _UNDEFINED:
-            position = _after_items(buffer, value, _IMPLICIT if vr == b"UN" else encoding, 0)
+    position = 0
+    while source.reaches(position + 1):
+        if (after := _after_zeros(source, position, encoding)) > position:
+            position = after
             continue
-        position = _end(buffer, tag, length, value)
+        tag, vr, length, value = _element(source, position, encoding)
+        if length == _UNDEFINED:
+            position = _after_items(source, value, _IMPLICIT if vr == b"UN" else encoding, 0)
+            continue
         if tag in _INDEXED:
-            values[tag] = _text(buffer, value, position)
+            values[tag] = _text(source, tag, length, value)
+        position = _end(source, tag, length, value)
     return values
 
 
-def _element(buffer: Buffer, position: int, encoding: _Encoding) -> tuple[int, bytes, int, int]:
+def _after_zeros(source: Source, position: int, encoding: _Encoding) -> int:
+    """Offset after zero bytes, which some senders append to a data set.
+
+    Before other bytes they count, 8 at a time, as elements (0000,0000) without value. In big endian a single one at
+    the end is what a cut leaves of the next tag.
+    """
+    head = source.at(position, 4)
+    if head.strip(b"\0") or (len(head) == 1 and encoding.integers == ">"):
+        return position
+    while chunk := source.at(position, _ZEROS):
+        zeros = len(chunk) - len(chunk.lstrip(b"\0"))
+        if zeros < len(chunk):
+            return position + zeros // 8 * 8
+        position += zeros
+    return position
+
+
+def _element(source: Source, position: int, encoding: _Encoding) -> tuple[int, bytes, int, int]:
     """Tag, VR (b"" where none is written), value length and value offset of the element at `position`."""
+    head = source.at(position, 12)
     try:
-        group, number = encoding.tag.unpack_from(buffer, position)
+        group, number = encoding.tag.unpack_from(head)
         tag = group << 16 | number
-        vr = buffer[position + 4 : position + 6] if encoding.explicit and group != 0xFFFE else b""
+        vr = head[4:6] if encoding.explicit and group != 0xFFFE else b""
         if vr in _SHORT:
-            return tag, vr, encoding.short.unpack_from(buffer, position + 6)[0], position + 8
+            return tag, vr, encoding.short.unpack_from(head, 6)[0], position + 8
         if vr in _LONG:
-            return tag, vr, encoding.long.unpack_from(buffer, position + 8)[0], position + 12
+            return tag, vr, encoding.long.unpack_from(head, 8)[0], position + 12
         # No VR: implicit encoding, an item, or what a device wrote implicitly within explicit ones.
-        return tag, b"", encoding.long.unpack_from(buffer, position + 4)[0], position + 8
+        return tag, b"", encoding.long.unpack_from(head, 4)[0], position + 8
     except struct.error:
         raise HeaderError("the data set is cut short inside the header of an element") from None
 
 
-def _end(buffer: Buffer, tag: int, length: int, value: int) -> int:
+def _end(source: Source, tag: int, length: int, value: int) -> int:
     end = value + length
-    if end > len(buffer):
+    if not source.reaches(end):
         raise HeaderError(
             f"the data set is cut short: ({tag >> 16:04X},{tag & 0xFFFF:04X}) has a length of {length} bytes "
-            f"and {len(buffer) - value} are there"
+            f"and {source.end - value} are there"
         )
     return end
 
 
-def _after_items(buffer: Buffer, position: int, encoding: _Encoding, depth: int) -> int:
+def _after_items(source: Source, position: int, encoding: _Encoding, depth: int) -> int:
     """Offset after the delimiter of a sequence, or of encapsulated pixel data, of undefined length."""
     if depth > _MAXIMUM_DEPTH:
         raise HeaderError(f"sequences are nested deeper than {_MAXIMUM_DEPTH}")
     while True:
-        tag, _, length, value = _element(buffer, position, encoding)
+        tag, _, length, value = _element(source, position, encoding)
         if tag == _SEQUENCE_END:
             return value
         if tag != _ITEM:
             raise HeaderError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) stands where an item of a sequence should")
         if length == _UNDEFINED:
-            position = _after_item(buffer, value, encoding, depth)
+            position = _after_item(source, value, encoding, depth)
         else:
-            position = _end(buffer, tag, length, value)
+            position = _end(source, tag, length, value)
 
 
-def _after_item(buffer: Buffer, position: int, encoding: _Encoding, depth: int) -> int:
+def _after_item(source: Source, position: int, encoding: _Encoding, depth: int) -> int:
     """Offset after the delimiter of an item of undefined length."""
     while True:
-        tag, vr, length, value = _element(buffer, position, encoding)
+        tag, vr, length, value = _element(source, position, encoding)
         if tag == _ITEM_END:
             return value
         if length == _UNDEFINED:
-            position = _after_items(buffer, value, _IMPLICIT if vr == b"UN" else encoding, depth + 1)
+            position = _after_items(source, value, _IMPLICIT if vr == b"UN" else encoding, depth + 1)
         else:
-            position = _end(buffer, tag, length, value)
+            position = _end(source, tag, length, value)
 
 
-def _text(buffer: Buffer, start: int, end: int) -> str:
-    return buffer[start:end].decode("latin-1").strip(" \0")
+def _text(source: Source, tag: int, length: int, value: int) -> str:
+    if length > _LONGEST_UID_VALUE:
+        raise HeaderError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has a length of {length} bytes and should hold a UID")
+    return source.at(value, length).decode("latin-1").strip(" \0")

@@ -10,7 +10,7 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import SimpleITK as sitk
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import SegmentationStorage
 
@@ -18,6 +18,7 @@ from models.volume import average_onto, grid_of, volume_ml
 from node.errors import Refusal
 from node.recognition.elements import MALFORMED, text
 from node.recognition.facts import FrameFacts, ImageKind
+from node.recognition.files import read_dataset
 from node.recognition.record import Stack
 
 #: Of a segmentation's volume at least so much must lie in the stack.
@@ -83,7 +84,7 @@ def mask_from(file: SegmentationFile, stack: Stack, image: sitk.Image, segment: 
     if file.frame_of_reference_uid != stack.frame_of_reference_uid:
         raise Refusal("E-MASK-PLACE", f"{file.sop_instance_uid}: other Frame of Reference than the {stack.role} series")
     try:
-        dataset = hd.seg.Segmentation.from_dataset(dcmread(file.path), copy=False)
+        dataset = hd.seg.Segmentation.from_dataset(read_dataset(file.path), copy=False)
         chosen = _segments(dataset, segment)
         volume = dataset.get_volume(segment_numbers=chosen)
     except _UNREADABLE as error:
@@ -111,7 +112,7 @@ def on_grid(drawn: sitk.Image, image: sitk.Image, name: str) -> sitk.Image:
 
 
 def _segmentation_file(path: Path) -> SegmentationFile:
-    dataset = dcmread(path, stop_before_pixels=True)
+    dataset = read_dataset(path, stop_before_pixels=True)
     references = tuple(dataset.get("ReferencedSeriesSequence") or ())
     return SegmentationFile(
         path=path,

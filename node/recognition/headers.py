@@ -8,7 +8,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
@@ -28,6 +28,7 @@ from node.recognition.facts import (
     Timing,
     VendorFacts,
 )
+from node.recognition.files import read_dataset
 from node.recognition.kinds import image_kind, own_result
 from node.recognition.private import PrivateElements
 from node.recognition.words import Words
@@ -43,7 +44,7 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
         # pydicom warns of each odd value; what matters of them ends as a fault or an absent fact.
         warnings.simplefilter("ignore")
         try:
-            dataset = dcmread(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
+            dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except _UNREADABLE as error:
             return Fault("E-DECODE", f"{path.name}: {type(error).__name__}: {error}")
         return frames_of(dataset, path, vocabulary)

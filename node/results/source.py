@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom import config
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from pydicom.valuerep import format_number_as_ds, is_valid_ds, validate_value
 
+from node.recognition.files import read_dataset
 from node.recognition.record import Stack
 from node.results import attributes
 
@@ -75,7 +75,7 @@ def read_header(path: Path) -> Dataset:
     """The attributes of one object that results may inherit, decoded to Unicode and free of malformed values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(attributes.READ))
+        dataset = read_dataset(path, stop_before_pixels=True, specific_tags=list(attributes.READ))
         header = Dataset()
         _declare_character_set(dataset)
         dataset.remove_private_tags()

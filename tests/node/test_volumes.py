@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from node.errors import Refusal
 from node.recognition.plan import recognise
@@ -204,3 +205,18 @@ def test_a_file_that_is_gone_is_refused(instance, saved, tmp_path):
     gone = replace(stack, frames=(replace(stack.frames[0], path=tmp_path / "gone.dcm"),))
     with pytest.raises(Refusal, match="E-DECODE"):
         assemble(gone)
+
+
+def test_a_deflated_image_that_inflates_beyond_the_limit_is_refused(instance, saved, monkeypatch):
+    instance.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    stack = stack_of([saved(instance)])
+    assert assemble(stack).GetSize() == (instance.Columns, instance.Rows, 1)
+    monkeypatch.setattr("node.recognition.files.LARGEST_INFLATED", 1000)
+    with pytest.raises(Refusal, match=r"E-DECODE: .* inflates beyond"):
+        assemble(stack)
+
+
+def test_a_volume_of_more_voxels_than_any_scanner_makes_is_refused_before_it_is_decoded(instance, saved):
+    stack = replace(stack_of([saved(instance)]), rows=65535, columns=65535)
+    with pytest.raises(Refusal, match=r"E-DECODE: .* is not decoded"):
+        assemble(stack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zlib
 
 import pytest
@@ -116,13 +117,78 @@ def test_bytes_that_are_not_deflated_are_refused():
         read_header(data[: start_of_data_set(data)] + b"\xff" * 100)
 
 
-def test_a_data_set_that_inflates_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr("storage.header.MAXIMUM_INFLATED", 1000)
+def deflated_file(inflated: bytes) -> bytes:
     data = a_file(DeflatedExplicitVRLittleEndian)
-    bomb = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    deflated = bomb.compress(bytes(100_000)) + bomb.flush()
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return data[: start_of_data_set(data)] + stream.compress(inflated) + stream.flush()
+
+
+def inflated_data_set() -> bytes:
+    data = a_file(DeflatedExplicitVRLittleEndian)
+    return zlib.decompress(data[start_of_data_set(data) :], -zlib.MAX_WBITS)
+
+
+def test_a_data_set_that_inflates_beyond_the_limit_is_refused():
+    data = deflated_file(inflated_data_set() + bytes(100_000))
+    assert read_header(data).sop_instance_uid == "1.2.3.4.5"
     with pytest.raises(HeaderError, match="inflates beyond"):
-        read_header(data[: start_of_data_set(data)] + deflated)
+        read_header(data, maximum_inflated=100_000)
+
+
+@pytest.mark.parametrize("tail", ["pixels", "zero bytes"])
+def test_a_deflated_data_set_is_never_held_whole(tail):
+    """20 MB in 20 kB, as one long value and as nothing at all: a walk to the end needs no memory."""
+    size = 20_000_000
+    element = b"\xe0\x7f\x10\x00OW\0\0" + size.to_bytes(4, "little") if tail == "pixels" else b""
+    data = deflated_file(inflated_data_set() + element + bytes(size))
+    tracemalloc.start()
+    assert read_header(data).sop_instance_uid == "1.2.3.4.5"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+def test_a_long_value_of_a_deflated_data_set_must_be_there_to_its_end():
+    element = b"\xe0\x7f\x10\x00OW\0\0" + (1_000_000).to_bytes(4, "little")
+    with pytest.raises(HeaderError, match=r"\(7FE0,0010\) has a length of 1000000 bytes and 999990 are there"):
+        read_header(deflated_file(inflated_data_set() + element + bytes(999_990)))
+
+
+def test_a_data_set_of_nothing_but_tiny_elements_is_refused(monkeypatch):
+    monkeypatch.setattr("storage.inflation.MAXIMUM_READS", 1000)
+    with pytest.raises(HeaderError, match="more than 1000 elements"):
+        read_header(a_file() + b"\xfe\x7f\x10\x00OB\0\0\0\0\0\0" * 1000)
+
+
+def test_a_long_value_in_the_place_of_a_uid_is_not_read():
+    data = a_file(SOPInstanceUID=None) + b"\x08\x00\x18\x00UN\0\0" + (5_000_000).to_bytes(4, "little")
+    with pytest.raises(HeaderError, match=r"\(0008,0018\) has a length of 5000000 bytes"):
+        read_header(data + b"1" * 5_000_000)
+
+
+# --- what senders append
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 126, 70_000, 131_074])
+@pytest.mark.parametrize("syntax", ENCODINGS, ids=lambda uid: uid.name)
+def test_zero_bytes_after_the_last_element_are_tolerated(syntax, count):
+    zeros = bytes(count + count % 2 if syntax == ExplicitVRBigEndian else count)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        data = deflated_file(inflated_data_set() + zeros)
+    else:
+        data = a_file(syntax) + zeros
+    assert read_header(data).sop_instance_uid == "1.2.3.4.5"
+
+
+def test_a_trailing_padding_element_is_tolerated():
+    padding = b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0\0\0\0\0"
+    assert read_header(a_file() + padding).sop_instance_uid == "1.2.3.4.5"
+
+
+@pytest.mark.parametrize("tail", [b"\0\0\1", b"\0" * 126 + b"\1", b" ", b" " * 126])
+def test_other_bytes_after_the_last_element_are_refused(tail):
+    with pytest.raises(HeaderError, match="cut short"):
+        read_header(a_file() + tail)
 
 
 @pytest.mark.parametrize("data", [b"", b"no DICOM at all", bytes(200), b"\x89PNG" + bytes(500)])
@@ -156,6 +222,13 @@ def test_an_element_of_an_item_does_not_count_for_the_data_set():
 def test_only_uids_become_file_names(uid):
     with pytest.raises(HeaderError, match="is not a UID"):
         check_uid(uid, "SOP Instance UID")
+
+
+def test_a_name_in_the_place_of_a_uid_is_not_repeated():
+    for value in ("Seeded^Name", "Seeded^Name" * 10):
+        with pytest.raises(HeaderError) as refusal:
+            check_uid(value, "Study Instance UID")
+        assert "Seeded" not in str(refusal.value)
 
 
 def test_an_escaping_uid_in_a_data_set_is_refused():

@@ -211,6 +211,17 @@ def test_four_associations_at_once_lose_nothing(receiving, make_image):
         assert data_set_of(receiving.store.absolute(record.file)) == data_set_of(path)
 
 
+@pytest.mark.parametrize("count", [2, 8, 126])
+def test_zero_bytes_after_the_last_element_are_stored_as_they_came(receiving, make_image, count):
+    path = make_image()
+    path.write_bytes(path.read_bytes() + bytes(count))
+    assert send(receiving, path)[0].status == 0
+    (record,) = receiving.index.instances("1.2.3")
+    stored = receiving.store.absolute(record.file)
+    assert data_set_of(stored) == data_set_of(path)
+    assert dcmread(stored).PixelData == bytes([1]) * 2048
+
+
 # --- what cannot be stored
 
 
