@@ -6,7 +6,7 @@ row is never sent as other bytes: a result that a later revision makes again und
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -78,7 +78,7 @@ class Ledger:
         return self._fetch(query)
 
     def due(self, destination: str, now: datetime, limit: int = 500) -> tuple[DeliveryRecord, ...]:
-        """PENDING deliveries whose time has come, the longest waiting first."""
+        """PENDING deliveries whose time has come, in the order of recording; what has failed before comes last."""
         table = schema.delivery
         return self._fetch(
             _deliveries()
@@ -87,7 +87,7 @@ class Ledger:
                 table.c.state == DeliveryState.PENDING,
                 table.c.next_attempt_at <= now,
             )
-            .order_by(table.c.next_attempt_at, table.c.identifier)
+            .order_by(table.c.attempts, table.c.identifier)
             .limit(limit)
         )
 
@@ -98,6 +98,16 @@ class Ledger:
     def postpone(self, identifier: int, reason: str, next_attempt_at: datetime) -> bool:
         """A transient failure: again at `next_attempt_at`. False when it was not PENDING."""
         return self._move(identifier, DeliveryState.PENDING, reason, next_attempt_at)
+
+    def defer(self, identifiers: Collection[int], reason: str, next_attempt_at: datetime) -> None:
+        """Nothing was tried of these, for a reason that is not theirs: it costs no attempt. Leaves alone what ended."""
+        table = schema.delivery
+        with schema.writing(self._engine).begin() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.identifier.in_(identifiers), table.c.state == DeliveryState.PENDING)
+                .values(reason=reason, next_attempt_at=next_attempt_at)
+            )
 
     def fail(self, identifier: int, reason: str) -> bool:
         """A permanent failure: it waits for a person. False when it was not PENDING."""

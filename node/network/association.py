@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from node.network.contexts import proposals
 from node.network.transport import end_waiting, keep_responses, send_at_once, send_even_fragments
 
 CONNECTION_LOST = "the association was lost before the answer"
+ENDED_BEFORE = "the association ended before its turn"
 _REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
     (1, 2): "application context not supported",
     (1, 3): "calling AE title not recognised",
@@ -36,21 +38,22 @@ class RemoteAE:
         """Ask for an association with these (SOP class, transfer syntax) pairs; it may not be established.
 
         Raises:
-            OSError: the name of the host is not known.
+            OSError: the name of the host is not known (`socket.gaierror`), or this machine is short of something.
         """
         ae = AE(ae_title=self.calling_ae)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
-        association = ae.associate(
-            self.host,
-            self.port,
-            contexts=proposals(pairs),
-            ae_title=self.called_ae,
-            evt_handlers=[
-                (evt.EVT_CONN_OPEN, send_at_once),
-                (evt.EVT_CONN_CLOSE, end_waiting),
-                (evt.EVT_ACCEPTED, send_even_fragments),
-            ],
-        )
+        handlers = [
+            (evt.EVT_CONN_OPEN, send_at_once),
+            (evt.EVT_CONN_CLOSE, end_waiting),
+            (evt.EVT_ACCEPTED, send_even_fragments),
+        ]
+        contexts = proposals(pairs)
+        try:
+            association = ae.associate(
+                self.host, self.port, contexts=contexts, ae_title=self.called_ae, evt_handlers=handlers
+            )
+        except RuntimeError as error:  # how Python says that no thread can be started
+            raise OSError(errno.EAGAIN, str(error)) from error
         keep_responses(association)
         return association
 

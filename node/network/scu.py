@@ -5,18 +5,20 @@ Every (SOP class, transfer syntax) pair is proposed as it lies on disk; nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import Association, _config
 from pynetdicom.sop_class import Verification
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
-from node.network.association import CONNECTION_LOST, RemoteAE, in_words, refusal
+from node.network.association import CONNECTION_LOST, ENDED_BEFORE, RemoteAE, in_words, refusal
 from node.network.sendable import agreeing, batches, pair
 from storage.errors import HeaderError
 from storage.header import read_header
@@ -27,11 +29,21 @@ _config.STORE_SEND_CHUNKED_DATASET = True
 
 
 class StoreResult(StrEnum):
-    """What an attempt to store means for the sender."""
+    """What an attempt to store means for the sender.
+
+    TRANSIENT: the receiver said that it cannot now, or the association ended while the object was under way.
+    NOT_TRIED: there was no association, or it ended before the object's turn. LOCAL_FAULT: this machine could not
+    read or send it (a folder that is away, descriptors, memory, an I/O error): nothing is known of the object.
+    """
 
     SENT = "sent"
     TRANSIENT = "transient"
     PERMANENT = "permanent"
+    NOT_TRIED = "not tried"
+    LOCAL_FAULT = "local fault"
+
+
+_LOCAL_FAULTS = (OSError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +76,22 @@ def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float
 
 def store(
     paths: Sequence[Path], host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float
-) -> Iterator[StoreOutcome]:
+) -> Generator[StoreOutcome, None, None]:
     """Send DICOM files by C-STORE, one association for as many as its presentation contexts allow.
 
     Yields one outcome for each file, in the order of `paths` unless more than 128 presentation contexts are
-    needed. When an association fails, the files that it still had to send are transient failures. Closing the
-    iterator early releases the association.
+    needed. When an association fails, only the file that was under way has failed; the rest was not tried. Closing
+    the iterator early releases the association.
     """
     receiver = RemoteAE(host, port, called_ae, calling_ae, timeout_s)
     files: list[tuple[Path, InstanceHeader]] = []
     for path in paths:
         try:
             files.append((path, read_header(path)))
-        except (HeaderError, OSError) as error:
+        except HeaderError as error:
             yield StoreOutcome(path, "", "", None, f"cannot be sent: {error}", StoreResult.PERMANENT)
+        except _LOCAL_FAULTS as error:
+            yield StoreOutcome(path, "", "", None, local_fault(error), StoreResult.LOCAL_FAULT)
     for batch in batches(files):
         yield from _store_batch(receiver, batch)
 
@@ -94,12 +108,21 @@ def classify(status: int) -> StoreResult:
     return StoreResult.PERMANENT
 
 
+def local_fault(error: OSError | MemoryError) -> str:
+    """A fault of this machine in words; without the path, so that one fault reads the same for all objects."""
+    if isinstance(error, MemoryError):
+        return "this machine is out of memory"
+    return f"this machine cannot read or send it: {error.strerror or error}"
+
+
 def _store_batch(receiver: RemoteAE, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
     try:
         association = receiver.associate([pair(header) for _, header in batch])
-    except OSError as error:  # the name of the host is not known
-        for path, header in batch:
-            yield _outcome(path, header, None, f"no connection: {error}", StoreResult.TRANSIENT)
+    except socket.gaierror as error:  # the name of the host is not known
+        yield from _all(batch, f"no connection: {error}", StoreResult.NOT_TRIED)
+        return
+    except _LOCAL_FAULTS as error:
+        yield from _all(batch, local_fault(error), StoreResult.LOCAL_FAULT)
         return
     if not association.is_established:
         yield from _not_established(association, batch)
@@ -110,7 +133,7 @@ def _store_batch(receiver: RemoteAE, batch: Sequence[tuple[Path, InstanceHeader]
             if pair(header) not in accepted:
                 yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
             else:
-                yield _store_one(association, path, header)
+                yield store_one(association, path, header)
 
 
 def _not_established(association: Association, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
@@ -119,7 +142,7 @@ def _not_established(association: Association, batch: Sequence[tuple[Path, Insta
         if association.rejected_contexts:
             yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
         else:
-            yield _outcome(path, header, None, refusal(association), StoreResult.TRANSIENT)
+            yield _outcome(path, header, None, refusal(association), StoreResult.NOT_TRIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +153,37 @@ class _Released:
         self.association.release()  # does nothing when the association is over
 
 
-def _store_one(association: Association, path: Path, header: InstanceHeader) -> StoreOutcome:
+def store_one(association: Association, path: Path, header: InstanceHeader) -> StoreOutcome:
+    """Send one file over an association that has a presentation context for it."""
     if not association.is_established:
-        return _outcome(path, header, None, CONNECTION_LOST, StoreResult.TRANSIENT)
+        return _outcome(path, header, None, ENDED_BEFORE, StoreResult.NOT_TRIED)
     try:
         with agreeing(path, header) as file:
-            answer = association.send_c_store(file)
+            answer = _answer(association, file)
     except ValueError as error:
         return _outcome(path, header, None, f"cannot be sent: {error}", StoreResult.PERMANENT)
     except RuntimeError:  # it ended between the look above and the sending
-        return _outcome(path, header, None, CONNECTION_LOST, StoreResult.TRANSIENT)
-    except OSError as error:
-        return _outcome(path, header, None, f"cannot be read: {error}", StoreResult.TRANSIENT)
+        return _outcome(path, header, None, ENDED_BEFORE, StoreResult.NOT_TRIED)
+    except _LOCAL_FAULTS as error:
+        return _outcome(path, header, None, local_fault(error), StoreResult.LOCAL_FAULT)
     status = answer.get("Status")
     if status is None:
         return _outcome(path, header, None, CONNECTION_LOST, StoreResult.TRANSIENT)
     return _outcome(path, header, status, in_words(answer, STORAGE_SERVICE_CLASS_STATUS), classify(status))
+
+
+def _answer(association: Association, file: Path) -> Dataset:
+    """The response to a C-STORE of the file; an association whose message broke off here can carry no other one."""
+    try:
+        return association.send_c_store(file)
+    except _LOCAL_FAULTS:
+        association.abort()
+        raise
+
+
+def _all(batch: Sequence[tuple[Path, InstanceHeader]], reason: str, result: StoreResult) -> Iterator[StoreOutcome]:
+    for path, header in batch:
+        yield _outcome(path, header, None, reason, result)
 
 
 def _outcome(path: Path, header: InstanceHeader, status: int | None, reason: str, result: StoreResult) -> StoreOutcome:

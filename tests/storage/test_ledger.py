@@ -119,13 +119,26 @@ def test_an_ended_delivery_does_not_move(ledger, at, end):
     assert ledger.deliveries() == before
 
 
-def test_what_is_due_is_limited_and_the_longest_waiting_comes_first(ledger, at):
+def test_what_is_due_is_limited_and_comes_in_order_what_has_failed_before_last(ledger, at):
     ledger.record([a_result(number) for number in range(5)], ["PACS"], at(0))
-    first = ledger.due("PACS", at(0), limit=1)[0]
-    ledger.postpone(first.identifier, "busy", at(10))
+    first, second = ledger.due("PACS", at(0), limit=2)
+    for identifier in (first.identifier, first.identifier, second.identifier):
+        ledger.postpone(identifier, "busy", at(10))
     due = ledger.due("PACS", at(10), limit=5)
-    assert [record.result.role for record in due] == ["role 1", "role 2", "role 3", "role 4", "role 0"]
+    assert [record.result.role for record in due] == ["role 2", "role 3", "role 4", "role 1", "role 0"]
     assert len(ledger.due("PACS", at(10), limit=2)) == 2
+
+
+def test_what_was_not_tried_waits_with_its_reason_and_has_used_no_attempt(ledger, at):
+    ledger.record([a_result(1), a_result(2), a_result(3)], ["PACS"], at(0))
+    one, two, three = (record.identifier for record in ledger.due("PACS", at(0)))
+    ledger.delivered(three, at(1))
+    ledger.defer([one, three], "no connection", at(60))
+    assert [(record.identifier, record.reason) for record in ledger.due("PACS", at(59))] == [(two, "")]
+    again = ledger.due("PACS", at(60))
+    assert [(record.identifier, record.attempts) for record in again] == [(one, 0), (two, 0)]
+    assert again[0].reason == "no connection"
+    assert ledger.deliveries()[2].reason == ""
 
 
 def test_two_recorders_at_the_same_time_write_each_row_once(url, at):

@@ -2,171 +2,173 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import numpy as np
-import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import MRImageStorage as MR_CONTEXT
+import threading
+from collections import Counter
 
 from node.delivery.dicom import Delivery, retry_delay_s
-from node.settings import DestinationSettings
-from storage.files import ObjectStore
-from storage.ledger import Ledger
-from storage.records import DeliveryState, InstanceHeader, ResultRecord
-from storage.schema import open_engine
-
-STUDY = "1.2.3"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def until_all_is_delivered(delivery: Delivery, queue, longest_s: float) -> float:
+    """Move the clock a second at a time; the seconds that it took."""
+    for second in range(int(longest_s)):
+        delivery.deliver_due()
+        if set(queue.states()) == {"DELIVERED"}:
+            return second
+        queue.clock.move(1)
+    raise AssertionError(f"not within {longest_s} s: {Counter(queue.states())}")
 
 
-@pytest.fixture
-def destination() -> Iterator[Callable[[int], tuple[int, list[str]]]]:
-    """Start a store SCP that answers a status; gives its port and the SOP Instance UIDs that it saw."""
-    servers = []
-
-    def start(status: int = 0x0000, port: int = 0) -> tuple[int, list[str]]:
-        seen: list[str] = []
-
-        def handle(event: evt.Event) -> int:
-            seen.append(str(event.request.AffectedSOPInstanceUID))
-            return status
-
-        ae = AE(ae_title="PACS")
-        ae.add_supported_context(MR_CONTEXT, ExplicitVRLittleEndian)
-        port = port or free_port()
-        servers.append(ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, handle)]))
-        return port, seen
-
-    yield start
-    for server in servers:
-        server.shutdown()
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> ObjectStore:
-    return ObjectStore(tmp_path)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, files: ObjectStore) -> Ledger:
-    """A ledger with two results that wait for the destination "pacs"."""
-    found = Ledger(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"))
-    results = [result(files, tmp_path, number) for number in (1, 2)]
-    found.record(results, ["pacs"], datetime.now(UTC))
-    return found
-
-
-def result(files: ObjectStore, folder: Path, number: int) -> ResultRecord:
-    header = InstanceHeader(MRImageStorage, f"{STUDY}.1.{number}", STUDY, f"{STUDY}.1", ExplicitVRLittleEndian)
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID, dataset.SOPInstanceUID = header.sop_class_uid, header.sop_instance_uid
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = header.study_instance_uid, header.series_instance_uid
-    dataset.Rows = dataset.Columns = 8
-    dataset.BitsAllocated = 16
-    dataset.PixelData = np.arange(64, dtype=np.uint16).tobytes()
-    path = folder / f"{number}.dcm"
-    dataset.save_as(path, enforce_file_format=True)
-    stored = files.store(path.read_bytes(), header)
-    return ResultRecord(STUDY, 1, "super", *header_uids(header), stored)
-
-
-def header_uids(header: InstanceHeader) -> tuple[str, str, str]:
-    return header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
-
-
-def settings(port: int, **changes: float) -> DestinationSettings:
-    return DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=3, **changes)
-
-
-def states(ledger: Ledger) -> list[DeliveryState]:
-    return [delivery.state for delivery in ledger.deliveries(STUDY)]
-
-
-def test_what_is_due_is_delivered_once(
-    destination: Callable[..., tuple[int, list[str]]], ledger: Ledger, files: ObjectStore
-) -> None:
-    port, seen = destination()
-    delivery = Delivery(settings(port), ledger, files)
+def test_what_is_due_is_delivered_once(receiving, destination, queue):
+    pacs = receiving()
+    delivery = Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock)
     assert delivery.deliver_due() == 2
     assert delivery.deliver_due() == 0
-    assert seen == [f"{STUDY}.1.1", f"{STUDY}.1.2"]
-    assert states(ledger) == [DeliveryState.DELIVERED] * 2
+    assert pacs.kept == ["1.2.3.1.1", "1.2.3.1.2"]
+    assert queue.states() == ["DELIVERED"] * 2
 
 
-def test_a_destination_that_is_away_is_tried_again_later_and_then_served(
-    destination: Callable[..., tuple[int, list[str]]], ledger: Ledger, files: ObjectStore
-) -> None:
-    port = free_port()
-    delivery = Delivery(settings(port, first_retry_s=0.001), ledger, files)
-    delivery.deliver_due()
-    assert states(ledger) == [DeliveryState.PENDING] * 2
-    assert all("connect" in d.reason or "connection" in d.reason for d in ledger.deliveries(STUDY))
-    destination(port=port)
-    delivery.deliver_due()
-    assert states(ledger) == [DeliveryState.DELIVERED] * 2
-
-
-def test_a_postponed_object_is_not_due_before_its_time(ledger: Ledger, files: ObjectStore) -> None:
-    delivery = Delivery(settings(free_port(), first_retry_s=60), ledger, files)
-    assert delivery.deliver_due() == 2
-    assert delivery.deliver_due() == 0
-    soon = datetime.now(UTC) + timedelta(seconds=50)
-    assert all(d.next_attempt_at > soon for d in ledger.deliveries(STUDY))
-
-
-def test_a_refusal_by_the_destination_stops_at_once_with_its_reason(
-    destination: Callable[..., tuple[int, list[str]]], ledger: Ledger, files: ObjectStore
-) -> None:
-    port, seen = destination(0xA900)
-    Delivery(settings(port), ledger, files).deliver_due()
-    assert states(ledger) == [DeliveryState.FAILED] * 2
-    assert "A900" in ledger.deliveries(STUDY)[0].reason
-    assert len(seen) == 2
-
-
-def test_a_full_destination_is_tried_again(
-    destination: Callable[..., tuple[int, list[str]]], ledger: Ledger, files: ObjectStore
-) -> None:
-    port, _ = destination(0xA700)
-    Delivery(settings(port), ledger, files).deliver_due()
-    assert states(ledger) == [DeliveryState.PENDING] * 2
-
-
-def test_after_the_last_attempt_the_object_waits_for_a_person(ledger: Ledger, files: ObjectStore) -> None:
-    delivery = Delivery(settings(free_port(), first_retry_s=0.001, maximum_attempts=2), ledger, files)
-    delivery.deliver_due()
-    delivery.deliver_due()
-    assert states(ledger) == [DeliveryState.FAILED] * 2
-    assert "gave up after 2 attempts" in ledger.deliveries(STUDY)[0].reason
-
-
-def test_the_wait_doubles_up_to_the_longest() -> None:
-    waits = [retry_delay_s(n, settings(1, first_retry_s=10, longest_retry_s=60)) for n in range(5)]
-    assert waits == [10, 20, 40, 60, 60]
-
-
-def test_the_thread_goes_on_until_it_is_stopped(
-    destination: Callable[..., tuple[int, list[str]]], ledger: Ledger, files: ObjectStore
-) -> None:
-    port, seen = destination()
-    delivery = Delivery(settings(port), ledger, files)
+def test_the_thread_goes_on_until_it_is_stopped(receiving, destination, queue):
+    both = threading.Event()
+    pacs = receiving(lambda _event, count: both.set() or 0 if count == 2 else 0)
+    delivery = Delivery(destination(pacs.port), queue.ledger, queue.files)
     delivery.start()
-    end = datetime.now(UTC) + timedelta(seconds=10)
-    while len(seen) < 2 and datetime.now(UTC) < end:
-        delivery_states = states(ledger)
-        assert DeliveryState.FAILED not in delivery_states
+    assert both.wait(60)
     delivery.stop()
-    assert states(ledger) == [DeliveryState.DELIVERED] * 2
+    assert queue.states() == ["DELIVERED"] * 2
+
+
+# --- a destination that is away
+
+
+def test_a_destination_that_is_away_is_tried_again_after_its_wait_and_then_served(
+    receiving, destination, queue, unused_port
+):
+    delivery = Delivery(destination(unused_port, first_retry_s=10), queue.ledger, queue.files, queue.clock)
+    delivery.deliver_due()
+    assert (queue.states(), queue.reasons()) == (["PENDING"] * 2, {"no connection"})
+    pacs = receiving(port=unused_port)
+    queue.clock.move(9.9)
+    assert delivery.deliver_due() == 0
+    assert pacs.asked == []
+    queue.clock.move(0.2)
+    assert delivery.deliver_due() == 2
+    assert queue.states() == ["DELIVERED"] * 2
+
+
+def test_a_destination_that_is_away_costs_no_object_an_attempt_however_long(destination, queue, unused_port):
+    settings = destination(unused_port, maximum_attempts=2, first_retry_s=1, longest_retry_s=60)
+    delivery = Delivery(settings, queue.ledger, queue.files, queue.clock)
+    for _ in range(10):
+        delivery.deliver_due()
+        queue.clock.move(60)
+    assert (queue.states(), queue.attempts()) == (["PENDING"] * 2, [0, 0])
+
+
+def test_the_wait_of_a_destination_doubles_and_holds_for_what_is_new_as_well(destination, queue, unused_port, caplog):
+    settings = destination(unused_port, first_retry_s=10, longest_retry_s=60)
+    delivery = Delivery(settings, queue.ledger, queue.files, queue.clock)
+    for wait in (10, 20, 40, 60, 60):
+        caplog.clear()
+        delivery.deliver_due()
+        assert [record.getMessage() for record in caplog.records if record.name.startswith("node")] == [
+            f"destination pacs: no connection; {len(queue.states())} objects wait, next try in {wait} s"
+        ]
+        queue.clock.move(wait - 1)
+        queue.add(len(queue.states()) + 1)
+        caplog.clear()
+        assert delivery.deliver_due() == 0
+        assert caplog.records == []
+        queue.clock.move(1)
+
+
+def test_an_object_that_is_stored_ends_the_wait_of_the_destination(receiving, destination, queue, unused_port, caplog):
+    delivery = Delivery(destination(unused_port, first_retry_s=10), queue.ledger, queue.files, queue.clock)
+    for wait in (10, 20, 40):
+        delivery.deliver_due()
+        queue.clock.move(wait)
+    queue.add(3)
+    receiving(lambda _event, count: 0 if count <= 1 else None, port=unused_port)
+    delivery.deliver_due()
+    assert queue.states() == ["DELIVERED", "PENDING", "PENDING"]
+    assert "1 objects wait, next try in 1 s" in caplog.text
+
+
+# --- a receiver that ends associations
+
+
+def test_a_receiver_that_ends_each_association_after_8_objects_gets_all_of_them_in_minutes(
+    receiving, destination, queue
+):
+    pacs = receiving(lambda _event, count: 0 if count <= 8 else None)
+    queue.add(*range(3, 61))
+    delivery = Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock)
+    assert until_all_is_delivered(delivery, queue, 120) < 60
+    assert Counter(pacs.kept) == dict.fromkeys((f"1.2.3.1.{n}" for n in range(1, 61)), 1)
+
+
+def test_only_the_object_that_was_under_way_has_used_an_attempt(receiving, destination, queue):
+    pacs = receiving(lambda _event, count: 0 if count <= 1 else None)
+    queue.add(3, 4)
+    Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock).deliver_due()
+    assert queue.states() == ["DELIVERED", "PENDING", "PENDING", "PENDING"]
+    assert queue.attempts() == [1, 1, 0, 0]
+    assert [delivery.reason for delivery in queue.deliveries()] == [
+        "",
+        "the association was lost before the answer",
+        "the association ended before its turn",
+        "the association ended before its turn",
+    ]
+
+
+def test_an_object_at_which_the_receiver_always_aborts_holds_up_none_behind_it(receiving, destination, queue):
+    pacs = receiving(lambda event, _count: None if event.request.AffectedSOPInstanceUID == "1.2.3.1.1" else 0)
+    queue.add(3, 4)
+    settings = destination(pacs.port, first_retry_s=10, maximum_attempts=3)
+    delivery = Delivery(settings, queue.ledger, queue.files, queue.clock)
+    delivery.deliver_due()
+    queue.clock.move(10)
+    delivery.deliver_due()
+    assert [asked for _, asked in pacs.asked] == ["1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3", "1.2.3.1.4", "1.2.3.1.1"]
+    assert queue.states() == ["PENDING", "DELIVERED", "DELIVERED", "DELIVERED"]
+    queue.clock.move(20)
+    delivery.deliver_due()
+    assert queue.states()[0] == "FAILED"
+    assert queue.deliveries()[0].reason == "gave up after 3 attempts: the association was lost before the answer"
+
+
+# --- answers
+
+
+def test_a_refusal_by_the_destination_stops_at_once_with_its_reason(receiving, destination, queue):
+    pacs = receiving(lambda _event, _count: 0xA900)
+    Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock).deliver_due()
+    assert queue.states() == ["FAILED"] * 2
+    assert "A900" in queue.deliveries()[0].reason
+    assert len(pacs.asked) == 2
+
+
+def test_a_full_destination_is_tried_again_after_the_wait_of_each_object(receiving, destination, queue):
+    pacs = receiving(lambda _event, _count: 0xA700)
+    delivery = Delivery(destination(pacs.port, first_retry_s=60), queue.ledger, queue.files, queue.clock)
+    assert delivery.deliver_due() == 2
+    assert queue.states() == ["PENDING"] * 2
+    queue.clock.move(59)
+    assert delivery.deliver_due() == 0
+    queue.clock.move(1)
+    assert delivery.deliver_due() == 2
+
+
+def test_after_the_last_attempt_the_object_waits_for_a_person(receiving, destination, queue):
+    pacs = receiving(lambda _event, _count: 0xA700)
+    settings = destination(pacs.port, first_retry_s=10, maximum_attempts=2)
+    delivery = Delivery(settings, queue.ledger, queue.files, queue.clock)
+    delivery.deliver_due()
+    queue.clock.move(10)
+    delivery.deliver_due()
+    assert queue.states() == ["FAILED"] * 2
+    assert "gave up after 2 attempts" in queue.deliveries()[0].reason
+
+
+def test_the_wait_doubles_up_to_the_longest(destination):
+    settings = destination(1, first_retry_s=10, longest_retry_s=60)
+    assert [retry_delay_s(n, settings) for n in (0, 1, 2, 3, 4, 5000)] == [10, 20, 40, 60, 60, 60]

@@ -1,0 +1,161 @@
+"""Results that wait for a destination, receivers that answer as a test wants, and a clock that the test moves."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pynetdicom import AE, evt
+
+from node.settings import DestinationSettings
+from storage.files import ObjectStore
+from storage.ledger import Ledger
+from storage.records import DeliveryRecord, InstanceHeader, ResultRecord
+from storage.schema import open_engine
+
+STUDY = "1.2.3"
+
+
+class MovedClock:
+    """A time of day that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+@dataclass
+class Receiver:
+    """A storage SCP: what it was asked to store, in which association, and what it kept."""
+
+    port: int
+    asked: list[tuple[int, str]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    associations: list[object] = field(default_factory=list)
+
+
+@dataclass
+class Queue:
+    """Results that wait for the destination "pacs"."""
+
+    files: ObjectStore
+    ledger: Ledger
+    clock: MovedClock
+
+    def add(self, *numbers: int) -> None:
+        results = [self._result(number) for number in numbers]
+        self.ledger.record(results, ["pacs"], self.clock())
+
+    def deliveries(self) -> tuple[DeliveryRecord, ...]:
+        return self.ledger.deliveries(STUDY)
+
+    def states(self) -> list[str]:
+        return [str(delivery.state) for delivery in self.deliveries()]
+
+    def attempts(self) -> list[int]:
+        return [delivery.attempts for delivery in self.deliveries()]
+
+    def reasons(self) -> set[str]:
+        return {delivery.reason for delivery in self.deliveries()}
+
+    def _result(self, number: int) -> ResultRecord:
+        header = InstanceHeader(MRImageStorage, uid(number), STUDY, f"{STUDY}.1", ExplicitVRLittleEndian)
+        made = Dataset()
+        made.file_meta = FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        made.SOPClassUID, made.SOPInstanceUID = header.sop_class_uid, header.sop_instance_uid
+        made.StudyInstanceUID, made.SeriesInstanceUID = header.study_instance_uid, header.series_instance_uid
+        made.Rows = made.Columns = 8
+        made.BitsAllocated = 16
+        made.PixelData = np.arange(64, dtype=np.uint16).tobytes()
+        path = self.files.root / f"{number}.dcm"
+        made.save_as(path, enforce_file_format=True)
+        stored = self.files.store(path.read_bytes(), header)
+        uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
+        return ResultRecord(STUDY, 1, "super", *uids, stored)
+
+
+def uid(number: int) -> str:
+    """SOP Instance UID of a result."""
+    return f"{STUDY}.1.{number}"
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+def queue(tmp_path: Path, clock: MovedClock) -> Queue:
+    """Two results that wait."""
+    found = Queue(ObjectStore(tmp_path), Ledger(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")), clock)
+    found.add(1, 2)
+    return found
+
+
+@pytest.fixture
+def receiving() -> Iterator[Callable[..., Receiver]]:
+    """Start receivers; `answer` gives the status of a request from its event and how many this association has had.
+
+    `None` ends the association without an answer.
+    """
+    running = []
+
+    def start(answer: Callable[[evt.Event, int], int | None] = lambda _event, _count: 0, port: int = 0) -> Receiver:
+        found = Receiver(port)
+        lock = threading.Lock()
+
+        def handle(event: evt.Event) -> int:
+            asked = str(event.request.AffectedSOPInstanceUID)
+            with lock:
+                if event.assoc not in found.associations:
+                    found.associations.append(event.assoc)
+                number = found.associations.index(event.assoc)
+                found.asked.append((number, asked))
+                status = answer(event, sum(known == number for known, _ in found.asked))
+                if status == 0:
+                    found.kept.append(asked)
+            if status is None:
+                event.assoc.abort()
+            return status or 0
+
+        ae = AE(ae_title="PACS")
+        ae.add_supported_context(MRImageStorage, ExplicitVRLittleEndian)
+        server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, handle)])
+        found.port = server.server_address[1]
+        running.append(ae)
+        return found
+
+    yield start
+    for ae in running:
+        ae.shutdown()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def destination() -> Callable[..., DestinationSettings]:
+    """Settings of the destination "pacs" at a port."""
+
+    def make(port: int, **changes: float) -> DestinationSettings:
+        return DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, **changes)
+
+    return make

@@ -1,0 +1,114 @@
+"""What this machine lacks for a while costs no object an attempt, and is said once a minute."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import threading
+import time
+from collections import Counter
+
+from sqlalchemy import event as database_event
+
+from node.delivery.dicom import Delivery
+from node.delivery.faults import FaultLog
+from storage import schema
+from storage.ledger import Ledger
+
+AWAY = "this machine cannot read or send it: No such file or directory"
+
+
+def own_lines(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name.startswith("node")]
+
+
+def test_objects_whose_folder_is_away_for_long_are_delivered_when_it_is_back(receiving, destination, queue, caplog):
+    pacs = receiving()
+    settings = destination(pacs.port, maximum_attempts=1, first_retry_s=5)
+    delivery = Delivery(settings, queue.ledger, queue.files, queue.clock)
+    objects = queue.files.root / "objects"
+    objects.rename(queue.files.root / "away")
+    for _ in range(20):
+        delivery.deliver_due()
+        assert (queue.states(), queue.attempts(), queue.reasons()) == (["PENDING"] * 2, [0, 0], {AWAY})
+        queue.clock.move(5)
+    (queue.files.root / "away").rename(objects)
+    delivery.deliver_due()
+    assert queue.states() == ["DELIVERED"] * 2
+    assert own_lines(caplog) == [
+        f"object 1.2.3.1.1: destination pacs: {AWAY}",
+        f"object 1.2.3.1.1: destination pacs: {AWAY} (and 23 times more in the last minute)",
+    ]
+
+
+def test_without_descriptors_nothing_is_lost(receiving, destination, queue):
+    pacs = receiving()
+    delivery = Delivery(destination(pacs.port, first_retry_s=5), queue.ledger, queue.files, queue.clock)
+    queue.deliveries()  # the connection of the database is open
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        delivery.deliver_due()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (queue.states(), queue.attempts()) == (["PENDING"] * 2, [0, 0])
+    assert queue.reasons() == {"this machine cannot read or send it: Too many open files"}
+    queue.clock.move(5)
+    delivery.deliver_due()
+    assert queue.states() == ["DELIVERED"] * 2
+
+
+def test_a_file_that_is_there_and_no_whole_object_stops_at_once(receiving, destination, queue):
+    pacs = receiving()
+    path = queue.files.absolute(queue.deliveries()[0].result.file)
+    path.write_bytes(path.read_bytes()[:-20])
+    Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock).deliver_due()
+    assert queue.states() == ["FAILED", "DELIVERED"]
+    assert "cut short" in queue.deliveries()[0].reason
+
+
+def test_what_was_sent_while_the_database_was_locked_is_not_sent_again(receiving, destination, queue, tmp_path, caplog):
+    """Another process holds the write lock for longer than the node waits for it."""
+    locker = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None, check_same_thread=False)
+    said = threading.Event()
+
+    def lock(_event: object, count: int) -> int:
+        if count == 1:
+            locker.execute("BEGIN IMMEDIATE")
+        return 0
+
+    def unlock() -> None:
+        while not any("locked" in line for line in own_lines(caplog)):
+            time.sleep(0.01)
+        said.set()
+        locker.execute("ROLLBACK")
+
+    pacs = receiving(lock)
+    delivery = Delivery(destination(pacs.port), impatient(tmp_path), queue.files, queue.clock)
+    unlocking = threading.Thread(target=unlock, daemon=True)
+    unlocking.start()
+    assert delivery.deliver_due() == 2
+    assert said.wait(60)
+    assert Counter(pacs.kept) == {"1.2.3.1.1": 1, "1.2.3.1.2": 1}
+    assert (queue.states(), queue.attempts()) == (["DELIVERED"] * 2, [1, 1])
+    assert own_lines(caplog) == ["destination pacs: this machine: (sqlite3.OperationalError) database is locked"]
+
+
+def impatient(folder) -> Ledger:
+    """The ledger of a node that waits only a moment for a lock."""
+    engine = schema.open_engine(f"sqlite:///{folder / 'index.sqlite'}")
+    engine.dispose()
+    database_event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
+    return Ledger(engine)
+
+
+def test_each_kind_of_fault_is_said_at_once_and_then_once_a_minute(clock, caplog):
+    faults = FaultLog(clock)
+    for _ in range(100):
+        faults.report("disk", "the disk is full")
+        faults.report("memory", "no memory")
+        clock.move(0.59)
+    assert own_lines(caplog) == ["the disk is full", "no memory"]
+    clock.move(1)
+    faults.report("disk", "the disk is still full")
+    assert own_lines(caplog)[2:] == ["the disk is still full (and 99 times more in the last minute)"]
