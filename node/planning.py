@@ -26,7 +26,7 @@ from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import DynamicRun, InjectionTime, Revealed, Stack, StudyPlan
 from node.recognition.words import words
 from node.settings import RecognitionSettings, Role
-from node.volumes import assemble
+from node.volumes import Assembled, assemble, assembled
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +93,18 @@ def plan_with_volumes(
 
     `facts` is asked only when a stack cannot be used and the study has to be planned again.
     """
-    volumes: dict[str, sitk.Image] = {}
+    volumes: dict[Role, Assembled] = {}
     for stack in plan.stacks:
         try:
-            volumes[stack.key] = assemble(stack)
+            volumes[stack.role] = assembled(stack)
         except Refusal as refusal:
             log.warning("study %s: %s not usable: %s", plan.study_instance_uid, stack.role, refusal)
             revealed = _without(plan.revealed, stack, Fault(refusal.code, refusal.reason))
             return plan_with_volumes(plan_from(facts(), settings, trained, revealed), facts, settings, trained)
-    return plan, {stack.role: volumes[stack.key] for stack in plan.stacks}
+    remarks = (f"{role}: {remark}" for role, volume in volumes.items() for remark in volume.remarks)
+    # A step that is repeated finds its own remarks in the plan.
+    warned = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *remarks))))
+    return warned, {role: volume.image for role, volume in volumes.items()}
 
 
 def _injection_is_wanted(plan: StudyPlan, settings: RecognitionSettings) -> bool:

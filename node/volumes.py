@@ -1,32 +1,30 @@
 """The pixels of a chosen stack as a volume, in the scanner's own intensities.
 
-Stored values become displayed values slice by slice (Rescale Slope and Intercept; Philips changes them from
-slice to slice). ADC maps are brought to 10⁻⁶ mm²/s and checked against physics. What the pixels reveal ends as a
-`Refusal` with a code; the study can then be planned again without that stack.
+What stored values mean is in `stored_values`; here they are put where the stack says. ADC maps are brought to
+10⁻⁶ mm²/s and checked against physics. What the pixels reveal ends as a `Refusal` with a code; the study can then be
+planned again without that stack.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels.utils import pixel_array
 
 from node.errors import Refusal
-from node.recognition.elements import MALFORMED, item, number, text
 from node.recognition.facts import Tile
 from node.recognition.files import read_dataset
 from node.recognition.record import FrameRef, Stack
 from node.settings import Role
+from node.stored_values import UNDECODABLE, ScaleFacts, common_scale, read_cells, scale_facts
 
 # Medians over tissue of diffusion coefficients, 10⁻⁶ mm²/s; free water at 37 °C has 3000.
 ADC_MEDIAN_RANGE = (300.0, 4000.0)
@@ -34,107 +32,118 @@ ADC_LARGEST = 10_000.0
 ADC_LARGEST_SHARE = 0.05
 LARGEST_VOLUME = 2**27
 """Voxels, 0.5 GB: a compressed image of 64 kilobytes can claim a hundred times as many."""
-_ADC_UNITS = {"mm2/s": 1e6, "um2/s": 1.0, "10-6.mm2/s": 1.0, "10*-6.mm2/s": 1.0, "10-3.mm2/s": 1e3}
-_UNDECODABLE = (*MALFORMED, RuntimeError, InvalidDicomError, zlib.error, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A volume, as `assemble` gives it, and what a reader should know of how its values came about."""
+
+    image: sitk.Image
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """What is known of a slice beside its pixels."""
+
+    scale: ScaleFacts
+    inverted: bool
+    foreign_bits: bool
 
 
 def assemble(stack: Stack) -> sitk.Image:
     """The volume of a stack.
 
     Returns:
-        float32, LPS, mm: index x along `row_direction`, y along `column_direction`, z along `normal`.
+        float32, LPS, mm: index x along `row_direction`, y along `column_direction`, z along `normal`. Padding has the
+        least real value of the image or 0, whichever is less: 0 is air in MR, and no tissue lies below.
 
     Raises:
-        Refusal: E-DECODE (pixels cannot be decoded, or are too many), E-MIXED-MATRIX, E-RESCALE (impossible rescale
-            values), or E-ADC-UNITS (an ADC map outside physics).
+        Refusal: E-DECODE (pixels cannot be decoded, or are too many), E-MIXED-MATRIX, what `stored_values` refuses,
+            E-NOT-FINITE, E-CONSTANT (nothing is to be seen) or E-ADC-UNITS (an ADC map outside physics).
     """
+    return assembled(stack).image
+
+
+def assembled(stack: Stack) -> Assembled:
+    """The volume of a stack with remarks on it; raises what `assemble` raises."""
     shape = len(stack.frames), stack.rows, stack.columns
     if math.prod(shape) > LARGEST_VOLUME:
         raise Refusal("E-DECODE", f"{stack.frames[0].sop_instance_uid}: a volume of {shape} voxels is not decoded")
-    volume = np.empty(shape, dtype=np.float32)
-    for index, pixels in _slices(stack):
-        if pixels.shape != (stack.rows, stack.columns):
-            raise Refusal(
-                "E-MIXED-MATRIX",
-                f"{stack.frames[index].sop_instance_uid}: {pixels.shape} pixels, expected {volume.shape[1:]}",
-            )
-        volume[index] = pixels
-    return _image(_diffusivity(volume, stack) if stack.role is Role.ADC else volume, stack)
+    volume, padding = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.bool_)
+    slices = _read_slices(stack, volume, padding)
+    scales = common_scale([each.scale for each in slices], diffusivity=stack.role is Role.ADC)
+    with np.errstate(over="ignore"):  # found by the check that follows
+        for values, scale in zip(volume, scales, strict=True):
+            values[:] = values.astype(np.float64) * scale.slope + scale.intercept
+    image = volume[~padding]
+    if not np.isfinite(image).all():
+        raise Refusal("E-NOT-FINITE", f"series {stack.series_instance_uid}: real values beyond any number")
+    volume[padding] = image.min(initial=0.0)
+    if stack.role is Role.ADC:
+        volume = _diffusivity(volume, stack)
+    if not image.size or image.min() == image.max():
+        raise Refusal("E-CONSTANT", f"series {stack.series_instance_uid}: all values of the image are the same")
+    return Assembled(_image(volume, stack), _remarks(slices))
 
 
-def _slices(stack: Stack) -> Iterator[tuple[int, np.ndarray]]:
-    """Displayed values of each slice; every file is opened once, and a sheet decoded once for all its tiles."""
+def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDArray[np.bool_]) -> list[_Slice]:
+    """Fill in the stored values of every slice and where it is padding.
+
+    Every file is opened once, and a sheet decoded once for all its tiles.
+    """
+    found: dict[int, _Slice] = {}
     by_path: dict[Path, list[tuple[int, FrameRef]]] = defaultdict(list)
     for index, reference in enumerate(stack.frames):
         by_path[reference.path].append((index, reference))
     for path, references in by_path.items():
-        dataset = _read(path, references[0][1])
-        for _, same in groupby(references, key=lambda entry: entry[1].frame):
-            slices = list(same)
-            displayed = _displayed(dataset, slices[0][1], stack.role)
-            for index, reference in slices:
-                yield index, _slice(displayed, reference.tile)
+        uid = references[0][1].sop_instance_uid
+        dataset = _read(path, uid)
+        for frame, same in groupby(references, key=lambda entry: entry[1].frame):
+            cells = read_cells(dataset, frame, uid)
+            if cells.inverted and stack.role is Role.ADC:
+                reason = "a map that is stored inverted does not say which of its values are diffusion coefficients"
+                raise Refusal("E-PHOTOMETRIC", f"{uid}: {reason}")
+            scale = scale_facts(dataset, frame, uid, cells.as_stored)
+            for index, reference in same:
+                values = _part(cells.values, reference.tile)
+                if values.shape != volume.shape[1:]:
+                    raise Refusal("E-MIXED-MATRIX", f"{uid}: {values.shape} pixels, expected {volume.shape[1:]}")
+                volume[index], padding[index] = values, _part(cells.padding, reference.tile)
+                found[index] = _Slice(scale, cells.inverted, cells.foreign_bits)
+    return [found[index] for index in sorted(found)]
 
 
-def _slice(displayed: np.ndarray, tile: Tile | None) -> np.ndarray:
+def _part(image: np.ndarray, tile: Tile | None) -> np.ndarray:
     if tile is None:
-        return displayed
-    return displayed[tile.row : tile.row + tile.rows, tile.column : tile.column + tile.columns]
+        return image
+    return image[tile.row : tile.row + tile.rows, tile.column : tile.column + tile.columns]
 
 
-def _read(path: Path, reference: FrameRef) -> Dataset:
+def _read(path: Path, uid: str) -> Dataset:
     try:
         return read_dataset(path)
-    except _UNDECODABLE as error:
-        raise Refusal("E-DECODE", f"{reference.sop_instance_uid}: cannot be read: {error}") from error
+    except UNDECODABLE as error:
+        raise Refusal("E-DECODE", f"{uid}: cannot be read: {error}") from error
 
 
-def _displayed(dataset: Dataset, reference: FrameRef, role: Role) -> np.ndarray:
-    stored = _stored(dataset, reference)
-    transformation = _functional_group(dataset, reference, "PixelValueTransformationSequence")
-    slope, intercept = _rescale(transformation if transformation else dataset, reference)
-    mapping = _real_world_mapping(dataset, reference) if role is Role.ADC else None
-    if mapping is not None:
-        slope, intercept = mapping
-    return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+def _remarks(slices: Sequence[_Slice]) -> tuple[str, ...]:
+    def count(found: int) -> str:
+        return "the images are" if found == len(slices) else f"{found} of {len(slices)} images are"
 
-
-def _stored(dataset: Dataset, reference: FrameRef) -> np.ndarray:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pixel_array(dataset, index=reference.frame)
-    except _UNDECODABLE as error:
-        syntax = getattr(dataset.file_meta, "TransferSyntaxUID", "missing")
-        raise Refusal(
-            "E-DECODE", f"{reference.sop_instance_uid}: pixels in transfer syntax {syntax} cannot be decoded: {error}"
-        ) from error
-
-
-def _functional_group(dataset: Dataset, reference: FrameRef, keyword: str) -> Dataset:
-    """The per-frame or shared functional group of a frame; empty for a classic instance."""
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    own = per_frame[reference.frame] if reference.frame < len(per_frame) else Dataset()
-    return item(own if keyword in own else item(dataset, "SharedFunctionalGroupsSequence"), keyword)
-
-
-def _rescale(dataset: Dataset, reference: FrameRef) -> tuple[float, float]:
-    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
-    if ("RescaleSlope" in dataset and slope is None) or (slope is not None and slope <= 0):
-        raise Refusal("E-RESCALE", f"{reference.sop_instance_uid}: Rescale Slope is {dataset.get('RescaleSlope')!r}")
-    return (1.0 if slope is None else slope), intercept or 0.0
-
-
-def _real_world_mapping(dataset: Dataset, reference: FrameRef) -> tuple[float, float] | None:
-    """Slope and intercept to 10⁻⁶ mm²/s where Real World Value Mapping (0040,9096) states a unit of diffusivity."""
-    mapping = _functional_group(dataset, reference, "RealWorldValueMappingSequence") or item(
-        dataset, "RealWorldValueMappingSequence"
-    )
-    factor = _ADC_UNITS.get(text(item(mapping, "MeasurementUnitsCodeSequence"), "CodeValue"))
-    slope = number(mapping, "RealWorldValueSlope")
-    if factor is None or slope is None:
-        return None
-    return slope * factor, (number(mapping, "RealWorldValueIntercept") or 0.0) * factor
+    inverted, foreign = sum(each.inverted for each in slices), sum(each.foreign_bits for each in slices)
+    remarks = []
+    if inverted:
+        remarks.append(
+            f"{count(inverted)} stored inverted (MONOCHROME1 or Presentation LUT Shape INVERSE); they were turned "
+            f"back, and the results are MONOCHROME2"
+        )
+    if foreign:
+        remarks.append(
+            f"{count(foreign)} stored with bits set beside those of their values (an old overlay, or a wrong Bits "
+            f"Stored), which were left out"
+        )
+    return tuple(remarks)
 
 
 def _diffusivity(volume: np.ndarray, stack: Stack) -> np.ndarray:

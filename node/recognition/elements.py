@@ -10,7 +10,7 @@ from datetime import date, time
 from functools import cache, lru_cache
 
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.valuerep import DA, DT, TM
@@ -19,6 +19,7 @@ from node.recognition.facts import Vector
 
 _HIGH_LETTERS = re.compile("[\x80-\xff]+")
 _CHINESE = re.compile("[\u3400-\u9fff]")
+_TEXT_NUMBERS = frozenset({"DS", "IS"})
 MALFORMED = (
     ValueError,
     TypeError,
@@ -122,6 +123,26 @@ def item(dataset: Dataset, keyword: str) -> Dataset:
     except MALFORMED:
         return Dataset()
     return first if isinstance(first, Dataset) else Dataset()
+
+
+def datasets(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
+    """The items of a sequence; none where the element is absent or is no sequence."""
+    try:
+        return tuple(each for each in items(value(dataset, keyword)) if isinstance(each, Dataset))
+    except MALFORMED:
+        return ()
+
+
+def stated(dataset: Dataset, keyword: str) -> bool:
+    """Whether an element is there and not empty, be it readable or not."""
+    tag = _tag(keyword)
+    if tag not in dataset.keys():  # noqa: SIM118
+        return False
+    found = dataset.get_item(tag).value
+    if isinstance(found, bytes):
+        # A number of zero bytes is a 0 where numbers are binary, and nothing where they are text.
+        return bool(found.strip(b" \0") if dictionary_VR(tag) in _TEXT_NUMBERS else found)
+    return found not in (None, "", [])
 
 
 def clock_s(dataset: Dataset, date_keywords: tuple[str, ...], time_keyword: str) -> float | None:
