@@ -38,6 +38,7 @@ from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import Stack, StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
+from node.results.identity import Site
 from node.settings import AnalysisSettings, RecognitionSettings, Role
 from storage.records import ResultRecord
 
@@ -221,11 +222,10 @@ def encode_results(
     bundles: Models,
     created_at: datetime,
     settings_digest: str,
-    uid_root: str,
-    institution: str,
+    site: Site,
     earlier: Sequence[ResultRecord] = (),
 ) -> tuple[EncodedObject, ...]:
-    """Write the DICOM objects that leave; the same study, bundles, settings, time and history give the same bytes.
+    """Write the DICOM objects that leave; the same arguments give the same bytes.
 
     `earlier` are the results of earlier revisions: what is made now says which of them it supersedes.
     """
@@ -243,7 +243,7 @@ def encode_results(
     )
     study.results.mkdir(exist_ok=True)
     reference = next(path for path, _ in study.instances.values())
-    return encode(results, study.results, uid_root, institution, reference, earlier)
+    return encode(results, study.results, site, reference, earlier)
 
 
 def _facts(study: Study, settings: RecognitionSettings) -> StudyFacts:

@@ -11,6 +11,7 @@ import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -42,8 +43,18 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _time_zone(value: str) -> str:
+    try:
+        if value:
+            ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"no time zone is called {value!r}; give an IANA name such as Asia/Shanghai") from error
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -259,6 +270,7 @@ class Settings(Section):
     database_url: str = ""
     uid_root: str = Field(default="1.2.826.0.1.3680043.10.1599.", pattern=r"^[0-2](\.(0|[1-9]\d*))+\.$", max_length=30)
     institution: str = ""
+    time_zone: TimeZone = ""
     listener: ListenerSettings = ListenerSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[DestinationSettings, ...] = ()

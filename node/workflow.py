@@ -28,6 +28,7 @@ from node.errors import ConfigurationError, NodeError, TransientError
 from node.pipeline import Models, Study
 from node.recognition.record import StudyPlan, to_json
 from node.results.encode import EncodedObject
+from node.results.identity import Site
 from node.settings import Settings
 from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_url
 from storage.files import ObjectStore
@@ -195,8 +196,7 @@ class _Analysis:
             self.rooms.models,
             datetime.fromisoformat(started_at),
             _settings_digest(settings),
-            settings.uid_root,
-            settings.institution,
+            _site(settings),
             [result for result in self.rooms.ledger.all_results(self.uid) if result.revision < self.revision],
         )
         records = [_record(self.rooms.files, self.uid, self.revision, made) for made in objects]
@@ -259,13 +259,16 @@ def _keep_plan(rooms: Rooms, study: Study, plan: StudyPlan) -> None:
     rooms.index.keep_verdict(study.study_instance_uid, study.revision, to_json(plan))
 
 
+def _site(settings: Settings) -> Site:
+    return Site(settings.uid_root, settings.institution, settings.time_zone)
+
+
 def _settings_digest(settings: Settings) -> str:
     """SHA-256 of the settings that can change a result."""
     relevant = {
         "recognition": settings.recognition.model_dump(mode="json"),
         "threads": settings.analysis.threads,  # sums in another order give other last bits
-        "uid_root": settings.uid_root,
-        "institution": settings.institution,
+        "site": _site(settings).canonical,
     }
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 

@@ -25,7 +25,7 @@ from node.recognition.words import words
 from node.results import derived_mr
 from node.results.encode import write_object
 from node.results.findings import AlgorithmIdentity, SequenceResult
-from node.results.identity import SUPER_RESOLUTION, Identity
+from node.results.identity import SUPER_RESOLUTION, Identity, Site
 from node.results.source import read_frames as read_sources
 from node.results.source import read_header
 from node.settings import Role, Settings
@@ -100,12 +100,12 @@ def _identity(stack: Stack, manifest: Manifest, denoise: bool, settings: Setting
     """The same files, bundle and options give the same UIDs; the date is that of the newest file."""
     paths = list(dict.fromkeys(frame.path for frame in stack.frames))
     bundle = AlgorithmIdentity(manifest.name, manifest.version, digest(manifest), manifest.intended_use)
+    site = Site(settings.uid_root, settings.institution, settings.time_zone)
     return Identity(
-        uid_root=settings.uid_root,
-        institution=settings.institution,
+        site=site,
         study_instance_uid=str(read_header(paths[0]).StudyInstanceUID),
         input_digest=_digest(paths),
-        settings_digest=f"{bundle.digest} {denoise=}",
+        settings_digest=f"{bundle.digest} {denoise=} {site.canonical}",
         created_at=datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC),
         algorithms=((SUPER_RESOLUTION, bundle),),
     )

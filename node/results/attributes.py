@@ -138,6 +138,7 @@ OF_WHOLE_IMAGE = ("ReconstructionDiameter", "AcquisitionMatrix")
 #: Read, but not passed on as they are.
 IDENTIFICATION = (
     "SpecificCharacterSet",
+    "TimezoneOffsetFromUTC",
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",

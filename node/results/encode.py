@@ -19,7 +19,7 @@ from node.recognition.record import StudyPlan
 from node.results import derived_mr, pdf, report, segmentation, summary
 from node.results.findings import SequenceResult, StudyResults
 from node.results.grid import require_same_place
-from node.results.identity import PRODUCT, Identity, product_version
+from node.results.identity import PRODUCT, Identity, Site, product_version
 from node.results.modules import SeriesFacts
 from node.results.source import SourceFrame, read_frames, read_header
 from node.results.supersession import predecessor, superseding
@@ -48,8 +48,7 @@ class EncodedObject:
 def encode(
     results: StudyResults,
     folder: Path,
-    uid_root: str,
-    institution: str,
+    site: Site,
     reference: Path | None = None,
     earlier: Sequence[ResultRecord] = (),
 ) -> tuple[EncodedObject, ...]:
@@ -60,15 +59,14 @@ def encode(
     Args:
         results: what was found.
         folder: exists; files of the same name are replaced.
-        uid_root: root of this installation's UIDs, with its trailing dot.
-        institution: Institution Name (0008,0080) of the results; may be empty.
+        site: what this installation brings to its results.
         reference: any instance of the study; patient and study are taken from it where no stack could be used.
         earlier: results of earlier revisions of the study, the earliest first: those made now say which they supersede.
 
     Raises:
         PermanentError: an image does not lie where its source does, or there is no instance to take the patient from.
     """
-    identity = Identity.of(results, uid_root, institution)
+    identity = Identity.of(results, site)
     results = replace(results, supersedes=_superseded_report(results, identity, earlier))
     identity = superseding(identity, earlier, results.supersedes)
     sources = {result.sequence: read_frames(result.stack) for result in results.sequences}

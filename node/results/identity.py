@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 
+from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
+from node.results.clock import offset_of
 from node.results.findings import AlgorithmIdentity, StudyResults
 
 #: Raised by hand when the encoders write other objects from the same findings.
@@ -30,15 +33,36 @@ def product_version() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """What an installation brings to its results.
+
+    Attributes:
+        uid_root: root of its UIDs, with its trailing dot.
+        institution: Institution Name (0008,0080) of the results; may be empty.
+        time_zone: its zone by its IANA name; empty: the machine's.
+    """
+
+    uid_root: str
+    institution: str = ""
+    time_zone: str = ""
+
+    @property
+    def canonical(self) -> str:
+        """All of it in one string, for digests; with what tells the machine's zone from others where it is used."""
+        zone = self.time_zone or [*time.tzname, time.timezone, time.altzone]
+        return json.dumps([self.uid_root, self.institution, zone])
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """The origin of all objects of one study revision, and the source of their UIDs and dates.
 
     Attributes:
+        created_at: when the results came to be, aware.
         supersedes: by role of a result, the revision whose object it supersedes; no part of UIDs.
     """
 
-    uid_root: str
-    institution: str
+    site: Site
     study_instance_uid: str
     input_digest: str
     settings_digest: str
@@ -47,11 +71,10 @@ class Identity:
     supersedes: tuple[tuple[str, int], ...] = ()
 
     @classmethod
-    def of(cls, results: StudyResults, uid_root: str, institution: str) -> Identity:
+    def of(cls, results: StudyResults, site: Site) -> Identity:
         """Identity of the objects made from `results` by this node."""
         return cls(
-            uid_root=uid_root,
-            institution=institution,
+            site=site,
             study_instance_uid=results.study_instance_uid,
             input_digest=results.input_digest,
             settings_digest=results.settings_digest,
@@ -81,31 +104,20 @@ class Identity:
             "encoder": ENCODER_VERSION,
         }
         canonical = json.dumps(key, sort_keys=True, separators=(",", ":"))
-        return generate_uid(prefix=self.uid_root, entropy_srcs=[canonical])
+        return generate_uid(prefix=self.site.uid_root, entropy_srcs=[canonical])
 
     def algorithm(self, kind: str) -> AlgorithmIdentity:
         """The bundle of a kind. Raises KeyError when the results were made without one."""
         return dict(self.algorithms)[kind]
 
-    @property
-    def date(self) -> str:
-        """Creation date, DA."""
-        return self.created_at.strftime("%Y%m%d")
-
-    @property
-    def time(self) -> str:
-        """Creation time, TM."""
-        return self.created_at.strftime("%H%M%S")
-
-    @property
-    def date_time(self) -> str:
-        """Creation date and time with offset, DT."""
-        return self.created_at.strftime("%Y%m%d%H%M%S%z")
+    def made_at(self, header: Dataset) -> datetime:
+        """When the results came to be, in the offset from UTC of what is made from the source with this header."""
+        return self.created_at.astimezone(offset_of(header, self.site.time_zone, self.created_at))
 
     @property
     def implementation_class_uid(self) -> UID:
         """Implementation Class UID of this software, PS3.7 D.3.3.2."""
-        return UID(f"{self.uid_root}1.{ENCODER_VERSION}")
+        return UID(f"{self.site.uid_root}1.{ENCODER_VERSION}")
 
 
 def describe(algorithm: AlgorithmIdentity) -> str:

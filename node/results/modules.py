@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from node.results import attributes
+from node.results import attributes, clock
 from node.results.identity import FIRST_SERIES_NUMBER, PRODUCT, Identity, clipped, product_version, statement
 from node.results.source import UNICODE, SourceFrame, put
 
@@ -65,29 +65,31 @@ def patient_and_study(target: Dataset, header: Dataset) -> None:
 
 
 def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Dataset, content: str = "") -> None:
-    """Series, equipment, SOP common and dates; the instance UID is the caller's."""
+    """Series, equipment, SOP common and dates in the offset of the source; the instance UID is the caller's.
+
+    Args:
+        header: of the source.
+    """
+    made_at = identity.made_at(header)
     values: Mapping[str, object] = {
         "SOPClassUID": facts.sop_class_uid,
         "Modality": facts.modality,
         "SeriesInstanceUID": identity.uid(f"{facts.role}/series", content=content),
         "SeriesNumber": facts.series_number,
         "SeriesDescription": clipped(facts.description + _superseding(facts, identity), 64),
-        "SeriesDate": identity.date,
-        "SeriesTime": identity.time,
-        "InstanceCreationDate": identity.date,
-        "InstanceCreationTime": identity.time,
-        "ContentDate": identity.date,
-        "ContentTime": identity.time,
+        "TimezoneOffsetFromUTC": clock.offset(made_at),
+        **dict.fromkeys(("SeriesDate", "InstanceCreationDate", "ContentDate"), clock.date(made_at)),
+        **dict.fromkeys(("SeriesTime", "InstanceCreationTime", "ContentTime"), clock.time_of_day(made_at)),
         "Manufacturer": PRODUCT,
         "ManufacturerModelName": PRODUCT,
-        "DeviceSerialNumber": identity.uid_root.rstrip("."),
+        "DeviceSerialNumber": identity.site.uid_root.rstrip("."),
         "SoftwareVersions": software_versions(facts, identity),
         "ContributingEquipmentSequence": contributing_equipment(facts, identity, header),
     }
     for keyword, value in values.items():
         put(target, keyword, value)
-    if identity.institution:
-        put(target, "InstitutionName", clipped(identity.institution, 64))
+    if identity.site.institution:
+        put(target, "InstitutionName", clipped(identity.site.institution, 64))
 
 
 def _superseding(facts: SeriesFacts, identity: Identity) -> str:
@@ -119,7 +121,7 @@ def contributing_equipment(facts: SeriesFacts, identity: Identity, header: Datas
     node.Manufacturer = PRODUCT
     node.ManufacturerModelName = PRODUCT
     node.SoftwareVersions = software_versions(facts, identity)
-    node.ContributionDateTime = identity.date_time
+    node.ContributionDateTime = clock.date_time(identity.made_at(header))
     node.ContributionDescription = statement(*(identity.algorithm(kind) for kind in facts.algorithms))
     known = list(header.get("ContributingEquipmentSequence", ()))
     return [*known, *([scanner] if scanner.Manufacturer else []), node]

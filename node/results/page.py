@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from io import BytesIO
 
 import numpy as np
 import SimpleITK as sitk
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure, SubFigure
 
+from node.results.clock import pdf_date
 from node.results.explanation import substitution
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import PRODUCT, RESEARCH_STATEMENT, bundle_statements, product_version
@@ -45,28 +48,36 @@ _PROPORTION = 1.55
 _ON_AMBER = "#1b1300"
 
 
-def render(results: StudyResults) -> np.ndarray:
-    """The page as pixels; uint8, rows × columns × RGB, the same for the same results and libraries."""
+def render(results: StudyResults, made_at: datetime) -> np.ndarray:
+    """The page as pixels; uint8, rows × columns × RGB, the same for the same results and libraries.
+
+    Args:
+        results: what was found.
+        made_at: when, in the offset from UTC of the object that the page goes into.
+    """
     buffer = BytesIO()
-    page_figure(results).savefig(buffer, format="rgba", dpi=DPI, facecolor=BACKGROUND)
+    page_figure(results, made_at).savefig(buffer, format="rgba", dpi=DPI, facecolor=BACKGROUND)
     columns, rows = (round(length * DPI) for length in SIZE_INCH)
     pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(rows, columns, 4)
     return np.ascontiguousarray(pixels[:, :, :3])
 
 
-def render_pdf(results: StudyResults) -> bytes:
-    """The page as PDF, with text that can be searched; the same bytes for the same results and libraries."""
+def render_pdf(results: StudyResults, made_at: datetime) -> bytes:
+    """The page as PDF, with text that can be searched; arguments as of `render`."""
     buffer = BytesIO()
-    facts = {"Title": TITLE, "Creator": PRODUCT, "Producer": None, "CreationDate": results.created_at}
-    page_figure(results).savefig(buffer, format="pdf", dpi=DPI, facecolor=BACKGROUND, metadata=facts)
+    facts = {"Title": TITLE, "Creator": PRODUCT, "Producer": None, "CreationDate": None}
+    with PdfPages(buffer, metadata=facts) as document:
+        # matplotlib would write the offset of a date with the wrong sign, and its minutes as seconds.
+        document.infodict()["CreationDate"] = pdf_date(made_at)
+        document.savefig(page_figure(results, made_at), dpi=DPI, facecolor=BACKGROUND)
     return buffer.getvalue()
 
 
-def page_figure(results: StudyResults) -> Figure:
+def page_figure(results: StudyResults, made_at: datetime) -> Figure:
     """The page as a figure of `SIZE_INCH`."""
     figure = Figure(figsize=SIZE_INCH, dpi=DPI, facecolor=BACKGROUND)
     head, body, foot = _divided(figure, rows=(1.0, 4.5, 2.7))
-    _head(head, results)
+    _head(head, results, made_at)
     by_name = {result.sequence: result for result in results.sequences}
     for name, column in zip(SEQUENCES, _divided(body, columns=(1, 1, 1)), strict=True):
         if name in by_name:
@@ -90,11 +101,11 @@ def _divided(
     return divided
 
 
-def _head(part: SubFigure, results: StudyResults) -> None:
+def _head(part: SubFigure, results: StudyResults, made_at: datetime) -> None:
     write(part, 0.02, 0.74, TITLE, size=15, weight="bold")
     write(part, 0.02, 0.38, conclusion(results), size=10.5)
     write(part, 0.98, 0.74, f"{PRODUCT} {product_version()}", size=8, colour=MUTED, ha="right")
-    write(part, 0.98, 0.54, f"{results.created_at:%Y-%m-%d %H:%M %Z}", size=8, colour=MUTED, ha="right")
+    write(part, 0.98, 0.54, f"{made_at:%Y-%m-%d %H:%M %z}", size=8, colour=MUTED, ha="right")
     if results.supersedes is not None:
         text = f"supersedes revision {results.supersedes.revision}"
         write(part, 0.98, 0.36, text, size=8, colour=AMBER, ha="right")

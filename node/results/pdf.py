@@ -51,7 +51,7 @@ def summary_pdf(
     document = Dataset()
     patient_and_study(document, header)
     identify(document, facts, identity, header, content)
-    page = render_pdf(results)
+    page = render_pdf(results, identity.made_at(header))
     sources = dict.fromkeys(
         [(report.SOPClassUID, report.SOPInstanceUID), *((it.sop_class_uid, it.sop_instance_uid) for it in frames)]
     )

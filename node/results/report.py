@@ -146,7 +146,7 @@ def _observation_context(identity: Identity) -> ObservationContext:
         observer_device_context=ObserverContext(
             observer_type=codes.DCM.Device,
             observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-                uid=identity.uid_root.rstrip("."),
+                uid=identity.site.uid_root.rstrip("."),
                 name=PRODUCT,
                 manufacturer_name=PRODUCT,
                 model_name=f"{PRODUCT} {product_version()}",

@@ -90,7 +90,7 @@ def segmentation(
         manufacturer=PRODUCT,
         manufacturer_model_name=PRODUCT,
         software_versions=product_version(),
-        device_serial_number=identity.uid_root.rstrip("."),
+        device_serial_number=identity.site.uid_root.rstrip("."),
         content_label="RECTAL_TUMOUR",
         content_description="AI tumour segmentation, research, not for diagnosis",
         transfer_syntax_uid=ExplicitVRLittleEndian,

@@ -73,7 +73,7 @@ def summary(
     if frames:
         put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
         put(image, "ReferencedSeriesSequence", referenced_series(frames))
-    _pixels(image, render(results))
+    _pixels(image, render(results, identity.made_at(header)))
     return image
 
 

@@ -54,6 +54,10 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
             "exactly one group",
         ),
         ("uid_root = '1.2.x.'", "uid_root", "match pattern"),
+        ("time_zone = 'Asia/Pekin'", "time_zone", "no time zone is called 'Asia/Pekin'"),
+        ("time_zone = 'Asia'", "time_zone", "no time zone is called 'Asia'"),
+        ("time_zone = '../etc/passwd'", "time_zone", "no time zone is called '../etc/passwd'"),
+        ("time_zone = '+08:00'", "time_zone", "give an IANA name"),
         (
             "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\n"
             "[[destinations]]\nname='a'\nae_title='B'\nhost='h'\nport=2",

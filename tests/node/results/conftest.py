@@ -22,11 +22,16 @@ from models.volume import Sequence, divided, grid_of, resample_onto
 from node.recognition.record import Confidence, FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
+from node.results.identity import Site
 from node.settings import Role
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
+SITE = Site(UID_ROOT, "Our Hospital", "UTC")
 STUDY_UID = "1.2.840.99999.1"
 SCALE = 4  # super-resolution through the slices
+
+
+Edit = Callable[[Dataset, str], None]
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,11 @@ def empty_like(image: sitk.Image) -> sitk.Image:
     return mask
 
 
-def write_series(folder: Path, vendor: Vendor, sequence: str) -> Stack:
-    """One series as the vendor writes it; instance numbers run against the slice normal."""
+def write_series(folder: Path, vendor: Vendor, sequence: str, edit: Edit | None = None) -> Stack:
+    """One series as the vendor writes it; instance numbers run against the slice normal.
+
+    `edit` changes an instance of a sequence before it is written.
+    """
     image = phantom(sequence)
     size, spacing = image.GetSize(), image.GetSpacing()
     direction = np.reshape(image.GetDirection(), (3, 3))
@@ -137,6 +145,8 @@ def write_series(folder: Path, vendor: Vendor, sequence: str) -> Stack:
         ds.ImagePositionPatient = [f"{v:.8f}"[:16] for v in image.TransformIndexToPhysicalPoint((0, 0, k))]
         stored = np.rint((array[k] - vendor.intercept) / vendor.slope).astype("<u2")
         ds.add_new("PixelData", "OW", stored.tobytes())
+        if edit is not None:
+            edit(ds, sequence)
         path = folder / f"{number}-{size[2] - k:03d}.dcm"
         pydicom.dcmwrite(path, ds, enforce_file_format=True)
         frames.append(FrameRef(path, 0, ds.SOPInstanceUID, ds.SOPClassUID))
@@ -335,12 +345,14 @@ def make_encoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Enco
         sequences: tuple[str, ...] = ("T2WI", "DWI", "PVP"),
         with_tumour: bool = True,
         change: Callable[[StudyResults], StudyResults] | None = None,
+        edit: Edit | None = None,
+        site: Site = SITE,
     ) -> Encoded:
         source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
-        stacks = {sequence: write_series(source, VENDORS[name], sequence) for sequence in sequences}
+        stacks = {sequence: write_series(source, VENDORS[name], sequence, edit) for sequence in sequences}
         results = study_results(stacks, with_tumour)
         results = change(results) if change else results
-        return Encoded(VENDORS[name], results, encode(results, folder, UID_ROOT, "Our Hospital"), folder)
+        return Encoded(VENDORS[name], results, encode(results, folder, site), folder)
 
     return make
 

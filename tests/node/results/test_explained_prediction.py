@@ -60,7 +60,9 @@ def remarks(report: Dataset, meaning: str) -> list[str]:
 
 def page_text(results) -> str:
     """All that the page says, which is drawn once for picture and PDF."""
-    return " ".join(" ".join(text.get_text() for text in page_figure(results).findobj(Text)).split())
+    return " ".join(
+        " ".join(text.get_text() for text in page_figure(results, results.created_at).findobj(Text)).split()
+    )
 
 
 def all_text(item: Dataset) -> str:
@@ -119,7 +121,8 @@ def test_the_page_shows_the_strongest_features_with_value_range_and_direction(si
 def test_every_model_s_answer_is_on_the_page_with_the_main_one_bold(siemens):
     prediction = siemens.results.prediction
     answers = {f"{it.probability:.2f}" for it in prediction.others}
-    shown = [it for it in page_figure(siemens.results).findobj(Text) if it.get_text() in answers | {"0.73"}]
+    page = page_figure(siemens.results, siemens.results.created_at)
+    shown = [it for it in page.findobj(Text) if it.get_text() in answers | {"0.73"}]
     assert {it.get_text() for it in shown if it.get_weight() == "normal"} == answers
     assert {it.get_text() for it in shown if it.get_weight() == "bold"} == {"0.73"}
 
@@ -198,12 +201,12 @@ def test_the_pdf_has_the_same_bytes_in_another_process(siemens):
     (document,) = siemens.datasets("summary-pdf")
     call = (
         "import pickle, sys; from node.results.page import render_pdf; "
-        "sys.stdout.buffer.write(render_pdf(pickle.load(sys.stdin.buffer)))"
+        "sys.stdout.buffer.write(render_pdf(*pickle.load(sys.stdin.buffer)))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     again = subprocess.run(
         [sys.executable, "-c", call],
-        input=pickle.dumps(siemens.results),
+        input=pickle.dumps((siemens.results, siemens.results.created_at)),
         env=environment,
         stdout=subprocess.PIPE,
         check=True,

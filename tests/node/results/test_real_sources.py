@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.record import FrameRef, Stack
 from node.results.encode import encode
+from node.results.identity import Site
 from node.results.source import read_frames, read_header
 from node.settings import Role
 
@@ -122,7 +123,7 @@ def test_results_on_a_real_series_are_valid_and_in_place(case, shared_data, siem
     # A name of one component makes highdicom warn, and its warnings hold the name.
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        objects = encode(results, tmp_path, UID_ROOT, "")
+        objects = encode(results, tmp_path, Site(UID_ROOT))
     name = str(read_header(stack.frames[0].path).PatientName)
     assert [str(it.message) for it in said if name in str(it.message)] == []
     assert {str(pydicom.dcmread(it.path).PatientName) for it in objects} == {name}

@@ -40,7 +40,7 @@ def test_the_tumour_is_outlined_in_each_of_the_three_columns_and_only_where_ther
 def test_a_page_without_any_sequence_is_still_drawn(siemens):
     from dataclasses import replace
 
-    page = render(replace(siemens.results, sequences=(), prediction=None))
+    page = render(replace(siemens.results, sequences=(), prediction=None), siemens.results.created_at)
     assert page.shape == (1230, 1740, 3)
     assert (~near(page, BACKGROUND)).mean() > 0.02
 

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from node.results.encode import EncodedObject, encode
 from node.results.findings import StudyResults
+from node.results.identity import Site
 from node.results.page import render
 from storage.records import ResultRecord, StoredFile
 
@@ -51,7 +52,7 @@ class History:
         folder = self._folder / str(self.revision)
         folder.mkdir()
         results = replace(self._first, revision=self.revision, **change)
-        objects = encode(results, folder, UID_ROOT, "", earlier=self._earlier)
+        objects = encode(results, folder, Site(UID_ROOT), earlier=self._earlier)
         self._earlier += records(objects, results.study_instance_uid, self.revision)
         return objects
 
@@ -124,7 +125,8 @@ def test_after_a_late_image_every_object_says_which_revision_it_supersedes(histo
 
 def test_the_page_shows_it(only_t2) -> None:
     (earlier,) = (record for record in records(only_t2.objects, "1.2", 1) if record.role == "report")
-    assert (render(replace(only_t2.results, supersedes=earlier)) != render(only_t2.results)).any()
+    now = only_t2.results.created_at
+    assert (render(replace(only_t2.results, supersedes=earlier), now) != render(only_t2.results, now)).any()
 
 
 def test_running_the_same_again_makes_the_same_objects(history: History) -> None:
@@ -159,7 +161,7 @@ def test_the_report_on_a_study_that_was_refused_first_names_the_refusal(history:
     plan = replace(only_t2.results.plan, stacks=())
     nothing = replace(only_t2.results, sequences=(), prediction=None, plan=plan, input_digest="0" * 64)
     (history._folder / "refused").mkdir()
-    refused = encode(nothing, history._folder / "refused", UID_ROOT, "", reference=source)
+    refused = encode(nothing, history._folder / "refused", Site(UID_ROOT), reference=source)
     history._earlier += records(refused, nothing.study_instance_uid, 1)
     history.revision = 1
     second = history.analyse()

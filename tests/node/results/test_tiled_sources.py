@@ -21,6 +21,7 @@ from models.volume import divided, grid_of, resample_onto
 from node.recognition.plan import recognise
 from node.recognition.record import Stack
 from node.results.encode import EncodedObject, encode
+from node.results.identity import Site
 from node.results.source import read_frames
 from node.settings import RecognitionSettings, Role
 from node.volumes import assemble
@@ -92,7 +93,7 @@ def answered(written_by, siemens, tmp_path_factory) -> Callable[..., Answer]:
             prediction=siemens.results.prediction if with_tumour else None,
             plan=plan,
         )
-        objects = encode(results, tmp_path_factory.mktemp("answer"), UID_ROOT, "")
+        objects = encode(results, tmp_path_factory.mktemp("answer"), Site(UID_ROOT))
         return Answer(stacks, next(each.mask for each in sequences if each.sequence == "DWI"), objects)
 
     return answer
