@@ -129,11 +129,16 @@ def _store_batch(receiver: RemoteAE, batch: Sequence[tuple[Path, InstanceHeader]
         return
     with closing(_Released(association)):
         accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
+        lost = False  # pynetdicom notes the end of an association only after a while
         for path, header in batch:
             if pair(header) not in accepted:
                 yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
+            elif lost:
+                yield _outcome(path, header, None, ENDED_BEFORE, StoreResult.NOT_TRIED)
             else:
-                yield store_one(association, path, header)
+                outcome = store_one(association, path, header)
+                lost = outcome.reason == CONNECTION_LOST
+                yield outcome
 
 
 def _not_established(association: Association, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
@@ -155,7 +160,7 @@ class _Released:
 
 def store_one(association: Association, path: Path, header: InstanceHeader) -> StoreOutcome:
     """Send one file over an association that has a presentation context for it."""
-    if not association.is_established:
+    if not association.is_established or association.acse.is_aborted():
         return _outcome(path, header, None, ENDED_BEFORE, StoreResult.NOT_TRIED)
     try:
         with agreeing(path, header) as file:
