@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,9 @@ from node.cli import models as bundles
 from node.cli import train
 from node.errors import NodeError
 from node.settings import Settings, load_settings
+from storage.privacy import keep_private, openness
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
@@ -42,8 +46,10 @@ def serve(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Run the node until it is told to stop."""
-    settings = load_settings(config)
+    settings = _node_of(config)
     logs.configure(log_level)
+    if warning := openness(settings.root):
+        log.warning("%s", warning)
     # Torch, MONAI and catboost take seconds to import; the other commands do without them.
     from node.service import Service, ServiceRole
 
@@ -145,7 +151,7 @@ def status(
     """Show what the node knows: studies, deliveries, quarantine."""
     from node.cli import status as view
 
-    report = view.collect(load_settings(config), study)
+    report = view.collect(_node_of(config), study)
     if as_json:
         sys.stdout.write(view.as_json(report) + "\n")
     else:
@@ -163,7 +169,7 @@ def explain(
     from node.cli import explain as view
     from node.recognition.record import to_json
 
-    settings = load_settings(config)
+    settings = _node_of(config)
     path = Path(study)
     plans = list(view.of_files(path, settings)) if path.exists() else [view.of_stored(study, settings)]
     if as_json:
@@ -180,7 +186,7 @@ def replay(
     """Say what the rules in the configuration would change about stored studies; changes nothing."""
     from node.cli import replay as view
 
-    out.print(view.as_text(list(view.replay(load_settings(config), tuple(studies or ())))), highlight=False)
+    out.print(view.as_text(list(view.replay(_node_of(config), tuple(studies or ())))), highlight=False)
 
 
 @app.command()
@@ -192,7 +198,7 @@ def rerun(
     from storage.index import Index
     from storage.schema import open_engine
 
-    revision = Index(open_engine(load_settings(config).storage_url)).reopen(study)
+    revision = Index(open_engine(_node_of(config).storage_url)).reopen(study)
     out.print(f"{study}: revision {revision} is analysed at the next look of the running node", highlight=False)
 
 
@@ -205,7 +211,7 @@ def resend(
     from storage.ledger import Ledger
     from storage.schema import open_engine
 
-    ledger = Ledger(open_engine(load_settings(config).storage_url))
+    ledger = Ledger(open_engine(_node_of(config).storage_url))
     again = [ledger.retry(delivery.identifier, datetime.now(UTC)) for delivery in ledger.deliveries(study)]
     out.print(f"{study}: {sum(again)} of {len(again)} deliveries queued again", highlight=False)
 
@@ -216,12 +222,14 @@ def check_config(config: ConfigOption = CONFIG) -> None:
     from node.pipeline import Models
     from node.recognition.rules import check as check_rules
 
-    settings: Settings = load_settings(config)
+    settings = _node_of(config)
     check_rules(settings.recognition)
     loaded = Models(settings.analysis)
     loaded.check()
     for kind, identity in loaded.identities().items():
         out.print(f"{kind}: {identity.name} {identity.version} ({identity.digest[:12]})", highlight=False)
+    if warning := openness(settings.root):
+        out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     out.print(f"{config}: good; listens as {settings.listener.ae_title} on port {settings.listener.port}")
 
 
@@ -246,6 +254,12 @@ def demo(folder: Annotated[Path, typer.Argument()] = Path("demo")) -> None:
     from node.cli.demo import run_demo
 
     raise typer.Exit(run_demo(folder.absolute(), out))
+
+
+def _node_of(config: Path) -> Settings:
+    """The configuration of a node, for a command that opens its root: what it writes there is private."""
+    keep_private()
+    return load_settings(config)
 
 
 def _files(path: Path) -> list[Path]:

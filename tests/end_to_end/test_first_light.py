@@ -69,6 +69,13 @@ def test_super_resolved_series_masks_and_report_arrive_under_the_same_study(
     assert len(series["OT"]) == 1
 
 
+def test_nothing_that_the_node_keeps_is_open_to_other_users(returned: dict[str, Any], node: Node) -> None:
+    root = node.folder / "var"
+    kept = [root, *root.rglob("*")]
+    assert {path.name for path in kept} >= {"index.sqlite", "worklist.sqlite", "objects", "spool"}
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+
+
 def test_every_object_passes_dciodvfy(
     returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc, tmp_path: Path
 ) -> None:

@@ -77,6 +77,17 @@ def test_add_says_which_key_to_set_and_the_node_runs_with_it(config: Path) -> No
     assert command("models", "list", "--config", config).stdout.count("analysis.super_resolution") == 1
 
 
+def test_check_config_says_that_an_existing_root_is_open(config: Path) -> None:
+    root = config.parent / "var"
+    root.mkdir(mode=0o755)
+    answer = command("check-config", "--config", config)
+    assert answer.exit_code == 0
+    assert f"warning: {root} is open to other users" in answer.stdout
+    assert f"chmod -R go= {root}\n" in answer.stdout
+    root.chmod(0o700)
+    assert "warning" not in command("check-config", "--config", config).stdout
+
+
 @pytest.mark.parametrize(("spoil", "reason"), [(damage, "has SHA-256"), (reshape, r"has shape \(7,\)")])
 def test_a_bundle_of_wrong_digest_or_shape_is_refused_at_start(config: Path, spoil, reason) -> None:
     spoil(config.parent / "models" / "weights" / "super-resolution")
