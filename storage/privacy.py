@@ -28,14 +28,9 @@ def openness(root: Path) -> str:
         return ""
     inside = sorted(path.name for path in root.iterdir() if _of_others(path))
     also = f", as are {', '.join(inside)} in it" if inside else ""
-    return (
-        f"{root} is open to other users of this machine{also}; patients are named there: chmod -R go= {_quoted(root)}"
-    )
+    mend = f"chmod -R go= {shlex.quote(str(root))}"
+    return f"{root} is open to other users of this machine{also}; patients are named there: {mend}"
 
 
 def _of_others(path: Path) -> int:
     return path.lstat().st_mode & _OF_OTHERS
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))

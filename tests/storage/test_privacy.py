@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.privacy import keep_private, openness
 from storage.schema import open_engine
-
-
-@pytest.fixture(autouse=True)
-def usual_umask() -> Iterator[None]:
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def fill(root: Path) -> list[Path]:

@@ -79,7 +79,8 @@ def test_add_says_which_key_to_set_and_the_node_runs_with_it(config: Path) -> No
 
 def test_check_config_says_that_an_existing_root_is_open(config: Path) -> None:
     root = config.parent / "var"
-    root.mkdir(mode=0o755)
+    root.mkdir()
+    root.chmod(0o755)
     answer = command("check-config", "--config", config)
     assert answer.exit_code == 0
     assert f"warning: {root} is open to other users" in answer.stdout
