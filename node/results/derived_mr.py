@@ -31,6 +31,7 @@ from node.results.modules import (
     source_image_items,
 )
 from node.results.source import SourceFrame, put
+from node.results.text import conform
 from node.results.window import grey_range
 
 LEARNED_SUPER_RESOLUTION = Code("AI-SR", LOCAL_SCHEME, "Learned super-resolution")
@@ -220,6 +221,7 @@ def _encoded_once(image: Dataset) -> Dataset:
 
     Writing the long reference sequences, equal in all images, again for each image took most of the time.
     """
+    conform(image)
     buffer = BytesIO()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

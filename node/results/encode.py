@@ -23,6 +23,7 @@ from node.results.identity import PRODUCT, Identity, Site, product_version
 from node.results.modules import SeriesFacts
 from node.results.source import SourceFrame, read_frames, read_header
 from node.results.supersession import predecessor, superseding
+from node.results.text import conform
 from storage.records import ResultRecord
 
 _PLAN = TypeAdapter(StudyPlan)
@@ -164,7 +165,8 @@ def _content_digest(results: StudyResults) -> str:
 
 
 def write_object(dataset: Dataset, role: str, path: Path, identity: Identity) -> EncodedObject:
-    """Part 10 file under its final name only when it is whole."""
+    """Part 10 file under its final name only when it is whole; its text is as the value representations allow."""
+    conform(dataset)
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID

@@ -14,6 +14,7 @@ from pydicom.uid import UID, generate_uid
 
 from node.results.clock import offset_of
 from node.results.findings import AlgorithmIdentity, StudyResults
+from node.results.text import one_line, shortened
 
 #: Raised by hand when the encoders write other objects from the same findings.
 ENCODER_VERSION = 2
@@ -141,6 +142,5 @@ def statement(*algorithms: AlgorithmIdentity) -> str:
 
 
 def clipped(text: str, length: int) -> str:
-    """`text` on one line without backslashes and control characters, at most `length` characters."""
-    line = " ".join("".join(c if c.isprintable() and c != "\\" else " " for c in text).split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    """`text` on one line without backslashes and control characters, at most `length` octets of UTF-8."""
+    return shortened(one_line(text), length)

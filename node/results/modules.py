@@ -12,6 +12,7 @@ from pydicom.sr.coding import Code
 from node.results import attributes, clock
 from node.results.identity import FIRST_SERIES_NUMBER, PRODUCT, Identity, clipped, product_version, statement
 from node.results.source import UNICODE, SourceFrame, put
+from node.results.text import LIMITS
 
 LOCAL_SCHEME = "99RECTALNODE"
 
@@ -76,7 +77,7 @@ def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Da
         "Modality": facts.modality,
         "SeriesInstanceUID": identity.uid(f"{facts.role}/series", content=content),
         "SeriesNumber": facts.series_number,
-        "SeriesDescription": clipped(facts.description + _superseding(facts, identity), 64),
+        "SeriesDescription": _description(facts, identity),
         "TimezoneOffsetFromUTC": clock.offset(made_at),
         **dict.fromkeys(("SeriesDate", "InstanceCreationDate", "ContentDate"), clock.date(made_at)),
         **dict.fromkeys(("SeriesTime", "InstanceCreationTime", "ContentTime"), clock.time_of_day(made_at)),
@@ -92,9 +93,11 @@ def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Da
         put(target, "InstitutionName", clipped(identity.site.institution, 64))
 
 
-def _superseding(facts: SeriesFacts, identity: Identity) -> str:
+def _description(facts: SeriesFacts, identity: Identity) -> str:
+    """Series Description, which says what it supersedes, however long it is otherwise."""
     revision = dict(identity.supersedes).get(facts.role)
-    return f", supersedes revision {revision}" if revision else ""
+    superseding = f", supersedes revision {revision}" if revision else ""
+    return clipped(facts.description, LIMITS["LO"] - len(superseding)) + superseding
 
 
 def complete_series(target: Dataset) -> None:

@@ -19,6 +19,7 @@ from pydicom.valuerep import format_number_as_ds, is_valid_ds, validate_value
 from node.recognition.files import read_dataset
 from node.recognition.record import Stack
 from node.results import attributes
+from node.results.text import conform
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def read_header(path: Path) -> Dataset:
     for item in _items(header):
         item.pop("SpecificCharacterSet", None)
     header.SpecificCharacterSet = UNICODE
+    conform(header)
     return header
 
 

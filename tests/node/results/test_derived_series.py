@@ -140,6 +140,6 @@ def test_decimal_strings_hold_16_characters_and_come_back(value):
     assert float(text) == pytest.approx(value, abs=1e-9)
 
 
-def test_text_is_clipped_by_character_and_kept_on_one_line():
-    assert clipped("直肠" * 40, 64) == "直肠" * 31 + "直…"
+def test_text_is_clipped_between_characters_and_kept_on_one_line():
+    assert clipped("直肠" * 40, 64) == "直肠" * 10 + "…"
     assert clipped("a\\b\nc\x1b", 64) == "a b c"
