@@ -13,7 +13,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from node.planning import plan_from, plan_with_volumes, trained_protocols
+from node.recognition import clashes
 from node.recognition.plan import StudyFacts, read_study
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import Stack, StudyPlan, from_json, to_json
@@ -40,6 +41,7 @@ from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site
 from node.settings import AnalysisSettings, RecognitionSettings, Role
+from storage.identity import InstanceKey
 from storage.records import ResultRecord
 
 ANALYSED = (Role.T2WI, Role.DWI, Role.PVP)
@@ -53,15 +55,17 @@ class Study:
     """One study revision on its way: its instances and its work folder.
 
     Attributes:
-        instances: absolute path and SHA-256 of every instance, by SOP Instance UID.
+        instances: absolute path and `Content.identifier` of every instance.
         caution: what is known to be lacking of what was sent; empty when nothing.
+        elsewhere: other studies with an object of the same SOP Instance UID, by the instance.
     """
 
     study_instance_uid: str
     revision: int
-    instances: Mapping[str, tuple[Path, str]]
+    instances: Mapping[InstanceKey, tuple[Path, str]]
     folder: Path
     caution: str = ""
+    elsewhere: Mapping[InstanceKey, tuple[str, ...]] = field(default_factory=dict)
 
     def image(self, role: Role, kind: str) -> Path:
         """File of one volume: kind is acquired, super, mask or mask_super."""
@@ -248,7 +252,8 @@ def encode_results(
 
 def _facts(study: Study, settings: RecognitionSettings) -> StudyFacts:
     facts = read_study(study.study_instance_uid, [path for path, _ in study.instances.values()], settings)
-    return replace(facts, warnings=(study.caution, *facts.warnings)) if study.caution else facts
+    clashing = clashes.across(facts.frames, study.elsewhere)
+    return replace(facts, warnings=(*filter(None, [study.caution]), *facts.warnings, *clashing))
 
 
 def discard_volumes(study: Study) -> None:
@@ -259,9 +264,9 @@ def discard_volumes(study: Study) -> None:
 
 
 def input_digest(study: Study, plan: StudyPlan) -> str:
-    """SHA-256 over UID and digest of every instance that the plan uses, in UID order."""
-    used = {frame.sop_instance_uid for stack in plan.stacks for frame in stack.frames}
-    lines = (f"{uid} {study.instances[uid][1]}\n" for uid in sorted(used))
+    """SHA-256 over UIDs and content of every instance that the plan uses, in UID order."""
+    used = {key for stack in plan.stacks for key in stack.instances}
+    lines = (f"{key} {study.instances[key][1]}\n" for key in sorted(used))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

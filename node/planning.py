@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from models.manifest import load_manifest
 from node.enhancement import Phase, measure_injection
 from node.errors import NodeError, Refusal
-from node.recognition import protocol
+from node.recognition import clashes, protocol
 from node.recognition.facts import Fault, FrameFacts
 from node.recognition.headers import read_frames
 from node.recognition.phases import NO_INJECTION
@@ -63,8 +63,11 @@ def studies_in(
     if not studies:
         raise NodeError(f"{path}: no DICOM file there")
     unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
-    for uid, own in sorted(studies.items()):
-        yield gather(uid, (*own, *unreadable))
+    gathered = [gather(uid, (*own, *unreadable)) for uid, own in sorted(studies.items())]
+    elsewhere = clashes.between((study.study_instance_uid, study.frames) for study in gathered)
+    for study in gathered:
+        clashing = clashes.across(study.frames, elsewhere.get(study.study_instance_uid, {}))
+        yield replace(study, warnings=(*study.warnings, *clashing))
 
 
 def plan_from(

@@ -55,11 +55,18 @@ class Rooms:
     def study(self, study_instance_uid: str, revision: int) -> Study:
         """The study revision with its instances as the index has them now."""
         instances = {
-            record.header.sop_instance_uid: (self.files.absolute(record.file), record.file.digest)
+            record.header.key: (self.files.absolute(record.file), record.content.identifier)
             for record in self.index.instances(study_instance_uid)
         }
         folder = self.settings.root / "work" / study_instance_uid / str(revision)
-        return Study(study_instance_uid, revision, instances, folder, self._caution(study_instance_uid, revision))
+        return Study(
+            study_instance_uid,
+            revision,
+            instances,
+            folder,
+            self._caution(study_instance_uid, revision),
+            self.index.elsewhere(study_instance_uid),
+        )
 
     def _caution(self, study_instance_uid: str, revision: int) -> str:
         """What completion had to say when it queued the revision."""

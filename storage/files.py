@@ -1,8 +1,8 @@
 """DICOM files under one root: received objects and results, a spool, a quarantine.
 
-``objects/<study>/<series>/<SOP instance>-<digest>.dcm`` — the digest in the name means that a revision never
-overwrites what was there, and that storing the same bytes twice is one file. Whatever has its final name is
-complete and durable: written under a temporary name in `spool` (same file system), fsync, rename,
+``objects/<study>/<series>/<SOP instance>-<content>.dcm`` — the content (`storage.identity`) in the name means that a
+revision never overwrites what was there, and that storing the same content twice is one file. Whatever has its final
+name is complete and durable: written under a temporary name in `spool` (same file system), fsync, rename,
 fsync of the folder.
 """
 
@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from storage.header import check_uid, digest_of
+from storage.header import check_uid, content_of
+from storage.identity import Content
 from storage.records import InstanceHeader, StoredFile
 
 
@@ -55,19 +56,22 @@ class ObjectStore:
         study = check_uid(header.study_instance_uid, "Study Instance UID")
         series = check_uid(header.series_instance_uid, "Series Instance UID")
         instance = check_uid(header.sop_instance_uid, "SOP Instance UID")
-        digest = digest_of(data)
-        return self._keep(data, Path("objects", study, series, f"{instance}-{digest[:16]}.dcm"), digest)
+        folder, content = Path("objects", study, series), content_of(data)
+        # Before the transfer syntax was part of the content the name held the digest of the data set alone.
+        former = folder / f"{instance}-{content.digest[:16]}.dcm"
+        name = folder / f"{instance}-{content.identifier[:16]}.dcm"
+        return self._keep(data, former if self._holds(former, content) else name, content)
 
     def quarantine(self, data: bytes | Path, reason: str) -> StoredFile:
         """Keep bytes that cannot be indexed, with the reason in a small JSON file beside them.
 
-        The name is the digest: a sender that repeats the same broken object does not fill the disk.
+        The name is the content: a sender that repeats the same broken object does not fill the disk.
         """
-        digest = digest_of(data)
-        path = Path("quarantine", f"{digest}.dcm")
-        document = json.dumps({"digest": digest, "reason": reason}, indent=1).encode()
-        self._keep(document, path.with_suffix(".json"), "")
-        return self._keep(data, path, digest)
+        content = content_of(data)
+        path = Path("quarantine", f"{content.identifier}.dcm")
+        document = json.dumps({"digest": content.digest, "reason": reason}, indent=1).encode()
+        self._keep(document, path.with_suffix(".json"), content_of(document))
+        return self._keep(data, path, content)
 
     def absolute(self, file: StoredFile) -> Path:
         """Where the file is now."""
@@ -89,14 +93,18 @@ class ObjectStore:
                 removed += 1
         return removed
 
-    def _keep(self, data: bytes | Path, relative: Path, digest: str) -> StoredFile:
+    def _holds(self, relative: Path, content: Content) -> bool:
         target = self.root / relative
-        if digest and target.is_file() and digest_of(target) == digest:
+        return target.is_file() and content_of(target) == content
+
+    def _keep(self, data: bytes | Path, relative: Path, content: Content) -> StoredFile:
+        target = self.root / relative
+        if self._holds(relative, content):
             if isinstance(data, Path):
                 data.unlink()
             # Its writer may not have come to this yet, and the caller is about to acknowledge.
             _sync(target.parent)
-            return StoredFile(relative, digest, target.stat().st_size)
+            return StoredFile(relative, content.digest, target.stat().st_size)
         temporary = data if isinstance(data, Path) else self.spooled(data)
         try:
             self._make_durably(target.parent)
@@ -107,7 +115,7 @@ class ObjectStore:
             temporary.unlink(missing_ok=True)
             raise
         _sync(target.parent)
-        return StoredFile(relative, digest, size)
+        return StoredFile(relative, content.digest, size)
 
     def _make_durably(self, folder: Path) -> None:
         """Make a folder whose entry survives a power cut."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import HeaderError
+from storage.identity import Content
 from storage.inflation import MAXIMUM_INFLATED, Buffer, Inflated, Plain
 from storage.records import InstanceHeader
 
@@ -109,14 +110,14 @@ def read_header(source: bytes | Path, maximum_inflated: int = MAXIMUM_INFLATED) 
     return InstanceHeader(sop_class, instance, study, series, syntax)
 
 
-def digest_of(source: bytes | Path) -> str:
-    """SHA-256 (hex) of the data set bytes: what follows the file meta information, all when there is none."""
+def content_of(source: bytes | Path) -> Content:
+    """What a file holds: the bytes that follow the file meta information, all when there is none, and their syntax."""
     with _opened(source) as buffer:
         try:
-            _, start = file_meta(buffer)
+            syntax, start = file_meta(buffer)
         except HeaderError:
-            start = 0
-        return hashlib.sha256(memoryview(buffer)[start:]).hexdigest()
+            syntax, start = "", 0
+        return Content(hashlib.sha256(memoryview(buffer)[start:]).hexdigest(), syntax)
 
 
 @contextmanager

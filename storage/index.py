@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
 
 from storage import associations, registration, schema, transition
 from storage.errors import TransitionError
+from storage.identity import InstanceKey
 from storage.records import (
     ENDED_STATES,
     InstanceHeader,
@@ -47,7 +48,7 @@ class Index:
         """Make a stored instance known, in one transaction.
 
         NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
-        revision has the same digest) and OWN_RESULT change nothing. Where an association is given, it counts as
+        revision has the same content) and OWN_RESULT change nothing. Where an association is given, it counts as
         open for the study, except for an OWN_RESULT; once an association and study is enough.
         """
         return schema.transact(
@@ -61,7 +62,7 @@ class Index:
             return registration.is_own_result(connection, sop_instance_uid)
 
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
-        """The latest revision of each instance, in order of first arrival within each series."""
+        """The latest revision of each object, in order of first arrival within each series."""
         table = schema.instance
         with self._engine.connect() as connection:
             rows = connection.execute(
@@ -69,8 +70,23 @@ class Index:
                 .where(table.c.study_instance_uid == study_uid)
                 .order_by(table.c.series_instance_uid, table.c.identifier)
             )
-            latest = {row.sop_instance_uid: row for row in rows}
-        return tuple(_instance(row) for row in latest.values())
+            latest = {record.header.key: record for record in map(_instance, rows)}
+        return tuple(latest.values())
+
+    def elsewhere(self, study_uid: str) -> dict[InstanceKey, tuple[str, ...]]:
+        """Objects of a study whose SOP Instance UID objects of other studies have as well, with the other studies."""
+        here, there = schema.instance.alias(), schema.instance.alias()
+        query = (
+            select(here.c.series_instance_uid, here.c.sop_instance_uid, there.c.study_instance_uid)
+            .join(there, here.c.sop_instance_uid == there.c.sop_instance_uid)
+            .where(here.c.study_instance_uid == study_uid, there.c.study_instance_uid != study_uid)
+            .distinct()
+        )
+        found: dict[InstanceKey, list[str]] = {}
+        with self._engine.connect() as connection:
+            for series, instance, other in connection.execute(query):
+                found.setdefault(InstanceKey(series, instance), []).append(other)
+        return {key: tuple(sorted(studies)) for key, studies in sorted(found.items())}
 
     # --- associations
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from storage.identity import Content, InstanceKey
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceHeader:
@@ -21,6 +23,11 @@ class InstanceHeader:
     study_instance_uid: str
     series_instance_uid: str
     transfer_syntax_uid: str
+
+    @property
+    def key(self) -> InstanceKey:
+        """Which object of its study it is."""
+        return InstanceKey(self.series_instance_uid, self.sop_instance_uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +46,22 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRecord:
-    """One received revision of an instance; the first is revision 1."""
+    """One received revision of an instance.
+
+    `revision` counts what arrived under its SOP Instance UID in the study, from 1 on: of one object the greatest is the
+    one that arrived last.
+    """
 
     header: InstanceHeader
     revision: int
     file: StoredFile
     calling_ae: str
     received_at: datetime
+
+    @property
+    def content(self) -> Content:
+        """What it holds."""
+        return Content(self.file.digest, self.header.transfer_syntax_uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,7 @@ ENDED_STATES = frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.F
 class StudyRecord:
     """A study.
 
-    `changed`: an instance of it arrived again with other bytes. `reason`: why it is in its state; what a RECEIVING
+    `changed`: an instance of it arrived again with another content. `reason`: why it is in its state; what a RECEIVING
     one waits for, what has to be known of the images of a QUEUED one, why others were refused or failed.
     """
 

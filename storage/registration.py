@@ -1,4 +1,4 @@
-"""Registering one instance, within a transaction of the caller.
+"""Registering one instance, within a transaction of the caller; what is one object stands in `storage.identity`.
 
 The statements are built once: with SQLAlchemy, building them anew costs more than running them.
 """
@@ -10,19 +10,20 @@ from datetime import datetime
 from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
 
 from storage import associations
+from storage.identity import Content
 from storage.records import InstanceHeader, OpenAssociation, Registration, StoredFile, StudyState
 from storage.schema import UTCDateTime, instance, result, study
 
 _OWN_RESULT = select(result.c.identifier).where(result.c.sop_instance_uid == bindparam("uid")).limit(1)
 
-_LATEST = (
-    select(instance.c.revision, instance.c.digest)
+#: All that arrived under a SOP Instance UID in a study, the latest first; objects of several series in a clash.
+_ARRIVED = (
+    select(instance.c.series_instance_uid, instance.c.revision, instance.c.digest, instance.c.transfer_syntax_uid)
     .where(
         instance.c.study_instance_uid == bindparam("study"),
         instance.c.sop_instance_uid == bindparam("uid"),
     )
     .order_by(instance.c.revision.desc())
-    .limit(1)
 )
 
 # SQLite knows no row locks and needs none: there the transaction holds the write lock from its beginning.
@@ -81,10 +82,10 @@ def register(
     # From here on no other transaction adds to the study. A statement of its own: PostgreSQL lets a statement that
     # waited for a lock see the locked row as it is now, but all others as they were when the statement began.
     connection.execute(_LOCK_STUDY, {"study": header.study_instance_uid})
-    latest = connection.execute(
-        _LATEST, {"study": header.study_instance_uid, "uid": header.sop_instance_uid}
-    ).one_or_none()
-    if latest is not None and latest.digest == file.digest:
+    arrived = connection.execute(_ARRIVED, {"study": header.study_instance_uid, "uid": header.sop_instance_uid}).all()
+    latest = next((row for row in arrived if row.series_instance_uid == header.series_instance_uid), None)
+    content = Content(file.digest, header.transfer_syntax_uid)
+    if latest is not None and Content(latest.digest, latest.transfer_syntax_uid) == content:
         return Registration.DUPLICATE
     registration = Registration.NEW if latest is None else Registration.REVISED
     _touch_study(connection, header, registration, now)
@@ -96,7 +97,7 @@ def register(
             "sop_class_uid": header.sop_class_uid,
             "sop_instance_uid": header.sop_instance_uid,
             "transfer_syntax_uid": header.transfer_syntax_uid,
-            "revision": 1 if latest is None else latest.revision + 1,
+            "revision": arrived[0].revision + 1 if arrived else 1,
             "path": file.path.as_posix(),
             "digest": file.digest,
             "size": file.size,

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateIndex
 
 from storage.errors import StorageError
 
@@ -104,9 +105,11 @@ instance = Table(
     *_file_columns(),
     Column("calling_ae", String(16), nullable=False),
     Column("received_at", UTCDateTime, nullable=False),
-    # An instance that comes in under another study as well (a corrected study UID) belongs to both.
+    # An instance that comes in under another study as well (a corrected study UID) belongs to both. `revision` counts
+    # what arrived under a SOP Instance UID in any series of the study.
     UniqueConstraint("study_instance_uid", "sop_instance_uid", "revision"),
     Index("instance_by_series", "study_instance_uid", "series_instance_uid"),
+    Index("instance_by_uid", "sop_instance_uid"),
 )
 
 association = Table(
@@ -171,7 +174,7 @@ delivery = Table(
 
 
 def open_engine(url: str) -> Engine:
-    """Open the database of `url` (SQLAlchemy form) and create the tables that are missing.
+    """Open the database of `url` (SQLAlchemy form) and create the tables and indexes that are missing.
 
     SQLite: write-ahead log with ``synchronous=FULL``, so that a committed row survives a power cut.
     """
@@ -186,6 +189,9 @@ def open_engine(url: str) -> Engine:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
         metadata.create_all(connection)
+        # `create_all` leaves tables that are there as they are, also where an index has come since.
+        for index in (index for table in metadata.sorted_tables for index in table.indexes):
+            connection.execute(CreateIndex(index, if_not_exists=True))
     return engine
 
 

@@ -20,6 +20,7 @@ from node.recognition.elements import MALFORMED, text
 from node.recognition.facts import FrameFacts, ImageKind
 from node.recognition.files import read_dataset
 from node.recognition.record import Stack
+from storage.identity import InstanceKey
 
 #: Of a segmentation's volume at least so much must lie in the stack.
 LEAST_SHARE_INSIDE = 0.5
@@ -28,17 +29,21 @@ _UNREADABLE = (*MALFORMED, RuntimeError, InvalidDicomError, MemoryError)
 
 @dataclass(frozen=True, slots=True)
 class SegmentationFile:
-    """A Segmentation that is no result of this node, and the series and instances that it refers to."""
+    """A Segmentation that is no result of this node, and the series and instances that it refers to.
+
+    `sources` are SOP Instance UIDs of images whose series it does not name.
+    """
 
     path: Path
     sop_instance_uid: str
     frame_of_reference_uid: str
     series: frozenset[str]
-    instances: frozenset[str]
+    instances: frozenset[InstanceKey]
+    sources: frozenset[str]
 
     def refers_to(self, stack: Stack) -> int:
         """2 where it names images of the stack, 1 where it names only their series, else 0."""
-        if self.instances & {frame.sop_instance_uid for frame in stack.frames}:
+        if self.instances & stack.instances or self.sources & {frame.sop_instance_uid for frame in stack.frames}:
             return 2
         return int(stack.series_instance_uid in self.series)
 
@@ -114,20 +119,22 @@ def on_grid(drawn: sitk.Image, image: sitk.Image, name: str) -> sitk.Image:
 def _segmentation_file(path: Path) -> SegmentationFile:
     dataset = read_dataset(path, stop_before_pixels=True)
     references = tuple(dataset.get("ReferencedSeriesSequence") or ())
+    instances = frozenset(_listed(references))
+    sources = frozenset(text(item, "ReferencedSOPInstanceUID") for item in _sources(dataset))
     return SegmentationFile(
         path=path,
         sop_instance_uid=text(dataset, "SOPInstanceUID"),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
         series=frozenset(text(item, "SeriesInstanceUID") for item in references),
-        instances=frozenset(
-            text(item, "ReferencedSOPInstanceUID") for item in (*_listed(references), *_sources(dataset))
-        ),
+        instances=instances,
+        sources=sources - {key.sop_instance_uid for key in instances},
     )
 
 
-def _listed(references: tuple[Dataset, ...]) -> Iterator[Dataset]:
+def _listed(references: tuple[Dataset, ...]) -> Iterator[InstanceKey]:
     for series in references:
-        yield from series.get("ReferencedInstanceSequence") or ()
+        for item in series.get("ReferencedInstanceSequence") or ():
+            yield InstanceKey(text(series, "SeriesInstanceUID"), text(item, "ReferencedSOPInstanceUID"))
 
 
 def _sources(dataset: Dataset) -> Iterator[Dataset]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from storage.identity import InstanceKey
+
 Vector = tuple[float, float, float]
 
 
@@ -258,6 +260,11 @@ class HeaderFacts:
     three_planes: bool = False
     sheet_fault: Fault | None = None
     expected_instances: int | None = None
+
+    @property
+    def key(self) -> InstanceKey:
+        """Which object of its study it is."""
+        return InstanceKey(self.series_instance_uid, self.sop_instance_uid)
 
 
 @dataclass(frozen=True, slots=True)

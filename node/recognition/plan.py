@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node.recognition import choice, site
+from node.recognition import choice, clashes, site
 from node.recognition.candidates import Series, SeriesVolume
 from node.recognition.conditions import Rule
 from node.recognition.confidence import doubts
-from node.recognition.facts import Fault, FrameFacts
+from node.recognition.facts import Fault, FrameFacts, HeaderFacts
 from node.recognition.findings import Finding
 from node.recognition.headers import read_frames
 from node.recognition.record import (
@@ -36,6 +36,8 @@ from node.recognition.verdicts import verdict
 from node.recognition.volume_facts import describe, sources
 from node.recognition.words import Words, words
 from node.settings import RecognitionSettings, Role
+from storage.header import content_of
+from storage.identity import InstanceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,9 @@ def read_study(study_instance_uid: str, files: Iterable[Path], settings: Recogni
 
 
 def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts, ...] | Fault]]) -> StudyFacts:
-    """The frames of files that belong to a study, each instance once."""
-    frames: list[FrameFacts] = []
+    """The frames of files that belong to a study, each object once (`storage.identity`), in the order of the files."""
+    objects: dict[InstanceKey | Path, tuple[Path, tuple[FrameFacts, ...]]] = {}
     warnings: list[str] = []
-    seen: set[str] = set()
     for path, facts in found:
         if isinstance(facts, Fault):
             warnings.append(facts.sentence)
@@ -76,12 +77,23 @@ def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts
         header = facts[0].header
         if header.study_instance_uid != study_instance_uid:
             warnings.append(f"{path.name}: belongs to study {header.study_instance_uid or '(none)'}")
-        elif header.sop_instance_uid in seen:
-            warnings.append(f"{path.name}: a second copy of instance {header.sop_instance_uid}")
-        else:
-            frames.extend(facts)
-            seen |= {header.sop_instance_uid} - {""}
-    return StudyFacts(study_instance_uid, tuple(frames), tuple(warnings))
+            continue
+        key = header.key if header.sop_instance_uid else path
+        if key in objects:
+            warnings.append(_repeated(objects[key][0], path, header))
+        objects[key] = (path, facts)
+    frames = tuple(frame for _, facts in objects.values() for frame in facts)
+    return StudyFacts(study_instance_uid, frames, (*warnings, *clashes.within(frames)))
+
+
+def _repeated(former: Path, latter: Path, header: HeaderFacts) -> str:
+    """What a second file of one object is; the latter is taken."""
+    if content_of(former) == content_of(latter):
+        return f"{latter.name}: a second copy of instance {header.sop_instance_uid}"
+    return (
+        f"{latter.name}: another content of instance {header.sop_instance_uid}; it is taken and {former.name}, which "
+        f"comes before it by name, is not"
+    )
 
 
 def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revealed | None = None) -> StudyPlan:
@@ -123,7 +135,7 @@ def _series(
 ) -> Series:
     volumes = []
     for found in split_series(frames):
-        fault = unusable.get(found.key)
+        fault = unusable.get(found.key) or unusable.get(found.former_key)
         volume = found if fault is None else replace(found, fault=fault)
         judgement = judge(describe(volume, frames, vocabulary), rows, sources(volume))
         volumes.append(SeriesVolume(volume, judgement, doubts(volume, judgement, vocabulary)))

@@ -16,6 +16,7 @@ from node.errors import PermanentError
 from node.recognition.facts import Fault, Tile
 from node.recognition.findings import Finding
 from node.settings import Role
+from storage.identity import InstanceKey
 
 #: Raise when a record of today cannot be read by the code of yesterday; new fields have defaults instead.
 RECORD_VERSION = 2
@@ -134,7 +135,16 @@ class Stack:
     @property
     def key(self) -> str:
         """What tells this stack from every other of the study: its first frame belongs to no other."""
-        return f"{self.frames[0].sop_instance_uid}#{self.frames[0].frame}"
+        return f"{self.instance(self.frames[0])}#{self.frames[0].frame}"
+
+    @property
+    def instances(self) -> frozenset[InstanceKey]:
+        """The objects that its frames belong to."""
+        return frozenset(map(self.instance, self.frames))
+
+    def instance(self, frame: FrameRef) -> InstanceKey:
+        """The object that one of its frames belongs to."""
+        return InstanceKey(self.series_instance_uid, frame.sop_instance_uid)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ class Volume:
     @property
     def key(self) -> str:
         """What tells this volume from every other: its first frame belongs to no other; as `Stack.key`."""
+        return f"{self.first.header.key}#{self.first.frame}"
+
+    @property
+    def former_key(self) -> str:
+        """Its key in records from before a SOP Instance UID could stand in several series."""
         return f"{self.first.header.sop_instance_uid}#{self.first.frame}"
 
 

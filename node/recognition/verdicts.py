@@ -26,7 +26,7 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
         series_number=header.series_number,
         description=header.description,
         modality=header.modality,
-        instance_count=len({frame.header.sop_instance_uid for frame in series.frames}),
+        instance_count=len({frame.header.path for frame in series.frames}),
         role=role,
         used=id(speaker) in used,
         plane=speaker.volume.plane if role else "",

@@ -50,7 +50,14 @@ from node.results.explanation import reasons
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import PREDICTION, PRODUCT, SEGMENTATION, SUPER_RESOLUTION, Identity, product_version
 from node.results.measurements import explaining_features, predicted_probabilities, tumour_measurements
-from node.results.modules import LOCAL_SCHEME, SeriesFacts, identify, inherit, patient_and_study
+from node.results.modules import (
+    LOCAL_SCHEME,
+    SeriesFacts,
+    identify,
+    inherit,
+    patient_and_study,
+    referenced_series,
+)
 from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
 from node.results.source import SourceFrame, put
@@ -114,6 +121,7 @@ def report(results: StudyResults, evidence: Evidence, identity: Identity, conten
         previous_versions=None if results.supersedes is None else [_predecessor(results.supersedes)],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
+    _complete_evidence(dataset, evidence)
     patient_and_study(dataset, evidence.header)
     identify(dataset, facts, identity, evidence.header, content)
     put(dataset, "CodingSchemeIdentificationSequence", _coding_schemes(results, identity))
@@ -314,6 +322,25 @@ def _evidence(evidence: Evidence) -> list[Dataset]:
     return [*sources, *evidence.segmentations.values()] or [
         _identified(header, header.SOPClassUID, header.SOPInstanceUID)
     ]
+
+
+def _complete_evidence(dataset: Dataset, evidence: Evidence) -> None:
+    """Name source images that highdicom passes over because one of another series has the same SOP Instance UID."""
+    for study in dataset.get("CurrentRequestedProcedureEvidenceSequence", ()):
+        by_series = {item.SeriesInstanceUID: item.ReferencedSOPSequence for item in study.ReferencedSeriesSequence}
+        listed = {(uid, it.ReferencedSOPInstanceUID) for uid, references in by_series.items() for it in references}
+        for wanted in referenced_series([frame for frames in evidence.frames.values() for frame in frames]):
+            uid = wanted.SeriesInstanceUID
+            lacking = [
+                it for it in wanted.ReferencedInstanceSequence if (uid, it.ReferencedSOPInstanceUID) not in listed
+            ]
+            if uid in by_series:
+                by_series[uid].extend(lacking)
+            elif lacking:
+                item = Dataset()
+                item.ReferencedSOPSequence = lacking
+                item.SeriesInstanceUID = uid
+                study.ReferencedSeriesSequence.append(item)
 
 
 def _identified(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> Dataset:

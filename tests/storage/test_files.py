@@ -10,7 +10,7 @@ import pytest
 
 from storage.errors import HeaderError
 from storage.files import ObjectStore
-from storage.header import digest_of
+from storage.header import content_of
 from storage.records import InstanceHeader
 
 META = bytes(128) + b"DICM" + bytes.fromhex("02001000") + b"UI" + bytes([18, 0]) + b"1.2.840.10008.1.2\0"
@@ -34,7 +34,7 @@ def test_bytes_come_back_as_they_were(store, header):
     file = store.store(META + b"data", header)
     assert store.absolute(file).read_bytes() == META + b"data"
     assert file.size == len(META) + 4
-    assert file.digest == digest_of(b"data")
+    assert file.digest == content_of(b"data").digest
     assert not file.path.is_absolute()
 
 

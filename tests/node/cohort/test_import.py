@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from node.cli.main import app
 from node.cohort.importing import ImportOptions, Outcome, import_studies
 from node.cohort.masks import MaskSources
 from node.cohort.register import registered
+from node.cohort.segmentations import segmentation_files, segmentation_of
 from node.errors import NodeError
+from node.recognition.facts import Fault
 from node.recognition.headers import read_frames
 from node.recognition.plan import StudyFacts, recognise
 from node.recognition.record import Stack
@@ -204,6 +207,18 @@ def test_two_segmentations_of_one_stack_are_not_guessed_between(
     (made,) = run(drawn, tmp_path / "out")
     assert made.outcome is Outcome.LEFT_OUT
     assert "E-MASK-MANY" in made.reason
+
+
+def test_a_segmentation_is_of_the_series_that_it_names_and_not_of_another_with_the_same_uids(
+    stacks: dict[str, Stack], segmentations: tuple[Path, ...]
+) -> None:
+    (path,) = (path for path in segmentations if path.name.startswith("T2WI"))
+    facts = read_frames(path, words(SETTINGS.words_of_site))
+    assert not isinstance(facts, Fault)
+    (file,) = segmentation_files(facts)
+    other = replace(stacks["T2WI"], series_instance_uid=stacks["DWI"].series_instance_uid)
+    assert segmentation_of(stacks["T2WI"], [file]) is file
+    assert segmentation_of(other, [file]) is None
 
 
 def test_a_result_of_this_node_is_no_truth(drawn: Path, tmp_path: Path, stacks: dict[str, Stack]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import highdicom as hd
 import pytest
 from highdicom.sr import srread
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
@@ -202,3 +203,30 @@ def test_the_two_volumes_of_a_tumour_are_both_told_when_they_differ(make_encoded
     methods = [volume[0].ContentSequence[0].ConceptCodeSequence[0].CodeValue for volume in volumes]
     assert methods == ["AI-SR-GRID", "ACQ-GRID"]
     assert isinstance(volumes[0], hd.sr.Measurement)
+
+
+def test_images_of_two_sequences_that_share_a_uid_are_all_named_with_their_series(make_encoded):
+    """A reference by SOP Instance UID alone would tell one sequence from the other by nothing."""
+    encoded = make_encoded("siemens", ("T2WI", "DWI"), with_tumour=False, change=sharing_uids)
+    (study,) = read(encoded).CurrentRequestedProcedureEvidenceSequence
+    named = {
+        (str(series.SeriesInstanceUID), str(reference.ReferencedSOPInstanceUID))
+        for series in study.ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    }
+    stacks = [result.stack for result in encoded.results.sequences]
+    assert named == {(key.series_instance_uid, key.sop_instance_uid) for stack in stacks for key in stack.instances}
+    assert len(named) == sum(len(stack.frames) for stack in stacks)
+
+
+def sharing_uids(results):
+    """Gives the images of the second stack the UIDs of the first, in its files as well."""
+    first, second = results.sequences
+    frames = []
+    for one, other in zip(first.stack.frames, second.stack.frames, strict=False):
+        image = dcmread(other.path)
+        image.SOPInstanceUID = one.sop_instance_uid
+        image.save_as(other.path)
+        frames.append(replace(other, sop_instance_uid=one.sop_instance_uid))
+    changed = replace(second, stack=replace(second.stack, frames=tuple(frames)))
+    return replace(results, sequences=(first, changed))
