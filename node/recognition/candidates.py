@@ -56,6 +56,7 @@ class Ledger:
     refusals: list[tuple[Role, Fault]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     passed_over: dict[int, Fault] = field(default_factory=dict)
+    decided_by: dict[int, str] = field(default_factory=dict)
     times_s: dict[int, float] = field(default_factory=dict)
     run: tuple[Phases, tuple[SeriesVolume, ...]] | None = None
 
@@ -65,6 +66,7 @@ class Ledger:
 
     def take(self, role: Role, entry: SeriesVolume, time_s: float | None = None) -> None:
         """Use a volume for a role."""
+        self.passed_over.pop(id(entry), None)
         self.stacks.append((role, entry, time_s))
 
     def take_best(self, role: Role, usable: list[SeriesVolume], rank: Rank) -> SeriesVolume:
@@ -73,17 +75,26 @@ class Ledger:
         self.take(role, best)
         for entry in usable:
             if entry is not best:
-                self.pass_over(entry, f"{series_name(best)} is preferred: {_difference(rank(best), rank(entry))}")
+                self.decided_by[id(entry)] = _difference(rank(best), rank(entry))
+                name = "another volume of the series" if one_series(best, entry) else series_name(best)
+                self.pass_over(entry, f"{name} is preferred: {self.decided_by[id(entry)]}")
         return best
 
     def refuse(self, role: Role, series: tuple[Series, ...], finding: Finding, missing: Fault) -> None:
-        """Refuse a role with the named fault of the largest volume of a finding, else with `missing`."""
-        near = sorted(volumes_of(series, finding), key=lambda entry: -len(entry.volume.frames))
+        """Refuse a role with the named fault of the best volume of a finding, else with `missing`.
+
+        That is the one of the highest b-value, of several the largest.
+        """
+        near = sorted(volumes_of(series, finding), key=_nearness, reverse=True)
         faults = [self.passed_over[id(entry)] for entry in near if id(entry) in self.passed_over]
         named = next((fault for fault in faults if fault.code), None)
         reasons = "; ".join(dict.fromkeys(fault.reason for fault in faults))
         plain = Fault(missing.code, f"{missing.reason} ({reasons})") if reasons else missing
         self.refusals.append((role, named or plain))
+
+
+def _nearness(entry: SeriesVolume) -> tuple[float, int]:
+    return entry.volume.first.diffusion.b_value or 0.0, entry.volume.slices
 
 
 def volumes_of(series: tuple[Series, ...], *findings: Finding) -> list[SeriesVolume]:
@@ -135,11 +146,18 @@ def common_rank(entry: SeriesVolume) -> Ranking:
 
 
 def later_rank(entry: SeriesVolume) -> Ranking:
-    """A series is repeated after motion, so of two equal ones the later is the better."""
+    """A series is repeated after motion, so of two equal ones the later is the better.
+
+    One acquisition that was stored twice, with and without prescan normalisation, is taken with it.
+    """
     frame = entry.volume.first
     return (
         ("acquired later", frame.timing.acquisition_s or frame.timing.series_s or 0.0),
+        ("normalised", float("NORM" in frame.image_type)),
         ("higher number", float(frame.header.series_number or 0)),
+        ("written later", frame.timing.content_s or 0.0),
+        ("higher acquisition number", float(frame.timing.acquisition_number or 0)),
+        ("higher instance numbers", float(max(each.timing.instance_number or 0 for each in entry.volume.frames))),
     )
 
 
@@ -147,6 +165,11 @@ def series_name(entry: SeriesVolume) -> str:
     """The number that people know a series by."""
     number = entry.volume.first.header.series_number
     return "a series without number" if number is None else f"series {number}"
+
+
+def one_series(one: SeriesVolume, other: SeriesVolume) -> bool:
+    """Whether two volumes stand in the same series."""
+    return one.volume.first.header.series_instance_uid == other.volume.first.header.series_instance_uid
 
 
 def _difference(best: Ranking, other: Ranking) -> str:

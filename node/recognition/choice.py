@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.recognition.candidates import Ledger, Ranking, Series, SeriesVolume, common_rank, later_rank, usable_volumes
+from node.recognition.candidates import (
+    Ledger,
+    Ranking,
+    Series,
+    SeriesVolume,
+    common_rank,
+    later_rank,
+    series_name,
+    usable_volumes,
+)
 from node.recognition.diffusion import choose_adc, choose_dwi
 from node.recognition.dynamic import choose_pvp, dynamic_volumes
 from node.recognition.facts import Fault
 from node.recognition.findings import Finding
 from node.recognition.phases import Phases
 from node.recognition.record import InjectionTime
+from node.recognition.splitting import REPETITIONS
 from node.recognition.volume_facts import names
 from node.recognition.words import Words, words
 from node.settings import RecognitionSettings, Role
@@ -41,7 +51,7 @@ def choose(
     return Chosen(
         stacks=tuple(ledger.stacks),
         refusals=tuple(ledger.refusals),
-        warnings=(*ledger.warnings, *_frames_of_reference(ledger)),
+        warnings=(*ledger.warnings, *_repetitions(series, ledger), *_frames_of_reference(ledger)),
         passed_over=ledger.passed_over,
         times_s=ledger.times_s,
         dynamic=dynamic_volumes(series),
@@ -72,6 +82,44 @@ def _t2_rank(entry: SeriesVolume, vocabulary: Words) -> Ranking:
         ("named T2", float(vocabulary.say("t2", names(frame)))),
         *later_rank(entry),
     )
+
+
+def _repetitions(series: tuple[Series, ...], ledger: Ledger) -> list[str]:
+    """One line for each used volume whose slices, or some of them, the same series holds once more."""
+    found = []
+    for role, entry, _ in ledger.stacks:
+        others = [] if role is Role.PVP else _repeated(series, entry)
+        if others:
+            told = f"told apart by {entry.volume.split_by[-1]}"
+            found.append(f"{role}: {series_name(entry)} holds {_repetition(entry, others, told, ledger)}")
+    return found
+
+
+def _repetition(entry: SeriesVolume, others: list[SeriesVolume], told: str, ledger: Ledger) -> str:
+    whole = [other for other in others if other.volume.fault is None]
+    if whole:
+        reason = ledger.decided_by.get(id(whole[0]), "the first of equals")
+        return f"its slices {len(whole) + 1} times, {told}; one set is used: {reason}"
+    count = sum(other.volume.slices for other in others)
+    slices = f"{count} of its {entry.volume.slices} slices twice, {told}"
+    return f"{slices}; the complete set is used, so that all slices are of one acquisition"
+
+
+def _repeated(series: tuple[Series, ...], entry: SeriesVolume) -> list[SeriesVolume]:
+    """The other volumes of a series that hold its slices once more."""
+    frame, split_by = entry.volume.first, entry.volume.split_by
+    if not split_by or split_by[-1] not in REPETITIONS:
+        return []
+    return [
+        other
+        for one in series
+        if one.uid == frame.header.series_instance_uid
+        for other in one.volumes
+        if other is not entry
+        and other.volume.split_by == split_by
+        and other.volume.first.kind is frame.kind
+        and other.volume.first.diffusion.b_value == frame.diffusion.b_value
+    ]
 
 
 def _frames_of_reference(ledger: Ledger) -> tuple[str, ...]:

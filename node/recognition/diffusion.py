@@ -77,19 +77,36 @@ def b_value_conflict(volume: Volume) -> Fault | None:
     return None
 
 
+def b_value_unknown(volume: Volume) -> Fault:
+    """E-BVAL-UNKNOWN, with the number that stands where b-values do, if there is one."""
+    unproven = volume.first.diffusion.unproven
+    if unproven is None:
+        reason = "diffusion-weighted images without a b-value in standard or private elements"
+    else:
+        reason = (
+            f"{unproven.source} holds {unproven.value:g}, but no element says that the images are diffusion-weighted"
+        )
+    return Fault("E-BVAL-UNKNOWN", reason)
+
+
 def _unambiguous(entries: list[SeriesVolume], ledger: Ledger) -> list[SeriesVolume]:
-    """Drops volumes of one series and b-value that nothing tells apart: one of them may be a single direction."""
-    counts: Counter[tuple[object, ...]] = Counter(_weighting(entry) for entry in entries)
+    """Drops volumes of one series and b-value that nothing tells apart: one of them may be a single direction.
+
+    Combined images at one b-value are acquisitions of the same, of which the later is the better.
+    """
+    single = [entry for entry in entries if entry.volume.first.kind is not ImageKind.TRACE]
+    counts: Counter[tuple[object, ...]] = Counter(_weighting(entry) for entry in single)
+    doubtful = {id(entry) for entry in single if counts[_weighting(entry)] > 1}
     for entry in entries:
-        if counts[_weighting(entry)] > 1:
+        if id(entry) in doubtful:
             reason = f"{counts[_weighting(entry)]} volumes at one b-value, and nothing says which is the combined one"
             ledger.pass_over(entry, reason, "E-MULTIPLE-CANDIDATES")
-    return [entry for entry in entries if counts[_weighting(entry)] == 1]
+    return [entry for entry in entries if id(entry) not in doubtful]
 
 
 def _weighting(entry: SeriesVolume) -> tuple[object, ...]:
     frame = entry.volume.first
-    return frame.header.series_instance_uid, frame.diffusion.b_value, frame.kind
+    return frame.header.series_instance_uid, frame.diffusion.b_value
 
 
 def _dwi_rank(entry: SeriesVolume) -> Ranking:
@@ -112,8 +129,7 @@ def _no_dwi(series: tuple[Series, ...]) -> Fault:
         return Fault("E-DWI-DIRECTIONAL", "single diffusion directions only; the trace-weighted images are missing")
     if of(series, Finding.DWI_NO_B):
         undecoded = (fault for entry in of(series, Finding.DWI_NO_B) for fault in entry.volume.first.faults)
-        unknown = Fault("E-BVAL-UNKNOWN", "diffusion-weighted images without a b-value in standard or private elements")
-        return next(undecoded, unknown)
+        return next(undecoded, b_value_unknown(of(series, Finding.DWI_NO_B)[0].volume))
     if of(series, Finding.DWI, Finding.DWI_B0_ONLY, Finding.DWI_CALCULATED):
         return Fault("E-BVAL-RANGE", "no measured b-value above 0")
     return Fault("E-MISSING", "no diffusion-weighted series")

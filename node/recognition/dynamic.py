@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from node.recognition.candidates import Ledger, Series, SeriesVolume, series_name, unusable, usable_volumes, volumes_of
+from node.recognition.candidates import (
+    Ledger,
+    Series,
+    SeriesVolume,
+    one_series,
+    series_name,
+    unusable,
+    usable_volumes,
+    volumes_of,
+)
 from node.recognition.facts import Fault
 from node.recognition.findings import Finding
 from node.recognition.phases import Phases, assemble_runs, choose_portal_venous
@@ -74,6 +83,7 @@ def _record(phases: Phases, members: dict[int, SeriesVolume], ledger: Ledger) ->
         if entry is best or entry.volume.fault is not None:
             continue
         if best is not None:
-            ledger.pass_over(entry, f"another phase of the run; the portal-venous one is {series_name(best)}")
+            place = "" if one_series(best, entry) else f"; the portal-venous one is {series_name(best)}"
+            ledger.pass_over(entry, f"another phase of the run{place}")
         elif phases.fault is not None:
             ledger.pass_over(entry, "no portal-venous phase could be named", phases.fault.code)

@@ -86,13 +86,19 @@ class BValue:
 
 @dataclass(frozen=True, slots=True)
 class Diffusion:
-    """Diffusion weighting of a frame; `b_values` in order of belief."""
+    """Diffusion weighting of a frame; `b_values` in order of belief.
+
+    `direction_number` counts the gradient directions where a vendor does. `unproven` stands where b-values do, but
+    nothing says that the image is diffusion-weighted.
+    """
 
     b_values: tuple[BValue, ...] = ()
     directionality: Directionality = Directionality.UNKNOWN
     direction: Vector | None = None
+    direction_number: int | None = None
     declared: bool | None = None
     tensor: bool = False
+    unproven: BValue | None = None
 
     @property
     def b_value(self) -> float | None:

@@ -18,7 +18,7 @@ from node.recognition.clocks import Clock, accepted_clocks, order_conflict
 from node.recognition.facts import Fault
 from node.recognition.geometry import along_normal
 from node.recognition.record import InjectionTime
-from node.recognition.stacks import Volume
+from node.recognition.stacks import Volume, lost_ends
 from node.recognition.volume_facts import names
 from node.recognition.words import words
 from node.settings import RecognitionSettings
@@ -207,12 +207,9 @@ def _no_phase(phases: Phases, inside: list[int], settings: RecognitionSettings) 
 
 
 def _fault(phases: Phases, index: int) -> Fault | None:
-    """The fault of a phase; one with fewer slices than the others lost some at its ends."""
+    """The fault of a phase; one that ends before others lost slices there."""
     volume = phases.volumes[index]
-    most = max(len(other.frames) for other in phases.volumes)
-    if volume.fault is None and len(volume.frames) < most:
-        return Fault("E-SLICE-MISSING", f"{len(volume.frames)} of {most} slices, compared with other phases of the run")
-    return volume.fault
+    return volume.fault or lost_ends(volume, phases.volumes, "other phases of the run")
 
 
 def _no_clock(run: tuple[Volume, ...]) -> str:

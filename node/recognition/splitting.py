@@ -38,13 +38,18 @@ def slice_slots(frames: Frames) -> tuple[int, ...]:
 
 
 def _explains(parts: list[Frames], slots: tuple[int, ...], frames: Frames) -> bool:
-    """Parts repeat less than the whole, and all but one of them (an aborted phase) cover the positions."""
+    """Parts repeat less than the whole, and all but one of them (an aborted phase) cover the positions.
+
+    Or one of them covers all positions, and the others are single slices that were acquired again.
+    """
     positions = dict(zip(map(id, frames), slots, strict=True))
     wanted = len(set(slots))
     most = Counter(slots).most_common(1)[0][1]
     covered = [len({positions[id(frame)] for frame in part}) for part in parts]
     deepest = [Counter(positions[id(frame)] for frame in part).most_common(1)[0][1] for part in parts]
     short = sum(wanted - count > max(1, wanted // 10) for count in covered)
+    if max(covered) == wanted and max(deepest) == 1:
+        return True
     return 2 <= len(parts) <= most and max(deepest) < most and short <= 1
 
 
@@ -133,6 +138,9 @@ _SPLITS: tuple[tuple[str, Split], ...] = (
     ("order of content time", _by_rank(lambda frame: frame.timing.content_s)),
     ("order of instance number", _by_rank(_instance_number, interleaved=True)),
 )
+
+# What tells one acquisition of the same slices from another, as against one contrast from another.
+REPETITIONS = frozenset(name for name, _ in _SPLITS) - {"echo time", "image type", "inversion time", "flip angle"}
 
 
 def _parts(frames: Frames, labels: Sequence[int]) -> list[Frames]:

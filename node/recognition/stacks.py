@@ -2,26 +2,33 @@
 
 A key that is needed only where slice positions repeat (echo, flip angle, time) is tried only there, so a value
 that happens to vary from slice to slice never tears a volume apart. The first key that explains the repetition
-consistently at every position is taken and named; without one the frames are E-SPLIT-UNEXPLAINED.
+consistently at every position is taken and named; without one the frames are E-SPLIT-UNEXPLAINED. Slices of one
+acquisition stay together: a slice that was acquired again makes a volume of its own and replaces none.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from node.recognition.facts import Fault, FrameFacts, ImageKind, Placement
+from node.recognition.facts import Fault, FrameFacts, ImageKind
 from node.recognition.geometry import Grid, check_stack, normal_of, plane_of
+from node.recognition.lattices import SAME_SPACING_MM, Clusters, Lattices
 from node.recognition.splitting import Frames, slice_slots, split_repeated
 
 _DIFFUSION_KINDS = frozenset({ImageKind.ACQUIRED, ImageKind.TRACE, ImageKind.CALCULATED})
 _ORIENTATION_TOLERANCE = 1e-3
 _DIRECTION_TOLERANCE = 0.02
+_PARALLEL_TOLERANCE = 0.01
+_B_VALUE_TOLERANCE = 1.0
 _REPEATED_SHARE = 0.3
 _STRAY_SHARE = 0.3
+# A volume that ends this share of a step before another has lost a slice there.
+_LOST_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,11 @@ class Volume:
         """Its key in records from before a SOP Instance UID could stand in several series."""
         return f"{self.first.header.sop_instance_uid}#{self.first.frame}"
 
+    @property
+    def slices(self) -> int:
+        """How many slice positions there are; one that repeats counts once."""
+        return len(self.frames) if self.grid or self.first.placement is None else len(set(slice_slots(self.frames)))
+
 
 def diffusion_weighted(frames: Sequence[FrameFacts]) -> bool:
     """Whether b-values count in these frames: b = 0 alone, without a declaration, proves nothing."""
@@ -70,63 +82,79 @@ def split_series(frames: Frames) -> tuple[Volume, ...]:
     return tuple(_incomplete(_mixed(volumes)) + _unlocated(lost))
 
 
+def lost_ends(volume: Volume, others: Sequence[Volume], among: str) -> Fault | None:
+    """E-SLICE-MISSING for a volume that ends before one of `others`, which share its lattice; `among` names them.
+
+    Slice positions are compared, so that images stored twice or averaged at each position are no measure of what
+    a volume lacks; nor is a volume whose slices do not lie evenly.
+    """
+    if volume.grid is None:
+        return None
+    normal = np.asarray(volume.grid.normal)
+    measures = [other for other in others if other is volume or _lies_evenly(other)]
+    spans = [_span(other, normal) for other in measures]
+    # One slice has no step, a hole makes it look longer.
+    steps = [(high - low) / (m.slices - 1) for m, (low, high) in zip(measures, spans, strict=True) if m.slices > 1]
+    step_mm = min(steps, default=volume.grid.slice_step_mm)
+    own = _span(volume, normal)
+    before, behind = own[0] - min(low for low, _ in spans), max(high for _, high in spans) - own[1]
+    lost = sum(math.floor(gap / step_mm + 1 - _LOST_SHARE) for gap in (before, behind))
+    if not lost:
+        return None
+    return Fault("E-SLICE-MISSING", f"{volume.slices} of {volume.slices + lost} slices, compared with {among}")
+
+
+def _span(volume: Volume, normal: np.ndarray) -> tuple[float, float]:
+    along = np.asarray([frame.placement.position for frame in volume.frames if frame.placement]) @ normal
+    return float(along.min()), float(along.max())
+
+
+def _lies_evenly(volume: Volume) -> bool:
+    """Whether the slice positions make a stack, if with holes, however often each of them repeats."""
+    if volume.grid is not None:
+        return True
+    single = {slot: frame.placement for slot, frame in zip(slice_slots(volume.frames), volume.frames, strict=True)}
+    checked = check_stack(tuple(placement for placement in single.values() if placement))
+    return isinstance(checked, Grid) or checked.code == "E-SLICE-MISSING"
+
+
 def orientation_sizes(frames: Frames) -> tuple[int, ...]:
-    """How many frames each orientation has, to about a degree."""
-    clusters = _Clusters(_DIRECTION_TOLERANCE)
-    placed = (frame.placement for frame in frames if frame.placement)
-    return tuple(Counter(clusters.index((*each.row_direction, *each.column_direction)) for each in placed).values())
+    """How many slice positions each orientation has, to about a degree."""
+    clusters = Clusters(_DIRECTION_TOLERANCE)
+    groups: dict[tuple[float, ...], list[FrameFacts]] = defaultdict(list)
+    for frame in frames:
+        if frame.placement:
+            groups[clusters.centre((*frame.placement.row_direction, *frame.placement.column_direction))].append(frame)
+    return tuple(len(set(slice_slots(tuple(group)))) for group in groups.values())
 
 
 def _hard_groups(frames: Frames) -> list[Frames]:
     weighted = diffusion_weighted(frames)
-    orientations = _Clusters(_ORIENTATION_TOLERANCE)
-    directions = _Clusters(_DIRECTION_TOLERANCE)
+    lattices = Lattices(_ORIENTATION_TOLERANCE)
+    b_values, directions = Clusters(_B_VALUE_TOLERANCE), Clusters(_DIRECTION_TOLERANCE)
     groups: dict[tuple[object, ...], list[FrameFacts]] = defaultdict(list)
     for frame in frames:
         placement = frame.placement
         assert placement is not None
-        orientation = orientations.index((*placement.row_direction, *placement.column_direction))
-        groups[
-            (
-                orientation,
-                _lattice(placement),
-                frame.kind.name,
-                *(_diffusion_key(frame, directions) if weighted else ()),
-            )
-        ].append(frame)
+        lattice = lattices.key(placement, (*placement.row_direction, *placement.column_direction))
+        diffusion = _diffusion_key(frame, b_values, directions) if weighted else ()
+        groups[(*lattice, frame.kind.name, *diffusion)].append(frame)
     return [tuple(groups[key]) for key in sorted(groups, key=str)]
 
 
-def _lattice(placement: Placement) -> tuple[object, ...]:
-    spacing = tuple(round(value, 4) for value in placement.spacing)
-    return placement.rows, placement.columns, spacing, placement.frame_of_reference_uid, placement.stack
-
-
-def _diffusion_key(frame: FrameFacts, directions: _Clusters) -> tuple[object, ...]:
+def _diffusion_key(frame: FrameFacts, b_values: Clusters, directions: Clusters) -> tuple[object, ...]:
+    """b-value and direction; by its number where only that is known."""
     if frame.kind not in _DIFFUSION_KINDS:
         return ()
-    b_value, direction = frame.diffusion.b_value, frame.diffusion.direction
-    directional = frame.kind is ImageKind.ACQUIRED and (b_value or 0) > 0 and direction and any(direction)
-    return (
-        -1 if b_value is None else round(b_value),
-        directions.index(direction) if directional and direction else -1,
-    )
-
-
-class _Clusters:
-    """Numbers vectors so that vectors within a tolerance share a number."""
-
-    def __init__(self, tolerance: float) -> None:
-        self._tolerance = tolerance
-        self._centres: list[np.ndarray] = []
-
-    def index(self, vector: Sequence[float]) -> int:
-        candidate = np.asarray(vector)
-        for number, centre in enumerate(self._centres):
-            if float(np.abs(candidate - centre).max()) <= self._tolerance:
-                return number
-        self._centres.append(candidate)
-        return len(self._centres) - 1
+    diffusion = frame.diffusion
+    if diffusion.b_value is None:
+        return (-1,)
+    b_value = b_values.centre((diffusion.b_value,))
+    if frame.kind is not ImageKind.ACQUIRED or not diffusion.b_value > 0:
+        return (b_value,)
+    if diffusion.direction is None:
+        return b_value, diffusion.direction_number
+    return b_value, directions.centre(diffusion.direction) if any(diffusion.direction) else None
 
 
 def _volumes(frames: Frames, split_by: tuple[str, ...]) -> list[Volume]:
@@ -134,14 +162,18 @@ def _volumes(frames: Frames, split_by: tuple[str, ...]) -> list[Volume]:
     slots = slice_slots(frames)
     counts = Counter(slots)
     repeated = sum(count > 1 for count in counts.values())
-    if repeated <= _REPEATED_SHARE * len(counts):
+    if not repeated:
         return [_volume(frames, split_by)]
     found = split_repeated(frames, slots)
     if found is not None:
         name, parts = found
         return [volume for part in parts for volume in _volumes(part, (*split_by, name))]
+    if repeated <= _REPEATED_SHARE * len(counts):
+        return [_volume(frames, split_by)]
     spread = ", ".join(f"{number} positions x {count}" for count, number in sorted(Counter(counts.values()).items()))
-    return [_broken(frames, Fault("E-SPLIT-UNEXPLAINED", f"no element tells repeated slices apart: {spread}"))]
+    return [
+        _broken(frames, Fault("E-SPLIT-UNEXPLAINED", f"no element parts the repeated slices into whole sets: {spread}"))
+    ]
 
 
 def _volume(frames: Frames, split_by: tuple[str, ...]) -> Volume:
@@ -165,8 +197,10 @@ def _mixed(volumes: list[Volume]) -> list[Volume]:
     strays: dict[int, Fault] = {}
     for number, volume in enumerate(volumes):
         for other in volumes:
-            if len(other.frames) < _STRAY_SHARE * len(volume.frames) and _same_weighting(volume, other):
-                strays[number] = _stray_fault(volume, other)
+            if other.slices < _STRAY_SHARE * volume.slices and _same_weighting(volume, other):
+                fault = _stray_fault(volume, other)
+                if fault is not None:
+                    strays[number] = fault
     return [
         replace(volume, grid=None, fault=strays[number]) if number in strays else volume
         for number, volume in enumerate(volumes)
@@ -177,40 +211,41 @@ def _same_weighting(one: Volume, other: Volume) -> bool:
     return one.first.kind is other.first.kind and one.first.diffusion.b_value == other.first.diffusion.b_value
 
 
-def _stray_fault(volume: Volume, other: Volume) -> Fault:
+def _stray_fault(volume: Volume, other: Volume) -> Fault | None:
+    """What parts the frames of two volumes; None where they lie on one lattice."""
     one, two = volume.first.placement, other.first.placement
     assert one is not None
     assert two is not None
     count = f"{len(other.frames)} of {len(volume.frames) + len(other.frames)} frames"
     if one.frame_of_reference_uid != two.frame_of_reference_uid:
         return Fault("E-FOR", f"{count} lie in another frame of reference")
-    if (one.rows, one.columns, one.spacing) != (two.rows, two.columns, two.spacing):
+    apart_mm = max(abs(a - b) for a, b in zip(one.spacing, two.spacing, strict=True))
+    if (one.rows, one.columns) != (two.rows, two.columns) or apart_mm > SAME_SPACING_MM:
         return Fault("E-MIXED-MATRIX", f"{count} have another matrix or pixel spacing")
     if one.stack != two.stack:
         return Fault("E-STACK-OVERLAP", f"{count} belong to another stack")
+    directions = (*one.row_direction, *one.column_direction), (*two.row_direction, *two.column_direction)
+    if np.allclose(*directions, rtol=0, atol=_ORIENTATION_TOLERANCE):
+        return None
     return Fault("E-MIXED-ORIENT", f"{count} have another orientation")
 
 
 def _incomplete(volumes: list[Volume]) -> list[Volume]:
     """Volumes of one lattice in one series have the same slices; one with fewer lost some at its ends."""
-    most: dict[object, int] = defaultdict(int)
+    lattices = Lattices(_PARALLEL_TOLERANCE)
+    siblings: dict[tuple[object, ...], list[Volume]] = defaultdict(list)
+    keys = []
     for volume in volumes:
-        most[_sibling_key(volume)] = max(most[_sibling_key(volume)], len(volume.frames))
-    return [_compared(volume, most[_sibling_key(volume)]) for volume in volumes]
+        placement = volume.first.placement
+        assert placement is not None
+        keys.append((*lattices.key(placement, np.abs(normal_of(placement)).tolist()), volume.first.kind.name))
+        siblings[keys[-1]].append(volume)
+    return [_compared(volume, siblings[key]) for volume, key in zip(volumes, keys, strict=True)]
 
 
-def _compared(volume: Volume, most: int) -> Volume:
-    if volume.fault or len(volume.frames) == most:
-        return volume
-    reason = f"{len(volume.frames)} of {most} slices, compared with other volumes of the series"
-    return replace(volume, grid=None, fault=Fault("E-SLICE-MISSING", reason))
-
-
-def _sibling_key(volume: Volume) -> object:
-    placement = volume.first.placement
-    assert placement is not None
-    normal = tuple(round(abs(component), 2) for component in normal_of(placement))
-    return normal, _lattice(placement), volume.first.kind.name
+def _compared(volume: Volume, siblings: list[Volume]) -> Volume:
+    fault = lost_ends(volume, siblings, "other volumes of the series")
+    return volume if fault is None else replace(volume, grid=None, fault=fault)
 
 
 def _unlocated(frames: Frames) -> list[Volume]:

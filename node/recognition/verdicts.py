@@ -7,10 +7,11 @@ from node.recognition.choice import Chosen
 from node.recognition.clocks import WEAK_CLOCKS
 from node.recognition.confidence import Doubt, confidence
 from node.recognition.description import geometry, scaling
+from node.recognition.diffusion import b_value_unknown
 from node.recognition.facts import Fault, PulseSequence
 from node.recognition.findings import ROLES, Finding
 from node.recognition.record import SeriesVerdict
-from node.recognition.stacks import orientation_sizes
+from node.recognition.stacks import Volume, orientation_sizes
 from node.settings import Role
 
 
@@ -75,8 +76,21 @@ def _volume(entry: SeriesVolume, chosen: Chosen) -> str:
     time = "" if time_s is None else f", {time_s:.1f} s after injection"
     split = f", split by {' and '.join(volume.split_by)}" if volume.split_by else ""
     fault = f"; {volume.fault.sentence}" if volume.fault else ""
+    passed_over = chosen.passed_over.get(id(entry))
+    if passed_over is not None and volume.fault is None:
+        fault = f"; not used, {passed_over.sentence}"
     used = next((f"; used as {role}" for role, taken, _ in chosen.stacks if taken is entry), "")
-    return f"{entry.finding.value}, {len(volume.frames)} slices{weighting}{time}{split}{fault}{used}"
+    return f"{entry.finding.value}, {_count(volume)}{weighting}{time}{split}{fault}{used}"
+
+
+def _count(volume: Volume) -> str:
+    """Slices, or images where positions repeat."""
+    count, slices = len(volume.frames), volume.slices
+    if volume.first.header.sheet_fault is not None:
+        return f"{count} sheet{'' if count == 1 else 's'}"
+    if count > slices:
+        return f"{count} images at {slices} position{'' if slices == 1 else 's'}"
+    return f"{slices} slice{'' if slices == 1 else 's'}"
 
 
 def _role(series: Series, speaker: SeriesVolume, chosen: Chosen) -> str:
@@ -95,7 +109,7 @@ def _speaker(series: Series) -> SeriesVolume:
             ROLES.get(entry.finding, "~"),
             -(entry.volume.first.diffusion.b_value or 0.0),
             order.index(entry.finding),
-            -len(entry.volume.frames),
+            -entry.volume.slices,
         ),
     )
 
@@ -128,6 +142,8 @@ def _unused(series: Series, entry: SeriesVolume) -> str:
         return "planned as a three-plane localizer"
     if entry.finding is Finding.LOCALIZER:
         return f"{len(orientation_sizes(series.frames))} orientation(s) in {len(series.frames)} images"
+    if entry.finding is Finding.DWI_NO_B:
+        return b_value_unknown(entry.volume).sentence
     if entry.finding is Finding.UNWANTED:
         return f"rule {entry.judgement.rule!r} of the site says so"
     return _UNUSED.get(entry.finding, "no role needs it")
@@ -137,7 +153,6 @@ _UNUSED: dict[Finding, str] = {
     Finding.DWI_B0_ONLY: "a b-value above 0 is wanted",
     Finding.DWI_CALCULATED: "a measured b-value is wanted",
     Finding.DWI_DIRECTIONAL: "E-DWI-DIRECTIONAL: trace-weighted or combined images are wanted",
-    Finding.DWI_NO_B: "E-BVAL-UNKNOWN: neither standard nor private elements hold a b-value",
     Finding.EXPONENTIAL: "an ADC map is wanted",
     Finding.T2_SINGLE_SHOT: "a multi-shot turbo spin echo is wanted",
     Finding.T2_3D: "a 2D turbo spin echo is wanted",
@@ -158,10 +173,8 @@ def _description(series: Series, speaker: SeriesVolume) -> str:
     if speaker.finding is Finding.UNKNOWN:
         return f"no rule names this series ({_physics(volume.first.sequence)})"
     plane = f"{volume.plane} " if volume.plane and speaker.finding in ROLES else ""
-    count = len(volume.frames)
-    unit = ("slice" if header.sheet_fault is None else "sheet") + ("" if count == 1 else "s")
     total = len(series.volumes)
-    return f"{plane}{speaker.finding.value}, {count} {unit}" + (f", {total} volumes" if total > 1 else "")
+    return f"{plane}{speaker.finding.value}, {_count(volume)}" + (f", {total} volumes" if total > 1 else "")
 
 
 def _physics(sequence: PulseSequence) -> str:

@@ -1,4 +1,9 @@
-"""GE: (0043,xx39) b-values with the 1e9 offset, combined images by a zero vector outside tensor scans."""
+"""GE: (0043,xx39) b-values with the 1e9 offset, combined images by a zero vector outside tensor scans.
+
+(0043,xx39) stands on every image. It is a b-value where GE's own elements or the offset say that the image is
+diffusion-weighted, whatever reads it out (EPI or the fast spin echo of PROPELLER), and on spin-echo EPI, which GE
+makes for diffusion; elsewhere a number in it means something else.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +23,21 @@ _OFFSET = 1_000_000_000
 _LARGEST_B = 10_000
 _TENSOR = 16
 _THREE_PLANES = 256
+# (0021,xx5A) of the series: SI 1, AP 2, RL 4 and their sums, slice 8, tensor 16, three in one 64, tetrahedral 128;
+# 0 on what is not diffusion-weighted. (0043,xx30) of the image: 14 for b = 0, 16 for tensor (told by GE, dcm2niix 690).
+_DIRECTIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 16, 64, 128})
+_DIFFUSION_IMAGES = frozenset({14, 16})
 
 
 def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> VendorFacts:
-    """b-value order of belief: standard (0018,9087), (0043,xx39) without its offset.
-
-    (0043,xx39) also stands on images that are not diffusion-weighted, so it counts on spin-echo EPI only.
-    """
+    """b-value order of belief: standard (0018,9087), (0043,xx39) without its offset."""
     name = private.text(0x0019, _ACQUISITION, 0x9C) or private.text(0x0019, _ACQUISITION, 0x9E)
     sequence = {token.upper() for token in texts(dataset, "ScanningSequence")}
     options = {token.upper() for token in texts(dataset, "ScanOptions")}
     echo_planar = "EP" in sequence or name.lower().startswith("epi")
-    diffusion_readout = echo_planar and "GR" not in sequence and "IR" not in sequence
+    spin_echo_epi = echo_planar and "GR" not in sequence and "IR" not in sequence
     return VendorFacts(
-        diffusion=_diffusion(private, standard) if diffusion_readout else standard,
+        diffusion=_diffusion(private, standard, options, spin_echo_epi),
         sequence_name=name,
         echo_planar=echo_planar,
         single_shot=bool(re.match("ssfse", name, re.IGNORECASE)) or "SS_GEMS" in options,
@@ -57,12 +63,14 @@ def decode_b_value(raw: float) -> float | None:
     return None
 
 
-def _diffusion(private: PrivateElements, standard: Diffusion) -> Diffusion:
-    b_values = list(standard.b_values)
+def _diffusion(private: PrivateElements, standard: Diffusion, options: set[str], spin_echo_epi: bool) -> Diffusion:
     raw = private.number(0x0043, _PARAMETERS, 0x39, "IS")
-    own = None if raw is None else decode_b_value(raw)
-    if own is not None:
-        b_values.append(BValue(own, f"(0043,xx39) {_PARAMETERS}"))
+    decoded = None if raw is None else decode_b_value(raw)
+    own = None if decoded is None else BValue(decoded, f"(0043,xx39) {_PARAMETERS}")
+    declared = _declared(private, raw, own) or "DIFF_GEMS" in options
+    if not (declared or spin_echo_epi or standard.b_value):
+        return replace(standard, unproven=own if own and own.value else None)
+    b_values = [*standard.b_values, own] if own else standard.b_values
     tensor = private.number(0x0021, _RELATION, 0x5A, "SL") == _TENSOR
     direction = standard.direction or _vector(private)
     return replace(
@@ -70,7 +78,17 @@ def _diffusion(private: PrivateElements, standard: Diffusion) -> Diffusion:
         b_values=tuple(b_values),
         direction=direction,
         directionality=_directionality(standard, direction, tensor, private),
+        declared=declared or None,
         tensor=tensor,
+    )
+
+
+def _declared(private: PrivateElements, raw: float | None, own: BValue | None) -> bool:
+    """Whether GE's elements say that the image belongs to a diffusion run."""
+    return (
+        private.number(0x0021, _RELATION, 0x5A, "SL") in _DIRECTIONS
+        or private.number(0x0043, _PARAMETERS, 0x30, "SS") in _DIFFUSION_IMAGES
+        or (raw is not None and own is not None and raw >= _OFFSET)
     )
 
 

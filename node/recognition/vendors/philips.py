@@ -1,4 +1,5 @@
-"""Philips: technique (2001,xx20), diffusion flag (2005,xx14), dynamic scan begin time (2005,xxA0).
+"""Philips: technique (2001,xx20), diffusion flag (2005,xx14), gradient direction (2005,xxB0) to (2005,xxB2) and its
+number (2005,xx13), dynamic scan begin time (2005,xxA0).
 
 b = 0 and a zero gradient stand on ordinary T2 and T1 images too, so `declared` says whether the series is
 diffusion-weighted by its flag or technique; without either only a b-value above zero proves it.
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.elements import text
-from node.recognition.facts import BValue, Diffusion, Directionality, VendorFacts
+from node.recognition.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
 from node.recognition.private import PrivateElements
 
 _IMAGING = "Philips Imaging DD 001"
@@ -42,12 +43,22 @@ def _diffusion(private: PrivateElements, standard: Diffusion, technique: str) ->
     own = private.number(0x2001, _IMAGING, 0x03, "FL")
     if own is not None:
         b_values.append(BValue(own, f"(2001,xx03) {_IMAGING}"))
+    standard = replace(standard, direction=standard.direction or _direction(private))
+    number = private.number(0x2005, _MR_5, 0x13, "IS")
     return replace(
         standard,
         b_values=tuple(b_values),
         declared=_declared(private, technique),
         directionality=_directionality(private, standard),
+        direction_number=None if number is None else int(number),
     )
+
+
+def _direction(private: PrivateElements) -> Vector | None:
+    """RL, AP and FH: the axes of the patient, as in (0018,9089)."""
+    parts = [private.number(0x2005, _MR, element, "FL") for element in (0xB0, 0xB1, 0xB2)]
+    x, y, z = parts
+    return None if x is None or y is None or z is None else (x, y, z)
 
 
 def _declared(private: PrivateElements, technique: str) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import struct
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from node.recognition import vendors
-from node.recognition.facts import Diffusion, Directionality, ImageKind, Vendor, VendorFacts
+from node.recognition.facts import BValue, Diffusion, Directionality, ImageKind, Vendor, VendorFacts
 from node.recognition.headers import read_frames, standard_diffusion
 from node.recognition.kinds import image_kind
 from node.recognition.private import PrivateElements
 from node.recognition.vendors.ge import decode_b_value
 from node.recognition.words import words
+from node.settings import RecognitionSettings, Role
 
 
 def read(vendor: Vendor, dataset: Dataset) -> VendorFacts:
@@ -43,11 +44,72 @@ def test_ge_b_values_lose_their_offset_and_constants_of_other_images_are_no_b_va
     assert decode_b_value(stored) == b_value
 
 
-def test_ge_private_b_values_on_other_readouts_than_spin_echo_epi_do_not_count():
+def ge(scanning: list[str], number: int, direction: int = 0, options: str = "") -> Dataset:
+    """A GE header with a number where its b-values stand; `direction` is 0 where no diffusion pulse plays."""
     dataset = Dataset()
-    dataset.ScanningSequence = ["EP", "GR"]
-    dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x39, "IS", [1000, 8, 0, 0])
-    assert read(Vendor.GE, dataset).diffusion.b_value is None
+    dataset.ScanningSequence, dataset.ScanOptions = scanning, options
+    dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x39, "IS", [number, 8, 0, 0])
+    dataset.private_block(0x0021, "GEMS_RELA_01", create=True).add_new(0x5A, "SL", direction)
+    return dataset
+
+
+@pytest.mark.parametrize("scanning", [["EP", "GR"], ["SE"], ["SE", "IR"], ["EP", "SE", "IR"]])
+def test_a_number_among_the_ge_elements_is_no_b_value_where_nothing_says_diffusion(scanning):
+    diffusion = read(Vendor.GE, ge(scanning, 1000)).diffusion
+    assert diffusion.b_value is None
+    assert diffusion.declared is None
+    assert diffusion.unproven == BValue(1000, "(0043,xx39) GEMS_PARM_01")
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        ge(["SE", "RM"], 1000, direction=7),
+        ge(["SE", "RM"], 1000, options="DIFF_GEMS"),
+        ge(["SE", "RM"], 1_000_001_000),
+        ge(["EP", "SE"], 1000),
+        ge(["EP", "SE", "IR"], 1000, direction=16),
+    ],
+    ids=["direction of the series", "scan option", "offset of 1e9", "spin-echo EPI", "inversion-prepared tensor"],
+)
+def test_a_ge_b_value_counts_where_an_element_says_diffusion_whatever_reads_it_out(dataset):
+    assert read(Vendor.GE, dataset).diffusion.b_value == 1000
+
+
+def test_ge_propeller_diffusion_is_recognised_without_echo_planar_imaging(series_of, recognised):
+    plan = recognised(propeller(series_of))
+    assert plan.stack(Role.DWI).b_value == 800
+
+
+def test_ge_propeller_b_0_images_are_no_t2(series_of, recognised):
+    low = [each for each in propeller(series_of) if not each[0x00431039].value[0]]
+    for instance in low:
+        instance.EchoTime = "90"
+    (verdict,) = recognised(low).verdicts
+    assert verdict.role == "DWI"
+    assert "b = 0 images only" in verdict.reason
+
+
+def test_a_series_that_only_its_name_calls_diffusion_says_which_number_was_not_believed(series_of, recognised):
+    dwi = propeller(series_of)
+    for instance in dwi:
+        instance[0x0021105A].value = instance[0x00431030].value = 0
+    plan = recognised([each for each in dwi if each[0x00431039].value[0]])
+    reason = "(0043,xx39) GEMS_PARM_01 holds 800, but no element says that the images are diffusion-weighted"
+    assert plan.refusal(Role.DWI).code == "E-BVAL-UNKNOWN"
+    assert plan.refusal(Role.DWI).reason == reason
+    assert reason in plan.verdicts[0].reason
+
+
+def propeller(series_of) -> list[Dataset]:
+    """Diffusion-weighted images of a fast spin echo; GE writes no (0018,9087) on them."""
+    dwi = series_of("MR750", "Ax DWI")
+    for instance in dwi:
+        instance.ScanningSequence, instance.SequenceVariant = ["SE", "RM"], "SK"
+        instance.ScanOptions, instance.EchoTrainLength = ["PFF"], "12"
+        instance[0x0019109C].value = instance[0x0019109E].value = "propeller"
+        assert "DiffusionBValue" not in instance
+    return dwi
 
 
 def test_ge_zero_vector_outside_a_tensor_scan_is_the_combined_image():
@@ -88,6 +150,69 @@ def test_bytes_of_a_wrong_length_are_a_fault_and_no_number():
     private = PrivateElements(dataset)
     assert private.number(0x0065, "Image Private Header", 0x0A, "FD") is None
     assert [fault.code for fault in private.faults] == ["E-PRIVATE-UNDECODED"]
+
+
+def philips(b_value: float, **private: tuple[int, str, object]) -> Dataset:
+    dataset = Dataset()
+    dataset.private_block(0x2001, "Philips Imaging DD 001", create=True).add_new(0x03, "FL", b_value)
+    dataset.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    for creator, (element, vr, value) in private.items():
+        dataset.private_block(0x2005, f"Philips MR Imaging DD {creator[1:4]}", create=True).add_new(element, vr, value)
+    return dataset
+
+
+def test_philips_gradient_direction_from_private_elements():
+    vector = {f"_001{axis}": (0xB0 + axis, "FL", part) for axis, part in enumerate((0.6, -0.8, 0.0))}
+    diffusion = read(Vendor.PHILIPS, philips(800, **vector)).diffusion
+    assert diffusion.direction == pytest.approx((0.6, -0.8, 0))
+    assert diffusion.directionality is Directionality.DIRECTIONAL
+
+
+def test_a_philips_gradient_direction_of_zeros_is_the_combined_image():
+    vector = {f"_001{axis}": (0xB0 + axis, "UN", bytes(4)) for axis in range(3)}
+    assert read(Vendor.PHILIPS, philips(800, **vector)).diffusion.directionality is Directionality.ISOTROPIC
+
+
+@pytest.fixture
+def tensor(shared_data) -> list[Dataset]:
+    """A real tensor run: b = 0 once, b = 2000 in three directions, eight slices each."""
+    folder = shared_data / "philips_Achieva-dStream_DTI_b0_b2000_subset"
+    instances = [dcmread(path) for path in sorted(folder.rglob("*.dcm"))]
+    assert len(instances) == 32
+    for instance in instances:
+        del instance.DiffusionGradientOrientation
+    return instances
+
+
+def volumes(plan) -> list[str]:
+    return sorted(line.split("; not used")[0] for line in plan.verdicts[0].volumes)
+
+
+HEAD = RecognitionSettings(body_parts=("HEAD", "BRAIN"))
+
+
+def test_philips_directions_of_a_real_tensor_run_are_read_from_private_elements(tensor, recognised):
+    single = "diffusion-weighted images of single directions, 8 slices, b = 2000 s/mm²"
+    assert volumes(recognised(tensor, HEAD)) == [*[single] * 3, "diffusion-weighted images, 8 slices, b = 0 s/mm²"]
+
+
+def test_philips_directions_are_told_apart_by_their_numbers_where_no_vector_is_left(tensor, recognised):
+    for instance in tensor:
+        for element in (0x200510B0, 0x200510B1, 0x200510B2):
+            del instance[element]
+    assert len(volumes(recognised(tensor, HEAD))) == 4
+
+
+def test_directions_that_nothing_tells_apart_are_no_measure_of_what_the_b_0_images_lack(tensor, recognised):
+    for instance in tensor:
+        for element in (0x200510B0, 0x200510B1, 0x200510B2, 0x20051413, 0x20051596):
+            instance.pop(element, None)
+        for keyword in ("AcquisitionTime", "ContentTime", "TemporalPositionIdentifier", "TriggerTime"):
+            instance.pop(keyword, None)
+    high, low = volumes(recognised(tensor, HEAD))
+    assert low == "diffusion-weighted images, 8 slices, b = 0 s/mm²"
+    assert "24 images at 8 positions" in high
+    assert "E-SPLIT-UNEXPLAINED" in high
 
 
 @pytest.mark.parametrize("name", ["ep_b800t", "*ep_b800#3", "ep_b800"])
@@ -165,6 +290,7 @@ def test_without_private_elements_the_manufacturer_names_the_vendor(name):
         (Vendor.GE, "ORIGINAL\\PRIMARY\\OTHER", "WATER: Ax LAVA", ImageKind.WATER),
         (Vendor.GE, "DERIVED\\PRIMARY\\OTHER\\SUBTRACT", "", ImageKind.SUBTRACTION),
         (Vendor.GE, "DERIVED\\SECONDARY", "COL: MRA", ImageKind.PROJECTION),
+        (Vendor.GE, "DERIVED\\SECONDARY\\OTHER", "SYN b1200: Ax DWI", ImageKind.CALCULATED),
         (Vendor.PHILIPS, "ORIGINAL\\PRIMARY\\ADC_UNSPECIFIED\\ADC\\UNSPECIFIED", "", ImageKind.ADC),
         (Vendor.PHILIPS, "ORIGINAL\\PRIMARY\\EADC_UNSPECIFIE\\EADC\\UNSPECIFIED", "", ImageKind.EXPONENTIAL),
         (Vendor.PHILIPS, "DERIVED\\PRIMARY\\W\\W\\DERIVED", "", ImageKind.WATER),
