@@ -19,8 +19,9 @@ from models.radiomics.preparation import Box, box_of
 from models.radiomics.provenance import Provenance, provenance
 from models.radiomics.settings import RadiomicsSettings
 from models.radiomics.t2_contrast import SpinEcho, stretch_to
+from models.rounding import at_least
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
-from models.volume import Grid, Sequence, average_onto, grid_of, image_from, volume_ml
+from models.volume import Grid, Sequence, average_onto, grid_of, image_from, same_place, volume_ml
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def mask_on(mask: sitk.Image, grid: Grid) -> sitk.Image:
     """
     inside = sitk.GetArrayViewFromImage(mask) > 0
     own = grid_of(mask)
-    if own == grid:
+    if same_place(own, grid):
         return image_from(inside.view(np.uint8), grid)
     array = np.zeros(grid.size[::-1], np.uint8)
     if inside.any():
@@ -113,7 +114,7 @@ def mask_on(mask: sitk.Image, grid: Grid) -> sitk.Image:
         image = image_from(part, box.grid(own))
         target = _covering(image, grid)
         found = sitk.GetArrayFromImage(average_onto(image, target.grid(grid)))
-        target.of(array)[:] = found > 0 if finer else found >= 0.5
+        target.of(array)[:] = found > 0 if finer else at_least(found, 0.5)
     return image_from(array, grid)
 
 

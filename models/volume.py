@@ -2,6 +2,8 @@
 
 Arrays taken from an image are in z-y-x order. Grids are *edge aligned*: two grids of one volume share the
 outer edges of their first and last voxels, not the centres, so that a finer grid covers the same tissue.
+
+Equal geometry has many spellings (`models.rounding`), so nothing here hangs on its last digits.
 """
 
 from __future__ import annotations
@@ -17,8 +19,15 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from models.errors import VolumeError
+from models.rounding import whole_above
 
 Float32 = npt.NDArray[np.float32]
+
+SAME_PLACE_MM = 1e-3
+"""Points that are no further apart are taken for one: a micrometre."""
+#: What spacing (mm), origin (mm) and direction cosines are whole multiples of in a settled grid. Powers of two: neither
+#: decimals nor matrix sizes that divide a field of view lie half way between two multiples.
+_SPACING_STEP, _ORIGIN_STEP, _COSINE_STEP = 2.0**-14, 2.0**-10, 2.0**-18
 
 
 class Sequence(StrEnum):
@@ -47,6 +56,34 @@ class Grid:
         return np.asarray(self.direction, dtype=np.float64).reshape(3, 3)
 
 
+def settled(grid: Grid) -> Grid:
+    """`grid` with its last digits taken away: of geometries that differ by less, all but a few in a thousand are equal.
+
+    Places move by a hundredth of a millimetre at most. Networks amplify what is left of rounding errors, so they see
+    volumes on settled grids.
+    """
+    spacing, origin, direction = (
+        tuple((np.round(np.asarray(values) / step) * step).tolist())
+        for values, step in (
+            (grid.spacing, _SPACING_STEP),
+            (grid.origin, _ORIGIN_STEP),
+            (grid.direction, _COSINE_STEP),
+        )
+    )
+    return Grid(grid.size, spacing, origin, direction)
+
+
+def same_place(one: Grid, other: Grid) -> bool:
+    """Whether two grids have equal sizes, and the centres of their corner voxels coincide (`SAME_PLACE_MM`)."""
+    if one.size != other.size:
+        return False
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (np.asarray(one.size) - 1)
+    here, there = (
+        np.asarray(grid.origin) + (corners * np.asarray(grid.spacing)) @ grid.axes.T for grid in (one, other)
+    )
+    return bool(np.linalg.norm(here - there, axis=1).max() <= SAME_PLACE_MM)
+
+
 def grid_of(image: sitk.Image) -> Grid:
     """The grid of a 3D image. Raises VolumeError when the image is not 3D."""
     if image.GetDimension() != 3:
@@ -54,15 +91,20 @@ def grid_of(image: sitk.Image) -> Grid:
     return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
+def on_grid(image: sitk.Image, grid: Grid) -> sitk.Image:
+    """The voxels of `image` with the spacing, origin and direction of `grid`, which has its size."""
+    placed = sitk.Image(image)
+    placed.SetSpacing(grid.spacing)
+    placed.SetOrigin(grid.origin)
+    placed.SetDirection(grid.direction)
+    return placed
+
+
 def image_from(array: npt.NDArray[np.generic], grid: Grid) -> sitk.Image:
     """An image of `array` (z, y, x) on `grid`. Raises VolumeError when the shapes differ."""
     if array.shape != grid.size[::-1]:
         raise VolumeError(f"array of shape {array.shape} (z, y, x) does not fill a grid of {grid.size} (x, y, z)")
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(grid.spacing)
-    image.SetOrigin(grid.origin)
-    image.SetDirection(grid.direction)
-    return image
+    return on_grid(sitk.GetImageFromArray(array), grid)
 
 
 def check_volume(image: sitk.Image) -> None:
@@ -85,7 +127,7 @@ def divided(grid: Grid, parts: SequenceOf[float]) -> Grid:
     factors = np.asarray(parts, dtype=np.float64)
     old = np.asarray(grid.spacing)
     new = old / factors
-    size = np.maximum(1, np.ceil(np.asarray(grid.size) * factors - 1e-6)).astype(np.int64)
+    size = np.maximum(1, whole_above(np.asarray(grid.size) * factors))
     origin = np.asarray(grid.origin) + grid.axes @ ((new - old) / 2)
     return Grid(_size(size), _point(new), _point(origin), grid.direction)
 
@@ -100,10 +142,11 @@ def resample_onto(
 ) -> sitk.Image:
     """`image` sampled at the voxel centres of `grid`, pixel type kept; `outside` where there is no image.
 
-    Voxel centres in the outer half voxel of the image are inside: there the border value is continued.
+    Voxel centres in the outer half voxel of the image are inside: there the border value is continued. So are those on
+    its very edge: the image is widened by `SAME_PLACE_MM` on each side.
     """
     return sitk.Resample(
-        image,
+        on_grid(image, _widened(grid_of(image))),
         grid.size,
         sitk.Transform(3, sitk.sitkIdentity),
         interpolator,
@@ -131,13 +174,16 @@ def average_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
     """Mean of `image` over each voxel of `grid` (float32): keeps volume where `grid` is the coarser one.
 
     Each target voxel is divided into pieces no longer than a voxel of the image along the same direction; the
-    pieces are interpolated linearly and averaged. Where `grid` is the finer one this is plain interpolation.
+    pieces are interpolated linearly and averaged. Where `grid` is the finer one this is plain interpolation. Places are
+    those of the settled grids.
     """
+    source = on_grid(sitk.Cast(image, sitk.sitkFloat32), settled(grid_of(image)))
+    target = settled(grid)
     parts = [
-        max(1, math.ceil(step / _pitch(image, axis) - 0.01))
-        for step, axis in zip(grid.spacing, grid.axes.T, strict=True)
+        max(1, math.ceil(step / _pitch(source, axis) - 0.01))
+        for step, axis in zip(target.spacing, target.axes.T, strict=True)
     ]
-    pieces = resample_onto(sitk.Cast(image, sitk.sitkFloat32), divided(grid, parts))
+    pieces = resample_onto(source, divided(target, parts))
     return image_from(_block_mean(sitk.GetArrayFromImage(pieces), parts[::-1]), grid)
 
 
@@ -161,6 +207,14 @@ def write(image: sitk.Image, path: Path) -> None:
     """Writes `image`, the format chosen by the suffix (.nii.gz, .nrrd, .mha), compressed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _widened(grid: Grid) -> Grid:
+    """`grid` scaled about its middle so that its edges lie `SAME_PLACE_MM` further out."""
+    old = np.asarray(grid.spacing)
+    new = old + 2 * SAME_PLACE_MM / np.asarray(grid.size)
+    origin = np.asarray(grid.origin) - grid.axes @ ((np.asarray(grid.size) - 1) / 2 * (new - old))
+    return Grid(grid.size, _point(new), _point(origin), grid.direction)
 
 
 def _pitch(image: sitk.Image, direction: npt.NDArray[np.float64]) -> float:

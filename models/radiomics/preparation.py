@@ -15,9 +15,9 @@ from scipy.ndimage import distance_transform_edt
 
 from models.errors import VolumeError
 from models.radiomics.settings import RadiomicsSettings
-from models.volume import Grid, grid_of, image_from
+from models.rounding import at_least, beyond, whole_above, whole_below
+from models.volume import SAME_PLACE_MM, Grid, grid_of, image_from, settled
 
-GEOMETRY_TOLERANCE_MM = 1e-3
 #: Voxels kept beside what a cubic B-spline is evaluated on. Its coefficients are recursive and forget a voxel's
 #: distance by a factor of 2 - sqrt(3): after 24 voxels 2e-14 is left (Unser, IEEE Signal Process Mag 1999;16(6):22-38).
 REACH_VOXELS = 24
@@ -161,9 +161,9 @@ def resampled_grid(grid: Grid, box: Box, settings: RadiomicsSettings) -> Grid | 
     if not wanted.any() or np.allclose(old, new):
         return None
     ratio = old / new
-    first = np.maximum(np.floor((box.first - 0.5) * ratio - settings.pad_voxels), 0)
-    last = np.minimum(np.ceil((box.last + 0.5) * ratio + settings.pad_voxels), np.ceil(size * ratio) - 1)
-    x, y, z = (last - first + 1).astype(int).tolist()
+    first = np.maximum(whole_below((box.first - 0.5) * ratio - settings.pad_voxels), 0)
+    last = np.minimum(whole_above((box.last + 0.5) * ratio + settings.pad_voxels), whole_above(size * ratio) - 1)
+    x, y, z = (last - first + 1).tolist()
     corner = 0.5 * (new - old) / old + first / ratio
     empty = sitk.Image(1, 1, 1, sitk.sitkUInt8)
     empty.SetSpacing(grid.spacing)
@@ -188,7 +188,7 @@ def require_same_grid(image: sitk.Image, mask: sitk.Image) -> None:
         here = image.TransformIndexToPhysicalPoint(index)
         there = mask.TransformIndexToPhysicalPoint(index)
         distance = float(np.linalg.norm(np.subtract(here, there)))
-        if distance > GEOMETRY_TOLERANCE_MM:
+        if distance > SAME_PLACE_MM:
             raise VolumeError(f"mask and image are {distance:.3g} mm apart at voxel {tuple(index)}")
 
 
@@ -196,15 +196,14 @@ def _checked(image: sitk.Image, mask: sitk.Image) -> tuple[Grid, npt.NDArray[np.
     """Grid of both, which voxels are inside (z, y, x), and their box.
 
     The grid is the image's: pyradiomics accepts 1e-6 mm at most, and its own tolerance setting changes ITK for the
-    whole process. Its spacing has the precision of NIfTI, so that an exported volume is the same volume.
+    whole process. Its last digits are taken away (`settled`): where a resampled voxel lies half way between two others,
+    they would decide. What is left has the precision of NIfTI, so that an exported volume is the same volume.
     """
     require_same_grid(image, mask)
     inside = sitk.GetArrayViewFromImage(mask) > 0
     if not inside.any():
         raise VolumeError("the mask is empty")
-    grid = grid_of(image)
-    x, y, z = (float(np.float32(step)) for step in grid.spacing)
-    return Grid(grid.size, (x, y, z), grid.origin, grid.direction), inside, box_of(inside)
+    return settled(grid_of(image)), inside, box_of(inside)
 
 
 def _factor(
@@ -214,7 +213,7 @@ def _factor(
     1 where intensities stay as they are, or all is dark."""
     if settings.surroundings_mm is None:
         return np.float32(1)
-    margin = np.ceil(settings.surroundings_mm / np.asarray(grid.spacing)).astype(np.int64)
+    margin = whole_above(settings.surroundings_mm / np.asarray(grid.spacing))
     wide = box.grown(margin, grid)
     part, outside = wide.of(values).astype(np.float32), wide.of(inside) == 0
     around = part[outside] if outside.any() else part.ravel()
@@ -234,8 +233,9 @@ def _core(inside: npt.NDArray[np.bool_], grid: Grid, depth_mm: float) -> npt.NDA
     if depth_mm == 0:
         return inside
     box = box_of(inside).grown(1, grid)
-    deep = distance_transform_edt(np.pad(box.of(inside), 1), grid.spacing[::-1])[1:-1, 1:-1, 1:-1] > depth_mm
-    if deep.sum() * float(np.prod(grid.spacing)) < 1000 * LEAST_CORE_ML:
+    distance = distance_transform_edt(np.pad(box.of(inside), 1), grid.spacing[::-1])[1:-1, 1:-1, 1:-1]
+    deep = beyond(distance, depth_mm)
+    if not at_least(deep.sum() * float(np.prod(grid.spacing)), 1000 * LEAST_CORE_ML):
         return inside
     core = np.zeros_like(inside)
     box.of(core)[:] = deep

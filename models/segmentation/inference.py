@@ -16,6 +16,7 @@ from torch import nn
 from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
+from models.rounding import at_least, beyond
 from models.segmentation.network import final_head, from_manifest
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.volume import Float32, Sequence, average_onto, grid_of, image_from, volume_ml
@@ -127,7 +128,8 @@ def _finding(probability: sitk.Image, settings: InferenceSettings) -> sitk.Image
     inside = sitk.GetArrayViewFromImage(mask) > 0
     if not inside.any() or values[inside].max() < settings.minimum_peak:
         return None
-    if not settings.minimum_volume_ml <= volume_ml(mask) <= settings.maximum_volume_ml:
+    found_ml = volume_ml(mask)
+    if not at_least(found_ml, settings.minimum_volume_ml) or beyond(found_ml, settings.maximum_volume_ml):
         return None
     # The rim of one voxel keeps the values below the threshold that place the surface between voxel centres.
     kept = sitk.GetArrayFromImage(sitk.BinaryDilate(mask, [1, 1, 1], sitk.sitkBox, 0, 1)) > 0

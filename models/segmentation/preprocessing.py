@@ -10,6 +10,7 @@ import pydantic
 import SimpleITK as sitk
 
 from models.errors import VolumeError
+from models.rounding import at_least, whole_nearest
 from models.volume import (
     Float32,
     Grid,
@@ -18,7 +19,9 @@ from models.volume import (
     check_volume,
     grid_of,
     image_from,
+    on_grid,
     resample_onto,
+    settled,
     with_spacing,
 )
 
@@ -70,6 +73,7 @@ def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
     all zeros.
     """
     check_volume(image)
+    image = on_grid(image, settled(grid_of(image)))
     grid = with_spacing(grid_of(image), settings.spacing_mm)
     if _is_constant(image):
         return image_from(np.zeros(grid.size[::-1], np.float32), grid)
@@ -89,7 +93,7 @@ def central_region(image: sitk.Image, settings: PreprocessingSettings) -> tuple[
     columns, rows, slices = image.GetSize()
     step_x, step_y, _ = image.GetSpacing()
     width, height = settings.central_region_mm
-    return slice(0, slices), _middle(rows, round(height / step_y)), _middle(columns, round(width / step_x))
+    return slice(0, slices), _middle(rows, height / step_y), _middle(columns, width / step_x)
 
 
 def _is_constant(image: sitk.Image) -> bool:
@@ -105,24 +109,31 @@ def _body(image: sitk.Image) -> sitk.Image:
 
 
 def _without_bias(image: sitk.Image, body: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
-    """`image` divided by its N4 bias field, which is fitted on a shrunken copy."""
+    """`image` divided by its N4 bias field, which is fitted on a shrunken copy.
+
+    Its voxels are means: picking one of an even number means picking one of the two in the middle, by rounding.
+    """
     if _is_constant(image):
         return image
     positive = sitk.Maximum(image, 1e-3 * float(sitk.GetArrayViewFromImage(image).max()))
     shrink = [
-        max(1, min(round(settings.n4_spacing_mm / step), size // 4))
+        max(1, min(int(whole_nearest(settings.n4_spacing_mm / step)), size // 4))
         for step, size in zip(image.GetSpacing(), image.GetSize(), strict=True)
     ]
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations(list(settings.n4_iterations))
-    mask = sitk.Shrink(body, shrink)
-    if not sitk.GetArrayViewFromImage(mask).any():
-        mask += 1  # a foreground of single voxels, which the shrinking has skipped
     try:
-        n4.Execute(sitk.Shrink(positive, shrink), mask)
+        n4.Execute(sitk.BinShrink(positive, shrink), _shrunken_body(body, shrink))
     except RuntimeError as error:
         raise VolumeError(f"N4 finds no bias field in a volume of {image.GetSize()} voxels (x, y, z)") from error
     return image / sitk.Exp(sitk.Cast(n4.GetLogBiasFieldAsImage(image), sitk.sitkFloat32))
+
+
+def _shrunken_body(body: sitk.Image, shrink: list[int]) -> sitk.Image:
+    """Voxels of which at least half are body; where there are none, all."""
+    share = sitk.GetArrayFromImage(half := sitk.BinShrink(sitk.Cast(body, sitk.sitkFloat32), shrink))
+    inside = at_least(share, 0.5)
+    return image_from((inside if inside.any() else np.ones_like(inside)).astype(np.uint8), grid_of(half))
 
 
 def _standardised(values: Float32, region: tuple[slice, slice, slice], percentiles: tuple[float, float]) -> Float32:
@@ -139,7 +150,8 @@ def _standardised(values: Float32, region: tuple[slice, slice, slice], percentil
     return standardised
 
 
-def _middle(available: int, wanted: int) -> slice:
-    """The middle `wanted` of `available` voxels."""
+def _middle(available: int, length: float) -> slice:
+    """The middle of `available` voxels, `length` of them as nearly as it can be."""
+    wanted = int(whole_nearest(length))
     start = max(0, (available - wanted) // 2)
     return slice(start, min(available, start + wanted))

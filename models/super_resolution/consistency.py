@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from models.rounding import beyond
 from models.super_resolution.degradation import Factor, SliceProfile, along, thicken
 
 #: What a slice is taken to see where its thickness is not known.
@@ -30,7 +31,7 @@ def profile_of(thickness_mm: float | None, distance_mm: float) -> SliceProfile:
 
     Slice Thickness (0018,0050) against the distance of Image Position (Patient) (0020,0032): less is a gap.
     """
-    if not thickness_mm or abs(thickness_mm / distance_mm - 1) < SAME_THICKNESS:
+    if not thickness_mm or not beyond(abs(thickness_mm / distance_mm - 1), SAME_THICKNESS):
         return PROFILE
     thinnest, thickest = THICKNESS_LIMITS
     return SliceProfile(thickness=min(max(thickness_mm / distance_mm, thinnest), thickest))

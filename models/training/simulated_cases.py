@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from inspect import getfile
 from pathlib import Path
 
-from models import phantom
+from models import phantom, rounding, volume
 from models.phantom.scanners import Scanner
 from models.phantom.study import simulate_case
 from models.radiomics.t2_contrast import SpinEcho
@@ -36,7 +37,8 @@ def case_keys(first_seed: int, count: int, scanners: Iterable[Scanner]) -> tuple
 def source_digest() -> str:
     """Digest of the sources that make and prepare a case, so that cached cases of older code are never used."""
     total = hashlib.sha256()
-    for path in (*sorted(Path(phantom.__file__).parent.glob("*.*")), Path(preprocessing.__file__)):
+    preparing = (Path(getfile(module)) for module in (preprocessing, volume, rounding))
+    for path in (*sorted(Path(phantom.__file__).parent.glob("*.*")), *preparing):
         total.update(path.read_bytes())
     return total.hexdigest()[:12]
 

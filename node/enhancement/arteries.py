@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from models.rounding import whole_nearest
 from node.enhancement.phases import Array, Phase, Values, refusal
 from node.enhancement.vessels import Body, interior, tubes_of
 
@@ -16,6 +17,7 @@ _PIXEL_MM = 2.0  # in-plane, after binning: an external iliac artery is 7-10 mm 
 _NEIGHBOURHOOD = (1, 5, 5)  # pixels (z, y, x), all within 4 mm: what may have moved here
 _MOVED_AWAY = 0.1  # share of phases in which a vessel may lie elsewhere
 _FIRST_PASS_S = 10.0
+_SAME_TIME_S = 0.01  # clocks of headers go no finer
 _LEAST_RISE = 0.3  # of the median before contrast
 _LEAST_ARTERIAL_RISE = 0.6  # of the artery's own signal before contrast
 _SAMPLE = 50_000  # voxels
@@ -61,7 +63,7 @@ def find_arteries(phases: Sequence[Phase], times: Values) -> Arteries:
 def _binned(phases: Sequence[Phase]) -> tuple[Array, tuple[float, float, float]]:
     """All phases (phase, z, y, x) with pixels of about 2 mm, and their spacing (z, y, x)."""
     spacing = phases[0].image.GetSpacing()
-    factors = [max(1, round(_PIXEL_MM / side)) for side in spacing[:2]]
+    factors = [max(1, int(whole_nearest(_PIXEL_MM / side))) for side in spacing[:2]]
     images = [sitk.BinShrink(sitk.Cast(phase.image, sitk.sitkFloat32), [*factors, 1]) for phase in phases]
     x, y, z = images[0].GetSpacing()
     return np.stack([sitk.GetArrayViewFromImage(image) for image in images]), (z, y, x)
@@ -82,7 +84,7 @@ def _fillings(curves: Array, around: Array, times: Values) -> Array:
     highest = np.maximum.accumulate(around)
     fillings = np.zeros((len(times) - 1, curves.shape[1]), dtype=np.float32)
     for first in range(1, len(times)):
-        end = int(np.searchsorted(times, times[first] + _FIRST_PASS_S, side="right"))
+        end = int(np.searchsorted(times, times[first] + _FIRST_PASS_S + _SAME_TIME_S, side="right"))
         rise = curves[first:end].max(axis=0) - curves[: max(1, first - 1)].mean(axis=0)
         lost = np.count_nonzero(curves[first:] <= highest[first - 1], axis=0)
         fillings[first - 1] = np.where(lost <= _MOVED_AWAY * (len(times) - first), rise, 0)

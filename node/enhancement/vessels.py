@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from models.rounding import at_least, beyond, whole_above
 from node.enhancement.phases import Array
 
 _SHELL_MM = 10.0  # skin and what breathes with it
@@ -37,7 +38,7 @@ class Body:
     @property
     def rank(self) -> int:
         """Voxels in `_REFERENCE_ML`."""
-        return math.ceil(_REFERENCE_ML / self.voxel_ml)
+        return int(whole_above(_REFERENCE_ML / self.voxel_ml))
 
 
 def interior(mean: Array, spacing: tuple[float, float, float]) -> Mask:
@@ -51,7 +52,7 @@ def interior(mean: Array, spacing: tuple[float, float, float]) -> Mask:
     body = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     filled = np.pad(np.stack([ndimage.binary_fill_holes(part) for part in body]), ((0, 0), (1, 1), (1, 1)))
     depth = ndimage.distance_transform_edt(filled, sampling=(1e4, *spacing[1:]))
-    return np.asarray(depth[:, 1:-1, 1:-1] > _SHELL_MM)
+    return beyond(depth[:, 1:-1, 1:-1], _SHELL_MM)
 
 
 def tubes_of(body: Body, chosen: Mask) -> Labels:
@@ -73,11 +74,11 @@ def tubes_of(body: Body, chosen: Mask) -> Labels:
 def _is_tube(part: Mask, body: Body) -> bool:
     """Long for its volume, and no thin sheet, as moving surfaces are; a bifurcation is flat, but not thin."""
     volume_ml = np.count_nonzero(part) * body.voxel_ml
-    if volume_ml < _SMALLEST_VESSEL_ML or np.count_nonzero(part) < _FEWEST_VOXELS:
+    if not at_least(volume_ml, _SMALLEST_VESSEL_ML) or np.count_nonzero(part) < _FEWEST_VOXELS:
         return False
     spread = np.cov((np.argwhere(part) * np.asarray(body.spacing)).T)
     thickness, breadth, length = np.sqrt(12 * np.maximum(np.linalg.eigvalsh(spread), 0))
     if length < _SHORTEST_VESSEL_MM or volume_ml > 0.3 * length**3 / 1000:
         return False
     radius = ndimage.distance_transform_edt(np.pad(part, 1), sampling=body.spacing).max()
-    return bool(breadth <= 3 * thickness or radius >= _SHEET_RADIUS_MM)
+    return bool(breadth <= 3 * thickness or at_least(radius, _SHEET_RADIUS_MM))

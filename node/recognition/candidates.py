@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from models.rounding import whole_nearest
 from node.recognition import site
 from node.recognition.confidence import Doubt
 from node.recognition.facts import Fault, FrameFacts, HeaderFacts, Vendor
@@ -140,8 +141,8 @@ def common_rank(entry: SeriesVolume) -> Ranking:
     assert grid is not None
     return (
         ("corrected for distortion", float(bool({"DIS2D", "DIS3D"} & set(frame.image_type)))),
-        ("larger extent", float(round(grid.slice_step_mm * len(volume.frames) / 20))),
-        ("finer in plane", -round(grid.pixel_spacing[0], 2)),
+        ("larger extent", float(whole_nearest(grid.slice_step_mm * len(volume.frames) / 20))),
+        ("finer in plane", -float(whole_nearest(100 * grid.pixel_spacing[0])) / 100),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.rounding import at_least, beyond
 from node.recognition.facts import Fault, Placement, Vector
 
 UNIT_TOLERANCE = 1e-3
@@ -82,7 +83,7 @@ def check_stack(placements: tuple[Placement, ...]) -> Grid | Fault:
         normal=normal_of(first),
         pixel_spacing=first.spacing,
         slice_step_mm=mean_step,
-        overlaps=bool(first.thickness_mm and mean_step < first.thickness_mm * (1 - OVERLAP_TOLERANCE)),
+        overlaps=bool(first.thickness_mm and not at_least(mean_step, first.thickness_mm * (1 - OVERLAP_TOLERANCE))),
     )
 
 
@@ -106,10 +107,10 @@ def _step_fault(steps: np.ndarray, step: float) -> Fault | None:
     if len(double):
         return Fault("E-SLICE-DUP", f"two slices at the same position, index {int(double[0]) + 1}")
     deviation = np.abs(steps - step) / step
-    if float(deviation.max()) <= SPACING_TOLERANCE:
+    if not beyond(deviation, SPACING_TOLERANCE).any():
         return None
     holes = np.flatnonzero(_is_multiple(steps / step))
-    if len(holes) and float(np.delete(deviation, holes).max(initial=0)) <= SPACING_TOLERANCE:
+    if len(holes) and not beyond(np.delete(deviation, holes), SPACING_TOLERANCE).any():
         missing = sum(round(float(steps[hole] / step)) - 1 for hole in holes)
         return Fault(
             "E-SLICE-MISSING",

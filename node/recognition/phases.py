@@ -119,7 +119,7 @@ def _chosen(phases: Phases, clock: Clock, zero: Zero, settings: RecognitionSetti
         return stated
     low, high = settings.portal_venous_window_s
     margin = clock.duration_s / 2 + zero.uncertainty_s
-    inside = [index for index, time in enumerate(times) if low - margin <= time <= high + margin]
+    inside = [index for index, time in enumerate(times) if round(low - margin, 2) <= time <= round(high + margin, 2)]
     usable = [index for index in inside if _fault(phases, index) is None]
     if not usable:
         return replace(phases, fault=_no_phase(phases, inside, settings))
@@ -130,7 +130,7 @@ def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -
     header = phases.volumes[0].first.header
     site_choice = site.preferred_phase_s(header, settings)
     wanted = settings.preferred_phase_s if site_choice is None else site_choice
-    ranked = sorted(usable, key=lambda index: (abs(phases.times_s[index] - wanted), phases.times_s[index]))
+    ranked = sorted(usable, key=lambda index: (round(abs(phases.times_s[index] - wanted), 2), phases.times_s[index]))
     if len(ranked) == 1:
         return replace(phases, chosen=ranked[0])
     several = f"{len(ranked)} phases lie in the portal-venous window"

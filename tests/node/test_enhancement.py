@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from node.enhancement import DELAY_DEVIATION_S, DELAY_S, Injection, Phase, measure_injection
+from node.enhancement.vessels import interior
 from node.errors import Refusal
 
 TR_MS, FLIP_DEG, FIELD_T = 4.0, 12.0, 3.0
@@ -168,6 +169,14 @@ def test_a_header_without_sequence_parameters_still_gives_the_time():
 
 def test_the_same_run_gives_the_same_answer():
     assert measure_injection(run(FOUR, 18.0)) == measure_injection(run(FOUR, 18.0))
+
+
+@pytest.mark.parametrize("error", [1e-6, -1e-6])
+def test_the_last_digits_of_the_spacing_move_no_shell_of_voxels(error):
+    """The outer centimetre of the body, which is left out, ends on voxel centres."""
+    body = np.where(TISSUE == AIR, 0, 100).astype(np.float32)
+    disturbed = tuple(step * (1 + error) for step in SPACING)
+    assert np.array_equal(interior(body, disturbed), interior(body, SPACING))
 
 
 def test_the_evidence_names_vessels_times_and_the_irreducible_delay():

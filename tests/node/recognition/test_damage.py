@@ -55,6 +55,12 @@ def test_the_undamaged_series_is_used(t2, recognised):
     assert plan.stack(Role.T2WI) is not None
 
 
+def test_the_last_digits_of_pixel_spacing_do_not_tear_a_series_apart(t2, recognised):
+    for each, spacing in zip(t2, ("0.78125", "0.7812500001", "0.7812499999") * len(t2), strict=False):
+        each.PixelSpacing = [spacing, spacing]
+    assert len(recognised(t2).stack(Role.T2WI).frames) == len(t2)
+
+
 def test_a_missing_slice_is_named_with_its_place(t2, recognised):
     ordered = sorted(t2, key=lambda each: float(normal(each) @ np.array(each.ImagePositionPatient, dtype=float)))
     code, reason = refusal(recognised([each for each in t2 if each is not ordered[4]]), "T2WI")
