@@ -29,7 +29,8 @@ from models.prediction.predictor import load_predictor
 from node.cli.arrivals import Arrivals, read_arrivals
 from node.cli.status import StudyLine, collect
 from node.errors import NodeError
-from node.network.scu import StoreResult, echo, store
+from node.network.outcomes import StoreResult
+from node.network.scu import echo, store
 from node.settings import Settings, load_settings
 from node.simulator import write_study, write_truth
 from node.worklist import Worklist, queue_url

@@ -69,7 +69,8 @@ def send(
     calling: Annotated[str, typer.Option(help="AE title to call with.")] = "RECTALSEND",
 ) -> None:
     """Send DICOM files by C-STORE; every file's fate is known at the end."""
-    from node.network.scu import StoreResult, store
+    from node.network.outcomes import StoreResult
+    from node.network.scu import store
 
     files = [file for path in paths for file in _files(path)]
     if not files:

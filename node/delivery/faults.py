@@ -9,11 +9,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from node.clock import Clock
+from node.network import outcomes
 
 log = logging.getLogger(__name__)
 
-#: What this machine may be short of for a while: disk, descriptors, memory, the database.
-LOCAL_FAULTS = (OSError, MemoryError, OperationalError, NoConnectionFree)
+#: What this machine may be short of for a while, its database with it.
+LOCAL_FAULTS = (*outcomes.LOCAL_FAULTS, OperationalError, NoConnectionFree)
 _EVERY = timedelta(minutes=1)
 
 

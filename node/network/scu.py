@@ -1,6 +1,6 @@
-"""The SCU side: C-ECHO, and C-STORE of files as they are.
+"""The SCU side: C-ECHO, and C-STORE of files.
 
-Every (SOP class, transfer syntax) pair is proposed as it lies on disk; nothing is decoded or transcoded.
+A file goes as it lies on disk where the receiver accepts that, else converted without loss.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from pydicom import Dataset
@@ -18,8 +16,10 @@ from pynetdicom import Association, _config
 from pynetdicom.sop_class import Verification
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
+from node.conversion.errors import ConversionError
 from node.network.association import CONNECTION_LOST, ENDED_BEFORE, RemoteAE, in_words, refusal
-from node.network.sendable import agreeing, batches, pair
+from node.network.outcomes import LOCAL_FAULTS, StoreOutcome, StoreResult, classify, local_fault, outcome
+from node.network.sendable import batches, candidates, sendable
 from storage.errors import HeaderError
 from storage.header import read_header
 from storage.records import InstanceHeader
@@ -27,35 +27,7 @@ from storage.records import InstanceHeader
 # Makes pynetdicom send the bytes of a file instead of decoding and encoding them again; holds for the process.
 _config.STORE_SEND_CHUNKED_DATASET = True
 
-
-class StoreResult(StrEnum):
-    """What an attempt to store means for the sender.
-
-    TRANSIENT: the receiver said that it cannot now, or the association ended while the object was under way.
-    NOT_TRIED: there was no association, or it ended before the object's turn. LOCAL_FAULT: this machine could not
-    read or send it (a folder that is away, descriptors, memory, an I/O error): nothing is known of the object.
-    """
-
-    SENT = "sent"
-    TRANSIENT = "transient"
-    PERMANENT = "permanent"
-    NOT_TRIED = "not tried"
-    LOCAL_FAULT = "local fault"
-
-
-_LOCAL_FAULTS = (OSError, MemoryError)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOutcome:
-    """The end of one attempt; `status` is that of the C-STORE response, None where none came."""
-
-    path: Path
-    study_instance_uid: str
-    sop_instance_uid: str
-    status: int | None
-    reason: str
-    result: StoreResult
+_Batch = Sequence[tuple[Path, InstanceHeader]]
 
 
 def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
@@ -89,114 +61,85 @@ def store(
         try:
             files.append((path, read_header(path)))
         except HeaderError as error:
-            yield StoreOutcome(path, "", "", None, f"cannot be sent: {error}", StoreResult.PERMANENT)
-        except _LOCAL_FAULTS as error:
-            yield StoreOutcome(path, "", "", None, local_fault(error), StoreResult.LOCAL_FAULT)
+            yield outcome(path, None, StoreResult.PERMANENT, f"cannot be sent: {error}")
+        except LOCAL_FAULTS as error:
+            yield outcome(path, None, StoreResult.LOCAL_FAULT, local_fault(error))
     for batch in batches(files):
         yield from _store_batch(receiver, batch)
 
 
-def classify(status: int) -> StoreResult:
-    """What the status of a C-STORE response means (PS3.4 B.2.3, PS3.7 C.5).
-
-    Warnings (Bxxx) and "duplicate SOP instance" (0111) mean that the receiver has the object.
-    """
-    if status in (0x0000, 0x0111, 0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
-        return StoreResult.SENT
-    if 0xA700 <= status <= 0xA7FF or status in (0x0110, 0x0210, 0x0213, 0xFE00):
-        return StoreResult.TRANSIENT
-    return StoreResult.PERMANENT
-
-
-def local_fault(error: OSError | MemoryError) -> str:
-    """A fault of this machine in words; without the path, so that one fault reads the same for all objects."""
-    if isinstance(error, MemoryError):
-        return "this machine is out of memory"
-    return f"this machine cannot read or send it: {error.strerror or error}"
-
-
-def _store_batch(receiver: RemoteAE, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
+def _store_batch(receiver: RemoteAE, batch: _Batch) -> Iterator[StoreOutcome]:
     try:
-        association = receiver.associate([pair(header) for _, header in batch])
+        association = receiver.associate([pair for _, header in batch for pair in candidates(header)])
     except socket.gaierror as error:  # the name of the host is not known
-        yield from _all(batch, f"no connection: {error}", StoreResult.NOT_TRIED)
+        yield from _all(batch, StoreResult.NOT_TRIED, f"no connection: {error}")
         return
-    except _LOCAL_FAULTS as error:
-        yield from _all(batch, local_fault(error), StoreResult.LOCAL_FAULT)
+    except LOCAL_FAULTS as error:
+        yield from _all(batch, StoreResult.LOCAL_FAULT, local_fault(error))
         return
-    if not association.is_established:
-        yield from _not_established(association, batch)
-        return
-    with closing(_Released(association)):
-        accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
-        lost = False  # pynetdicom notes the end of an association only after a while
+    if association.is_established:
+        with closing(Sending(association)) as sending:
+            for path, header in batch:
+                yield sending.store(path, header)
+    elif association.rejected_contexts:  # none at all was accepted: pynetdicom aborted by itself
         for path, header in batch:
-            if pair(header) not in accepted:
-                yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
-            elif lost:
-                yield _outcome(path, header, None, ENDED_BEFORE, StoreResult.NOT_TRIED)
-            else:
-                outcome = store_one(association, path, header)
-                lost = outcome.reason == CONNECTION_LOST
-                yield outcome
+            yield outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))
+    else:
+        yield from _all(batch, StoreResult.NOT_TRIED, refusal(association))
 
 
-def _not_established(association: Association, batch: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[StoreOutcome]:
-    """When the receiver accepts no context at all, pynetdicom aborts the association by itself."""
+def _all(batch: _Batch, result: StoreResult, reason: str) -> Iterator[StoreOutcome]:
     for path, header in batch:
-        if association.rejected_contexts:
-            yield _outcome(path, header, None, _not_accepted(header), StoreResult.PERMANENT)
-        else:
-            yield _outcome(path, header, None, refusal(association), StoreResult.NOT_TRIED)
+        yield outcome(path, header, result, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Released:
-    association: Association
+class Sending:
+    """An established association over which files are stored, one after the other."""
+
+    def __init__(self, association: Association) -> None:
+        self._association = association
+        self._accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
+        self._over = False  # pynetdicom itself notes the end only after a while
+
+    def store(self, path: Path, header: InstanceHeader) -> StoreOutcome:
+        """Send one file, in the first of its candidate transfer syntaxes that the receiver accepted."""
+        chosen = next((pair for pair in candidates(header) if pair in self._accepted), None)
+        if chosen is None:
+            return outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))
+        if self._is_over():
+            return outcome(path, header, StoreResult.NOT_TRIED, ENDED_BEFORE)
+        try:
+            with sendable(path, header, chosen[1]) as file:
+                answer = self._answer(file)
+        except (ConversionError, HeaderError, ValueError) as error:
+            return outcome(path, header, StoreResult.PERMANENT, f"cannot be sent: {error}")
+        except RuntimeError:  # it ended between the look above and the sending
+            return outcome(path, header, StoreResult.NOT_TRIED, ENDED_BEFORE)
+        except LOCAL_FAULTS as error:
+            return outcome(path, header, StoreResult.LOCAL_FAULT, local_fault(error))
+        status = answer.get("Status")
+        if status is None:
+            self._over = True
+            return outcome(path, header, StoreResult.TRANSIENT, CONNECTION_LOST)
+        return outcome(path, header, classify(status), in_words(answer, STORAGE_SERVICE_CLASS_STATUS), status)
 
     def close(self) -> None:
-        self.association.release()  # does nothing when the association is over
+        """Release the association, unless it has ended."""
+        self._association.release()
 
+    def _is_over(self) -> bool:
+        return self._over or not self._association.is_established or self._association.acse.is_aborted()
 
-def store_one(association: Association, path: Path, header: InstanceHeader) -> StoreOutcome:
-    """Send one file over an association that has a presentation context for it."""
-    if not association.is_established or association.acse.is_aborted():
-        return _outcome(path, header, None, ENDED_BEFORE, StoreResult.NOT_TRIED)
-    try:
-        with agreeing(path, header) as file:
-            answer = _answer(association, file)
-    except ValueError as error:
-        return _outcome(path, header, None, f"cannot be sent: {error}", StoreResult.PERMANENT)
-    except RuntimeError:  # it ended between the look above and the sending
-        return _outcome(path, header, None, ENDED_BEFORE, StoreResult.NOT_TRIED)
-    except _LOCAL_FAULTS as error:
-        return _outcome(path, header, None, local_fault(error), StoreResult.LOCAL_FAULT)
-    status = answer.get("Status")
-    if status is None:
-        return _outcome(path, header, None, CONNECTION_LOST, StoreResult.TRANSIENT)
-    return _outcome(path, header, status, in_words(answer, STORAGE_SERVICE_CLASS_STATUS), classify(status))
-
-
-def _answer(association: Association, file: Path) -> Dataset:
-    """The response to a C-STORE of the file; an association whose message broke off here can carry no other one."""
-    try:
-        return association.send_c_store(file)
-    except _LOCAL_FAULTS:
-        association.abort()
-        raise
-
-
-def _all(batch: Sequence[tuple[Path, InstanceHeader]], reason: str, result: StoreResult) -> Iterator[StoreOutcome]:
-    for path, header in batch:
-        yield _outcome(path, header, None, reason, result)
-
-
-def _outcome(path: Path, header: InstanceHeader, status: int | None, reason: str, result: StoreResult) -> StoreOutcome:
-    return StoreOutcome(path, header.study_instance_uid, header.sop_instance_uid, status, reason, result)
+    def _answer(self, file: Path) -> Dataset:
+        """The response to a C-STORE of the file; an association whose message broke off here can carry no other."""
+        try:
+            return self._association.send_c_store(file)
+        except LOCAL_FAULTS:
+            self._over = True
+            self._association.abort()
+            raise
 
 
 def _not_accepted(header: InstanceHeader) -> str:
-    return (
-        f"no presentation context accepted for SOP class {header.sop_class_uid} "
-        f"with transfer syntax {header.transfer_syntax_uid}"
-    )
+    syntaxes = " or ".join(syntax for _, syntax in candidates(header))
+    return f"no presentation context accepted for SOP class {header.sop_class_uid} with transfer syntax {syntaxes}"

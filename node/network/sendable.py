@@ -1,4 +1,4 @@
-"""Files on their way out: which fit one association, and with which file meta information."""
+"""Files on their way out: in which transfer syntaxes, which fit one association, with which file meta information."""
 
 from __future__ import annotations
 
@@ -8,47 +8,68 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from pydicom.uid import UID
-from pynetdicom.dsutils import create_file_meta, encode_file_meta, split_dataset
+from pynetdicom.dsutils import split_dataset
 
+from node.conversion.convert import TARGETS, convert
+from node.conversion.meta import write_file_meta
 from node.network.contexts import MAXIMUM_CONTEXTS
 from storage.records import InstanceHeader
 
 
-def pair(header: InstanceHeader) -> tuple[str, str]:
-    """What a presentation context is needed for: SOP class and transfer syntax."""
-    return header.sop_class_uid, header.transfer_syntax_uid
+def candidates(header: InstanceHeader) -> tuple[tuple[str, str], ...]:
+    """SOP class and transfer syntax of the contexts that an object can go in, the preferred first.
+
+    As it is stored; beside that what every receiver knows: Implicit VR Little Endian is always proposed (PS3.5 10.1).
+    """
+    syntaxes = dict.fromkeys((header.transfer_syntax_uid, *map(str, TARGETS)))
+    return tuple((header.sop_class_uid, syntax) for syntax in syntaxes)
 
 
 def batches(files: Sequence[tuple[Path, InstanceHeader]]) -> Iterator[list[tuple[Path, InstanceHeader]]]:
     """Files whose contexts fit one association."""
-    of_pair: dict[tuple[str, str], int] = {}
+    batch_of: dict[tuple[tuple[str, str], ...], int] = {}
+    number, proposed = 0, set[tuple[str, str]]()
     for _, header in files:
-        of_pair.setdefault(pair(header), len(of_pair) // MAXIMUM_CONTEXTS)
-    for number in sorted(set(of_pair.values())):
-        yield [(path, header) for path, header in files if of_pair[pair(header)] == number]
+        needed = candidates(header)
+        if needed in batch_of:
+            continue
+        if len(proposed.union(needed)) > MAXIMUM_CONTEXTS:
+            number, proposed = number + 1, set()
+        proposed.update(needed)
+        batch_of[needed] = number
+    for wanted in sorted(set(batch_of.values())):
+        yield [(path, header) for path, header in files if batch_of[candidates(header)] == wanted]
 
 
 @contextmanager
-def agreeing(path: Path, header: InstanceHeader) -> Iterator[Path]:
-    """The file, or a passing copy whose file meta information agrees with the data set.
+def sendable(path: Path, header: InstanceHeader, syntax: str) -> Iterator[Path]:
+    """The file, or a passing copy of it in another transfer syntax, or whose file meta information is mended.
 
     pynetdicom takes the UIDs of the command from the file meta, where tools that give an object a new UID often
     leave the old one; a receiver would refuse the contradiction.
+
+    Raises:
+        ConversionError: it cannot be had in that transfer syntax.
+        HeaderError: it is cut short or broken.
+        OSError: it cannot be read, or no copy be written.
     """
-    meta, offset = split_dataset(path)
-    stated = meta.get("MediaStorageSOPClassUID"), meta.get("MediaStorageSOPInstanceUID")
-    if stated == (header.sop_class_uid, header.sop_instance_uid):
+    if syntax == header.transfer_syntax_uid and _agrees(path, header):
         yield path
         return
-    agreeing = create_file_meta(
-        sop_class_uid=UID(header.sop_class_uid),
-        sop_instance_uid=UID(header.sop_instance_uid),
-        transfer_syntax=UID(header.transfer_syntax_uid),
-    )
-    with NamedTemporaryFile(suffix=".dcm") as copy, path.open("rb") as original:
-        copy.write(bytes(128) + b"DICM" + encode_file_meta(agreeing))
-        original.seek(offset)
-        shutil.copyfileobj(original, copy)
+    with NamedTemporaryFile(suffix=".dcm") as copy:
+        if syntax == header.transfer_syntax_uid:
+            write_file_meta(copy, header, syntax)
+            with path.open("rb") as original:
+                original.seek(split_dataset(path)[1])
+                shutil.copyfileobj(original, copy)
+        else:
+            convert(path, header, syntax, copy)
         copy.flush()
         yield Path(copy.name)
+
+
+def _agrees(path: Path, header: InstanceHeader) -> bool:
+    """Whether the file meta information names the object as the data set does."""
+    meta, _ = split_dataset(path)
+    stated = meta.get("MediaStorageSOPClassUID"), meta.get("MediaStorageSOPInstanceUID")
+    return stated == (header.sop_class_uid, header.sop_instance_uid)

@@ -17,7 +17,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from node.network.scu import StoreResult, echo, store
+from node.network.outcomes import StoreResult
+from node.network.scu import echo, store
 from node.settings import PeerSettings
 from storage.records import Registration, ResultRecord, StudyState
 

@@ -13,7 +13,8 @@ from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from node.associations.listener import Listener
-from node.network.scu import StoreResult, store
+from node.network.outcomes import StoreResult
+from node.network.scu import store
 from node.settings import ListenerSettings
 from storage.files import ObjectStore
 from storage.index import Index
