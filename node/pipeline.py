@@ -285,7 +285,7 @@ def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
         super_resolved=sitk.ReadImage(study.image(stack.role, "super")),
         mask=masks["mask"],
         mask_super=masks["mask_super"] if stack.role is Role.T2WI else None,
-        volume_ml=models.volume.volume_ml(masks["mask_super"]),
+        super_ml=models.volume.volume_ml(masks["mask_super"]),
         features={
             name.removeprefix(prefix): value for name, value in _features(study).items() if name.startswith(prefix)
         },

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from models.prediction.records import Prediction
+from models.volume import volume_ml
 from node.recognition.record import Stack, StudyPlan
 from storage.records import ResultRecord
 
@@ -38,9 +39,9 @@ class SequenceResult:
         stack: the source images; slice k of `acquired` and `mask` is frame k of the stack.
         acquired: float32, the scanner's grid, in the scale after the source's rescale.
         super_resolved: float32, same extents and same scale.
-        mask: uint8 on the grid of `acquired`; empty where no tumour was found.
-        mask_super: uint8 on the grid of `super_resolved`; only for the sequences that get this object.
-        volume_ml: tumour volume on the super-resolved grid.
+        mask: uint8 on the grid of `acquired`; empty where no tumour was found. It is delivered.
+        mask_super: uint8 on the grid of `super_resolved`; only for the sequences of which it is delivered, too.
+        super_ml: tumour volume on the super-resolved grid, also where no mask on it is delivered.
         features: radiomics on the super-resolved grid by pyradiomics name.
     """
 
@@ -50,13 +51,23 @@ class SequenceResult:
     super_resolved: sitk.Image
     mask: sitk.Image
     mask_super: sitk.Image | None
-    volume_ml: float
+    super_ml: float
     features: Mapping[str, float]
 
     @property
     def has_tumour(self) -> bool:
         """Whether any voxel of the acquired grid was segmented."""
         return bool(np.any(sitk.GetArrayViewFromImage(self.mask)))
+
+    @property
+    def acquired_ml(self) -> float:
+        """Volume of the mask on the acquired grid."""
+        return volume_ml(self.mask)
+
+    @property
+    def volume_ml(self) -> float:
+        """The tumour's volume: that of the finest mask that is delivered, so that whoever counts it finds the same."""
+        return volume_ml(self.mask if self.mask_super is None else self.mask_super)
 
 
 @dataclass(frozen=True, slots=True)

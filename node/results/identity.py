@@ -17,7 +17,7 @@ from node.results.findings import AlgorithmIdentity, StudyResults
 from node.results.text import one_line, shortened
 
 #: Raised by hand when the encoders write other objects from the same findings.
-ENCODER_VERSION = 2
+ENCODER_VERSION = 3
 
 PRODUCT = "rectal-node"
 #: What the node says of all its results; on the training of its models only the bundles in use can speak.

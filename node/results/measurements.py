@@ -46,22 +46,21 @@ MAIN_MODEL = Code("AI-MAIN-MODEL", LOCAL_SCHEME, "Main model")
 OTHER_MODEL = Code("AI-OTHER-MODEL", LOCAL_SCHEME, "Model beside the main one")
 CONTRIBUTION = Code("AI-CONTRIBUTION", LOCAL_SCHEME, "Contribution to the calibrated log odds")
 
-#: The volume on the acquired grid is reported as well where it differs by more than this.
-VOLUME_DIFFERENCE = 0.05
-
 
 def tumour_measurements(
-    result: SequenceResult, acquired_ml: float, identity: Identity, told_apart: Collection[str] = ()
+    result: SequenceResult, identity: Identity, told_apart: Collection[str] = ()
 ) -> Iterator[Measurement]:
-    """Volume and the radiomics features that have an IBSI code; values that are not finite are left out.
+    """Volume of each mask that is delivered, and the radiomics features that have an IBSI code.
+
+    Values that are not finite are left out.
 
     Features `told_apart`, by full name, are left to `explaining_features`: no feature stands twice.
     """
     segmenter = _by_segmentation(identity)
     unit = codes.UCUM.CubicCentimeter
-    yield from _number(codes.SCT.Volume, result.volume_ml, unit, segmenter, ON_SUPER_RESOLVED_GRID)
-    if abs(acquired_ml - result.volume_ml) > VOLUME_DIFFERENCE * max(result.volume_ml, 1e-9):
-        yield from _number(codes.SCT.Volume, acquired_ml, unit, segmenter, ON_ACQUIRED_GRID)
+    if result.mask_super is not None:
+        yield from _number(codes.SCT.Volume, result.volume_ml, unit, segmenter, ON_SUPER_RESOLVED_GRID)
+    yield from _number(codes.SCT.Volume, result.acquired_ml, unit, segmenter, ON_ACQUIRED_GRID)
     extractor = _by_radiomics(identity)
     for feature in REPORTED:
         if feature.name in result.features and f"{result.sequence}|super|{feature.name}" not in told_apart:

@@ -13,6 +13,7 @@ from pydicom.sr.coding import Code
 from models.prediction.records import Prediction
 from node.recognition.record import StudyPlan
 from node.results.explanation import describe_prediction, explanation, other_answers, substitution, title
+from node.results.figures import largest_section, millilitres, selection, slice_number, tumour_volumes
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import RESEARCH_STATEMENT, bundle_statements, clipped, describe
 from node.results.modules import LOCAL_SCHEME
@@ -43,6 +44,8 @@ def remarks(results: StudyResults) -> Iterator[Remark]:
     """All remarks on a study, the most important first."""
     yield Remark(LIMITATION, f"{RESEARCH_STATEMENT} {bundle_statements(results.algorithms)}")
     yield Remark(RESULT, conclusion(results))
+    for result in results.sequences:
+        yield Remark(RESULT, _measured(result))
     if results.prediction is not None:
         yield from _on_prediction(results.prediction)
     if results.supersedes is not None:
@@ -68,8 +71,18 @@ def conclusion(results: StudyResults) -> str:
     """The finding in one sentence."""
     if not results.sequences:
         return NOT_ANALYSED
-    volumes = [f"{it.volume_ml:.1f} ml on {it.sequence}" for it in results.sequences if it.has_tumour]
+    volumes = [f"{millilitres(it.volume_ml)} on {it.sequence}" for it in results.sequences if it.has_tumour]
     return f"Tumour segmented: {', '.join(volumes)}." if volumes else NO_TUMOUR
+
+
+def _measured(result: SequenceResult) -> str:
+    """Which volume was looked at, and what was delivered of it."""
+    taken = selection(result.stack)
+    subject = f"{result.sequence} ({taken})" if taken else result.sequence
+    section = largest_section(result.mask)
+    if section is None:
+        return f"{subject}: no tumour found."
+    return f"{subject}: {tumour_volumes(result)}; largest section on {slice_number(section, result.mask)}."
 
 
 def warnings(results: StudyResults) -> list[str]:
@@ -82,10 +95,10 @@ def warnings(results: StudyResults) -> list[str]:
 
 
 def _volume_warnings(result: SequenceResult) -> Iterator[str]:
-    if not result.has_tumour and result.volume_ml > 0:
+    if not result.has_tumour and result.super_ml > 0:
         yield (
-            f"{result.sequence}: {result.volume_ml:.2f} ml were segmented on the super-resolved grid and none on the "
-            "acquired one; not reported as a tumour."
+            f"{result.sequence}: {millilitres(result.super_ml)} were segmented on the super-resolved grid and none on "
+            "the acquired one; not reported as a tumour."
         )
 
 

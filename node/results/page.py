@@ -20,6 +20,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from node.results.clock import pdf_date
 from node.results.explanation import substitution
+from node.results.figures import millilitres, selection, slice_number
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import PRODUCT, RESEARCH_STATEMENT, bundle_statements, product_version
 from node.results.lettering import AMBER, LEFT, RIGHT, drawable, frame_only, paragraph, write
@@ -128,10 +129,11 @@ def _sequence(column: SubFigure, result: SequenceResult) -> None:
     x, y, z = centre_of(result.mask)
     grey = grey_range(sitk.GetArrayViewFromImage(result.acquired))
     write(column, LEFT, 0.955, result.sequence, size=11, weight="bold")
-    found = f"tumour {result.volume_ml:.1f} ml" if result.has_tumour else "no tumour found"
+    found = f"tumour {millilitres(result.volume_ml)}" if result.has_tumour else "no tumour found"
     write(column, RIGHT, 0.955, found, size=9.5, colour=OUTLINE if result.has_tumour else MUTED, ha="right")
     draw(column.add_axes((LEFT, 0.36, RIGHT - LEFT, 0.565)), acquired_plane(result.acquired, result.mask, z), grey)
-    write(column, LEFT, 0.33, f"slice {z + 1} of {result.acquired.GetSize()[2]}", size=7, colour=MUTED)
+    taken = " · ".join(filter(None, (slice_number(z, result.mask), selection(result.stack))))
+    write(column, LEFT, 0.33, taken, size=7, colour=MUTED)
     write(column, RIGHT, 0.33, "bar 2 cm", size=7, colour=MUTED, ha="right")
     for left, image, mask, title in (
         (LEFT, result.acquired, result.mask, "across slices, acquired"),

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from node.results.figures import largest_section, side
 from node.results.window import grey_range
 
 FONT = "DejaVu Sans"
 BACKGROUND, INK, MUTED, OUTLINE = "#0c1117", "#e8edf2", "#93a1b0", "#ff5a36"
 _HALO = (withStroke(linewidth=2, foreground="black"),)
 _WIDE_HALO = (withStroke(linewidth=4, foreground="black"),)
-_SIDES = (("R", "L"), ("A", "P"), ("F", "H"))
 _SCALE_BAR_MM = 20.0
 
 
@@ -41,13 +41,11 @@ class Plane:
 
 def centre_of(mask: sitk.Image) -> tuple[int, int, int]:
     """Index (x, y, z) to look at: the slice with the most tumour and its middle there, else the middle of the grid."""
-    array = sitk.GetArrayViewFromImage(mask) > 0
-    areas = array.sum(axis=(1, 2))
-    if not areas.any():
+    z = largest_section(mask)
+    if z is None:
         x, y, z = (size // 2 for size in mask.GetSize())
         return x, y, z
-    z = int(np.argmax(areas))
-    rows, columns = np.nonzero(array[z])
+    rows, columns = np.nonzero(sitk.GetArrayViewFromImage(mask)[z])
     return int(np.median(columns)), int(np.median(rows)), z
 
 
@@ -161,9 +159,3 @@ def _name_sides(axes: Axes, plane: Plane) -> None:
             va="center",
             path_effects=_HALO,
         )
-
-
-def side(direction: np.ndarray) -> str:
-    """Letters of a direction in patient space, the strongest first; weak components are left out."""
-    order = np.argsort(-np.abs(direction))
-    return "".join(_SIDES[axis][int(direction[axis] > 0)] for axis in order[:2] if abs(direction[axis]) > 0.35)

@@ -182,7 +182,7 @@ def _measurements(result: SequenceResult, prediction: Prediction | None, identit
         for feature in (reasons(prediction.main) if prediction else ())
         if in_words(feature.name).sequence == result.sequence
     ]
-    yield from tumour_measurements(result, _acquired_ml(result), identity, {feature.name for feature in explaining})
+    yield from tumour_measurements(result, identity, {feature.name for feature in explaining})
     if prediction is not None:
         yield from explaining_features(explaining, prediction, identity)
 
@@ -237,11 +237,6 @@ def _container(name: Code, items: Iterator[ContentItem]) -> ContainerContentItem
 
 def _text(remark: Remark) -> TextContentItem:
     return TextContentItem(name=remark.concept, value=remark.text, relationship_type=RelationshipTypeValues.CONTAINS)
-
-
-def _acquired_ml(result: SequenceResult) -> float:
-    voxels = np.count_nonzero(sitk.GetArrayViewFromImage(result.mask))
-    return float(voxels * np.prod(result.mask.GetSpacing()) / 1000)
 
 
 def _frames_with_tumour(result: SequenceResult, evidence: Evidence) -> list[SourceFrame]:

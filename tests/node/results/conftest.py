@@ -244,7 +244,7 @@ def sequence_result(stack: Stack, sequence: str, with_tumour: bool = True) -> Se
         super_resolved=fine,
         mask=mask,
         mask_super=mask_super if sequence == "T2WI" else None,
-        volume_ml=float(voxels * np.prod(fine.GetSpacing()) / 1000),
+        super_ml=float(voxels * np.prod(fine.GetSpacing()) / 1000),
         features={code.name: 0.5 + n for n, code in enumerate(REPORTED)} if with_tumour else {},
     )
 

@@ -111,7 +111,7 @@ def test_results_on_a_real_series_are_valid_and_in_place(case, shared_data, siem
         super_resolved=fine,
         mask=mask,
         mask_super=resample_onto(mask, grid_of(fine), sitk.sitkNearestNeighbor),
-        volume_ml=1.0,
+        super_ml=1.0,
     )
     plan = replace(siemens.results.plan, stacks=(stack,))
     results = replace(
