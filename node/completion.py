@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from node.clock import Clock, utc_now
 from node.recognition.phases import NO_INJECTION
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
@@ -48,6 +49,7 @@ class Completion:
         index: Index,
         worklist: Worklist,
         inquiry: Inquiry | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         self._settings = settings
         self._recognition = recognition
@@ -55,6 +57,7 @@ class Completion:
         self._index = index
         self._worklist = worklist
         self._inquiry = inquiry
+        self._clock = clock
         self._missing: dict[str, tuple[_Content, tuple[str, ...]]] = {}
         self._answers: dict[str, _Answer] = {}
 
@@ -62,7 +65,7 @@ class Completion:
         """Submit every study that has settled; bring studies that a crash left between two states onward."""
         receiving = self._index.studies(StudyState.RECEIVING)
         for study in receiving:
-            self._consider(study, datetime.now(UTC))
+            self._consider(study, self._clock())
         self._forget_all_but({study.study_instance_uid for study in receiving})
         for study in self._index.studies(StudyState.QUEUED):
             self._follow(study)

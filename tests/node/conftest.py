@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,25 @@ import SimpleITK as sitk
 from models.phantom.scanners import Protocol, Scanner, find_scanner, load_scanners
 from models.phantom.study import SimulatedSeries, SimulatedStudy
 from node.simulator import write_study
+
+
+class MovedClock:
+    """A time of day that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
 
 PHASE_TIMES_S = (-30.0, 25.0, 45.0, 70.0, 120.0)
 B_VALUES = (0.0, 800.0)

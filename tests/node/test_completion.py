@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from node.associations.listener import Listener
+from node.clock import utc_now
 from node.completion import Completion
 from node.network.scu import store
 from node.settings import CompletionSettings, DestinationSettings, ListenerSettings, RecognitionSettings
@@ -63,7 +63,8 @@ def worklist(tmp_path: Path, empty_queue: Path) -> Any:
 class Arrived:
     """A storage in which a study has arrived some time ago."""
 
-    def __init__(self, root: Path, worklist: Worklist) -> None:
+    def __init__(self, root: Path, worklist: Worklist, clock: Any) -> None:
+        self.clock = clock
         self.files = ObjectStore(root)
         engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
         self.index, self.ledger = Index(engine), Ledger(engine)
@@ -78,14 +79,14 @@ class Arrived:
             header = read_header(path)
             self.uid = header.study_instance_uid
             file = self.files.store(path.read_bytes(), header)
-            self.index.register(header, file, "SCANNER", datetime.now(UTC) - ago, association)
+            self.index.register(header, file, "SCANNER", self.clock() - ago, association)
 
     def completion(
         self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
     ) -> Completion:
         settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s, wanted=self.wanted)
         inquiry = Inquiry(pacs, self.index, self.ledger) if pacs else None
-        return Completion(settings, RecognitionSettings(), self.files, self.index, self.worklist, inquiry)
+        return Completion(settings, RecognitionSettings(), self.files, self.index, self.worklist, inquiry, self.clock)
 
     def sweep(
         self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
@@ -108,8 +109,8 @@ class Arrived:
 
 
 @pytest.fixture
-def arrived(tmp_path: Path, worklist: Worklist) -> Arrived:
-    return Arrived(tmp_path, worklist)
+def arrived(tmp_path: Path, worklist: Worklist, clock: Any) -> Arrived:
+    return Arrived(tmp_path, worklist, clock)
 
 
 @pytest.fixture
@@ -205,12 +206,12 @@ def test_a_study_that_failed_is_queued_again_on_request(arrived: Arrived, paths:
 # --- associations
 
 
-def lease(seconds: float) -> OpenAssociation:
-    return OpenAssociation("a", datetime.now(UTC) + timedelta(seconds=seconds))
+def lease(arrived: Arrived, seconds: float) -> OpenAssociation:
+    return OpenAssociation("a", arrived.clock() + timedelta(seconds=seconds))
 
 
 def test_a_study_waits_for_the_end_of_the_association_that_stores_it(arrived: Arrived, few: tuple[Path, ...]) -> None:
-    arrived.receive(few, association=lease(100))
+    arrived.receive(few, association=lease(arrived, 100))
     arrived.sweep()
     assert (arrived.state, arrived.study.reason) == (
         StudyState.RECEIVING,
@@ -224,13 +225,13 @@ def test_a_study_waits_for_the_end_of_the_association_that_stores_it(arrived: Ar
 def test_an_association_that_hangs_holds_a_study_only_for_the_longer_time(
     arrived: Arrived, few: tuple[Path, ...]
 ) -> None:
-    arrived.receive(few, association=lease(100))
+    arrived.receive(few, association=lease(arrived, 100))
     arrived.sweep(incomplete_after_s=50)
     assert arrived.state is StudyState.QUEUED
 
 
 def test_an_association_that_died_with_its_process_holds_nothing(arrived: Arrived, few: tuple[Path, ...]) -> None:
-    arrived.receive(few, association=lease(-1))
+    arrived.receive(few, association=lease(arrived, -1))
     arrived.sweep()
     assert arrived.state is StudyState.QUEUED
 
@@ -239,11 +240,12 @@ def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late
     arrived: Arrived, few: tuple[Path, ...]
 ) -> None:
     settings = ListenerSettings(minimum_free_gb=0).model_copy(update={"port": 0})
-    listener = Listener(settings, (), arrived.files, arrived.index)
+    listener = Listener(settings, (), arrived.files, arrived.index, lease_s=3600)
+    arrived.clock = utc_now  # as the listener's
     listener.start()
     try:
         arrived.uid = read_header(few[0]).study_instance_uid
-        sending = store(few[:-1], "127.0.0.1", listener.port, "RECTALNODE", "SCANNER", 10)
+        sending = store(few[:-1], "127.0.0.1", listener.port, "RECTALNODE", "SCANNER", 60)
         for _ in few[:-1]:
             assert next(sending).status == 0
         arrived.sweep(quiet_s=1e-6)
@@ -252,7 +254,7 @@ def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late
         _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
         arrived.sweep(quiet_s=1e-6)
         assert (arrived.study.revision, arrived.state) == (1, StudyState.QUEUED)
-        assert [sent.status for sent in store(few[-1:], "127.0.0.1", listener.port, "RECTALNODE", "MR", 10)] == [0]
+        assert [sent.status for sent in store(few[-1:], "127.0.0.1", listener.port, "RECTALNODE", "MR", 60)] == [0]
         assert (arrived.study.revision, arrived.state) == (2, StudyState.RECEIVING)
         _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
         arrived.sweep(quiet_s=1e-6)
@@ -263,7 +265,7 @@ def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late
         listener.stop()
 
 
-def _until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -284,7 +286,7 @@ class Pacs:
         handlers = [(evt.EVT_C_FIND, self._answer)]
         self._server = self._ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         port = self._server.server_address[1]
-        self.settings = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=5)
+        self.settings = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=60)
 
     def holds(self, paths: Sequence[Path]) -> None:
         counts = Counter(read_header(path).series_instance_uid for path in paths)
@@ -408,12 +410,15 @@ def test_the_pacs_is_asked_at_growing_intervals_and_at_once_when_something_has_c
 ) -> None:
     pacs.holds(few)
     arrived.receive(few[:-2])
-    completion = arrived.completion(quiet_s=0.3, incomplete_after_s=300, pacs=pacs.settings)
-    begin = time.monotonic()
-    while (elapsed := time.monotonic() - begin) < 1.2:
+    completion = arrived.completion(quiet_s=10, incomplete_after_s=300, pacs=pacs.settings)
+    asked_at = []
+    for second in range(100):
+        before = pacs.asked
         completion.sweep()
-        time.sleep(0.02)
-    assert 2 <= pacs.asked <= 1 + math.log2(1 + elapsed / 0.3)  # at 0, 0.3, 0.9, 2.1 s, where the machine keeps up
+        if pacs.asked > before:
+            asked_at.append(second)
+        arrived.clock.move(1)
+    assert asked_at == [0, 10, 30, 70]
     before = pacs.asked
     arrived.receive(few[-2:-1])
     completion.sweep()

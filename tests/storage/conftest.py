@@ -45,14 +45,14 @@ def postgresql() -> Iterator[str]:
     call = [*as_user, str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-F"]
     server = subprocess.Popen(call, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while subprocess.run(ready, stdout=subprocess.DEVNULL, check=False).returncode:
         assert time.monotonic() < deadline, "PostgreSQL does not start"
         time.sleep(0.1)
     yield f"postgresql+psycopg://node@127.0.0.1:{port}/postgres"
     stop = [*as_user, str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"]
     subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    server.wait(timeout=30)
+    server.wait(timeout=120)
     shutil.rmtree(folder)
 
 

@@ -192,7 +192,7 @@ def test_a_late_image_that_is_being_registered_is_waited_for(engine, ledger, que
             ending = pool.submit(conclude, ledger, at)
             with pytest.raises(TimeoutError):
                 ending.result(timeout=0.5)
-        assert ending.result(timeout=10) is False
+        assert ending.result(timeout=60) is False
     assert ledger.results("1.2.3") == ()
 
 

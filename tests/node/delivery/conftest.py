@@ -1,4 +1,4 @@
-"""Results that wait for a destination, receivers that answer as a test wants, and a clock that the test moves."""
+"""Results that wait for a destination, and receivers that answer as a test wants."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,19 +22,6 @@ from storage.records import DeliveryRecord, InstanceHeader, ResultRecord
 from storage.schema import open_engine
 
 STUDY = "1.2.3"
-
-
-class MovedClock:
-    """A time of day that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self._now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self._now
-
-    def move(self, seconds: float) -> None:
-        self._now += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -53,7 +40,7 @@ class Queue:
 
     files: ObjectStore
     ledger: Ledger
-    clock: MovedClock
+    clock: Any
 
     def add(self, *numbers: int) -> None:
         results = [self._result(number) for number in numbers]
@@ -94,12 +81,7 @@ def uid(number: int) -> str:
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
-def queue(tmp_path: Path, clock: MovedClock) -> Queue:
+def queue(tmp_path: Path, clock: Any) -> Queue:
     """Two results that wait."""
     found = Queue(ObjectStore(tmp_path), Ledger(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")), clock)
     found.add(1, 2)

@@ -167,7 +167,7 @@ def test_dcmtk_receives_the_same_bytes(tmp_path, make_object):
         assert received.read_bytes()[split_dataset(received)[1] :] == path.read_bytes()[split_dataset(path)[1] :]
     finally:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(timeout=60)
 
 
 def test_the_command_carries_the_uids_of_the_data_set_where_the_file_meta_has_others(receiver, make_object):
@@ -197,12 +197,13 @@ def test_a_file_that_is_no_whole_object_is_a_permanent_failure_and_one_that_cann
     assert outcomes[1].reason == "this machine cannot read or send it: No such file or directory"
 
 
-def test_without_a_descriptor_for_a_connection_nothing_is_tried(receiver, make_object):
-    port, path = receiver(lambda _: 0), make_object(1)
-    sending = store([path], "127.0.0.1", port, "PACS", "NODE", 60)
+def test_without_a_descriptor_for_a_connection_nothing_is_tried(receiver, make_object, tmp_path):
+    port, path, broken = receiver(lambda _: 0), make_object(1), tmp_path / "broken.dcm"
+    broken.write_bytes(b"no DICOM")
+    sending = store([path, broken], "127.0.0.1", port, "PACS", "NODE", 60)
+    assert next(sending).result is PERMANENT  # all headers are read now
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with path.open("rb") as one_for_reading:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (one_for_reading.fileno(), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         (outcome,) = sending
     finally:

@@ -46,7 +46,7 @@ def receiver():
 
 def associate(port: int, *handlers):
     ae = AE()
-    ae.dimse_timeout = 2
+    ae.dimse_timeout = 60
     ae.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
     return ae.associate("127.0.0.1", port, evt_handlers=list(handlers))
 
@@ -84,8 +84,8 @@ def test_a_sender_does_not_wait_for_a_connection_that_is_closed():
 
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, hang_up)])
     association = associate(server.server_address[1], (evt.EVT_CONN_CLOSE, end_waiting))
-    association.dimse_timeout = 30
+    association.dimse_timeout = 600
     begin = time.monotonic()
     assert "Status" not in association.send_c_store(an_image())
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 300
     ae.shutdown()
