@@ -20,11 +20,12 @@ from pydicom import Dataset
 from pynetdicom import AE, Association, evt
 from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.events import Event
-from pynetdicom.sop_class import Verification
-from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy.exc import OperationalError
 
+from node.associations.acceptance import Acceptance
+from node.associations.door import Arrival, Door, DoorLimits
 from node.associations.leases import LEASE_S, Leases
+from node.logs import Sparing
 from node.network.contexts import acceptable
 from node.network.peers import is_admitted
 from node.network.transport import send_at_once, send_even_fragments
@@ -44,8 +45,10 @@ CANNOT_UNDERSTAND = 0xC000
 
 _REJECTED_PERMANENT, _SERVICE_USER = 0x01, 0x01
 _CALLING_AE_UNKNOWN, _CALLED_AE_UNKNOWN = 0x03, 0x07
+_COUNTED_AT_THE_DOOR = 1_000_000
 _GIGABYTE = 1e9
 _POLL_S = 0.02
+_PARTING_S = 1.0  # for the A-ABORT to be sent
 _SPOOL_AGE_S = 3600  # far beyond the writing of one file: what is older was left by a crash
 
 
@@ -59,6 +62,7 @@ class Listener:
         store: ObjectStore,
         index: Index,
         lease_s: float = LEASE_S,
+        limits: DoorLimits | None = None,
     ) -> None:
         self._settings = settings
         self._peers = tuple(peers)
@@ -66,10 +70,12 @@ class Listener:
         self._index = index
         self._leases = Leases(index, lease_s)
         self._ae = AE(ae_title=settings.ae_title)
-        self._ae.maximum_associations = settings.maximum_associations
+        self._ae.maximum_associations = _COUNTED_AT_THE_DOOR
         self._ae.maximum_pdu_size = settings.maximum_pdu
         self._ae.network_timeout = settings.network_timeout_s
-        self._server: ThreadedAssociationServer | None = None
+        self._door = Door(settings.maximum_associations, self._enter, lambda: self._count("rejected"), limits)
+        self._open = False
+        self._sparing = Sparing(log)
         self._storing = 0
         self._counts: Counter[str] = Counter()
         # Associations count in threads of their own; stop() waits until none is in the middle of an object.
@@ -78,12 +84,17 @@ class Listener:
     @property
     def port(self) -> int:
         """The port in use; the free one that was found where the settings say 0."""
-        return int(self._server.server_address[1]) if self._server else self._settings.port
+        return self._door.address[1] if self._open else self._settings.port
 
     @property
     def open_associations(self) -> int:
         """Associations open now."""
         return len(self._ae.active_associations)
+
+    @property
+    def waiting_connections(self) -> int:
+        """Connections that have not asked for an association yet, or wait for the answer."""
+        return self._door.waiting
 
     @property
     def counts(self) -> dict[str, int]:
@@ -98,7 +109,35 @@ class Listener:
             OSError: the port is taken, or the address is not of this machine.
         """
         self._store.sweep_spool(_SPOOL_AGE_S)
-        handlers = [
+        self._door.open(self._settings.host, self._settings.port)
+        self._open = True
+        self._leases.start()
+
+    def stop(self, patience_s: float = 10.0) -> None:
+        """Refuse new associations, wait for the open ones, then abort those that remain.
+
+        Returns when no object is in the middle of being stored: what was not acknowledged, the sender repeats.
+        """
+        if not self._open:
+            return
+        self._door.close()
+        self._open = False
+        if remaining := self._wait_for_ends(patience_s):
+            log.warning("stopping: %d associations aborted", len(remaining))
+            for association in remaining:
+                association.abort(block=False)
+            for association in self._wait_for_ends(_PARTING_S):
+                association.disconnect()
+            self._wait_for_ends(_PARTING_S)
+        with self._idle:
+            self._idle.wait_for(lambda: self._storing == 0)
+        self._leases.stop()
+
+    # --- associations
+
+    def _enter(self, arrival: Arrival) -> None:
+        association = Acceptance(self._ae, arrival, self._ended)
+        handlers = (
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_ACCEPTED, send_even_fragments),
@@ -107,33 +146,26 @@ class Listener:
             (evt.EVT_ABORTED, self._end),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_C_STORE, self._answer),
-        ]
-        # pynetdicom asks for one supported context; those that count are chosen for each association.
-        self._ae.supported_contexts = acceptable([Verification])
-        address = (self._settings.host, self._settings.port)
-        self._server = self._ae.start_server(address, block=False, evt_handlers=handlers)
-        self._leases.start()
+        )
+        for event, handler in handlers:
+            association.bind(event, handler)
+        evt.trigger(association, evt.EVT_CONN_OPEN, {"address": arrival.address})
+        association.start()
 
-    def stop(self, patience_s: float = 10.0) -> None:
-        """Refuse new associations, wait for the open ones, then abort those that remain.
-
-        Returns when no object is in the middle of being stored: what was not acknowledged, the sender repeats.
-        """
-        if self._server is None:
-            return
-        self._server.shutdown()
-        self._server = None
+    def _wait_for_ends(self, patience_s: float) -> list[Acceptance]:
+        """The associations that are still open when it is over."""
         deadline = time.monotonic() + patience_s
-        while self._ae.active_associations and time.monotonic() < deadline:
+        while (found := self._ae.active_associations) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        if self._ae.active_associations:
-            log.warning("stopping: %d associations aborted", len(self._ae.active_associations))
-        self._ae.shutdown()
-        with self._idle:
-            self._idle.wait_for(lambda: self._storing == 0)
-        self._leases.stop()
+        return found
 
-    # --- associations
+    def _ended(self, association: Acceptance) -> None:
+        self._leases.end(association)
+        if not association.faults:
+            return
+        address, first, more = association.requestor.address, association.faults[0], len(association.faults) - 1
+        and_more = f", and {more} faults after it" if more else ""
+        self._sparing.write(logging.WARNING, first, address, "association from %s: %s%s", address, first, and_more)
 
     def _admit(self, event: Event) -> None:
         """Reject who may not connect; else choose the contexts among those asked for."""

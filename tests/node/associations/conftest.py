@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import pytest
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from node.associations.door import DoorLimits
 from node.associations.leases import LEASE_S
 from node.associations.listener import Listener
 from node.settings import ListenerSettings, PeerSettings
@@ -46,12 +49,17 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiving]]:
     """Start listeners with the settings that a test wants; a free port unless it names one."""
     running: list[Receiving] = []
 
-    def begin(peers: tuple[PeerSettings, ...] = (), lease_s: float = LEASE_S, **settings: object) -> Receiving:
+    def begin(
+        peers: tuple[PeerSettings, ...] = (),
+        lease_s: float = LEASE_S,
+        limits: DoorLimits | None = None,
+        **settings: object,
+    ) -> Receiving:
         root = tmp_path / f"node{len(running)}"
         engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
         store, index = ObjectStore(root), Index(engine)
         values = ListenerSettings().model_copy(update={"port": 0, "minimum_free_gb": 0.0, **settings})
-        receiving = Receiving(Listener(values, peers, store, index, lease_s), store, index, Ledger(engine))
+        receiving = Receiving(Listener(values, peers, store, index, lease_s, limits), store, index, Ledger(engine))
         receiving.listener.start()
         running.append(receiving)
         return receiving
@@ -106,3 +114,96 @@ def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+def an_item(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(body)) + body
+
+
+def a_pdu(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BBL", kind, 0, len(body)) + body
+
+
+class RawScanner:
+    """A sender that sends the bytes that it is told, and tells what comes back."""
+
+    VERIFICATION, MR = b"1.2.840.10008.1.1", MRImageStorage.encode()
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @staticmethod
+    def request(
+        called: bytes = b"RECTALNODE      ",
+        calling: bytes = b"SCANNER         ",
+        contexts: int = 1,
+        syntaxes: int = 1,
+        version: int = 1,
+    ) -> bytes:
+        """An A-ASSOCIATE-RQ; its first contexts are MR Image Storage and Verification."""
+        proposed = b""
+        for number in range(contexts):
+            abstract = (RawScanner.MR, RawScanner.VERIFICATION)[number] if number < 2 else b"1.2.3.%d" % number
+            transfer = [b"1.2.840.10008.1.2.1", *(b"1.2.840.99999.%d" % each for each in range(1, syntaxes))]
+            proposed += an_item(
+                0x20,
+                bytes((2 * number + 1, 0, 0, 0))
+                + an_item(0x30, abstract)
+                + b"".join(an_item(0x40, s) for s in transfer),
+            )
+        user = an_item(0x50, an_item(0x51, struct.pack(">L", 16384)) + an_item(0x52, b"1.2.3.4.5"))
+        items = an_item(0x10, b"1.2.840.10008.3.1.1.1") + proposed + user
+        return a_pdu(0x01, struct.pack(">HH", version, 0) + called + calling + bytes(32) + items)
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def answer(self) -> str:
+        """The PDU that comes next: its name, and the bytes that say why; "closed" where none comes."""
+        kind, body = self.read()
+        names = {0x02: "accepted", 0x03: "rejected", 0x04: "data", 0x06: "released", 0x07: "aborted"}
+        reasons = {0x03: body[1:], 0x07: body[2:]}.get(kind, b"")
+        return " ".join((names.get(kind, "closed"), *map(str, reasons)))
+
+    def read(self) -> tuple[int, bytes]:
+        """Type and body of the next PDU; type 0 where the connection has ended."""
+        head = self._exactly(6)
+        return (head[0], self._exactly(int.from_bytes(head[2:], "big"))) if len(head) == 6 else (0, b"")
+
+    def associate(self, **asked: object) -> str:
+        self.send(self.request(**asked))  # type: ignore[arg-type]
+        return self.answer()
+
+    def release(self) -> str:
+        self.send(a_pdu(0x05, bytes(4)))
+        return self.answer()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            try:
+                piece = self.socket.recv(count - len(data))
+            except ConnectionError:
+                return data
+            if not piece:
+                return data
+            data += piece
+        return data
+
+
+@pytest.fixture
+def scanner() -> Iterator[Callable[[int], RawScanner]]:
+    """Connects to a port."""
+    opened: list[RawScanner] = []
+
+    def connect(port: int) -> RawScanner:
+        opened.append(RawScanner(port))
+        return opened[-1]
+
+    yield connect
+    for each in opened:
+        each.close()
