@@ -164,11 +164,11 @@ def super_resolve_volumes(study: Study, bundles: Models) -> None:
 def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
     """Find the tumour in every sequence; returns its volume in ml by role, 0 where none was found.
 
-    The sequences of one frame of reference are read together; one of another frame cannot be laid over them.
+    The sequences of one patient space are read together; one of another cannot be laid over them.
     """
     stacks: defaultdict[str, list[models.volume.Sequence]] = defaultdict(list)
     for stack in _analysed(read_plan(study)):
-        stacks[stack.frame_of_reference_uid].append(models.volume.Sequence(stack.role))
+        stacks[stack.space].append(models.volume.Sequence(stack.role))
     volumes: dict[str, float] = {}
     for sequences in stacks.values():
         acquired, refined = (

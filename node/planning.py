@@ -123,8 +123,11 @@ def _injection_is_wanted(plan: StudyPlan, settings: RecognitionSettings) -> bool
 
 def _injection(run: DynamicRun) -> InjectionTime | Fault:
     """Measured in seconds from the first phase, so that the evidence can be read, and brought to the run's clock."""
+    stacks = [(phase.stack, phase.time_s) for phase in run.phases if phase.stack]
+    if len({stack.space for stack, _ in stacks}) > 1:
+        return Fault(NO_INJECTION, "the phases share no frame of reference, so none can be laid over another")
     try:
-        found = measure_injection([_phase(phase.stack, phase.time_s) for phase in run.phases if phase.stack])
+        found = measure_injection([_phase(stack, time_s) for stack, time_s in stacks])
     except Refusal as refusal:
         return Fault(refusal.code, refusal.reason)
     return InjectionTime(run.phases[0].clock_s + found.time_s, found.uncertainty_s, found.evidence)

@@ -124,7 +124,13 @@ def _repeated(series: tuple[Series, ...], entry: SeriesVolume) -> list[SeriesVol
 
 def _frames_of_reference(ledger: Ledger) -> tuple[str, ...]:
     placements = {role: entry.volume.first.placement for role, entry, _ in ledger.stacks}
-    uids = {placement.frame_of_reference_uid for placement in placements.values() if placement}
-    if len(uids) < 2:
-        return ()
-    return (f"E-FOR: {', '.join(placements)} do not share one frame of reference; they may be misaligned",)
+    uids = {role: placement.frame_of_reference_uid for role, placement in placements.items() if placement}
+    warnings = [
+        f"E-FOR: {role} states no Frame of Reference UID; it is laid over no other series"
+        for role, uid in uids.items()
+        if not uid
+    ]
+    stated = [role for role, uid in uids.items() if uid]
+    if len({uids[role] for role in stated}) > 1:
+        warnings.append(f"E-FOR: {', '.join(stated)} do not share one frame of reference; they may be misaligned")
+    return tuple(warnings)

@@ -42,6 +42,8 @@ def doubts(volume: Volume, judgement: Judgement, vocabulary: Words) -> tuple[Dou
         found.append(Doubt("the b-value stands in the sequence name only"))
     if not frame.header.private_elements and judgement.finding is not Finding.NOT_MR:
         found.append(Doubt(f"the private elements of {frame.header.vendor} were removed"))
+    if frame.placement and not frame.placement.frame_of_reference_uid:
+        found.append(Doubt("no Frame of Reference UID is stated"))
     found += [Doubt(fault.sentence) for fault in frame.faults]
     found += _contradictions(volume, judgement.finding, vocabulary)
     return tuple(found)

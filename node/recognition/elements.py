@@ -16,6 +16,8 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import DA, DT, TM
 
 from node.recognition.facts import Vector
+from storage.errors import HeaderError
+from storage.header import check_uid
 
 _HIGH_LETTERS = re.compile("[\x80-\xff]+")
 _CHINESE = re.compile("[\u3400-\u9fff]")
@@ -85,6 +87,14 @@ def readable(dataset: Dataset, keyword: str) -> tuple[str, bool]:
         if _CHINESE.search(guess):
             return guess.strip(), True
     return declared, False
+
+
+def uid(dataset: Dataset, keyword: str) -> str:
+    """A UID as it stands, leading zeros of components and all; empty where it is absent or none."""
+    try:
+        return check_uid(text(dataset, keyword).strip(" \0"), keyword)
+    except HeaderError:
+        return ""
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def placement(
         row_direction=(orientation[0], orientation[1], orientation[2]),
         column_direction=(orientation[3], orientation[4], orientation[5]),
         thickness_mm=read.number(measures, "SliceThickness"),
-        frame_of_reference_uid=read.text(dataset, "FrameOfReferenceUID"),
+        frame_of_reference_uid=read.uid(dataset, "FrameOfReferenceUID"),
         stack=stack,
         acquired_matrix=_acquired_matrix(dataset),
     )

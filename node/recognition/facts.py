@@ -177,6 +177,7 @@ class Timing:
 class Placement:
     """Where a frame lies: LPS, mm. `spacing` is (between rows, between columns), as in Pixel Spacing.
 
+    `frame_of_reference_uid` is empty where the header states none: the image then lies in a frame of its series' own.
     `acquired_matrix` is what was measured before interpolation, as (0018,1310) has it: read-out and phase encoding
     in the order of the header, 0s left out.
     """

@@ -113,7 +113,8 @@ class Stack:
 
     `pixel_spacing` is (between rows, between columns) as in Pixel Spacing (0028,0030); `normal` is row direction
     × column direction; `origin` is the centre of the first pixel of the first slice; `rows` and `columns` are those
-    of a slice, also where a sheet holds it; `phase_time_s` counts from the injection.
+    of a slice, also where a sheet holds it; `phase_time_s` counts from the injection. `frame_of_reference_uid` is
+    empty where the series states none.
     """
 
     role: Role
@@ -145,6 +146,11 @@ class Stack:
     def instance(self, frame: FrameRef) -> InstanceKey:
         """The object that one of its frames belongs to."""
         return InstanceKey(self.series_instance_uid, frame.sop_instance_uid)
+
+    @property
+    def space(self) -> str:
+        """Only stacks of one space can be laid over each other; without a frame of reference it is that of the series."""
+        return self.frame_of_reference_uid or f"series {self.series_instance_uid}"
 
 
 @dataclass(frozen=True, slots=True)
