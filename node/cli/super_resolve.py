@@ -90,7 +90,7 @@ def _write_series(stack: Stack, acquired: sitk.Image, made: sitk.Image, identity
     result = SequenceResult(stack.role, stack, acquired, made, nothing, None, 0.0, {})
     role = derived_mr.series_facts(result).role
     target.mkdir(parents=True, exist_ok=True)
-    images = derived_mr.derived_images(result, read_sources(stack), identity)
+    images = derived_mr.derived_images(result, read_sources(stack, identity), identity)
     for number, (image, _) in enumerate(images, start=1):
         write_object(image, role, target / f"{role}-{number:04d}.dcm", identity)
     return int(made.GetDepth())

@@ -149,7 +149,7 @@ class Stack:
 
     @property
     def space(self) -> str:
-        """Only stacks of one space can be laid over each other; without a frame of reference it is that of the series."""
+        """Only stacks of one space can be laid over each other; without a frame of reference a series has its own."""
         return self.frame_of_reference_uid or f"series {self.series_instance_uid}"
 
 

@@ -67,6 +67,8 @@ SERIES = ("BodyPartExamined", "PatientPosition", "ProtocolName", "RequestAttribu
 
 FRAME_OF_REFERENCE = ("FrameOfReferenceUID", "PositionReferenceIndicator")
 
+LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+
 #: Facts of the acquisition that stay true of a resampled image.
 ACQUISITION = (
     "AcquisitionDate",
@@ -107,9 +109,7 @@ ACQUISITION = (
     "ContrastBolusTotalDose",
     "ContrastBolusIngredient",
     "ContrastBolusIngredientConcentration",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
+    *LOSSY,
 )
 
 EQUIPMENT = (

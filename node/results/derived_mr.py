@@ -233,9 +233,8 @@ def _encoded_once(image: Dataset) -> Dataset:
 def _reference_header(image: Dataset) -> Dataset:
     """What further results need of the derived images' common header."""
     header = Dataset()
-    lossy = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
     modules = (*attributes.PATIENT, *attributes.STUDY, *attributes.REQUIRED_EVEN_IF_EMPTY)
-    inherit(header, image, (*modules, *attributes.FRAME_OF_REFERENCE, *attributes.GEOMETRY, *lossy))
+    inherit(header, image, (*modules, *attributes.FRAME_OF_REFERENCE, *attributes.GEOMETRY, *attributes.LOSSY))
     inherit(header, image, ("SpecificCharacterSet", "SOPClassUID", "SeriesInstanceUID", "Modality"))
     return header
 

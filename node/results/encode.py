@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
+from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
@@ -70,8 +71,10 @@ def encode(
     identity = Identity.of(results, site)
     results = replace(results, supersedes=_superseded_report(results, identity, earlier))
     identity = superseding(identity, earlier, results.supersedes)
-    sources = {result.sequence: read_frames(result.stack) for result in results.sequences}
-    return tuple(_objects(results, sources, identity, folder, reference))
+    sources = {result.sequence: read_frames(result.stack, identity) for result in results.sequences}
+    # Values of sources were checked when they were read, and pydicom would complain of each UID with a leading zero.
+    with config.disable_value_validation():
+        return tuple(_objects(results, sources, identity, folder, reference))
 
 
 def _objects(

@@ -14,6 +14,7 @@ from node.results.source import SourceFrame
 #: How far a voxel may lie from where its source image says, in parts of a voxel along each axis. Scanners place slices
 #: with some jitter, which a regular grid evens out; half a voxel, the usual mistake of resampling, must not pass.
 TOLERANCE = 0.4
+_PLACE = ("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,14 @@ def require_same_place(image: sitk.Image, frames: Sequence[SourceFrame]) -> None
     """Check in patient coordinates that slice k of an image lies on frame k.
 
     Raises:
-        PermanentError: count, matrix, or the place of a corner voxel differs; a result would be drawn elsewhere.
+        PermanentError: count, matrix, or the place of a corner voxel differs, so that a result would be drawn
+            elsewhere; or a source does not say where it lies.
     """
     grid = grid_of(image)
+    for frame in frames:
+        missing = [keyword for keyword in _PLACE if not frame.header.get(keyword)]
+        if missing:
+            raise PermanentError(f"instance {frame.sop_instance_uid}: no usable {', '.join(missing)}")
     if len(grid.positions) != len(frames):
         raise PermanentError(
             f"series {frames[0].series_instance_uid}: {len(frames)} source images for {len(grid.positions)} slices"

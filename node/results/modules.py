@@ -154,11 +154,11 @@ def referenced_series(frames: Sequence[SourceFrame]) -> list[Dataset]:
     items = []
     for series_instance_uid, members in by_series.items():
         item = Dataset()
-        item.SeriesInstanceUID = series_instance_uid
+        put(item, "SeriesInstanceUID", series_instance_uid)
         instances = _references(members)
         for instance in instances:
             instance.pop("ReferencedFrameNumber", None)
-        item.ReferencedInstanceSequence = instances
+        put(item, "ReferencedInstanceSequence", instances)
         items.append(item)
     return items
 
@@ -167,8 +167,8 @@ def _references(frames: Sequence[SourceFrame]) -> list[Dataset]:
     by_object: dict[str, Dataset] = {}
     for frame in frames:
         item = by_object.setdefault(frame.sop_instance_uid, Dataset())
-        item.ReferencedSOPClassUID = frame.sop_class_uid
-        item.ReferencedSOPInstanceUID = frame.sop_instance_uid
+        put(item, "ReferencedSOPClassUID", frame.sop_class_uid)
+        put(item, "ReferencedSOPInstanceUID", frame.sop_instance_uid)
         if frame.frame_number is not None:
             numbers = item.get("ReferencedFrameNumber", [])
             known = list(numbers) if isinstance(numbers, Iterable) else [numbers]

@@ -41,7 +41,7 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, MRImageStorage
 
 from models.prediction.records import Prediction
 from models.radiomics.words import in_words
@@ -121,6 +121,7 @@ def report(results: StudyResults, evidence: Evidence, identity: Identity, conten
         previous_versions=None if results.supersedes is None else [_predecessor(results.supersedes)],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
+    _refer(dataset, evidence)
     _complete_evidence(dataset, evidence)
     patient_and_study(dataset, evidence.header)
     identify(dataset, facts, identity, evidence.header, content)
@@ -313,10 +314,16 @@ def _evidence(evidence: Evidence) -> list[Dataset]:
         for frames in evidence.frames.values()
         for frame in _objects(frames)
     ]
-    header = evidence.header
-    return [*sources, *evidence.segmentations.values()] or [
-        _identified(header, header.SOPClassUID, header.SOPInstanceUID)
-    ]
+    # highdicom knows no private SOP classes, such as the reference of a refused study may have; `_refer` names it.
+    reference = _identified(evidence.header, MRImageStorage, evidence.header.SOPInstanceUID)
+    return [*sources, *evidence.segmentations.values()] or [reference]
+
+
+def _refer(dataset: Dataset, evidence: Evidence) -> None:
+    """Write the SOP class of the instance that stands for a study of which nothing could be used."""
+    if not evidence.frames:
+        (series,) = dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        put(series.ReferencedSOPSequence[0], "ReferencedSOPClassUID", evidence.header.SOPClassUID)
 
 
 def _complete_evidence(dataset: Dataset, evidence: Evidence) -> None:
@@ -339,11 +346,11 @@ def _complete_evidence(dataset: Dataset, evidence: Evidence) -> None:
 
 
 def _identified(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Study, series and instance; without the patient's name, which highdicom puts into warnings."""
+    """Study, series and instance; without the patient and the rest of the study, as in `segmentation`."""
     dataset = Dataset()
-    patient_and_study(dataset, header)
-    inherit(dataset, header, ("SeriesInstanceUID",))
-    put(dataset, "PatientName", None)
+    for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
+        put(dataset, keyword, None)
+    inherit(dataset, header, ("SpecificCharacterSet", "StudyInstanceUID", "SeriesInstanceUID"))
     put(dataset, "SOPClassUID", sop_class_uid)
     put(dataset, "SOPInstanceUID", sop_instance_uid)
     return dataset

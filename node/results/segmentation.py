@@ -10,9 +10,10 @@ import SimpleITK as sitk
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, SegmentationStorage
 from pydicom.valuerep import format_number_as_ds
 
+from node.results import attributes
 from node.results.grid import require_same_place
 from node.results.identity import (
     PRODUCT,
@@ -26,6 +27,7 @@ from node.results.identity import (
 from node.results.modules import (
     SeriesFacts,
     identify,
+    inherit,
     patient_and_study,
     referenced_series,
     source_image_items,
@@ -130,15 +132,19 @@ def _segment(identity: Identity) -> SegmentDescription:
 
 
 def _stand_in(frame: SourceFrame) -> Dataset:
-    """The frame as highdicom gets it.
+    """The frame as highdicom gets it: its place and its identifiers.
 
-    Without the patient's name, which highdicom puts into warnings; and as a single image, because it takes single
-    images or one whole multi-frame object, not a part of it. `segmentation` and `_refer` write name and references.
+    Without the patient and the study, whose values highdicom puts into warnings and checks more strictly than they
+    come; and as a single image, because it takes single images or one whole multi-frame object, not a part of it.
+    `segmentation` and `_refer` write patient, study and references.
     """
     alone = Dataset()
-    for element in frame.header:
-        alone[element.tag] = element
-    put(alone, "PatientName", None)
+    inherit(alone, frame.header, (*attributes.GEOMETRY, *attributes.FRAME_OF_REFERENCE, *attributes.LOSSY))
+    inherit(alone, frame.header, ("SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
+    for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
+        put(alone, keyword, None)
+    put(alone, "SOPClassUID", MRImageStorage)
+    put(alone, "Modality", "MR")
     if frame.frame_number is not None:
         put(alone, "SOPInstanceUID", f"1.2.{frame.frame_number}")
     return alone

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydicom import config
 from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import MRImageStorage
-from pydicom.valuerep import format_number_as_ds, is_valid_ds, validate_value
+from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
+from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
+from pydicom.valuerep import format_number_as_ds
 
+import storage.header
+from node.recognition.elements import datasets, item
 from node.recognition.files import read_dataset
 from node.recognition.record import Stack
 from node.results import attributes
+from node.results.identity import Identity
 from node.results.text import conform
+from node.results.validity import UNREADABLE, declared, valid
 
 log = logging.getLogger(__name__)
 
 UNICODE = "ISO_IR 192"
-
-#: Value representations whose format a peer or checker may reject, and that scanners and anonymisers do break.
-_CHECKED_VRS = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"})
-
-_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-_ESCAPE_CHARACTER = "\x1b"
-_ESCAPE_SEQUENCE = re.compile(r"\x1b[ -/]+[0-~]")
+MULTI_FRAME = frozenset({EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +59,100 @@ class SourceFrame:
 def put(dataset: Dataset, keyword: str, value: object) -> None:
     """Give an attribute a new element.
 
-    Plain attribute assignment changes the element in place, and with it every other dataset that shares it.
+    Plain attribute assignment changes the element in place, and with it every other dataset that shares it. Values are
+    taken as they are: those of a source have been checked, and pydicom takes a UID with leading zeros for none.
     """
-    dataset.add_new(keyword, dictionary_VR(keyword), value)
+    dataset.add(DataElement(Tag(keyword), dictionary_VR(keyword), value, validation_mode=config.IGNORE))
 
 
-def read_frames(stack: Stack) -> tuple[SourceFrame, ...]:
-    """Headers of a stack's frames, in the order of the stack."""
-    objects: dict[Path, Dataset] = {}
+def read_frames(stack: Stack, identity: Identity) -> tuple[SourceFrame, ...]:
+    """Headers of a stack's frames, in the order of the stack.
+
+    Where the series states no Frame of Reference UID (0020,0052) its frames get one that is derived from the series,
+    so that all that is made from it shares it.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    objects: dict[Path, _Read] = {}
     for frame in stack.frames:
         if frame.path not in objects:
-            objects[frame.path] = read_header(frame.path)
-    return tuple(_frame(objects[frame.path], index, stack) for index, frame in enumerate(stack.frames))
+            objects[frame.path] = _read(frame.path)
+    left_out = Counter(keyword for read in objects.values() for keyword in read.left_out)
+    if left_out:
+        counts = ", ".join(f"{keyword} (in {count} of {len(objects)} files)" for keyword, count in left_out.items())
+        log.warning("series %s: left out of results, as malformed: %s", stack.series_instance_uid, counts)
+    known = {
+        "StudyInstanceUID": identity.study_instance_uid,
+        "SeriesInstanceUID": stack.series_instance_uid,
+        "FrameOfReferenceUID": stack.frame_of_reference_uid
+        or identity.uid("frame-of-reference", content=stack.series_instance_uid),
+    }
+    return tuple(_frame(objects[frame.path], index, stack, known) for index, frame in enumerate(stack.frames))
 
 
 def read_header(path: Path) -> Dataset:
-    """The attributes of one object that results may inherit, decoded to Unicode and free of malformed values."""
+    """The attributes of one object that results may inherit, decoded to Unicode and free of malformed values.
+
+    The identifiers are those that the storage knows the object by, even where nothing else can be read.
+
+    Raises:
+        OSError: the file cannot be read.
+        HeaderError: it is no file that the storage would take.
+    """
+    read = _read(path)
+    if read.left_out:
+        log.warning("instance %s: left out, as malformed: %s", read.header.get("SOPInstanceUID"), read.left_out)
+    stored = storage.header.read_header(path)
+    for keyword, uid in (
+        ("SOPClassUID", stored.sop_class_uid),
+        ("SOPInstanceUID", stored.sop_instance_uid),
+        ("StudyInstanceUID", stored.study_instance_uid),
+        ("SeriesInstanceUID", stored.series_instance_uid),
+    ):
+        put(read.header, keyword, uid)
+    return read.header
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What of an object results may inherit, its functional groups as they came, and what is malformed."""
+
+    header: Dataset
+    shared_groups: tuple[Dataset, ...]
+    frame_groups: tuple[Dataset, ...]
+    left_out: tuple[str, ...]
+
+
+def _read(path: Path) -> _Read:
+    header = Dataset()
+    left_out = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = read_dataset(path, stop_before_pixels=True, specific_tags=list(attributes.READ))
-        header = Dataset()
+        dataset = _dataset(path)
         _declare_character_set(dataset)
-        dataset.remove_private_tags()
-        dataset.decode()
-        _drop_escapes(dataset)
+        character_sets = declared(dataset)
         for keyword in attributes.READ:
-            if keyword in dataset:
-                _take(header, dataset, keyword)
-    for item in _items(header):
-        item.pop("SpecificCharacterSet", None)
-    header.SpecificCharacterSet = UNICODE
+            tag = Tag(keyword)
+            if tag not in dataset or keyword in attributes.FUNCTIONAL_GROUPS:
+                continue
+            try:
+                header[tag] = valid(dataset, tag, character_sets)
+            except UNREADABLE:
+                left_out.append(keyword)
     conform(header)
-    return header
+    put(header, "SpecificCharacterSet", UNICODE)
+    shared, frames = (datasets(dataset, keyword) for keyword in attributes.FUNCTIONAL_GROUPS)
+    return _Read(header, shared, frames, tuple(left_out))
+
+
+def _dataset(path: Path) -> Dataset:
+    """Empty where there is nothing to be read."""
+    try:
+        return read_dataset(path, stop_before_pixels=True, specific_tags=list(attributes.READ))
+    except (*UNREADABLE, InvalidDicomError) as error:
+        log.warning("%s: no header can be read: %s", path.name, type(error).__name__)
+        return Dataset()
 
 
 def _declare_character_set(dataset: Dataset) -> None:
@@ -98,7 +161,7 @@ def _declare_character_set(dataset: Dataset) -> None:
     Scanners with a Chinese front end are known to leave (0008,0005) out; UTF-8 is tried first because text in
     another encoding is practically never valid UTF-8.
     """
-    if dataset.get("SpecificCharacterSet"):
+    if declared(dataset):
         return
     name = dataset.get_item("PatientName")
     raw = name.value if name is not None and isinstance(name.value, bytes) else b""
@@ -114,65 +177,19 @@ def _declare_character_set(dataset: Dataset) -> None:
         return
 
 
-def _drop_escapes(dataset: Dataset) -> None:
-    """Remove ISO 2022 escape sequences from decoded text: pydicom leaves those of ISO 2022 IR 58 in."""
-    for part in (dataset, *_items(dataset)):
-        for element in part:
-            if element.VR in _TEXT_VRS and _ESCAPE_CHARACTER in str(element.value):
-                texts = element.value if element.VM > 1 else [element.value]
-                part.add_new(element.tag, element.VR, [_ESCAPE_SEQUENCE.sub("", str(text)) for text in texts])
-
-
-def _take(header: Dataset, dataset: Dataset, keyword: str) -> None:
-    """Copy one element if its values have the format of their value representation.
-
-    Decimal strings of more than 16 characters, which scanners do write, are written again with 16.
-    """
-    try:
-        element = dataset[keyword]
-        if element.VR in _CHECKED_VRS and not element.is_empty:
-            values = list(element.value) if element.VM > 1 else [element.value]
-            if element.VR == "DS":
-                put(header, keyword, [_decimal(value) for value in values])
-                return
-            for value in values:
-                validate_value(element.VR, _text(value), config.RAISE)
-        header[keyword] = element
-    except (ValueError, TypeError, OverflowError):
-        log.warning("instance %s: %s is malformed and left out", dataset.get("SOPInstanceUID"), keyword)
-
-
-def _decimal(value: object) -> str:
-    text = _text(value).strip()
-    return text if len(text) <= 16 and is_valid_ds(text) else format_number_as_ds(float(text))
-
-
-def _text(value: object) -> str:
-    original = getattr(value, "original_string", None)
-    return str(original) if original is not None else str(value)
-
-
-def _items(dataset: Dataset) -> Iterator[Dataset]:
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield item
-                yield from _items(item)
-
-
-def _frame(header: Dataset, index: int, stack: Stack) -> SourceFrame:
+def _frame(read: _Read, index: int, stack: Stack, known: Mapping[str, str]) -> SourceFrame:
     frame = stack.frames[index]
-    shared = [header.get(keyword, ()) for keyword in attributes.FUNCTIONAL_GROUPS]
     classic = Dataset()
-    for element in header:
-        if element.keyword not in attributes.FUNCTIONAL_GROUPS:
-            classic[element.tag] = element
-    multi_frame = "PerFrameFunctionalGroupsSequence" in header
+    classic.update(read.header)
+    multi_frame = frame.sop_class_uid in MULTI_FRAME
     if multi_frame:
-        _lift_functional_groups(classic, (shared[1][frame.frame], *shared[0]))
+        own = read.frame_groups[frame.frame : frame.frame + 1]
+        _lift_functional_groups(classic, (*own, *read.shared_groups))
         put(classic, "SOPClassUID", MRImageStorage)
     if frame.tile is not None:
         _place(classic, index, stack)
+    for keyword, uid in known.items():
+        put(classic, keyword, uid)
     for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
         if keyword not in classic:
             put(classic, keyword, None)
@@ -180,8 +197,8 @@ def _frame(header: Dataset, index: int, stack: Stack) -> SourceFrame:
         put(classic, "SliceThickness", format_number_as_ds(float(stack.slice_step_mm)))
     return SourceFrame(
         header=classic,
-        sop_class_uid=str(header.SOPClassUID),
-        sop_instance_uid=str(header.SOPInstanceUID),
+        sop_class_uid=frame.sop_class_uid,
+        sop_instance_uid=frame.sop_instance_uid,
         frame_number=frame.frame + 1 if multi_frame else None,
         tiled=frame.tile is not None,
     )
@@ -205,8 +222,17 @@ def _place(header: Dataset, index: int, stack: Stack) -> None:
 
 
 def _lift_functional_groups(header: Dataset, groups: Sequence[Dataset]) -> None:
+    """Write what functional groups say at the top level, where classic images have it; malformed values stay behind."""
     for macro, keyword, classic_keyword in attributes.CLASSIC_FROM_FUNCTIONAL_GROUPS:
         for group in groups:
-            if group.get(macro) and keyword in group[macro].value[0]:
-                put(header, classic_keyword, group[macro].value[0][keyword].value)
-                break
+            found = item(group, macro)
+            if keyword not in found:
+                continue
+            try:
+                lifted = valid(found, Tag(keyword), [UNICODE]).value
+                checked = Dataset()
+                checked.add_new(Tag(classic_keyword), dictionary_VR(classic_keyword), lifted)
+                header[classic_keyword] = valid(checked, Tag(classic_keyword), [UNICODE])
+            except UNREADABLE:
+                continue
+            break

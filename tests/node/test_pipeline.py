@@ -66,18 +66,19 @@ def bundles(tmp_path_factory):
 
 @pytest.fixture
 def study(written_by, tmp_path):
-    """The recognised study of a Skyra with random volumes; `own_frame`: sequences with a frame of reference each."""
+    """The recognised study of a Skyra with random volumes; `own_frame`: sequences with a frame of reference each, or,
+    where the frames are not `stated`, without any."""
 
-    def made(own_frame):
+    def made(own_frame, stated=True):
         paths = written_by("Skyra").paths
         uid = str(written_by("Skyra").instances[0].StudyInstanceUID)
         plan = plan_from(read_study(uid, paths, RecognitionSettings()), RecognitionSettings(), ())
-        frames = {role: f"1.2.{number}" for number, role in enumerate(own_frame)}
+        frames = {role: f"1.2.{number}" if stated else "" for number, role in enumerate(own_frame)}
         stacks = tuple(
             replace(stack, frame_of_reference_uid=frames.get(stack.role, stack.frame_of_reference_uid))
             for stack in plan.stacks
         )
-        folder = tmp_path / "-".join(["study", *own_frame])
+        folder = tmp_path / "-".join(["study", *own_frame, str(stated)])
         folder.mkdir()
         (folder / "plan.json").write_text(to_json(replace(plan, stacks=stacks)))
         here = Study(uid, 1, {}, folder)
@@ -112,6 +113,14 @@ def test_only_sequences_of_one_frame_of_reference_are_read_together(study, bundl
     assert not np.array_equal(mask_of(together, "PVP"), mask_of(apart, "PVP"))
     assert not np.array_equal(mask_of(together, "T2WI"), mask_of(apart, "T2WI"))
     assert mask_of(apart, "PVP").shape == (16, 40, 40)
+
+
+def test_sequences_without_a_frame_of_reference_are_read_alone(study, bundles):
+    silent, apart = study(own_frame=("PVP", "DWI"), stated=False), study(own_frame=("PVP", "DWI"))
+    for here in (silent, apart):
+        segment_volumes(here, bundles)
+    for sequence in Sequence:
+        np.testing.assert_array_equal(mask_of(silent, sequence), mask_of(apart, sequence))
 
 
 def test_the_slice_thickness_of_the_header_is_the_profile_of_the_super_resolution(study, tmp_path):

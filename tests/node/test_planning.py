@@ -26,12 +26,14 @@ QUIET = np.random.default_rng(3)
 def facts(written_by: Callable[[str], Any], tmp_path: Path) -> Callable[..., StudyFacts]:
     """The study of a Skyra without a time of injection; `enhancing`: with arteries that show the bolus."""
 
-    def read(enhancing: bool) -> StudyFacts:
+    def read(enhancing: bool, in_one_frame: bool = True) -> StudyFacts:
         instances = [deepcopy(instance) for instance in written_by("Skyra").instances]
         numbers = {str(each.SeriesInstanceUID): int(each.SeriesNumber) for each in instances if _dynamic(each)}
         order = {uid: index for index, uid in enumerate(sorted(numbers, key=lambda uid: numbers[uid]))}
         for number, instance in enumerate(instances):
             instance.pop("ContrastBolusStartTime", None)
+            if not in_one_frame:
+                instance.pop("FrameOfReferenceUID", None)
             if enhancing and str(instance.SeriesInstanceUID) in order:
                 _paint(instance, order[str(instance.SeriesInstanceUID)])
             instance.save_as(tmp_path / f"{number:04d}.dcm")
@@ -73,6 +75,12 @@ def test_where_it_cannot_be_measured_the_refusal_says_so(facts):
     assert plan.refusal(Role.PVP).code == "E-DCE-T0"
     assert "in the images: " in plan.refusal(Role.PVP).reason
     assert [phase.after_injection_s for phase in plan.dynamic.phases] == [None] * 5
+
+
+def test_phases_without_a_frame_of_reference_are_not_laid_over_each_other(facts):
+    plan = plan_from(facts(enhancing=True, in_one_frame=False), SETTINGS, ())
+    assert plan.refusal(Role.PVP).code == "E-DCE-T0"
+    assert "share no frame of reference" in plan.refusal(Role.PVP).reason
 
 
 def test_a_site_may_switch_the_measurement_off(facts):

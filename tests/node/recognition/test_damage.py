@@ -7,10 +7,14 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
+from node.recognition.record import Confidence
 from node.settings import RecognitionSettings, Role, SiteRule
 
+FRAME_OF_REFERENCE = Tag("FrameOfReferenceUID")
 SKYRA, MR750, MULTIVA, UMR = "Skyra", "MR750", "Multiva", "uMR 560"
 
 
@@ -338,3 +342,30 @@ def test_roles_in_different_frames_of_reference_are_flagged(t2, series_of, recog
     plan = recognised([*t2, *series_of(SKYRA, "ADC")])
     assert {stack.role for stack in plan.stacks} >= {Role.T2WI, Role.ADC}
     assert any(warning.startswith("E-FOR") for warning in plan.warnings)
+
+
+@pytest.mark.parametrize("value", [None, "", "no UID", "1.2\\3.4", "1." * 40 + "1"])
+def test_series_without_a_frame_of_reference_are_used_each_in_a_space_of_its_own(t2, series_of, recognised, value):
+    changed = [*t2, *series_of(SKYRA, "ADC")]
+    for instance in changed:
+        del instance.FrameOfReferenceUID
+        if value is not None:
+            instance._dict[FRAME_OF_REFERENCE] = RawDataElement(
+                FRAME_OF_REFERENCE, "UI", len(value), value.encode(), 0, False, True, True
+            )
+    plan = recognised(changed)
+    stacks = {role: plan.stack(role) for role in (Role.T2WI, Role.ADC)}
+    assert {stack.frame_of_reference_uid for stack in stacks.values()} == {""}
+    assert stacks[Role.T2WI].space != stacks[Role.ADC].space
+    assert [warning for warning in plan.warnings if warning.startswith("E-FOR")] == [
+        f"E-FOR: {role} states no Frame of Reference UID; it is laid over no other series" for role in stacks
+    ]
+    for verdict in plan.verdicts:
+        assert verdict.confidence is not Confidence.HIGH
+        assert "no Frame of Reference UID is stated" in verdict.doubts
+
+
+def test_a_frame_of_reference_with_leading_zeros_is_one(t2, recognised):
+    for instance in t2:
+        instance.FrameOfReferenceUID = "1.02.003"
+    assert recognised(t2).stack(Role.T2WI).frame_of_reference_uid == "1.02.003"

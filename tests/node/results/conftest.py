@@ -148,11 +148,12 @@ def write_series(folder: Path, vendor: Vendor, sequence: str, edit: Edit | None 
         if edit is not None:
             edit(ds, sequence)
         path = folder / f"{number}-{size[2] - k:03d}.dcm"
-        pydicom.dcmwrite(path, ds, enforce_file_format=True)
-        frames.append(FrameRef(path, 0, ds.SOPInstanceUID, ds.SOPClassUID))
+        with pydicom.config.disable_value_validation():
+            pydicom.dcmwrite(path, ds, enforce_file_format=True)
+        frames.append(FrameRef(path, 0, str(ds.SOPInstanceUID), ds.SOPClassUID))
     return Stack(
         role=ROLES[sequence],
-        series_instance_uid=series_uid,
+        series_instance_uid=str(ds.SeriesInstanceUID),
         frames=tuple(frames),
         b_value=800.0 if sequence == "DWI" else None,
         phase_time_s=70.0 if sequence == "PVP" else None,
@@ -162,7 +163,7 @@ def write_series(folder: Path, vendor: Vendor, sequence: str, edit: Edit | None 
         normal=tuple(direction[:, 2]),
         pixel_spacing=(spacing[1], spacing[0]),
         slice_step_mm=spacing[2],
-        frame_of_reference_uid=f"{STUDY_UID}.77",
+        frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
         rows=size[1],
         columns=size[0],
     )
@@ -295,10 +296,10 @@ PREDICTION = Prediction(
 )
 
 
-def study_results(stacks: dict[str, Stack], with_tumour: bool = True) -> StudyResults:
+def study_results(stacks: dict[str, Stack], with_tumour: bool = True, study_uid: str = STUDY_UID) -> StudyResults:
     """Results of a study with the given sequences."""
     return StudyResults(
-        study_instance_uid=STUDY_UID,
+        study_instance_uid=study_uid,
         revision=1,
         input_digest="d4" * 32,
         settings_digest="e5" * 32,
@@ -307,7 +308,7 @@ def study_results(stacks: dict[str, Stack], with_tumour: bool = True) -> StudyRe
         prediction=PREDICTION if with_tumour else None,
         algorithms=ALGORITHMS,
         plan=StudyPlan(
-            study_instance_uid=STUDY_UID,
+            study_instance_uid=study_uid,
             verdicts=tuple(verdict(stack, name) for name, stack in stacks.items()),
             stacks=tuple(stacks.values()),
             refusals=tuple(

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import warnings
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import highdicom as hd
@@ -17,11 +18,12 @@ import SimpleITK as sitk
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.record import FrameRef, Stack
 from node.results.encode import encode
-from node.results.identity import Site
+from node.results.identity import Identity, Site
 from node.results.source import read_frames, read_header
 from node.settings import Role
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
+IDENTITY = Identity(Site(UID_ROOT), "1.2.3", "", "", datetime(2024, 3, 15, tzinfo=UTC), ())
 
 
 def geometry_of(ds: pydicom.Dataset, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,7 +169,7 @@ def _references_exist(segmentation: pydicom.Dataset, stack: Stack) -> None:
 
 def test_enhanced_headers_become_classic_ones(shared_data):
     stack, image = stack_and_image(sorted((shared_data / CASES["siemens enhanced"][0]).glob("*.dcm")))
-    frames = read_frames(stack)
+    frames = read_frames(stack, IDENTITY)
     assert len(frames) == image.GetSize()[2] == 39
     first = frames[0].header
     np.testing.assert_allclose(np.asarray(first.ImagePositionPatient, float), image.GetOrigin(), atol=1e-4)

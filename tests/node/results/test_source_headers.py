@@ -21,6 +21,7 @@ def write(path: Path, character_set: str | None, name: bytes, **others: object) 
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID, ds.SOPInstanceUID = MRImageStorage, "1.2.3"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2", "1.2.1"
     if character_set is not None:
         ds.SpecificCharacterSet = character_set.split("\\")
     ds.add(DataElement("PatientName", "PN", PersonName(name)))

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +22,13 @@ from models.volume import divided, grid_of, resample_onto
 from node.recognition.plan import recognise
 from node.recognition.record import Stack
 from node.results.encode import EncodedObject, encode
-from node.results.identity import Site
+from node.results.identity import Identity, Site
 from node.results.source import read_frames
 from node.settings import RecognitionSettings, Role
 from node.volumes import assemble
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
+IDENTITY = Identity(Site(UID_ROOT), "1.2.3", "", "", datetime(2024, 3, 15, tzinfo=UTC), ())
 ROLES = {"T2WI": Role.T2WI, "DWI": Role.DWI, "PVP": Role.PVP}
 
 needs_dciodvfy = pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools are not installed")
@@ -249,8 +251,10 @@ def test_an_independent_reader_takes_the_report(answered, scanner):
 
 def test_headers_of_slices_hold_the_place_of_each_and_the_physics_of_the_sheet(answered, scanner):
     stack, single = (answered(scanner, sheets).stacks["DWI"] for sheets in (True, False))
-    wanted = {tuple(np.round(np.float64(each.header.ImagePositionPatient), 3)) for each in read_frames(single)}
-    frames = read_frames(stack)
+    wanted = {
+        tuple(np.round(np.float64(each.header.ImagePositionPatient), 3)) for each in read_frames(single, IDENTITY)
+    }
+    frames = read_frames(stack, IDENTITY)
     assert {tuple(np.round(np.float64(each.header.ImagePositionPatient), 3)) for each in frames} == wanted
     sheet = pydicom.dcmread(Path(stack.frames[0].path))
     for frame in frames:

@@ -1,0 +1,227 @@
+"""Elements of a source as a result may hold them: the dictionary's value representation, its format, its multiplicity.
+
+Scanners, archives and anonymisers write decimal strings that are too long, dates with dots, numbers as text, two values
+where one belongs. What has one sure reading is written anew in its right form; what has none is left out by whoever
+asks. UIDs are never changed: what the storage takes for one is passed on as it stands, leading zeros and all.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Iterable, Sequence
+
+from pydicom import config
+from pydicom.charset import decode_element
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
+from pydicom.tag import BaseTag
+from pydicom.valuerep import PersonName, format_number_as_ds, is_valid_ds, validate_value
+
+from storage.errors import HeaderError
+from storage.header import check_uid
+
+#: What pydicom raises for an element that cannot be decoded or converted; nothing of a disk or of memory.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    NotImplementedError,
+    EOFError,
+    struct.error,
+    BytesLengthException,
+)
+
+#: Enumerated values: any other has no meaning to a reader.
+ENUMERATED = {
+    "PatientSex": frozenset({"F", "M", "O"}),
+    "PatientIdentityRemoved": frozenset({"YES", "NO"}),
+    "LossyImageCompression": frozenset({"00", "01"}),
+    "BurnedInAnnotation": frozenset({"YES", "NO"}),
+    "MRAcquisitionType": frozenset({"2D", "3D"}),
+    "AngioFlag": frozenset({"Y", "N"}),
+    "VariableFlipAngleFlag": frozenset({"Y", "N"}),
+    "ScanningSequence": frozenset({"SE", "IR", "GR", "EP", "RM"}),
+    "SequenceVariant": frozenset({"SK", "MTC", "SS", "TRSS", "SP", "MP", "OSP", "NONE"}),
+}
+
+_SPECIFIC_CHARACTER_SET = 0x00080005
+_TEXT_VRS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
+_ONE_TEXT = frozenset({"LT", "ST", "UT"})
+_LIMITS = {"US": (0, 2**16 - 1), "SS": (-(2**15), 2**15 - 1), "UL": (0, 2**32 - 1), "SL": (-(2**31), 2**31 - 1)}
+_LIMITS["IS"] = _LIMITS["SL"]
+_ESCAPE_CHARACTER = "\x1b"
+_ESCAPE_SEQUENCE = re.compile(r"\x1b[ -/]+[0-~]")
+_OLD_DATE = re.compile(r"(\d{4})[.\-/](\d{2})[.\-/](\d{2})")
+_OLD_TIME = re.compile(r"(\d{2}):(\d{2}):(\d{2})(\.\d{1,6})?")
+
+
+def valid(dataset: Dataset, tag: BaseTag, character_sets: Sequence[str]) -> DataElement:
+    """The element of a data set in its valid form, its text in Unicode.
+
+    Args:
+        dataset: as read; holds the element.
+        tag: of the standard.
+        character_sets: Specific Character Set (0008,0005) of the data set.
+
+    Raises:
+        ValueError or another of `UNREADABLE`: it has none.
+    """
+    element = dataset[tag]
+    vr = dictionary_VR(tag)
+    if vr == "SQ":
+        return _element(tag, vr, [_item(item, character_sets) for item in _items(element)])
+    if element.VR in (*_TEXT_VRS, "PN"):
+        decode_element(element, list(character_sets))
+    values = [_TYPED[vr](value, tag) for value in _values(element, vr)]
+    values = _as_many_as_allowed([value for value in values if value is not None], tag, vr)
+    return _element(tag, vr, values[0] if len(values) == 1 else values or None)
+
+
+def declared(dataset: Dataset) -> list[str]:
+    """Specific Character Set (0008,0005) of a data set; none where it is absent, empty or no text."""
+    try:
+        found = dataset.get("SpecificCharacterSet") or ()
+        names = [found] if isinstance(found, str) else list(found)
+    except UNREADABLE:
+        return []
+    return names if all(isinstance(name, str) for name in names) else []
+
+
+def _element(tag: BaseTag, vr: str, value: object) -> DataElement:
+    return DataElement(tag, vr, value, validation_mode=config.IGNORE)
+
+
+def _items(element: DataElement) -> list[Dataset]:
+    if element.is_empty:
+        return []
+    items = list(element.value)
+    if not all(isinstance(item, Dataset) for item in items):
+        raise ValueError("no sequence")
+    return items
+
+
+def _item(item: Dataset, character_sets: Sequence[str]) -> Dataset:
+    """What of an item is standard and valid."""
+    made = Dataset()
+    character_sets = declared(item) or character_sets
+    for tag in sorted(item.keys()):
+        if tag.is_private or not dictionary_has_tag(tag) or tag == _SPECIFIC_CHARACTER_SET:
+            continue
+        try:
+            made[tag] = valid(item, tag, character_sets)
+        except UNREADABLE:
+            continue
+    return made
+
+
+def _values(element: DataElement, vr: str) -> list[object]:
+    value = element.value
+    if isinstance(value, bytes):
+        value = value.decode("ascii").strip(" \0").split("\\")
+    if value is None or (isinstance(value, str) and not value):
+        return []
+    if isinstance(value, str | PersonName) or not isinstance(value, Iterable):
+        return [value]
+    values = list(value)
+    return ["\\".join(map(str, values))] if vr in _ONE_TEXT else values
+
+
+def _as_many_as_allowed(values: list[object], tag: BaseTag, vr: str) -> list[object]:
+    """Raises ValueError where there are more or fewer than the dictionary says; of text, see `text`."""
+    least, most = _multiplicity(dictionary_VM(tag))
+    if not values or least <= len(values) <= most or vr in (*_TEXT_VRS, "PN"):
+        return values
+    raise ValueError(f"{len(values)} values")
+
+
+def _multiplicity(vm: str) -> tuple[int, float]:
+    first, _, last = vm.partition("-")
+    return int(re.sub("n", "1", first)), math.inf if "n" in last else int(last or first)
+
+
+def _text(value: object, tag: BaseTag) -> object:
+    """Without the escape sequences that pydicom leaves in where they are those of ISO 2022 IR 58."""
+    return _ESCAPE_SEQUENCE.sub("", str(value)) if _ESCAPE_CHARACTER in str(value) else str(value)
+
+
+def _name(value: object, tag: BaseTag) -> object:
+    return PersonName(str(_text(value, tag)))
+
+
+def _uid(value: object, tag: BaseTag) -> object:
+    try:
+        return check_uid(str(value).strip(" \0"), keyword_for_tag(tag))
+    except HeaderError as error:
+        raise ValueError(str(error)) from error
+
+
+def _original(value: object) -> str:
+    original = getattr(value, "original_string", None)
+    return (str(value) if original is None else str(original)).strip(" \0")
+
+
+def _decimal(value: object, tag: BaseTag) -> object:
+    """Decimal strings of more than 16 characters, which scanners do write, are written again with 16."""
+    text = _original(value)
+    if not text:
+        return None
+    return text if len(text) <= 16 and is_valid_ds(text) else format_number_as_ds(float(text))
+
+
+def _whole(vr: str) -> Callable[[object, BaseTag], object]:
+    def checked(value: object, tag: BaseTag) -> object:
+        text = _original(value)
+        if not text:
+            return None
+        number = float(text)
+        low, high = _LIMITS[vr]
+        if not number.is_integer() or not low <= number <= high:
+            raise ValueError(f"{vr} holds no such number")
+        return int(number)
+
+    return checked
+
+
+def _real(value: object, tag: BaseTag) -> object:
+    number = float(_original(value))
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return number
+
+
+def _formatted(vr: str) -> Callable[[object, BaseTag], object]:
+    """Dates and times of ACR-NEMA are written as of today, code strings in capitals."""
+
+    def checked(value: object, tag: BaseTag) -> object:
+        text = _original(value)
+        old_date, old_time = _OLD_DATE.fullmatch(text), _OLD_TIME.fullmatch(text)
+        if vr == "DA" and old_date:
+            text = "".join(old_date.groups())
+        elif vr == "TM" and old_time:
+            text = "".join(part or "" for part in old_time.groups())
+        elif vr in ("CS", "AS"):
+            text = text.upper()
+        validate_value(vr, text, config.RAISE)
+        if text and text not in ENUMERATED.get(keyword_for_tag(tag), (text,)):
+            raise ValueError("none of the terms that are defined")
+        return text or None
+
+    return checked
+
+
+_TYPED: dict[str, Callable[[object, BaseTag], object]] = {
+    **dict.fromkeys(_TEXT_VRS, _text),
+    **{vr: _whole(vr) for vr in _LIMITS},
+    **{vr: _formatted(vr) for vr in ("AE", "AS", "CS", "DA", "DT", "TM")},
+    "DS": _decimal,
+    "FD": _real,
+    "FL": _real,
+    "PN": _name,
+    "UI": _uid,
+}
