@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 _OWN = ("node", "storage", "models")
+_TITLE = re.compile(r"[A-Za-z0-9 _.:@/#+-]{1,16}")
 
 
 def configure(level: str = "INFO") -> None:
@@ -27,6 +29,11 @@ def configure(level: str = "INFO") -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for package in _OWN:
         logging.getLogger(package).setLevel(level)
+
+
+def title(text: str) -> str:
+    """An AE title of a sender as it may be written: of letters, digits and what joins them; a name is not repeated."""
+    return text if _TITLE.fullmatch(text) else f"(a title of {len(text)} characters that are not written here)"
 
 
 def _is_ours_or_an_error(record: logging.LogRecord) -> bool:

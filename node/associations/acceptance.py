@@ -10,7 +10,9 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from node.associations.command import Refusal
 from node.associations.door import Arrival
+from node.associations.messages import Messages, RefusedRequest
 from node.associations.upper_layer import UpperLayer
 
 
@@ -21,13 +23,21 @@ class Acceptance(Association):
         faults: what the other side did that it must not, in the order in which it happened.
     """
 
-    def __init__(self, ae: AE, arrival: Arrival, ended: Callable[[Acceptance], None]) -> None:
+    def __init__(
+        self,
+        ae: AE,
+        arrival: Arrival,
+        refuse: Callable[[Acceptance, RefusedRequest], Refusal],
+        ended: Callable[[Acceptance], None],
+    ) -> None:
+        """`refuse` says what a request is told whose command cannot be served, `ended` is called once, at the end."""
         super().__init__(ae, MODE_ACCEPTOR)
         self.faults: list[str] = []
         self._place = arrival.place
-        self._ended = ended
+        self._refuse, self._ended = refuse, ended
         self.name = f"AcceptorThread of {arrival.address[0]}:{arrival.address[1]}"
         self.dul = UpperLayer(self, arrival.request.encoded, ae.maximum_pdu_size, self.faults.append)
+        self.dimse: Messages = Messages(self, self.faults.append)
         # pynetdicom keeps its time limits in the provider as well.
         self.acse_timeout, self.network_timeout = ae.acse_timeout, ae.network_timeout
         arrival.socket.settimeout(ae.network_timeout)
@@ -51,11 +61,22 @@ class Acceptance(Association):
             self.disconnect()
             self._ended(self)
 
+    def transfer_syntax_of(self, context_id: int) -> str:
+        """The transfer syntax of an accepted presentation context."""
+        return str(self._accepted_cx[context_id].transfer_syntax[0])
+
     def disconnect(self) -> None:
         """Close the connection, whatever waits for it."""
         transport = self.dul.socket
         if transport is not None and transport.socket is not None:
             transport._shutdown_socket()
+
+    def _serve_request(self, msg: object, context_id: int) -> None:
+        """Serve what pynetdicom understands, and refuse the rest."""
+        if isinstance(msg, RefusedRequest):
+            self.dimse.answer(msg, self._refuse(self, msg))
+        else:
+            super()._serve_request(msg, context_id)
 
     def _sends(self, event: Event) -> None:
         """Just before it is sent: who reads the end of this association may ask for the next one."""

@@ -1,8 +1,6 @@
-"""The storage SCP: C-ECHO and C-STORE.
+"""The SCP side: a door, the associations that come through it, and who may have one.
 
-The received bytes are stored as they came, and Success is said only when file and index row are durable. What
-cannot be indexed goes to quarantine with its reason and a failure status: nothing is lost. How a series will be
-used plays no part here.
+What the associations bring is taken in by `Reception`.
 """
 
 from __future__ import annotations
@@ -11,42 +9,34 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
+from io import BytesIO
 
 from pydicom import Dataset
-from pynetdicom import AE, Association, evt
-from pynetdicom.dsutils import encode_file_meta
+from pynetdicom import AE, evt
 from pynetdicom.events import Event
-from sqlalchemy.exc import OperationalError
 
 from node.associations.acceptance import Acceptance
+from node.associations.command import C_STORE_RQ, Command, Refusal
 from node.associations.door import Arrival, Door, DoorLimits
 from node.associations.leases import LEASE_S, Leases
-from node.logs import Sparing
+from node.associations.messages import RefusedRequest
+from node.associations.reception import Received, Reception
+from node.logs import Sparing, title
 from node.network.contexts import acceptable
 from node.network.peers import is_admitted
 from node.network.transport import send_at_once, send_even_fragments
 from node.settings import ListenerSettings, PeerSettings
-from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
-from storage.header import read_header
 from storage.index import Index
-from storage.records import InstanceHeader, Registration
 
 log = logging.getLogger(__name__)
 
 SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-MISMATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
 
 _REJECTED_PERMANENT, _SERVICE_USER = 0x01, 0x01
 _CALLING_AE_UNKNOWN, _CALLED_AE_UNKNOWN = 0x03, 0x07
 _COUNTED_AT_THE_DOOR = 1_000_000
-_GIGABYTE = 1e9
 _POLL_S = 0.02
 _PARTING_S = 1.0  # for the A-ABORT to be sent
 _SPOOL_AGE_S = 3600  # far beyond the writing of one file: what is older was left by a crash
@@ -67,8 +57,8 @@ class Listener:
         self._settings = settings
         self._peers = tuple(peers)
         self._store = store
-        self._index = index
         self._leases = Leases(index, lease_s)
+        self._reception = Reception(store, index, self._leases, settings.minimum_free_gb)
         self._ae = AE(ae_title=settings.ae_title)
         self._ae.maximum_associations = _COUNTED_AT_THE_DOOR
         self._ae.maximum_pdu_size = settings.maximum_pdu
@@ -76,10 +66,8 @@ class Listener:
         self._door = Door(settings.maximum_associations, self._enter, lambda: self._count("rejected"), limits)
         self._open = False
         self._sparing = Sparing(log)
-        self._storing = 0
         self._counts: Counter[str] = Counter()
-        # Associations count in threads of their own; stop() waits until none is in the middle of an object.
-        self._idle = threading.Condition()
+        self._counting = threading.Lock()  # associations are counted in threads of their own
 
     @property
     def port(self) -> int:
@@ -99,8 +87,8 @@ class Listener:
     @property
     def counts(self) -> dict[str, int]:
         """Since the start: associations accepted and rejected, objects by how they ended."""
-        with self._idle:
-            return dict(self._counts)
+        with self._counting:
+            return {**self._counts, **self._reception.counts}
 
     def start(self) -> None:
         """Bind the port and listen.
@@ -129,14 +117,13 @@ class Listener:
             for association in self._wait_for_ends(_PARTING_S):
                 association.disconnect()
             self._wait_for_ends(_PARTING_S)
-        with self._idle:
-            self._idle.wait_for(lambda: self._storing == 0)
+        self._reception.wait_until_idle()
         self._leases.stop()
 
     # --- associations
 
     def _enter(self, arrival: Arrival) -> None:
-        association = Acceptance(self._ae, arrival, self._ended)
+        association = Acceptance(self._ae, arrival, self._refuse, self._ended)
         handlers = (
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_REQUESTED, self._admit),
@@ -145,7 +132,7 @@ class Listener:
             (evt.EVT_RELEASED, self._end),
             (evt.EVT_ABORTED, self._end),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-            (evt.EVT_C_STORE, self._answer),
+            (evt.EVT_C_STORE, self._store_object),
         )
         for event, handler in handlers:
             association.bind(event, handler)
@@ -174,17 +161,19 @@ class Listener:
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         address = association.requestor.address
         if not is_admitted(self._peers, calling, address):
-            log.warning("association rejected: calling AE %s from %s is not a known peer", calling, address)
-            self._reject(event, _CALLING_AE_UNKNOWN)
+            why = f"calling AE {title(calling)} from {address} is not a known peer"
+            self._reject(event, _CALLING_AE_UNKNOWN, why)
         elif self._settings.require_called_ae and called != self._settings.ae_title:
-            log.warning("association rejected: AE %s from %s called for %s", calling, address, called)
-            self._reject(event, _CALLED_AE_UNKNOWN)
+            why = f"AE {title(calling)} from {address} called for {title(called)}"
+            self._reject(event, _CALLED_AE_UNKNOWN, why)
         else:
             proposed = request.presentation_context_definition_list
             association.acceptor.supported_contexts = acceptable(str(c.abstract_syntax) for c in proposed)
 
-    def _reject(self, event: Event, diagnostic: int) -> None:
+    def _reject(self, event: Event, diagnostic: int, why: str) -> None:
         self._count("rejected")
+        kind, address = f"association rejected for reason {diagnostic}", event.assoc.requestor.address
+        self._sparing.write(logging.WARNING, kind, address, "association rejected: %s", why)
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, diagnostic)
         event.assoc.kill()
 
@@ -195,88 +184,32 @@ class Listener:
         self._count("accepted")
 
     def _count(self, what: str) -> None:
-        with self._idle:
+        with self._counting:
             self._counts[what] += 1
 
     # --- objects
 
-    def _answer(self, event: Event) -> Dataset:
-        """Store what a C-STORE request brings; the status for its response."""
-        with self._counted():
-            try:
-                status, comment = self._take(event)
-            except (OSError, StorageError, OperationalError):
-                log.exception("object %s could not be stored", event.request.AffectedSOPInstanceUID)
-                status, comment = OUT_OF_RESOURCES, "the object could not be stored"
-            self._count(f"status {status:04X}")
+    def _store_object(self, event: Event) -> Dataset:
+        """Handler of C-STORE: the status for its response."""
+        request = event.request
+        command = Command(
+            C_STORE_RQ, request.MessageID, True, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
+        )
+        refusal = self._reception.take(
+            Received(event.assoc, command, event.context.transfer_syntax, request.DataSet or BytesIO())
+        )
         answer = Dataset()
-        answer.Status = status
-        if comment:
-            answer.ErrorComment = comment[:64]
+        answer.Status = SUCCESS if refusal is None else refusal.status
+        if refusal is not None:
+            answer.ErrorComment = refusal.reason[:64]
         return answer
 
-    def _take(self, event: Event) -> tuple[int, str]:
-        if self._store.free_bytes() < self._settings.minimum_free_gb * _GIGABYTE:
-            log.error("disk below %g GB: object refused", self._settings.minimum_free_gb)
-            return OUT_OF_RESOURCES, "disk space is low"
-        head = b"\0" * 128 + b"DICM" + encode_file_meta(event.file_meta)
-        with event.request.DataSet.getbuffer() as data:
-            path = self._store.spooled(head, data)
-        try:
-            return self._keep(path, event)
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _keep(self, path: Path, event: Event) -> tuple[int, str]:
-        request = event.request
-        calling = event.assoc.requestor.ae_title.strip()
-        try:
-            header = read_header(path)
-        except HeaderError as error:
-            return self._quarantine(path, str(error), calling, CANNOT_UNDERSTAND)
-        mismatch = _mismatch(header, request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
-        if mismatch:
-            return self._quarantine(path, mismatch, calling, MISMATCH)
-        if self._index.is_own_result(header.sop_instance_uid):
-            registration = Registration.OWN_RESULT
-        else:
-            registration = self._register(path, header, event.assoc)
-        self._count(registration)
-        log.debug("object %s of study %s: %s", header.sop_instance_uid, header.study_instance_uid, registration)
-        return SUCCESS, ""
-
-    def _register(self, path: Path, header: InstanceHeader, association: Association) -> Registration:
-        file = self._store.store(path, header)
-        calling, now = association.requestor.ae_title.strip(), datetime.now(UTC)
-        claim = self._leases.claim(association, header.study_instance_uid, now)
-        registration = self._index.register(header, file, calling, now, claim)
-        if claim is not None and registration is not Registration.OWN_RESULT:
-            self._leases.keep(association, header.study_instance_uid, claim)
-        return registration
-
-    def _quarantine(self, path: Path, reason: str, calling: str, status: int) -> tuple[int, str]:
-        file = self._store.quarantine(path, reason)
-        self._index.keep_quarantine(file, reason, calling, datetime.now(UTC))
-        self._count("quarantined")
-        log.warning("object from %s kept in quarantine as %s: %s", calling, file.path.name, reason)
-        return status, reason
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._idle:
-            self._storing += 1
-        try:
-            yield
-        finally:
-            with self._idle:
-                self._storing -= 1
-                self._idle.notify_all()
-
-
-def _mismatch(header: InstanceHeader, sop_class_uid: str, sop_instance_uid: str) -> str:
-    """How command and data set contradict one another; empty when they agree (PS3.4 B.2.3, status A9xx)."""
-    if header.sop_class_uid != sop_class_uid:
-        return f"SOP Class UID is {sop_class_uid} in the command and {header.sop_class_uid} in the data set"
-    if header.sop_instance_uid != sop_instance_uid:
-        return f"SOP Instance UID is {sop_instance_uid} in the command and {header.sop_instance_uid} in the data set"
-    return ""
+    def _refuse(self, association: Acceptance, request: RefusedRequest) -> Refusal:
+        """What is said to a request whose command cannot be served; the object that it brought is kept."""
+        if request.data_set is None:
+            kind, address = "request refused", association.requestor.address
+            self._sparing.write(logging.WARNING, kind, address, "%s from %s: %s", kind, address, request.refusal.reason)
+            return request.refusal
+        syntax = association.transfer_syntax_of(request.context_id)
+        received = Received(association, request.command, syntax, request.data_set, request.refusal)
+        return self._reception.take(received) or request.refusal

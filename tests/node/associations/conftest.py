@@ -175,6 +175,33 @@ class RawScanner:
         self.send(self.request(**asked))  # type: ignore[arg-type]
         return self.answer()
 
+    @staticmethod
+    def command(elements: dict[int, bytes], group_length: int | None = None) -> bytes:
+        """A command set; the values as they are given."""
+        body = b"".join(struct.pack("<HHL", 0, tag, len(value)) + value for tag, value in sorted(elements.items()))
+        return struct.pack("<HHLL", 0, 0, 4, len(body) if group_length is None else group_length) + body
+
+    @staticmethod
+    def fragment(control: int, content: bytes, context: int = 1) -> bytes:
+        """A fragment: control 1 command, 2 last."""
+        return struct.pack(">LBB", len(content) + 2, context, control) + content
+
+    def say(self, *fragments: bytes) -> None:
+        """A P-DATA of fragments."""
+        self.send(a_pdu(0x04, b"".join(fragments)))
+
+    def status(self) -> str:
+        """Status and message number of the response that comes; else what comes in its place."""
+        kind, body = self.read()
+        if kind != 0x04:
+            return {0x07: "aborted", 0: "closed"}.get(kind, f"PDU {kind}")
+        elements, data = {}, body[6:]
+        while data:
+            tag, length = struct.unpack_from("<2xHL", data)
+            elements[tag], data = data[8 : 8 + length], data[8 + length :]
+        number, status = (int.from_bytes(elements[tag], "little") for tag in (0x0120, 0x0900))
+        return f"{status:04X} to {number}"
+
     def release(self) -> str:
         self.send(a_pdu(0x05, bytes(4)))
         return self.answer()

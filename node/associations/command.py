@@ -1,0 +1,177 @@
+"""A DIMSE command set (PS3.7 6.3, E.1): read without trust, judged, and written.
+
+Encoded in Implicit VR Little Endian. The group length is not looked at: the fragments say where a command ends.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.sop_class import Verification, uid_to_service_class
+
+from storage.errors import HeaderError
+from storage.header import check_uid
+
+C_STORE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0030, 0x0FFF
+RESPONSE = 0x8000
+
+# PS3.7 Annex C, and PS3.4 B.2.3 for the first.
+MISMATCH = 0xA900
+INVALID_INSTANCE = 0x0117
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+UNRECOGNISED_OPERATION = 0x0211
+
+_CLASS, _FIELD, _MESSAGE, _ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
+_PRIORITY, _DATA_SET_TYPE, _STATUS, _COMMENT, _INSTANCE = 0x0700, 0x0800, 0x0900, 0x0902, 0x1000
+_NO_DATA_SET = 0x0101
+_PRIORITIES = (0, 1, 2)
+_LONGEST_COMMENT = 64  # bytes, LO
+
+
+class MalformedCommandError(Exception):
+    """The bytes are no command set that could be answered; the message holds nothing of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused: a status and words of ours."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A request or a response. UIDs stand as they came, without padding; empty where there is none."""
+
+    field: int
+    message_id: int
+    has_data_set: bool
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    priority: int = 0
+
+    @property
+    def is_response(self) -> bool:
+        """Whether it answers something."""
+        return bool(self.field & RESPONSE)
+
+    @property
+    def encoded(self) -> bytes:
+        """The command with what the node makes use of, and nothing else."""
+        elements = {
+            _CLASS: _uid(self.sop_class_uid),
+            _FIELD: _number(self.field),
+            _MESSAGE: _number(self.message_id),
+            _PRIORITY: _number(self.priority if self.priority in _PRIORITIES else 0),
+            _DATA_SET_TYPE: _number(0x0001 if self.has_data_set else _NO_DATA_SET),
+        }
+        if self.field == C_STORE_RQ:
+            elements[_INSTANCE] = _uid(self.sop_instance_uid)
+        return _encoded(elements)
+
+    def refusal(self) -> Refusal | None:
+        """Why it is refused before anything else of it is looked at."""
+        if self.field == C_ECHO_RQ:
+            other = self.sop_class_uid != Verification
+            return Refusal(SOP_CLASS_NOT_SUPPORTED, "C-ECHO is of the verification class") if other else None
+        if self.field != C_STORE_RQ:
+            return Refusal(UNRECOGNISED_OPERATION, f"command {self.field:04X} is not served here")
+        try:
+            check_uid(self.sop_class_uid, "Affected SOP Class UID")
+        except HeaderError as error:
+            return Refusal(MISMATCH, str(error))
+        try:
+            check_uid(self.sop_instance_uid, "Affected SOP Instance UID")
+        except HeaderError as error:
+            return Refusal(INVALID_INSTANCE, str(error))
+        if uid_to_service_class(self.sop_class_uid) is not StorageServiceClass:
+            return Refusal(SOP_CLASS_NOT_SUPPORTED, f"{self.sop_class_uid} is no class that is stored here")
+        return None
+
+    def answer(self, refusal: Refusal) -> bytes:
+        """The response that refuses it; it repeats no UID that is none."""
+        elements = {
+            _FIELD: _number(self.field | RESPONSE),
+            _ANSWERED: _number(self.message_id),
+            _DATA_SET_TYPE: _number(_NO_DATA_SET),
+            _STATUS: _number(refusal.status),
+            _COMMENT: _even(refusal.reason.encode("ascii", "replace")[:_LONGEST_COMMENT], b" "),
+        }
+        for tag, uid in ((_CLASS, self.sop_class_uid), (_INSTANCE, self.sop_instance_uid)):
+            if _is_uid(uid):
+                elements[tag] = _uid(uid)
+        return _encoded(elements)
+
+
+def read_command(data: bytes) -> Command:
+    """The command in the bytes of all fragments of a command set.
+
+    Raises:
+        MalformedCommandError: the elements do not fit, or one is missing without which nobody can answer.
+    """
+    elements = _elements(data)
+    field, data_set = _as_number(elements, _FIELD), _as_number(elements, _DATA_SET_TYPE)
+    cancelled = field is not None and (field & RESPONSE or field == C_CANCEL_RQ)
+    message = _as_number(elements, _ANSWERED if cancelled else _MESSAGE)
+    if field is None or message is None or data_set is None:
+        raise MalformedCommandError("a command without Command Field, Message ID or Command Data Set Type")
+    return Command(
+        field=field,
+        message_id=message,
+        # A C-ECHO has none whatever it says (PS3.7 9.3.5.1).
+        has_data_set=data_set != _NO_DATA_SET and field != C_ECHO_RQ,
+        sop_class_uid=_as_text(elements, _CLASS) or (str(Verification) if field == C_ECHO_RQ else ""),
+        sop_instance_uid=_as_text(elements, _INSTANCE),
+        priority=_as_number(elements, _PRIORITY) or 0,
+    )
+
+
+def _elements(data: bytes) -> dict[int, bytes]:
+    elements: dict[int, bytes] = {}
+    position = 0
+    while position < len(data):
+        if len(data) - position < 8:
+            raise MalformedCommandError("a command that ends inside an element")
+        group, number, length = struct.unpack_from("<HHL", data, position)
+        position += 8 + length
+        if group != 0 or position > len(data):
+            raise MalformedCommandError("a command whose elements are longer than it, or none of a command")
+        elements[number] = data[position - length : position]
+    return elements
+
+
+def _as_number(elements: Mapping[int, bytes], tag: int) -> int | None:
+    value = elements.get(tag, b"")
+    return int.from_bytes(value, "little") if len(value) == 2 else None
+
+
+def _as_text(elements: Mapping[int, bytes], tag: int) -> str:
+    return elements.get(tag, b"").decode("latin-1").strip(" \0")
+
+
+def _encoded(elements: Mapping[int, bytes]) -> bytes:
+    body = b"".join(struct.pack("<HHL", 0, tag, len(value)) + value for tag, value in sorted(elements.items()))
+    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(2, "little")
+
+
+def _uid(uid: str) -> bytes:
+    return _even(uid.encode("ascii"), b"\0")
+
+
+def _even(value: bytes, padding: bytes) -> bytes:
+    return value + padding * (len(value) % 2)
+
+
+def _is_uid(uid: str) -> bool:
+    try:
+        return bool(check_uid(uid, ""))
+    except HeaderError:
+        return False
