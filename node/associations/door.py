@@ -36,6 +36,7 @@ BACKLOG = 512
 _AT_ONCE = 64  # connections accepted, or pieces read, before others have their turn
 _PIECE = 2**16  # bytes
 _LONGEST_PAUSE_S = 30.0
+_BREATH_S = 0.01  # until the next try where the machine had nothing to accept a connection with
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -80,6 +81,11 @@ class _Visitor:
     received: bytearray = field(default_factory=bytearray)
     request: AssociationRequest | None = None
     leaving: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come from it."""
+        return not self.received and self.request is None and not self.leaving
 
     @property
     def wanted(self) -> int:
@@ -185,6 +191,7 @@ class Door:
             except OSError as error:  # no descriptor, no memory, or gone again before it was accepted
                 self._sparing.write(logging.WARNING, "accept", "", "connection not accepted: %s", error.strerror)
                 self._make_room()
+                time.sleep(_BREATH_S)
                 return
             connection.setblocking(False)
             visitor = _Visitor(connection, address, time.monotonic() + self._limits.request_s)
@@ -195,11 +202,16 @@ class Door:
 
     def _make_room(self) -> None:
         """Send away the oldest of those who have said nothing, else the oldest."""
-        visitors = iter(self._visitors)
-        oldest = next((visitor for visitor in self._visitors if not visitor.received), next(visitors, None))
-        if oldest is not None:
-            self._note(oldest, "closed: too many connections wait")
-            self._drop(oldest)
+        before = len(self._visitors)
+        for visitor in [each for each in self._visitors if each.silent]:
+            self._read(visitor)  # it may have spoken meanwhile, or gone
+            if visitor.silent and visitor in self._visitors:
+                self._note(visitor, "closed: too many connections wait")
+                self._drop(visitor)
+            if len(self._visitors) < before:
+                return
+        for visitor in tuple(self._visitors)[:1]:
+            self._drop(visitor)
 
     def _read(self, visitor: _Visitor) -> None:
         for _ in range(_AT_ONCE):

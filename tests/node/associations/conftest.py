@@ -129,8 +129,10 @@ class RawScanner:
 
     VERIFICATION, MR = b"1.2.840.10008.1.1", MRImageStorage.encode()
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+    def __init__(self, port: int, unconnected: socket.socket | None = None) -> None:
+        self.socket = unconnected or socket.socket()
+        self.socket.settimeout(10)
+        self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @staticmethod
@@ -223,12 +225,12 @@ class RawScanner:
 
 
 @pytest.fixture
-def scanner() -> Iterator[Callable[[int], RawScanner]]:
+def scanner() -> Iterator[Callable[..., RawScanner]]:
     """Connects to a port."""
     opened: list[RawScanner] = []
 
-    def connect(port: int) -> RawScanner:
-        opened.append(RawScanner(port))
+    def connect(port: int, unconnected: socket.socket | None = None) -> RawScanner:
+        opened.append(RawScanner(port, unconnected))
         return opened[-1]
 
     yield connect

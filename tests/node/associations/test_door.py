@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -145,6 +148,38 @@ def test_of_too_many_bytes_that_wait_the_oldest_go(start, scanner):
         each.send(b"\x01\x00\x00\x0f\x00\x00" + bytes(40_000))
     assert greedy[0].answer() == "closed"
     assert scanner(receiving.port).associate() == "accepted"
+
+
+def test_a_machine_out_of_descriptors_makes_room_and_goes_on(receiving, scanner, descriptors):
+    sockets = [socket.socket() for _ in range(20)]
+    descriptors.leave(4)
+    silent = [scanner(receiving.port, each) for each in sockets[:-1]]
+    assert scanner(receiving.port, sockets[-1]).associate() == "accepted"
+    descriptors.restore()
+    assert silent[0].answer() == "closed"
+
+
+@pytest.fixture
+def descriptors() -> Iterator[Descriptors]:
+    limited = Descriptors()
+    yield limited
+    limited.restore()
+
+
+class Descriptors:
+    """How many more this process may open."""
+
+    def __init__(self) -> None:
+        self._usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def leave(self, count: int) -> None:
+        free = [os.dup(0) for _ in range(count)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, self._usual[1]))
+        for each in free:
+            os.close(each)
+
+    def restore(self) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._usual)
 
 
 # --- places
