@@ -9,7 +9,6 @@ a value: what stands in the place of a UID may be a name.
 from __future__ import annotations
 
 import hashlib
-import mmap
 import re
 import struct
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import HeaderError
+from storage.filebytes import FileBytes
 from storage.identity import Content
 from storage.inflation import MAXIMUM_INFLATED, Buffer, Inflated, Plain
 from storage.records import InstanceHeader
@@ -29,6 +29,7 @@ DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 _PREAMBLE = 132
+_PIECE = 2**18  # bytes
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _MAXIMUM_DEPTH = 60
@@ -117,7 +118,10 @@ def content_of(source: bytes | Path) -> Content:
             syntax, start = file_meta(buffer)
         except HeaderError:
             syntax, start = "", 0
-        return Content(hashlib.sha256(memoryview(buffer)[start:]).hexdigest(), syntax)
+        digest = hashlib.sha256()
+        for begin in range(start, len(buffer), _PIECE):
+            digest.update(buffer[begin : begin + _PIECE])
+        return Content(digest.hexdigest(), syntax)
 
 
 @contextmanager
@@ -126,11 +130,7 @@ def _opened(source: bytes | Path) -> Iterator[Buffer]:
         yield source
         return
     with source.open("rb") as file:
-        if source.stat().st_size == 0:  # cannot be mapped
-            yield b""
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
+        yield FileBytes(file)
 
 
 def file_meta(buffer: Buffer) -> tuple[str, int]:

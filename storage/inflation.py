@@ -6,13 +6,13 @@ over it, so that a walk to its end costs time but no memory.
 
 from __future__ import annotations
 
-import mmap
 import zlib
 from collections.abc import Iterator
 
 from storage.errors import HeaderError
+from storage.filebytes import FileBytes
 
-Buffer = bytes | mmap.mmap
+Buffer = bytes | FileBytes
 
 MAXIMUM_INFLATED = 2**30  # bytes; a data set that inflates beyond is taken for an attack on the machine
 MAXIMUM_READS = 5_000_000  # of one data set; ten times the elements of an enhanced object of 5,000 frames

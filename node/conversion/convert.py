@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -23,6 +22,7 @@ from node.conversion.meta import as_it_is, write_file_meta
 from node.conversion.pixels import native_pixels
 from node.conversion.reencoding import Reencoding
 from node.conversion.representations import DECISIVE, PIXEL_REPRESENTATION
+from storage.filebytes import FileBytes
 from storage.header import file_meta
 from storage.inflation import MAXIMUM_INFLATED, inflated
 from storage.records import InstanceHeader
@@ -70,12 +70,13 @@ def convert(source: Path, header: InstanceHeader, target: str, out: IO[bytes]) -
 @contextmanager
 def _data_set(source: Path, syntax: str) -> Iterator[Forward]:
     """The bytes of the data set, inflated where it is deflated."""
-    with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        _, start = file_meta(mapped)
+    with source.open("rb") as file:
+        content = FileBytes(file)
+        _, start = file_meta(content)
         if syntax == DeflatedExplicitVRLittleEndian:
-            yield Forward(inflated(mapped, start, MAXIMUM_INFLATED))
+            yield Forward(inflated(content, start, MAXIMUM_INFLATED))
         else:
-            yield Forward(mapped[begin : begin + PIECE] for begin in range(start, len(mapped), PIECE))
+            yield Forward(content[begin : begin + PIECE] for begin in range(start, len(content), PIECE))
 
 
 def _decisive(source: Path, encoding: Encoding) -> dict[int, int]:
