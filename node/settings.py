@@ -247,6 +247,12 @@ class RecognitionSettings(Section):
         return self
 
 
+class ResultSettings(Section):
+    """What the results show."""
+
+    name_patient: bool = True
+
+
 class AnalysisSettings(Section):
     """Which models run, and how."""
 
@@ -277,6 +283,7 @@ class Settings(Section):
     completion: CompletionSettings = CompletionSettings()
     recognition: RecognitionSettings = RecognitionSettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    results: ResultSettings = ResultSettings()
 
     @model_validator(mode="after")
     def _destination_names(self) -> Settings:

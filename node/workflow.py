@@ -267,7 +267,7 @@ def _keep_plan(rooms: Rooms, study: Study, plan: StudyPlan) -> None:
 
 
 def _site(settings: Settings) -> Site:
-    return Site(settings.uid_root, settings.institution, settings.time_zone)
+    return Site(settings.uid_root, settings.institution, settings.time_zone, settings.results.name_patient)
 
 
 def _settings_digest(settings: Settings) -> str:

@@ -41,17 +41,19 @@ class Site:
         uid_root: root of its UIDs, with its trailing dot.
         institution: Institution Name (0008,0080) of the results; may be empty.
         time_zone: its zone by its IANA name; empty: the machine's.
+        name_patient: whether page, picture and PDF name patient and study.
     """
 
     uid_root: str
     institution: str = ""
     time_zone: str = ""
+    name_patient: bool = True
 
     @property
     def canonical(self) -> str:
         """All of it in one string, for digests; with what tells the machine's zone from others where it is used."""
         zone = self.time_zone or [*time.tzname, time.timezone, time.altzone]
-        return json.dumps([self.uid_root, self.institution, zone])
+        return json.dumps([self.uid_root, self.institution, zone, self.name_patient])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,12 @@
 """The one-page summary: what was seen, what was measured, what was predicted and why, with which limits.
 
-It is drawn once and leaves twice: as pixels and as PDF.
-
-Nothing on it identifies the patient: no names, numbers, dates of the study or descriptions typed by people.
+It is drawn once and leaves twice: as pixels and as PDF. Its first line names patient and study as the objects around
+it do, so that a print is not taken for another patient's; without a named caption it names nobody.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from io import BytesIO
 
 import numpy as np
@@ -18,16 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure, SubFigure
 
+from node.results.caption import Caption
 from node.results.clock import pdf_date
 from node.results.explanation import substitution
 from node.results.figures import millilitres, selection, slice_number
 from node.results.findings import SequenceResult, StudyResults
+from node.results.fonts import drawable
 from node.results.identity import PRODUCT, RESEARCH_STATEMENT, bundle_statements, product_version
-from node.results.lettering import AMBER, LEFT, RIGHT, drawable, frame_only, paragraph, write
+from node.results.lettering import AMBER, LEFT, RIGHT, filling, frame_only, in_columns, paragraph, write
 from node.results.narrative import conclusion, warnings
 from node.results.panels import (
     BACKGROUND,
-    FONT,
+    INK,
     MUTED,
     OUTLINE,
     acquired_plane,
@@ -47,45 +46,51 @@ _LINE = 0.062
 #: Width by height of the pictures across the slices.
 _PROPORTION = 1.55
 _ON_AMBER = "#1b1300"
+_STRIP = "#1a222c"
+_MARGIN = 0.02
+_NO_GLYPH = "A letter that no font of the node has stands as its Unicode number, such as [U+13000]."
 
 
-def render(results: StudyResults, made_at: datetime) -> np.ndarray:
+def render(results: StudyResults, caption: Caption) -> np.ndarray:
     """The page as pixels; uint8, rows × columns × RGB, the same for the same results and libraries.
 
     Args:
         results: what was found.
-        made_at: when, in the offset from UTC of the object that the page goes into.
+        caption: whose page it is, and when it was made.
     """
     buffer = BytesIO()
-    page_figure(results, made_at).savefig(buffer, format="rgba", dpi=DPI, facecolor=BACKGROUND)
+    page_figure(results, caption).savefig(buffer, format="rgba", dpi=DPI, facecolor=BACKGROUND)
     columns, rows = (round(length * DPI) for length in SIZE_INCH)
     pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(rows, columns, 4)
     return np.ascontiguousarray(pixels[:, :, :3])
 
 
-def render_pdf(results: StudyResults, made_at: datetime) -> bytes:
+def render_pdf(results: StudyResults, caption: Caption) -> bytes:
     """The page as PDF, with text that can be searched; arguments as of `render`."""
     buffer = BytesIO()
     facts = {"Title": TITLE, "Creator": PRODUCT, "Producer": None, "CreationDate": None}
     with PdfPages(buffer, metadata=facts) as document:
         # matplotlib would write the offset of a date with the wrong sign, and its minutes as seconds.
-        document.infodict()["CreationDate"] = pdf_date(made_at)
-        document.savefig(page_figure(results, made_at), dpi=DPI, facecolor=BACKGROUND)
+        document.infodict()["CreationDate"] = pdf_date(caption.made_at)
+        document.savefig(page_figure(results, caption), dpi=DPI, facecolor=BACKGROUND)
     return buffer.getvalue()
 
 
-def page_figure(results: StudyResults, made_at: datetime) -> Figure:
+def page_figure(results: StudyResults, caption: Caption) -> Figure:
     """The page as a figure of `SIZE_INCH`."""
     figure = Figure(figsize=SIZE_INCH, dpi=DPI, facecolor=BACKGROUND)
-    head, body, foot = _divided(figure, rows=(1.0, 4.5, 2.7))
-    _head(head, results, made_at)
+    heights = (0.55, 0.95, 4.1, 2.6) if caption.patient else (1.0, 4.5, 2.7)
+    *strip, head, body, foot = _divided(figure, rows=heights)
+    for part in strip:
+        _patient(part, caption)
+    _head(head, results, caption)
     by_name = {result.sequence: result for result in results.sequences}
     for name, column in zip(SEQUENCES, _divided(body, columns=(1, 1, 1)), strict=True):
         if name in by_name:
             _sequence(column, by_name[name])
         else:
             _absent(column, name, results)
-    _foot(foot, results)
+    _foot(foot, results, caption)
     return figure
 
 
@@ -102,11 +107,17 @@ def _divided(
     return divided
 
 
-def _head(part: SubFigure, results: StudyResults, made_at: datetime) -> None:
+def _patient(part: SubFigure, caption: Caption) -> None:
+    part.set_facecolor(_STRIP)
+    filling(part, 0.95, 0.42, caption.patient, 13, _MARGIN, INK)
+    filling(part, 0.42, 0.05, caption.study, 9, _MARGIN, INK)
+
+
+def _head(part: SubFigure, results: StudyResults, caption: Caption) -> None:
     write(part, 0.02, 0.74, TITLE, size=15, weight="bold")
     write(part, 0.02, 0.38, conclusion(results), size=10.5)
     write(part, 0.98, 0.74, f"{PRODUCT} {product_version()}", size=8, colour=MUTED, ha="right")
-    write(part, 0.98, 0.54, f"{made_at:%Y-%m-%d %H:%M %z}", size=8, colour=MUTED, ha="right")
+    write(part, 0.98, 0.54, f"{caption.made_at:%Y-%m-%d %H:%M %z}", size=8, colour=MUTED, ha="right")
     if results.supersedes is not None:
         text = f"supersedes revision {results.supersedes.revision}"
         write(part, 0.98, 0.36, text, size=8, colour=AMBER, ha="right")
@@ -120,7 +131,9 @@ def _banner(banner: Axes, results: StudyResults) -> None:
     for spine in banner.spines.values():
         spine.set_visible(False)
     write(banner, 0.02, 0.47, RESEARCH_STATEMENT.upper(), size=8.5, weight="bold", colour=_ON_AMBER)
-    rows = textwrap.wrap(bundle_statements(results.algorithms), 132, max_lines=2, placeholder=" … (structured report)")
+    rows = in_columns(bundle_statements(results.algorithms), 132)
+    if len(rows) > 2:
+        rows = [rows[0], f"{rows[1][:108]} … (structured report)"]
     for number, row in enumerate(rows):
         write(banner, 0.27, 0.47 + 0.22 * (len(rows) - 1) - 0.44 * number, row, size=7, colour=_ON_AMBER)
 
@@ -165,28 +178,29 @@ def _absent(column: SubFigure, name: str, results: StudyResults) -> None:
     axes = column.add_axes((LEFT, 0.36, RIGHT - LEFT, 0.565), facecolor="#121922")
     frame_only(axes)
     reasons = [it.reason for it in results.plan.refusals if it.role in (name, "STUDY")]
-    lines = ["not analysed", "", *textwrap.wrap(drawable("; ".join(reasons)), 44)]
-    axes.text(
-        0.5, 0.5, "\n".join(lines), color=MUTED, fontsize=8.5, family=FONT, ha="center", va="center", linespacing=1.5
-    )
+    lines = ["not analysed", "", *in_columns("; ".join(reasons), 44)]
+    for number, line in enumerate(lines):
+        write(axes, 0.5, 0.5 + 0.045 * ((len(lines) - 1) / 2 - number), line, size=8.5, colour=MUTED, ha="center")
 
 
-def _foot(part: SubFigure, results: StudyResults) -> None:
+def _foot(part: SubFigure, results: StudyResults, caption: Caption) -> None:
     columns = _divided(part, columns=(1, 1.35, 1.05))
     for column in columns:
         frame_only(column.add_axes((LEFT, 0.95, RIGHT - LEFT, 0.001)))
     draw_prediction(columns[0], results)
     draw_reasons(columns[1], results)
     write(columns[2], LEFT, 0.88, "Warnings and refusals", size=9.5, weight="bold")
-    paragraph(columns[2], 0.79, _cautions(results) or ["none"], width=56, line=_LINE, room=6)
+    paragraph(columns[2], 0.79, _cautions(results, caption) or ["none"], width=56, line=_LINE, room=6)
     write(columns[2], LEFT, 0.39, "Models", size=9.5, weight="bold")
     paragraph(columns[2], 0.305, list(_models(results)), width=56, line=_LINE, room=5, colour=MUTED)
 
 
-def _cautions(results: StudyResults) -> list[str]:
+def _cautions(results: StudyResults, caption: Caption) -> list[str]:
     refused = [f"{it.role} not analysed: {it.reason}" for it in results.plan.refusals]
     said_beside_it = substitution(results.prediction) if results.prediction else ""
-    return refused + [warning for warning in warnings(results) if warning != said_beside_it]
+    cautions = refused + [warning for warning in warnings(results) if warning != said_beside_it]
+    texts = [caption.patient, caption.study, *cautions]
+    return [_NO_GLYPH, *cautions] if any(drawable(text) != text for text in texts) else cautions
 
 
 def _models(results: StudyResults) -> Iterator[str]:

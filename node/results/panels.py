@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from node.results.figures import largest_section, side
+from node.results.fonts import FONT
 from node.results.window import grey_range
 
-FONT = "DejaVu Sans"
 BACKGROUND, INK, MUTED, OUTLINE = "#0c1117", "#e8edf2", "#93a1b0", "#ff5a36"
 _HALO = (withStroke(linewidth=2, foreground="black"),)
 _WIDE_HALO = (withStroke(linewidth=4, foreground="black"),)

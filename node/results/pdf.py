@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage
 
+from node.results.caption import caption
 from node.results.findings import StudyResults
 from node.results.identity import Identity
 from node.results.modules import SeriesFacts, code_item, identify, patient_and_study
@@ -51,7 +52,7 @@ def summary_pdf(
     document = Dataset()
     patient_and_study(document, header)
     identify(document, facts, identity, header, content)
-    page = render_pdf(results, identity.made_at(header))
+    page = render_pdf(results, caption(document, identity.made_at(header), identity.site.name_patient))
     sources = dict.fromkeys(
         [(report.SOPClassUID, report.SOPInstanceUID), *((it.sop_class_uid, it.sop_instance_uid) for it in frames)]
     )
@@ -60,8 +61,8 @@ def summary_pdf(
         "InstanceNumber": 1,
         "ConversionType": "WSD",
         "AcquisitionDateTime": None,
-        # Only what is drawn is on it, and that holds nothing of the patient.
-        "BurnedInAnnotation": "NO",
+        # The page is drawn from nothing but its caption and the results, which hold nothing of the patient.
+        "BurnedInAnnotation": "YES" if identity.site.name_patient else "NO",
         "DocumentTitle": TITLE,
         "ConceptNameCodeSequence": [code_item(codes.DCM.ImagingMeasurementReport)],
         "SourceInstanceSequence": [_reference(*source) for source in sources],

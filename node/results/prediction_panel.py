@@ -24,7 +24,7 @@ from node.results.explanation import (
 from node.results.findings import StudyResults
 from node.results.identity import clipped
 from node.results.lettering import AMBER, LEFT, RIGHT, RULE, paragraph, write
-from node.results.panels import BACKGROUND, FONT, INK, MUTED
+from node.results.panels import BACKGROUND, INK, MUTED
 
 LOWERS = "#5aa9e6"
 _FULL_BAR = 0.5
@@ -98,7 +98,7 @@ def _gauge(axes: Axes, prediction: Prediction) -> None:
     axes.plot([0, prediction.main.probability], [0.5, 0.5], color=AMBER, linewidth=6, solid_capstyle="round")
     axes.plot([prediction.main.cutoff] * 2, [0.0, 1.0], color=INK, linewidth=1.6)
     for x, text in ((0.0, "0"), (1.0, "1"), (prediction.main.cutoff, f"cut-off {prediction.main.cutoff:.2f}")):
-        axes.text(x, -0.55, text, color=MUTED, fontsize=7, family=FONT, ha="center", va="center")
+        write(axes, x, -0.55, text, size=7, colour=MUTED, ha="center")
 
 
 def _answers(part: SubFigure, prediction: Prediction) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from node.results.caption import caption
 from node.results.findings import StudyResults
 from node.results.identity import Identity, statement
 from node.results.modules import (
@@ -63,8 +64,8 @@ def summary(
         "ImageType": ["DERIVED", "SECONDARY"],
         "DerivationDescription": statement(*(identity.algorithm(kind) for kind in facts.algorithms)),
         "PatientOrientation": None,
-        # Only what `render` draws is on it, and that holds nothing of the patient.
-        "BurnedInAnnotation": "NO",
+        # The page is drawn from nothing but its caption and the results, which hold nothing of the patient.
+        "BurnedInAnnotation": "YES" if identity.site.name_patient else "NO",
     }
     for keyword, value in values.items():
         put(image, keyword, value)
@@ -73,7 +74,7 @@ def summary(
     if frames:
         put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
         put(image, "ReferencedSeriesSequence", referenced_series(frames))
-    _pixels(image, render(results, identity.made_at(header)))
+    _pixels(image, render(results, caption(image, identity.made_at(header), identity.site.name_patient)))
     return image
 
 

@@ -14,6 +14,7 @@ from pydicom.sr.codedict import codes
 
 from models.prediction.records import CodedConcept, Contribution, Target, Unanswered
 from models.volume import Sequence
+from node.results.caption import Caption, caption
 from node.results.explanation import SHOWN
 from node.results.identity import RESEARCH_STATEMENT
 from node.results.page import page_figure
@@ -61,7 +62,7 @@ def remarks(report: Dataset, meaning: str) -> list[str]:
 def page_text(results) -> str:
     """All that the page says, which is drawn once for picture and PDF."""
     return " ".join(
-        " ".join(text.get_text() for text in page_figure(results, results.created_at).findobj(Text)).split()
+        " ".join(text.get_text() for text in page_figure(results, Caption(results.created_at)).findobj(Text)).split()
     )
 
 
@@ -121,7 +122,7 @@ def test_the_page_shows_the_strongest_features_with_value_range_and_direction(si
 def test_every_model_s_answer_is_on_the_page_with_the_main_one_bold(siemens):
     prediction = siemens.results.prediction
     answers = {f"{it.probability:.2f}" for it in prediction.others}
-    page = page_figure(siemens.results, siemens.results.created_at)
+    page = page_figure(siemens.results, Caption(siemens.results.created_at))
     shown = [it for it in page.findobj(Text) if it.get_text() in answers | {"0.73"}]
     assert {it.get_text() for it in shown if it.get_weight() == "normal"} == answers
     assert {it.get_text() for it in shown if it.get_weight() == "bold"} == {"0.73"}
@@ -190,7 +191,6 @@ def test_the_pdf_is_a_document_of_the_study_that_names_the_report_as_its_source(
     (report,) = siemens.datasets("report")
     assert document.SOPClassUID == "1.2.840.10008.5.1.4.1.1.104.1"
     assert (document.MIMETypeOfEncapsulatedDocument, document.Modality) == ("application/pdf", "DOC")
-    assert document.BurnedInAnnotation == "NO"
     pdf = document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
     assert pdf.startswith(b"%PDF-")
     assert pdf.rstrip().endswith(b"%%EOF")
@@ -206,7 +206,7 @@ def test_the_pdf_has_the_same_bytes_in_another_process(siemens):
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     again = subprocess.run(
         [sys.executable, "-c", call],
-        input=pickle.dumps((siemens.results, siemens.results.created_at)),
+        input=pickle.dumps((siemens.results, caption(document, siemens.results.created_at, name_patient=True))),
         env=environment,
         stdout=subprocess.PIPE,
         check=True,

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from node.results.caption import Caption
 from node.results.encode import EncodedObject, encode
 from node.results.findings import StudyResults
 from node.results.identity import Site
@@ -125,7 +126,7 @@ def test_after_a_late_image_every_object_says_which_revision_it_supersedes(histo
 
 def test_the_page_shows_it(only_t2) -> None:
     (earlier,) = (record for record in records(only_t2.objects, "1.2", 1) if record.role == "report")
-    now = only_t2.results.created_at
+    now = Caption(only_t2.results.created_at)
     assert (render(replace(only_t2.results, supersedes=earlier), now) != render(only_t2.results, now)).any()
 
 
