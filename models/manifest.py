@@ -39,7 +39,7 @@ class Manifest(pydantic.BaseModel):
     """Refinement along each index axis (x, y, z)."""
     protocol: dict[Sequence, dict[str, tuple[float, float]]] = {}
     """Lowest and highest value in training of an acquisition parameter, by sequence: tr_ms, te_ms, flip_deg,
-    slice_thickness_mm, pixel_spacing_mm, field_strength_t."""
+    slice_thickness_mm, pixel_spacing_mm (the finer of the two acquired), field_strength_t."""
     training_data: str
     intended_use: str = RESEARCH_STATEMENT
     metrics: dict[str, Any] = {}

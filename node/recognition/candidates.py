@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from models.rounding import whole_nearest
 from node.recognition import site
 from node.recognition.confidence import Doubt
 from node.recognition.facts import Fault, FrameFacts, HeaderFacts, Vendor
@@ -14,6 +13,11 @@ from node.recognition.phases import Phases
 from node.recognition.rules import Judgement
 from node.recognition.stacks import Volume
 from node.settings import RecognitionSettings, Role
+
+SAME_TIME_S = 0.5
+# A stack that is shorter by one slice covers as much.
+_SLICES_NOT_MISSED = 1.01
+_SAME_RESOLUTION_MM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,17 @@ class Series:
         return self.frames[0].header
 
 
-# The stated preference, the most important first; larger is better.
-Ranking = tuple[tuple[str, float], ...]
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A value of which the larger is better; values that differ by no more than `tolerance` are equal."""
+
+    name: str
+    value: float
+    tolerance: float = 0.0
+
+
+# The stated preference, the most important first.
+Ranking = tuple[Preference, ...]
 Rank = Callable[[SeriesVolume], Ranking]
 
 
@@ -72,11 +85,10 @@ class Ledger:
 
     def take_best(self, role: Role, usable: list[SeriesVolume], rank: Rank) -> SeriesVolume:
         """Use the volume that ranks highest; the others keep the first preference that decided against them."""
-        best = max(usable, key=lambda entry: tuple(value for _, value in rank(entry)))
+        best, self.decided_by = _ranked(usable, rank)
         self.take(role, best)
         for entry in usable:
             if entry is not best:
-                self.decided_by[id(entry)] = _difference(rank(best), rank(entry))
                 name = "another volume of the series" if one_series(best, entry) else series_name(best)
                 self.pass_over(entry, f"{name} is preferred: {self.decided_by[id(entry)]}")
         return best
@@ -136,13 +148,15 @@ def unusable(volume: Volume, settings: RecognitionSettings) -> Fault | None:
 
 
 def common_rank(entry: SeriesVolume) -> Ranking:
-    """Corrected before uncorrected, then extent (to 20 mm) and in-plane resolution."""
+    """Corrected before uncorrected, then extent, of which one slice is not missed, and in-plane resolution."""
     volume, frame, grid = entry.volume, entry.volume.first, entry.volume.grid
     assert grid is not None
+    assert frame.placement is not None
+    extent_mm = grid.slice_step_mm * volume.slices
     return (
-        ("corrected for distortion", float(bool({"DIS2D", "DIS3D"} & set(frame.image_type)))),
-        ("larger extent", float(whole_nearest(grid.slice_step_mm * len(volume.frames) / 20))),
-        ("finer in plane", -float(whole_nearest(100 * grid.pixel_spacing[0])) / 100),
+        Preference("corrected for distortion", float(bool({"DIS2D", "DIS3D"} & set(frame.image_type)))),
+        Preference("larger extent", extent_mm, _SLICES_NOT_MISSED * grid.slice_step_mm),
+        Preference("finer in plane", -frame.placement.resolution_mm, _SAME_RESOLUTION_MM),
     )
 
 
@@ -151,14 +165,14 @@ def later_rank(entry: SeriesVolume) -> Ranking:
 
     One acquisition that was stored twice, with and without prescan normalisation, is taken with it.
     """
-    frame = entry.volume.first
+    volume, frame = entry.volume, entry.volume.first
     return (
-        ("acquired later", frame.timing.acquisition_s or frame.timing.series_s or 0.0),
-        ("normalised", float("NORM" in frame.image_type)),
-        ("higher number", float(frame.header.series_number or 0)),
-        ("written later", frame.timing.content_s or 0.0),
-        ("higher acquisition number", float(frame.timing.acquisition_number or 0)),
-        ("higher instance numbers", float(max(each.timing.instance_number or 0 for each in entry.volume.frames))),
+        Preference("acquired later", frame.timing.acquisition_s or frame.timing.series_s or 0.0, SAME_TIME_S),
+        Preference("normalised", float("NORM" in frame.image_type)),
+        Preference("higher number", float(frame.header.series_number or 0)),
+        Preference("written later", frame.timing.content_s or 0.0, SAME_TIME_S),
+        Preference("higher acquisition number", float(frame.timing.acquisition_number or 0)),
+        Preference("higher instance numbers", float(max(each.timing.instance_number or 0 for each in volume.frames))),
     )
 
 
@@ -173,5 +187,17 @@ def one_series(one: SeriesVolume, other: SeriesVolume) -> bool:
     return one.volume.first.header.series_instance_uid == other.volume.first.header.series_instance_uid
 
 
-def _difference(best: Ranking, other: Ranking) -> str:
-    return next((name for (name, one), (_, two) in zip(best, other, strict=True) if one != two), "the first of equals")
+def _ranked(usable: list[SeriesVolume], rank: Rank) -> tuple[SeriesVolume, dict[int, str]]:
+    """The volume that is left when each preference in turn keeps the best, and by identity what decided against others.
+
+    Rankings are not compared as a whole: what is equal within a tolerance is not ordered.
+    """
+    left, decided_by = list(usable), {}
+    rankings = {id(entry): rank(entry) for entry in usable}
+    for place in range(len(rankings[id(left[0])])):
+        best = max((rankings[id(entry)][place] for entry in left), key=lambda preference: preference.value)
+        beaten = [entry for entry in left if rankings[id(entry)][place].value < best.value - best.tolerance]
+        decided_by.update({id(entry): best.name for entry in beaten})
+        left = [entry for entry in left if id(entry) not in decided_by]
+    decided_by.update({id(entry): "the first of equals" for entry in left[1:]})
+    return left[0], decided_by

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from node.recognition.candidates import (
     Ledger,
+    Preference,
     Ranking,
     Series,
     SeriesVolume,
@@ -76,10 +77,10 @@ def _choose_t2(series: tuple[Series, ...], settings: RecognitionSettings, ledger
 def _t2_rank(entry: SeriesVolume, vocabulary: Words) -> Ranking:
     frame = entry.volume.first
     return (
-        ("not derived", float("DERIVED" not in frame.image_type)),
-        ("without fat suppression", float(not frame.sequence.fat_suppressed)),
+        Preference("not derived", float("DERIVED" not in frame.image_type)),
+        Preference("without fat suppression", float(not frame.sequence.fat_suppressed)),
         *common_rank(entry),
-        ("named T2", float(vocabulary.say("t2", names(frame)))),
+        Preference("named T2", float(vocabulary.say("t2", names(frame)))),
         *later_rank(entry),
     )
 

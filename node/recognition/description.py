@@ -50,10 +50,9 @@ def _pixel(spacing: tuple[float, float]) -> str:
 
 
 def _interpolated(placement: Placement) -> str:
-    if not placement.interpolated or placement.acquired_matrix is None:
+    if not placement.interpolated or placement.acquired is None:
         return ""
-    frequency, phase = placement.acquired_matrix
-    return f" (interpolated from {frequency} x {phase})"
+    return f" (interpolated from {placement.acquired.read_out} x {placement.acquired.phase})"
 
 
 def _scale(one: Scaling) -> str:

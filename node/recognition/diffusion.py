@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from node.recognition.candidates import (
+    SAME_TIME_S,
     Ledger,
+    Preference,
     Ranking,
     Series,
     SeriesVolume,
@@ -17,6 +19,7 @@ from node.recognition.candidates import (
 from node.recognition.candidates import volumes_of as of
 from node.recognition.facts import Fault, ImageKind
 from node.recognition.findings import Finding
+from node.recognition.lattices import SAME_B_VALUE
 from node.recognition.stacks import Volume
 from node.settings import RecognitionSettings, Role
 
@@ -112,8 +115,8 @@ def _weighting(entry: SeriesVolume) -> tuple[object, ...]:
 def _dwi_rank(entry: SeriesVolume) -> Ranking:
     frame = entry.volume.first
     return (
-        ("higher b-value", frame.diffusion.b_value or 0.0),
-        ("trace-weighted", float(frame.kind is ImageKind.TRACE)),
+        Preference("higher b-value", frame.diffusion.b_value or 0.0, SAME_B_VALUE),
+        Preference("trace-weighted", float(frame.kind is ImageKind.TRACE)),
         *common_rank(entry),
         *later_rank(entry),
     )
@@ -141,8 +144,8 @@ def _adc_rank(entry: SeriesVolume, source: SeriesVolume | None) -> Ranking:
     one, two = entry.volume.first.timing.acquisition_s, source.volume.first.timing.acquisition_s
     distance = abs(one - two) if one is not None and two is not None else float("inf")
     return (
-        ("on the grid of the chosen DWI", float(_same_grid(entry.volume, source.volume))),
-        ("nearest in time to the chosen DWI", -distance),
+        Preference("on the grid of the chosen DWI", float(_same_grid(entry.volume, source.volume))),
+        Preference("nearest in time to the chosen DWI", -distance, SAME_TIME_S),
         *common_rank(entry),
         *later_rank(entry),
     )

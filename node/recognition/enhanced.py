@@ -13,6 +13,7 @@ from node.recognition.facts import (
     BValue,
     Diffusion,
     Directionality,
+    Encoding,
     FrameFacts,
     ImageKind,
     Placement,
@@ -35,7 +36,12 @@ def frames(dataset: Dataset, instance: FrameFacts, vocabulary: Words) -> tuple[F
 
 
 def placement(
-    dataset: Dataset, position: Vector | None, orientation: tuple[float, ...], measures: Dataset, stack: str
+    dataset: Dataset,
+    position: Vector | None,
+    orientation: tuple[float, ...],
+    measures: Dataset,
+    stack: str,
+    acquired: Encoding | None,
 ) -> Placement | None:
     """Where a frame lies, or None where the header does not say; `measures` holds Pixel Spacing."""
     rows, columns = read.integer(dataset, "Rows"), read.integer(dataset, "Columns")
@@ -52,14 +58,25 @@ def placement(
         thickness_mm=read.number(measures, "SliceThickness"),
         frame_of_reference_uid=read.uid(dataset, "FrameOfReferenceUID"),
         stack=stack,
-        acquired_matrix=_acquired_matrix(dataset),
+        acquired=acquired,
     )
 
 
-def _acquired_matrix(dataset: Dataset) -> tuple[int, int] | None:
-    """Acquisition Matrix: frequency rows, frequency columns, phase rows, phase columns; one of each pair is 0."""
+def encoding(dataset: Dataset) -> Encoding | None:
+    """What a classic image, or a frame of which `dataset` is MR FOV/Geometry Sequence, says of its measurement.
+
+    Acquisition Matrix: frequency rows, frequency columns, phase rows, phase columns; one of each pair is 0.
+    """
     measured = [int(number) for number in read.numbers(dataset, "AcquisitionMatrix") if number > 0]
-    return (measured[0], measured[1]) if len(measured) == 2 else None
+    if not measured:
+        steps = ("MRAcquisitionFrequencyEncodingSteps", "MRAcquisitionPhaseEncodingStepsInPlane")
+        measured = [count for count in (read.integer(dataset, keyword) for keyword in steps) if count]
+    if len(measured) != 2 or min(measured) <= 0:
+        return None
+    axis = read.text(dataset, "InPlanePhaseEncodingDirection").upper()
+    along_row = {"ROW": True, "COL": False, "COLUMN": False}.get(axis)
+    share = (read.number(dataset, "PercentPhaseFieldOfView") or 0) / 100
+    return Encoding(read_out=measured[0], phase=measured[1], phase_along_row=along_row, phase_share=share)
 
 
 def scaling(dataset: Dataset, scale_slope: float | None) -> Scaling:
@@ -101,6 +118,7 @@ def _frame(
             orientation=read.numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient"),
             measures=group("PixelMeasuresSequence"),
             stack=read.text(content, "StackID"),
+            acquired=encoding(group("MRFOVGeometrySequence")) or encoding(dataset),
         ),
         contrast_phase=read.text(group("ContrastBolusUsageSequence"), "ContrastBolusAgentPhase").upper(),
     )

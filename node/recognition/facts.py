@@ -174,12 +174,24 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoding:
+    """What was measured in plane: steps along read-out and phase encoding, which of them follows the image rows.
+
+    `phase_share` is the field of view along phase encoding over that along read-out, as Percent Phase Field of View.
+    """
+
+    read_out: int
+    phase: int
+    phase_along_row: bool | None = None
+    phase_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where a frame lies: LPS, mm. `spacing` is (between rows, between columns), as in Pixel Spacing.
 
     `frame_of_reference_uid` is empty where the header states none: the image then lies in a frame of its series' own.
-    `acquired_matrix` is what was measured before interpolation, as (0018,1310) has it: read-out and phase encoding
-    in the order of the header, 0s left out.
+    `acquired` is what was measured before interpolation, where the header says.
     """
 
     rows: int
@@ -191,14 +203,35 @@ class Placement:
     thickness_mm: float | None
     frame_of_reference_uid: str
     stack: str = ""
-    acquired_matrix: tuple[int, int] | None = None
+    acquired: Encoding | None = None
 
     @property
     def interpolated(self) -> bool:
         """Whether the image has more pixels than were acquired: twice as many along an axis, or more."""
-        if self.acquired_matrix is None:
-            return False
-        return self.rows * self.columns >= 2 * self.acquired_matrix[0] * self.acquired_matrix[1]
+        return (
+            self.acquired is not None and self.rows * self.columns >= 2 * self.acquired.read_out * self.acquired.phase
+        )
+
+    @property
+    def acquired_spacing_mm(self) -> float | None:
+        """The finer of the two acquired pixel spacings; None where the header does not say what was acquired.
+
+        Field of view over acquired steps, along read-out and along phase encoding. The field of view of the phase is
+        that of the image, or larger where a part was cut away. No image is finer than its own pixels.
+        """
+        if self.acquired is None:
+            return None
+        down_mm, across_mm = self.rows * self.spacing[0], self.columns * self.spacing[1]
+        along_row = across_mm < down_mm if self.acquired.phase_along_row is None else self.acquired.phase_along_row
+        read_mm, phase_mm = (down_mm, across_mm) if along_row else (across_mm, down_mm)
+        phase_mm = max(phase_mm, read_mm * self.acquired.phase_share)
+        finer_mm = min(read_mm / self.acquired.read_out, phase_mm / self.acquired.phase)
+        return max(finer_mm, min(self.spacing))
+
+    @property
+    def resolution_mm(self) -> float:
+        """The acquired pixel spacing, or that of the image where nothing else is known."""
+        return self.acquired_spacing_mm or min(self.spacing)
 
 
 @dataclass(frozen=True, slots=True)

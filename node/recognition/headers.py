@@ -208,4 +208,5 @@ def _placement(dataset: Dataset, special: VendorFacts) -> Placement | None:
         orientation=read.numbers(dataset, "ImageOrientationPatient"),
         measures=dataset,
         stack=special.stack,
+        acquired=enhanced.encoding(dataset),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from node.recognition.facts import Placement
 
 SAME_SPACING_MM = 1e-3
+SAME_B_VALUE = 1.0
 
 
 class Clusters:

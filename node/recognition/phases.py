@@ -119,7 +119,7 @@ def _chosen(phases: Phases, clock: Clock, zero: Zero, settings: RecognitionSetti
         return stated
     low, high = settings.portal_venous_window_s
     margin = clock.duration_s / 2 + zero.uncertainty_s
-    inside = [index for index, time in enumerate(times) if round(low - margin, 2) <= time <= round(high + margin, 2)]
+    inside = [i for i, time_s in enumerate(times) if low - margin - _TIE_S <= time_s <= high + margin + _TIE_S]
     usable = [index for index in inside if _fault(phases, index) is None]
     if not usable:
         return replace(phases, fault=_no_phase(phases, inside, settings))
@@ -130,17 +130,17 @@ def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -
     header = phases.volumes[0].first.header
     site_choice = site.preferred_phase_s(header, settings)
     wanted = settings.preferred_phase_s if site_choice is None else site_choice
-    ranked = sorted(usable, key=lambda index: (round(abs(phases.times_s[index] - wanted), 2), phases.times_s[index]))
-    if len(ranked) == 1:
-        return replace(phases, chosen=ranked[0])
-    several = f"{len(ranked)} phases lie in the portal-venous window"
-    distances = [abs(phases.times_s[index] - wanted) for index in ranked[:2]]
-    if distances[1] - distances[0] >= _TIE_S or site_choice is not None:
-        return replace(phases, chosen=ranked[0], warnings=(f"{several}; the one nearest to {wanted:g} s is used",))
-    named = [index for index in ranked[:2] if _named_portal_venous(phases.volumes[index], settings)]
+    if len(usable) == 1:
+        return replace(phases, chosen=usable[0])
+    several = f"{len(usable)} phases lie in the portal-venous window"
+    distances = {index: abs(phases.times_s[index] - wanted) for index in usable}
+    nearest = [index for index in usable if distances[index] < min(distances.values()) + _TIE_S]
+    if len(nearest) == 1 or site_choice is not None:
+        return replace(phases, chosen=nearest[0], warnings=(f"{several}; the one nearest to {wanted:g} s is used",))
+    named = [index for index in nearest if _named_portal_venous(phases.volumes[index], settings)]
     if len(named) == 1:
         return replace(phases, chosen=named[0], warnings=(f"{several}; of the two nearest the one named so is used",))
-    times = " and ".join(f"{phases.times_s[index]:.1f} s" for index in sorted(ranked[:2]))
+    times = " and ".join(f"{phases.times_s[index]:.1f} s" for index in nearest)
     reason = f"phases at {times} are equally near to {wanted:g} s; a site rule with preferred_phase_s decides"
     return replace(phases, fault=Fault("E-DCE-PVP-AMBIGUOUS", reason))
 

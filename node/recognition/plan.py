@@ -196,7 +196,7 @@ def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
             flip_deg=sequence.flip_deg,
             field_strength_t=frame.header.field_strength_t,
             slice_thickness_mm=placement.thickness_mm,
-            pixel_spacing_mm=sum(placement.spacing) / 2,
+            pixel_spacing_mm=placement.acquired_spacing_mm,
         ),
     )
 

@@ -13,7 +13,7 @@ _WORDS = {
     "te_ms": ("echo time", "ms"),
     "flip_deg": ("flip angle", "degrees"),
     "slice_thickness_mm": ("slice thickness", "mm"),
-    "pixel_spacing_mm": ("pixel spacing", "mm"),
+    "pixel_spacing_mm": ("acquired pixel spacing", "mm"),
     "field_strength_t": ("field strength", "T"),
 }
 
@@ -33,7 +33,7 @@ class TrainedProtocol:
 def far_outside(stack: Stack, trained: Sequence[TrainedProtocol], factor: float) -> Fault | None:
     """E-PROTOCOL when a parameter lies beyond a range by more than `factor`: no model can be expected to hold there."""
     for name, value, low, high in _outside(stack, trained):
-        if value < low / factor or value > high * factor:
+        if not _within(value, low / factor, high * factor):
             return Fault("E-PROTOCOL", f"{_sentence(name, value, low, high)}; far outside what the models have seen")
     return None
 
@@ -49,18 +49,29 @@ def warnings(plan: StudyPlan, trained: Sequence[TrainedProtocol]) -> tuple[str, 
 
 def _outside(stack: Stack, trained: Sequence[TrainedProtocol]) -> list[tuple[str, float, float, float]]:
     """Parameter, value and the range common to all models, where the value lies outside; what is not stated is not
-    compared."""
+    compared.
+
+    The phantom reconstructs no more pixels than it acquires along the finer axis, so that the pixel spacing of a
+    training is what was acquired there, too. Where a header does not say what was acquired, it was no finer than the
+    pixels of the image: coarse pixels lie outside, fine ones tell nothing.
+    """
     found = []
     for name, value in asdict(stack.acquisition).items():
         ranges = [
             protocol.ranges[stack.role][name] for protocol in trained if name in protocol.ranges.get(stack.role, ())
         ]
-        if value is None or not ranges:
+        if not ranges:
             continue
         low, high = max(low for low, _ in ranges), min(high for _, high in ranges)
-        if not low * (1 - _TOLERANCE) <= value <= high * (1 + _TOLERANCE):
+        if value is None and name == "pixel_spacing_mm":
+            value = max(low, *stack.pixel_spacing)
+        if value is not None and not _within(value, low, high):
             found.append((name, value, low, high))
     return found
+
+
+def _within(value: float, low: float, high: float) -> bool:
+    return low * (1 - _TOLERANCE) <= value <= high * (1 + _TOLERANCE)
 
 
 def _sentence(name: str, value: float, low: float, high: float) -> str:

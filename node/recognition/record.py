@@ -97,7 +97,10 @@ class FrameRef:
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """The parameters of a stack that a model's training has a range of; None where the header does not say."""
+    """The parameters of a stack that a model's training has a range of; None where the header does not say.
+
+    `pixel_spacing_mm` is the finer of the two that were acquired, whatever the image was interpolated to.
+    """
 
     tr_ms: float | None = None
     te_ms: float | None = None

@@ -41,7 +41,8 @@ def frames(dataset: Dataset, sheet: FrameFacts, slices: tuple[TiledSlice, ...], 
 
 def _frame(dataset: Dataset, sheet: FrameFacts, each: TiledSlice, stack: str) -> FrameFacts:
     orientation = read.numbers(dataset, "ImageOrientationPatient")
-    placement = enhanced.placement(dataset, each.position, orientation, measures=dataset, stack=stack)
+    acquired = enhanced.encoding(dataset)
+    placement = enhanced.placement(dataset, each.position, orientation, dataset, stack, acquired)
     acquired_s = sheet.timing.acquisition_s if each.acquired_s is None else each.acquired_s
     return replace(
         sheet,

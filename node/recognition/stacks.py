@@ -17,14 +17,13 @@ import numpy as np
 
 from node.recognition.facts import Fault, FrameFacts, ImageKind
 from node.recognition.geometry import Grid, check_stack, normal_of, plane_of
-from node.recognition.lattices import SAME_SPACING_MM, Clusters, Lattices
+from node.recognition.lattices import SAME_B_VALUE, SAME_SPACING_MM, Clusters, Lattices
 from node.recognition.splitting import Frames, slice_slots, split_repeated
 
 _DIFFUSION_KINDS = frozenset({ImageKind.ACQUIRED, ImageKind.TRACE, ImageKind.CALCULATED})
 _ORIENTATION_TOLERANCE = 1e-3
 _DIRECTION_TOLERANCE = 0.02
 _PARALLEL_TOLERANCE = 0.01
-_B_VALUE_TOLERANCE = 1.0
 _REPEATED_SHARE = 0.3
 _STRAY_SHARE = 0.3
 # A volume that ends this share of a step before another has lost a slice there.
@@ -131,7 +130,7 @@ def orientation_sizes(frames: Frames) -> tuple[int, ...]:
 def _hard_groups(frames: Frames) -> list[Frames]:
     weighted = diffusion_weighted(frames)
     lattices = Lattices(_ORIENTATION_TOLERANCE)
-    b_values, directions = Clusters(_B_VALUE_TOLERANCE), Clusters(_DIRECTION_TOLERANCE)
+    b_values, directions = Clusters(SAME_B_VALUE), Clusters(_DIRECTION_TOLERANCE)
     groups: dict[tuple[object, ...], list[FrameFacts]] = defaultdict(list)
     for frame in frames:
         placement = frame.placement

@@ -34,7 +34,8 @@ def slices(dataset: Dataset, private: PrivateElements) -> tuple[TiledSlice, ...]
     if isinstance(tiles, Fault):
         return tiles
     orientation = read.numbers(dataset, "ImageOrientationPatient")
-    sheet = enhanced.placement(dataset, read.vector(dataset, "ImagePositionPatient"), orientation, dataset, stack="")
+    position = read.vector(dataset, "ImagePositionPatient")
+    sheet = enhanced.placement(dataset, position, orientation, dataset, stack="", acquired=None)
     if sheet is None:
         return sheets.fault("the sheet has no position, orientation or pixel spacing")
     step = _step(dataset, private, sheet)
