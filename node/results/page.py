@@ -180,7 +180,7 @@ def _absent(column: SubFigure, name: str, results: StudyResults) -> None:
     reasons = [it.reason for it in results.plan.refusals if it.role in (name, "STUDY")]
     lines = ["not analysed", "", *in_columns("; ".join(reasons), 44)]
     for number, line in enumerate(lines):
-        write(axes, 0.5, 0.5 + 0.045 * ((len(lines) - 1) / 2 - number), line, size=8.5, colour=MUTED, ha="center")
+        write(axes, 0.5, 0.5 + 0.075 * ((len(lines) - 1) / 2 - number), line, size=8.5, colour=MUTED, ha="center")
 
 
 def _foot(part: SubFigure, results: StudyResults, caption: Caption) -> None:

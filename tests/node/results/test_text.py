@@ -98,7 +98,9 @@ def with_long_words(results):
 @pytest.fixture(scope="module")
 def typed(make_encoded):
     """A study with everything that people and bundles may type."""
-    return make_encoded("siemens", change=with_long_words, edit=as_people_type, site=Site(UID_ROOT, CHINESE, "UTC"))
+    return make_encoded(
+        "siemens", ("T2WI", "DWI"), change=with_long_words, edit=as_people_type, site=Site(UID_ROOT, CHINESE, "UTC")
+    )
 
 
 def texts(entry: EncodedObject) -> Iterator[tuple[DataElement, list[str]]]:
