@@ -202,8 +202,8 @@ class _Analysis:
             self._study(),
             self.rooms.models,
             datetime.fromisoformat(started_at),
-            _settings_digest(settings),
-            _site(settings),
+            settings_digest(settings),
+            site_of(settings),
             [result for result in self.rooms.ledger.all_results(self.uid) if result.revision < self.revision],
         )
         records = [_record(self.rooms.files, self.uid, self.revision, made) for made in objects]
@@ -266,16 +266,17 @@ def _keep_plan(rooms: Rooms, study: Study, plan: StudyPlan) -> None:
     rooms.index.keep_verdict(study.study_instance_uid, study.revision, to_json(plan))
 
 
-def _site(settings: Settings) -> Site:
+def site_of(settings: Settings) -> Site:
+    """What the installation brings to its results."""
     return Site(settings.uid_root, settings.institution, settings.time_zone, settings.results.name_patient)
 
 
-def _settings_digest(settings: Settings) -> str:
+def settings_digest(settings: Settings) -> str:
     """SHA-256 of the settings that can change a result."""
     relevant = {
         "recognition": settings.recognition.model_dump(mode="json"),
         "threads": settings.analysis.threads,  # sums in another order give other last bits
-        "site": _site(settings).canonical,
+        "site": site_of(settings).canonical,
     }
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
