@@ -44,13 +44,18 @@ unit: $(VENV)/.installed-test ## Tests of the rooms
 end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
 	$(BIN)/pytest tests/end_to_end
 
+DCMJS := tests/end_to_end/dcmjs
+$(DCMJS)/node_modules/.package-lock.json: $(DCMJS)/package-lock.json
+	npm ci --prefix $(DCMJS) --ignore-scripts --no-audit --no-fund --silent --fetch-retries 1 --fetch-timeout 30000
+
 .PHONY: tools
-tools: # Debian packages that the tests talk to; nothing to do where they are installed
+tools: # what the tests talk to: Debian packages, a receiver from npm; nothing to do where they are installed
 	@missing=""; \
 	for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql; do \
 		command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }
+	@$(MAKE) --no-print-directory $(DCMJS)/node_modules/.package-lock.json || echo "no npm, or no registry: tests with dcmjs-dimse will be skipped"
 
 serve: $(VENV)/.installed ## Run the node with ./config.toml
 	$(BIN)/rectal-node serve

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
+from models.phantom import load_scanners, simulate_study
 from node.cli.status import as_json, collect
 from node.settings import load_settings
+from node.simulator import write_study, write_truth
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}
@@ -30,7 +33,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 540) -> Any:
     """Wait until the condition holds and return what it gave."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -129,7 +132,7 @@ class Node:
         waiting = sum(counts.get("PENDING", 0) for counts in line["deliveries"].values())
         return None if waiting else line
 
-    def wait_until_settled(self, study_instance_uid: str, seconds: float = 300) -> dict[str, Any]:
+    def wait_until_settled(self, study_instance_uid: str, seconds: float = 540) -> dict[str, Any]:
         return dict(wait_for(lambda: self.settled(study_instance_uid), f"{study_instance_uid} is done", seconds))
 
 
@@ -233,3 +236,32 @@ def storescu() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
     return send
+
+
+@dataclass
+class SentStudy:
+    uid: str
+    folder: Path
+    truth: Path
+
+
+def simulated(folder: Path, model: str, seed: int) -> SentStudy:
+    scanner = next(known for known in load_scanners() if known.model == model)
+    study = simulate_study(seed, scanner)
+    paths = write_study(study, folder / "dicom")
+    write_truth(study, folder / "truth")
+    uid = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
+    return SentStudy(uid, folder / "dicom", folder / "truth")
+
+
+@pytest.fixture(scope="session")
+def skyra(tmp_path_factory: pytest.TempPathFactory) -> SentStudy:
+    return simulated(tmp_path_factory.mktemp("skyra"), "Skyra", 114)
+
+
+@pytest.fixture(scope="session")
+def returned(skyra: SentStudy, node: Node, orthanc: Orthanc) -> dict[str, Any]:
+    """The Skyra study sent by storescu, and its status when everything has been delivered."""
+    call = ["storescu", "-R", "+sd", "+r", "-aec", "RECTALNODE", "127.0.0.1", str(node.port), str(skyra.folder)]
+    assert subprocess.run(call, env=ENVIRONMENT, check=False).returncode == 0
+    return node.wait_until_settled(skyra.uid)

@@ -6,51 +6,17 @@ import io
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import highdicom as hd
 import numpy as np
 import pydicom
-import pytest
 import SimpleITK as sitk
 
-from models.phantom import load_scanners, simulate_study
-from node.simulator import write_study, write_truth
-
-from .conftest import ENVIRONMENT, Node, Orthanc, wait_for
+from .conftest import ENVIRONMENT, Node, Orthanc, SentStudy, simulated, wait_for
 
 SEND = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@dataclass
-class SentStudy:
-    uid: str
-    folder: Path
-    truth: Path
-
-
-def simulated(folder: Path, model: str, seed: int) -> SentStudy:
-    scanner = next(known for known in load_scanners() if known.model == model)
-    study = simulate_study(seed, scanner)
-    paths = write_study(study, folder / "dicom")
-    write_truth(study, folder / "truth")
-    uid = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
-    return SentStudy(uid, folder / "dicom", folder / "truth")
-
-
-@pytest.fixture(scope="module")
-def skyra(tmp_path_factory: pytest.TempPathFactory) -> SentStudy:
-    return simulated(tmp_path_factory.mktemp("skyra"), "Skyra", 114)
-
-
-@pytest.fixture(scope="module")
-def returned(skyra: SentStudy, node: Node, orthanc: Orthanc) -> dict[str, Any]:
-    """The Skyra study sent by storescu, and its status when everything has been delivered."""
-    call = ["storescu", "-R", "+sd", "+r", "-aec", "RECTALNODE", "127.0.0.1", str(node.port), str(skyra.folder)]
-    assert subprocess.run(call, env=ENVIRONMENT, check=False).returncode == 0
-    return node.wait_until_settled(skyra.uid)
 
 
 def objects(orthanc: Orthanc, study_instance_uid: str) -> list[pydicom.Dataset]:
