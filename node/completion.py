@@ -98,7 +98,7 @@ class Completion:
         known = self._missing.get(uid)
         if known is None or known[0] != content:
             files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
-            plan = recognise(uid, files, self._recognition)
+            plan = recognise(uid, files, self._recognition, self._index.meant_patient(uid))
             missing = tuple(role for role in self._settings.wanted if not _is_there(plan, role))
             known = self._missing[uid] = (content, () if plan.study_refusal() else missing)
         return known[1]

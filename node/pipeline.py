@@ -42,7 +42,7 @@ from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResult
 from node.results.identity import Site
 from node.settings import AnalysisSettings, RecognitionSettings, Role
 from storage.identity import InstanceKey
-from storage.records import ResultRecord
+from storage.records import PatientIdentity, ResultRecord
 
 ANALYSED = (Role.T2WI, Role.DWI, Role.PVP)
 _PREDICTION = TypeAdapter(Prediction | None)
@@ -58,6 +58,7 @@ class Study:
         instances: absolute path and `Content.identifier` of every instance.
         caution: what is known to be lacking of what was sent; empty when nothing.
         elsewhere: other studies with an object of the same SOP Instance UID, by the instance.
+        meant: the patient of the study where headers name two and a person has said which.
     """
 
     study_instance_uid: str
@@ -66,6 +67,7 @@ class Study:
     folder: Path
     caution: str = ""
     elsewhere: Mapping[InstanceKey, tuple[str, ...]] = field(default_factory=dict)
+    meant: PatientIdentity | None = None
 
     def image(self, role: Role, kind: str) -> Path:
         """File of one volume: kind is acquired, super, mask or mask_super."""
@@ -246,12 +248,18 @@ def encode_results(
         plan=plan,
     )
     study.results.mkdir(exist_ok=True)
-    reference = next(path for path, _ in study.instances.values())
-    return encode(results, study.results, site, reference, earlier)
+    return encode(results, study.results, site, reference(study, plan), earlier)
+
+
+def reference(study: Study, plan: StudyPlan) -> Path:
+    """File of the instance that results take the patient from where their own images state no ID."""
+    known = study.instances.get(plan.reference) if plan.reference else None
+    return known[0] if known else next(path for path, _ in study.instances.values())
 
 
 def _facts(study: Study, settings: RecognitionSettings) -> StudyFacts:
-    facts = read_study(study.study_instance_uid, [path for path, _ in study.instances.values()], settings)
+    paths = [path for path, _ in study.instances.values()]
+    facts = read_study(study.study_instance_uid, paths, settings, study.meant)
     clashing = clashes.across(facts.frames, study.elsewhere)
     return replace(facts, warnings=(*filter(None, [study.caution]), *facts.warnings, *clashing))
 
@@ -264,8 +272,9 @@ def discard_volumes(study: Study) -> None:
 
 
 def input_digest(study: Study, plan: StudyPlan) -> str:
-    """SHA-256 over UIDs and content of every instance that the plan uses, in UID order."""
+    """SHA-256 over UIDs and content of every instance that the results are made from, in UID order."""
     used = {key for stack in plan.stacks for key in stack.instances}
+    used |= {plan.reference} if plan.reference else set()
     lines = (f"{key} {study.instances[key][1]}\n" for key in sorted(used))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

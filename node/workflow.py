@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +23,11 @@ from pydantic import TypeAdapter
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy.exc import OperationalError
 
-from node import pipeline
+from node import pipeline, withdrawal
 from node.errors import ConfigurationError, NodeError, TransientError
 from node.pipeline import Models, Study
-from node.recognition.record import StudyPlan, to_json
+from node.recognition import patients
+from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject
 from node.results.identity import Site
 from node.settings import Settings
@@ -34,12 +35,13 @@ from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_url
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import InstanceHeader, ResultRecord, StudyState
+from storage.records import InstanceHeader, PatientIdentity, ResultRecord, Revocation, StudyState
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _RECORDS = TypeAdapter(list[ResultRecord])
+_OF_ANOTHER = f"{patients.MIX}: it names another patient than the study, or was made from images that do"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Rooms:
             folder,
             self._caution(study_instance_uid, revision),
             self.index.elsewhere(study_instance_uid),
+            self.index.meant_patient(study_instance_uid),
         )
 
     def _caution(self, study_instance_uid: str, revision: int) -> str:
@@ -149,12 +152,15 @@ class _Analysis:
             refusal = self._step("recognise", self._recognise) or self._step("assemble volumes", self._assemble)
             if not refusal:
                 self._analyse()
-            wanted = not refusal or self.rooms.settings.analysis.report_refusals
-            records = self._step("encode", self._encode, started_at) if wanted else []
+            revoked = self._step("judge earlier results", self._judge_earlier, refusal)
+            wanted = not refusal or (self.rooms.settings.analysis.report_refusals and not names_two_patients(refusal))
+            records = self._step("encode", self._encode, started_at, revoked) if wanted else []
             state = StudyState.REFUSED if refusal else StudyState.COMPLETED
-            self._step("hand to delivery", self._hand_over, state, refusal, records)
+            self._step("hand to delivery", self._hand_over, state, refusal, records, revoked)
             # A step of its own, after the objects are on record: a repeated encode still needs the volumes.
             self._step("discard volumes", lambda: pipeline.discard_volumes(self._study()))
+            if refusal:
+                log.warning("study %s revision %d: refused: %s", self.uid, self.revision, refusal)
         except Exception as error:
             log.exception("study %s revision %d: analysis failed", self.uid, self.revision)
             self._step("hand to delivery", self._hand_over, StudyState.FAILED, _one_line(error), [])
@@ -196,7 +202,30 @@ class _Analysis:
         _keep_plan(self.rooms, study, plan)
         return why_refused(plan)
 
-    def _encode(self, started_at: str) -> list[dict[str, Any]]:
+    def _judge_earlier(self, refusal: str) -> list[str]:
+        """SOP Instance UIDs of results of earlier revisions that are of another patient: all, where two are named."""
+        earlier = self._earlier()
+        if names_two_patients(refusal) or not earlier:
+            return [result.sop_instance_uid for result in earlier]
+        study = self._study()
+        plan = pipeline.read_plan(study)
+        patient = withdrawal.patient_of(plan, pipeline.reference(study, plan))
+        of_others = {
+            revision for revision in {it.revision for it in earlier} if self._of_another(revision, patient, earlier)
+        }
+        return [result.sop_instance_uid for result in earlier if result.revision in of_others]
+
+    def _of_another(self, revision: int, patient: PatientIdentity, earlier: Sequence[ResultRecord]) -> bool:
+        document = self.rooms.index.verdict(self.uid, revision)
+        series = {
+            it.series_instance_uid: self.rooms.files.absolute(it.file) for it in earlier if it.revision == revision
+        }
+        return withdrawal.names_another(patient, from_json(document) if document else None, list(series.values()))
+
+    def _earlier(self) -> list[ResultRecord]:
+        return [result for result in self.rooms.ledger.all_results(self.uid) if result.revision < self.revision]
+
+    def _encode(self, started_at: str, revoked: list[str]) -> list[dict[str, Any]]:
         settings = self.rooms.settings
         objects = pipeline.encode_results(
             self._study(),
@@ -204,19 +233,25 @@ class _Analysis:
             datetime.fromisoformat(started_at),
             settings_digest(settings),
             site_of(settings),
-            [result for result in self.rooms.ledger.all_results(self.uid) if result.revision < self.revision],
+            [result for result in self._earlier() if result.sop_instance_uid not in revoked],
         )
         records = [_record(self.rooms.files, self.uid, self.revision, made) for made in objects]
         return list(_RECORDS.dump_python(records, mode="json"))
 
-    def _hand_over(self, state: str, reason: str, records: list[dict[str, Any]]) -> bool:
+    def _hand_over(
+        self, state: str, reason: str, records: list[dict[str, Any]], revoked: list[str] | None = None
+    ) -> bool:
         results = _RECORDS.validate_python(records)
         destinations = [destination.name for destination in self.rooms.settings.destinations]
+        why = reason if names_two_patients(reason) else _OF_ANOTHER
+        revocation = None if revoked is None else Revocation(frozenset(revoked), why)
         ended = self.rooms.ledger.conclude(
-            self.uid, self.revision, StudyState(state), reason, results, destinations, datetime.now(UTC)
+            self.uid, self.revision, StudyState(state), reason, results, destinations, datetime.now(UTC), revocation
         )
         if not ended:
             log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
+        for found in withdrawal.withdrawals(self.rooms.ledger.deliveries(self.uid)) if ended else ():
+            log.error("study %s revision %d: %s", self.uid, self.revision, found)
         return ended
 
 
@@ -227,6 +262,11 @@ def _is_transient(error: BaseException) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def names_two_patients(refusal: str) -> bool:
+    """Whether a study was refused because it names two patients: nothing of it leaves, no report either."""
+    return refusal.startswith(f"{patients.MIX}:")
 
 
 def why_refused(plan: StudyPlan) -> str:

@@ -17,7 +17,7 @@ QUEUE = "analysis"
 WORKFLOW = "analyse-study"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
 #: same version, and recovering a run into other steps would mix their recorded results.
-WORKFLOW_VERSION = "analysis-3"
+WORKFLOW_VERSION = "analysis-4"
 
 
 class Progress(StrEnum):

@@ -8,10 +8,10 @@ repeat after a crash.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Row, and_, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
 from storage import associations, registration, schema, transition
 from storage.errors import TransitionError
@@ -21,6 +21,7 @@ from storage.records import (
     InstanceHeader,
     InstanceRecord,
     OpenAssociation,
+    PatientIdentity,
     QuarantineRecord,
     Registration,
     StoredFile,
@@ -153,10 +154,11 @@ class Index:
                 .values(reason=reason)
             )
 
-    def reopen(self, study_uid: str) -> int:
+    def reopen(self, study_uid: str, meant: PatientIdentity | None = None, now: datetime | None = None) -> int:
         """Begin the next revision of a study that has ended, without new images, so that it is analysed again.
 
-        Returns the number of that revision.
+        `meant` is the patient of the study from now on, where a person says so at the time `now`; without it what was
+        said before holds. Returns the number of that revision.
 
         Raises:
             TransitionError: there is no such study, or it has not ended yet.
@@ -168,6 +170,8 @@ class Index:
                 .where(table.c.study_instance_uid == study_uid, table.c.state.in_(ENDED_STATES))
                 .values(state=StudyState.RECEIVING, revision=table.c.revision + 1, reason="")
             )
+            if moved.rowcount and meant is not None:
+                _mean(connection, study_uid, meant, now)
             row = connection.execute(
                 select(table.c.revision, table.c.state).where(table.c.study_instance_uid == study_uid)
             ).one_or_none()
@@ -176,6 +180,13 @@ class Index:
         if not moved.rowcount:
             raise TransitionError(f"study {study_uid} is {row.state}: only a study that has ended can be run again")
         return int(row.revision)
+
+    def meant_patient(self, study_uid: str) -> PatientIdentity | None:
+        """The patient of a study that names two, where a person has said who is meant."""
+        table = schema.meant_patient
+        with self._engine.connect() as connection:
+            row = connection.execute(select(table).where(table.c.study_instance_uid == study_uid)).one_or_none()
+        return None if row is None else PatientIdentity(row.identifier, row.issuer, row.born)
 
     # --- verdicts
 
@@ -232,6 +243,14 @@ class Index:
                 QuarantineRecord(row.identifier, _file(row), row.reason, row.calling_ae, row.received_at)
                 for row in rows
             )
+
+
+def _mean(connection: Connection, study_uid: str, meant: PatientIdentity, now: datetime | None) -> None:
+    """Within the transaction that reopens the study, and so holds its row."""
+    table = schema.meant_patient
+    connection.execute(delete(table).where(table.c.study_instance_uid == study_uid))
+    values = {"identifier": meant.identifier, "issuer": meant.issuer, "born": meant.born}
+    connection.execute(insert(table).values(study_instance_uid=study_uid, said_at=now or datetime.now(UTC), **values))
 
 
 def _file_values(file: StoredFile) -> dict[str, str | int]:

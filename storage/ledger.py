@@ -11,10 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, and_, case, insert, not_, or_, select, update
 
 from storage import schema, transition
-from storage.records import DeliveryRecord, DeliveryState, ResultRecord, StoredFile, StudyState
+from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation, StoredFile, StudyState
+
+_NOT_SENT = (DeliveryState.PENDING, DeliveryState.FAILED)
+_TAKEN_BACK = (DeliveryState.STOPPED, DeliveryState.REVOKED)
 
 
 class Ledger:
@@ -36,8 +39,12 @@ class Ledger:
         results: Sequence[ResultRecord],
         destinations: Sequence[str],
         now: datetime,
+        revocation: Revocation | None = None,
     ) -> bool:
         """End a study revision: its state, its results and their deliveries, in one transaction.
+
+        A revocation stops the deliveries of the results that it names, and marks those that were made as such that a
+        person has to take back; one that an earlier revocation named and this one does not is in order again.
 
         Returns:
             False when a newer revision has begun: nothing was kept, and nothing of this one will be sent.
@@ -49,7 +56,10 @@ class Ledger:
         def end(connection: Connection) -> bool:
             if not transition.move(connection, study_uid, revision, to, reason):
                 return False
+            # In this order: what is made again is sent again, which one that is merely in order again is not.
             _record(connection, results, destinations, now)
+            if revocation is not None:
+                _revoke(connection, study_uid, revocation)
             return True
 
         return schema.transact(self._engine, end)
@@ -92,8 +102,25 @@ class Ledger:
         )
 
     def delivered(self, identifier: int, now: datetime, reason: str = "") -> bool:
-        """The destination has it; `reason` holds its warning, if any. False when it was not PENDING."""
-        return self._move(identifier, DeliveryState.DELIVERED, reason, now)
+        """The destination has it; `reason` holds its warning, if any. False when it was not PENDING.
+
+        One that was stopped while it was under way becomes REVOKED and keeps the reason of that.
+        """
+        table = schema.delivery
+        stopped = table.c.state == DeliveryState.STOPPED
+        with schema.writing(self._engine).begin() as connection:
+            state = connection.scalar(
+                update(table)
+                .where(table.c.identifier == identifier, or_(table.c.state == DeliveryState.PENDING, stopped))
+                .values(
+                    state=case((stopped, DeliveryState.REVOKED.value), else_=DeliveryState.DELIVERED.value),
+                    reason=case((stopped, table.c.reason), else_=reason),
+                    attempts=table.c.attempts + 1,
+                    next_attempt_at=now,
+                )
+                .returning(table.c.state)
+            )
+        return state == DeliveryState.DELIVERED
 
     def postpone(self, identifier: int, reason: str, next_attempt_at: datetime) -> bool:
         """A transient failure: again at `next_attempt_at`. False when it was not PENDING."""
@@ -112,6 +139,13 @@ class Ledger:
     def fail(self, identifier: int, reason: str) -> bool:
         """A permanent failure: it waits for a person. False when it was not PENDING."""
         return self._move(identifier, DeliveryState.FAILED, reason, None)
+
+    def is_pending(self, identifier: int) -> bool:
+        """Whether it is still to be sent."""
+        table = schema.delivery
+        with self._engine.connect() as connection:
+            state = connection.scalar(select(table.c.state).where(table.c.identifier == identifier))
+        return state == DeliveryState.PENDING
 
     def retry(self, identifier: int, now: datetime) -> bool:
         """A person asks for a FAILED delivery again, with a fresh count. False when it was not FAILED."""
@@ -143,18 +177,38 @@ class Ledger:
             return tuple(_delivery(row) for row in connection.execute(query))
 
 
+def _revoke(connection: Connection, study_uid: str, revocation: Revocation) -> None:
+    table, results = schema.delivery, schema.result
+    of_study = table.c.result.in_(select(results.c.identifier).where(results.c.study_instance_uid == study_uid))
+    named = table.c.sop_instance_uid.in_(sorted(revocation.sop_instance_uids))
+    moves = (
+        (and_(named, table.c.state.in_(_NOT_SENT)), DeliveryState.STOPPED, revocation.reason),
+        (and_(named, table.c.state == DeliveryState.DELIVERED), DeliveryState.REVOKED, revocation.reason),
+        (and_(not_(named), table.c.state == DeliveryState.REVOKED), DeliveryState.DELIVERED, ""),
+    )
+    for which, to, reason in moves:
+        connection.execute(update(table).where(of_study, which).values(state=to, reason=reason))
+
+
 def _record(
     connection: Connection, results: Sequence[ResultRecord], destinations: Sequence[str], now: datetime
 ) -> None:
     for result in results:
         identifier = _keep_result(connection, result)
+        table = schema.delivery
         known = connection.scalars(
-            select(schema.delivery.c.destination).where(schema.delivery.c.sop_instance_uid == result.sop_instance_uid)
+            select(table.c.destination).where(table.c.sop_instance_uid == result.sop_instance_uid)
         ).all()
+        # What was taken back is made again: it may be gone there, and the same bytes do no harm where it is not.
+        connection.execute(
+            update(table)
+            .where(table.c.sop_instance_uid == result.sop_instance_uid, table.c.state.in_(_TAKEN_BACK))
+            .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=now, reason="")
+        )
         for destination in destinations:
             if destination not in known:
                 connection.execute(
-                    insert(schema.delivery).values(
+                    insert(table).values(
                         result=identifier,
                         sop_instance_uid=result.sop_instance_uid,
                         destination=destination,

@@ -64,6 +64,21 @@ class InstanceRecord:
         return Content(self.file.digest, self.header.transfer_syntax_uid)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class PatientIdentity:
+    """Whom a header names: digests of its Patient ID, of the issuer of that ID and of the birth date.
+
+    Each is empty where the header states none. Who that is cannot be read from it, and is kept nowhere else.
+    """
+
+    identifier: str = ""
+    issuer: str = ""
+    born: str = ""
+
+
+NOBODY = PatientIdentity()
+
+
 @dataclass(frozen=True, slots=True)
 class OpenAssociation:
     """An association that stores objects; taken as ended after `until` unless its lease is renewed."""
@@ -137,11 +152,17 @@ class ResultRecord:
 
 
 class DeliveryState(StrEnum):
-    """Where the delivery of one result to one destination stands."""
+    """Where the delivery of one result to one destination stands.
+
+    STOPPED and REVOKED are those of results that name, or were made from, another patient than the study: they are
+    never sent, or were sent and a person has to withdraw them there.
+    """
 
     PENDING = "PENDING"
     DELIVERED = "DELIVERED"
     FAILED = "FAILED"
+    STOPPED = "STOPPED"
+    REVOKED = "REVOKED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +175,14 @@ class DeliveryRecord:
     state: DeliveryState
     attempts: int
     next_attempt_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Which results of earlier revisions of a study are of another patient, all that are, and why."""
+
+    sop_instance_uids: frozenset[str]
     reason: str
 
 

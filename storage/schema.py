@@ -129,6 +129,16 @@ verdict = Table(
     Column("document", Text, nullable=False),
 )
 
+meant_patient = Table(
+    "meant_patient",
+    metadata,
+    Column("study_instance_uid", ForeignKey(study.c.study_instance_uid), primary_key=True),
+    Column("identifier", String(64), nullable=False),
+    Column("issuer", String(64), nullable=False),
+    Column("born", String(64), nullable=False),
+    Column("said_at", UTCDateTime, nullable=False),
+)
+
 quarantine = Table(
     "quarantine",
     metadata,

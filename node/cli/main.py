@@ -194,12 +194,14 @@ def replay(
 def rerun(
     study: Annotated[str, typer.Argument(help="Study Instance UID.")],
     config: ConfigOption = CONFIG,
+    patient: Annotated[str, typer.Option(help="Of a study that names two patients: Patient ID of who is meant.")] = "",
+    born: Annotated[str, typer.Option(help="Birth date (YYYYMMDD), where two have that Patient ID.")] = "",
+    issuer: Annotated[str, typer.Option(help="Issuer of Patient ID, where two have that Patient ID.")] = "",
 ) -> None:
-    """Analyse a study again that has ended: after a change of rules or models, or after a failure."""
-    from storage.index import Index
-    from storage.schema import open_engine
+    """Analyse a study again that has ended: after a change of rules or models, a failure, or two patients in it."""
+    from node.cli import rerun as command
 
-    revision = Index(open_engine(_node_of(config).storage_url)).reopen(study)
+    revision = command.rerun(_node_of(config), study, command.said(patient, issuer, born))
     out.print(f"{study}: revision {revision} is analysed at the next look of the running node", highlight=False)
 
 

@@ -15,11 +15,19 @@ from rich.text import Text
 
 from node.recognition.record import RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
+from node.withdrawal import Withdrawal, withdrawals
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, QuarantineRecord, StudyRecord, StudyState
 from storage.schema import open_engine
 
+#: States of an object that its destination has.
+_WHERE_IT_IS = (DeliveryState.DELIVERED, DeliveryState.REVOKED)
+_NAMED = {
+    DeliveryState.REVOKED: "of them to be withdrawn",
+    DeliveryState.FAILED: "failed",
+    DeliveryState.STOPPED: "stopped",
+}
 _STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudyState.FAILED: "red"}
 
 
@@ -33,6 +41,7 @@ class StudyLine:
     series: tuple[SeriesVerdict, ...]
     deliveries: dict[str, dict[str, int]]
     delivery_reasons: tuple[str, ...]
+    withdrawals: tuple[Withdrawal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,10 @@ def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
     plan = from_json(document) if document else None
     counts: dict[str, Counter[str]] = {}
     reasons: Counter[str] = Counter()
-    for delivery in ledger.deliveries(study.study_instance_uid):
+    deliveries = ledger.deliveries(study.study_instance_uid)
+    for delivery in deliveries:
         counts.setdefault(delivery.destination, Counter())[delivery.state] += 1
-        if delivery.reason and delivery.state is not DeliveryState.DELIVERED:
+        if delivery.reason and delivery.state not in _WHERE_IT_IS:
             reasons[f"{delivery.destination}: {delivery.reason}"] += 1
     return StudyLine(
         study=study,
@@ -91,6 +101,7 @@ def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
         series=plan.verdicts if plan else (),
         deliveries={name: dict(count) for name, count in counts.items()},
         delivery_reasons=tuple(reasons),
+        withdrawals=withdrawals(deliveries),
     )
 
 
@@ -104,6 +115,8 @@ def _study(line: StudyLine) -> Text:
         f"last {_ago(study.last_received_at)}\n",
         style="not bold",
     )
+    for withdrawal in line.withdrawals:
+        text.append(f"  {withdrawal}\n", style="not bold red")
     notes = [study.reason, *(f"{r.role} {r.code}: {r.reason}" for r in line.refusals), *line.warnings]
     delivered = [_delivered(name, count) for name, count in line.deliveries.items()]
     for note in (*delivered, *line.delivery_reasons, *dict.fromkeys(note for note in notes if note)):
@@ -112,9 +125,9 @@ def _study(line: StudyLine) -> Text:
 
 
 def _delivered(name: str, count: dict[str, int]) -> str:
-    text = f"{name}: {count.get(DeliveryState.DELIVERED, 0)} of {sum(count.values())} delivered"
-    failed = count.get(DeliveryState.FAILED, 0)
-    return f"{text}, {failed} failed" if failed else text
+    text = f"{name}: {sum(count.get(state, 0) for state in _WHERE_IT_IS)} of {sum(count.values())} delivered"
+    others = {state: count.get(state, 0) for state in _NAMED}
+    return ", ".join([text, *(f"{number} {_NAMED[state]}" for state, number in others.items() if number)])
 
 
 def _series(line: StudyLine) -> Table:

@@ -16,6 +16,7 @@ from models.manifest import Manifest, digest
 from models.super_resolution.inference import load_super_resolver, super_resolve, super_resolve_file
 from models.super_resolution.normalisation import Modality
 from node.errors import NodeError
+from node.recognition import patient_mix, patients
 from node.recognition.facts import Fault, FrameFacts
 from node.recognition.headers import read_frames
 from node.recognition.plan import stack_of
@@ -75,6 +76,8 @@ def _only_volume(folder: Path, settings: Settings) -> Volume:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     found = [read_frames(file, vocabulary) for file in files]
     frames: list[FrameFacts] = [frame for facts in found if not isinstance(facts, Fault) for frame in facts]
+    if patient_mix.select("", tuple(frames), None).fault is not None:
+        raise NodeError(f"{folder}: {patients.MIX}: the images name more than one patient; give the folder of one")
     volumes = split_series(tuple(frames))
     if len(volumes) != 1:
         raise NodeError(f"{folder}: one volume is needed, {len(volumes)} are there; give the folder of one series")

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from models.cohort.records import Split
 from node.errors import NodeError
+from node.recognition import patients
 from node.recognition.plan import StudyFacts
+from storage.records import NOBODY, PatientIdentity
 
 #: Columns of a site's table; only `study` is needed, what else it holds goes into labels.csv as it is.
 STUDY_COLUMN = "study"
@@ -54,11 +56,22 @@ def registered(facts: Iterable[StudyFacts], table: Path | None) -> dict[str, Reg
 
 def _patients(studies: Iterable[StudyFacts]) -> dict[str, str]:
     """A pseudonym for the patient of each study; studies without Patient ID have a patient each."""
-    by_patient: defaultdict[str, list[str]] = defaultdict(list)
-    for facts in studies:
-        digest = next((frame.header.patient_digest for frame in facts.frames if frame.header.patient_digest), "")
-        by_patient[digest or facts.study_instance_uid].append(facts.study_instance_uid)
+    of_study = {facts.study_instance_uid: _patient(facts) for facts in studies}
+    of_identifier: defaultdict[str, set[PatientIdentity]] = defaultdict(set)
+    for patient in of_study.values():
+        of_identifier[patient.identifier].add(patient)
+    # One ID may be that of several patients, of several sites or birth dates.
+    persons = {identifier: patients.persons(same) for identifier, same in of_identifier.items()}
+    by_patient: defaultdict[object, list[str]] = defaultdict(list)
+    for uid, patient in of_study.items():
+        index = patients.person_of(patient, persons[patient.identifier]) if patient.identifier else None
+        by_patient[uid if index is None else (patient.identifier, index)].append(uid)
     return {uid: _name("patient", min(uids)) for uids in by_patient.values() for uid in uids}
+
+
+def _patient(facts: StudyFacts) -> PatientIdentity:
+    """Who a study names; of one that names two, which is left out of a cohort, the one it says most of."""
+    return next(iter(patients.persons(frame.header.patient for frame in facts.frames)), NOBODY)
 
 
 def _name(prefix: str, uid: str) -> str:

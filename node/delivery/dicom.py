@@ -108,6 +108,7 @@ class Delivery:
             called_ae=settings.ae_title,
             calling_ae=settings.calling_ae_title,
             timeout_s=settings.timeout_s,
+            wanted=lambda path: self._ledger.is_pending(records[path].identifier),
         )
         done = _Round()
         with closing(outcomes):
@@ -141,7 +142,7 @@ class Delivery:
         name, uid, identifier = self._settings.name, record.result.sop_instance_uid, record.identifier
         attempts = record.attempts + 1
         if outcome.result is StoreResult.SENT:
-            self._keep(lambda: self._ledger.delivered(identifier, self._clock(), outcome.reason))
+            self._keep(lambda: self._delivered(record, outcome))
         elif outcome.result is StoreResult.PERMANENT:
             self._keep(lambda: self._ledger.fail(identifier, outcome.reason))
             log.error("object %s: destination %s: %s", uid, name, outcome.reason)
@@ -158,6 +159,14 @@ class Delivery:
             again = self._clock() + timedelta(seconds=delay)
             self._keep(lambda: self._ledger.postpone(identifier, outcome.reason, again))
             log.warning("object %s: destination %s: %s; next try in %.0f s", uid, name, outcome.reason, delay)
+
+    def _delivered(self, record: DeliveryRecord, outcome: StoreOutcome) -> None:
+        if not self._ledger.delivered(record.identifier, self._clock(), outcome.reason):
+            log.error(
+                "object %s: destination %s: it was sent while its delivery was stopped; it has to be withdrawn there",
+                record.result.sop_instance_uid,
+                self._settings.name,
+            )
 
     def _keep(self, note: Callable[[], object]) -> None:
         """Write into the ledger, again and again while this machine cannot: what was sent is not sent twice."""

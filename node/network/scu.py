@@ -6,7 +6,7 @@ A file goes as it lies on disk where the receiver accepts that, else converted w
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -47,13 +47,20 @@ def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float
 
 
 def store(
-    paths: Sequence[Path], host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float
+    paths: Sequence[Path],
+    host: str,
+    port: int,
+    called_ae: str,
+    calling_ae: str,
+    timeout_s: float,
+    wanted: Callable[[Path], bool] = lambda _: True,
 ) -> Generator[StoreOutcome, None, None]:
     """Send DICOM files by C-STORE, one association for as many as its presentation contexts allow.
 
     Yields one outcome for each file, in the order of `paths` unless more than 128 presentation contexts are
     needed. When an association fails, only the file that was under way has failed; the rest was not tried. Closing
-    the iterator early releases the association.
+    the iterator early releases the association. A file that is not `wanted` any more when its turn comes is left out,
+    without an outcome.
     """
     receiver = RemoteAE(host, port, called_ae, calling_ae, timeout_s)
     files: list[tuple[Path, InstanceHeader]] = []
@@ -65,10 +72,10 @@ def store(
         except LOCAL_FAULTS as error:
             yield outcome(path, None, StoreResult.LOCAL_FAULT, local_fault(error))
     for batch in batches(files):
-        yield from _store_batch(receiver, batch)
+        yield from _store_batch(receiver, batch, wanted)
 
 
-def _store_batch(receiver: RemoteAE, batch: _Batch) -> Iterator[StoreOutcome]:
+def _store_batch(receiver: RemoteAE, batch: _Batch, wanted: Callable[[Path], bool]) -> Iterator[StoreOutcome]:
     try:
         association = receiver.associate([pair for _, header in batch for pair in candidates(header)])
     except socket.gaierror as error:  # the name of the host is not known
@@ -80,7 +87,8 @@ def _store_batch(receiver: RemoteAE, batch: _Batch) -> Iterator[StoreOutcome]:
     if association.is_established:
         with closing(Sending(association)) as sending:
             for path, header in batch:
-                yield sending.store(path, header)
+                if wanted(path):
+                    yield sending.store(path, header)
     elif association.rejected_contexts:  # none at all was accepted: pynetdicom aborted by itself
         for path, header in batch:
             yield outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from storage.identity import InstanceKey
+from storage.records import NOBODY, PatientIdentity
 
 Vector = tuple[float, float, float]
 
@@ -296,7 +297,7 @@ class HeaderFacts:
     samples_per_pixel: int = 1
     contrast_agent: bool | None = None
     contrast_start_s: float | None = None
-    patient_digest: str = ""
+    patient: PatientIdentity = NOBODY
     three_planes: bool = False
     sheet_fault: Fault | None = None
     expected_instances: int | None = None

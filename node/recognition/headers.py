@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 import zlib
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 from node.recognition import elements as read
-from node.recognition import enhanced, sheets, vendors
+from node.recognition import enhanced, patients, sheets, vendors
 from node.recognition.elements import MALFORMED
 from node.recognition.facts import (
     BValue,
@@ -32,9 +31,11 @@ from node.recognition.files import read_dataset
 from node.recognition.kinds import image_kind, own_result
 from node.recognition.private import PrivateElements
 from node.recognition.words import Words
+from storage.records import NOBODY, PatientIdentity
 
 # Values longer than this stay in the file until somebody asks for them; nobody here does.
 _DEFER_BYTES = 16 * 1024 * 1024
+_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
 _UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryError)
 
 
@@ -48,6 +49,17 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
         except _UNREADABLE as error:
             return Fault("E-DECODE", f"{path.name}: {type(error).__name__}: {error}")
         return frames_of(dataset, path, vocabulary)
+
+
+def read_patient(path: Path) -> PatientIdentity:
+    """Whom a file names; nobody where it cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            wanted = ["SpecificCharacterSet", *_PATIENT]
+            return _patient(read_dataset(path, stop_before_pixels=True, specific_tags=wanted))
+        except _UNREADABLE:
+            return NOBODY
 
 
 def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFacts, ...]:
@@ -110,17 +122,15 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
         samples_per_pixel=read.integer(dataset, "SamplesPerPixel") or 1,
         contrast_agent=_contrast_agent(dataset),
         contrast_start_s=read.time_of_day(read.text(dataset, "ContrastBolusStartTime")),
-        patient_digest=_patient_digest(dataset),
+        patient=_patient(dataset),
         three_planes=special.three_planes,
         sheet_fault=special.sheet if isinstance(special.sheet, Fault) else None,
         expected_instances=read.integer(dataset, "ImagesInAcquisition"),
     )
 
 
-def _patient_digest(dataset: Dataset) -> str:
-    """Tells whether two instances name the same patient without keeping who that is."""
-    identity = "\0".join(read.text(dataset, keyword) for keyword in ("PatientID", "PatientBirthDate"))
-    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:16] if identity.strip("\0") else ""
+def _patient(dataset: Dataset) -> PatientIdentity:
+    return patients.identity(*(read.text(dataset, keyword) for keyword in _PATIENT))
 
 
 def _contrast_agent(dataset: Dataset) -> bool | None:

@@ -8,11 +8,11 @@ ends as text in the plan.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node.recognition import choice, clashes, site
+from node.recognition import choice, clashes, patient_mix, patients, site
 from node.recognition.candidates import Series, SeriesVolume
 from node.recognition.conditions import Rule
 from node.recognition.confidence import doubts
@@ -27,6 +27,7 @@ from node.recognition.record import (
     FrameRef,
     Revealed,
     RoleRefusal,
+    SeriesVerdict,
     Stack,
     StudyPlan,
 )
@@ -38,32 +39,55 @@ from node.recognition.words import Words, words
 from node.settings import RecognitionSettings, Role
 from storage.header import content_of
 from storage.identity import InstanceKey
+from storage.records import PatientIdentity
+
+#: What the refusal of a study says in the verdict on each of its series.
+_FOR_EACH_SERIES = {
+    patients.MIX: "the study names more than one patient",
+    "E-BODY-PART": "the body part of the study is not accepted",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """What the headers of a study say, read once; `warnings` names the files that tell nothing."""
+    """What the headers of a study say, read once; `warnings` names the files that tell nothing.
+
+    `meant` is the patient of the study where headers name two and a person has said which.
+    """
 
     study_instance_uid: str
     frames: tuple[FrameFacts, ...]
     warnings: tuple[str, ...] = ()
+    meant: PatientIdentity | None = None
 
 
-def recognise(study_instance_uid: str, files: Sequence[Path], settings: RecognitionSettings) -> StudyPlan:
+def recognise(
+    study_instance_uid: str,
+    files: Sequence[Path],
+    settings: RecognitionSettings,
+    meant: PatientIdentity | None = None,
+) -> StudyPlan:
     """Name every series of a study and choose one stack for each role, from the headers alone.
 
     Args:
         study_instance_uid: the study; frames of another study are passed over with a warning.
         files: DICOM files in any order; each is opened once and read up to its pixels.
         settings: limits, accepted body parts, rules of the site.
+        meant: the patient who is meant, where a person has said so.
     """
-    return plan_study(read_study(study_instance_uid, files, settings), settings)
+    return plan_study(read_study(study_instance_uid, files, settings, meant), settings)
 
 
-def read_study(study_instance_uid: str, files: Iterable[Path], settings: RecognitionSettings) -> StudyFacts:
+def read_study(
+    study_instance_uid: str,
+    files: Iterable[Path],
+    settings: RecognitionSettings,
+    meant: PatientIdentity | None = None,
+) -> StudyFacts:
     """The facts of every frame of a study."""
     vocabulary = words(settings.words_of_site)
-    return gather(study_instance_uid, ((path, read_frames(path, vocabulary)) for path in sorted(files)))
+    facts = gather(study_instance_uid, ((path, read_frames(path, vocabulary)) for path in sorted(files)))
+    return replace(facts, meant=meant)
 
 
 def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts, ...] | Fault]]) -> StudyFacts:
@@ -99,21 +123,44 @@ def _repeated(former: Path, latter: Path, header: HeaderFacts) -> str:
 def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revealed | None = None) -> StudyPlan:
     """Name every series and choose one stack for each role, knowing what was revealed beside the headers."""
     revealed = revealed or Revealed()
-    vocabulary, rows, unusable = words(settings.words_of_site), table(settings), dict(revealed.unusable)
-    series = tuple(_series(uid, group, vocabulary, rows, unusable) for uid, group in _by_series(facts.frames))
-    body_parts, refusal = _body_part(series, settings)
+    selection = patient_mix.select(facts.study_instance_uid, facts.frames, facts.meant)
+    series = _all_series(selection.frames, settings, revealed)
+    body_parts, unaccepted = _body_part(series, settings)
+    refusal = selection.fault or unaccepted
     chosen = choice.choose(series, settings, revealed.injection) if refusal is None else choice.choose_nothing(series)
     refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
+    stacks = tuple(stack_of(role, entry.volume, time_s) for role, entry, time_s in chosen.stacks)
+    why_unused = None if refusal is None else Fault(refusal.code, _FOR_EACH_SERIES[refusal.code])
+    verdicts = (*(verdict(entry, chosen, why_unused) for entry in series), *_of_another_patient(selection, settings))
     return StudyPlan(
         study_instance_uid=facts.study_instance_uid,
-        verdicts=tuple(verdict(entry, chosen, refusal) for entry in series),
-        stacks=tuple(stack_of(role, entry.volume, time_s) for role, entry, time_s in chosen.stacks),
+        verdicts=tuple(sorted(verdicts, key=lambda it: (it.series_number or 0, it.series_instance_uid))),
+        stacks=stacks,
         refusals=refusals if refusal is None else (RoleRefusal(STUDY, refusal.code, refusal.reason),),
-        warnings=(*facts.warnings, *_study_warnings(series, body_parts), *chosen.warnings),
+        warnings=(*selection.warnings, *facts.warnings, *_study_warnings(series, body_parts), *chosen.warnings),
         body_part=body_parts,
         dynamic=_run(chosen),
         revealed=revealed,
+        reference=patient_mix.reference(
+            selection.frames, (stack.instance(frame) for stack in stacks for frame in stack.frames)
+        ),
     )
+
+
+def _all_series(
+    frames: tuple[FrameFacts, ...], settings: RecognitionSettings, revealed: Revealed
+) -> tuple[Series, ...]:
+    vocabulary, rows, unusable = words(settings.words_of_site), table(settings), dict(revealed.unusable)
+    return tuple(_series(uid, group, vocabulary, rows, unusable) for uid, group in _by_series(frames))
+
+
+def _of_another_patient(selection: patient_mix.Selection, settings: RecognitionSettings) -> Iterator[SeriesVerdict]:
+    """The verdicts on series of which no object is of the patient who is meant."""
+    kept = {frame.header.series_instance_uid for frame in selection.frames}
+    others = tuple(frame for frame in selection.others if frame.header.series_instance_uid not in kept)
+    series = _all_series(others, settings, Revealed())
+    chosen = choice.choose_nothing(series)
+    return (verdict(entry, chosen, patient_mix.OTHER_PATIENT) for entry in series)
 
 
 def _by_series(frames: Iterable[FrameFacts]) -> list[tuple[str, tuple[FrameFacts, ...]]]:
@@ -160,13 +207,7 @@ def _mr_images(series: tuple[Series, ...]) -> list[Series]:
 
 def _study_warnings(series: tuple[Series, ...], body_parts: str) -> list[str]:
     unnamed = not body_parts and _mr_images(series)
-    warnings = [] if not unnamed else ["no series names a Body Part Examined; the study is taken as accepted"]
-    patients = {
-        frame.header.patient_digest for entry in series for frame in entry.frames if frame.header.patient_digest
-    }
-    if len(patients) > 1:
-        warnings.append(f"E-PATIENT-MIX: {len(patients)} different patients under one Study Instance UID")
-    return warnings
+    return [] if not unnamed else ["no series names a Body Part Examined; the study is taken as accepted"]
 
 
 def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:

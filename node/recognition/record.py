@@ -217,7 +217,11 @@ class RoleRefusal:
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """The whole of recognition; round-trips through JSON."""
+    """The whole of recognition; round-trips through JSON.
+
+    `reference` is the object that states the patient most fully; results take the patient from it where their own
+    images state no ID.
+    """
 
     study_instance_uid: str
     verdicts: tuple[SeriesVerdict, ...]
@@ -228,6 +232,7 @@ class StudyPlan:
     dynamic: DynamicRun | None = None
     revealed: Revealed = Revealed()
     version: int = RECORD_VERSION
+    reference: InstanceKey | None = None
 
     def stack(self, role: Role) -> Stack | None:
         """The chosen stack of a role."""

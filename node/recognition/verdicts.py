@@ -10,13 +10,14 @@ from node.recognition.description import geometry, scaling
 from node.recognition.diffusion import b_value_unknown
 from node.recognition.facts import Fault, PulseSequence
 from node.recognition.findings import ROLES, Finding
+from node.recognition.patients import MIX
 from node.recognition.record import SeriesVerdict
 from node.recognition.stacks import Volume, orientation_sizes
 from node.settings import Role
 
 
 def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerdict:
-    """The verdict on a series; `refusal` is that of the whole study."""
+    """The verdict on a series; `refusal` says why none of the study, or of its patient, is used."""
     header = series.header
     used = {id(entry): (role, time_s) for role, entry, time_s in chosen.stacks}
     speaker = next((entry for entry in series.volumes if id(entry) in used), None) or _speaker(series)
@@ -130,8 +131,8 @@ def _reason(series: Series, speaker: SeriesVolume, chosen: Chosen, refusal: Faul
         b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if role is Role.DWI else ""
         phase = "" if time_s is None else f", {time_s:.1f} s after injection"
         return f"{words}: used as {role.value}{b_value}{phase}"
-    if refusal is not None and speaker.finding is not Finding.NOT_MR:
-        return f"{words}; not used, {refusal.code}: the body part of the study is not accepted"
+    if refusal is not None and (speaker.finding is not Finding.NOT_MR or refusal.code == MIX):
+        return f"{words}; not used, {refusal.sentence}"
     fault = chosen.passed_over.get(id(speaker))
     return f"{words}; not used, {_unused(series, speaker) if fault is None else fault.sentence}"
 

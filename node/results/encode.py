@@ -22,7 +22,7 @@ from node.results.findings import SequenceResult, StudyResults
 from node.results.grid import require_same_place
 from node.results.identity import PRODUCT, Identity, Site, product_version
 from node.results.modules import SeriesFacts
-from node.results.source import SourceFrame, read_frames, read_header
+from node.results.source import SourceFrame, read_frames, read_header, with_patient
 from node.results.supersession import predecessor, superseding
 from node.results.text import conform
 from storage.records import ResultRecord
@@ -62,7 +62,8 @@ def encode(
         results: what was found.
         folder: exists; files of the same name are replaced.
         site: what this installation brings to its results.
-        reference: any instance of the study; patient and study are taken from it where no stack could be used.
+        reference: an instance of the patient; patient and study are taken from it where no stack could be used, the
+            patient also where an image states no Patient ID.
         earlier: results of earlier revisions of the study, the earliest first: those made now say which they supersede.
 
     Raises:
@@ -71,10 +72,13 @@ def encode(
     identity = Identity.of(results, site)
     results = replace(results, supersedes=_superseded_report(results, identity, earlier))
     identity = superseding(identity, earlier, results.supersedes)
-    sources = {result.sequence: read_frames(result.stack, identity) for result in results.sequences}
+    patient = None if reference is None else read_header(reference)
+    sources = {
+        result.sequence: with_patient(read_frames(result.stack, identity), patient) for result in results.sequences
+    }
     # Values of sources were checked when they were read, and pydicom would complain of each UID with a leading zero.
     with config.disable_value_validation():
-        return tuple(_objects(results, sources, identity, folder, reference))
+        return tuple(_objects(results, sources, identity, folder, patient))
 
 
 def _objects(
@@ -82,7 +86,7 @@ def _objects(
     sources: Mapping[str, tuple[SourceFrame, ...]],
     identity: Identity,
     folder: Path,
-    reference: Path | None,
+    patient: Dataset | None,
 ) -> Iterator[EncodedObject]:
     derived: dict[str, list[SourceFrame]] = {}
     for result in results.sequences:
@@ -98,7 +102,7 @@ def _objects(
         for facts, dataset in _segmentations(result, sources[result.sequence], derived[result.sequence], identity):
             segmentations[facts.role] = dataset
             yield write_object(dataset, facts.role, folder / f"{facts.role}.dcm", identity)
-    header = _any_header(results, sources, reference)
+    header = _any_header(results, sources, patient)
     content = _content_digest(results)
     evidence = report.Evidence(
         frames=sources,
@@ -136,13 +140,13 @@ def _segmentations(
 
 
 def _any_header(
-    results: StudyResults, sources: Mapping[str, tuple[SourceFrame, ...]], reference: Path | None
+    results: StudyResults, sources: Mapping[str, tuple[SourceFrame, ...]], patient: Dataset | None
 ) -> Dataset:
     for frames in sources.values():
         return frames[0].header
-    if reference is None:
+    if patient is None:
         raise PermanentError(f"study {results.study_instance_uid}: no instance to take patient and study from")
-    return read_header(reference)
+    return patient
 
 
 def _superseded_report(

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +153,24 @@ def _dataset(path: Path) -> Dataset:
     except (*UNREADABLE, InvalidDicomError) as error:
         log.warning("%s: no header can be read: %s", path.name, type(error).__name__)
         return Dataset()
+
+
+def with_patient(frames: tuple[SourceFrame, ...], header: Dataset | None) -> tuple[SourceFrame, ...]:
+    """The same frames, with the Patient module of `header` where their own states no Patient ID."""
+    if header is None or not header.get("PatientID"):
+        return frames
+    return tuple(frame if frame.header.get("PatientID") else _of_patient(frame, header) for frame in frames)
+
+
+def _of_patient(frame: SourceFrame, header: Dataset) -> SourceFrame:
+    named = Dataset()
+    for element in frame.header:
+        if element.keyword not in attributes.PATIENT:
+            named[element.tag] = element
+    for keyword in attributes.PATIENT:
+        if keyword in header:
+            named[keyword] = header[keyword]
+    return replace(frame, header=named)
 
 
 def _declare_character_set(dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ from storage.files import ObjectStore
 from storage.header import content_of
 from storage.identity import InstanceKey
 from storage.index import Index
-from storage.records import Registration
+from storage.records import PatientIdentity, Registration, StudyState
 
 IMPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 
@@ -205,6 +205,14 @@ def test_a_database_of_before_opens_and_works_by_the_same_rule(former, make_head
     assert index.register(other, again, "MR", at(4)) is Registration.NEW
     assert len(index.instances("1.2.3")) == 2
     assert set(index.elsewhere("1.9")) == {other.key}
+
+
+def test_a_database_of_before_can_keep_who_is_meant(former, at):
+    index = Index(schema.open_engine(former))
+    assert index.meant_patient("1.2.3") is None
+    index.move("1.2.3", 1, StudyState.REFUSED, "two patients")
+    index.reopen("1.2.3", PatientIdentity("a" * 64), at(1))
+    assert index.meant_patient("1.2.3") == PatientIdentity("a" * 64)
 
 
 def test_an_index_that_a_database_of_before_lacks_is_made(former):

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
+from node.recognition.patients import identity
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
@@ -71,3 +73,19 @@ def test_send_says_which_receiver_does_not_answer(site: tuple[Path, str], tmp_pa
 
 def test_simulate_lists_six_scanners() -> None:
     assert len(command("simulate", "unused", "--list").stdout.strip().splitlines()) == 6
+
+
+def test_a_patient_whom_no_object_names_is_refused_in_one_line_and_one_that_is_named_is_kept(
+    site: tuple[Path, str], tmp_path: Path
+) -> None:
+    config, uid = site
+    answer = command("rerun", uid, "--patient", "NOBODY-1", "--config", str(config))
+    assert answer.returncode == 1
+    assert "E-PATIENT-MIX: no object names the patient" in " ".join(answer.stderr.split())
+    assert "Traceback" not in answer.stderr
+    assert "NOBODY-1" not in answer.stderr
+    known = pydicom.dcmread(next((tmp_path / "data" / "objects").rglob("*.dcm")))
+    patient = ("--patient", f" {str(known.PatientID).lower()}", "--born", str(known.PatientBirthDate))
+    assert "revision 2" in command("rerun", uid, *patient, "--config", str(config)).stdout
+    index = Index(open_engine(f"sqlite:///{tmp_path}/data/index.sqlite"))
+    assert index.meant_patient(uid) == identity(str(known.PatientID), "", str(known.PatientBirthDate))

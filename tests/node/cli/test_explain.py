@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,21 @@ def test_a_record_of_the_first_version_is_still_read(written_by: Callable[[str],
     for stack in document["stacks"]:
         del stack["acquisition"]
     assert from_json(json.dumps(document)).stacks[0].frames == plan.stacks[0].frames
+
+
+def test_a_folder_of_two_patients_is_refused_with_the_series_that_disagree(
+    config: Path, written_by: Callable[[str], Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for number, instance in enumerate(written_by("Skyra").series("t2_tse")):
+        image = deepcopy(instance)
+        image.PatientID = "SECOND" if "sag" in image.SeriesDescription else "FIRST"
+        image.save_as(folder / f"{number}.dcm")
+    answer = command("explain", str(folder), "--config", str(config))
+    text = " ".join(answer.stdout.split())
+    assert (
+        "STUDY not analysed, E-PATIENT-MIX: series 2 names one patient, series 3 another (Patient ID differs)" in text
+    )
+    assert text.count("not used, E-PATIENT-MIX: the study names more than one patient") == 2
+    assert not any(word in answer.stdout for word in ("FIRST", "SECOND", "T2WI series"))

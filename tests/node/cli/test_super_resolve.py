@@ -125,3 +125,12 @@ def test_several_series_in_a_folder_are_refused(
 def test_an_unknown_modality_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="'PET' is none of MR, CT, US"):
         run(tmp_path / "in.nii.gz", tmp_path / "out.nii.gz", settings, "PET", "T2WI", denoise=True)
+
+
+def test_a_folder_of_two_patients_is_refused(series: Path, settings: Settings, tmp_path: Path) -> None:
+    path = next(series.iterdir())
+    image = pydicom.dcmread(path)
+    image.PatientID = "SOMEBODY-ELSE"
+    image.save_as(path)
+    with pytest.raises(NodeError, match="E-PATIENT-MIX: the images name more than one patient"):
+        run(series, tmp_path / "out", settings, "MR", "T2WI", True)

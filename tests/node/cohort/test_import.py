@@ -29,6 +29,7 @@ from node.cohort.segmentations import segmentation_files, segmentation_of
 from node.errors import NodeError
 from node.recognition.facts import Fault
 from node.recognition.headers import read_frames
+from node.recognition.patients import identity
 from node.recognition.plan import StudyFacts, recognise
 from node.recognition.record import Stack
 from node.recognition.words import words
@@ -307,10 +308,32 @@ def test_studies_of_one_patient_share_a_patient(written_by: Callable[[str], Any]
     frames = read_frames(written_by("Siemens Skyra").paths[0], words())
     others = read_frames(written_by("GE MR750").paths[0], words())
     named = registered([StudyFacts("1.1", frames), StudyFacts("1.2", frames), StudyFacts("1.3", others)], None)
-    same = frames[0].header.patient_digest == others[0].header.patient_digest
+    same = frames[0].header.patient == others[0].header.patient
     assert named["1.1"].patient_id == named["1.2"].patient_id
     assert (named["1.1"].patient_id == named["1.3"].patient_id) is same
     assert len({entry.case_id for entry in named.values()}) == 3
+
+
+def test_a_patient_is_the_same_with_and_without_birth_date_and_another_of_the_same_id_is_not(
+    written_by: Callable[[str], Any],
+) -> None:
+    (frame,) = read_frames(written_by("Siemens Skyra").paths[0], words())
+    known = {
+        "1.1": identity("P-1", "", "19610307"),
+        "1.2": identity("p-1 "),
+        "1.3": identity("P-2", "", "19610307"),
+        "1.4": identity("", "", "19610307"),
+        "1.5": identity(""),
+        "1.6": identity("P-3", "", "19610307"),
+        "1.7": identity("P-3", "", "19700101"),
+    }
+    studies = [
+        StudyFacts(uid, (replace(frame, header=replace(frame.header, patient=patient)),))
+        for uid, patient in known.items()
+    ]
+    named = registered(studies, None)
+    assert named["1.1"].patient_id == named["1.2"].patient_id
+    assert len({entry.patient_id for entry in named.values()}) == 6
 
 
 def test_the_command_tells_what_became_of_every_study_and_keeps_the_mapping_outside(

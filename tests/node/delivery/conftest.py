@@ -17,8 +17,9 @@ from pynetdicom import AE, evt
 
 from node.settings import DestinationSettings
 from storage.files import ObjectStore
+from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import DeliveryRecord, InstanceHeader, ResultRecord
+from storage.records import DeliveryRecord, InstanceHeader, ResultRecord, Revocation, StoredFile, StudyState
 from storage.schema import open_engine
 
 STUDY = "1.2.3"
@@ -45,6 +46,16 @@ class Queue:
     def add(self, *numbers: int) -> None:
         results = [self._result(number) for number in numbers]
         self.ledger.record(results, ["pacs"], self.clock())
+
+    def revoke(self, *uids: str) -> None:
+        """The study turns out to name two patients."""
+        index = Index(open_engine(f"sqlite:///{self.files.root / 'index.sqlite'}"))
+        if index.study(STUDY) is None:
+            header = InstanceHeader(MRImageStorage, "1.2.3.8.1", STUDY, "1.2.3.8", ExplicitVRLittleEndian)
+            index.register(header, StoredFile(Path("x"), "a" * 64, 1), "SCANNER", self.clock())
+            index.move(STUDY, 1, StudyState.QUEUED)
+        revocation = Revocation(frozenset(uids), "two patients")
+        self.ledger.conclude(STUDY, 1, StudyState.REFUSED, "two patients", [], [], self.clock(), revocation)
 
     def deliveries(self) -> tuple[DeliveryRecord, ...]:
         return self.ledger.deliveries(STUDY)

@@ -172,3 +172,23 @@ def test_after_the_last_attempt_the_object_waits_for_a_person(receiving, destina
 def test_the_wait_doubles_up_to_the_longest(destination):
     settings = destination(1, first_retry_s=10, longest_retry_s=60)
     assert [retry_delay_s(n, settings) for n in (0, 1, 2, 3, 4, 5000)] == [10, 20, 40, 60, 60, 60]
+
+
+# --- results of another patient
+
+
+def test_what_is_stopped_while_others_are_on_their_way_is_not_sent(receiving, destination, queue):
+    """The round has begun and holds both; the study ends as one of two patients when the first is stored."""
+    pacs = receiving(lambda _event, _count: queue.revoke("1.2.3.1.1", "1.2.3.1.2") or 0)
+    delivery = Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock)
+    assert delivery.deliver_due() == 1
+    assert pacs.kept == ["1.2.3.1.1"]
+    assert queue.states() == ["REVOKED", "STOPPED"]
+
+
+def test_what_was_sent_while_it_was_stopped_is_named_in_the_log(receiving, destination, queue, caplog):
+    pacs = receiving(lambda _event, _count: queue.revoke("1.2.3.1.1", "1.2.3.1.2") or 0)
+    Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock).deliver_due()
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert "object 1.2.3.1.1: destination pacs: " in record.getMessage()
+    assert "withdrawn" in record.getMessage()

@@ -11,7 +11,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
-from node.recognition.record import Confidence
+from node.recognition.record import STUDY, Confidence
 from node.settings import RecognitionSettings, Role, SiteRule
 
 FRAME_OF_REFERENCE = Tag("FrameOfReferenceUID")
@@ -333,7 +333,9 @@ def test_dixon_parts_without_the_water_image(dynamic, recognised):
 
 def test_two_patients_in_one_study(t2, recognised):
     t2[2].PatientID = "SOMEBODY ELSE"
-    assert any(warning.startswith("E-PATIENT-MIX") for warning in recognised(t2).warnings)
+    plan = recognised(t2)
+    assert refusal(plan, STUDY)[0] == "E-PATIENT-MIX"
+    assert plan.stacks == ()
 
 
 def test_roles_in_different_frames_of_reference_are_flagged(t2, series_of, recognised):

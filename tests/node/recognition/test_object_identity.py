@@ -135,7 +135,7 @@ def study(series_of, recognised, tmp_path) -> Callable[..., str]:
         stacks = [replace(stack, series_instance_uid=series or stack.series_instance_uid) for stack in plan.stacks]
         keys = [key for stack in stacks for key in sorted(stack.instances)]
         instances = {key: (Path("x"), content if key is keys[0] else "same") for key in keys}
-        changed = replace(plan, stacks=tuple(stacks))
+        changed = replace(plan, stacks=tuple(stacks), reference=None)
         return input_digest(Study(plan.study_instance_uid, 1, instances, tmp_path), changed)
 
     return digest

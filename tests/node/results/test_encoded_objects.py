@@ -17,6 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from node.errors import PermanentError
 from node.results.encode import EncodedObject, encode
 from node.results.identity import RESEARCH_STATEMENT, Identity, Site
+from node.results.source import read_frames, read_header, with_patient
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
 
@@ -206,3 +207,38 @@ def test_without_a_stack_and_without_a_reference_nothing_is_invented(siemens, tm
     results = replace(siemens.results, sequences=(), prediction=None)
     with pytest.raises(PermanentError, match="no instance to take patient and study from"):
         encode(results, tmp_path, Site(UID_ROOT))
+
+
+@pytest.fixture
+def nameless(siemens, tmp_path):
+    """T2WI of which no image states a Patient ID, and an object of another series that does."""
+    (first, *_) = siemens.results.sequences
+    frames = []
+    for number, frame in enumerate(first.stack.frames):
+        image = pydicom.dcmread(frame.path)
+        image.PatientID, image.PatientBirthDate = "", ""
+        frames.append(replace(frame, path=tmp_path / f"{number}.dcm"))
+        image.save_as(frames[-1].path)
+    image.PatientID, image.IssuerOfPatientID, image.PatientName = "P-77", "Hospital", "Full^Name"
+    image.save_as(tmp_path / "reference.dcm")
+    results = replace(siemens.results, sequences=(replace(first, stack=replace(first.stack, frames=tuple(frames))),))
+    return results, tmp_path / "reference.dcm"
+
+
+def test_images_without_a_patient_id_have_results_of_the_patient_of_the_study(nameless, tmp_path):
+    """All objects carry him, the derived images as well."""
+    results, reference = nameless
+    (tmp_path / "out").mkdir()
+    objects = encode(results, tmp_path / "out", Site(UID_ROOT), reference=reference)
+    assert {it.role for it in objects} >= {"super-resolved-t2wi", "segmentation-t2wi", "report", "summary"}
+    for made in (pydicom.dcmread(it.path, stop_before_pixels=True) for it in objects):
+        assert (made.PatientID, made.IssuerOfPatientID, made.PatientName) == ("P-77", "Hospital", "Full^Name")
+
+
+def test_images_that_state_a_patient_id_keep_their_own_patient(siemens, nameless):
+    _, reference = nameless
+    (first, *_) = siemens.results.sequences
+    identity = Identity.of(siemens.results, Site(UID_ROOT))
+    frames = with_patient(read_frames(first.stack, identity), read_header(reference))
+    assert {str(frame.header.PatientName) for frame in frames} == {siemens.vendor.patient_name_unicode}
+    assert {str(frame.header.PatientID) for frame in frames} == {"P-0815"}

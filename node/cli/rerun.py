@@ -1,0 +1,50 @@
+"""What `rectal-node rerun` does: the next revision of a study, and whom it is of where its headers name two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from node.errors import NodeError
+from node.recognition import patient_mix, patients
+from node.recognition.plan import read_study
+from node.settings import Settings
+from storage.files import ObjectStore
+from storage.index import Index
+from storage.records import PatientIdentity
+from storage.schema import open_engine
+
+
+def rerun(settings: Settings, study: str, meant: PatientIdentity | None) -> int:
+    """Begin the next revision of a study that has ended; returns its number.
+
+    Raises:
+        NodeError: no object of the study names the patient who is meant, or two patients of it fit what was said.
+        TransitionError: there is no such study, or it has not ended yet.
+    """
+    index = Index(open_engine(settings.storage_url))
+    if meant is not None and index.study(study) is not None:
+        _check(study, meant, index, settings)
+    return index.reopen(study, meant, datetime.now(UTC))
+
+
+def said(patient: str, issuer: str, born: str) -> PatientIdentity | None:
+    """The patient whom a person names on the command line; None where no one is named.
+
+    Raises:
+        NodeError: what was said names nobody.
+    """
+    if not patient.strip():
+        if issuer or born:
+            raise NodeError("--issuer and --born say more of the patient of --patient: give the Patient ID as well")
+        return None
+    if born and patients.read_birth_date(born) is None:
+        raise NodeError("--born is no date: give it as YYYYMMDD")
+    return patients.identity(patient, issuer, born)
+
+
+def _check(study: str, meant: PatientIdentity, index: Index, settings: Settings) -> None:
+    store = ObjectStore(settings.root)
+    files = [store.absolute(record.file) for record in index.instances(study)]
+    fault = patient_mix.select(study, read_study(study, files, settings.recognition).frames, meant).fault
+    if fault is not None:
+        raise NodeError(f"study {study}: {fault.sentence}")

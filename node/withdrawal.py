@@ -1,0 +1,83 @@
+"""Results that are of another patient than the study they were sent under: which they are, and where they went.
+
+A study may turn out to name two patients after results of it were sent, or a person may say that another patient is
+meant than the one whom they name. The node takes nothing back from an archive: a person does, and has to know what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from node.recognition import patients
+from node.recognition.headers import read_patient
+from node.recognition.record import StudyPlan
+from storage.records import NOBODY, DeliveryRecord, DeliveryState, PatientIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Objects of one series of results that a person has to withdraw from a destination.
+
+    `delivered_at` is the time of the last of them; `role` and `revision` say which result they are.
+    """
+
+    destination: str
+    series_instance_uid: str
+    role: str
+    revision: int
+    delivered_at: datetime
+    reason: str
+    sop_instance_uids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        count = len(self.sop_instance_uids)
+        return (
+            f"to be withdrawn from {self.destination}: {count} {'object' if count == 1 else 'objects'} of series "
+            f"{self.series_instance_uid} ({self.role} of revision {self.revision}), delivered "
+            f"{self.delivered_at:%Y-%m-%d %H:%M:%S %Z}: {self.reason}"
+        )
+
+
+def withdrawals(deliveries: Iterable[DeliveryRecord]) -> tuple[Withdrawal, ...]:
+    """What has to be withdrawn, by destination and series, in the order in which it was recorded."""
+    groups: dict[tuple[str, str], list[DeliveryRecord]] = {}
+    for delivery in deliveries:
+        if delivery.state is DeliveryState.REVOKED:
+            groups.setdefault((delivery.destination, delivery.result.series_instance_uid), []).append(delivery)
+    return tuple(
+        Withdrawal(
+            destination=destination,
+            series_instance_uid=series,
+            role=of_series[0].result.role,
+            revision=of_series[0].result.revision,
+            # Of a delivery that was made the ledger keeps when.
+            delivered_at=max(delivery.next_attempt_at for delivery in of_series),
+            reason=of_series[0].reason,
+            sop_instance_uids=tuple(delivery.result.sop_instance_uid for delivery in of_series),
+        )
+        for (destination, series), of_series in groups.items()
+    )
+
+
+def patient_of(plan: StudyPlan, reference: Path | None) -> PatientIdentity:
+    """The patient of a revision: all that its reference and one image of each of its stacks state."""
+    paths = [reference] if reference else []
+    person = NOBODY
+    for path in (*paths, *(stack.frames[0].path for stack in plan.stacks)):
+        person = patients.merged(person, read_patient(path))
+    return person
+
+
+def names_another(patient: PatientIdentity, plan: StudyPlan | None, results: Sequence[Path]) -> bool:
+    """Whether the results of a revision name another patient, or were made from an image that does.
+
+    Args:
+        patient: who is meant.
+        plan: of that revision, where one was kept.
+        results: files of its results, one a series.
+    """
+    images = dict.fromkeys(frame.path for stack in plan.stacks for frame in stack.frames) if plan else ()
+    return any(patients.contradict(patient, read_patient(path)) for path in (*results, *images))
