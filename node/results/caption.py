@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 NOT_STATED = "not stated"
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
@@ -55,7 +56,9 @@ def iso_date(date: str) -> str:
 
 
 def _stated(target: Dataset, keyword: str) -> str:
-    value = str(target.get(keyword) or "").strip()
+    stated = target.get(keyword)
+    values = stated if isinstance(stated, MultiValue) else [stated or ""]
+    value = "\\".join(map(str, values)).strip()
     return value or ("" if keyword == "PatientName" else NOT_STATED)
 
 

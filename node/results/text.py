@@ -1,8 +1,9 @@
 """Text as its value representation allows it (PS3.5 6.2): no control characters, no stray delimiters, not too long.
 
 The standard counts characters; databases and viewers count octets, so limits are met in octets of UTF-8, which is what
-results are written in. Descriptions that are longer end with an ellipsis. Identifiers and names are never cut: a
-shorter one is that of somebody else, and the archive files by the long one, which came from there.
+results are written in. Descriptions that are longer end with an ellipsis, and a backslash that was typed into one of
+them, where it parts values, becomes a slash. Identifiers and names are neither cut nor joined: another one is that of
+somebody else, and the archive files by what came from there.
 """
 
 from __future__ import annotations
@@ -86,7 +87,6 @@ def one_line(text: str) -> str:
 def _replace(dataset: Dataset, element: DataElement) -> None:
     values = [str(value) for value in (element.value if element.VM > 1 else [element.value])]
     if len(values) > 1 and _is_single(element):
-        # Somebody typed a backslash into a text of one value.
         values = ["/".join(values)]
     allowed = [_allowed(value, element.VR, element.keyword) for value in values]
     if allowed != values or len(values) != element.VM:
@@ -94,6 +94,9 @@ def _replace(dataset: Dataset, element: DataElement) -> None:
 
 
 def _is_single(element: DataElement) -> bool:
+    """Whether several values of an element are one text that a backslash was typed into."""
+    if element.VR == "PN" or element.keyword in IDENTIFIERS:
+        return False
     try:
         return dictionary_VM(element.tag) == "1"
     except KeyError:

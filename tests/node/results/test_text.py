@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 
 import pydicom
 import pytest
 from pydicom.datadict import dictionary_VM
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pypdf import PdfReader
 
 from node.results.encode import EncodedObject
 from node.results.identity import Identity, Site
@@ -157,11 +159,23 @@ def with_long_identifiers(ds: Dataset, sequence: str) -> None:
     ds.AccessionNumber, ds.PatientID, ds.PatientName = ACCESSION, PATIENT, LONG_NAME
 
 
+def with_a_backslash_in_the_id(ds: Dataset, sequence: str) -> None:
+    ds.PatientID = "ID\\12345"
+
+
 def test_identifiers_and_names_are_never_cut_because_the_archive_files_by_them(make_encoded):
     study = make_encoded("siemens", ("T2WI",), edit=with_long_identifiers, with_tumour=False)
     for entry in one_of_each(study.objects):
         ds = pydicom.dcmread(entry.path)
         assert (ds.AccessionNumber, ds.PatientID, ds.PatientName) == (ACCESSION, PATIENT, LONG_NAME)
+
+
+def test_an_identifier_with_a_backslash_stays_as_the_archive_got_it(make_encoded):
+    study = make_encoded("siemens", ("T2WI",), edit=with_a_backslash_in_the_id)
+    for entry in one_of_each(study.objects):
+        assert b"LO\x08\x00ID\\12345" in entry.path.read_bytes()
+    document = study.datasets("summary-pdf")[0].EncapsulatedDocument
+    assert "ID ID\\12345" in PdfReader(BytesIO(document)).pages[0].extract_text()
 
 
 def test_all_identifiers_are_attributes_that_dicom_knows():
