@@ -77,8 +77,9 @@ class Delivery:
                 tried = 0
             except Exception:
                 # The thread is the destination's only one: whatever goes wrong in one round must not end it.
-                log.exception("destination %s: round failed, trying again", self._settings.name)
+                log.exception("destination %s: round failed", self._settings.name)
                 tried = 0
+                self._rest(_Round(why_not="the round failed"))
             if not tried:
                 self._stop.wait(_POLL_S)
 

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pynetdicom import AE, Association, evt
 
 from node.network.contexts import proposals
-from node.network.transport import end_waiting, keep_responses, send_at_once, send_even_fragments
+from node.network.transport import SMALLEST_EVEN, end_waiting, keep_responses, send_at_once, send_even_fragments
 
 CONNECTION_LOST = "the association was lost before the answer"
 ENDED_BEFORE = "the association ended before its turn"
@@ -64,9 +64,23 @@ def refusal(association: Association) -> str:
     if association.is_rejected and answer is not None:
         key = (answer.result_source, answer.diagnostic)
         return f"association rejected: {_REJECTIONS.get(key, f'source {key[0]}, reason {key[1]}')}"
-    if association.rejected_contexts:
+    if accepts_nothing(association):
         return "association without any accepted presentation context"
     return "no connection" if association.acceptor.primitive is None else "association aborted"
+
+
+def accepts_nothing(association: Association) -> bool:
+    """Whether the other side answered and took none of the contexts; pynetdicom then aborts by itself."""
+    return bool(association.rejected_contexts) and not association.accepted_contexts
+
+
+def narrowness(association: Association) -> str:
+    """Why nothing fits through an established association; empty where something does."""
+    maximum = association.acceptor.maximum_length
+    if maximum == 0 or (maximum is not None and maximum >= SMALLEST_EVEN):
+        return ""
+    said = "none" if maximum is None else f"{maximum} bytes"
+    return f"the maximum length of PDUs that the receiver names leaves no room for an object: {said}"
 
 
 def in_words(answer: Dataset, meanings: dict[int, tuple[str, str]]) -> str:

@@ -17,7 +17,15 @@ from pynetdicom.sop_class import Verification
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
 from node.conversion.errors import ConversionError
-from node.network.association import CONNECTION_LOST, ENDED_BEFORE, RemoteAE, in_words, refusal
+from node.network.association import (
+    CONNECTION_LOST,
+    ENDED_BEFORE,
+    RemoteAE,
+    accepts_nothing,
+    in_words,
+    narrowness,
+    refusal,
+)
 from node.network.outcomes import LOCAL_FAULTS, StoreOutcome, StoreResult, classify, local_fault, outcome
 from node.network.sendable import batches, candidates, sendable
 from storage.errors import HeaderError
@@ -89,7 +97,7 @@ def _store_batch(receiver: RemoteAE, batch: _Batch, wanted: Callable[[Path], boo
             for path, header in batch:
                 if wanted(path):
                     yield sending.store(path, header)
-    elif association.rejected_contexts:  # none at all was accepted: pynetdicom aborted by itself
+    elif accepts_nothing(association):
         for path, header in batch:
             yield outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))
     else:
@@ -114,8 +122,8 @@ class Sending:
         chosen = next((pair for pair in candidates(header) if pair in self._accepted), None)
         if chosen is None:
             return outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))
-        if self._is_over():
-            return outcome(path, header, StoreResult.NOT_TRIED, ENDED_BEFORE)
+        if why := self._is_over():
+            return outcome(path, header, StoreResult.NOT_TRIED, why)
         try:
             with sendable(path, header, chosen[1]) as file:
                 answer = self._answer(file)
@@ -135,8 +143,11 @@ class Sending:
         """Release the association, unless it has ended."""
         self._association.release()
 
-    def _is_over(self) -> bool:
-        return self._over or not self._association.is_established or self._association.acse.is_aborted()
+    def _is_over(self) -> str:
+        """Why nothing can be sent any more; empty where it can."""
+        if self._over or not self._association.is_established or self._association.acse.is_aborted():
+            return ENDED_BEFORE
+        return narrowness(self._association)
 
     def _answer(self, file: Path) -> Dataset:
         """The response to a C-STORE of the file; an association whose message broke off here can carry no other."""

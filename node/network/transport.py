@@ -8,7 +8,8 @@ from pynetdicom import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import MaximumLengthNotification
 
-_SMALLEST_EVEN = 8  # bytes: item length, context and header of a fragment take 6, so 7 leaves one byte and no more
+#: Bytes of a PDU with the smallest even fragment: item length, context and header take 6.
+SMALLEST_EVEN = 8
 
 
 def send_at_once(event: Event) -> None:
@@ -31,7 +32,7 @@ def send_even_fragments(event: Event) -> None:
     association = event.assoc
     peer = association.acceptor if association.is_requestor else association.requestor
     for item in peer.user_information:
-        if isinstance(item, MaximumLengthNotification) and item.maximum_length_received > _SMALLEST_EVEN:
+        if isinstance(item, MaximumLengthNotification) and item.maximum_length_received > SMALLEST_EVEN:
             item.maximum_length_received -= item.maximum_length_received % 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 from node.delivery.dicom import Delivery, retry_delay_s
@@ -172,6 +173,21 @@ def test_after_the_last_attempt_the_object_waits_for_a_person(receiving, destina
 def test_the_wait_doubles_up_to_the_longest(destination):
     settings = destination(1, first_retry_s=10, longest_retry_s=60)
     assert [retry_delay_s(n, settings) for n in (0, 1, 2, 3, 4, 5000)] == [10, 20, 40, 60, 60, 60]
+
+
+def test_a_round_that_fails_for_a_reason_that_nobody_foresaw_is_not_repeated_every_second(destination, queue, caplog):
+    """A port that is no number, as no configuration can have it."""
+    impossible = destination(1, first_retry_s=10).model_copy(update={"port": "none"})
+    delivery = Delivery(impossible, queue.ledger, queue.files, queue.clock)
+    delivery.start()
+    deadline = time.monotonic() + 60
+    while "next try in" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert delivery.deliver_due() == 0
+    delivery.stop()
+    assert "destination pacs: the round failed; 0 objects wait, next try in 10 s" in caplog.text
+    assert queue.states() == ["PENDING"] * 2
 
 
 # --- results of another patient

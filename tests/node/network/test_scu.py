@@ -19,10 +19,13 @@ from pynetdicom.dsutils import split_dataset
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
-from node.network.association import RemoteAE
+from node.network.association import RemoteAE, accepts_nothing, refusal
 from node.network.outcomes import StoreResult, classify
 from node.network.scu import Sending, echo, store
+from node.network.sendable import candidates
 from storage.header import read_header
+
+from .upper_layer import ABORT, RawReceiver, pdu
 
 SENT, TRANSIENT, PERMANENT = StoreResult.SENT, StoreResult.TRANSIENT, StoreResult.PERMANENT
 NOT_TRIED, LOCAL_FAULT = StoreResult.NOT_TRIED, StoreResult.LOCAL_FAULT
@@ -251,6 +254,22 @@ def test_no_context_accepted_at_all_is_permanent(receiver, make_object):
     (outcome,) = send([make_object(1, SegmentationStorage)], receiver(lambda _: 0))
     assert outcome.result is PERMANENT
     assert "no presentation context accepted" in outcome.reason
+
+
+def test_a_receiver_that_aborts_after_it_accepted_some_contexts_has_refused_no_object(make_object):
+    """Of the contexts of an object it took one, so the others are not accepted: that is no refusal."""
+    receiver = RawReceiver(16384, then=pdu(ABORT, bytes(4)))
+    association = RemoteAE("127.0.0.1", receiver.port, "PACS", "NODE", 60).associate(
+        candidates(read_header(make_object(1)))
+    )
+    receiver.stop()
+    deadline = time.monotonic() + 60
+    while association.is_established:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert association.rejected_contexts
+    assert not accepts_nothing(association)
+    assert refusal(association) == "association aborted"
 
 
 def test_where_nobody_listens_nothing_is_tried(make_object):
