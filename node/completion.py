@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from node.clock import Clock, utc_now
 from node.recognition.phases import NO_INJECTION
-from node.recognition.plan import recognise
+from node.recognition.plan import NO_MR, recognise
 from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings, Role
 from node.shortage import Inquiry, Shortage
@@ -100,7 +100,9 @@ class Completion:
             files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
             plan = recognise(uid, files, self._recognition, self._index.meant_patient(uid))
             missing = tuple(role for role in self._settings.wanted if not _is_there(plan, role))
-            known = self._missing[uid] = (content, () if plan.study_refusal() else missing)
+            refusal = plan.study_refusal()
+            # What came before the MR images does not settle the study; other refusals would stay.
+            known = self._missing[uid] = (content, () if refusal and refusal.code != NO_MR else missing)
         return known[1]
 
     def _shortage(self, study: StudyRecord, now: datetime, patient: bool) -> Shortage:

@@ -262,6 +262,7 @@ class AnalysisSettings(Section):
     threads: int = Field(default=2, ge=1)
     concurrent_studies: int = Field(default=1, ge=1)
     report_refusals: bool = True
+    report_foreign: bool = False
 
     @property
     def bundles(self) -> tuple[Path, Path, Path]:

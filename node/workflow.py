@@ -27,10 +27,11 @@ from node import pipeline, withdrawal
 from node.errors import ConfigurationError, NodeError, TransientError
 from node.pipeline import Models, Study
 from node.recognition import patients
+from node.recognition.plan import FOREIGN
 from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject
 from node.results.identity import Site
-from node.settings import Settings
+from node.settings import AnalysisSettings, Settings
 from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_url
 from storage.files import ObjectStore
 from storage.index import Index
@@ -153,7 +154,7 @@ class _Analysis:
             if not refusal:
                 self._analyse()
             revoked = self._step("judge earlier results", self._judge_earlier, refusal)
-            wanted = not refusal or (self.rooms.settings.analysis.report_refusals and not names_two_patients(refusal))
+            wanted = is_answered(refusal, self.rooms.settings.analysis)
             records = self._step("encode", self._encode, started_at, revoked) if wanted else []
             state = StudyState.REFUSED if refusal else StudyState.COMPLETED
             self._step("hand to delivery", self._hand_over, state, refusal, records, revoked)
@@ -267,6 +268,14 @@ def _now() -> str:
 def names_two_patients(refusal: str) -> bool:
     """Whether a study was refused because it names two patients: nothing of it leaves, no report either."""
     return refusal.startswith(f"{patients.MIX}:")
+
+
+def is_answered(refusal: str, settings: AnalysisSettings) -> bool:
+    """Whether results of a study leave, be it the report that says why it was refused; `refusal` is empty or why."""
+    if names_two_patients(refusal):
+        return False
+    foreign = refusal.partition(":")[0] in FOREIGN
+    return not refusal or (settings.report_refusals and (settings.report_foreign or not foreign))
 
 
 def why_refused(plan: StudyPlan) -> str:

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.recognition.record import RoleRefusal, SeriesVerdict, from_json
+from node.recognition.record import STUDY, RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
 from node.withdrawal import Withdrawal, withdrawals
 from storage.index import Index
@@ -117,11 +117,17 @@ def _study(line: StudyLine) -> Text:
     )
     for withdrawal in line.withdrawals:
         text.append(f"  {withdrawal}\n", style="not bold red")
-    notes = [study.reason, *(f"{r.role} {r.code}: {r.reason}" for r in line.refusals), *line.warnings]
+    notes = [study.reason, *map(_refusal, line.refusals), *line.warnings]
     delivered = [_delivered(name, count) for name, count in line.deliveries.items()]
     for note in (*delivered, *line.delivery_reasons, *dict.fromkeys(note for note in notes if note)):
         text.append(f"  {note}\n", style="not bold")
     return text
+
+
+def _refusal(refusal: RoleRefusal) -> str:
+    """In the words of `why_refused` for the whole study, so that they are shown once."""
+    of_role = "" if refusal.role == STUDY else f"{refusal.role} "
+    return f"{of_role}{refusal.code}: {refusal.reason}"
 
 
 def _delivered(name: str, count: dict[str, int]) -> str:

@@ -41,10 +41,14 @@ from storage.header import content_of
 from storage.identity import InstanceKey
 from storage.records import PatientIdentity
 
+NO_MR, BODY_PART = "E-NO-MR", "E-BODY-PART"
+#: Codes of refused studies that have no MR series of an accepted body part: they are none of the node's business.
+FOREIGN = frozenset({NO_MR, BODY_PART})
 #: What the refusal of a study says in the verdict on each of its series.
 _FOR_EACH_SERIES = {
     patients.MIX: "the study names more than one patient",
-    "E-BODY-PART": "the body part of the study is not accepted",
+    NO_MR: "the study has no MR images",
+    BODY_PART: "the body part of the study is not accepted",
 }
 
 
@@ -191,12 +195,14 @@ def _series(
 
 def _body_part(series: tuple[Series, ...], settings: RecognitionSettings) -> tuple[str, Fault | None]:
     images = [entry.header for entry in _mr_images(series)]
+    if not images:
+        return "", Fault(NO_MR, "no MR images")
     named = sorted({header.body_part for header in images if header.body_part})
-    if not images or any(site.accepts_body_part(header, settings) for header in images):
+    if any(site.accepts_body_part(header, settings) for header in images):
         return ", ".join(named), None
     accepted = ", ".join(settings.body_parts)
     reason = f"Body Part Examined is {', '.join(named)}; accepted are {accepted}"
-    return ", ".join(named), Fault("E-BODY-PART", reason)
+    return ", ".join(named), Fault(BODY_PART, reason)
 
 
 def _mr_images(series: tuple[Series, ...]) -> list[Series]:

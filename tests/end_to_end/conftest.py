@@ -193,6 +193,7 @@ quiet_s = 2
 sweep_every_s = 1
 {completion}
 [analysis]
+{analysis}
 super_resolution = "{weights}/super-resolution"
 segmentation = "{weights}/segmentation"
 prediction = "{weights}/prediction"
@@ -202,14 +203,25 @@ prediction = "{weights}/prediction"
 
 @pytest.fixture(scope="session")
 def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Iterator[Callable[..., Node]]:
-    """Start a node that delivers to Orthanc; `completion` is added to that section, `more` to the whole."""
+    """Start a node that delivers to Orthanc; `completion` and `analysis` are added to these sections, `more` to all."""
     nodes: list[Node] = []
 
-    def make(more: str = "", port: int = 0, pacs: int = 0, completion: str = "incomplete_after_s = 8") -> Node:
+    def make(
+        more: str = "",
+        port: int = 0,
+        pacs: int = 0,
+        completion: str = "incomplete_after_s = 8",
+        analysis: str = "",
+    ) -> Node:
         node = Node(tmp_path_factory.mktemp("node"), port or free_port())
         weights = ROOT / "models" / "weights"
         text = CONFIG.format(
-            port=node.port, pacs=pacs or orthanc.dicom_port, weights=weights, more=more, completion=completion
+            port=node.port,
+            pacs=pacs or orthanc.dicom_port,
+            weights=weights,
+            more=more,
+            completion=completion,
+            analysis=analysis,
         )
         node.config.write_text(text)
         nodes.append(node)

@@ -49,8 +49,8 @@ class T2Study:
 
 @pytest.fixture(scope="module")
 def counting(make_node: Callable[..., Node]) -> Node:
-    """A node that asks Orthanc how much it has."""
-    return make_node(completion=COMPLETION)
+    """A node that asks Orthanc how much it has, and reports of knees too."""
+    return make_node(completion=COMPLETION, analysis="report_foreign = true")
 
 
 @pytest.fixture(scope="module")

@@ -4,130 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import (
-    Comprehensive3DSRStorage,
-    EncapsulatedPDFStorage,
-    MRImageStorage,
-    SecondaryCaptureImageStorage,
-)
-from rich.console import Console
 
-from node.cli import status
 from node.cli.rerun import rerun, said
-from node.completion import Completion
-from node.delivery.dicom import Delivery
 from node.errors import NodeError
-from node.pipeline import Models
-from node.recognition.plan import recognise
-from node.recognition.record import from_json, to_json
-from node.settings import AnalysisSettings, CompletionSettings, DestinationSettings, Settings
-from node.workflow import Rooms, Worker
-from node.worklist import Worklist, queue_url
+from node.recognition.record import from_json
 from storage.errors import TransitionError
-from storage.files import ObjectStore
-from storage.header import read_header
-from storage.index import Index
-from storage.ledger import Ledger
-from storage.records import ResultRecord, StudyState
-from storage.schema import open_engine
 
-FIRST, SECOND = ("A-4711", "19610307"), ("B-0815", "19700101")
-KINDS = (MRImageStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage)
-
-
-@dataclass
-class Site:
-    """A node that analyses in this process, and a PACS that keeps what arrives."""
-
-    folder: Path
-    port: int
-    arrived: list[Dataset] = field(default_factory=list)
-    uid: str = ""
-
-    def __post_init__(self) -> None:
-        pacs = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port, timeout_s=10)
-        self.settings = Settings(
-            root=self.folder,
-            destinations=(pacs,),
-            analysis=AnalysisSettings(report_refusals=True, threads=1),
-        )
-        engine = open_engine(self.settings.storage_url)
-        self.files, self.index, self.ledger = ObjectStore(self.folder), Index(engine), Ledger(engine)
-        self.delivery = Delivery(pacs, self.ledger, self.files)
-        models = Models(self.settings.analysis)
-        self.worker = Worker(Rooms(self.settings, self.files, self.index, self.ledger, models))
-
-    def receive(self, images: list[Dataset], patient: tuple[str, str]) -> None:
-        path = self.folder / "image.dcm"
-        for image in map(deepcopy, images):
-            image.PatientID, image.PatientBirthDate = patient
-            image.save_as(path)
-            header = read_header(path)
-            self.uid = header.study_instance_uid
-            file = self.files.store(path.read_bytes(), header)
-            self.index.register(header, file, "SCANNER", datetime.now(UTC) - timedelta(seconds=60))
-
-    def conclude_first(self, image: Dataset) -> None:
-        """Revision 1 is analysed: four images and a report of its patient, of which three objects are delivered."""
-        plan = recognise(
-            self.uid, [self.files.absolute(it.file) for it in self.index.instances(self.uid)], self.settings.recognition
-        )
-        self.index.keep_verdict(self.uid, 1, to_json(plan))
-        self.index.move(self.uid, 1, StudyState.QUEUED)
-        roles = ("super-resolved-t2wi",) * 4 + ("report",)
-        results = [self._result(image, number, role) for number, role in enumerate(roles)]
-        self.ledger.conclude(self.uid, 1, StudyState.COMPLETED, "", results, ["pacs"], datetime.now(UTC))
-        for delivery in self.ledger.due("pacs", datetime.now(UTC))[2:]:
-            self.ledger.delivered(delivery.identifier, datetime.now(UTC))
-
-    def _result(self, image: Dataset, number: int, role: str) -> ResultRecord:
-        made, path = deepcopy(image), self.folder / "result.dcm"
-        made.PatientID, made.PatientBirthDate = FIRST
-        made.Manufacturer = "rectal-node"
-        made.SeriesInstanceUID, made.SOPInstanceUID = f"1.2.3.{role == 'report':d}", f"1.2.3.9.{number}"
-        made.save_as(path)
-        header = read_header(path)
-        file = self.files.store(path.read_bytes(), header)
-        uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
-        return ResultRecord(self.uid, 1, role, *uids, file)
-
-    def analyse(self, incomplete_after_s: float = 30) -> None:
-        """The study has been quiet for 60 s: it is queued and analysed, and what is due is delivered."""
-        worklist = Worklist(queue_url(self.folder))
-        settings = CompletionSettings(quiet_s=1, incomplete_after_s=incomplete_after_s)
-        Completion(settings, self.settings.recognition, self.files, self.index, worklist).sweep()
-        worklist.close()
-        deadline = time.monotonic() + 120
-        while self.index.study(self.uid).state in (StudyState.RECEIVING, StudyState.QUEUED):
-            assert time.monotonic() < deadline, self.index.study(self.uid)
-            time.sleep(0.05)
-        while self.delivery.deliver_due():
-            pass
-
-    def states(self, revision: int) -> list[str]:
-        return [it.state for it in self.ledger.deliveries(self.uid) if it.result.revision == revision]
-
-    def status(self) -> dict[str, Any]:
-        (line,) = json.loads(status.as_json(status.collect(self.settings, self.uid)))["studies"]
-        return line
-
-    def terminal(self) -> str:
-        console = Console(width=400)
-        with console.capture() as shown:
-            console.print(status.as_tables(status.collect(self.settings, self.uid)))
-        return shown.get()
+from .site import FIRST, SECOND, Site, running
 
 
 @dataclass(frozen=True)
@@ -143,22 +34,8 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    ae = AE("PACS")
-    for kind in KINDS:
-        ae.add_supported_context(kind)
-    arrived: list[Dataset] = []
-
-    def keep(event: evt.Event) -> int:
-        arrived.append(event.dataset)
-        return 0
-
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
-    found = Site(tmp_path_factory.mktemp("site"), server.server_address[1], arrived)
-    (found.folder / "worklist.sqlite").touch()
-    found.worker.start()
-    yield found
-    found.worker.stop()
-    server.shutdown()
+    with running(tmp_path_factory.mktemp("site")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
