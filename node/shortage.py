@@ -63,6 +63,7 @@ class Inquiry:
         Left out are the results of this node and all that is not MR: reports, key objects, presentation states.
         """
         own = {result.series_instance_uid for result in self._ledger.all_results(study_instance_uid)}
+        own |= self._index.returned_series(study_instance_uid)
         try:
             at_pacs = count_images(self._remote, study_instance_uid, "MR", own)
         except TransientError as error:

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from storage.elements import EXPLICIT, IMPLICIT, UNDEFINED, Encoding, Source, after_items, element, end_of
 from storage.errors import HeaderError
 from storage.filebytes import FileBytes
 from storage.identity import Content
 from storage.inflation import MAXIMUM_INFLATED, Buffer, Inflated, Plain
+from storage.origin import Origin
 from storage.records import InstanceHeader
-
-Source = Plain | Inflated
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})
@@ -30,17 +28,9 @@ EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 _PREAMBLE = 132
 _PIECE = 2**18  # bytes
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_MAXIMUM_DEPTH = 60
 _MAXIMUM_UID = 64
 _LONGEST_UID_VALUE = 256  # bytes; what is padded beyond is no UID, and is not read
 _ZEROS = 2**16  # bytes that are looked at together, a multiple of the 8 of an element without value
-_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SHORT = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
-    | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-)
 _TRANSFER_SYNTAX = 0x00020010
 _INDEXED = {
     0x00080016: "SOP Class UID",
@@ -50,33 +40,6 @@ _INDEXED = {
 }
 # PS3.5 9.1 without the rule on leading zeros, which real devices break and which endangers nothing.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoding:
-    """How the elements of a data set are encoded; `integers` is the struct prefix of the byte order."""
-
-    explicit: bool
-    integers: str
-
-    @property
-    def tag(self) -> struct.Struct:
-        return _TAGS[self.integers]
-
-    @property
-    def long(self) -> struct.Struct:
-        return _LONGS[self.integers]
-
-    @property
-    def short(self) -> struct.Struct:
-        return _SHORTS[self.integers]
-
-
-_TAGS = {order: struct.Struct(order + "HH") for order in "<>"}
-_LONGS = {order: struct.Struct(order + "L") for order in "<>"}
-_SHORTS = {order: struct.Struct(order + "H") for order in "<>"}
-_EXPLICIT = _Encoding(True, "<")
-_IMPLICIT = _Encoding(False, "<")
 
 
 def check_uid(value: str, name: str) -> str:
@@ -103,12 +66,13 @@ def read_header(source: bytes | Path, maximum_inflated: int = MAXIMUM_INFLATED) 
         syntax, start = file_meta(buffer)
         check_uid(syntax, "Transfer Syntax UID")
         data = Inflated(buffer, start, maximum_inflated) if syntax in DEFLATED else Plain(buffer, start)
-        values = _indexed_values(data, _encoding(syntax))
+        origin = Origin()
+        values = _indexed_values(data, _encoding(syntax), origin)
     missing = [name for tag, name in _INDEXED.items() if tag not in values]
     if missing:
         raise HeaderError(f"the data set has no {', '.join(missing)}")
     sop_class, instance, study, series = (check_uid(values[tag], name) for tag, name in _INDEXED.items())
-    return InstanceHeader(sop_class, instance, study, series, syntax)
+    return InstanceHeader(sop_class, instance, study, series, syntax, origin.made_here, origin.sources)
 
 
 def content_of(source: bytes | Path) -> Content:
@@ -143,8 +107,8 @@ def file_meta(buffer: Buffer) -> tuple[str, int]:
         raise HeaderError("no DICOM file: there is no DICM prefix")
     source, position, syntax = Plain(buffer), _PREAMBLE, ""
     while source.reaches(position + 8) and source.at(position, 2) == b"\x02\x00":
-        tag, _, length, value = _element(source, position, _EXPLICIT)
-        position = _end(source, tag, length, value)
+        tag, _, length, value = element(source, position, EXPLICIT)
+        position = end_of(source, tag, length, value)
         if tag == _TRANSFER_SYNTAX:
             syntax = _text(source, tag, length, value)
     if not syntax:
@@ -152,31 +116,35 @@ def file_meta(buffer: Buffer) -> tuple[str, int]:
     return syntax, position
 
 
-def _encoding(syntax: str) -> _Encoding:
+def _encoding(syntax: str) -> Encoding:
     if syntax == IMPLICIT_LITTLE:
-        return _IMPLICIT
-    return _Encoding(True, ">") if syntax == EXPLICIT_BIG else _EXPLICIT
+        return IMPLICIT
+    return Encoding(True, ">") if syntax == EXPLICIT_BIG else EXPLICIT
 
 
-def _indexed_values(source: Source, encoding: _Encoding) -> dict[int, str]:
-    """Walk all top-level elements to the end of the data set; the values of those that the index needs."""
+def _indexed_values(source: Source, encoding: Encoding, origin: Origin) -> dict[int, str]:
+    """Walk all top-level elements to the end of the data set; the values of those that the index needs.
+
+    `origin` looks at each element on the way.
+    """
     values: dict[int, str] = {}
     position = 0
     while source.reaches(position + 1):
         if (after := _after_zeros(source, position, encoding)) > position:
             position = after
             continue
-        tag, vr, length, value = _element(source, position, encoding)
-        if length == _UNDEFINED:
-            position = _after_items(source, value, _IMPLICIT if vr == b"UN" else encoding, 0)
+        tag, vr, length, value = element(source, position, encoding)
+        origin.look(source, encoding, tag, length, value)
+        if length == UNDEFINED:
+            position = after_items(source, value, IMPLICIT if vr == b"UN" else encoding, 0)
             continue
         if tag in _INDEXED:
             values[tag] = _text(source, tag, length, value)
-        position = _end(source, tag, length, value)
+        position = end_of(source, tag, length, value)
     return values
 
 
-def _after_zeros(source: Source, position: int, encoding: _Encoding) -> int:
+def _after_zeros(source: Source, position: int, encoding: Encoding) -> int:
     """Offset after zero bytes, which some senders append to a data set.
 
     Before other bytes they count, 8 at a time, as elements (0000,0000) without value. In big endian a single one at
@@ -191,61 +159,6 @@ def _after_zeros(source: Source, position: int, encoding: _Encoding) -> int:
             return position + zeros // 8 * 8
         position += zeros
     return position
-
-
-def _element(source: Source, position: int, encoding: _Encoding) -> tuple[int, bytes, int, int]:
-    """Tag, VR (b"" where none is written), value length and value offset of the element at `position`."""
-    head = source.at(position, 12)
-    try:
-        group, number = encoding.tag.unpack_from(head)
-        tag = group << 16 | number
-        vr = head[4:6] if encoding.explicit and group != 0xFFFE else b""
-        if vr in _SHORT:
-            return tag, vr, encoding.short.unpack_from(head, 6)[0], position + 8
-        if vr in _LONG:
-            return tag, vr, encoding.long.unpack_from(head, 8)[0], position + 12
-        # No VR: implicit encoding, an item, or what a device wrote implicitly within explicit ones.
-        return tag, b"", encoding.long.unpack_from(head, 4)[0], position + 8
-    except struct.error:
-        raise HeaderError("the data set is cut short inside the header of an element") from None
-
-
-def _end(source: Source, tag: int, length: int, value: int) -> int:
-    end = value + length
-    if not source.reaches(end):
-        raise HeaderError(
-            f"the data set is cut short: ({tag >> 16:04X},{tag & 0xFFFF:04X}) has a length of {length} bytes "
-            f"and {source.end - value} are there"
-        )
-    return end
-
-
-def _after_items(source: Source, position: int, encoding: _Encoding, depth: int) -> int:
-    """Offset after the delimiter of a sequence, or of encapsulated pixel data, of undefined length."""
-    if depth > _MAXIMUM_DEPTH:
-        raise HeaderError(f"sequences are nested deeper than {_MAXIMUM_DEPTH}")
-    while True:
-        tag, _, length, value = _element(source, position, encoding)
-        if tag == _SEQUENCE_END:
-            return value
-        if tag != _ITEM:
-            raise HeaderError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) stands where an item of a sequence should")
-        if length == _UNDEFINED:
-            position = _after_item(source, value, encoding, depth)
-        else:
-            position = _end(source, tag, length, value)
-
-
-def _after_item(source: Source, position: int, encoding: _Encoding, depth: int) -> int:
-    """Offset after the delimiter of an item of undefined length."""
-    while True:
-        tag, vr, length, value = _element(source, position, encoding)
-        if tag == _ITEM_END:
-            return value
-        if length == _UNDEFINED:
-            position = _after_items(source, value, _IMPLICIT if vr == b"UN" else encoding, depth + 1)
-        else:
-            position = _end(source, tag, length, value)
 
 
 def _text(source: Source, tag: int, length: int, value: int) -> str:

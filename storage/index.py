@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from storage import associations, registration, schema, transition
+from storage import associations, registration, returned, schema, transition
 from storage.errors import TransitionError
 from storage.identity import InstanceKey
 from storage.records import (
@@ -49,18 +49,23 @@ class Index:
         """Make a stored instance known, in one transaction.
 
         NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
-        revision has the same content) and OWN_RESULT change nothing. Where an association is given, it counts as
-        open for the study, except for an OWN_RESULT; once an association and study is enough.
+        revision has the same content) and OWN_RESULT (`storage.returned`) change nothing. Where an association is
+        given, it counts as open for the study, except for an OWN_RESULT; once an association and study is enough.
         """
         return schema.transact(
             self._engine,
             lambda connection: registration.register(connection, header, file, calling_ae, now, association),
         )
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether this node made the instance: it is acknowledged, but not analysed again."""
+    def has_uid_of_result(self, sop_instance_uid: str) -> bool:
+        """Whether the object is there as a result of this node: nothing has to be kept of it."""
         with self._engine.connect() as connection:
-            return registration.is_own_result(connection, sop_instance_uid)
+            return returned.has_uid_of_result(connection, sop_instance_uid)
+
+    def returned_series(self, study_uid: str) -> frozenset[str]:
+        """Series Instance UIDs under which results of this node came back in a study."""
+        with self._engine.connect() as connection:
+            return returned.series_in(connection, study_uid)
 
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
         """The latest revision of each object, in order of first arrival within each series."""

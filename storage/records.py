@@ -5,7 +5,7 @@ All times are timezone-aware and in UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,13 +16,18 @@ from storage.identity import Content, InstanceKey
 @dataclass(frozen=True, slots=True)
 class InstanceHeader:
     """The elements of a data set that the index needs: (0008,0016), (0008,0018), (0020,000D), (0020,000E)
-    and, of the file meta information, (0002,0010)."""
+    and, of the file meta information, (0002,0010).
+
+    `made_here` and `sources` are what `storage.origin` tells of one that was read from bytes; they are not kept.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
     study_instance_uid: str
     series_instance_uid: str
     transfer_syntax_uid: str
+    made_here: bool = field(default=False, compare=False)
+    sources: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def key(self) -> InstanceKey:

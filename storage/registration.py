@@ -9,12 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
 
-from storage import associations
+from storage import associations, returned
 from storage.identity import Content
 from storage.records import InstanceHeader, OpenAssociation, Registration, StoredFile, StudyState
-from storage.schema import UTCDateTime, instance, result, study
-
-_OWN_RESULT = select(result.c.identifier).where(result.c.sop_instance_uid == bindparam("uid")).limit(1)
+from storage.schema import UTCDateTime, instance, study
 
 #: All that arrived under a SOP Instance UID in a study, the latest first; objects of several series in a clash.
 _ARRIVED = (
@@ -57,11 +55,6 @@ _BEGIN_STUDY = insert(study)
 _KEEP_INSTANCE = insert(instance)
 
 
-def is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
-    """Whether the ledger holds the instance as a result of this node."""
-    return connection.execute(_OWN_RESULT, {"uid": sop_instance_uid}).first() is not None
-
-
 def register(
     connection: Connection,
     header: InstanceHeader,
@@ -75,7 +68,10 @@ def register(
     Raises:
         IntegrityError: another transaction registered the same instance, or the first one of the study, meanwhile.
     """
-    if is_own_result(connection, header.sop_instance_uid):
+    if returned.has_uid_of_result(connection, header.sop_instance_uid):
+        return Registration.OWN_RESULT
+    if returned.is_result(connection, header):
+        returned.keep(connection, header, file, calling_ae, now)
         return Registration.OWN_RESULT
     if association is not None:
         associations.note(connection, association, header.study_instance_uid)

@@ -163,6 +163,26 @@ result = Table(
     *_file_columns(),
     UniqueConstraint("study_instance_uid", "revision", "sop_instance_uid"),
     Index("result_by_instance", "sop_instance_uid"),
+    Index("result_by_series", "series_instance_uid"),
+)
+
+# Results that came back under other UIDs than they were sent under; they belong to no study.
+returned = Table(
+    "returned",
+    metadata,
+    Column("identifier", _IDENTIFIER, primary_key=True),
+    Column("study_instance_uid", _UID, nullable=False),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("sop_instance_uid", _UID, nullable=False),
+    Column("transfer_syntax_uid", _UID, nullable=False),
+    *_file_columns(),
+    Column("calling_ae", String(16), nullable=False),
+    Column("received_at", UTCDateTime, nullable=False),
+    UniqueConstraint("path"),
+    Index("returned_by_series", "series_instance_uid"),
+    Index("returned_by_instance", "sop_instance_uid"),
+    Index("returned_by_study", "study_instance_uid"),
 )
 
 delivery = Table(

@@ -138,7 +138,7 @@ class Reception:
         mismatch = _mismatch(header, received.command)
         if mismatch:
             return self._quarantine(path, received, Refusal(MISMATCH, mismatch))
-        if self._index.is_own_result(header.sop_instance_uid):
+        if self._index.has_uid_of_result(header.sop_instance_uid):
             registration = Registration.OWN_RESULT
         else:
             registration = self._register(path, header, received)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,7 +143,7 @@ def _contrast_agent(dataset: Dataset) -> bool | None:
 
 
 def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabulary: Words) -> tuple[ImageKind, bool]:
-    if own_result(header.manufacturer, header.model, read.text(dataset, "SoftwareVersions")):
+    if own_result(_equipment(dataset)):
         return ImageKind.OWN_RESULT, False
     kind, by_text = image_kind(header.vendor, header.image_type, header.description, special.sequence_name, vocabulary)
     if kind is ImageKind.ACQUIRED and special.not_magnitude:
@@ -150,6 +151,13 @@ def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabular
     if kind is ImageKind.ACQUIRED and _isotropic(special.diffusion):
         return ImageKind.TRACE, False
     return kind, by_text
+
+
+def _equipment(dataset: Dataset) -> Iterator[str]:
+    """Names of the equipment that made an image, and of what contributed to it."""
+    for item in (dataset, *read.datasets(dataset, "ContributingEquipmentSequence")):
+        for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
+            yield read.text(item, keyword)
 
 
 def _isotropic(diffusion: Diffusion) -> bool:

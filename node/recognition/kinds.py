@@ -7,11 +7,11 @@ asked only where a vendor marks the image as derived and names the map nowhere e
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from node.recognition.facts import ImageKind, Vendor
 from node.recognition.words import Words
-
-OWN_MANUFACTURER = "rectal-node"
+from storage.origin import names_this_node
 
 # First match wins; longer tokens stand before those that they contain.
 _TOKENS: tuple[tuple[ImageKind, frozenset[str]], ...] = (
@@ -79,9 +79,9 @@ def image_kind(
     return kind or ImageKind.ACQUIRED, False
 
 
-def own_result(manufacturer: str, model: str, software: str) -> bool:
+def own_result(names: Iterable[str]) -> bool:
     """Whether equipment names this node: its results come back from archives and are never analysed."""
-    return any(OWN_MANUFACTURER in name.lower() for name in (manufacturer, model, software))
+    return any(map(names_this_node, names))
 
 
 def _tokens(vendor: Vendor, image_type: tuple[str, ...]) -> set[str]:

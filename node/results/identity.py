@@ -15,11 +15,12 @@ from pydicom.uid import UID, generate_uid
 from node.results.clock import offset_of
 from node.results.findings import AlgorithmIdentity, StudyResults
 from node.results.text import one_line, shortened
+from storage import origin
 
 #: Raised by hand when the encoders write other objects from the same findings.
 ENCODER_VERSION = 3
 
-PRODUCT = "rectal-node"
+PRODUCT = origin.PRODUCT
 #: What the node says of all its results; on the training of its models only the bundles in use can speak.
 RESEARCH_STATEMENT = "Research output. Not for diagnosis."
 SUPER_RESOLUTION, SEGMENTATION, PREDICTION = "super-resolution", "segmentation", "prediction"

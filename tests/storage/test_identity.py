@@ -215,6 +215,13 @@ def test_a_database_of_before_can_keep_who_is_meant(former, at):
     assert index.meant_patient("1.2.3") == PatientIdentity("a" * 64)
 
 
+def test_a_database_of_before_knows_results_under_other_uids(former, make_header, make_file, at):
+    index = Index(schema.open_engine(former))
+    of_its_series = replace(make_header(3), series_instance_uid="1.6")
+    assert index.register(of_its_series, make_file("b"), "PACS", at(1)) is Registration.OWN_RESULT
+    assert index.returned_series("1.2.3") == {"1.6"}
+
+
 def test_an_index_that_a_database_of_before_lacks_is_made(former):
     schema.open_engine(former).dispose()
     engine = schema.open_engine(former)

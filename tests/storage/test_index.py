@@ -111,7 +111,7 @@ def test_our_own_result_coming_back_is_not_made_part_of_the_study(engine, index,
         "1.2.3", 1, "SR", "1.2.840.10008.5.1.4.1.1.88.33", header.sop_instance_uid, "1.2.3.9", make_file("a")
     )
     Ledger(engine).record([result], [], at(0))
-    assert index.is_own_result(header.sop_instance_uid)
+    assert index.has_uid_of_result(header.sop_instance_uid)
     assert index.register(header, make_file(content), "PACS", at(1)) is Registration.OWN_RESULT
     assert index.study("1.2.3") is None
 

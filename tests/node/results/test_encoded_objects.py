@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+import storage.header
 from node.errors import PermanentError
 from node.results.encode import EncodedObject, encode
 from node.results.identity import RESEARCH_STATEMENT, Identity, Site
@@ -55,6 +56,10 @@ def test_dciodvfy_finds_no_error(encoded):
 def test_dciodvfy_finds_no_error_in_the_smaller_answers(study, request):
     objects = request.getfixturevalue(study).objects
     assert [line for entry in some_of_each_role(objects) for line in errors_of(entry.path)] == []
+
+
+def test_every_object_is_known_for_a_result_of_this_node_whatever_its_uids(encoded):
+    assert all(storage.header.read_header(entry.path).made_here for entry in encoded.objects)
 
 
 def test_a_complete_study_gives_every_kind_of_object_in_sending_order(encoded):

@@ -1,0 +1,102 @@
+"""Element headers of a data set (PS3.5 7), in every encoding: where each value begins and ends, never what it says."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from storage.errors import HeaderError
+from storage.inflation import Inflated, Plain
+
+Source = Plain | Inflated
+
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_MAXIMUM_DEPTH = 60
+_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_SHORT = frozenset(
+    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
+    | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the elements of a data set are encoded; `integers` is the struct prefix of the byte order."""
+
+    explicit: bool
+    integers: str
+
+    @property
+    def tag(self) -> struct.Struct:
+        return _TAGS[self.integers]
+
+    @property
+    def long(self) -> struct.Struct:
+        return _LONGS[self.integers]
+
+    @property
+    def short(self) -> struct.Struct:
+        return _SHORTS[self.integers]
+
+
+_TAGS = {order: struct.Struct(order + "HH") for order in "<>"}
+_LONGS = {order: struct.Struct(order + "L") for order in "<>"}
+_SHORTS = {order: struct.Struct(order + "H") for order in "<>"}
+EXPLICIT = Encoding(True, "<")
+IMPLICIT = Encoding(False, "<")
+
+
+def element(source: Source, position: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
+    """Tag, VR (b"" where none is written), value length and value offset of the element at `position`."""
+    head = source.at(position, 12)
+    try:
+        group, number = encoding.tag.unpack_from(head)
+        tag = group << 16 | number
+        vr = head[4:6] if encoding.explicit and group != 0xFFFE else b""
+        if vr in _SHORT:
+            return tag, vr, encoding.short.unpack_from(head, 6)[0], position + 8
+        if vr in _LONG:
+            return tag, vr, encoding.long.unpack_from(head, 8)[0], position + 12
+        # No VR: implicit encoding, an item, or what a device wrote implicitly within explicit ones.
+        return tag, b"", encoding.long.unpack_from(head, 4)[0], position + 8
+    except struct.error:
+        raise HeaderError("the data set is cut short inside the header of an element") from None
+
+
+def end_of(source: Source, tag: int, length: int, value: int) -> int:
+    end = value + length
+    if not source.reaches(end):
+        raise HeaderError(
+            f"the data set is cut short: ({tag >> 16:04X},{tag & 0xFFFF:04X}) has a length of {length} bytes "
+            f"and {source.end - value} are there"
+        )
+    return end
+
+
+def after_items(source: Source, position: int, encoding: Encoding, depth: int) -> int:
+    """Offset after the delimiter of a sequence, or of encapsulated pixel data, of undefined length."""
+    if depth > _MAXIMUM_DEPTH:
+        raise HeaderError(f"sequences are nested deeper than {_MAXIMUM_DEPTH}")
+    while True:
+        tag, _, length, value = element(source, position, encoding)
+        if tag == SEQUENCE_END:
+            return value
+        if tag != ITEM:
+            raise HeaderError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) stands where an item of a sequence should")
+        if length == UNDEFINED:
+            position = _after_item(source, value, encoding, depth)
+        else:
+            position = end_of(source, tag, length, value)
+
+
+def _after_item(source: Source, position: int, encoding: Encoding, depth: int) -> int:
+    """Offset after the delimiter of an item of undefined length."""
+    while True:
+        tag, vr, length, value = element(source, position, encoding)
+        if tag == ITEM_END:
+            return value
+        if length == UNDEFINED:
+            position = after_items(source, value, IMPLICIT if vr == b"UN" else encoding, depth + 1)
+        else:
+            position = end_of(source, tag, length, value)
