@@ -98,7 +98,7 @@ class Completion:
         known = self._missing.get(uid)
         if known is None or known[0] != content:
             files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
-            plan = recognise(uid, files, self._recognition, self._index.meant_patient(uid))
+            plan = recognise(uid, files, self._recognition, self._index.meant_patient(uid), self._index.rejected(uid))
             missing = tuple(role for role in self._settings.wanted if not _is_there(plan, role))
             refusal = plan.study_refusal()
             # What came before the MR images does not settle the study; other refusals would stay.

@@ -59,6 +59,7 @@ class Study:
         caution: what is known to be lacking of what was sent; empty when nothing.
         elsewhere: other studies with an object of the same SOP Instance UID, by the instance.
         meant: the patient of the study where headers name two and a person has said which.
+        rejected: objects that rejection notes name, with the code of the title of the note.
     """
 
     study_instance_uid: str
@@ -68,6 +69,7 @@ class Study:
     caution: str = ""
     elsewhere: Mapping[InstanceKey, tuple[str, ...]] = field(default_factory=dict)
     meant: PatientIdentity | None = None
+    rejected: Mapping[InstanceKey, str] = field(default_factory=dict)
 
     def image(self, role: Role, kind: str) -> Path:
         """File of one volume: kind is acquired, super, mask or mask_super."""
@@ -259,7 +261,7 @@ def reference(study: Study, plan: StudyPlan) -> Path:
 
 def _facts(study: Study, settings: RecognitionSettings) -> StudyFacts:
     paths = [path for path, _ in study.instances.values()]
-    facts = read_study(study.study_instance_uid, paths, settings, study.meant)
+    facts = read_study(study.study_instance_uid, paths, settings, study.meant, study.rejected)
     clashing = clashes.across(facts.frames, study.elsewhere)
     return replace(facts, warnings=(*filter(None, [study.caution]), *facts.warnings, *clashing))
 

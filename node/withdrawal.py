@@ -1,12 +1,13 @@
-"""Results that are of another patient than the study they were sent under: which they are, and where they went.
+"""Results that are of another patient than their study, or of rejected images: which they are, and where they went.
 
-A study may turn out to name two patients after results of it were sent, or a person may say that another patient is
-meant than the one whom they name. The node takes nothing back from an archive: a person does, and has to know what.
+A study may turn out to name two patients after results of it were sent, a person may say that another patient is
+meant than the one whom they name, or a rejection note may name what they were made from. The node takes nothing back
+from an archive: a person does, and has to know what.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from node.recognition import patients
 from node.recognition.headers import read_patient
 from node.recognition.record import StudyPlan
+from storage.identity import InstanceKey
 from storage.records import NOBODY, DeliveryRecord, DeliveryState, PatientIdentity
 
 
@@ -81,3 +83,8 @@ def names_another(patient: PatientIdentity, plan: StudyPlan | None, results: Seq
     """
     images = dict.fromkeys(frame.path for stack in plan.stacks for frame in stack.frames) if plan else ()
     return any(patients.contradict(patient, read_patient(path)) for path in (*results, *images))
+
+
+def made_from(plan: StudyPlan | None, rejected: Collection[InstanceKey]) -> bool:
+    """Whether the results of a revision were made from any of these objects; no where its plan was not kept."""
+    return plan is not None and any(key in rejected for stack in plan.stacks for key in stack.instances)

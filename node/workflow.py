@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from sqlalchemy.exc import OperationalError
 from node import pipeline, withdrawal
 from node.errors import ConfigurationError, NodeError, TransientError
 from node.pipeline import Models, Study
-from node.recognition import patients
+from node.recognition import patients, rejections
 from node.recognition.plan import FOREIGN
 from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _RECORDS = TypeAdapter(list[ResultRecord])
+_OF_REJECTED = f"{rejections.REJECTED}: it was made from images that have been rejected"
 _OF_ANOTHER = f"{patients.MIX}: it names another patient than the study, or was made from images that do"
 
 
@@ -70,6 +71,7 @@ class Rooms:
             self._caution(study_instance_uid, revision),
             self.index.elsewhere(study_instance_uid),
             self.index.meant_patient(study_instance_uid),
+            self.index.rejected(study_instance_uid),
         )
 
     def _caution(self, study_instance_uid: str, revision: int) -> str:
@@ -217,11 +219,10 @@ class _Analysis:
         return [result.sop_instance_uid for result in earlier if result.revision in of_others]
 
     def _of_another(self, revision: int, patient: PatientIdentity, earlier: Sequence[ResultRecord]) -> bool:
-        document = self.rooms.index.verdict(self.uid, revision)
         series = {
             it.series_instance_uid: self.rooms.files.absolute(it.file) for it in earlier if it.revision == revision
         }
-        return withdrawal.names_another(patient, from_json(document) if document else None, list(series.values()))
+        return withdrawal.names_another(patient, self._plan_of(revision), list(series.values()))
 
     def _earlier(self) -> list[ResultRecord]:
         return [result for result in self.rooms.ledger.all_results(self.uid) if result.revision < self.revision]
@@ -244,8 +245,7 @@ class _Analysis:
     ) -> bool:
         results = _RECORDS.validate_python(records)
         destinations = [destination.name for destination in self.rooms.settings.destinations]
-        why = reason if names_two_patients(reason) else _OF_ANOTHER
-        revocation = None if revoked is None else Revocation(frozenset(revoked), why)
+        revocation = None if revoked is None else self._revocation(reason, revoked, results)
         ended = self.rooms.ledger.conclude(
             self.uid, self.revision, StudyState(state), reason, results, destinations, datetime.now(UTC), revocation
         )
@@ -254,6 +254,26 @@ class _Analysis:
         for found in withdrawal.withdrawals(self.rooms.ledger.deliveries(self.uid)) if ended else ():
             log.error("study %s revision %d: %s", self.uid, self.revision, found)
         return ended
+
+    def _revocation(self, reason: str, of_another: list[str], results: Sequence[ResultRecord]) -> Revocation:
+        """What a person has to take back, and why: what is of another patient, and what was made from rejected images
+        and is superseded by nothing."""
+        of_rejected = self._made_from_rejected({result.role for result in results})
+        whys = [reason if names_two_patients(reason) else _OF_ANOTHER] if of_another else []
+        return Revocation(
+            frozenset((*of_another, *of_rejected)), "; ".join([*whys, *([_OF_REJECTED] if of_rejected else [])])
+        )
+
+    def _made_from_rejected(self, superseding: Collection[str]) -> list[str]:
+        """SOP Instance UIDs of earlier results, in other roles than these, made from images that are rejected."""
+        rejected = self.rooms.index.rejected(self.uid)
+        earlier = [result for result in self._earlier() if result.role not in superseding] if rejected else []
+        made = {it.revision for it in earlier if withdrawal.made_from(self._plan_of(it.revision), rejected)}
+        return [result.sop_instance_uid for result in earlier if result.revision in made]
+
+    def _plan_of(self, revision: int) -> StudyPlan | None:
+        document = self.rooms.index.verdict(self.uid, revision)
+        return from_json(document) if document else None
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from storage import associations, registration, returned, schema, transition
+from storage import associations, registration, rejections, returned, schema, transition
 from storage.errors import TransitionError
 from storage.identity import InstanceKey
 from storage.records import (
@@ -24,6 +24,7 @@ from storage.records import (
     PatientIdentity,
     QuarantineRecord,
     Registration,
+    RejectionNote,
     StoredFile,
     StudyRecord,
     StudyState,
@@ -45,16 +46,19 @@ class Index:
         calling_ae: str,
         now: datetime,
         association: OpenAssociation | None = None,
+        note: RejectionNote | None = None,
     ) -> Registration:
-        """Make a stored instance known, in one transaction.
+        """Make a stored instance known, in one transaction; `note` is what it rejects, where it is a rejection note.
 
-        NEW or REVISED for a study that already left RECEIVING opens its next revision. DUPLICATE (the latest
+        NEW or REVISED that changes the plan of a study (`storage.reopening`) opens the next revision of one that
+        already left RECEIVING; so does a note in the studies of which it rejects what is there. DUPLICATE (the latest
         revision has the same content) and OWN_RESULT (`storage.returned`) change nothing. Where an association is
-        given, it counts as open for the study, except for an OWN_RESULT; once an association and study is enough.
+        given, it counts as open for the study where the instance is one that changes the plan; once an association
+        and study is enough.
         """
         return schema.transact(
             self._engine,
-            lambda connection: registration.register(connection, header, file, calling_ae, now, association),
+            lambda connection: registration.register(connection, header, file, calling_ae, now, association, note),
         )
 
     def has_uid_of_result(self, sop_instance_uid: str) -> bool:
@@ -66,6 +70,11 @@ class Index:
         """Series Instance UIDs under which results of this node came back in a study."""
         with self._engine.connect() as connection:
             return returned.series_in(connection, study_uid)
+
+    def rejected(self, study_uid: str) -> dict[InstanceKey, str]:
+        """The objects of a study that rejection notes name, with the code of the title of the note."""
+        with self._engine.connect() as connection:
+            return rejections.rejected(connection, study_uid)
 
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
         """The latest revision of each object, in order of first arrival within each series."""

@@ -85,6 +85,14 @@ NOBODY = PatientIdentity()
 
 
 @dataclass(frozen=True, slots=True)
+class RejectionNote:
+    """A key object note that rejects objects (IHE IOCM): code of its title (DCM), and the objects by their study."""
+
+    title: str
+    objects: tuple[tuple[str, InstanceKey], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenAssociation:
     """An association that stores objects; taken as ended after `until` unless its lease is renewed."""
 

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
 
-from storage import associations, returned
+from storage import associations, rejections, reopening, returned
 from storage.identity import Content
-from storage.records import InstanceHeader, OpenAssociation, Registration, StoredFile, StudyState
+from storage.records import InstanceHeader, OpenAssociation, Registration, RejectionNote, StoredFile, StudyState
 from storage.schema import UTCDateTime, instance, study
 
 #: All that arrived under a SOP Instance UID in a study, the latest first; objects of several series in a clash.
@@ -38,18 +38,20 @@ _series_known = (
     .exists()
 )
 _now = bindparam("now", type_=UTCDateTime)
-_TOUCH_STUDY = (
+_COUNT_IN_STUDY = (
     update(study)
     .where(study.c.study_instance_uid == bindparam("study"))
     .values(
-        revision=study.c.revision + case((_receiving, 0), else_=1),
-        reason=case((_receiving, study.c.reason), else_=""),
-        state=StudyState.RECEIVING,
         instance_count=study.c.instance_count + bindparam("added", type_=Integer),
         series_count=study.c.series_count + case((_series_known, 0), else_=1),
-        last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
         changed=or_(study.c.changed, bindparam("revised", type_=Boolean)),
     )
+)
+_TOUCH_STUDY = _COUNT_IN_STUDY.values(
+    revision=study.c.revision + case((_receiving, 0), else_=1),
+    reason=case((_receiving, study.c.reason), else_=""),
+    state=StudyState.RECEIVING,
+    last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
 )
 _BEGIN_STUDY = insert(study)
 _KEEP_INSTANCE = insert(instance)
@@ -62,6 +64,7 @@ def register(
     calling_ae: str,
     now: datetime,
     association: OpenAssociation | None = None,
+    note: RejectionNote | None = None,
 ) -> Registration:
     """Make a stored instance known; see `Index.register`.
 
@@ -73,8 +76,21 @@ def register(
     if returned.is_result(connection, header):
         returned.keep(connection, header, file, calling_ae, now)
         return Registration.OWN_RESULT
-    if association is not None:
+    if association is not None and reopening.changes_plan(header):
         associations.note(connection, association, header.study_instance_uid)
+    registration = _add(connection, header, file, calling_ae, now)
+    # Of a note that is there already too: it may have come before the node knew of such notes.
+    for rejected_in, series in rejections.keep(connection, note, header.sop_instance_uid, now) if note else ():
+        connection.execute(_LOCK_STUDY, {"study": rejected_in})
+        values = {"study": rejected_in, "series": series, "added": 0, "revised": False, "now": now}
+        connection.execute(_TOUCH_STUDY, values)
+    return registration
+
+
+def _add(
+    connection: Connection, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime
+) -> Registration:
+    """Make it part of its study, unless it is there."""
     # From here on no other transaction adds to the study. A statement of its own: PostgreSQL lets a statement that
     # waited for a lock see the locked row as it is now, but all others as they were when the statement began.
     connection.execute(_LOCK_STUDY, {"study": header.study_instance_uid})
@@ -105,17 +121,17 @@ def register(
 
 
 def _touch_study(connection: Connection, header: InstanceHeader, registration: Registration, now: datetime) -> None:
-    """Count the instance and open the next revision where the study had left RECEIVING."""
-    touched = connection.execute(
-        _TOUCH_STUDY,
-        {
-            "study": header.study_instance_uid,
-            "series": header.series_instance_uid,
-            "added": int(registration is Registration.NEW),
-            "revised": registration is Registration.REVISED,
-            "now": now,
-        },
-    )
+    """Count the instance; one that changes the plan opens the next revision where the study had left RECEIVING."""
+    values = {
+        "study": header.study_instance_uid,
+        "series": header.series_instance_uid,
+        "added": int(registration is Registration.NEW),
+        "revised": registration is Registration.REVISED,
+    }
+    if reopening.changes_plan(header):
+        touched = connection.execute(_TOUCH_STUDY, {**values, "now": now})
+    else:
+        touched = connection.execute(_COUNT_IN_STUDY, values)
     if touched.rowcount:
         return
     connection.execute(

@@ -185,6 +185,20 @@ returned = Table(
     Index("returned_by_study", "study_instance_uid"),
 )
 
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("identifier", _IDENTIFIER, primary_key=True),
+    # Of the object that is rejected; no foreign key, since a note may come before what it rejects.
+    Column("study_instance_uid", _UID, nullable=False),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("sop_instance_uid", _UID, nullable=False),
+    Column("title", String(16), nullable=False),
+    Column("note_sop_instance_uid", _UID, nullable=False),
+    Column("received_at", UTCDateTime, nullable=False),
+    UniqueConstraint("study_instance_uid", "series_instance_uid", "sop_instance_uid"),
+)
+
 delivery = Table(
     "delivery",
     metadata,

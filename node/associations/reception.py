@@ -28,11 +28,13 @@ from sqlalchemy.exc import OperationalError
 from node.associations.command import MISMATCH, Command, Refusal
 from node.associations.leases import Leases
 from node.logs import Sparing, title
+from node.recognition.rejections import rejection_note
 from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 from storage.records import InstanceHeader, Registration
+from storage.reopening import changes_plan
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +151,9 @@ class Reception:
     def _register(self, path: Path, header: InstanceHeader, received: Received) -> Registration:
         file, now = self._store.store(path, header), datetime.now(UTC)
         claim = self._leases.claim(received.association, header.study_instance_uid, now)
-        registration = self._index.register(header, file, received.calling_ae, now, claim)
-        if claim is not None and registration is not Registration.OWN_RESULT:
+        note = rejection_note(self._store.absolute(file), header.sop_class_uid)
+        registration = self._index.register(header, file, received.calling_ae, now, claim, note)
+        if claim is not None and registration is not Registration.OWN_RESULT and changes_plan(header):
             self._leases.keep(received.association, header.study_instance_uid, claim)
         return registration
 

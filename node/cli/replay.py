@@ -48,7 +48,8 @@ def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Iterator[Replay
         before = from_json(document)
         files = [store.absolute(record.file) for record in index.instances(study.study_instance_uid)]
         meant = index.meant_patient(study.study_instance_uid)
-        facts = read_study(study.study_instance_uid, files, settings.recognition, meant)
+        rejected = index.rejected(study.study_instance_uid)
+        facts = read_study(study.study_instance_uid, files, settings.recognition, meant, rejected)
         after = plan_from(facts, settings.recognition, trained, _revealed(before))
         yield Replayed(study.study_instance_uid, study.revision, tuple(differences(before, after)))
 

@@ -45,6 +45,7 @@ def said(patient: str, issuer: str, born: str) -> PatientIdentity | None:
 def _check(study: str, meant: PatientIdentity, index: Index, settings: Settings) -> None:
     store = ObjectStore(settings.root)
     files = [store.absolute(record.file) for record in index.instances(study)]
-    fault = patient_mix.select(study, read_study(study, files, settings.recognition).frames, meant).fault
+    facts = read_study(study, files, settings.recognition, rejected=index.rejected(study))
+    fault = patient_mix.select(study, facts.frames, meant).fault
     if fault is not None:
         raise NodeError(f"study {study}: {fault.sentence}")

@@ -37,7 +37,7 @@ from storage.records import NOBODY, PatientIdentity
 # Values longer than this stay in the file until somebody asks for them; nobody here does.
 _DEFER_BYTES = 16 * 1024 * 1024
 _PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
-_UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryError)
+UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryError)
 
 
 def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
@@ -47,7 +47,7 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
         warnings.simplefilter("ignore")
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return Fault("E-DECODE", f"{path.name}: {type(error).__name__}: {error}")
         return frames_of(dataset, path, vocabulary)
 
@@ -59,7 +59,7 @@ def read_patient(path: Path) -> PatientIdentity:
         try:
             wanted = ["SpecificCharacterSet", *_PATIENT]
             return _patient(read_dataset(path, stop_before_pixels=True, specific_tags=wanted))
-        except _UNREADABLE:
+        except UNREADABLE:
             return NOBODY
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node.recognition import choice, clashes, patient_mix, patients, site
+from node.recognition import choice, clashes, patient_mix, patients, rejections, site
 from node.recognition.candidates import Series, SeriesVolume
 from node.recognition.conditions import Rule
 from node.recognition.confidence import doubts
@@ -64,12 +64,19 @@ class StudyFacts:
     warnings: tuple[str, ...] = ()
     meant: PatientIdentity | None = None
 
+    def without(self, rejected: Mapping[InstanceKey, str]) -> StudyFacts:
+        """Without objects that are rejected, by the code of the title of the note; a warning says which."""
+        left_out = rejections.left_out(self.frames, rejected)
+        kept = tuple(frame for frame in self.frames if frame.header.key not in rejected)
+        return replace(self, frames=kept, warnings=(*left_out, *self.warnings)) if left_out else self
+
 
 def recognise(
     study_instance_uid: str,
     files: Sequence[Path],
     settings: RecognitionSettings,
     meant: PatientIdentity | None = None,
+    rejected: Mapping[InstanceKey, str] | None = None,
 ) -> StudyPlan:
     """Name every series of a study and choose one stack for each role, from the headers alone.
 
@@ -78,8 +85,9 @@ def recognise(
         files: DICOM files in any order; each is opened once and read up to its pixels.
         settings: limits, accepted body parts, rules of the site.
         meant: the patient who is meant, where a person has said so.
+        rejected: objects that rejection notes name, with the code of the title of the note.
     """
-    return plan_study(read_study(study_instance_uid, files, settings, meant), settings)
+    return plan_study(read_study(study_instance_uid, files, settings, meant, rejected), settings)
 
 
 def read_study(
@@ -87,11 +95,12 @@ def read_study(
     files: Iterable[Path],
     settings: RecognitionSettings,
     meant: PatientIdentity | None = None,
+    rejected: Mapping[InstanceKey, str] | None = None,
 ) -> StudyFacts:
-    """The facts of every frame of a study."""
+    """The facts of every frame of a study, without those of rejected objects."""
     vocabulary = words(settings.words_of_site)
     facts = gather(study_instance_uid, ((path, read_frames(path, vocabulary)) for path in sorted(files)))
-    return replace(facts, meant=meant)
+    return replace(facts, meant=meant).without(rejected or {})
 
 
 def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts, ...] | Fault]]) -> StudyFacts:
@@ -129,7 +138,7 @@ def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revea
     revealed = revealed or Revealed()
     selection = patient_mix.select(facts.study_instance_uid, facts.frames, facts.meant)
     series = _all_series(selection.frames, settings, revealed)
-    body_parts, unaccepted = _body_part(series, settings)
+    body_parts, unaccepted = _body_part(series, settings, facts.warnings)
     refusal = selection.fault or unaccepted
     chosen = choice.choose(series, settings, revealed.injection) if refusal is None else choice.choose_nothing(series)
     refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
@@ -193,10 +202,13 @@ def _series(
     return Series(uid, frames, tuple(volumes))
 
 
-def _body_part(series: tuple[Series, ...], settings: RecognitionSettings) -> tuple[str, Fault | None]:
+def _body_part(
+    series: tuple[Series, ...], settings: RecognitionSettings, warnings: Sequence[str]
+) -> tuple[str, Fault | None]:
     images = [entry.header for entry in _mr_images(series)]
     if not images:
-        return "", Fault(NO_MR, "no MR images")
+        rejected = any(warning.startswith(rejections.REJECTED) for warning in warnings)
+        return "", Fault(NO_MR, "no MR images are left, others were rejected" if rejected else "no MR images")
     named = sorted({header.body_part for header in images if header.body_part})
     if any(site.accepts_body_part(header, settings) for header in images):
         return ", ".join(named), None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
-
 from node.recognition.facts import Directionality, FrameFacts, ImageKind, Vendor
 from node.recognition.splitting import Frames
 from node.recognition.stacks import Volume, diffusion_weighted, orientation_sizes
 from node.recognition.words import Words
+from storage.reopening import MR_IMAGES
 
-MR_IMAGES = frozenset({MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 # Fewer slices than this in one orientation are no stack to read.
 LOCALIZER_SLICES = 6
 

@@ -28,6 +28,7 @@ from node.delivery.dicom import Delivery
 from node.pipeline import Models
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
+from node.recognition.rejections import rejection_note
 from node.settings import AnalysisSettings, CompletionSettings, DestinationSettings, Settings
 from node.workflow import Rooms, Worker
 from node.worklist import Worklist, queue_url
@@ -50,6 +51,7 @@ class Site:
     port: int = 0
     arrived: list[Dataset] = field(default_factory=list)
     uid: str = ""
+    uids_of_results: str = "1.2.3"
 
     def __post_init__(self) -> None:
         pacs = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port, timeout_s=10)
@@ -72,7 +74,8 @@ class Site:
             header = read_header(path)
             self.uid = header.study_instance_uid
             file = self.files.store(path.read_bytes(), header)
-            self.index.register(header, file, "SCANNER", datetime.now(UTC) - timedelta(seconds=60))
+            note = rejection_note(path, header.sop_class_uid)
+            self.index.register(header, file, "SCANNER", datetime.now(UTC) - timedelta(seconds=60), note=note)
 
     def conclude_first(self, image: Dataset) -> None:
         """Revision 1 is analysed: four images and a report of its patient, of which three objects are delivered."""
@@ -91,7 +94,8 @@ class Site:
         made, path = deepcopy(image), self.folder / "result.dcm"
         made.PatientID, made.PatientBirthDate = FIRST
         made.Manufacturer = "rectal-node"
-        made.SeriesInstanceUID, made.SOPInstanceUID = f"1.2.3.{role == 'report':d}", f"1.2.3.9.{number}"
+        made.SeriesInstanceUID = f"{self.uids_of_results}.{role == 'report':d}"
+        made.SOPInstanceUID = f"{self.uids_of_results}.9.{number}"
         made.save_as(path)
         header = read_header(path)
         file = self.files.store(path.read_bytes(), header)

@@ -115,7 +115,9 @@ def arrived(tmp_path: Path, worklist: Worklist, clock: Any) -> Arrived:
 
 @pytest.fixture
 def paths(written_by: Callable[[str], Any]) -> tuple[Path, ...]:
-    return tuple(written_by("Siemens Skyra").paths)
+    """The files of a study; MR images come last, what is none makes no revision."""
+    *images, capture = written_by("Siemens Skyra").paths
+    return (capture, *images)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from storage.files import ObjectStore
 from storage.header import content_of
 from storage.identity import InstanceKey
 from storage.index import Index
-from storage.records import PatientIdentity, Registration, StudyState
+from storage.records import PatientIdentity, Registration, RejectionNote, StudyState
 
 IMPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 
@@ -220,6 +220,15 @@ def test_a_database_of_before_knows_results_under_other_uids(former, make_header
     of_its_series = replace(make_header(3), series_instance_uid="1.6")
     assert index.register(of_its_series, make_file("b"), "PACS", at(1)) is Registration.OWN_RESULT
     assert index.returned_series("1.2.3") == {"1.6"}
+
+
+def test_a_database_of_before_takes_rejection_notes(former, make_header, make_file, at):
+    index = Index(schema.open_engine(former))
+    note = RejectionNote("113001", (("1.2.3", InstanceKey("1.2.3.1", "1.2.3.1.1")),))
+    index.move("1.2.3", 1, StudyState.REFUSED, "")
+    index.register(make_header(9, 9), make_file("b"), "PACS", at(1), note=note)
+    assert index.study("1.2.3").revision == 2
+    assert set(index.rejected("1.2.3")) == {InstanceKey("1.2.3.1", "1.2.3.1.1")}
 
 
 def test_an_index_that_a_database_of_before_lacks_is_made(former):
