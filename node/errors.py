@@ -7,6 +7,11 @@ patient names.
 
 from __future__ import annotations
 
+import traceback
+
+from models.errors import ModelError
+from storage.errors import StorageError
+
 
 class NodeError(Exception):
     """Root of everything that the node raises on purpose."""
@@ -37,3 +42,20 @@ class Refusal(NodeError):  # noqa: N818 - a refusal is an answer, not a mistake
 
     def __str__(self) -> str:
         return f"{self.code}: {self.reason}"
+
+
+def told(error: BaseException) -> str:
+    """An error in words that hold nothing of what was read.
+
+    A library's message repeats the value that it could not take, and that may be a name: of such errors kind and
+    place are told. The node's own, and what comes from one of them, are told as they are; those of the operating
+    system in its words, without the path.
+    """
+    kind = type(error).__name__
+    for each in (error, error.__cause__):
+        if isinstance(each, NodeError | StorageError | ModelError):
+            return str(each)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{kind}: {error.strerror}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{kind} at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else kind

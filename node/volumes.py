@@ -19,7 +19,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom import Dataset
 
-from node.errors import Refusal
+from node.errors import Refusal, told
 from node.recognition.facts import Tile
 from node.recognition.files import read_dataset
 from node.recognition.record import FrameRef, Stack
@@ -124,7 +124,7 @@ def _read(path: Path, uid: str) -> Dataset:
     try:
         return read_dataset(path)
     except UNDECODABLE as error:
-        raise Refusal("E-DECODE", f"{uid}: cannot be read: {error}") from error
+        raise Refusal("E-DECODE", f"{uid}: cannot be read: {told(error)}") from error
 
 
 def _remarks(slices: Sequence[_Slice]) -> tuple[str, ...]:

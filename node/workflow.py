@@ -24,7 +24,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy.exc import OperationalError
 
 from node import pipeline, withdrawal
-from node.errors import ConfigurationError, NodeError, TransientError
+from node.errors import ConfigurationError, TransientError, told
 from node.pipeline import Models, Study
 from node.recognition import patients, rejections
 from node.recognition.plan import FOREIGN
@@ -372,5 +372,4 @@ def _switch_to_wal(path: Path) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(error) if isinstance(error, NodeError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:500]
+    return " ".join(told(error).split())[:500]

@@ -225,7 +225,8 @@ def open_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, pool_size=8, max_overflow=56, pool_timeout=LOCK_WAIT_S)
+    # Its errors must not show parameters: among them are names.
+    engine = create_engine(parsed, pool_size=8, max_overflow=56, pool_timeout=LOCK_WAIT_S, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

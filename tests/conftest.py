@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from node.logs import LineFormatter
+
+#: The patients of all tests: of the simulator, and of those that tests make up.
+_NAMES = re.compile(
+    r"SIM\^?\d{6}|Seeded|SEED|Muster|Erika|SOMEBODY.ELSE|CORRECTED|COERCED"
+    r"|Wang\^|Xiao ?Dong|王|Müller|Änne|穆勒|李|雷|Han\^|韩"
+)
+
+
+class _NamesInLogs(logging.Handler):
+    """What the packages of the node have logged that holds a name, as it would be written."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(LineFormatter())
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        if _NAMES.search(line):
+            self.found.append(line)
+
+
+@pytest.fixture(scope="session")
+def names_in_logs() -> Iterator[_NamesInLogs]:
+    """Listens at DEBUG as long as tests run."""
+    listening = _NamesInLogs()
+    for package in ("node", "storage", "models"):
+        logging.getLogger(package).setLevel(logging.DEBUG)
+        logging.getLogger(package).addHandler(listening)
+    yield listening
+    for package in ("node", "storage", "models"):
+        logging.getLogger(package).removeHandler(listening)
+
+
+@pytest.fixture(autouse=True)
+def no_name_is_logged(names_in_logs: _NamesInLogs) -> Iterator[None]:
+    """No test makes the node write the name of a patient into its log, at whatever level."""
+    names_in_logs.found.clear()
+    yield
+    assert names_in_logs.found == []
 
 
 @pytest.fixture(autouse=True)

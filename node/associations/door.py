@@ -28,7 +28,7 @@ from node.associations.request import (
     Rejection,
     read_request,
 )
-from node.logs import Sparing
+from node.logs import Sparing, title
 
 log = logging.getLogger(__name__)
 
@@ -303,9 +303,9 @@ class Door:
 
     def _refuse(self, visitor: _Visitor, rejection: Rejection) -> None:
         self._refused()
-        reason = rejection.name.lower().replace("_", " ")
-        address = visitor.address[0]
-        self._sparing.write(logging.WARNING, reason, address, "association from %s rejected: %s", address, reason)
+        caller, address = title(visitor.request.calling_ae) if visitor.request else "", visitor.address[0]
+        kind = f"association rejected, since {rejection.words}"
+        self._sparing.write(logging.WARNING, kind, address, "%s: AE %s from %s", kind, caller, address)
         self._part(visitor, rejection.encoded)
 
     def _malformed(self, visitor: _Visitor, what: str) -> None:

@@ -29,6 +29,17 @@ class Rejection(Enum):
     LIMIT = (2, 3, 2)
 
     @property
+    def words(self) -> str:
+        """The reason for a person."""
+        return {
+            "VERSION": "it speaks another version of the protocol",
+            "CALLING_AE": "what it calls itself is no AE title",
+            "CALLED_AE": "what it calls is no AE title",
+            "CONGESTION": "this machine can take no more",
+            "LIMIT": "as many associations are open as may be",
+        }[self.name]
+
+    @property
     def encoded(self) -> bytes:
         """The PDU."""
         return b"\x03\x00\x00\x00\x00\x04\x00" + bytes(self.value)

@@ -16,6 +16,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 
 from node.associations.request import ABORT, HEADER
+from node.errors import told
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class UpperLayer(DULServiceProvider):
         try:
             super().run_reactor()
         except (InvalidEventError, *MALFORMED) as error:
-            log.debug("upper layer ended by %s", type(error).__name__, exc_info=error)
+            log.debug("upper layer ended by %s", told(error))
             self._fault("a PDU that cannot be, or not then")
             if self.socket is not None and self.socket.socket is not None:
                 self.socket.send(ABORT)
@@ -125,7 +126,7 @@ class UpperLayer(DULServiceProvider):
         try:
             decoded, event = self._decode_pdu(pdu)
         except MALFORMED as error:
-            log.debug("PDU not decoded: %s", type(error).__name__)
+            log.debug("PDU not decoded: %s", told(error))
             self._invalid("a PDU that cannot be decoded")
             return
         self._recv_pdu.put(decoded)

@@ -274,6 +274,7 @@ def run() -> None:
     from models.errors import ModelError
     from storage.errors import StorageError
 
+    logs.configure("WARNING")
     try:
         app()
     except (NodeError, ModelError, StorageError) as error:

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
+from node.errors import told
 from node.recognition import elements as read
 from node.recognition import enhanced, patients, sheets, vendors
 from node.recognition.elements import MALFORMED
@@ -48,7 +49,7 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except UNREADABLE as error:
-            return Fault("E-DECODE", f"{path.name}: {type(error).__name__}: {error}")
+            return Fault("E-DECODE", f"{path.name}: {told(error)}")
         return frames_of(dataset, path, vocabulary)
 
 

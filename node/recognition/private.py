@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.values import convert_SQ
 
+from node.errors import told
 from node.recognition.elements import MALFORMED, finite, items
 from node.recognition.facts import Fault
 
@@ -72,7 +73,7 @@ class PrivateElements:
                 try:
                     return self._dataset[tag].value
                 except MALFORMED as error:
-                    self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{tag} {creator}: {error}"))
+                    self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{tag} {creator}: {told(error)}"))
                     return None
         return None
 
@@ -81,7 +82,7 @@ class PrivateElements:
             # What has become UN is encoded as implicit VR little endian (PS3.5 6.2.2).
             return convert_SQ(raw, is_implicit_VR=True, is_little_endian=True)
         except MALFORMED as error:
-            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name}: {error}"))
+            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name}: {told(error)}"))
             return None
 
     def _text(self, tag: BaseTag) -> str:

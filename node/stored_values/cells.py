@@ -18,7 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, RLELossless
 
-from node.errors import Refusal
+from node.errors import Refusal, told
 from node.recognition.elements import MALFORMED, integer, stated, text
 
 UNDECODABLE = (*MALFORMED, RuntimeError, InvalidDicomError, zlib.error, MemoryError)
@@ -132,7 +132,8 @@ def _decoded(dataset: Dataset, frame: int, uid: str) -> npt.NDArray[np.generic]:
             return pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False)
     except UNDECODABLE as error:
         syntax = _syntax(dataset)
-        raise Refusal("E-DECODE", f"{uid}: pixels in transfer syntax {syntax} cannot be decoded: {error}") from error
+        reason = f"{uid}: pixels in transfer syntax {syntax} cannot be decoded: {told(error)}"
+        raise Refusal("E-DECODE", reason) from error
 
 
 def _syntax(dataset: Dataset) -> str:

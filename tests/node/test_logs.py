@@ -2,13 +2,126 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import threading
+import warnings
+from collections.abc import Iterator
 
+import pydicom
 import pytest
 
+from node import logs
+from node.errors import PermanentError, Refusal, told
 from node.logs import Sparing
+from storage.errors import HeaderError
 
 log = logging.getLogger("node.test")
+
+
+@pytest.fixture
+def output() -> Iterator[io.StringIO]:
+    """The log as `serve` sets it up, at DEBUG; what it changes for all is put back."""
+    root, hook, show = logging.getLogger(), threading.excepthook, warnings.showwarning
+    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", *logs._OWN)}
+    root.handlers[:] = []  # those of pytest are not to be closed
+    stream = io.StringIO()
+    logs.configure("DEBUG", stream)
+    yield stream
+    logging.captureWarnings(False)
+    root.handlers[:], threading.excepthook, warnings.showwarning = handlers, hook, show
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def written(output: io.StringIO) -> list[str]:
+    """The lines, without their times."""
+    return [line.split(" ", 1)[1] for line in output.getvalue().splitlines()]
+
+
+# --- a message is a line
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\x85", "\u2028", "\x1b[2K\r"])
+def test_no_text_of_others_can_make_a_line_of_its_own(output, end):
+    log.warning("called by %s", f"SCANNER{end}2026-01-01T00:00:00Z INFO node.service: all is well")
+    (line,) = written(output)
+    assert line.startswith("WARNING node.test: called by SCANNER\\")
+    assert line.isprintable()
+
+
+def test_text_that_cannot_be_encoded_is_written_all_the_same(output):
+    log.warning("file %s", "\udce4.dcm")
+    assert written(output) == ["WARNING node.test: file \\udce4.dcm"]
+
+
+# --- errors
+
+
+def test_an_error_of_ours_is_told_as_it_is():
+    assert told(Refusal("E-DECODE", "1.2.3: cannot be read")) == "E-DECODE: 1.2.3: cannot be read"
+    assert told(HeaderError("cut short")) == "cut short"
+
+
+def test_an_error_of_a_library_is_told_without_the_value_that_it_repeats():
+    with pytest.raises(ValueError, match="Seeded") as caught:
+        float("Seeded^Name")
+    assert told(caught.value).startswith("ValueError at test_logs.py:")
+
+
+def test_an_error_of_the_system_is_told_without_its_path():
+    assert told(FileNotFoundError(2, "No such file or directory", "Seeded^Name.dcm")) == (
+        "FileNotFoundError: No such file or directory"
+    )
+
+
+NAME = "Seeded^Name"
+
+
+def fail() -> None:
+    try:
+        float(NAME)
+    except ValueError as error:
+        raise PermanentError("1.2.3: the value is no number") from error
+
+
+def test_a_traceback_names_the_places_and_not_the_values(output):
+    try:
+        fail()
+    except PermanentError:
+        log.exception("study 1.2.3 failed")
+    text = output.getvalue()
+    assert "study 1.2.3 failed" in text
+    assert "test_logs.py" in text
+    assert "  ValueError at test_logs.py:" in text
+    assert text.rstrip().endswith("1.2.3: the value is no number")
+    assert NAME not in text
+
+
+def test_a_thread_that_ends_by_an_error_says_so_in_the_log(output):
+    thread = threading.Thread(target=fail, name="door")
+    thread.start()
+    thread.join()
+    assert "ERROR   node.logs: thread door ended by an error" in output.getvalue()
+
+
+# --- libraries
+
+
+def test_of_the_libraries_that_read_dicom_nothing_is_written(output):
+    for name in ("pydicom", "pynetdicom.dul", "highdicom.sr"):
+        logging.getLogger(name).critical("Seeded^Name")
+    pydicom.Dataset().PatientBirthDate = "Seeded"  # pydicom warns
+    assert written(output) == []
+
+
+def test_of_other_libraries_errors_are_written(output):
+    logging.getLogger("apscheduler").warning("nothing of note")
+    logging.getLogger("apscheduler").error("job failed")
+    assert written(output) == ["ERROR   apscheduler: job failed"]
+
+
+# --- one line a minute
 
 
 class Clock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from node.errors import told
 from node.recognition.elements import finite
 from node.recognition.facts import Fault
 from node.recognition.private import PrivateElements
@@ -32,7 +33,7 @@ def numbers(private: PrivateElements, name: str) -> tuple[float, ...]:
     try:
         return next((values for found, values in _entries(raw) if found == name), ())
     except (struct.error, ValueError) as error:
-        private.faults.append(Fault("E-PRIVATE-UNDECODED", f"(0029,xx10) {_CREATOR}: {error}"))
+        private.faults.append(Fault("E-PRIVATE-UNDECODED", f"(0029,xx10) {_CREATOR}: {told(error)}"))
         return ()
 
 
