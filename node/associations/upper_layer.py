@@ -7,6 +7,7 @@ A-ABORT, and what follows it is thrown away unread.
 from __future__ import annotations
 
 import logging
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pynetdicom import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
+from pynetdicom.transport import AssociationSocket
 
 from node.associations.request import ABORT, HEADER
 from node.errors import told
@@ -77,19 +79,28 @@ class UpperLayer(DULServiceProvider):
             return True
         if self.state_machine.current_state != _CLOSING:
             return super()._is_transport_event()
-        if not self._discards():
-            assert self.socket is not None
+        assert self.socket is not None
+        if not self._parts(self.socket):
             self.socket.close()
         return True
 
-    def _discards(self) -> bool:
-        """Throw away what comes after the last word was said, for a moment, so that it can be read."""
-        now = time.monotonic()
-        self._parting_until = self._parting_until or now + _PARTING_S
-        if self.socket is None or self.socket.socket is None or not self.socket.ready or now > self._parting_until:
+    def _process_recv_primitive(self) -> bool:
+        if self.state_machine.current_state != _CLOSING:
+            return super()._process_recv_primitive()
+        while not self.to_provider_queue.empty():  # nothing is said after the last word
+            self.to_provider_queue.get()
+        return False
+
+    def _parts(self, transport: AssociationSocket) -> bool:
+        """After the last word: leave the other side a moment to read it and to close; throw away what it says."""
+        connection, now = transport.socket, time.monotonic()
+        if connection is None or (self._parting_until and now > self._parting_until):
             return False
         try:
-            return bool(self.socket.socket.recv(_PIECE))
+            if not self._parting_until:
+                self._parting_until = now + _PARTING_S
+                connection.shutdown(socket.SHUT_WR)
+            return not transport.ready or bool(connection.recv(_PIECE))
         except OSError:
             return False
 
