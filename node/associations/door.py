@@ -304,7 +304,7 @@ class Door:
     def _refuse(self, visitor: _Visitor, rejection: Rejection) -> None:
         self._refused()
         caller, address = title(visitor.request.calling_ae) if visitor.request else "", visitor.address[0]
-        kind = f"association rejected, since {rejection.words}"
+        kind = f"association rejected ({rejection.words})"
         self._sparing.write(logging.WARNING, kind, address, "%s: AE %s from %s", kind, caller, address)
         self._part(visitor, rejection.encoded)
 

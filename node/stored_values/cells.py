@@ -5,6 +5,7 @@ pydicom's `pixel_array` does not read High Bit and leaves unused bits of JPEG 20
 
 from __future__ import annotations
 
+import math
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
+from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, RLELossless
 
 from node.errors import Refusal, told
 from node.recognition.elements import MALFORMED, integer, stated, text
+from node.stored_values.codestream import size_of
 
 UNDECODABLE = (*MALFORMED, RuntimeError, InvalidDicomError, zlib.error, MemoryError)
 #: More bits than a float32 volume can tell apart; no MR scanner writes them.
@@ -129,11 +132,22 @@ def _decoded(dataset: Dataset, frame: int, uid: str) -> npt.NDArray[np.generic]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _check_size(dataset, frame, uid)
             return pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False)
     except UNDECODABLE as error:
         syntax = _syntax(dataset)
         reason = f"{uid}: pixels in transfer syntax {syntax} cannot be decoded: {told(error)}"
         raise Refusal("E-DECODE", reason) from error
+
+
+def _check_size(dataset: Dataset, frame: int, uid: str) -> None:
+    """Raises Refusal E-DECODE where a compressed frame is larger than the image, so that it is never decoded."""
+    if not UID(_syntax(dataset)).is_encapsulated:
+        return
+    rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
+    size = size_of(get_frame(dataset.PixelData, frame, number_of_frames=integer(dataset, "NumberOfFrames") or 1))
+    if size is not None and math.prod(size) > rows * columns:
+        raise Refusal("E-DECODE", f"{uid}: {size[0]} × {size[1]} pixels are coded for an image of {rows} × {columns}")
 
 
 def _syntax(dataset: Dataset) -> str:
