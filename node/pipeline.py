@@ -40,6 +40,7 @@ from node.recognition.record import Stack, StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site
+from node.results.trial import require_encodable
 from node.settings import AnalysisSettings, RecognitionSettings, Role
 from storage.identity import InstanceKey
 from storage.records import PatientIdentity, ResultRecord
@@ -149,7 +150,9 @@ def recognise_study(study: Study, settings: RecognitionSettings, bundles: Models
 def assemble_volumes(study: Study, settings: RecognitionSettings, bundles: Models) -> StudyPlan:
     """Decode the pixels of the chosen stacks; where they cannot be used the study is planned again without them."""
     trained = bundles.trained_protocols()
-    plan, volumes = plan_with_volumes(read_plan(study), lambda: _facts(study, settings), settings, trained)
+    plan, volumes = plan_with_volumes(
+        read_plan(study), lambda: _facts(study, settings), settings, trained, require_encodable
+    )
     for role in ANALYSED:
         if role in volumes:
             _write_image(volumes[role], study.image(role, "acquired"))

@@ -30,6 +30,13 @@ from node.volumes import Assembled, assemble, assembled
 
 log = logging.getLogger(__name__)
 
+#: Study Instance UID, stack, its volume.
+Trial = Callable[[str, Stack, sitk.Image], None]
+
+
+def _no_trial(study_instance_uid: str, stack: Stack, image: sitk.Image) -> None:
+    """Takes every stack."""
+
 
 def trained_protocols(folders: Sequence[Path]) -> tuple[TrainedProtocol, ...]:
     """The acquisition parameters that bundles have seen in training, from their manifests.
@@ -90,20 +97,26 @@ def plan_from(
 
 
 def plan_with_volumes(
-    plan: StudyPlan, facts: Callable[[], StudyFacts], settings: RecognitionSettings, trained: Sequence[TrainedProtocol]
+    plan: StudyPlan,
+    facts: Callable[[], StudyFacts],
+    settings: RecognitionSettings,
+    trained: Sequence[TrainedProtocol],
+    trial: Trial = _no_trial,
 ) -> tuple[StudyPlan, dict[Role, sitk.Image]]:
-    """The plan whose stacks can all be decoded, and their volumes (as `assemble` gives them).
+    """The plan whose stacks can all be used, and their volumes (as `assemble` gives them).
 
-    `facts` is asked only when a stack cannot be used and the study has to be planned again.
+    `facts` is asked only when a stack cannot be used and the study has to be planned again. `trial` raises a Refusal
+    where a stack that can be decoded is of no use to what comes after.
     """
     volumes: dict[Role, Assembled] = {}
     for stack in plan.stacks:
         try:
             volumes[stack.role] = assembled(stack)
+            trial(plan.study_instance_uid, stack, volumes[stack.role].image)
         except Refusal as refusal:
             log.warning("study %s: %s not usable: %s", plan.study_instance_uid, stack.role, refusal)
             revealed = _without(plan.revealed, stack, Fault(refusal.code, refusal.reason))
-            return plan_with_volumes(plan_from(facts(), settings, trained, revealed), facts, settings, trained)
+            return plan_with_volumes(plan_from(facts(), settings, trained, revealed), facts, settings, trained, trial)
     remarks = (f"{role}: {remark}" for role, volume in volumes.items() for remark in volume.remarks)
     # A step that is repeated finds its own remarks in the plan.
     warned = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *remarks))))

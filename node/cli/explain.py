@@ -13,6 +13,7 @@ from rich.text import Text
 from node.errors import NodeError
 from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
 from node.recognition.record import Confidence, DynamicRun, SeriesVerdict, StudyPlan, from_json
+from node.results.trial import require_encodable
 from node.settings import Settings
 from storage.index import Index
 from storage.schema import open_engine
@@ -45,7 +46,7 @@ def of_files(path: Path, settings: Settings) -> Iterator[StudyPlan]:
     trained = trained_protocols(settings.analysis.bundles)
     for facts in studies_in(path, settings.recognition):
         plan = plan_from(facts, settings.recognition, trained)
-        yield plan_with_volumes(plan, lambda facts=facts: facts, settings.recognition, trained)[0]  # type: ignore[misc]
+        yield plan_with_volumes(plan, lambda facts=facts: facts, settings.recognition, trained, require_encodable)[0]  # type: ignore[misc]
 
 
 def as_text(plan: StudyPlan, series_number: int | None = None) -> RenderableType:

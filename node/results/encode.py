@@ -172,7 +172,21 @@ def _content_digest(results: StudyResults) -> str:
 
 
 def write_object(dataset: Dataset, role: str, path: Path, identity: Identity) -> EncodedObject:
-    """Part 10 file under its final name only when it is whole; its text is as the value representations allow."""
+    """Part 10 file under its final name only when it is whole."""
+    partial = path.with_name(f"partial-{path.name}")
+    dcmwrite(partial, part_10(dataset, identity), enforce_file_format=True)
+    os.replace(partial, path)
+    return EncodedObject(
+        role=role,
+        path=path,
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+    )
+
+
+def part_10(dataset: Dataset, identity: Identity) -> Dataset:
+    """The data set with its file meta information, its text as the value representations allow."""
     conform(dataset)
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
@@ -182,13 +196,4 @@ def write_object(dataset: Dataset, role: str, path: Path, identity: Identity) ->
     meta.ImplementationClassUID = identity.implementation_class_uid
     meta.ImplementationVersionName = f"{PRODUCT} {product_version()}"[:16]
     dataset.file_meta = meta
-    partial = path.with_name(f"partial-{path.name}")
-    dcmwrite(partial, dataset, enforce_file_format=True)
-    os.replace(partial, path)
-    return EncodedObject(
-        role=role,
-        path=path,
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-        series_instance_uid=str(dataset.SeriesInstanceUID),
-    )
+    return dataset
