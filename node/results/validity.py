@@ -72,7 +72,10 @@ def valid(dataset: Dataset, tag: BaseTag, character_sets: Sequence[str]) -> Data
     Raises:
         ValueError or another of `UNREADABLE`: it has none.
     """
-    element = dataset[tag]
+    try:
+        element = dataset[tag]
+    except OSError as error:  # so pydicom calls bytes in memory that are no sequence
+        raise ValueError(str(error)) from error
     vr = dictionary_VR(tag)
     if vr == "SQ":
         return _element(tag, vr, [_item(item, character_sets) for item in _items(element)])
