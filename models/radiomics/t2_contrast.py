@@ -35,8 +35,8 @@ class SpinEcho(BaseModel):
 
 
 def spin_echo(tr_ms: float | None, te_ms: float | None, field_strength_t: float | None) -> SpinEcho | None:
-    """The protocol that a header tells of; None where it leaves one of them out."""
-    if not (tr_ms and te_ms and field_strength_t):
+    """The protocol that a header tells of; None where it leaves one of them out, or one of them cannot be."""
+    if not (tr_ms and te_ms and field_strength_t) or min(tr_ms, te_ms, field_strength_t) < 0:
         return None
     return SpinEcho(tr_ms=tr_ms, te_ms=te_ms, field_strength_t=field_strength_t)
 

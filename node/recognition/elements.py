@@ -92,9 +92,17 @@ def readable(dataset: Dataset, keyword: str) -> tuple[str, bool]:
 def uid(dataset: Dataset, keyword: str) -> str:
     """A UID as it stands, leading zeros of components and all; empty where it is absent or none."""
     try:
-        return check_uid(text(dataset, keyword).strip(" \0"), keyword)
+        return check_uid(identifier(dataset, keyword), keyword)
     except HeaderError:
         return ""
+
+
+def identifier(dataset: Dataset, keyword: str) -> str:
+    """What stands where a UID should, read as the storage does, which knows objects by it: the bytes are text,
+    whatever value representation they are said to have."""
+    tag = _tag(keyword)
+    raw = dataset.get_item(tag).value if tag in dataset.keys() else None  # noqa: SIM118
+    return (raw.decode("latin-1") if isinstance(raw, bytes) else text(dataset, keyword)).strip(" \0")
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ SHEAR_TOLERANCE_MM = 0.1
 SPACING_TOLERANCE = 0.05
 SAME_POSITION_MM = 0.01
 OVERLAP_TOLERANCE = 0.02
+#: Shortest and longest side of an image, least and greatest distance between slices of any patient, mm.
+FIELD_OF_VIEW_MM = (10.0, 2000.0)
+SLICE_STEP_MM = (0.1, 200.0)
 _MISSING_RATIO = (1.8, 2.2)
 
 
@@ -70,7 +73,11 @@ def check_stack(placements: tuple[Placement, ...]) -> Grid | Fault:
     positions = np.asarray([placements[index].position for index in order])
     steps = np.diff(along[order])
     step = float(np.median(steps)) if len(steps) else placements[0].thickness_mm or 1.0
-    fault = _step_fault(steps, step) or _shear_fault(positions, along[order], placements[0])
+    fault = (
+        _extent_fault(placements[0], step)
+        or _step_fault(steps, step)
+        or _shear_fault(positions, along[order], placements[0])
+    )
     if fault is not None:
         return fault
     first = placements[int(order[0])]
@@ -98,6 +105,16 @@ def _orientation_fault(placement: Placement) -> Fault | None:
             f"product {product:.4f})",
         )
     return None
+
+
+def _extent_fault(placement: Placement, step: float) -> Fault | None:
+    """Lengths that no patient and no scanner has; whatever is computed with them is none either."""
+    sides = placement.rows * placement.spacing[0], placement.columns * placement.spacing[1]
+    within = FIELD_OF_VIEW_MM[0] <= min(sides) and max(sides) <= FIELD_OF_VIEW_MM[1]
+    # Two slices at one position are told apart later, by name.
+    if within and (step < SAME_POSITION_MM or SLICE_STEP_MM[0] <= step <= SLICE_STEP_MM[1]):
+        return None
+    return Fault("E-EXTENT", f"images of {sides[0]:.4g} x {sides[1]:.4g} mm, {step:.4g} mm apart")
 
 
 def _step_fault(steps: np.ndarray, step: float) -> Fault | None:

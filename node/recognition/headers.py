@@ -107,10 +107,10 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
     protocol, also_guessed = read.readable(dataset, "ProtocolName")
     return HeaderFacts(
         path=path,
-        sop_class_uid=read.text(dataset, "SOPClassUID"),
-        sop_instance_uid=read.text(dataset, "SOPInstanceUID"),
-        study_instance_uid=read.text(dataset, "StudyInstanceUID"),
-        series_instance_uid=read.text(dataset, "SeriesInstanceUID"),
+        sop_class_uid=read.identifier(dataset, "SOPClassUID"),
+        sop_instance_uid=read.identifier(dataset, "SOPInstanceUID"),
+        study_instance_uid=read.identifier(dataset, "StudyInstanceUID"),
+        series_instance_uid=read.identifier(dataset, "SeriesInstanceUID"),
         series_number=read.integer(dataset, "SeriesNumber"),
         description=description,
         protocol=protocol,

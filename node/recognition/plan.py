@@ -250,14 +250,19 @@ def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
         rows=placement.rows,
         columns=placement.columns,
         acquisition=Acquisition(
-            tr_ms=sequence.tr_ms,
-            te_ms=sequence.te_ms,
-            flip_deg=sequence.flip_deg,
-            field_strength_t=frame.header.field_strength_t,
-            slice_thickness_mm=placement.thickness_mm,
-            pixel_spacing_mm=placement.acquired_spacing_mm,
+            tr_ms=_positive(sequence.tr_ms),
+            te_ms=_positive(sequence.te_ms),
+            flip_deg=_positive(sequence.flip_deg),
+            field_strength_t=_positive(frame.header.field_strength_t),
+            slice_thickness_mm=_positive(placement.thickness_mm),
+            pixel_spacing_mm=_positive(placement.acquired_spacing_mm),
         ),
     )
+
+
+def _positive(number: float | None) -> float | None:
+    """No parameter of an acquisition is 0 or less: a header that says so does not say it."""
+    return number if number is not None and number > 0 else None
 
 
 def _reference(frame: FrameFacts) -> FrameRef:

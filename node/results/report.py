@@ -41,7 +41,7 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian, MRImageStorage
 
 from models.prediction.records import Prediction
 from models.radiomics.words import in_words
@@ -288,6 +288,9 @@ def _described(frame: SourceFrame) -> Dataset:
     put(header, "Modality", "MR")
     if not header.get("SpacingBetweenSlices"):
         header.pop("SpacingBetweenSlices", None)
+    if not UID(header.FrameOfReferenceUID).is_valid:
+        # Optional here, and for the sake of a leading zero in it DCMTK's readers refuse the whole report.
+        del header["FrameOfReferenceUID"]
     return header
 
 

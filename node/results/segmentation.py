@@ -98,6 +98,7 @@ def segmentation(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
     )
+    put(dataset, "ContentCreatorName", None)
     patient_and_study(dataset, frames[0].header)
     identify(dataset, facts, identity, acquired)
     _refer(dataset, frames)

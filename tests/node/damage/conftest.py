@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as SequenceOf
 from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -24,12 +27,22 @@ from models.segmentation.network import build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.super_resolution.network import build_generator
 from models.volume import Sequence, resample_onto
-from node.pipeline import Models
-from node.settings import AnalysisSettings
+from node import pipeline
+from node.pipeline import Models, Study
+from node.results.encode import EncodedObject
+from node.results.identity import Site
+from node.settings import AnalysisSettings, RecognitionSettings
 from node.simulator.encoding import write_instance
 from node.simulator.enhanced import FrameTiming, enhanced
 from node.simulator.study import instances_of
+from node.workflow import why_refused
+from storage.errors import HeaderError
+from storage.header import content_of, read_header
+from storage.identity import InstanceKey
 
+SETTINGS_OF_NODE = RecognitionSettings(protocol_factor=20.0)
+SITE = Site("1.2.826.0.1.3680043.10.1599.", "Our Hospital", "UTC")
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 WEIGHTS = Path(models.__file__).parent / "weights"
 SCANNERS = ("Skyra", "MR750", "Multiva", "uMR 770")
 SIDE, SLICES = 32, 8
@@ -190,3 +203,46 @@ def shipped_models() -> Models:
             threads=2,
         )
     )
+
+
+def studies(paths: SequenceOf[Path], folder: Path) -> Iterator[Study]:
+    """What the storage takes of the files, by study."""
+    found: dict[str, dict[InstanceKey, tuple[Path, str]]] = {}
+    for path in paths:
+        try:
+            header = read_header(path)
+        except HeaderError:
+            continue
+        found.setdefault(header.study_instance_uid, {})[header.key] = (path, content_of(path).identifier)
+    for uid, instances in found.items():
+        yield Study(uid, 1, instances, folder / uid)
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """A study, why it is refused, if it is, and the objects that leave."""
+
+    study: Study
+    refusal: str
+    objects: tuple[EncodedObject, ...]
+
+
+@pytest.fixture(scope="session")
+def analysed() -> Callable[..., Iterator[Analysed]]:
+    """What the workflow does with files, study by study; features and prediction only where they are `measured`."""
+
+    def run(paths: SequenceOf[Path], folder: Path, models: Models, measured: bool) -> Iterator[Analysed]:
+        for study in studies(paths, folder):
+            refusal = why_refused(pipeline.recognise_study(study, SETTINGS_OF_NODE, models))
+            refusal = refusal or why_refused(pipeline.assemble_volumes(study, SETTINGS_OF_NODE, models))
+            if not refusal:
+                pipeline.super_resolve_volumes(study, models)
+                pipeline.segment_volumes(study, models)
+            if not refusal and measured:
+                pipeline.extract_features(study, models)
+                pipeline.predict_outcome(study, models)
+            elif not refusal:
+                (study.folder / "features.json").write_text("{}")
+            yield Analysed(study, refusal, pipeline.encode_results(study, models, NOW, "settings", SITE))
+
+    return run

@@ -12,9 +12,9 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -27,23 +27,12 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag
 
 from node import pipeline
-from node.pipeline import Models, Study
 from node.results.attributes import CLASSIC_FROM_FUNCTIONAL_GROUPS, READ
-from node.results.encode import EncodedObject
-from node.results.identity import Site
 from node.results.source import read_header as source_header
-from node.settings import RecognitionSettings
-from node.workflow import why_refused
-from storage.errors import HeaderError
-from storage.header import content_of, read_header
 
 FIRST, SEEDS = int(os.environ.get("DAMAGE_FIRST", "0")), int(os.environ.get("DAMAGE_SEEDS", "25"))
 SHIPPED = int(os.environ.get("DAMAGE_SHIPPED", "0"))
 SCANNERS = ("Skyra", "MR750", "Multiva", "uMR 770", "Skyra, multi-frame")
-SETTINGS = RecognitionSettings(protocol_factor=20.0)
-SITE = Site("1.2.826.0.1.3680043.10.1599.", "Our Hospital", "UTC")
-NOW = datetime(2026, 11, 30, tzinfo=UTC)
-SERIES = ("T2WI", "DWI", "DCE")
 NAMED = re.compile(r"E-[A-Z0-9]+(-[A-Z0-9]+)*")
 PIXELS = 0x7FE00010
 #: What recognition, volumes and results read; the other half of the damage goes anywhere.
@@ -239,41 +228,14 @@ def damaged(files: Mapping[str, Sequence[Path]], seeds: Sequence[int], folder: P
     return paths, done
 
 
-def studies(paths: Sequence[Path], folder: Path) -> Iterator[Study]:
-    """What the storage takes of the files, by study."""
-    found: dict[str, dict[object, tuple[Path, str]]] = {}
-    for path in paths:
-        try:
-            header = read_header(path)
-        except HeaderError:
-            continue
-        found.setdefault(header.study_instance_uid, {})[header.key] = (path, content_of(path).identifier)
-    for uid, instances in found.items():
-        yield Study(uid, 1, instances, folder / uid)
-
-
-def analysed(study: Study, models: Models, measured: bool) -> tuple[str, tuple[EncodedObject, ...]]:
-    """What the workflow does with a study: why it is refused, if it is, and its objects."""
-    refusal = why_refused(pipeline.recognise_study(study, SETTINGS, models))
-    refusal = refusal or why_refused(pipeline.assemble_volumes(study, SETTINGS, models))
-    if not refusal:
-        pipeline.super_resolve_volumes(study, models)
-        pipeline.segment_volumes(study, models)
-        if measured:
-            pipeline.extract_features(study, models)
-            pipeline.predict_outcome(study, models)
-        else:
-            (study.folder / "features.json").write_text("{}")
-    return refusal, pipeline.encode_results(study, models, NOW, "settings", SITE)
-
-
-def check(study: Study, refusal: str, objects: Sequence[EncodedObject]) -> None:
+def check(found: Any) -> None:
     """Refusals have names; what is written can be read, in the dictionary's VRs, and is of this study and patient."""
+    study, refusal = found.study, found.refusal
     plan = pipeline.read_plan(study)
     assert all(NAMED.fullmatch(each.code) for each in plan.refusals), plan.refusals
     assert not refusal or NAMED.match(refusal)
     sources = [source_header(path) for path, _ in study.instances.values()]
-    for each in objects:
+    for each in found.objects:
         made = pydicom.dcmread(each.path)
         assert made.StudyInstanceUID == study.study_instance_uid
         for keyword in ("PatientID", "PatientName", "PatientBirthDate"):
@@ -288,29 +250,28 @@ def threes(first: int, seeds: int) -> list[tuple[int, ...]]:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seeds", threes(FIRST, SEEDS), ids=str)
-def test_results_or_a_named_refusal(tiny_files, tiny_models, tmp_path, seeds):
+def test_results_or_a_named_refusal(tiny_files, tiny_models, analysed, tmp_path, seeds):
     paths, done = damaged(tiny_files(SCANNERS[seeds[0] // 3 % len(SCANNERS)]), seeds, tmp_path)
     print(*done, sep="\n")
-    for study in studies(paths, tmp_path):
-        check(study, *analysed(study, tiny_models, measured=False))
+    for found in analysed(paths, tmp_path, tiny_models, measured=False):
+        check(found)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seeds", threes(100_000, SHIPPED), ids=str)
-def test_results_or_a_named_refusal_by_the_shipped_bundles(tiny_files, shipped_models, tmp_path, seeds):
+def test_results_or_a_named_refusal_by_the_shipped_bundles(tiny_files, shipped_models, analysed, tmp_path, seeds):
     paths, done = damaged(tiny_files(SCANNERS[seeds[0] % len(SCANNERS)]), seeds, tmp_path)
     print(*done, sep="\n")
-    for study in studies(paths, tmp_path):
-        check(study, *analysed(study, shipped_models, measured=True))
+    for found in analysed(paths, tmp_path, shipped_models, measured=True):
+        check(found)
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
-def test_the_undamaged_study_has_results_of_all_three(tiny_files, tiny_models, tmp_path, scanner):
+def test_the_undamaged_study_has_results_of_all_three(tiny_files, tiny_models, analysed, tmp_path, scanner):
     paths, _ = damaged(tiny_files(scanner), (), tmp_path)
-    (study,) = studies(paths, tmp_path)
-    refusal, objects = analysed(study, tiny_models, measured=False)
-    assert refusal == ""
-    roles = {each.role for each in objects}
+    (found,) = analysed(paths, tmp_path, tiny_models, measured=False)
+    assert found.refusal == ""
+    roles = {each.role for each in found.objects}
     assert {f"super-resolved-{name}" for name in ("t2wi", "dwi", "pvp")} < roles
     assert {f"segmentation-{name}" for name in ("t2wi", "dwi", "pvp")} < roles
-    check(study, refusal, objects)
+    check(found)
