@@ -9,7 +9,7 @@ export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit end-to-end serve train train-segmentation train-super-resolution train-prediction measure-own-masks bench clean
+.PHONY: help demo test lint unit end-to-end damage serve train train-segmentation train-super-resolution train-prediction measure-own-masks bench clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ tools: # what the tests talk to: Debian packages, a receiver from npm; nothing t
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }
 	@$(MAKE) --no-print-directory $(DCMJS)/node_modules/.package-lock.json || echo "no npm, or no registry: tests with dcmjs-dimse will be skipped"
+
+damage: $(VENV)/.installed-test ## Studies with damaged headers: 500 seeds, and 10 through the shipped bundles (half an hour)
+	DAMAGE_SEEDS=500 DAMAGE_SHIPPED=10 $(BIN)/pytest tests/node/damage
 
 serve: $(VENV)/.installed ## Run the node with ./config.toml
 	$(BIN)/rectal-node serve

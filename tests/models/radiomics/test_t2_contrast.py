@@ -90,9 +90,10 @@ def test_the_stretch_leaves_the_median_and_multiplies_what_lies_around_it():
     ("protocol", "reason"),
     [
         (spin_echo(4000, None, 3.0), "TR, TE or field strength is not known"),
+        (spin_echo(4000, -85, 3.0), "TR, TE or field strength is not known"),
         (spin_echo(500, 10, 1.5), "hardly weighted by T2"),
     ],
-    ids=["no echo time", "T1 weighting"],
+    ids=["no echo time", "an echo time that cannot be", "T1 weighting"],
 )
 def test_without_a_t2_weighting_that_is_known_t2wi_has_no_features_and_others_have(protocol, reason, caplog):
     image, mask = tumour(REFERENCE)

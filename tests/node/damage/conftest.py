@@ -50,7 +50,7 @@ SHAPE = (SLICES, SIDE, SIDE)
 PHASE_TIMES_S = (-30.0, 25.0, 70.0)
 #: Signal of body, muscle and tumour.
 SIGNAL = {"T2WI": (900, 250, 500), "DWI": (150, 120, 700), "PVP": (250, 450, 800)}
-FEATURES = (4, 4, 4, 4, 8, 4)
+FEATURES = (4, 4, 4, 4, 4, 4)
 SETTINGS = InferenceSettings(
     preprocessing=PreprocessingSettings(spacing_mm=(10.0, 10.0, 6.0), n4_iterations=(4,)),
     window=(16, 16, 32),
@@ -167,7 +167,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     )
 
 
-def trained(steps: int = 30) -> torch.nn.Module:
+def trained(steps: int = 20) -> torch.nn.Module:
     """A network that finds the ball."""
     network = build_network(FEATURES, len(Sequence))
     images = {sequence: pelvis(sequence, 5.0, 6.0) for sequence in Sequence}
@@ -181,7 +181,7 @@ def trained(steps: int = 30) -> torch.nn.Module:
     pad = [(0, wanted_size - size) for wanted_size, size in zip(SETTINGS.window, channels.shape[1:], strict=True)]
     values = torch.from_numpy(np.pad(channels, [(0, 0), *pad]))[None]
     share = torch.from_numpy(np.pad(wanted.numpy(), pad)).expand(1, len(Sequence), -1, -1, -1)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-2)
     network.train()
     for _ in range(steps):
         optimizer.zero_grad()

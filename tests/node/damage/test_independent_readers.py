@@ -102,6 +102,8 @@ KINDS: dict[str, Edit] = {
         bits_and_padding,
     )
 }
+#: What is between series; the others are shown by one.
+BETWEEN_SERIES = frozenset({"no_frame_of_reference", "one_uid_in_two_series"})
 #: A UID that the source has with a leading zero stays as it stands, or nothing would refer to the study any more.
 #: dciodvfy says of each that it is wrong, and DCMTK's readers, such as dcmqi's, refuse a report that refers to one.
 LEADING_ZERO = re.compile(
@@ -118,7 +120,8 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_pass_the_readers_of_others(tiny_files, tiny_models, analysed, tmp_path, kind):
     paths = []
-    for series in ("T2WI", "DWI"):
+    sequences = ("T2WI", "DWI") if kind in BETWEEN_SERIES else ("T2WI",)
+    for series in sequences:
         for number, path in enumerate(tiny_files("Skyra")[series]):
             dataset = pydicom.dcmread(path)
             KINDS[kind](dataset, series, number)
@@ -128,7 +131,8 @@ def test_results_pass_the_readers_of_others(tiny_files, tiny_models, analysed, t
     (found,) = analysed(paths, tmp_path, tiny_models, measured=False)
     assert found.refusal == ""
     shown = {each.role: each.path for each in found.objects}
-    assert {"super-resolved-t2wi", "super-resolved-dwi", "segmentation-t2wi", "segmentation-dwi", "report"} < set(shown)
+    for role in ("super-resolved", "segmentation"):
+        assert {f"{role}-{series.lower()}" for series in sequences} < set(shown)
     for role, path in shown.items():
         errors = [line for line in run("dciodvfy", "-new", path).stderr.splitlines() if line.startswith("Error")]
         assert [line for line in errors if "zero" not in kind or not LEADING_ZERO.fullmatch(line)] == [], role
@@ -151,7 +155,7 @@ def test_results_pass_the_readers_of_others(tiny_files, tiny_models, analysed, t
     )
     assert read.returncode == 0, read.stderr
     groups = json.loads((tmp_path / "report.json").read_text()).get("Measurements", [])
-    assert len(groups) == (0 if kind == "leading_zeros" else 2)
+    assert len(groups) == (0 if kind == "leading_zeros" else len(sequences))
     assert run("dsrdump", "--invalid-item-value", shown["report"]).returncode == 0
     series = tmp_path / "series"
     series.mkdir()

@@ -371,3 +371,35 @@ def test_a_frame_of_reference_with_leading_zeros_is_one(t2, recognised):
     for instance in t2:
         instance.FrameOfReferenceUID = "1.02.003"
     assert recognised(t2).stack(Role.T2WI).frame_of_reference_uid == "1.02.003"
+
+
+@pytest.mark.parametrize("spacing", [["1e-30", "1e-30"], ["0.001", "0.7"], ["90", "90"], ["1e30", "0.7"]])
+def test_images_of_a_size_that_no_patient_has(t2, recognised, spacing):
+    for instance in t2:
+        instance.PixelSpacing = spacing
+    assert refusal(recognised(t2), "T2WI")[0] == "E-EXTENT"
+
+
+def test_slices_farther_apart_than_any_patient_is_long(t2, recognised):
+    for number, instance in enumerate(t2):
+        instance.ImagePositionPatient = [f"{place:.6f}" for place in number * 5000 * normal(instance)]
+    assert refusal(recognised(t2), "T2WI")[0] == "E-EXTENT"
+
+
+def test_parameters_that_cannot_be_are_none(t2, recognised):
+    for instance in t2:
+        instance.MagneticFieldStrength, instance.FlipAngle = "-3", "0"
+    acquisition = recognised(t2).stack(Role.T2WI).acquisition
+    assert (acquisition.field_strength_t, acquisition.flip_deg) == (None, None)
+
+
+@pytest.mark.parametrize("vr", ["UI", "LO", "OB", "UN", "FD", "IS"])
+def test_objects_are_known_by_the_uids_that_the_storage_reads(t2, recognised, vr):
+    wanted = set()
+    for number, instance in enumerate(t2):
+        for keyword, value in (("SeriesInstanceUID", b"1.2.3.16"), ("SOPInstanceUID", b"1.2.3.%04d" % (number + 1))):
+            tag = Tag(keyword)
+            instance._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True, True)
+        wanted.add(("1.2.3.16", f"1.2.3.{number + 1:04d}"))
+    stack = recognised(t2).stack(Role.T2WI)
+    assert {(stack.series_instance_uid, frame.sop_instance_uid) for frame in stack.frames} == wanted
