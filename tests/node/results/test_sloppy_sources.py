@@ -9,11 +9,13 @@ from dataclasses import replace
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 from node.results.encode import encode
 from node.results.identity import Site
+from node.results.source import read_header
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
 
@@ -23,6 +25,30 @@ def raw(dataset: Dataset, keyword: str, vr: str, value: bytes) -> None:
     tag = Tag(keyword)
     value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
     dataset._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True, True)
+
+
+SLOPPY = [
+    ("StudyDate", "DA", b"2024.03.15", "20240315"),
+    ("StudyTime", "TM", b"10:11:12.5", "101112.5"),
+    ("PatientBirthDate", "LO", b"19600229", "19600229"),
+    ("PatientSex", "CS", b"f", "F"),
+    ("PatientSex", "CS", b"W", None),
+    ("PatientAge", "AS", b"64", None),
+    ("PatientWeight", "DS", b"61,5", None),
+    ("PatientWeight", "DS", b"61.50000000000000000", 61.5),
+    ("PatientID", "LO", b"P\\0815", ["P", "0815"]),
+    ("StudyDescription", "LO", b"MRI\\RECTUM", "MRI/RECTUM"),
+    ("AcquisitionNumber", "IS", b"3.0", 3),
+    ("AcquisitionNumber", "IS", b"3.5", None),
+    ("EchoTime", "DS", b"early", None),
+    ("EchoTime", "DS", b"101\\202", None),
+    ("RepetitionTime", "LO", b"4000", 4000),
+    ("Rows", "UL", b"\x38\0\0\0", 56),
+    ("MagneticFieldStrength", "DS", b"inf", None),
+    ("ScanningSequence", "CS", b"spin echo", None),
+    ("RequestAttributesSequence", "LO", b"RP1", None),
+    ("PixelSpacing", "FD", b"\x66\x66\x66\x66\x66\x66\xe6\x3f" * 2, [0.7, 0.7]),
+]
 
 
 @pytest.fixture
@@ -78,41 +104,25 @@ def test_uids_with_leading_zeros_are_passed_on_as_they_stand(results_of):
     }
 
 
-@pytest.mark.parametrize(
-    ("keyword", "vr", "value", "wanted"),
-    [
-        ("StudyDate", "DA", b"2024.03.15", "20240315"),
-        ("StudyTime", "TM", b"10:11:12.5", "101112.5"),
-        ("PatientBirthDate", "LO", b"19600229", "19600229"),
-        ("PatientSex", "CS", b"f", "F"),
-        ("PatientSex", "CS", b"W", None),
-        ("PatientAge", "AS", b"64", None),
-        ("PatientWeight", "DS", b"61,5", None),
-        ("PatientWeight", "DS", b"61.50000000000000000", 61.5),
-        ("PatientID", "LO", b"P\\0815", "P/0815"),
-        ("StudyDescription", "LO", b"MRI\\RECTUM", "MRI/RECTUM"),
-        ("AcquisitionNumber", "IS", b"3.0", 3),
-        ("AcquisitionNumber", "IS", b"3.5", None),
-        ("EchoTime", "DS", b"early", None),
-        ("EchoTime", "DS", b"101\\202", None),
-        ("RepetitionTime", "LO", b"4000", 4000),
-        ("Rows", "UL", b"\x38\0\0\0", 56),
-        ("MagneticFieldStrength", "DS", b"inf", None),
-        ("ScanningSequence", "CS", b"spin echo", "RM"),
-        ("RequestAttributesSequence", "LO", b"RP1", None),
-        ("PixelSpacing", "FD", b"\x66\x66\x66\x66\x66\x66\xe6\x3f" * 2, [0.7, 0.7]),
-    ],
-)
-def test_values_are_written_in_their_right_form_or_left_out(results_of, keyword, vr, value, wanted):
-    def edit(dataset: Dataset, sequence: str) -> None:
-        if sequence == "T2WI":
-            raw(dataset, keyword, vr, value)
-
-    made = next(each for each in results_of(edit) if each.Modality == "MR")
-    found = made.get(keyword)
+@pytest.mark.parametrize(("keyword", "vr", "value", "wanted"), SLOPPY)
+def test_values_have_their_right_form_or_are_left_out(only_t2, tmp_path, keyword, vr, value, wanted):
+    dataset = pydicom.dcmread(only_t2.results.sequences[0].stack.frames[0].path)
+    raw(dataset, keyword, vr, value)
+    dataset.save_as(tmp_path / "sloppy.dcm")
+    header = read_header(tmp_path / "sloppy.dcm")
+    found = header.get(keyword)
     assert (list(found) if isinstance(wanted, list) else found or None) == wanted
-    if keyword in made:
-        assert pydicom.datadict.dictionary_VR(keyword) == made[keyword].VR
+    if keyword in header:
+        assert dictionary_VR(keyword) == header[keyword].VR
+
+
+def test_results_are_written_of_all_of_it_at_once(results_of):
+    def edit(dataset: Dataset, sequence: str) -> None:
+        for keyword, vr, value, _ in SLOPPY:
+            if keyword != "PixelSpacing" or sequence == "T2WI":
+                raw(dataset, keyword, vr, value.replace(b"\x38", bytes([dataset.Rows])))
+
+    assert {each.Modality for each in results_of(edit)} == {"MR", "SEG", "SR", "OT", "DOC"}
 
 
 def test_what_is_left_out_is_named_once_a_series_and_never_with_its_value(results_of, caplog):
