@@ -41,6 +41,9 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for package in _OWN:
         logging.getLogger(package).setLevel(level)
+    # DBOS writes past the root to standard error, unless its logger has a handler.
+    queue = logging.getLogger("dbos")
+    queue.handlers, queue.propagate = [handler], False
     logging.captureWarnings(True)
     threading.excepthook = _ended
 
@@ -139,4 +142,4 @@ class Sparing:
         for (level, kind, address), found in over.items():
             if found.left_out:
                 where = f" from {address}" if address else ""
-                self._log.log(level, "%s%s: %d times more in a minute", kind, where, found.left_out)
+                self._log.log(level, "%s%s: %d more in a minute", kind, where, found.left_out)

@@ -151,7 +151,7 @@ class Listener:
         if not association.faults:
             return
         address, first, more = association.requestor.address, association.faults[0], len(association.faults) - 1
-        and_more = f", and {more} faults after it" if more else ""
+        and_more = f", and {more} more after it" if more else ""
         self._sparing.write(logging.WARNING, first, address, "association from %s: %s%s", address, first, and_more)
 
     def _admit(self, event: Event) -> None:

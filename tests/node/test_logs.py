@@ -23,6 +23,8 @@ log = logging.getLogger("node.test")
 def output() -> Iterator[io.StringIO]:
     """The log as `serve` sets it up, at DEBUG; what it changes for all is put back."""
     root, hook, show = logging.getLogger(), threading.excepthook, warnings.showwarning
+    queue = logging.getLogger("dbos")
+    before = queue.handlers, queue.propagate
     handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", *logs._OWN)}
     root.handlers[:] = []  # those of pytest are not to be closed
     stream = io.StringIO()
@@ -30,6 +32,7 @@ def output() -> Iterator[io.StringIO]:
     yield stream
     logging.captureWarnings(False)
     root.handlers[:], threading.excepthook, warnings.showwarning = handlers, hook, show
+    queue.handlers, queue.propagate = before
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
@@ -115,10 +118,11 @@ def test_of_the_libraries_that_read_dicom_nothing_is_written(output):
     assert written(output) == []
 
 
-def test_of_other_libraries_errors_are_written(output):
-    logging.getLogger("apscheduler").warning("nothing of note")
-    logging.getLogger("apscheduler").error("job failed")
-    assert written(output) == ["ERROR   apscheduler: job failed"]
+@pytest.mark.parametrize("name", ["apscheduler", "dbos"])
+def test_of_other_libraries_errors_are_written(output, name):
+    logging.getLogger(name).warning("nothing of note")
+    logging.getLogger(name).error("job\nfailed")
+    assert written(output) == [f"ERROR   {name}: job\\nfailed"]
 
 
 # --- one line a minute
@@ -155,7 +159,7 @@ def test_the_same_kind_from_the_same_address_is_one_line_a_minute_with_a_count(s
     assert caplog.messages == ["bad PDU from 192.0.2.1"]
     clock.now += 30
     complain(sparing)
-    assert caplog.messages[1:] == ["bad PDU from 192.0.2.1: 99 times more in a minute", "bad PDU from 192.0.2.1"]
+    assert caplog.messages[1:] == ["bad PDU from 192.0.2.1: 99 more in a minute", "bad PDU from 192.0.2.1"]
 
 
 def test_another_kind_and_another_address_have_lines_of_their_own(sparing, caplog):
@@ -174,7 +178,7 @@ def test_what_was_left_out_is_said_although_nothing_follows(sparing, clock, capl
     clock.now += 61
     sparing.flush()
     sparing.flush()
-    assert caplog.messages[1:] == ["bad PDU from 192.0.2.1: 1 times more in a minute"]
+    assert caplog.messages[1:] == ["bad PDU from 192.0.2.1: 1 more in a minute"]
 
 
 def test_nobody_can_make_it_remember_without_end(sparing, caplog):
