@@ -1,4 +1,4 @@
-"""The chain on volumes: super-resolve → find the tumour → measure it. Serving and training call the same functions.
+"""Measuring what was found, at both resolutions. Serving and training call the same functions.
 
 Images are float32 and masks uint8 `SimpleITK.Image`s in LPS, mm.
 """
@@ -20,7 +20,6 @@ from models.radiomics.provenance import Provenance, provenance
 from models.radiomics.settings import RadiomicsSettings
 from models.radiomics.t2_contrast import SpinEcho, stretch_to
 from models.rounding import at_least
-from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.volume import Grid, Sequence, average_onto, grid_of, image_from, same_place, volume_ml
 
 _log = logging.getLogger(__name__)
@@ -32,38 +31,11 @@ CUBIC, AS_ACQUIRED = "cubic", "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Tumour:
-    """What was segmented in one sequence; both masks are empty where no tumour was found.
-
-    Attributes:
-        mask: on the acquired grid.
-        mask_super: on the super-resolved grid.
-        volume_ml: volume of `mask_super`.
-    """
-
-    mask: sitk.Image
-    mask_super: sitk.Image
-    volume_ml: float
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
     """Radiomics features named ``<sequence>|<resolution>|<feature>``; by ``<sequence>|<resolution>`` their origin."""
 
     features: dict[str, float]
     provenance: dict[str, Provenance]
-
-
-def find_tumours(
-    acquired: Mapping[Sequence, sitk.Image], super_resolved: Mapping[Sequence, sitk.Image], segmenter: Segmenter
-) -> dict[Sequence, Tumour]:
-    """Segment the sequences of one frame of reference once, super-resolved, and bring each finding to both grids."""
-    found: dict[Sequence, Tumour] = {}
-    for sequence, probability in tumour_probabilities(super_resolved, segmenter).items():
-        mask_super = tumour_mask(probability, super_resolved[sequence], segmenter)
-        mask = tumour_mask(probability, acquired[sequence], segmenter)
-        found[sequence] = Tumour(mask, mask_super, volume_ml(mask_super))
-    return found
 
 
 def measure(

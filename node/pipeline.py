@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 
 import models.volume
 from models import analysis
+from models.findings import Found, find_tumours
 from models.manifest import Manifest, digest
 from models.prediction.predictor import Predictor, load_predictor, predict
 from models.prediction.records import Prediction
@@ -169,23 +170,32 @@ def super_resolve_volumes(study: Study, bundles: Models) -> None:
 
 
 def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
-    """Find the tumour in every sequence; returns its volume in ml by role, 0 where none was found.
+    """Find the tumour in every sequence; returns its volume in ml by role, 0 where none is reported.
 
-    The sequences of one patient space are read together; one of another cannot be laid over them.
+    The sequences of one patient space are read together; one of another cannot be laid over them. What is set aside,
+    and whether the place of the rest was established, goes into the plan.
     """
+    plan = read_plan(study)
     stacks: defaultdict[str, list[models.volume.Sequence]] = defaultdict(list)
-    for stack in _analysed(read_plan(study)):
+    for stack in _analysed(plan):
         stacks[stack.space].append(models.volume.Sequence(stack.role))
     volumes: dict[str, float] = {}
+    readings: list[Found] = []
     for sequences in stacks.values():
         acquired, refined = (
             {sequence: sitk.ReadImage(study.image(Role(sequence), kind)) for sequence in sequences}
             for kind in ("acquired", "super")
         )
-        for sequence, tumour in analysis.find_tumours(acquired, refined, bundles.segmenter).items():
+        readings.append(found := find_tumours(acquired, refined, bundles.segmenter))
+        for sequence, tumour in found.tumours.items():
             _write_image(tumour.mask, study.image(Role(sequence), "mask"))
             _write_image(tumour.mask_super, study.image(Role(sequence), "mask_super"))
             volumes[sequence.value] = tumour.volume_ml
+    set_aside = tuple(finding for found in readings for finding in found.set_aside)
+    for finding in set_aside:
+        _log.warning("study %s: %s", study.study_instance_uid, finding)
+    locations = tuple(found.location for found in readings if found.location is not None)
+    _write_plan(study, replace(plan, set_aside=set_aside, locations=locations))
     return volumes
 
 

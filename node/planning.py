@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from models.manifest import load_manifest
+from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
 from node.enhancement import Phase, measure_injection
 from node.errors import NodeError, Refusal
 from node.recognition import clashes, protocol
@@ -103,7 +104,7 @@ def plan_with_volumes(
     trained: Sequence[TrainedProtocol],
     trial: Trial = _no_trial,
 ) -> tuple[StudyPlan, dict[Role, sitk.Image]]:
-    """The plan whose stacks can all be used, and their volumes (as `assemble` gives them).
+    """The plan whose stacks can all be used and are what they must be, and their volumes (as `assemble` gives them).
 
     `facts` is asked only when a stack cannot be used and the study has to be planned again. `trial` raises a Refusal
     where a stack that can be decoded is of no use to what comes after.
@@ -117,10 +118,37 @@ def plan_with_volumes(
             log.warning("study %s: %s not usable: %s", plan.study_instance_uid, stack.role, refusal)
             revealed = _without(plan.revealed, stack, Fault(refusal.code, refusal.reason))
             return plan_with_volumes(plan_from(facts(), settings, trained, revealed), facts, settings, trained, trial)
+    bright_fat = _bright_fat(plan, volumes)
+    if bright_fat is not None:
+        log.warning("study %s: PVP not usable: %s", plan.study_instance_uid, bright_fat.reason)
+        revealed = _without_run(plan, bright_fat)
+        return plan_with_volumes(plan_from(facts(), settings, trained, revealed), facts, settings, trained, trial)
     remarks = (f"{role}: {remark}" for role, volume in volumes.items() for remark in volume.remarks)
     # A step that is repeated finds its own remarks in the plan.
     warned = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *remarks))))
     return warned, {role: volume.image for role, volume in volumes.items()}
+
+
+def _bright_fat(plan: StudyPlan, volumes: Mapping[Role, Assembled]) -> Fault | None:
+    """E-FAT-BRIGHT where fat is not suppressed in the portal-venous phase; T2WI of its space tells where fat is."""
+    pvp, t2wi = plan.stack(Role.PVP), plan.stack(Role.T2WI)
+    if pvp is None:
+        return None
+    beside = volumes[Role.T2WI].image if t2wi is not None and t2wi.space == pvp.space else None
+    ratio = fat_to_muscle(volumes[Role.PVP].image, beside)
+    if ratio is None or ratio < BRIGHT_FAT:
+        return None
+    return Fault(
+        "E-FAT-BRIGHT", f"fat is {ratio:.1f} times as bright as muscle: it is not suppressed, and taken for a tumour"
+    )
+
+
+def _without_run(plan: StudyPlan, fault: Fault) -> Revealed:
+    """Without any phase of the dynamic run: all have the protocol of the one that was looked at."""
+    stack = plan.stack(Role.PVP)
+    assert stack is not None
+    keys = {stack.key, *(phase.key for phase in (plan.dynamic.phases if plan.dynamic else ()) if phase.key)}
+    return replace(plan.revealed, unusable=(*plan.revealed.unusable, *((key, fault) for key in sorted(keys))))
 
 
 def _injection_is_wanted(plan: StudyPlan, settings: RecognitionSettings) -> bool:

@@ -173,7 +173,7 @@ class _Analysis:
     def _analyse(self) -> None:
         models = self.rooms.models
         self._step("super-resolve", lambda: pipeline.super_resolve_volumes(self._study(), models))
-        self._step("segment", lambda: pipeline.segment_volumes(self._study(), models))
+        self._step("segment", self._segment)
         self._step("radiomics", lambda: pipeline.extract_features(self._study(), models))
         self._step("predict", lambda: pipeline.predict_outcome(self._study(), models))
 
@@ -204,6 +204,12 @@ class _Analysis:
         plan = pipeline.assemble_volumes(study, self.rooms.settings.recognition, self.rooms.models)
         _keep_plan(self.rooms, study, plan)
         return why_refused(plan)
+
+    def _segment(self) -> dict[str, float]:
+        study = self._study()
+        volumes = pipeline.segment_volumes(study, self.rooms.models)
+        _keep_plan(self.rooms, study, pipeline.read_plan(study))
+        return volumes
 
     def _judge_earlier(self, refusal: str) -> list[str]:
         """SOP Instance UIDs of results of earlier revisions that are of another patient: all, where two are named."""

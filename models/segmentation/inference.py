@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 import SimpleITK as sitk
 import torch
 from monai.inferers.utils import sliding_window_inference
+from scipy import ndimage
 from torch import nn
 
 from models import bundle
@@ -19,9 +22,11 @@ from models.manifest import Manifest
 from models.rounding import at_least, beyond
 from models.segmentation.network import final_head, from_manifest
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
-from models.volume import Float32, Sequence, average_onto, grid_of, image_from, volume_ml
+from models.volume import Float32, Grid, Sequence, average_onto, grid_of, image_from
 
 KIND = "segmentation"
+
+Mask = npt.NDArray[np.bool_]
 
 
 class InferenceSettings(pydantic.BaseModel):
@@ -37,13 +42,13 @@ class InferenceSettings(pydantic.BaseModel):
     threshold: float = pydantic.Field(default=0.5, gt=0, lt=1)
     """A voxel is tumour where its probability is at least this."""
     largest_component: bool = True
-    """Keep only the largest 26-connected component."""
+    """Report only the largest 26-connected component, else all."""
     minimum_volume_ml: float = pydantic.Field(default=0.3, ge=0)
-    """A smaller component is taken for noise: empty mask."""
+    """A smaller component is taken for noise."""
     maximum_volume_ml: float = pydantic.Field(default=300.0, gt=0)
-    """A larger one is taken for a failure: empty mask."""
+    """A larger one is taken for a failure: nothing is found."""
     minimum_peak: float = pydantic.Field(default=0.7, ge=0, le=1)
-    """A component whose highest probability stays below is taken for doubt: empty mask."""
+    """A component whose highest probability stays below is taken for doubt, and not for a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,21 @@ def load_segmenter(folder: Path) -> Segmenter:
     return Segmenter(manifest, settings, network)
 
 
-def tumour_probabilities(images: Mapping[Sequence, sitk.Image], segmenter: Segmenter) -> dict[Sequence, sitk.Image]:
-    """Tumour probability (float32, 0 to 1) in each sequence of a study, on the network's grid over its central region.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the network makes of the sequences of a study that it reads together.
+
+    channels: the prepared sequences (C, Z, Y, X) in the manifest's order, zeros where one is missing; grid: theirs;
+    probabilities: of a tumour (float32, 0 to 1) in each sequence that is there, on that grid.
+    """
+
+    channels: Float32
+    grid: Grid
+    probabilities: Mapping[Sequence, sitk.Image]
+
+
+def read_together(images: Mapping[Sequence, sitk.Image], segmenter: Segmenter) -> Reading:
+    """Tumour probability in each sequence of a study, on the network's grid over its central region.
 
     The images lie in one frame of reference: each sequence is read beside the others, as a radiologist does, and
     gets a mask of its own, because bowel and patient move between them. Any of them may be missing.
@@ -79,11 +97,31 @@ def tumour_probabilities(images: Mapping[Sequence, sitk.Image], segmenter: Segme
         raise BundleError(f"{segmenter.manifest.name} was not trained for {', '.join(strange)}")
     channels, grid = prepare_together(images, order, segmenter.settings.preprocessing)
     found = window_probability(channels, segmenter.network, segmenter.settings)
-    return {
+    probabilities = {
         sequence: image_from(probability if channel.any() else np.zeros_like(probability), grid)
         for sequence, probability, channel in zip(order, found, channels, strict=True)
         if sequence in images
     }
+    return Reading(channels, grid, probabilities)
+
+
+def tumour_probabilities(images: Mapping[Sequence, sitk.Image], segmenter: Segmenter) -> Mapping[Sequence, sitk.Image]:
+    """The probabilities of `read_together`."""
+    return read_together(images, segmenter).probabilities
+
+
+def read_alone(reading: Reading, sequence: Sequence, segmenter: Segmenter) -> Float32:
+    """Tumour probability (z, y, x) in one sequence when the network sees that one alone, on the grid of `reading`.
+
+    By the same windows: a window about a finding is more ready to show one than those that happen to hold it.
+    """
+    number = segmenter.manifest.input_sequences.index(sequence)
+    alone = np.zeros_like(reading.channels)
+    alone[number] = reading.channels[number]
+    if not alone.any():
+        return np.zeros(alone.shape[1:], np.float32)
+    probability: Float32 = window_probability(alone, segmenter.network, segmenter.settings)[number]
+    return probability
 
 
 def window_probability(values: Float32, network: nn.Module, settings: InferenceSettings) -> Float32:
@@ -103,40 +141,68 @@ def window_probability(values: Float32, network: nn.Module, settings: InferenceS
     return probability
 
 
-def tumour_mask(probability: sitk.Image, reference: sitk.Image, segmenter: Segmenter) -> sitk.Image:
-    """The tumour (uint8, 0 or 1) on the grid of `reference`; empty where no plausible tumour was found.
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A connected part of what the network takes for tumour, plausible by size and certainty.
 
-    Component and plausibility are judged once, on the network's grid, so that masks on several grids show the
-    same finding. Where `reference` is coarser, its voxels hold the mean of the probability they cover, which
-    keeps the volume; where it is finer, the probability is interpolated.
+    inside: its voxels (z, y, x) on the network's grid.
     """
+
+    inside: Mask
+    grid: Grid
+    volume_ml: float
+
+    @property
+    def points(self) -> npt.NDArray[np.float64]:
+        """Centres of its voxels (n, 3), LPS, mm."""
+        index = np.argwhere(self.inside)[:, ::-1] * np.asarray(self.grid.spacing)
+        return np.asarray(self.grid.origin) + index @ self.grid.axes.T
+
+
+def components(probability: sitk.Image, segmenter: Segmenter) -> tuple[Component, ...]:
+    """The plausible 26-connected components, the largest first; none where the largest is too large for a tumour."""
     settings = segmenter.settings
-    found = _finding(probability, settings)
-    if found is None:
-        return image_from(np.zeros(reference.GetSize()[::-1], np.uint8), grid_of(reference))
-    surface = average_onto(found, grid_of(reference))
-    mask = (sitk.GetArrayViewFromImage(surface) >= settings.threshold).astype(np.uint8)
-    return image_from(mask, grid_of(reference))
+    values, grid = sitk.GetArrayViewFromImage(probability), grid_of(probability)
+    labels = sitk.ConnectedComponent(image_from((values >= settings.threshold).astype(np.uint8), grid), True)
+    by_size = sitk.GetArrayFromImage(sitk.RelabelComponent(labels, sortByObjectSize=True))
+    voxel_ml = float(np.prod(grid.spacing)) / 1000
+    found = []
+    for label, size in enumerate(np.bincount(by_size.ravel())[1:], start=1):
+        if beyond(size * voxel_ml, settings.maximum_volume_ml):
+            return ()
+        if not at_least(size * voxel_ml, settings.minimum_volume_ml):
+            break
+        inside = by_size == label
+        if values[inside].max() >= settings.minimum_peak:
+            found.append(Component(inside, grid, float(size * voxel_ml)))
+    return tuple(found)
 
 
-def _finding(probability: sitk.Image, settings: InferenceSettings) -> sitk.Image | None:
-    """The probability with all but the finding set to 0; None where nothing is plausible."""
-    values = sitk.GetArrayFromImage(probability)
-    mask = image_from((values >= settings.threshold).astype(np.uint8), grid_of(probability))
-    if settings.largest_component:
-        mask = _largest_component(mask)
-    inside = sitk.GetArrayViewFromImage(mask) > 0
-    if not inside.any() or values[inside].max() < settings.minimum_peak:
-        return None
-    found_ml = volume_ml(mask)
-    if not at_least(found_ml, settings.minimum_volume_ml) or beyond(found_ml, settings.maximum_volume_ml):
-        return None
+def tumour_mask(probability: sitk.Image, reference: sitk.Image, segmenter: Segmenter) -> sitk.Image:
+    """The tumour (uint8, 0 or 1) on the grid of `reference`; empty where no plausible tumour was found."""
+    return mask_of(chosen(components(probability, segmenter), segmenter), probability, reference, segmenter)
+
+
+def chosen(plausible: SequenceOf[Component], segmenter: Segmenter) -> tuple[Component, ...]:
+    """The largest of them, or all, as the bundle says."""
+    return tuple(plausible[:1] if segmenter.settings.largest_component else plausible)
+
+
+def mask_of(
+    parts: SequenceOf[Component], probability: sitk.Image, reference: sitk.Image, segmenter: Segmenter
+) -> sitk.Image:
+    """The mask (uint8, 0 or 1) of components on the grid of `reference`.
+
+    Components are judged once, on the network's grid, so that masks on several grids show the same finding. Where
+    `reference` is coarser, its voxels hold the mean of the probability they cover, which keeps the volume; where it is
+    finer, the probability is interpolated.
+    """
+    grid = grid_of(reference)
+    if not parts:
+        return image_from(np.zeros(grid.size[::-1], np.uint8), grid)
+    inside = np.logical_or.reduce([part.inside for part in parts])
     # The rim of one voxel keeps the values below the threshold that place the surface between voxel centres.
-    kept = sitk.GetArrayFromImage(sitk.BinaryDilate(mask, [1, 1, 1], sitk.sitkBox, 0, 1)) > 0
-    return image_from(np.where(kept, values, 0).astype(np.float32), grid_of(probability))
-
-
-def _largest_component(mask: sitk.Image) -> sitk.Image:
-    components = sitk.ConnectedComponent(mask, True)
-    by_size = sitk.RelabelComponent(components, sortByObjectSize=True)
-    return sitk.Cast(by_size == 1, sitk.sitkUInt8)
+    kept = ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
+    values = np.where(kept, sitk.GetArrayViewFromImage(probability), 0).astype(np.float32)
+    surface = average_onto(image_from(values, grid_of(probability)), grid)
+    return image_from((sitk.GetArrayViewFromImage(surface) >= segmenter.settings.threshold).astype(np.uint8), grid)

@@ -18,6 +18,7 @@ from models.cohort.reading import volumes_of
 from models.cohort.records import Case
 from models.evaluation.baselines import IntensityBand, largest_wall_component, within_band
 from models.evaluation.overlap import Overlap, compare
+from models.findings import find_tumours
 from models.phantom.study import simulate_case
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
 from models.super_resolution.inference import SuperResolver, super_resolve
@@ -82,9 +83,10 @@ def of_cohort(cases: Iterable[Case]) -> Iterator[HeldOutCase]:
 
 
 def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) -> Iterator[Finding]:
-    """The network on super-resolved images (as the node does), on each of them alone, on cubic ones, on acquired ones.
+    """The network on super-resolved images, on each of them alone, on cubic ones, on acquired ones.
 
-    True masks are drawn on the acquired slices and continued between them.
+    On super-resolved images it is what the node reports: findings that are set aside are none. True masks are drawn on
+    the acquired slices and continued between them.
     """
     refined = {
         sequence: super_resolve(image, resolver, thickness_mm=case.thickness_mm.get(sequence))
@@ -95,7 +97,7 @@ def segmented(case: HeldOutCase, segmenter: Segmenter, resolver: SuperResolver) 
         sequence: resample_onto(sitk.Cast(image, sitk.sitkFloat32), grid_of(refined[sequence]), sitk.sitkBSpline)
         for sequence, image in case.images.items()
     }
-    yield from _network(Method.SUPER, refined, true, segmenter)
+    yield from _reported(case.images, refined, true, segmenter)
     for sequence, image in refined.items():
         yield from _network(Method.ALONE, {sequence: image}, true, segmenter)
     yield from _network(Method.CUBIC, cubic, true, segmenter)
@@ -155,6 +157,19 @@ def summary(overlaps: SequenceOf[Overlap]) -> dict[str, float]:
         "missed": int((dice == 0).sum()),
         "volume_error_ml_mean": round(float(error.mean()), 3),
     }
+
+
+def _reported(
+    acquired: Mapping[Sequence, sitk.Image],
+    refined: Mapping[Sequence, sitk.Image],
+    true: Mapping[Sequence, sitk.Image],
+    segmenter: Segmenter,
+) -> Iterator[Finding]:
+    began = time.perf_counter()
+    tumours = find_tumours(acquired, refined, segmenter).tumours
+    seconds = time.perf_counter() - began
+    for sequence, tumour in tumours.items():
+        yield Finding(sequence, Method.SUPER, refined[sequence], tumour.mask_super, true[sequence], seconds)
 
 
 def _network(

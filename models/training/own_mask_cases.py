@@ -14,9 +14,10 @@ from pathlib import Path
 import SimpleITK as sitk
 
 import models
-from models.analysis import NORMAL, SUPER, Measured, Tumour, find_tumours, mask_on, measure
+from models.analysis import NORMAL, SUPER, Measured, mask_on, measure
 from models.errors import ModelError
 from models.evaluation.overlap import compare
+from models.findings import Tumour, find_tumours
 from models.manifest import Manifest, digest, load_manifest
 from models.phantom.scanners import find_scanner
 from models.phantom.study import simulate_case
@@ -29,7 +30,13 @@ from models.training.processes import resumed
 from models.training.simulated_cases import slice_thickness_mm, t2wi_protocol
 from models.volume import Sequence, grid_of, volume_ml
 
-_SOURCES = ("segmentation/*.py", "evaluation/overlap.py", "training/own_mask_cases.py")
+_SOURCES = (
+    "segmentation/*.py",
+    "plausibility/*.py",
+    "findings.py",
+    "evaluation/overlap.py",
+    "training/own_mask_cases.py",
+)
 
 Volumes = Mapping[Sequence, sitk.Image]
 Features = dict[str, float]
@@ -148,8 +155,8 @@ def measure_found(
     grid). With what was measured: under the node's masks, under those of the acquired images, under the true ones.
     """
     start = time.perf_counter()
-    by_super = find_tumours(acquired, refined, segmenter)
-    by_normal = find_tumours(acquired, acquired, segmenter)
+    by_super = find_tumours(acquired, refined, segmenter).tumours
+    by_normal = find_tumours(acquired, acquired, segmenter).tumours
     seconds["segment"] = time.perf_counter() - start
     start = time.perf_counter()
     settings = load_settings()

@@ -72,6 +72,8 @@ def _summary(plan: StudyPlan) -> RenderableType:
         number = numbers.get(stack.series_instance_uid)
         lines.append(Text(f"  {stack.role:<5} series {number}, {len(stack.frames)} slices{weighting}{time}"))
     lines += [_hanging(f"{it.role} not analysed, {it.code}: {it.reason}", "magenta") for it in plan.refusals]
+    lines += [_hanging(str(finding), "magenta") for finding in plan.set_aside]
+    lines += [_hanging(str(location), "yellow") for location in plan.locations if not location.established]
     lines += [_hanging(f"warning: {warning}", "yellow") for warning in plan.warnings]
     return Group(*lines, Text(""))
 

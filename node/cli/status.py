@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from models.plausibility.records import Location, SetAside
 from node.recognition.record import STUDY, RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
 from node.withdrawal import Withdrawal, withdrawals
@@ -38,6 +39,8 @@ class StudyLine:
     study: StudyRecord
     refusals: tuple[RoleRefusal, ...]
     warnings: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+    locations: tuple[Location, ...]
     series: tuple[SeriesVerdict, ...]
     deliveries: dict[str, dict[str, int]]
     delivery_reasons: tuple[str, ...]
@@ -98,6 +101,8 @@ def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
         study=study,
         refusals=plan.refusals if plan else (),
         warnings=plan.warnings if plan else (),
+        set_aside=plan.set_aside if plan else (),
+        locations=plan.locations if plan else (),
         series=plan.verdicts if plan else (),
         deliveries={name: dict(count) for name, count in counts.items()},
         delivery_reasons=tuple(reasons),
@@ -117,7 +122,9 @@ def _study(line: StudyLine) -> Text:
     )
     for withdrawal in line.withdrawals:
         text.append(f"  {withdrawal}\n", style="not bold red")
-    notes = [study.reason, *map(_refusal, line.refusals), *line.warnings]
+    unlocated = (str(location) for location in line.locations if not location.established)
+    judged = (*map(str, line.set_aside), *unlocated)
+    notes = [study.reason, *judged, *map(_refusal, line.refusals), *line.warnings]
     delivered = [_delivered(name, count) for name, count in line.deliveries.items()]
     for note in (*delivered, *line.delivery_reasons, *dict.fromkeys(note for note in notes if note)):
         text.append(f"  {note}\n", style="not bold")

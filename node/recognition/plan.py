@@ -290,6 +290,7 @@ def _run(chosen: choice.Chosen) -> DynamicRun | None:
                 chosen=index == phases.chosen,
                 clock_s=centre,
                 stack=stack_of(Role.PVP, entry.volume, None) if phases.zero is None and entry.volume.grid else None,
+                key=entry.volume.key,
             )
             for index, (entry, centre, time_s) in enumerate(zip(entries, phases.centres_s, times, strict=True))
         ),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from models.plausibility.records import Location, SetAside
 from node.errors import PermanentError
 from node.recognition.facts import Fault, Tile
 from node.recognition.findings import Finding
@@ -161,7 +162,8 @@ class DynamicPhase:
     """One phase of the dynamic run, by the centre of its acquisition.
 
     `time_s` counts from the first phase, `after_injection_s` from the injection where that is known, `clock_s` is the
-    value of the run's clock. `stack` is there while the time of injection is not known, so that it can be measured.
+    value of the run's clock. `stack` is there while the time of injection is not known, so that it can be measured;
+    `key` is that of a stack of the phase.
     """
 
     series_instance_uid: str
@@ -172,6 +174,7 @@ class DynamicPhase:
     chosen: bool
     clock_s: float = 0.0
     stack: Stack | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +220,11 @@ class RoleRefusal:
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """The whole of recognition; round-trips through JSON.
+    """The whole of recognition, and what was judged of the findings; round-trips through JSON.
 
     `reference` is the object that states the patient most fully; results take the patient from it where their own
-    images state no ID.
+    images state no ID. `set_aside` are findings that are not reported; `locations` says of those that are whether
+    their place was established, one a patient space.
     """
 
     study_instance_uid: str
@@ -231,6 +235,8 @@ class StudyPlan:
     body_part: str
     dynamic: DynamicRun | None = None
     revealed: Revealed = Revealed()
+    set_aside: tuple[SetAside, ...] = ()
+    locations: tuple[Location, ...] = ()
     version: int = RECORD_VERSION
     reference: InstanceKey | None = None
 
@@ -241,6 +247,10 @@ class StudyPlan:
     def refusal(self, role: str) -> RoleRefusal | None:
         """The refusal of a role, where there is one."""
         return next((refusal for refusal in self.refusals if refusal.role == role), None)
+
+    def location(self, sequence: str) -> Location | None:
+        """What is known of the place of the finding that a sequence reports, where it reports one."""
+        return next((location for location in self.locations if sequence in location.sequences), None)
 
     def study_refusal(self) -> RoleRefusal | None:
         """The refusal of the whole study, where there is one."""

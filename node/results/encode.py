@@ -22,6 +22,7 @@ from node.results.findings import SequenceResult, StudyResults
 from node.results.grid import require_same_place
 from node.results.identity import PRODUCT, Identity, Site, product_version
 from node.results.modules import SeriesFacts
+from node.results.set_aside import is_in_rectum
 from node.results.source import SourceFrame, read_frames, read_header, with_patient
 from node.results.supersession import predecessor, superseding
 from node.results.text import conform
@@ -99,7 +100,9 @@ def _objects(
             yield write_object(image, role, folder / f"{role}-{len(derived[result.sequence]):04d}.dcm", identity)
     segmentations: dict[str, Dataset] = {}
     for result in results.sequences:
-        for facts, dataset in _segmentations(result, sources[result.sequence], derived[result.sequence], identity):
+        in_rectum = is_in_rectum(results.plan.location(result.sequence))
+        made = _segmentations(result, sources[result.sequence], derived[result.sequence], identity, in_rectum)
+        for facts, dataset in made:
             segmentations[facts.role] = dataset
             yield write_object(dataset, facts.role, folder / f"{facts.role}.dcm", identity)
     header = _any_header(results, sources, patient)
@@ -127,16 +130,17 @@ def _segmentations(
     frames: tuple[SourceFrame, ...],
     derived: list[SourceFrame],
     identity: Identity,
+    in_rectum: bool,
 ) -> Iterator[tuple[SeriesFacts, Dataset]]:
     """None for an empty mask: a segmentation without a segment's pixels would say that something was found."""
     if not result.has_tumour:
         return
     scanner = frames[0].header
     facts = segmentation.series_facts(result.sequence, super_resolved=False)
-    yield facts, segmentation.segmentation(result.mask, frames, facts, identity, scanner)
+    yield facts, segmentation.segmentation(result.mask, frames, facts, identity, scanner, in_rectum)
     if result.mask_super is not None:
         facts = segmentation.series_facts(result.sequence, super_resolved=True)
-        yield facts, segmentation.segmentation(result.mask_super, derived, facts, identity, scanner)
+        yield facts, segmentation.segmentation(result.mask_super, derived, facts, identity, scanner, in_rectum)
 
 
 def _any_header(

@@ -17,12 +17,15 @@ from node.results.figures import largest_section, millilitres, selection, slice_
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import RESEARCH_STATEMENT, bundle_statements, clipped, describe
 from node.results.modules import LOCAL_SCHEME
+from node.results.set_aside import no_reliable_finding, not_reported
 
 NO_TUMOUR = "No tumour found: none of the analysed sequences holds a segmented tumour."
 NOT_ANALYSED = "Not analysed: no series of this study could be used."
 
 LIMITATION = Code("AI-LIMITATION", LOCAL_SCHEME, "Limitation of use")
 RESULT = Code("AI-RESULT", LOCAL_SCHEME, "Result")
+NOT_REPORTED = Code("AI-NOT-REPORTED", LOCAL_SCHEME, "Finding not reported")
+LOCATION = Code("AI-LOCATION", LOCAL_SCHEME, "Location of the finding")
 EXPLANATION = Code("AI-EXPLANATION", LOCAL_SCHEME, "Explanation of the prediction")
 USED = Code("SERIES-USED", LOCAL_SCHEME, "Series used")
 NOT_USED = Code("SERIES-NOT-USED", LOCAL_SCHEME, "Series not used")
@@ -45,7 +48,11 @@ def remarks(results: StudyResults) -> Iterator[Remark]:
     yield Remark(LIMITATION, f"{RESEARCH_STATEMENT} {bundle_statements(results.algorithms)}")
     yield Remark(RESULT, conclusion(results))
     for result in results.sequences:
-        yield Remark(RESULT, _measured(result))
+        yield Remark(RESULT, _measured(result, results.plan))
+    for sentence in not_reported(results.plan):
+        yield Remark(NOT_REPORTED, clipped(sentence, 1024))
+    for location in results.plan.locations:
+        yield Remark(LOCATION, f"{location}.")
     if results.prediction is not None:
         yield from _on_prediction(results.prediction)
     if results.supersedes is not None:
@@ -72,16 +79,23 @@ def conclusion(results: StudyResults) -> str:
     if not results.sequences:
         return NOT_ANALYSED
     volumes = [f"{millilitres(it.volume_ml)} on {it.sequence}" for it in results.sequences if it.has_tumour]
-    return f"Tumour segmented: {', '.join(volumes)}." if volumes else NO_TUMOUR
+    if volumes:
+        return f"Tumour segmented: {', '.join(volumes)}."
+    return no_reliable_finding(results.plan) if results.plan.set_aside else NO_TUMOUR
 
 
-def _measured(result: SequenceResult) -> str:
+def found_nothing(sequence: str, plan: StudyPlan) -> str:
+    """What is said of a sequence in which no tumour is reported."""
+    return "no reliable finding" if any(it.sequence == sequence for it in plan.set_aside) else "no tumour found"
+
+
+def _measured(result: SequenceResult, plan: StudyPlan) -> str:
     """Which volume was looked at, and what was delivered of it."""
     taken = selection(result.stack)
     subject = f"{result.sequence} ({taken})" if taken else result.sequence
     section = largest_section(result.mask)
     if section is None:
-        return f"{subject}: no tumour found."
+        return f"{subject}: {found_nothing(result.sequence, plan)}."
     return f"{subject}: {tumour_volumes(result)}; largest section on {slice_number(section, result.mask)}."
 
 

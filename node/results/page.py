@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure, SubFigure
 
+from node.recognition.record import StudyPlan
 from node.results.caption import Caption
 from node.results.clock import pdf_date
 from node.results.explanation import substitution
@@ -23,7 +24,7 @@ from node.results.findings import SequenceResult, StudyResults
 from node.results.fonts import drawable
 from node.results.identity import PRODUCT, RESEARCH_STATEMENT, bundle_statements, product_version
 from node.results.lettering import AMBER, LEFT, RIGHT, filling, frame_only, in_columns, paragraph, write
-from node.results.narrative import conclusion, warnings
+from node.results.narrative import conclusion, found_nothing, warnings
 from node.results.panels import (
     BACKGROUND,
     INK,
@@ -36,6 +37,7 @@ from node.results.panels import (
     through_plane,
 )
 from node.results.prediction_panel import draw_prediction, draw_reasons
+from node.results.set_aside import not_reported
 from node.results.window import grey_range
 
 SEQUENCES = ("T2WI", "DWI", "PVP")
@@ -87,7 +89,7 @@ def page_figure(results: StudyResults, caption: Caption) -> Figure:
     by_name = {result.sequence: result for result in results.sequences}
     for name, column in zip(SEQUENCES, _divided(body, columns=(1, 1, 1)), strict=True):
         if name in by_name:
-            _sequence(column, by_name[name])
+            _sequence(column, by_name[name], results.plan)
         else:
             _absent(column, name, results)
     _foot(foot, results, caption)
@@ -138,11 +140,11 @@ def _banner(banner: Axes, results: StudyResults) -> None:
         write(banner, 0.27, 0.47 + 0.22 * (len(rows) - 1) - 0.44 * number, row, size=7, colour=_ON_AMBER)
 
 
-def _sequence(column: SubFigure, result: SequenceResult) -> None:
+def _sequence(column: SubFigure, result: SequenceResult, plan: StudyPlan) -> None:
     x, y, z = centre_of(result.mask)
     grey = grey_range(sitk.GetArrayViewFromImage(result.acquired))
     write(column, LEFT, 0.955, result.sequence, size=11, weight="bold")
-    found = f"tumour {millilitres(result.volume_ml)}" if result.has_tumour else "no tumour found"
+    found = f"tumour {millilitres(result.volume_ml)}" if result.has_tumour else found_nothing(result.sequence, plan)
     write(column, RIGHT, 0.955, found, size=9.5, colour=OUTLINE if result.has_tumour else MUTED, ha="right")
     draw(column.add_axes((LEFT, 0.36, RIGHT - LEFT, 0.565)), acquired_plane(result.acquired, result.mask, z), grey)
     taken = " · ".join(filter(None, (slice_number(z, result.mask), selection(result.stack))))
@@ -198,7 +200,9 @@ def _foot(part: SubFigure, results: StudyResults, caption: Caption) -> None:
 def _cautions(results: StudyResults, caption: Caption) -> list[str]:
     refused = [f"{it.role} not analysed: {it.reason}" for it in results.plan.refusals]
     said_beside_it = substitution(results.prediction) if results.prediction else ""
-    cautions = refused + [warning for warning in warnings(results) if warning != said_beside_it]
+    warned = [warning for warning in warnings(results) if warning != said_beside_it]
+    not_established = [str(location) for location in results.plan.locations if not location.established]
+    cautions = [*not_reported(results.plan), *not_established, *refused, *warned]
     texts = [caption.patient, caption.study, *cautions]
     return [_NO_GLYPH, *cautions] if any(drawable(text) != text for text in texts) else cautions
 

@@ -60,12 +60,14 @@ from node.results.modules import (
 )
 from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
+from node.results.set_aside import is_in_rectum
 from node.results.source import SourceFrame, put
 from storage.records import ResultRecord
 
 SERIES_OFFSET = 201
 ENGLISH = Code("en", "RFC5646", "English")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+INDETERMINATE = Code("82334004", "SCT", "Indeterminate")
 TUMOUR_SEGMENTED = Code("TUMOUR-SEG", LOCAL_SCHEME, "Rectal tumour found by segmentation")
 
 
@@ -167,13 +169,14 @@ def _observation_context(identity: Identity) -> ObservationContext:
 def _measurement_groups(results: StudyResults, evidence: Evidence, identity: Identity) -> Iterator[ContentItem]:
     found = [result for result in results.sequences if result.sequence in evidence.segmentations]
     if not found:
-        yield from _no_tumour(evidence, identity)
+        yield from _no_tumour(results, evidence, identity)
         return
     for number, result in enumerate(found):
         measurements = list(_measurements(result, results.prediction, identity))
         if number == 0 and results.prediction is not None:
             measurements += predicted_probabilities(results.prediction, identity)
-        yield from _tumour(result, measurements, evidence, identity)
+        in_rectum = is_in_rectum(results.plan.location(result.sequence))
+        yield from _tumour(result, measurements, evidence, identity, in_rectum)
 
 
 def _measurements(result: SequenceResult, prediction: Prediction | None, identity: Identity) -> Iterator[Measurement]:
@@ -189,9 +192,16 @@ def _measurements(result: SequenceResult, prediction: Prediction | None, identit
 
 
 def _tumour(
-    result: SequenceResult, measurements: Sequence[Measurement], evidence: Evidence, identity: Identity
+    result: SequenceResult,
+    measurements: Sequence[Measurement],
+    evidence: Evidence,
+    identity: Identity,
+    in_rectum: bool,
 ) -> ContentSequence:
-    """TID 1411: the tumour in one sequence; the first group also carries the predictions."""
+    """TID 1411: the tumour in one sequence; the first group also carries the predictions.
+
+    The rectum is coded as its site only where that was established.
+    """
     segmentation = evidence.segmentations[result.sequence]
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid(identity), identifier=TRACKING_ID),
@@ -202,18 +212,18 @@ def _tumour(
             source_images=[_source_of_segmentation(frame) for frame in _images(_frames_with_tumour(result, evidence))],
         ),
         finding_type=codes.SCT.Neoplasm,
-        finding_sites=[FindingSite(anatomic_location=codes.SCT.Rectum)],
+        finding_sites=[FindingSite(anatomic_location=codes.SCT.Rectum)] if in_rectum else None,
         measurements=measurements,
     )
 
 
-def _no_tumour(evidence: Evidence, identity: Identity) -> ContentSequence:
-    """TID 1501: looked for, not found."""
+def _no_tumour(results: StudyResults, evidence: Evidence, identity: Identity) -> ContentSequence:
+    """TID 1501: looked for, not found; or what was found could not be relied on."""
+    answer = INDETERMINATE if results.plan.set_aside else codes.SCT.Absent
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracking_uid(identity), identifier=TRACKING_ID),
         finding_type=codes.SCT.Neoplasm,
-        finding_sites=[FindingSite(anatomic_location=codes.SCT.Rectum)],
-        qualitative_evaluations=[QualitativeEvaluation(TUMOUR_SEGMENTED, codes.SCT.Absent)],
+        qualitative_evaluations=[QualitativeEvaluation(TUMOUR_SEGMENTED, answer)],
         source_images=[
             SourceImageForMeasurementGroup(frame.sop_class_uid, frame.sop_instance_uid, _frame_numbers(frame))
             for frames in evidence.frames.values()

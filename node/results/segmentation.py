@@ -35,7 +35,7 @@ from node.results.modules import (
 from node.results.source import SourceFrame, put
 
 SEGMENT_NUMBER = 1
-TRACKING_ID = "Rectal tumour 1"
+TRACKING_ID = "Tumour 1"
 #: Orange red, told apart from grey values and from red overlays of measurements.
 DISPLAY_COLOR = (230, 80, 40)
 SERIES_OFFSET = {"T2WI": 101, "DWI": 102, "PVP": 103}
@@ -66,6 +66,7 @@ def segmentation(
     facts: SeriesFacts,
     identity: Identity,
     acquired: Dataset,
+    in_rectum: bool,
 ) -> Dataset:
     """Binary segmentation of one segment; every slice of the grid is a frame, also where it is empty.
 
@@ -75,6 +76,7 @@ def segmentation(
         facts: the series that it is written as.
         identity: origin of UIDs and dates.
         acquired: header of a source image of the scanner, for equipment.
+        in_rectum: whether it was established that the tumour lies there; else no region is coded.
 
     Raises:
         PermanentError: mask and frames are not at the same place.
@@ -84,7 +86,7 @@ def segmentation(
         source_images=[_stand_in(frame) for frame in frames],
         pixel_array=(sitk.GetArrayViewFromImage(mask) > 0).astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(identity)],
+        segment_descriptions=[_segment(identity, in_rectum)],
         series_instance_uid=identity.uid(f"{facts.role}/series"),
         series_number=facts.series_number,
         sop_instance_uid=identity.uid(f"{facts.role}/instance"),
@@ -93,7 +95,7 @@ def segmentation(
         manufacturer_model_name=PRODUCT,
         software_versions=product_version(),
         device_serial_number=identity.site.uid_root.rstrip("."),
-        content_label="RECTAL_TUMOUR",
+        content_label="RECTAL_TUMOUR" if in_rectum else "TUMOUR",
         content_description="AI tumour segmentation, research, not for diagnosis",
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
@@ -106,11 +108,13 @@ def segmentation(
     return dataset
 
 
-def _segment(identity: Identity) -> SegmentDescription:
+def _segment(identity: Identity, in_rectum: bool) -> SegmentDescription:
     model, generator = identity.algorithm(SEGMENTATION), identity.algorithm(SUPER_RESOLUTION)
     return SegmentDescription(
         segment_number=SEGMENT_NUMBER,
-        segment_label="Rectal tumour (AI, research)",
+        segment_label="Rectal tumour (AI, research)"
+        if in_rectum
+        else "Tumour (AI, research), location not established",
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
         segmented_property_type=codes.SCT.Neoplasm,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
@@ -127,7 +131,7 @@ def _segment(identity: Identity) -> SegmentDescription:
         ),
         tracking_uid=tracking_uid(identity),
         tracking_id=TRACKING_ID,
-        anatomic_regions=[codes.SCT.Rectum],
+        anatomic_regions=[codes.SCT.Rectum] if in_rectum else None,
         display_color=hd.color.CIELabColor.from_rgb(*DISPLAY_COLOR),
     )
 

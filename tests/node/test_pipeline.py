@@ -43,7 +43,25 @@ ANYTHING = InferenceSettings(
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("segmentation")
+    torch.manual_seed(4)
+    network = build_network(FEATURES, 3)
+    with torch.no_grad():
+        for parameter in network.final_conv_0_4.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    return _bundles(tmp_path_factory.mktemp("segmentation"), network)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """Bundles whose network takes all for tumour."""
+    network = build_network(FEATURES, 3)
+    with torch.no_grad():
+        network.final_conv_0_4.weight.zero_()
+        network.final_conv_0_4.bias.fill_(5)
+    return _bundles(tmp_path_factory.mktemp("everything"), network)
+
+
+def _bundles(folder, network):
     manifest = Manifest(
         name="untrained",
         version="0",
@@ -55,11 +73,6 @@ def bundles(tmp_path_factory):
         seed=1,
         command="none",
     )
-    torch.manual_seed(4)
-    network = build_network(FEATURES, 3)
-    with torch.no_grad():
-        for parameter in network.final_conv_0_4.parameters():
-            parameter.copy_(torch.randn_like(parameter))
     save_weights(folder, manifest, network)
     return Models(AnalysisSettings(segmentation=folder, prediction=WEIGHTS / "prediction", threads=1))
 
@@ -113,6 +126,35 @@ def test_only_sequences_of_one_frame_of_reference_are_read_together(study, bundl
     assert not np.array_equal(mask_of(together, "PVP"), mask_of(apart, "PVP"))
     assert not np.array_equal(mask_of(together, "T2WI"), mask_of(apart, "T2WI"))
     assert mask_of(apart, "PVP").shape == (16, 40, 40)
+
+
+def test_a_finding_at_an_impossible_place_is_set_aside_on_record_and_in_no_mask(study, everything):
+    here = study(own_frame=())
+    for sequence in Sequence:
+        for kind in ("acquired", "super"):
+            sitk.WriteImage(thin_body(), here.image(sequence, kind))
+    volumes = segment_volumes(here, everything)
+    plan = read_plan(here)
+    assert [(it.sequence, it.code, it.place) for it in plan.set_aside] == [
+        (sequence.value, "E-FINDING-OUTSIDE", "outside the body") for sequence in Sequence
+    ]
+    assert all(finding.volume_ml > 1000 for finding in plan.set_aside)
+    assert volumes == dict.fromkeys(Sequence, 0)
+    assert not any(mask_of(here, sequence).any() for sequence in Sequence)
+    assert plan.locations == ()
+    assert extract_features(here, everything) == 0
+    assert predict_outcome(here, everything) is None
+    segment_volumes(here, everything)
+    assert read_plan(here) == plan
+
+
+def thin_body():
+    """A body of 24 mm in much air."""
+    values = np.random.default_rng(2).uniform(0.5, 1.5, (16, 40, 40)).astype(np.float32)
+    values[:, 17:23, 17:23] = 100
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((4.0, 4.0, 6.0))
+    return image
 
 
 def test_sequences_without_a_frame_of_reference_are_read_alone(study, bundles):

@@ -109,3 +109,36 @@ def test_a_stack_whose_pixels_cannot_be_decoded_makes_room_for_the_next_one(fact
     assert "E-DECODE" in next(
         each.reason for each in after.verdicts if each.series_instance_uid == broken.series_instance_uid
     )
+
+
+@pytest.mark.parametrize(("fat", "used"), [(600, False), (60, True)])
+def test_a_portal_venous_phase_whose_fat_is_bright_is_left_out_with_its_run(written_by, tmp_path, fat, used):
+    instances = [deepcopy(instance) for instance in written_by("Skyra").instances]
+    for number, instance in enumerate(instances):
+        if _dynamic(instance):
+            _paint_layers(instance, fat=fat, muscle=250)
+        elif "t2_tse_tra" in instance.SeriesDescription:
+            _paint_layers(instance, fat=900, muscle=120)
+        instance.save_as(tmp_path / f"{number:04d}.dcm")
+    known = read_study(str(instances[0].StudyInstanceUID), sorted(tmp_path.glob("*.dcm")), SETTINGS)
+    plan = plan_from(known, SETTINGS, ())
+    assert plan.stack(Role.PVP) is not None
+    after, volumes = plan_with_volumes(plan, lambda: known, SETTINGS, ())
+    assert (Role.PVP in volumes) is used
+    assert (after.stack(Role.PVP) is not None) is used
+    if not used:
+        assert after.refusal(Role.PVP).code == "E-FAT-BRIGHT"
+        assert "2.4 times as bright as muscle" in after.refusal(Role.PVP).reason
+        assert {key for key, _ in after.revealed.unusable} == {phase.key for phase in plan.dynamic.phases}
+        assert from_json(to_json(after)) == after
+
+
+def _paint_layers(instance: Dataset, fat: int, muscle: int) -> None:
+    """An oval of muscle 160 mm wide under 20 mm of fat, with fat at its middle, in air."""
+    instance.PixelSpacing = ["4", "4"]
+    rows, columns = np.mgrid[: instance.Rows, : instance.Columns]
+    distance = np.hypot(rows / instance.Rows - 0.5, columns / instance.Columns - 0.5)
+    pixels = np.where(distance < 0.42, fat, 2)
+    pixels[(distance < 0.32) & (distance > 0.1)] = muscle
+    pixels = pixels + QUIET.normal(0, 1, pixels.shape)
+    instance.PixelData = np.clip(pixels, 0, 4000).astype("<u2").tobytes()

@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 
 import models
-from models.analysis import find_tumours, mask_on
+from models.analysis import mask_on
+from models.findings import find_tumours
 from models.phantom.scanners import find_scanner
 from models.phantom.study import simulate_case
 from models.radiomics.extraction import extract
@@ -67,7 +68,7 @@ def _found(images, segmenter):
     }
     return {
         sequence: (sitk.GetArrayFromImage(tumour.mask), sitk.GetArrayFromImage(tumour.mask_super))
-        for sequence, tumour in find_tumours(images, finer, segmenter).items()
+        for sequence, tumour in find_tumours(images, finer, segmenter).tumours.items()
     }
 
 

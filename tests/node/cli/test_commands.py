@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,11 @@ from typing import Any
 import pydicom
 import pytest
 
+from models.plausibility.records import PLACE, SetAside
 from node.recognition.patients import identity
+from node.recognition.plan import recognise
+from node.recognition.record import to_json
+from node.settings import RecognitionSettings
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
@@ -54,6 +60,19 @@ def test_status_names_a_failed_study_with_its_reason(site: tuple[Path, str]) -> 
     assert line["study"]["state"] == "FAILED"
     assert line["study"]["reason"] == "the disk was full"
     assert "the disk was full" in command("status", "--config", str(config)).stdout.replace("\n", " ")
+
+
+def test_status_and_explain_name_what_was_set_aside(site: tuple[Path, str], written_by: Callable[[str], Any]) -> None:
+    config, uid = site
+    finding = SetAside("DWI", 8.21, "at the left gluteal region", PLACE, "no rectum lies there", (61.0, 70.0, -20.0))
+    plan = recognise(uid, written_by("Siemens Skyra").paths[:3], RecognitionSettings())
+    index = Index(open_engine(f"sqlite:///{config.parent}/data/index.sqlite"))
+    index.keep_verdict(uid, 1, to_json(replace(plan, set_aside=(finding,))))
+    (line,) = json.loads(command("status", "--json", "--config", str(config)).stdout)["studies"]
+    assert line["set_aside"] == [dataclasses.asdict(finding) | {"position_mm": [61.0, 70.0, -20.0]}]
+    for name in ("status", "explain"):
+        said = " ".join(command(name, *([uid] if name == "explain" else []), "--config", str(config)).stdout.split())
+        assert "DWI: 8.2 ml at the left gluteal region: not reported, no rectum lies there (E-FINDING-PLACE)" in said
 
 
 def test_rerun_begins_the_next_revision(site: tuple[Path, str]) -> None:

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from models.plausibility.records import PLACE, UNCONFIRMED, Location, SetAside
 from models.prediction.records import CodedConcept, Contribution, ModelPrediction, Prediction, Target
 from models.radiomics.codes import REPORTED
 from models.volume import Sequence, divided, grid_of, resample_onto
@@ -317,6 +318,7 @@ def study_results(stacks: dict[str, Stack], with_tumour: bool = True, study_uid:
                 if name not in stacks
             ),
             warnings=("DWI: b 800 taken from a private element",),
+            locations=(Location(tuple(stacks), True, "the sequences show it in the corridor"),) if with_tumour else (),
             body_part="RECTUM",
         ),
     )
@@ -380,3 +382,31 @@ def without_tumour(make_encoded: Callable[..., Encoded]) -> Encoded:
 def only_t2(make_encoded: Callable[..., Encoded]) -> Encoded:
     """A study without DWI and DCE: no prediction."""
     return make_encoded("ge", ("T2WI",), change=lambda results: replace(results, prediction=None))
+
+
+@pytest.fixture(scope="session")
+def not_located(make_encoded: Callable[..., Encoded]) -> Encoded:
+    """A study whose finding could be anywhere."""
+
+    def change(results: StudyResults) -> StudyResults:
+        location = Location(("T2WI", "DWI", "PVP"), False, "the fields of view do not tell")
+        return replace(results, plan=replace(results.plan, locations=(location,)))
+
+    return make_encoded("siemens", change=change)
+
+
+@pytest.fixture(scope="session")
+def set_aside(make_encoded: Callable[..., Encoded]) -> Encoded:
+    """A study in which all that was outlined was set aside."""
+    alone = "none of T2WI, DWI shows it when it is read without the others"
+    anterior = "in the anterior pelvis (bladder, prostate or uterus), near the midline"
+    findings = (
+        SetAside("T2WI", 8.21, "at the left gluteal region", PLACE, "no rectum lies there", (61.0, 70.0, -20.0)),
+        SetAside("T2WI", 0.447, anterior, UNCONFIRMED, alone, (2.0, -31.0, -20.0)),
+        SetAside("DWI", 9.34, "at the left gluteal region", PLACE, "no rectum lies there", (60.0, 71.0, -20.0)),
+    )
+
+    def change(results: StudyResults) -> StudyResults:
+        return replace(results, prediction=None, plan=replace(results.plan, set_aside=findings))
+
+    return make_encoded("siemens", with_tumour=False, change=change)

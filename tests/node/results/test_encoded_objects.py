@@ -52,7 +52,7 @@ def test_dciodvfy_finds_no_error(encoded):
 
 
 @needs_dciodvfy
-@pytest.mark.parametrize("study", ["without_tumour", "only_t2"])
+@pytest.mark.parametrize("study", ["without_tumour", "only_t2", "not_located", "set_aside"])
 def test_dciodvfy_finds_no_error_in_the_smaller_answers(study, request):
     objects = request.getfixturevalue(study).objects
     assert [line for entry in some_of_each_role(objects) for line in errors_of(entry.path)] == []

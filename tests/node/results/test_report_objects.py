@@ -131,6 +131,39 @@ def test_no_tumour_is_said_with_the_images_looked_at_and_without_numbers(without
     assert any("No tumour found" in text for text in texts(report)["Result"])
 
 
+def test_the_rectum_is_coded_as_the_site_only_where_that_was_established(siemens, not_located):
+    for encoded, sites in ((siemens, [codes.SCT.Rectum]), (not_located, [])):
+        for group in read(encoded).content.get_volumetric_roi_measurement_groups():
+            assert [site.value for site in group.finding_sites] == sites
+    assert texts(read(siemens))["Location of the finding"][0].startswith(
+        "T2WI, DWI, PVP: that the finding lies in the rectum is established as far as the node can tell: "
+    )
+    assert texts(read(not_located))["Location of the finding"] == [
+        "T2WI, DWI, PVP: that the finding lies in the rectum is not established: the fields of view do not tell."
+    ]
+
+
+def test_findings_that_were_set_aside_stand_with_place_and_reason_and_nothing_is_called_absent(set_aside):
+    report = read(set_aside)
+    assert report.content.get_volumetric_roi_measurement_groups() == []
+    (group,) = report.content.get_image_measurement_groups()
+    (evaluation,) = group.get_qualitative_evaluations()
+    assert evaluation.value.meaning == "Indeterminate"
+    assert not group.finding_sites
+    found = texts(report)
+    assert found["Result"][0] == (
+        "No reliable finding: DWI 9.3 ml, T2WI 8.2 ml at the left gluteal region; T2WI 0.45 ml in the anterior pelvis "
+        "(bladder, prostate or uterus), near the midline, not reported."
+    )
+    assert found["Result"][1] == "T2WI: no reliable finding."
+    assert any(line.startswith("PVP") and line.endswith("no tumour found.") for line in found["Result"])
+    assert found["Finding not reported"] == [
+        "DWI 9.3 ml, T2WI 8.2 ml at the left gluteal region: not reported, no rectum lies there (E-FINDING-PLACE)",
+        "T2WI 0.45 ml in the anterior pelvis (bladder, prostate or uterus), near the midline: not reported, none of "
+        "T2WI, DWI shows it when it is read without the others (E-FINDING-UNCONFIRMED)",
+    ]
+
+
 def test_missing_sequences_are_named_with_their_reason_and_there_is_no_probability(only_t2):
     report = read(only_t2)
     refusals = texts(report)["Not analysed"]

@@ -104,6 +104,13 @@ def test_the_segment_is_coded_and_names_its_algorithm(siemens):
     assert "Not for diagnosis" in algorithm.AlgorithmParameters
 
 
+def test_no_region_is_coded_where_the_location_was_not_established(not_located):
+    (segment,) = read(not_located, "segmentation-t2wi").SegmentSequence
+    assert "AnatomicRegionSequence" not in segment
+    assert segment.SegmentLabel == "Tumour (AI, research), location not established"
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "108369006"
+
+
 def test_an_empty_mask_gives_no_segmentation(without_tumour):
     roles = {entry.role for entry in without_tumour.objects}
     assert roles == {
