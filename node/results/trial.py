@@ -91,7 +91,7 @@ def _objects(results: StudyResults, identity: Identity) -> list[Dataset]:
     require_same_place(found.acquired, frames)
     image, _ = next(derived_mr.derived_images(found, frames, identity))
     facts = segmentation.series_facts(found.sequence, super_resolved=False)
-    drawn = segmentation.segmentation(found.mask, frames, facts, identity, frames[0].header)
+    drawn = segmentation.segmentation(found.mask, frames, facts, identity, frames[0].header, in_rectum=True)
     evidence = report.Evidence({found.sequence: frames}, {found.sequence: drawn}, frames[0].header)
     return [image, drawn, report.report(results, evidence, identity, content="")]
 
