@@ -31,6 +31,8 @@ from node.volumes import Assembled, assemble, assembled
 
 log = logging.getLogger(__name__)
 
+_NAMED_FILES = 5
+
 #: Study Instance UID, stack, its volume.
 Trial = Callable[[str, Stack, sitk.Image], None]
 
@@ -69,13 +71,20 @@ def studies_in(
         if not isinstance(facts, Fault):
             studies[facts[0].header.study_instance_uid].append((file, facts))
     if not studies:
-        raise NodeError(f"{path}: no DICOM file there")
+        raise NodeError(_nothing_in(path, [facts for _, facts in found if isinstance(facts, Fault)]))
     unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
     gathered = [gather(uid, (*own, *unreadable)) for uid, own in sorted(studies.items())]
     elsewhere = clashes.between((study.study_instance_uid, study.frames) for study in gathered)
     for study in gathered:
         clashing = clashes.across(study.frames, elsewhere.get(study.study_instance_uid, {}))
         yield replace(study, warnings=(*study.warnings, *clashing))
+
+
+def _nothing_in(path: Path, faults: Sequence[Fault]) -> str:
+    """Why there is nothing to be recognised, with what is wrong with the first files."""
+    more = len(faults) - _NAMED_FILES
+    named = [fault.sentence for fault in faults[:_NAMED_FILES]] + ([f"and {more} more"] if more > 0 else [])
+    return "; ".join((f"{path}: no DICOM file that can be read", *named))
 
 
 def plan_from(

@@ -128,8 +128,9 @@ class SiteRule(Section):
     """What a site knows of its own protocol and the headers do not say.
 
     A rule applies to a series when every given condition holds. `phase_time_pattern` has one group, the seconds
-    of the phase on the scanner's clock, searched in SeriesDescription; `injection_s` is the time of injection on
-    the same clock; `preferred_phase_s` (after injection) breaks ties between phases.
+    of the phase on the scanner's clock or its time of day, searched in SeriesDescription; `injection_s` is the time of
+    injection on the same clock, or after the first phase; `preferred_phase_s` (after injection) breaks ties between
+    phases.
     """
 
     name: str = Field(min_length=1)

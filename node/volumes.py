@@ -19,9 +19,9 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom import Dataset
 
-from node.errors import Refusal, told
+from node.errors import Refusal
 from node.recognition.facts import Tile
-from node.recognition.files import read_dataset
+from node.recognition.files import in_words, read_dataset
 from node.recognition.record import FrameRef, Stack
 from node.settings import Role
 from node.stored_values import UNDECODABLE, ScaleFacts, common_scale, read_cells, scale_facts
@@ -69,7 +69,7 @@ def assembled(stack: Stack) -> Assembled:
     """The volume of a stack with remarks on it; raises what `assemble` raises."""
     shape = len(stack.frames), stack.rows, stack.columns
     if math.prod(shape) > LARGEST_VOLUME:
-        raise Refusal("E-DECODE", f"{stack.frames[0].sop_instance_uid}: a volume of {shape} voxels is not decoded")
+        raise Refusal("E-DECODE", f"{stack.series}: a volume of {shape} voxels is not decoded")
     volume, padding = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.bool_)
     slices = _read_slices(stack, volume, padding)
     scales = common_scale([each.scale for each in slices], diffusivity=stack.role is Role.ADC)
@@ -78,12 +78,12 @@ def assembled(stack: Stack) -> Assembled:
             values[:] = values.astype(np.float64) * scale.slope + scale.intercept
     image = volume[~padding]
     if not np.isfinite(image).all():
-        raise Refusal("E-NOT-FINITE", f"series {stack.series_instance_uid}: real values beyond any number")
+        raise Refusal("E-NOT-FINITE", f"{stack.series}: real values beyond any number")
     volume[padding] = image.min(initial=0.0)
     if stack.role is Role.ADC:
         volume = _diffusivity(volume, stack)
     if not image.size or image.min() == image.max():
-        raise Refusal("E-CONSTANT", f"series {stack.series_instance_uid}: all values of the image are the same")
+        raise Refusal("E-CONSTANT", f"{stack.series}: all values of the image are the same")
     return Assembled(_image(volume, stack), _remarks(slices))
 
 
@@ -97,18 +97,18 @@ def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDA
     for index, reference in enumerate(stack.frames):
         by_path[reference.path].append((index, reference))
     for path, references in by_path.items():
-        uid = references[0][1].sop_instance_uid
-        dataset = _read(path, uid)
+        name = f"{stack.series}, instance {references[0][1].sop_instance_uid}"
+        dataset = _read(path, name)
         for frame, same in groupby(references, key=lambda entry: entry[1].frame):
-            cells = read_cells(dataset, frame, uid)
+            cells = read_cells(dataset, frame, name)
             if cells.inverted and stack.role is Role.ADC:
                 reason = "a map that is stored inverted does not say which of its values are diffusion coefficients"
-                raise Refusal("E-PHOTOMETRIC", f"{uid}: {reason}")
-            scale = scale_facts(dataset, frame, uid, cells.as_stored)
+                raise Refusal("E-PHOTOMETRIC", f"{name}: {reason}")
+            scale = scale_facts(dataset, frame, name, cells.as_stored)
             for index, reference in same:
                 values = _part(cells.values, reference.tile)
                 if values.shape != volume.shape[1:]:
-                    raise Refusal("E-MIXED-MATRIX", f"{uid}: {values.shape} pixels, expected {volume.shape[1:]}")
+                    raise Refusal("E-MIXED-MATRIX", f"{name}: {values.shape} pixels, expected {volume.shape[1:]}")
                 volume[index], padding[index] = values, _part(cells.padding, reference.tile)
                 found[index] = _Slice(scale, cells.inverted, cells.foreign_bits)
     return [found[index] for index in sorted(found)]
@@ -120,11 +120,11 @@ def _part(image: np.ndarray, tile: Tile | None) -> np.ndarray:
     return image[tile.row : tile.row + tile.rows, tile.column : tile.column + tile.columns]
 
 
-def _read(path: Path, uid: str) -> Dataset:
+def _read(path: Path, name: str) -> Dataset:
     try:
         return read_dataset(path)
     except UNDECODABLE as error:
-        raise Refusal("E-DECODE", f"{uid}: cannot be read: {told(error)}") from error
+        raise Refusal("E-DECODE", f"{name}: {in_words(error)}") from error
 
 
 def _remarks(slices: Sequence[_Slice]) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ def _diffusivity(volume: np.ndarray, stack: Stack) -> np.ndarray:
     if not ADC_MEDIAN_RANGE[0] <= median * scale <= ADC_MEDIAN_RANGE[1] or too_large > ADC_LARGEST_SHARE:
         raise Refusal(
             "E-ADC-UNITS",
-            f"series {stack.series_instance_uid}: median {median:.4g} and {too_large:.0%} above {ADC_LARGEST:g}, which "
+            f"{stack.series}: median {median:.4g} and {too_large:.0%} above {ADC_LARGEST:g}, which "
             f"are no diffusion coefficients in 10^-6 mm²/s",
         )
     return scaled

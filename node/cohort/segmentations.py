@@ -15,10 +15,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import SegmentationStorage
 
 from models.volume import average_onto, grid_of, volume_ml
-from node.errors import Refusal, told
+from node.errors import Refusal
 from node.recognition.elements import MALFORMED, text
 from node.recognition.facts import FrameFacts, ImageKind
-from node.recognition.files import read_dataset
+from node.recognition.files import in_words, read_dataset
 from node.recognition.record import Stack
 from storage.identity import InstanceKey
 
@@ -93,7 +93,7 @@ def mask_from(file: SegmentationFile, stack: Stack, image: sitk.Image, segment: 
         chosen = _segments(dataset, segment)
         volume = dataset.get_volume(segment_numbers=chosen)
     except _UNREADABLE as error:
-        raise Refusal("E-DECODE", f"{file.sop_instance_uid}: cannot be read: {told(error)}") from error
+        raise Refusal("E-DECODE", f"{file.sop_instance_uid}: {in_words(error)}") from error
     # One channel a segment; fractional segmentations hold shares.
     drawn = np.asarray(volume.array, np.float32).max(axis=-1) >= 0.5
     return on_grid(_image(drawn, volume), image, file.sop_instance_uid)

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from node.recognition import site
+from node.recognition.elements import time_of_day
 from node.recognition.facts import Fault, FrameFacts
+from node.recognition.spelling import clock_in
 from node.recognition.stacks import Volume
 from node.settings import RecognitionSettings
 
 Run = tuple[Volume, ...]
 
+_DAY_S = 86400.0
 _LONGEST_RUN_S = 3600.0
 _SHORTEST_STEP_S = 0.5
 # Reconstruction writes images faster than any scanner acquires 3D volumes.
@@ -26,7 +29,7 @@ _SHORTEST_CONTENT_STEP_S = 2.0
 _LONGEST_VOLUME_S = 30.0
 _LARGEST_CREATION_LAG_S = 30.0
 # These say when images were made or a series was begun rather than when a volume was measured.
-WEAK_CLOCKS = frozenset({"content time", "series time"})
+WEAK_CLOCKS = frozenset({"content time", "series time", "clock in Series Description"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def accepted_clocks(run: Run, settings: RecognitionSettings) -> tuple[Clock, ...
     """All accepted sources, the most believed first."""
     candidates = (
         _stated(run, "site rule", [site.phase_time_s(volume.first.header, settings) for volume in run], site=True),
+        _of_day(run, "site rule", [site.phase_clock_s(volume.first.header, settings) for volume in run], centred=True),
         _stated(run, "TTC= in Series Description", [_centre_of_k_space(volume) for volume in run], relative=True),
         _relative(run, "dynamic scan begin time", lambda frame: frame.timing.dynamic_s),
         _absolute(run, "acquisition time", lambda frame: frame.timing.acquisition_s, _SHORTEST_STEP_S),
@@ -57,6 +61,7 @@ def accepted_clocks(run: Run, settings: RecognitionSettings) -> tuple[Clock, ...
         or _relative(run, "time after start, in 0.1 ms", _elapsed_ticks_s),
         _absolute(run, "content time", _content_s, _SHORTEST_CONTENT_STEP_S),
         _absolute(run, "series time", lambda frame: frame.timing.series_s, _SHORTEST_CONTENT_STEP_S),
+        _of_day(run, "clock in Series Description", [_described(volume) for volume in run]),
     )
     return tuple(clock for clock in candidates if clock is not None)
 
@@ -78,6 +83,10 @@ def order_conflict(run: Run, clocks: tuple[Clock, ...]) -> Fault | None:
 def _centre_of_k_space(volume: Volume) -> float | None:
     found = re.search(r"TTC=(\d+(?:\.\d+)?)", volume.first.header.description)
     return float(found.group(1)) if found else None
+
+
+def _described(volume: Volume) -> float | None:
+    return time_of_day(clock_in(volume.first.header.description))
 
 
 def _trigger_s(frame: FrameFacts) -> float | None:
@@ -105,6 +114,16 @@ def _stated(
     bases = _bases(run) if relative else None
     starts = tuple(time + base for time, base in zip(known, bases or [0.0] * len(run), strict=True))
     return _checked(run, source, starts, _SHORTEST_STEP_S, absolute=bases is not None, centred=True, from_site=site)
+
+
+def _of_day(run: Run, source: str, times: list[float | None], centred: bool = False) -> Clock | None:
+    """Times of day without a date; a run that seems to last more than half a day went over midnight."""
+    known = [time for time in times if time is not None]
+    if len(known) != len(run):
+        return None
+    over_midnight = max(known) - min(known) > _DAY_S / 2
+    starts = tuple(time + _DAY_S if over_midnight and time < _DAY_S / 2 else time for time in known)
+    return _checked(run, source, starts, _SHORTEST_STEP_S, absolute=True, centred=centred)
 
 
 def _absolute(run: Run, source: str, read: Callable[[FrameFacts], float | None], step_s: float) -> Clock | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.recognition.facts import FrameFacts
 from node.recognition.findings import Finding
+from node.recognition.kinds import DESCRIPTION
+from node.recognition.naming import listed
 from node.recognition.record import Confidence
 from node.recognition.rules import Judgement
 from node.recognition.stacks import Volume
@@ -33,15 +36,20 @@ class Doubt:
 def doubts(volume: Volume, judgement: Judgement, vocabulary: Words) -> tuple[Doubt, ...]:
     """What is doubtful about what a volume is said to be."""
     frame = volume.first
+    if judgement.finding is Finding.DAMAGED:
+        return (Doubt(f"{listed(frame.header.missing)} missing: what it is cannot be said", contradiction=True),)
+    if judgement.finding is Finding.NOT_MR:
+        # What MR images are doubted for says nothing of other objects.
+        return ()
     found = [Doubt(f"{entry.fact} is not stated") for entry in judgement.evidence if entry.doubtful]
     if judgement.finding is Finding.UNKNOWN:
         found.append(Doubt("no rule applies", contradiction=True))
-    if frame.kind_by_text:
+    if frame.kind_source == DESCRIPTION:
         found.append(Doubt(f"only the name of the series says that it is: {frame.kind}"))
     if judgement.finding is Finding.DWI and _only_named(volume):
         found.append(Doubt("the b-value stands in the sequence name only"))
-    if not frame.header.private_elements and judgement.finding is not Finding.NOT_MR:
-        found.append(Doubt(f"the private elements of {frame.header.vendor} were removed"))
+    if not frame.header.private_elements:
+        found.append(Doubt(_without_private_elements(frame)))
     if frame.placement and not frame.placement.frame_of_reference_uid:
         found.append(Doubt("no Frame of Reference UID is stated"))
     found += [Doubt(fault.sentence) for fault in frame.faults]
@@ -56,6 +64,15 @@ def confidence(found: tuple[Doubt, ...]) -> Confidence:
     if len(found) > 1 or any(doubt.contradiction for doubt in found):
         return Confidence.LOW
     return Confidence.MEDIUM
+
+
+def _without_private_elements(frame: FrameFacts) -> str:
+    if frame.header.private_orphans:
+        return (
+            f"private elements are there without the private creators of {frame.header.vendor}, so that it is not "
+            f"known what they are"
+        )
+    return f"the private elements of {frame.header.vendor} were removed"
 
 
 def _only_named(volume: Volume) -> bool:

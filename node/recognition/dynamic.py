@@ -20,6 +20,7 @@ from node.recognition.stacks import Volume
 from node.settings import RecognitionSettings, Role
 
 _OUTSIDE_RUN = "not of the dynamic run (other TR, TE, flip angle or geometry), and its contrast state is unknown"
+_ALONE = "a single phase: without a dynamic run and a contrast start time its contrast state is unknown"
 
 
 def dynamic_volumes(series: tuple[Series, ...]) -> frozenset[int]:
@@ -46,7 +47,7 @@ def choose_pvp(
     results = [choose_portal_venous(run, settings, measured) for run in runs]
     for entry in members.values():
         if id(entry) not in ledger.passed_over:
-            ledger.pass_over(entry, _OUTSIDE_RUN)
+            ledger.pass_over(entry, _outside(entry.volume, runs))
     chosen = [phases for phases in results if phases.chosen is not None]
     if not results:
         ledger.refuse(Role.PVP, series, Finding.T1_DYNAMIC, _no_run(series, bool(members)))
@@ -56,14 +57,22 @@ def choose_pvp(
         ledger.warnings.append(f"{len(chosen)} dynamic runs have a portal-venous phase; the longest run is used")
 
 
+def _outside(volume: Volume, runs: list[tuple[Volume, ...]]) -> str:
+    """Why a volume is of no use if it is not in the run that is recorded."""
+    if any(volume is member for run in runs if len(run) > 1 for member in run):
+        return "of another dynamic run than the one that is used"
+    return _OUTSIDE_RUN if runs else _ALONE
+
+
 def _timed(run: tuple[Volume, ...]) -> bool:
     """Several volumes, or one whose time after a stated injection can be known."""
-    return len(run) > 1 or run[0].first.header.contrast_start_s is not None
+    header = run[0].first.header
+    return len(run) > 1 or header.contrast_start_s is not None or header.contrast_start_to_the_minute
 
 
 def _no_run(series: tuple[Series, ...], single: bool) -> Fault:
     if single:
-        return Fault("E-CONTRAST-UNKNOWN", "T1-weighted volumes, but no dynamic run and no contrast start time")
+        return Fault("E-CONTRAST-UNKNOWN", "T1-weighted volumes")
     if volumes_of(series, Finding.DIXON_PART):
         return Fault("E-DIXON-NO-WATER", "Dixon parts without a water image")
     return Fault("E-MISSING", "no dynamic T1-weighted 3D gradient-echo series")

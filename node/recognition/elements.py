@@ -6,21 +6,20 @@ import math
 import re
 import struct
 from collections.abc import Iterable
-from datetime import date, time
-from functools import cache, lru_cache
+from datetime import time
+from functools import cache
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
-from pydicom.valuerep import DA, DT, TM
 
+from node.recognition import spelling
 from node.recognition.facts import Vector
 from storage.errors import HeaderError
 from storage.header import check_uid
 
-_HIGH_LETTERS = re.compile("[\x80-\xff]+")
-_CHINESE = re.compile("[\u3400-\u9fff]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
 _TEXT_NUMBERS = frozenset({"DS", "IS"})
 MALFORMED = (
     ValueError,
@@ -46,8 +45,16 @@ def value(dataset: Dataset, keyword: str) -> object | None:
     try:
         found = dataset[tag].value
     except MALFORMED:
-        return None
+        found = _as_written(dataset, tag)
     return None if found is None or found == "" else found
+
+
+def _as_written(dataset: Dataset, tag: BaseTag) -> list[str] | None:
+    """The values of an element of numbers in text that pydicom cannot convert, as they stand."""
+    raw = dataset.get_item(tag).value
+    if dictionary_VR(tag) not in _TEXT_NUMBERS or not isinstance(raw, bytes):
+        return None
+    return raw.decode("latin-1").split("\\")
 
 
 @cache
@@ -61,32 +68,6 @@ def _tag(keyword: str) -> BaseTag:
 def text(dataset: Dataset, keyword: str) -> str:
     """The value as stripped text; several values joined by a backslash."""
     return "\\".join(texts(dataset, keyword))
-
-
-def readable(dataset: Dataset, keyword: str) -> tuple[str, bool]:
-    """Text as a person wrote it, and whether its character set had to be guessed.
-
-    UTF-8 and GBK bytes under a Latin or no character set read as runs of high Latin letters; where the bytes are
-    valid in one of the two and give Chinese, that is taken.
-    """
-    declared = text(dataset, keyword)
-    runs = _HIGH_LETTERS.findall(declared)
-    if not runs:
-        return declared, False
-    try:
-        raw = declared.encode("latin-1")
-    except UnicodeEncodeError:
-        return declared, False
-    # Two bytes a character in GBK: `ö` and `ß` side by side also read as one, four letters in pairs hardly happen.
-    in_pairs = sum(map(len, runs)) >= 4 and all(len(run) % 2 == 0 for run in runs)
-    for codec in ("utf-8", "gb18030") if in_pairs else ("utf-8",):
-        try:
-            guess = raw.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        if _CHINESE.search(guess):
-            return guess.strip(), True
-    return declared, False
 
 
 def uid(dataset: Dataset, keyword: str) -> str:
@@ -106,8 +87,8 @@ def identifier(dataset: Dataset, keyword: str) -> str:
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """The values as stripped text."""
-    return tuple(str(item).strip() for item in items(value(dataset, keyword)))
+    """The values as stripped text, without control characters."""
+    return tuple(_CONTROLS.sub(" ", str(item)).strip() for item in items(value(dataset, keyword)))
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
@@ -117,9 +98,9 @@ def number(dataset: Dataset, keyword: str) -> float | None:
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """The first value as a whole number."""
+    """The first value as a whole number; None where it is no whole one."""
     found = number(dataset, keyword)
-    return None if found is None else int(found)
+    return int(found) if found is not None and found.is_integer() else None
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
@@ -164,12 +145,15 @@ def stated(dataset: Dataset, keyword: str) -> bool:
 
 
 def clock_s(dataset: Dataset, date_keywords: tuple[str, ...], time_keyword: str) -> float | None:
-    """Seconds of a DA and TM pair, counted from a common midnight; the first valid date is taken."""
+    """Seconds of a DA and TM pair, counted from a common midnight; the first valid date is taken.
+
+    None for a time without seconds: it may be wrong by a minute.
+    """
     moment = time_of_day(text(dataset, time_keyword))
     if moment is None:
         return None
     for keyword in date_keywords:
-        day = _date(text(dataset, keyword))
+        day = spelling.read_date(text(dataset, keyword))
         if day is not None:
             return day.toordinal() * 86400.0 + moment
     return moment
@@ -177,31 +161,20 @@ def clock_s(dataset: Dataset, date_keywords: tuple[str, ...], time_keyword: str)
 
 def datetime_s(dataset: Dataset, keyword: str) -> float | None:
     """Seconds of a DT value, counted from the same midnight as `clock_s`."""
-    try:
-        moment = DT(text(dataset, keyword))
-    except MALFORMED:
-        return None
-    if moment is None:
-        return None
-    return moment.toordinal() * 86400.0 + _seconds(moment.time())
+    moment = spelling.read_moment(text(dataset, keyword))
+    return None if moment is None else moment.toordinal() * 86400.0 + _seconds(moment.time())
 
 
-@lru_cache(maxsize=256)
 def time_of_day(raw: str) -> float | None:
-    """Seconds since midnight of a TM value."""
-    try:
-        moment = TM(raw)
-    except MALFORMED:
-        return None
-    return None if moment is None else _seconds(moment)
+    """Seconds since midnight of a TM value that tells them."""
+    moment = spelling.read_time(raw)
+    return None if moment is None or not spelling.has_seconds(raw) else _seconds(moment)
 
 
-@lru_cache(maxsize=256)
-def _date(raw: str) -> date | None:
-    try:
-        return DA(raw)
-    except MALFORMED:
-        return None
+def to_the_minute(dataset: Dataset, keyword: str) -> bool:
+    """Whether a time is told without its seconds."""
+    raw = text(dataset, keyword)
+    return spelling.read_time(raw) is not None and not spelling.has_seconds(raw)
 
 
 def _seconds(moment: time) -> float:
@@ -219,8 +192,16 @@ def items(found: object) -> tuple[object, ...]:
 
 def finite(found: Iterable[object]) -> tuple[float, ...]:
     """The values as numbers, or nothing when one of them is no finite number."""
+    result = [_number(entry) for entry in found]
+    known = [entry for entry in result if entry is not None]
+    return tuple(known) if len(known) == len(result) else ()
+
+
+def _number(entry: object) -> float | None:
+    if isinstance(entry, str):
+        return spelling.read_number(entry)
     try:
-        result = tuple(float(entry) for entry in found)  # type: ignore[arg-type]
+        number = float(entry)  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError):
-        return ()
-    return result if all(math.isfinite(entry) for entry in result) else ()
+        return None
+    return number if math.isfinite(number) else None

@@ -100,13 +100,13 @@ def _frame(
     content = group("FrameContentSequence")
     image_type = read.texts(group("MRImageFrameTypeSequence"), "FrameType") or instance.image_type
     diffusion = _diffusion(group("MRDiffusionSequence"), instance.diffusion)
-    kind, kind_by_text = _kind(instance, image_type, group("MRImageFrameTypeSequence"), diffusion, vocabulary)
+    kind, kind_source = _kind(instance, image_type, group("MRImageFrameTypeSequence"), diffusion, vocabulary)
     transformation = group("PixelValueTransformationSequence")
     return replace(
         instance,
         frame=index,
         kind=kind,
-        kind_by_text=kind_by_text,
+        kind_source=kind_source,
         image_type=image_type,
         diffusion=diffusion,
         timing=_timing(content, instance.timing),
@@ -126,15 +126,16 @@ def _frame(
 
 def _kind(
     instance: FrameFacts, image_type: tuple[str, ...], group: Dataset, diffusion: Diffusion, vocabulary: Words
-) -> tuple[ImageKind, bool]:
+) -> tuple[ImageKind, str]:
     if instance.kind is ImageKind.OWN_RESULT:
-        return instance.kind, False
+        return instance.kind, instance.kind_source
     header = instance.header
-    if read.text(group, "ComplexImageComponent").upper() in {"PHASE", "REAL", "IMAGINARY"}:
-        return ImageKind.NOT_MAGNITUDE, False
-    kind, by_text = image_kind(header.vendor, image_type, header.description, instance.sequence.name, vocabulary)
+    component = read.text(group, "ComplexImageComponent").upper()
+    if component in {"PHASE", "REAL", "IMAGINARY"}:
+        return ImageKind.NOT_MAGNITUDE, f"Complex Image Component {component}"
+    kind, source = image_kind(header.vendor, image_type, header.description, instance.sequence.name, vocabulary)
     weighted = diffusion.directionality is Directionality.ISOTROPIC and (diffusion.b_value or 0) > 0
-    return (ImageKind.TRACE, False) if kind is ImageKind.ACQUIRED and weighted else (kind, by_text)
+    return (ImageKind.TRACE, "diffusion directionality") if kind is ImageKind.ACQUIRED and weighted else (kind, source)
 
 
 def _diffusion(group: Dataset, instance: Diffusion) -> Diffusion:

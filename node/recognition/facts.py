@@ -14,6 +14,8 @@ from storage.records import NOBODY, PatientIdentity
 
 Vector = tuple[float, float, float]
 
+SOP_CLASS = "SOP Class UID"
+
 
 class Vendor(StrEnum):
     """Whose private elements a header holds."""
@@ -130,7 +132,8 @@ class TiledSlice:
 class VendorFacts:
     """What only private elements, or a vendor's own use of standard ones, can tell.
 
-    `sheet` holds the slices that are tiled in one image, or why they cannot be told apart; None for an ordinary image.
+    `not_magnitude` is the element that says that the image is a phase, real or imaginary part. `sheet` holds the slices
+    that are tiled in one image, or why they cannot be told apart; None for an ordinary image.
     """
 
     diffusion: Diffusion = Diffusion()
@@ -138,7 +141,7 @@ class VendorFacts:
     echo_planar: bool = False
     single_shot: bool = False
     three_planes: bool = False
-    not_magnitude: bool = False
+    not_magnitude: str = ""
     dynamic_s: float | None = None
     elapsed_s: float | None = None
     duration_s: float | None = None
@@ -157,12 +160,14 @@ class Timing:
     differences hold over midnight where the header has dates; `dynamic_s` and `elapsed_s` count from the start
     of the run; `trigger_ms` is Trigger Time (0018,1060); `duration_s` is a stated duration, of the volume or of
     more; `partition_s` is TR times phase encoding lines, what one slice of a 3D volume takes without acceleration.
+    `to_the_minute`: times are told without their seconds, and count as absent.
     """
 
     acquisition_s: float | None = None
     content_s: float | None = None
     creation_s: float | None = None
     series_s: float | None = None
+    to_the_minute: bool = False
     trigger_ms: float | None = None
     dynamic_s: float | None = None
     elapsed_s: float | None = None
@@ -269,12 +274,20 @@ class PulseSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Keywords of text that was read in another character set than the declared one, and of text that fits none."""
+
+    repaired: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderFacts:
     """What holds for a whole instance.
 
-    `private_elements`: whether the vendor's own elements are there (some archives delete them). `text_guessed`: the
-    declared character set did not fit the bytes of a text, so that it was read in another. `sheet_fault` says why a
-    sheet of slices is left whole.
+    `private_elements`: whether the vendor's own elements are there (some archives delete them). `private_orphans`:
+    whether there are some whose creator is missing. `missing` names what no object can be without. `sheet_fault` says
+    why a sheet of slices is left whole.
     """
 
     path: Path
@@ -293,10 +306,13 @@ class HeaderFacts:
     body_part: str = ""
     image_type: tuple[str, ...] = ()
     private_elements: bool = True
-    text_guessed: bool = False
+    private_orphans: bool = False
+    missing: tuple[str, ...] = ()
+    text: Settled = Settled()
     samples_per_pixel: int = 1
     contrast_agent: bool | None = None
     contrast_start_s: float | None = None
+    contrast_start_to_the_minute: bool = False
     patient: PatientIdentity = NOBODY
     three_planes: bool = False
     sheet_fault: Fault | None = None
@@ -312,14 +328,14 @@ class HeaderFacts:
 class FrameFacts:
     """One frame: `frame` is its 0-based index in the instance, `tile` its part of a sheet.
 
-    `kind_by_text`: no element but a name tells `kind`.
+    `kind_source` is where `kind` was read.
     """
 
     header: HeaderFacts
     frame: int = 0
     tile: Tile | None = None
     kind: ImageKind = ImageKind.ACQUIRED
-    kind_by_text: bool = False
+    kind_source: str = ""
     image_type: tuple[str, ...] = ()
     diffusion: Diffusion = Diffusion()
     timing: Timing = Timing()

@@ -7,6 +7,7 @@ only as far as it is read, so up to the pixels where those are not asked for.
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,24 @@ def read_dataset(path: Path, **options: Any) -> Dataset:  # noqa: ANN401 - pydic
             return dcmread(_Inflating(_explicit(head[:start]), inflated(deflated, 0, LARGEST_INFLATED)), **options)
         except HeaderError as error:
             raise InvalidDicomError(str(error)) from error
+
+
+def in_words(error: BaseException) -> str:
+    """Why a file cannot be read, without what pydicom tells programmers, and without anything of its content."""
+    if isinstance(error.__cause__, HeaderError):
+        return str(error.__cause__)
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or type(error).__name__}"
+    return next((words for kinds, words in _WORDS if isinstance(error, kinds)), f"damaged ({type(error).__name__})")
+
+
+_WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (InvalidDicomError, "no DICOM file: it does not begin with a preamble, the letters DICM and file meta information"),
+    (EOFError, "cut short: it ends within an element"),
+    (zlib.error, "damaged: the deflated data set cannot be inflated"),
+    (MemoryError, "damaged: an element claims more than memory holds"),
+    (RecursionError, "damaged: sequences are nested without end"),
+)
 
 
 def _explicit(head: bytes) -> bytes:

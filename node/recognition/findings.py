@@ -33,6 +33,7 @@ class Finding(StrEnum):
     NOT_MAGNITUDE = "phase, real or imaginary part"
     OWN_RESULT = "result of this node"
     NOT_MR = "no MR image"
+    DAMAGED = "damaged header"
     BALANCED = "balanced gradient echo"
     UNWANTED = "not wanted at this site"
     UNKNOWN = "no rule applies"

@@ -12,11 +12,11 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
-from node.errors import told
+from node.recognition import charsets, enhanced, patients, sheets, vendors
 from node.recognition import elements as read
-from node.recognition import enhanced, patients, sheets, vendors
 from node.recognition.elements import MALFORMED
 from node.recognition.facts import (
+    SOP_CLASS,
     BValue,
     Diffusion,
     Directionality,
@@ -26,10 +26,11 @@ from node.recognition.facts import (
     ImageKind,
     Placement,
     PulseSequence,
+    Settled,
     Timing,
     VendorFacts,
 )
-from node.recognition.files import read_dataset
+from node.recognition.files import in_words, read_dataset
 from node.recognition.kinds import image_kind, own_result
 from node.recognition.private import PrivateElements
 from node.recognition.words import Words
@@ -37,6 +38,12 @@ from storage.records import NOBODY, PatientIdentity
 
 # Values longer than this stay in the file until somebody asks for them; nobody here does.
 _DEFER_BYTES = 16 * 1024 * 1024
+_OF_EVERY_OBJECT = {
+    "SOPClassUID": SOP_CLASS,
+    "SOPInstanceUID": "SOP Instance UID",
+    "StudyInstanceUID": "Study Instance UID",
+    "SeriesInstanceUID": "Series Instance UID",
+}
 _PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
 UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryError)
 
@@ -49,7 +56,7 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except UNREADABLE as error:
-            return Fault("E-DECODE", f"{path.name}: {told(error)}")
+            return Fault("E-DECODE", f"{path.name}: {in_words(error)}")
         return frames_of(dataset, path, vocabulary)
 
 
@@ -58,25 +65,34 @@ def read_patient(path: Path) -> PatientIdentity:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            wanted = ["SpecificCharacterSet", *_PATIENT]
-            return _patient(read_dataset(path, stop_before_pixels=True, specific_tags=wanted))
+            dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except UNREADABLE:
             return NOBODY
+        as_stored = _identifier_as_stored(dataset)
+        return _patient(dataset, charsets.settle(dataset), as_stored)
 
 
 def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFacts, ...]:
-    """The facts of all frames of a data set that was read from `path`."""
+    """The facts of all frames of a data set that was read from `path`; its text is settled."""
+    as_stored = _identifier_as_stored(dataset)
+    settled = charsets.settle(dataset)
     private = PrivateElements(dataset)
     vendor = vendors.identify(read.text(dataset, "Manufacturer"), private)
     special = vendors.read(vendor, dataset, private, standard_diffusion(dataset))
     header = replace(
-        _header(path, dataset, special), vendor=vendor, private_elements=vendors.has_elements(vendor, private)
+        _header(path, dataset, special),
+        vendor=vendor,
+        private_elements=vendors.has_elements(vendor, private),
+        private_orphans=not vendors.has_elements(vendor, private) and private.orphans,
+        missing=_missing(dataset),
+        patient=_patient(dataset, settled, as_stored),
+        text=settled,
     )
-    kind, kind_by_text = _kind(dataset, header, special, vocabulary)
+    kind, kind_source = _kind(dataset, header, special, vocabulary)
     frame = FrameFacts(
         header=header,
         kind=kind,
-        kind_by_text=kind_by_text,
+        kind_source=kind_source,
         image_type=header.image_type,
         diffusion=special.diffusion,
         timing=_timing(dataset, special),
@@ -103,8 +119,6 @@ def standard_diffusion(dataset: Dataset) -> Diffusion:
 
 
 def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
-    description, guessed = read.readable(dataset, "SeriesDescription")
-    protocol, also_guessed = read.readable(dataset, "ProtocolName")
     return HeaderFacts(
         path=path,
         sop_class_uid=read.identifier(dataset, "SOPClassUID"),
@@ -112,9 +126,8 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
         study_instance_uid=read.identifier(dataset, "StudyInstanceUID"),
         series_instance_uid=read.identifier(dataset, "SeriesInstanceUID"),
         series_number=read.integer(dataset, "SeriesNumber"),
-        description=description,
-        protocol=protocol,
-        text_guessed=guessed or also_guessed,
+        description=read.text(dataset, "SeriesDescription"),
+        protocol=read.text(dataset, "ProtocolName"),
         modality=read.text(dataset, "Modality"),
         manufacturer=read.text(dataset, "Manufacturer"),
         model=read.text(dataset, "ManufacturerModelName"),
@@ -124,15 +137,28 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
         samples_per_pixel=read.integer(dataset, "SamplesPerPixel") or 1,
         contrast_agent=_contrast_agent(dataset),
         contrast_start_s=read.time_of_day(read.text(dataset, "ContrastBolusStartTime")),
-        patient=_patient(dataset),
+        contrast_start_to_the_minute=read.to_the_minute(dataset, "ContrastBolusStartTime"),
         three_planes=special.three_planes,
         sheet_fault=special.sheet if isinstance(special.sheet, Fault) else None,
         expected_instances=read.integer(dataset, "ImagesInAcquisition"),
     )
 
 
-def _patient(dataset: Dataset) -> PatientIdentity:
-    return patients.identity(*(read.text(dataset, keyword) for keyword in _PATIENT))
+def _missing(dataset: Dataset) -> tuple[str, ...]:
+    """What no object can be without (PS3.3 C.12.1, C.7.2.1, C.7.3.1), in the words of the standard."""
+    return tuple(words for keyword, words in _OF_EVERY_OBJECT.items() if not read.uid(dataset, keyword))
+
+
+def _identifier_as_stored(dataset: Dataset) -> str:
+    """Patient ID as its bytes stand, whatever they mean."""
+    element = dataset.get_item("PatientID")
+    return element.value.decode("latin-1") if element is not None and isinstance(element.value, bytes) else ""
+
+
+def _patient(dataset: Dataset, settled: Settled, as_stored: str) -> PatientIdentity:
+    """Whom a data set names; one whose ID nobody can read is nobody else's."""
+    identifier, *others = (read.text(dataset, keyword) for keyword in _PATIENT)
+    return patients.identity(as_stored if "PatientID" in settled.unreadable else identifier, *others)
 
 
 def _contrast_agent(dataset: Dataset) -> bool | None:
@@ -143,15 +169,15 @@ def _contrast_agent(dataset: Dataset) -> bool | None:
     return any(name not in {"no", "none", "0", "-", "n"} for name in named)
 
 
-def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabulary: Words) -> tuple[ImageKind, bool]:
+def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabulary: Words) -> tuple[ImageKind, str]:
     if own_result(_equipment(dataset)):
-        return ImageKind.OWN_RESULT, False
-    kind, by_text = image_kind(header.vendor, header.image_type, header.description, special.sequence_name, vocabulary)
+        return ImageKind.OWN_RESULT, "manufacturer, model or software"
+    kind, source = image_kind(header.vendor, header.image_type, header.description, special.sequence_name, vocabulary)
     if kind is ImageKind.ACQUIRED and special.not_magnitude:
-        return ImageKind.NOT_MAGNITUDE, False
+        return ImageKind.NOT_MAGNITUDE, special.not_magnitude
     if kind is ImageKind.ACQUIRED and _isotropic(special.diffusion):
-        return ImageKind.TRACE, False
-    return kind, by_text
+        return ImageKind.TRACE, "diffusion directionality"
+    return kind, source
 
 
 def _equipment(dataset: Dataset) -> Iterator[str]:
@@ -174,6 +200,7 @@ def _timing(dataset: Dataset, special: VendorFacts) -> Timing:
         content_s=read.clock_s(dataset, ("ContentDate", *dates), "ContentTime"),
         creation_s=read.clock_s(dataset, ("InstanceCreationDate",), "InstanceCreationTime"),
         series_s=read.clock_s(dataset, ("SeriesDate", *dates), "SeriesTime"),
+        to_the_minute=acquired is None and read.to_the_minute(dataset, "AcquisitionTime"),
         trigger_ms=read.number(dataset, "TriggerTime"),
         dynamic_s=special.dynamic_s,
         elapsed_s=special.elapsed_s,

@@ -13,6 +13,8 @@ from node.recognition.facts import ImageKind, Vendor
 from node.recognition.words import Words
 from storage.origin import names_this_node
 
+DESCRIPTION = "Series Description"
+
 # First match wins; longer tokens stand before those that they contain.
 _TOKENS: tuple[tuple[ImageKind, frozenset[str]], ...] = (
     (ImageKind.SCREEN, frozenset({"POSDISP", "SCREEN SAVE", "SCREENSAVE", "CSA REPORT", "CSAPARALLEL"})),
@@ -58,8 +60,8 @@ _NOT_MAGNITUDE = frozenset({"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE 
 
 def image_kind(
     vendor: Vendor, image_type: tuple[str, ...], description: str, sequence_name: str, vocabulary: Words
-) -> tuple[ImageKind, bool]:
-    """The kind of an image, and whether only its description tells it.
+) -> tuple[ImageKind, str]:
+    """The kind of an image, and where it was read: the value of Image Type, or the name of another element.
 
     `image_type` as in the header, `sequence_name` as the vendor writes it.
     """
@@ -68,15 +70,15 @@ def image_kind(
     kind = next((found for found, wanted in _TOKENS if tokens & wanted), None)
     if kind in (None, ImageKind.TRACE) and re.match(r"\*?ep\w*_b\d+_\d+", sequence_name):
         # Siemens names the range of source b-values (`ep_b0_800`) on images computed from them.
-        return ImageKind.CALCULATED, False
+        return ImageKind.CALCULATED, f"sequence name {sequence_name}"
     if kind in (None, ImageKind.TRACE):
         told = _GE_PREFIXES.get(description.split(":", 1)[0].upper() + ":")
         told = told or (_by_text(description, vocabulary) if derived else None)
         if told is not None and (kind is None or told is ImageKind.CALCULATED):
-            return told, True
+            return told, DESCRIPTION
     if kind is None and tokens & _NOT_MAGNITUDE:
-        return ImageKind.NOT_MAGNITUDE, False
-    return kind or ImageKind.ACQUIRED, False
+        kind = ImageKind.NOT_MAGNITUDE
+    return kind or ImageKind.ACQUIRED, "\\".join(image_type)
 
 
 def own_result(names: Iterable[str]) -> bool:

@@ -10,17 +10,14 @@ IDs and issuers are compared without regard to case, width of letters and number
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import date
 
+from node.recognition.spelling import read_date
 from storage.records import NOBODY, PatientIdentity
 
 MIX = "E-PATIENT-MIX"
-
-_YEAR_FIRST = re.compile(r"(\d{4})(\d{2})(\d{2})(?:\d{6}(?:\.\d*)?)?|(\d{4})[-./ ](\d{1,2})[-./ ](\d{1,2})")
-_DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 
 
 def identity(identifier: str, issuer: str = "", birth_date: str = "") -> PatientIdentity:
@@ -34,16 +31,8 @@ def identity(identifier: str, issuer: str = "", birth_date: str = "") -> Patient
 
 
 def read_birth_date(text: str) -> date | None:
-    """A date as headers hold it: YYYYMMDD, YYYY.MM.DD and other separators, DD.MM.YYYY; None where it is none."""
-    plain = _plain(text)
-    found, day_first = _YEAR_FIRST.fullmatch(plain), _DAY_FIRST.fullmatch(plain)
-    numbers = [int(part) for part in found.groups() if part] if found else []
-    if day_first:
-        numbers = [int(part) for part in reversed(day_first.groups())]
-    try:
-        return date(*numbers) if numbers else None
-    except ValueError:
-        return None
+    """A date as headers hold it (`spelling.read_date`), in letters of any width; None where it is none."""
+    return read_date(unicodedata.normalize("NFKC", text))
 
 
 def contradict(one: PatientIdentity, other: PatientIdentity) -> bool:

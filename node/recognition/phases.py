@@ -174,6 +174,8 @@ def _zero(run: tuple[Volume, ...], clock: Clock, settings: RecognitionSettings, 
         if first - _EARLIEST_INJECTION_S <= start <= last:
             return Zero(start, "Contrast/Bolus Start Time (0018,1042)")
         rejected.append(f"Contrast/Bolus Start Time lies {first - start:.0f} s before the first of the phases")
+    if stated is None and any(volume.first.header.contrast_start_to_the_minute for volume in run):
+        rejected.append("Contrast/Bolus Start Time tells no seconds")
     injected = site.injection_s(header, settings)
     if injected is None:
         return None
@@ -189,6 +191,7 @@ def _contrast_start_s(run: tuple[Volume, ...]) -> float | None:
 
 def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) -> Fault:
     first = float(min(clock.starts_s))
+    rejected = list(dict.fromkeys(rejected))
     offsets = ", ".join(f"{start - first:.1f}" for start in sorted(clock.starts_s))
     reason = f"no time of injection in header or site rules; {len(run)} phase(s) start at {offsets} s ({clock.source})"
     return Fault(NO_INJECTION, "; ".join((reason, *rejected)))
@@ -213,7 +216,8 @@ def _fault(phases: Phases, index: int) -> Fault | None:
 
 
 def _no_clock(run: tuple[Volume, ...]) -> str:
-    return f"no element gives distinct, plausible times to the {len(run)} phases"
+    told = "; times without seconds are none" if any(volume.first.timing.to_the_minute for volume in run) else ""
+    return f"no element gives distinct, plausible times to the {len(run)} phases{told}"
 
 
 def _same_protocol(one: Volume, other: Volume) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node.recognition import choice, clashes, patient_mix, patients, rejections, site
+from node.recognition import charsets, choice, clashes, patient_mix, patients, rejections, site
 from node.recognition.candidates import Series, SeriesVolume
 from node.recognition.conditions import Rule
 from node.recognition.confidence import doubts
@@ -120,7 +120,7 @@ def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts
             warnings.append(_repeated(objects[key][0], path, header))
         objects[key] = (path, facts)
     frames = tuple(frame for _, facts in objects.values() for frame in facts)
-    return StudyFacts(study_instance_uid, frames, (*warnings, *clashes.within(frames)))
+    return StudyFacts(study_instance_uid, frames, (*warnings, *clashes.within(frames), *charsets.named(frames)))
 
 
 def _repeated(former: Path, latter: Path, header: HeaderFacts) -> str:
@@ -219,7 +219,7 @@ def _body_part(
 
 def _mr_images(series: tuple[Series, ...]) -> list[Series]:
     """Series with MR images that are not results of this node."""
-    others = (Finding.NOT_MR, Finding.OWN_RESULT)
+    others = (Finding.NOT_MR, Finding.DAMAGED, Finding.OWN_RESULT)
     return [entry for entry in series if any(volume.finding not in others for volume in entry.volumes)]
 
 
@@ -257,6 +257,7 @@ def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
             slice_thickness_mm=_positive(placement.thickness_mm),
             pixel_spacing_mm=_positive(placement.acquired_spacing_mm),
         ),
+        series_number=frame.header.series_number,
     )
 
 

@@ -12,7 +12,6 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.values import convert_SQ
 
-from node.errors import told
 from node.recognition.elements import MALFORMED, finite, items
 from node.recognition.facts import Fault
 
@@ -34,6 +33,15 @@ class PrivateElements:
     def has(self, *prefixes: str) -> bool:
         """Whether a creator starts with one of the prefixes."""
         return any(creator.startswith(prefixes) for _, creator in self._blocks)
+
+    @property
+    def orphans(self) -> bool:
+        """Whether there are private elements in a block that no creator has taken."""
+        taken = {(group, block) for (group, _), blocks in self._blocks.items() for block in blocks}
+        return any(
+            tag & 0x10000 and tag & 0xFF00 >= 0x1000 and (tag >> 16, tag & 0xFF00) not in taken
+            for tag in self._dataset.keys()  # noqa: SIM118
+        )
 
     def number(self, group: int, creator: str, element: int, vr: str) -> float | None:
         """The first number of an element whose type is `vr`."""
@@ -72,17 +80,17 @@ class PrivateElements:
             if tag in self._dataset.keys():  # noqa: SIM118
                 try:
                     return self._dataset[tag].value
-                except MALFORMED as error:
-                    self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{tag} {creator}: {told(error)}"))
-                    return None
+                except MALFORMED:
+                    # As it stands: the type that the element is known to have reads more than the stated one.
+                    return self._dataset.get_item(tag).value
         return None
 
     def _items(self, raw: bytes, name: str) -> Sequence | None:
         try:
             # What has become UN is encoded as implicit VR little endian (PS3.5 6.2.2).
             return convert_SQ(raw, is_implicit_VR=True, is_little_endian=True)
-        except MALFORMED as error:
-            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name}: {told(error)}"))
+        except MALFORMED:
+            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name} is no sequence"))
             return None
 
     def _text(self, tag: BaseTag) -> str:

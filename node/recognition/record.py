@@ -136,6 +136,12 @@ class Stack:
     rows: int
     columns: int
     acquisition: Acquisition = Acquisition()
+    series_number: int | None = None
+
+    @property
+    def series(self) -> str:
+        """The series as people know it, by its number where it has one."""
+        return f"series {self.series_instance_uid if self.series_number is None else self.series_number}"
 
     @property
     def key(self) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from node.recognition.elements import time_of_day
 from node.recognition.facts import HeaderFacts
+from node.recognition.spelling import read_number
 from node.settings import RecognitionSettings, SiteRule
 
 
@@ -25,15 +27,21 @@ def accepts_body_part(header: HeaderFacts, settings: RecognitionSettings) -> boo
 
 
 def phase_time_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
-    """The time of the phase on the scanner's clock, as a site rule finds it in Series Description."""
-    for rule in rules_for(header, settings):
-        found = re.search(rule.phase_time_pattern, header.description) if rule.phase_time_pattern else None
-        if found:
-            try:
-                return float(found.group(1))
-            except (TypeError, ValueError):
-                continue
-    return None
+    """The time of the phase on the scanner's clock in seconds, as a site rule finds it in Series Description."""
+    found = (read_number(text) for text in _phase_times(header, settings))
+    return next((seconds for seconds in found if seconds is not None), None)
+
+
+def phase_clock_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
+    """The same where it is a time of day, such as 10:22:33 AM: seconds since midnight."""
+    found = (time_of_day(text) for text in _phase_times(header, settings) if ":" in text)
+    return next((seconds for seconds in found if seconds is not None), None)
+
+
+def _phase_times(header: HeaderFacts, settings: RecognitionSettings) -> list[str]:
+    patterns = (rule.phase_time_pattern for rule in rules_for(header, settings) if rule.phase_time_pattern)
+    found = (re.search(pattern, header.description) for pattern in patterns)
+    return [match.group(1) for match in found if match and match.group(1)]
 
 
 def injection_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:

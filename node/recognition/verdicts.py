@@ -10,6 +10,7 @@ from node.recognition.description import geometry, scaling
 from node.recognition.diffusion import b_value_unknown
 from node.recognition.facts import Fault, PulseSequence
 from node.recognition.findings import ROLES, Finding
+from node.recognition.naming import listed
 from node.recognition.patients import MIX
 from node.recognition.record import SeriesVerdict
 from node.recognition.stacks import Volume, orientation_sizes
@@ -131,7 +132,7 @@ def _reason(series: Series, speaker: SeriesVolume, chosen: Chosen, refusal: Faul
         b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if role is Role.DWI else ""
         phase = "" if time_s is None else f", {time_s:.1f} s after injection"
         return f"{words}: used as {role.value}{b_value}{phase}"
-    if refusal is not None and (speaker.finding is not Finding.NOT_MR or refusal.code == MIX):
+    if refusal is not None and (speaker.finding not in (Finding.NOT_MR, Finding.DAMAGED) or refusal.code == MIX):
         return f"{words}; not used, {refusal.sentence}"
     fault = chosen.passed_over.get(id(speaker))
     return f"{words}; not used, {_unused(series, speaker) if fault is None else fault.sentence}"
@@ -142,12 +143,21 @@ def _unused(series: Series, entry: SeriesVolume) -> str:
     if entry.finding is Finding.LOCALIZER and series.header.three_planes:
         return "planned as a three-plane localizer"
     if entry.finding is Finding.LOCALIZER:
-        return f"{len(orientation_sizes(series.frames))} orientation(s) in {len(series.frames)} images"
+        return _localizer(series)
     if entry.finding is Finding.DWI_NO_B:
         return b_value_unknown(entry.volume).sentence
     if entry.finding is Finding.UNWANTED:
         return f"rule {entry.judgement.rule!r} of the site says so"
     return _UNUSED.get(entry.finding, "no role needs it")
+
+
+def _localizer(series: Series) -> str:
+    """What made a series a localizer: several orientations, or a name and too few slices to be read."""
+    sizes, images = orientation_sizes(series.frames), len(series.frames)
+    if len(sizes) > 1:
+        return f"{len(sizes)} orientations in {images} images"
+    slices = max(sizes, default=images)
+    return f"named as a localizer, with {slices} slice{'' if slices == 1 else 's'} only"
 
 
 _UNUSED: dict[Finding, str] = {
@@ -162,6 +172,7 @@ _UNUSED: dict[Finding, str] = {
     Finding.PROJECTION: "acquired slices are wanted",
     Finding.REFORMAT: "acquired slices are wanted",
     Finding.NOT_MR: "MR images are wanted",
+    Finding.DAMAGED: "what cannot be said is never guessed",
     Finding.DIXON_PART: "the water image is wanted",
     Finding.UNKNOWN: "an unknown series is never guessed",
 }
@@ -169,6 +180,8 @@ _UNUSED: dict[Finding, str] = {
 
 def _description(series: Series, speaker: SeriesVolume) -> str:
     header, volume = series.header, speaker.volume
+    if speaker.finding is Finding.DAMAGED:
+        return f"damaged header without {listed(volume.first.header.missing)} ({header.modality or 'modality missing'})"
     if speaker.finding is Finding.NOT_MR:
         return f"no MR image ({header.modality or 'modality missing'}, SOP class {header.sop_class_uid or 'missing'})"
     if speaker.finding is Finding.UNKNOWN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.recognition.facts import Directionality, FrameFacts, ImageKind, Vendor
+from node.recognition.facts import SOP_CLASS, Directionality, FrameFacts, ImageKind, Vendor
 from node.recognition.splitting import Frames
 from node.recognition.stacks import Volume, diffusion_weighted, orientation_sizes
 from node.recognition.words import Words
@@ -31,6 +31,7 @@ class VolumeFacts:
     Times are ms, angles degrees, lengths mm, b-values s/mm², field strength T; None where the header does not say.
     """
 
+    damaged: bool
     mr_image: bool
     kind: ImageKind
     image_type: str
@@ -67,6 +68,7 @@ class VolumeFacts:
 
 
 FACTS: dict[str, Fact] = {
+    "damaged": Fact("damaged header (no SOP Class UID)"),
     "mr_image": Fact("MR image (SOP Class UID)"),
     "kind": Fact("kind of image"),
     "image_type": Fact("Image Type", text=True),
@@ -108,6 +110,7 @@ def describe(volume: Volume, series: Frames, vocabulary: Words) -> VolumeFacts:
     frame = volume.first
     header, sequence, placement = frame.header, frame.sequence, frame.placement
     return VolumeFacts(
+        damaged=SOP_CLASS in header.missing,
         mr_image=header.sop_class_uid in MR_IMAGES,
         kind=frame.kind,
         image_type="\\".join(frame.image_type),
@@ -147,7 +150,7 @@ def describe(volume: Volume, series: Frames, vocabulary: Words) -> VolumeFacts:
 def sources(volume: Volume) -> dict[str, str]:
     """Where facts were read that can stand in several elements."""
     frame = volume.first
-    found = {"kind": "Series Description" if frame.kind_by_text else "\\".join(frame.image_type)}
+    found = {"kind": frame.kind_source}
     if frame.diffusion.b_values:
         found["b_value"] = frame.diffusion.b_values[0].source
     return {fact: source for fact, source in found.items() if source}

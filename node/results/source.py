@@ -20,13 +20,14 @@ from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageSt
 from pydicom.valuerep import format_number_as_ds
 
 import storage.header
+from node.recognition.charsets import settle
 from node.recognition.elements import datasets, item
 from node.recognition.files import read_dataset
 from node.recognition.record import Stack
 from node.results import attributes
 from node.results.identity import Identity
 from node.results.text import conform
-from node.results.validity import UNREADABLE, declared, valid
+from node.results.validity import UNREADABLE, valid
 
 log = logging.getLogger(__name__)
 
@@ -126,22 +127,22 @@ class _Read:
 
 def _read(path: Path) -> _Read:
     header = Dataset()
-    left_out = []
+    left_out: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = _dataset(path)
-        _declare_character_set(dataset)
-        character_sets = declared(dataset)
+        settled = settle(dataset, nested=True)
         for keyword in attributes.READ:
             tag = Tag(keyword)
             if tag not in dataset or keyword in attributes.FUNCTIONAL_GROUPS:
                 continue
             try:
-                header[tag] = valid(dataset, tag, character_sets)
+                header[tag] = valid(dataset, tag)
             except UNREADABLE:
                 left_out.append(keyword)
     conform(header)
     put(header, "SpecificCharacterSet", UNICODE)
+    left_out.extend(keyword for keyword in settled.unreadable if keyword not in left_out)
     shared, frames = (datasets(dataset, keyword) for keyword in attributes.FUNCTIONAL_GROUPS)
     return _Read(header, shared, frames, tuple(left_out))
 
@@ -171,28 +172,6 @@ def _of_patient(frame: SourceFrame, header: Dataset) -> SourceFrame:
         if keyword in header:
             named[keyword] = header[keyword]
     return replace(frame, header=named)
-
-
-def _declare_character_set(dataset: Dataset) -> None:
-    """Where text is not ASCII and no character set is declared, take the one that the bytes are valid in.
-
-    Scanners with a Chinese front end are known to leave (0008,0005) out; UTF-8 is tried first because text in
-    another encoding is practically never valid UTF-8.
-    """
-    if declared(dataset):
-        return
-    name = dataset.get_item("PatientName")
-    raw = name.value if name is not None and isinstance(name.value, bytes) else b""
-    if raw.isascii():
-        return
-    for character_set, codec in ((UNICODE, "utf-8"), ("GB18030", "gb18030")):
-        try:
-            raw.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        log.debug("instance %s declares no character set; read as %s", dataset.get("SOPInstanceUID"), codec)
-        dataset.SpecificCharacterSet = character_set
-        return
 
 
 def _frame(read: _Read, index: int, stack: Stack, known: Mapping[str, str]) -> SourceFrame:
@@ -247,10 +226,10 @@ def _lift_functional_groups(header: Dataset, groups: Sequence[Dataset]) -> None:
             if keyword not in found:
                 continue
             try:
-                lifted = valid(found, Tag(keyword), [UNICODE]).value
+                lifted = valid(found, Tag(keyword)).value
                 checked = Dataset()
                 checked.add_new(Tag(classic_keyword), dictionary_VR(classic_keyword), lifted)
-                header[classic_keyword] = valid(checked, Tag(classic_keyword), [UNICODE])
+                header[classic_keyword] = valid(checked, Tag(classic_keyword))
             except UNREADABLE:
                 continue
             break

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from pydicom import config
-from pydicom.charset import decode_element
 from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -21,6 +20,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName, format_number_as_ds, is_valid_ds, validate_value
 
+from node.recognition.spelling import standard_form
 from storage.errors import HeaderError
 from storage.header import check_uid
 
@@ -57,43 +57,36 @@ _LIMITS = {"US": (0, 2**16 - 1), "SS": (-(2**15), 2**15 - 1), "UL": (0, 2**32 - 
 _LIMITS["IS"] = _LIMITS["SL"]
 _ESCAPE_CHARACTER = "\x1b"
 _ESCAPE_SEQUENCE = re.compile(r"\x1b[ -/]+[0-~]")
-_OLD_DATE = re.compile(r"(\d{4})[.\-/](\d{2})[.\-/](\d{2})")
-_OLD_TIME = re.compile(r"(\d{2}):(\d{2}):(\d{2})(\.\d{1,6})?")
 
 
-def valid(dataset: Dataset, tag: BaseTag, character_sets: Sequence[str]) -> DataElement:
+def valid(dataset: Dataset, tag: BaseTag) -> DataElement:
     """The element of a data set in its valid form, its text in Unicode.
 
     Args:
-        dataset: as read; holds the element.
+        dataset: as read, its text settled (`charsets.settle`); holds the element.
         tag: of the standard.
-        character_sets: Specific Character Set (0008,0005) of the data set.
 
     Raises:
         ValueError or another of `UNREADABLE`: it has none.
     """
-    try:
-        element = dataset[tag]
-    except OSError as error:  # so pydicom calls bytes in memory that are no sequence
-        raise ValueError(str(error)) from error
     vr = dictionary_VR(tag)
+    element = _converted(dataset, tag, vr)
     if vr == "SQ":
-        return _element(tag, vr, [_item(item, character_sets) for item in _items(element)])
-    if element.VR in (*_TEXT_VRS, "PN"):
-        decode_element(element, list(character_sets))
+        return _element(tag, vr, [_item(item) for item in _items(element)])
     values = [_TYPED[vr](value, tag) for value in _values(element, vr)]
     values = _as_many_as_allowed([value for value in values if value is not None], tag, vr)
     return _element(tag, vr, values[0] if len(values) == 1 else values or None)
 
 
-def declared(dataset: Dataset) -> list[str]:
-    """Specific Character Set (0008,0005) of a data set; none where it is absent, empty or no text."""
+def _converted(dataset: Dataset, tag: BaseTag, vr: str) -> DataElement:
+    """The element as pydicom converts it; numbers in text that it cannot convert as they stand."""
     try:
-        found = dataset.get("SpecificCharacterSet") or ()
-        names = [found] if isinstance(found, str) else list(found)
-    except UNREADABLE:
-        return []
-    return names if all(isinstance(name, str) for name in names) else []
+        return dataset[tag]
+    except (*UNREADABLE, OSError) as error:  # OSError: so pydicom calls bytes in memory that are no sequence
+        raw = dataset.get_item(tag)
+        if raw is None or vr not in ("DS", "IS"):
+            raise ValueError(str(error)) from error
+        return _element(tag, "UN", raw.value)
 
 
 def _element(tag: BaseTag, vr: str, value: object) -> DataElement:
@@ -109,15 +102,14 @@ def _items(element: DataElement) -> list[Dataset]:
     return items
 
 
-def _item(item: Dataset, character_sets: Sequence[str]) -> Dataset:
+def _item(item: Dataset) -> Dataset:
     """What of an item is standard and valid."""
     made = Dataset()
-    character_sets = declared(item) or character_sets
     for tag in sorted(item.keys()):
         if tag.is_private or not dictionary_has_tag(tag) or tag == _SPECIFIC_CHARACTER_SET:
             continue
         try:
-            made[tag] = valid(item, tag, character_sets)
+            made[tag] = valid(item, tag)
         except UNREADABLE:
             continue
     return made
@@ -174,6 +166,7 @@ def _decimal(value: object, tag: BaseTag) -> object:
     text = _original(value)
     if not text:
         return None
+    text = standard_form("DS", text)
     return text if len(text) <= 16 and is_valid_ds(text) else format_number_as_ds(float(text))
 
 
@@ -182,11 +175,11 @@ def _whole(vr: str) -> Callable[[object, BaseTag], object]:
         text = _original(value)
         if not text:
             return None
-        number = float(text)
+        number = int(standard_form("IS", text))
         low, high = _LIMITS[vr]
-        if not number.is_integer() or not low <= number <= high:
+        if not low <= number <= high:
             raise ValueError(f"{vr} holds no such number")
-        return int(number)
+        return number
 
     return checked
 
@@ -199,15 +192,12 @@ def _real(value: object, tag: BaseTag) -> object:
 
 
 def _formatted(vr: str) -> Callable[[object, BaseTag], object]:
-    """Dates and times of ACR-NEMA are written as of today, code strings in capitals."""
+    """Dates and times are written as the standard writes them, code strings in capitals."""
 
     def checked(value: object, tag: BaseTag) -> object:
         text = _original(value)
-        old_date, old_time = _OLD_DATE.fullmatch(text), _OLD_TIME.fullmatch(text)
-        if vr == "DA" and old_date:
-            text = "".join(old_date.groups())
-        elif vr == "TM" and old_time:
-            text = "".join(part or "" for part in old_time.groups())
+        if vr in ("DA", "TM", "DT") and text:
+            text = standard_form(vr, text)
         elif vr in ("CS", "AS"):
             text = text.upper()
         validate_value(vr, text, config.RAISE)

@@ -42,7 +42,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         echo_planar=echo_planar,
         single_shot=bool(re.match("ssfse", name, re.IGNORECASE)) or "SS_GEMS" in options,
         three_planes=private.number(0x0019, _ACQUISITION, 0x17, "SS") == _THREE_PLANES,
-        not_magnitude=(private.number(0x0043, _PARAMETERS, 0x2F, "SS") or 0) != 0,
+        not_magnitude=f"(0043,xx2F) {_PARAMETERS}" if private.number(0x0043, _PARAMETERS, 0x2F, "SS") else "",
         elapsed_s=_elapsed(private),
         duration_s=_duration(private),
         run_number=_run_number(private),
