@@ -253,7 +253,7 @@ def threes(first: int, seeds: int) -> list[tuple[int, ...]]:
 def test_results_or_a_named_refusal(tiny_files, tiny_models, analysed, tmp_path, seeds):
     paths, done = damaged(tiny_files(SCANNERS[seeds[0] // 3 % len(SCANNERS)]), seeds, tmp_path)
     print(*done, sep="\n")
-    for found in analysed(paths, tmp_path, tiny_models, measured=False):
+    for found in analysed(paths, tmp_path, tiny_models, measured=seeds[0] % 15 == 0):
         check(found)
 
 
