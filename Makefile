@@ -2,30 +2,66 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CONSTRAINTS := setup/constraints.txt
 export TCP_NODELAY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Nothing outside the checkout: no pip cache, and matplotlib keeps its font cache here.
-export PIP_NO_CACHE_DIR := 1
+# Nothing outside the checkout, and all on the one disk whose space is checked. What pip has downloaded is kept until
+# its step has ended, so that an interrupted one goes on. matplotlib keeps its font cache here too.
+export PIP_CACHE_DIR := $(CURDIR)/$(VENV)/cache
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
+PIP := TMPDIR="$(CURDIR)/$(VENV)/tmp" $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
+
+# cpu or cuda: as asked, else as installed, else cuda only where there is an NVIDIA GPU.
+GPU = $(or $(wildcard /proc/driver/nvidia/gpus/*),$(shell nvidia-smi -L 2>/dev/null))
+TORCH := $(or $(TORCH),$(patsubst $(VENV)/.torch-%,%,$(firstword $(wildcard $(VENV)/.torch-*))),$(if $(GPU),cuda,cpu))
+# In MB: what a first installation occupies at its fullest, its downloads included, and what the demo leaves. That for cpu
+# was measured (2504 and 676); that for cuda is reckoned from the wheels, which are 3.3 GB before they are unpacked.
+MEGABYTES_cpu := 3500
+MEGABYTES_cuda := 14000
+
+ifeq ($(filter cpu cuda,$(TORCH)),)
+$(error TORCH is cpu or cuda, not $(TORCH))
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit end-to-end damage serve train train-segmentation train-super-resolution train-prediction measure-own-masks bench clean
+.PHONY: help demo test lint unit end-to-end damage serve train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
 
-# pyradiomics' source build needs its build tools in the environment; torch is named first and alone because any
-# looser request makes pip fetch the CUDA build, which is several gigabytes larger.
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet "torch==2.13.0" "numpy>=2.2" versioneer "setuptools<81" wheel
-	$(BIN)/pip install --quiet --no-build-isolation "pyradiomics==3.0.1"
-	$(BIN)/pip install --quiet --no-build-isolation --editable .
-	touch $@
+# An environment whose Python has gone, as happens when the system's is replaced, is made anew.
+ifeq ($(realpath $(BIN)/python),)
+.PHONY: $(VENV)/.made
+endif
+
+# The stamps: each step leaves one when it has ended, and the next `make` begins with the first that is missing.
+$(VENV)/.made:
+	@mkdir -p $(VENV)
+	@sh setup/check.sh machine $(PYTHON) $(VENV) $(MEGABYTES_$(TORCH))
+	@# One whose making was interrupted is made anew; one that was whole is kept.
+	[ -e $(VENV)/.installed ] && $(BIN)/pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@sh setup/check.sh index $(BIN)/pip
+	@touch $@
+
+$(VENV)/.torch-$(TORCH): $(VENV)/.made $(CONSTRAINTS)
+	@rm -rf $(VENV)/tmp $(VENV)/.torch-* && mkdir $(VENV)/tmp
+	TMPDIR="$(CURDIR)/$(VENV)/tmp" sh setup/torch.sh $(BIN)/pip $(TORCH) $(MEGABYTES_cuda)
+	@touch $@
+
+# pyradiomics comes as source: what builds it stands in the environment, in tested versions, where pip alone would take
+# the newest. Of the two distributions of pyradiomics only one can be there, their files have the same names. pyjpegls
+# has no wheel for Python 3.14 and brings what builds it itself.
+$(VENV)/.installed: $(VENV)/.torch-$(TORCH) pyproject.toml $(CONSTRAINTS)
+	@rm -rf $(VENV)/tmp && mkdir $(VENV)/tmp
+	@! $(BIN)/pip show --quiet pyradiomics 2>/dev/null || $(BIN)/pip uninstall --quiet --yes pyradiomics pyradiomics-bhklab
+	$(PIP) setuptools versioneer numpy pyjpegls
+	$(PIP) --no-build-isolation --editable .
+	@rm -rf $(VENV)/tmp $(VENV)/cache && touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[test]"
-	touch $@
+	@rm -rf $(VENV)/tmp && mkdir $(VENV)/tmp
+	$(PIP) --no-build-isolation --editable ".[test]"
+	@rm -rf $(VENV)/tmp $(VENV)/cache && touch $@
 
 demo: $(VENV)/.installed ## Install, then run the node on simulated studies of four vendors
 	$(BIN)/rectal-node demo demo
@@ -105,6 +141,10 @@ train-super-resolution: $(VENV)/.installed runs/super-resolution-0.2.0 ## Repeat
 
 bench: $(VENV)/.installed ## Receiving speed of the node beside DCMTK's storescp
 	$(BIN)/python benchmarks/throughput.py
+
+upgrade: $(VENV)/.installed-test ## Newest releases into setup/constraints.txt, then every test; torch by TORCH_VERSION=
+	sh setup/upgrade.sh $(BIN) $(TORCH) $(TORCH_VERSION)
+	$(MAKE) test
 
 clean: ## Remove the environment and everything that runs have left
 	rm -rf $(VENV) demo var runs build *.egg-info

@@ -24,8 +24,12 @@ from pydantic import (
     model_validator,
 )
 
+import models
 from node.errors import ConfigurationError
 from node.toml_lines import line_of
+
+#: The bundles of the installed package, wherever it lies.
+SHIPPED = Path(models.__file__).parent / "weights"
 
 
 def _ae_title(value: str) -> str:
@@ -257,9 +261,9 @@ class ResultSettings(Section):
 class AnalysisSettings(Section):
     """Which models run, and how."""
 
-    super_resolution: Path = Path("models/weights/super-resolution")
-    segmentation: Path = Path("models/weights/segmentation")
-    prediction: Path = Path("models/weights/prediction")
+    super_resolution: Path = SHIPPED / "super-resolution"
+    segmentation: Path = SHIPPED / "segmentation"
+    prediction: Path = SHIPPED / "prediction"
     threads: int = Field(default=2, ge=1)
     concurrent_studies: int = Field(default=1, ge=1)
     report_refusals: bool = True

@@ -9,12 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import radiomics
 import SimpleITK as sitk
 
+from models.errors import ModelError
 from models.radiomics.parallel import Region
 from models.volume import grid_of
 
-_PACKAGES = ("pyradiomics", "numpy", "SimpleITK", "PyWavelets")
+_PACKAGES = ("numpy", "SimpleITK", "PyWavelets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Provenance:
         spacing_mm: of the image before resampling (x, y, z).
         image_digest: as `volume_digest`, of the image.
         mask_digest: as `mask_digest`.
-        versions: package name and version of everything that touches the numbers.
+        versions: distribution name and version of everything that touches the numbers.
     """
 
     settings: dict[str, Any]
@@ -59,7 +61,22 @@ def provenance(region: Region) -> Provenance:
 
 @lru_cache(maxsize=1)
 def _versions() -> tuple[tuple[str, str], ...]:
-    return tuple((name, importlib.metadata.version(name)) for name in _PACKAGES)
+    return (pyradiomics(), *((name, importlib.metadata.version(name)) for name in _PACKAGES))
+
+
+@lru_cache(maxsize=1)
+def pyradiomics() -> tuple[str, str]:
+    """Name and version of the distribution that `import radiomics` comes from.
+
+    The sources are published under more than one name; where two are installed, the later one has overwritten the files
+    of the other, and the version in them tells which it is.
+    """
+    version = radiomics.__version__.removeprefix("v")
+    names = dict.fromkeys(importlib.metadata.packages_distributions()["radiomics"])
+    name = next((name for name in names if importlib.metadata.version(name) == version), None)
+    if name is None:
+        raise ModelError(f"radiomics {version} belongs to no distribution that is installed ({', '.join(names)})")
+    return name, version
 
 
 def volume_digest(image: sitk.Image) -> str:

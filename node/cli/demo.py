@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-import models
 from models.phantom import find_scanner, simulate_study
 from models.prediction.predictor import load_predictor
 from node.cli.arrivals import Arrivals, read_arrivals
@@ -31,7 +30,7 @@ from node.cli.status import StudyLine, collect
 from node.errors import NodeError
 from node.network.outcomes import StoreResult
 from node.network.scu import echo, store
-from node.settings import Settings, load_settings
+from node.settings import SHIPPED, Settings, load_settings
 from node.simulator import write_study, write_truth
 from node.worklist import Worklist, queue_url
 from storage.records import DeliveryState, StudyState
@@ -52,10 +51,6 @@ port = {archive}
 [completion]
 quiet_s = 2
 sweep_every_s = 1
-[analysis]
-super_resolution = "{weights}/super-resolution"
-segmentation = "{weights}/segmentation"
-prediction = "{weights}/prediction"
 """
 _ARCHIVE = """root = "archive"
 [listener]
@@ -88,8 +83,7 @@ def run_demo(folder: Path, out: Console) -> int:
     """Run the demo in `folder`; 0 when every object of every study was delivered."""
     _empty(folder)
     ports = {"node": _free_port(), "archive": _free_port()}
-    weights = Path(models.__file__).parent / "weights"
-    (folder / "node.toml").write_text(_NODE.format(weights=weights, **ports))
+    (folder / "node.toml").write_text(_NODE.format(**ports))
     (folder / "archive.toml").write_text(_ARCHIVE.format(**ports))
     runs = [Run(find_scanner(m).manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in PATIENTS]
     with (
@@ -169,7 +163,7 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
     lines = {line.study.study_instance_uid: line for line in collect(load_settings(folder / "node.toml")).studies}
     pictures = folder / "pictures"
     pictures.mkdir()
-    concept = load_predictor(Path(models.__file__).parent / "weights" / "prediction").target.concept
+    concept = load_predictor(SHIPPED / "prediction").target.concept
     arrivals = read_arrivals(
         load_settings(folder / "archive.toml"), Code(concept.value, concept.scheme, concept.meaning)
     )

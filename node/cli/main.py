@@ -24,14 +24,37 @@ from storage.privacy import keep_private, openness
 
 log = logging.getLogger(__name__)
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="DICOM node for rectal MRI: studies in, findings out."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(bundles.app, name="models")
 app.add_typer(train.app, name="train")
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)
 out = Console()
+
+
+def _print_versions(wanted: bool) -> None:
+    if wanted:
+        from node.cli.installed import versions
+
+        for name, version in versions():
+            out.print(f"{name} {version}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def rectal_node(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_versions,
+            is_eager=True,
+            help="Print the version and those of the libraries that decide results.",
+        ),
+    ] = False,
+) -> None:
+    """DICOM node for rectal MRI: studies in, findings out."""
+
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
 CONFIG = Path("config.toml")
@@ -217,6 +240,21 @@ def resend(
     ledger = Ledger(open_engine(_node_of(config).storage_url))
     again = [ledger.retry(delivery.identifier, datetime.now(UTC)) for delivery in ledger.deliveries(study)]
     out.print(f"{study}: {sum(again)} of {len(again)} deliveries queued again", highlight=False)
+
+
+@app.command("new-config")
+def new_config(
+    path: Annotated[Path, typer.Argument(help="File to write; one that exists is left alone.")] = CONFIG,
+) -> None:
+    """Write a configuration with every key, its default and its reason, to be edited."""
+    from node.cli.installed import shipped_configuration
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(shipped_configuration())
+    except OSError as error:
+        raise NodeError(f"{path}: cannot be written: {error.strerror}") from error
+    out.print(f"{path}: written; `rectal-node check-config --config {path}` reads it", highlight=False, soft_wrap=True)
 
 
 @app.command("check-config")

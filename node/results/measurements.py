@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from importlib import metadata
 
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -26,6 +25,7 @@ from pydicom.sr.coding import Code
 
 from models.prediction.records import Contribution, ModelPrediction, Prediction
 from models.radiomics.codes import REPORTED
+from models.radiomics.provenance import pyradiomics
 from models.radiomics.words import in_words
 from node.results.explanation import inputs_of
 from node.results.findings import SequenceResult
@@ -154,7 +154,7 @@ def _by_segmentation(identity: Identity) -> AlgorithmIdentification:
 
 def _by_radiomics(identity: Identity) -> AlgorithmIdentification:
     parameters = (f"segmentation: {describe(identity.algorithm(SEGMENTATION))}", RESEARCH_STATEMENT)
-    return AlgorithmIdentification("pyradiomics", metadata.version("pyradiomics"), parameters=parameters)
+    return AlgorithmIdentification(*pyradiomics(), parameters=parameters)
 
 
 def _by_prediction(model: ModelPrediction, prediction: Prediction, identity: Identity) -> AlgorithmIdentification:

@@ -25,7 +25,13 @@ def test_the_committed_configuration_is_valid_and_states_the_defaults(tmp_path: 
     (tmp_path / "empty.toml").write_text("")
     defaults = load_settings(tmp_path / "empty.toml")
     committed = load_settings(ROOT / "config.toml")
-    assert committed.model_dump(exclude={"root", "analysis"}) == defaults.model_dump(exclude={"root", "analysis"})
+    assert committed.model_dump(exclude={"root"}) == defaults.model_dump(exclude={"root"})
+
+
+def test_without_bundles_in_the_configuration_those_of_the_installed_package_are_used_from_any_folder(tmp_path: Path):
+    (tmp_path / "config.toml").write_text("")
+    for bundle in load_settings(tmp_path / "config.toml").analysis.bundles:
+        assert (bundle / "manifest.json").is_file()
 
 
 def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:

@@ -26,9 +26,11 @@ def command(*arguments: str | Path) -> Result:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A configuration with its own copies of the shipped bundles."""
+    lines = ["[analysis]"]
     for kind in ("super-resolution", "segmentation", "prediction"):
         shutil.copytree(WEIGHTS / kind, tmp_path / "models" / "weights" / kind)
-    (tmp_path / "config.toml").write_text("")
+        lines.append(f'{kind.replace("-", "_")} = "models/weights/{kind}"')
+    (tmp_path / "config.toml").write_text("\n".join(lines))
     return tmp_path / "config.toml"
 
 

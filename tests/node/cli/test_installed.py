@@ -1,0 +1,40 @@
+"""What an installation says of itself, and the configuration that it hands out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from node.settings import load_settings
+
+ROOT = Path(__file__).parents[3]
+DECISIVE = ("torch", "monai", "SimpleITK", "numpy", "scipy", "catboost", "highdicom", "pydicom", "pynetdicom")
+
+
+def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "node", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_version_names_the_node_and_every_library_that_decides_results(tmp_path: Path) -> None:
+    answer = command("--version", folder=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    said = dict(line.split(" ", 1) for line in answer.stdout.splitlines())
+    assert said["rectal-node"] == metadata.version("rectal-node")
+    assert {name: said[name] for name in DECISIVE} == {name: metadata.version(name) for name in DECISIVE}
+    assert sum(name.startswith("pyradiomics") for name in said) == 1
+
+
+def test_a_new_configuration_is_the_committed_one_and_works_where_it_was_written(tmp_path: Path) -> None:
+    assert command("new-config", folder=tmp_path).returncode == 0
+    assert (tmp_path / "config.toml").read_text() == (ROOT / "config.toml").read_text()
+    assert load_settings(tmp_path / "config.toml").root == tmp_path / "var"
+    (tmp_path / "config.toml").write_text("[listener]\nport = 104\n")
+    again = command("new-config", folder=tmp_path)
+    assert again.returncode == 1
+    assert again.stderr.strip() == "config.toml: cannot be written: File exists"
+    assert load_settings(tmp_path / "config.toml").listener.port == 104
