@@ -75,7 +75,8 @@ lint: $(VENV)/.installed-test ## ruff, mypy --strict, import contract
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-test ## Tests of the rooms
-	$(BIN)/pytest --ignore tests/end_to_end
+	$(BIN)/pytest --ignore tests/end_to_end --ignore tests/node
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/node
 
 end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
 	$(BIN)/pytest tests/end_to_end
