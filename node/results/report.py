@@ -62,7 +62,7 @@ from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
 from node.results.set_aside import is_in_rectum
 from node.results.source import SourceFrame, put
-from storage.records import ResultRecord
+from node.results.supersession import reference_to
 
 SERIES_OFFSET = 201
 ENGLISH = Code("en", "RFC5646", "English")
@@ -120,7 +120,7 @@ def report(results: StudyResults, evidence: Evidence, identity: Identity, conten
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=None if results.supersedes is None else [_predecessor(results.supersedes)],
+        previous_versions=None if results.supersedes is None else [reference_to(results.supersedes)],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     _refer(dataset, evidence)
@@ -366,16 +366,6 @@ def _identified(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> D
     inherit(dataset, header, ("SpecificCharacterSet", "StudyInstanceUID", "SeriesInstanceUID"))
     put(dataset, "SOPClassUID", sop_class_uid)
     put(dataset, "SOPInstanceUID", sop_instance_uid)
-    return dataset
-
-
-def _predecessor(result: ResultRecord) -> Dataset:
-    """Identifiers of the superseded report, for Predecessor Documents Sequence (0040,A360)."""
-    dataset = Dataset()
-    put(dataset, "StudyInstanceUID", result.study_instance_uid)
-    put(dataset, "SeriesInstanceUID", result.series_instance_uid)
-    put(dataset, "SOPClassUID", result.sop_class_uid)
-    put(dataset, "SOPInstanceUID", result.sop_instance_uid)
     return dataset
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from pydicom.dataset import Dataset
+
 from node.results.identity import Identity
+from node.results.source import put
 from storage.records import ResultRecord
 
 
@@ -58,3 +61,13 @@ def _history(earlier: Sequence[ResultRecord], role: str) -> list[ResultRecord]:
             known.pop()
         known.append(result)
     return known
+
+
+def reference_to(result: ResultRecord) -> Dataset:
+    """Identifiers of the superseded report, for Predecessor Documents Sequence (0040,A360)."""
+    dataset = Dataset()
+    put(dataset, "StudyInstanceUID", result.study_instance_uid)
+    put(dataset, "SeriesInstanceUID", result.series_instance_uid)
+    put(dataset, "SOPClassUID", result.sop_class_uid)
+    put(dataset, "SOPInstanceUID", result.sop_instance_uid)
+    return dataset
