@@ -71,6 +71,11 @@ class Index:
         with self._engine.connect() as connection:
             return returned.series_in(connection, study_uid)
 
+    def returned_files(self) -> dict[str, list[StoredFile]]:
+        """The files of results that came here from a node, this one or another, by Study Instance UID."""
+        with self._engine.connect() as connection:
+            return returned.files(connection)
+
     def rejected(self, study_uid: str) -> dict[InstanceKey, str]:
         """The objects of a study that rejection notes name, with the code of the title of the note."""
         with self._engine.connect() as connection:

@@ -9,6 +9,7 @@ revision and is not delivered.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import BindParameter, Connection, bindparam, insert, or_, select
 
@@ -70,3 +71,11 @@ def series_in(connection: Connection, study_uid: str) -> frozenset[str]:
     """Series Instance UIDs under which results came back in a study."""
     query = select(returned.c.series_instance_uid).where(returned.c.study_instance_uid == study_uid).distinct()
     return frozenset(connection.scalars(query))
+
+
+def files(connection: Connection) -> dict[str, list[StoredFile]]:
+    """The files of all results that came back, by Study Instance UID, in the order of their arrival."""
+    found: dict[str, list[StoredFile]] = {}
+    for row in connection.execute(select(returned).order_by(returned.c.identifier)):
+        found.setdefault(row.study_instance_uid, []).append(StoredFile(Path(row.path), row.digest, row.size))
+    return found

@@ -62,10 +62,8 @@ def read_arrivals(settings: Settings, concept: Code) -> dict[str, Arrivals]:
     """
     index, files = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
     return {
-        study.study_instance_uid: _read(
-            [files.absolute(record.file) for record in index.instances(study.study_instance_uid)], concept
-        )
-        for study in index.studies()
+        study: _read([files.absolute(file) for file in stored], concept)
+        for study, stored in index.returned_files().items()
     }
 
 
