@@ -142,6 +142,14 @@ def test_a_result_under_other_uids_is_known(index, known, make_header, make_file
     assert index.returned_series(study) == {coerced.series_instance_uid}
 
 
+def test_the_files_of_results_that_came_back_are_there_by_study(index, make_header, make_file, at):
+    files = [make_file(name) for name in "cd"]
+    for number, file in enumerate(files):
+        header = replace(make_header(5 + number, 5, "1.9"), made_here=True)
+        index.register(header, file, "ROUTER", at(60 + number))
+    assert index.returned_files() == {"1.9": files}
+
+
 def test_what_is_of_the_series_of_a_result_that_came_back_is_known_too(index, known, make_header, make_file, at):
     index.register(replace(make_header(5, 5), made_here=True), make_file("c"), "ROUTER", at(60))
     assert index.register(make_header(6, 5), make_file("d"), "ROUTER", at(61)) is Registration.OWN_RESULT
