@@ -116,9 +116,10 @@ train-prediction: $(VENV)/.installed-test ## Repeat the shipped prediction and i
 	$(BIN)/python -m models.training.prediction --cases 780 --test-cases 60 --version 0.5.0 \
 		--classifiers all --combat --report docs/models/prediction.md
 
-# KEY stands in the names of the folders that the first command prints.
+# The first two commands print the names of the folders.
 measure-own-masks: $(VENV)/.installed ## Shipped prediction under the node's own masks: MEASURED=, OWN_MASKS= folders
 	$(BIN)/python -m models.training.measure_cases --cases 780 --own-masks 40
+	$(BIN)/python -m models.training.measure_cases --cases 780 --last 40
 	$(BIN)/python -m models.training.own_masks --measured $(MEASURED) --own-masks $(OWN_MASKS) \
 		--report docs/models/prediction-own-masks.md
 

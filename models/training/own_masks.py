@@ -5,6 +5,7 @@ under the true masks and under those that the segmentation found (`models.traini
 report says whether AUC and comparison of resolutions stay, with one mask for all resolutions and with one for each:
 
     python -m models.training.measure_cases --cases 780 --own-masks 40
+    python -m models.training.measure_cases --cases 780 --last 40
     python -m models.training.own_masks --measured runs/prediction/KEY --own-masks runs/prediction/KEY-own-masks-KEY
 """
 
@@ -19,8 +20,8 @@ from models.prediction.predictor import load_predictor
 from models.training.loop import command_line
 from models.training.own_mask_cases import read_own_mask_case
 from models.training.own_masks_report import report
-from models.training.own_masks_subset import subset
-from models.training.prediction_cases import read_case
+from models.training.own_masks_subset import fitted_cases, subset
+from models.training.prediction_cases import patients, read_case
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -33,13 +34,16 @@ def compare_masks(
     own_masks: Annotated[Path, typer.Option(help="held-out patients under found masks, a JSON each", exists=True)],
     bundle: Annotated[Path, typer.Option(help="prediction bundle, fitted on the cohort's first cases")] = WEIGHTS
     / "prediction",
+    first_seed: Annotated[int, typer.Option(help="seed of the first patient of that cohort")] = 700_000,
     report_file: Annotated[Path, typer.Option("--report", help="report, Markdown")] = Path("prediction-own-masks.md"),
 ) -> None:
     """Apply the models to the held-out patients under every mask, and write the report."""
     predictor = load_predictor(bundle)
     cases = [read_own_mask_case(path) for path in sorted(own_masks.glob("*.json"))]
     true = (read_case(path) for path in sorted(measured.glob("*.json")))
-    text = report(subset(true, cases, predictor), cases, predictor, command_line("models.training.own_masks"))
+    fitted = [seed for seed, *_ in patients(fitted_cases(predictor), first_seed, 0)]
+    found = subset(true, cases, predictor, fitted)
+    text = report(found, cases, predictor, command_line("models.training.own_masks"))
     report_file.write_text(text, encoding="utf-8")
     typer.echo(next(line for line in text.splitlines() if line.startswith("**")).strip("*"))
 

@@ -58,8 +58,12 @@ class Subset:
         return {label: (normal, refined) for label, (normal, refined) in pairs.items() if normal and refined}
 
 
-def subset(measured: Iterable[Case], own: Iterable[OwnMaskCase], predictor: Predictor) -> Subset:
+def subset(
+    measured: Iterable[Case], own: Iterable[OwnMaskCase], predictor: Predictor, cohort: SequenceOf[int]
+) -> Subset:
     """What the models of a bundle say of the patients of `own`, whose true masks are among `measured`.
+
+    `cohort` holds the seeds of the patients that the bundle was fitted on, in their order, and of any after them.
 
     Raises `ModelError` when there is no case, when one is not among the measured, is another there or is one that the
     bundle was fitted on, or when its features are not those that the models take.
@@ -67,7 +71,7 @@ def subset(measured: Iterable[Case], own: Iterable[OwnMaskCase], predictor: Pred
     cases = sorted(own, key=lambda case: case.seed)
     if not cases:
         raise ModelError("no case was measured under the node's own masks")
-    held_out = _held_out(measured, predictor)
+    held_out = _held_out(measured, predictor, cohort)
     true = [_true(case, held_out) for case in cases]
     _require_same_bundles(cases, predictor)
     features: dict[Masks, list[Mapping[str, float]]] = {
@@ -87,14 +91,21 @@ def subset(measured: Iterable[Case], own: Iterable[OwnMaskCase], predictor: Pred
     )
 
 
-def _held_out(measured: Iterable[Case], predictor: Predictor) -> dict[int, Case]:
-    """Cases after those that the bundle was fitted on, by seed: a training holds out the last."""
+def fitted_cases(predictor: Predictor) -> int:
+    """How many patients, the first of their cohort, a bundle was fitted on, those left out as incomplete among them.
+
+    Raises `ModelError` when its manifest does not say.
+    """
     metrics = predictor.manifest.metrics
     if "cases" not in metrics or "positive_cases" not in metrics:
         raise ModelError(f"{predictor.manifest.name}: its manifest does not say how many cases it was fitted on")
-    every = sorted(measured, key=lambda case: case.seed)
-    fitted = metrics["cases"] + metrics.get("cases_left_out_as_incomplete", 0)
-    return {case.seed: case for case in every[fitted:]}
+    return int(metrics["cases"] + metrics.get("cases_left_out_as_incomplete", 0))
+
+
+def _held_out(measured: Iterable[Case], predictor: Predictor, cohort: SequenceOf[int]) -> dict[int, Case]:
+    """The measured cases that the bundle was not fitted on, by seed: a training holds out the last."""
+    fitted = frozenset(cohort[: fitted_cases(predictor)])
+    return {case.seed: case for case in measured if case.seed not in fitted}
 
 
 def _true(case: OwnMaskCase, held_out: Mapping[int, Case]) -> Case:

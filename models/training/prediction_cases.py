@@ -77,9 +77,17 @@ class Case:
 
 
 def cohort(
-    count: int, first_seed: int, bundle: Path, cache: Path, workers: int, perturbed_cases: int = PERTURBED_CASES
+    count: int,
+    first_seed: int,
+    bundle: Path,
+    cache: Path,
+    workers: int,
+    perturbed_cases: int = PERTURBED_CASES,
+    passed_over: int = 0,
 ) -> Iterator[Case]:
     """`count` patients whose tumour has a grade, one seed each from `first_seed` on, the scanners in turn.
+
+    The first `passed_over` of them are left out.
 
     Cases in the cache are read, the others made. The first of each scanner, `perturbed_cases` in all, are measured
     under other masks, too.
@@ -91,7 +99,7 @@ def cohort(
     folder = cache / cache_key(bundle)
     calls = (
         (seed, scanner, bundle, masks, folder / f"{seed:05d}.json")
-        for seed, scanner, masks in patients(count, first_seed, perturbed_cases)
+        for seed, scanner, masks in islice(patients(count, first_seed, perturbed_cases), passed_over, None)
     )
     return resumed(_make_and_keep, calls, read_case, workers)
 

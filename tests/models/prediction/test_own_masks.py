@@ -39,6 +39,7 @@ GRID = Grid((40, 40, 12), (2.0, 2.0, 4.0), (-40.0, -40.0, -24.0), (1.0, 0.0, 0.0
 TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probability of a test"))
 INPUTS = (*((sequence,) for sequence in Sequence), tuple(Sequence))
 FITTED, HELD_OUT = 20, 60
+SEEDS = range(FITTED + HELD_OUT)
 NAMES = [f"{sequence}|{resolution}|original_firstorder_Mean" for sequence in Sequence for resolution in (NORMAL, SUPER)]
 MADE_WITH = {
     "super_resolution": {"name": "sharp", "version": "1", "digest": "abc"},
@@ -205,7 +206,7 @@ def predictor(bundle):
 
 @pytest.fixture(scope="module")
 def cohort() -> list[Case]:
-    return [case(seed) for seed in range(FITTED + HELD_OUT)]
+    return [case(seed) for seed in SEEDS]
 
 
 def held_out(cohort: list[Case]) -> list[OwnMaskCase]:
@@ -220,7 +221,7 @@ def scrambled(cases: list[OwnMaskCase]) -> list[dict[str, float]]:
 
 def test_masks_that_are_the_true_ones_give_the_same_conclusion(cohort, predictor):
     cases = held_out(cohort)
-    found = subset(cohort, cases, predictor)
+    found = subset(cohort, cases, predictor, SEEDS)
     assert verdict(found).same
     for card in predictor.catalogue.models:
         test = difference(found, card.name, Masks.NODE, Masks.TRUE)
@@ -238,7 +239,7 @@ def test_masks_that_are_the_true_ones_give_the_same_conclusion(cohort, predictor
 def test_features_that_say_nothing_under_the_nodes_masks_give_another_conclusion(cohort, predictor):
     cases = held_out(cohort)
     cases = [replace(case, features=features) for case, features in zip(cases, scrambled(cases), strict=True)]
-    found = subset(cohort, cases, predictor)
+    found = subset(cohort, cases, predictor, SEEDS)
     assert not verdict(found).same
     assert "All-sequence super" in verdict(found).differing
     test = difference(found, "All-sequence super", Masks.NODE, Masks.TRUE)
@@ -252,7 +253,7 @@ def test_features_that_say_nothing_under_the_nodes_masks_give_another_conclusion
 def test_the_conclusion_says_how_large_a_difference_the_cases_cannot_exclude(cohort, predictor):
     few = held_out(cohort)[:12]
     cases = [replace(case, features=case.features | {NAMES[0]: 0.5}) for case in few]
-    found = subset(cohort, cases, predictor)
+    found = subset(cohort, cases, predictor, SEEDS)
     test = difference(found, "T2WI normal", Masks.NODE, Masks.TRUE)
     text = report(found, cases, predictor, "a command")
     assert verdict(found).reach == pytest.approx(max(abs(test.low), abs(test.high)))
@@ -266,11 +267,11 @@ def test_a_mask_for_each_resolution_that_spoils_one_of_them_is_told_from_the_nod
         replace(case, features_each=of(other, NORMAL) | of(case.features, SUPER))
         for case, other in zip(cases, scrambled(cases), strict=True)
     ]
-    found = verdict(subset(cohort, cases, predictor))
+    found = verdict(subset(cohort, cases, predictor, SEEDS))
     assert found.differing == ()
     assert ("All-sequence", Masks.EACH) in found.flipped
     assert {masks for _, masks in found.flipped} == {Masks.EACH}
-    text = report(subset(cohort, cases, predictor), cases, predictor, "a command")
+    text = report(subset(cohort, cases, predictor, SEEDS), cases, predictor, "a command")
     assert "| no: higher instead of no difference shown |" in text
     assert "All-sequence under each resolution's own masks" in text
 
@@ -280,7 +281,7 @@ def test_a_tumour_that_is_not_found_is_counted_and_has_the_share_of_the_positive
     seen = {name: value for name, value in cases[0].features.items() if not name.startswith("DWI")}
     dice = cases[0].dice | {"DWI": {}}
     cases[0] = replace(cases[0], features=seen, features_each=seen, dice=dice)
-    found = subset(cohort, cases, predictor)
+    found = subset(cohort, cases, predictor, SEEDS)
     counts = {card.name: without_prediction(found, Masks.NODE, card.name) for card in predictor.catalogue.models}
     lacking = {name for name, count in counts.items() if count == 1}
     assert lacking == {"DWI normal", "DWI super", "All-sequence normal", "All-sequence super"}
@@ -296,14 +297,14 @@ def test_a_tumour_that_is_not_found_is_counted_and_has_the_share_of_the_positive
 
 def test_too_few_patients_are_not_judged(cohort, predictor):
     cases = held_out(cohort)[:3]
-    found = subset(cohort, cases, predictor)
+    found = subset(cohort, cases, predictor, SEEDS)
     assert not verdict(found).same
     assert "**Not judged" in report(found, cases, predictor, "a command")
 
 
 def test_patients_that_the_models_have_seen_are_refused(cohort, predictor):
     with pytest.raises(ModelError, match="case 19 is not among the 60 held-out cases"):
-        subset(cohort, [own_case(cohort[19]), *held_out(cohort)], predictor)
+        subset(cohort, [own_case(cohort[19]), *held_out(cohort)], predictor, SEEDS)
 
 
 def test_features_of_other_weights_or_settings_than_the_models_take_are_refused(cohort, predictor):
@@ -311,9 +312,9 @@ def test_features_of_other_weights_or_settings_than_the_models_take_are_refused(
         made_with = MADE_WITH | {name: MADE_WITH[name] | {"digest": "another"}}
         cases = [replace(case, made_with=made_with) for case in held_out(cohort)]
         with pytest.raises(ModelError, match=said):
-            subset(cohort, cases, predictor)
+            subset(cohort, cases, predictor, SEEDS)
         with pytest.raises(ModelError, match="with different bundles"):
-            subset(cohort, [cases[0], *held_out(cohort)[1:]], predictor)
+            subset(cohort, [cases[0], *held_out(cohort)[1:]], predictor, SEEDS)
 
 
 def test_the_command_writes_the_report_and_tells_the_conclusion(cohort, bundle, tmp_path):
