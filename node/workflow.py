@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import logging
-import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from typing import IO, Any, TypeVar
 from dbos import DBOS, DBOSConfig
 from pydantic import TypeAdapter
 from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from node import pipeline, withdrawal
@@ -32,7 +32,7 @@ from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject
 from node.results.identity import Site
 from node.settings import AnalysisSettings, Settings
-from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_url
+from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
@@ -88,6 +88,7 @@ class Worker:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._lock: IO[str] | None = None
+        self._engine: Engine | None = None
 
     def start(self) -> None:
         """Recover what was under way and take new work.
@@ -97,10 +98,10 @@ class Worker:
         """
         root = self._rooms.settings.root
         self._lock = _exclusive(root / "worker.lock")
-        _switch_to_wal(root / "worklist.sqlite")
+        self._engine = queue_engine(queue_url(root))
         config: DBOSConfig = {
             "name": "rectal-node",
-            "system_database_url": queue_url(root),
+            "system_database_engine": self._engine,
             "application_version": WORKFLOW_VERSION,
             "executor_id": "worker-1",
             "log_level": "ERROR",
@@ -116,6 +117,9 @@ class Worker:
     def stop(self) -> None:
         """Leave the queue; a study under way goes on at the next start from its last finished step."""
         DBOS.destroy()
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -366,15 +370,6 @@ def _exclusive(path: Path) -> IO[str]:
             f"{path}: another worker runs on this root; stop it, or set another root in config.toml"
         ) from error
     return handle
-
-
-def _switch_to_wal(path: Path) -> None:
-    """DBOS leaves SQLite in rollback-journal mode, where readers and the writer block each other."""
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
 
 
 def _one_line(error: BaseException) -> str:

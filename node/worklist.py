@@ -6,12 +6,16 @@ is DBOS's; it lives in its own database file beside the index, and works across 
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from dbos import DBOSClient, EnqueueOptions
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 QUEUE = "analysis"
 WORKFLOW = "analyse-study"
@@ -61,11 +65,37 @@ def queue_url(root: Path) -> str:
     return f"sqlite:///{(root / 'worklist.sqlite').absolute()}"
 
 
+def queue_engine(url: str) -> Engine:
+    """The queue's database for DBOS, which is given its engine: one made by itself lacks two things.
+
+    DBOS leaves SQLite in rollback-journal mode, where readers and the writer block each other. And from Python 3.12
+    on its tables have times by ``unixepoch('subsec')``, which SQLite knows since 3.42 only and which is NULL, and
+    refused, before: Debian 12 and Ubuntu 22.04 have older ones.
+    """
+    engine = create_engine(url)
+    event.listen(engine, "connect", _configure)
+    return engine
+
+
+def _configure(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 (a DBAPI connection)
+    connection.isolation_level = "IMMEDIATE"  # as DBOS does: writers wait for one another
+    connection.execute("PRAGMA journal_mode=WAL")
+    if sqlite3.sqlite_version_info < (3, 42):
+        connection.create_function("unixepoch", 1, _unixepoch)
+
+
+def _unixepoch(modifier: str) -> float:
+    if modifier != "subsec":
+        raise ValueError(f"unixepoch({modifier!r}) is not known here")
+    return time.time()
+
+
 class Worklist:
     """Submit study revisions for analysis and ask how far they are."""
 
     def __init__(self, url: str) -> None:
-        self._client = DBOSClient(system_database_url=url)
+        self._engine = queue_engine(url)
+        self._client = DBOSClient(system_database_engine=self._engine)
 
     def submit(self, study_instance_uid: str, revision: int) -> None:
         """Queue a study revision; submitting it again changes nothing."""
@@ -90,6 +120,7 @@ class Worklist:
     def close(self) -> None:
         """Give the database connection back."""
         self._client.destroy()
+        self._engine.dispose()
 
     def _list(self, **query: Any) -> list[Any]:  # noqa: ANN401 - DBOS's own query words
         return self._client.list_workflows(name=WORKFLOW, load_input=False, load_output=False, **query)

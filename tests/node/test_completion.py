@@ -22,7 +22,7 @@ from node.completion import Completion
 from node.network.scu import store
 from node.settings import CompletionSettings, DestinationSettings, ListenerSettings, RecognitionSettings
 from node.shortage import Inquiry
-from node.worklist import WORKFLOW_VERSION, Progress, Worklist, queue_url
+from node.worklist import WORKFLOW_VERSION, Progress, Worklist, queue_engine, queue_url
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
@@ -37,10 +37,11 @@ LONG_AGO = timedelta(seconds=60)
 def empty_queue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a queue in which nothing is; DBOS takes a second to make one."""
     root = tmp_path_factory.mktemp("queue")
+    engine = queue_engine(queue_url(root))
     DBOS(
         config={
             "name": "rectal-node",
-            "system_database_url": queue_url(root),
+            "system_database_engine": engine,
             "application_version": WORKFLOW_VERSION,
             "executor_id": "test",
             "log_level": "ERROR",
@@ -48,6 +49,7 @@ def empty_queue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     DBOS.launch()
     DBOS.destroy()
+    engine.dispose()
     return root / "worklist.sqlite"
 
 
@@ -58,6 +60,21 @@ def worklist(tmp_path: Path, empty_queue: Path) -> Any:
     found = Worklist(queue_url(tmp_path))
     yield found
     found.close()
+
+
+def test_times_of_the_queue_do_not_depend_on_the_version_of_sqlite(tmp_path: Path) -> None:
+    """DBOS's tables have this default from Python 3.12 on; SQLite before 3.42 alone would give NULL."""
+    engine = queue_engine(queue_url(tmp_path))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE made (at INTEGER NOT NULL DEFAULT (unixepoch('subsec') * 1000), it TEXT)"
+        )
+        connection.exec_driver_sql("INSERT INTO made (it) VALUES ('a workflow')")
+        at = connection.exec_driver_sql("SELECT at FROM made").scalar_one()
+        journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    engine.dispose()
+    assert abs(at - time.time() * 1000) < 60_000
+    assert journal == "wal"
 
 
 class Arrived:
