@@ -24,8 +24,8 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from rich.console import Console
 from rich.table import Table
 
-from node.associations.listener import Listener
-from node.network.scu import echo
+from node.dicom.scu import echo
+from node.services.listener import Listener
 from node.settings import ListenerSettings
 from storage.files import ObjectStore
 from storage.index import Index

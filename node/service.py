@@ -15,12 +15,12 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from node.associations.listener import Listener
 from node.completion import Completion
 from node.delivery.dicom import Delivery
 from node.errors import ConfigurationError
 from node.pipeline import Models
 from node.recognition import rules
+from node.services.listener import Listener
 from node.settings import Settings
 from node.shortage import Inquiry
 from node.workflow import Rooms, Worker

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from node.dicom.association import RemoteAE
+from node.dicom.find import count_images
 from node.errors import TransientError
-from node.network.association import RemoteAE
-from node.network.find import count_images
 from node.settings import DestinationSettings
 from storage.index import Index
 from storage.ledger import Ledger

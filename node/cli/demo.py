@@ -27,9 +27,9 @@ from models.phantom import find_scanner, simulate_study
 from models.prediction.predictor import load_predictor
 from node.cli.arrivals import Arrivals, read_arrivals
 from node.cli.status import StudyLine, collect
+from node.dicom.outcomes import StoreResult
+from node.dicom.scu import echo, store
 from node.errors import NodeError
-from node.network.outcomes import StoreResult
-from node.network.scu import echo, store
 from node.settings import SHIPPED, Settings, load_settings
 from node.simulator import write_study, write_truth
 from node.worklist import Worklist, queue_url

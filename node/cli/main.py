@@ -92,8 +92,8 @@ def send(
     calling: Annotated[str, typer.Option(help="AE title to call with.")] = "RECTALSEND",
 ) -> None:
     """Send DICOM files by C-STORE; every file's fate is known at the end."""
-    from node.network.outcomes import StoreResult
-    from node.network.scu import store
+    from node.dicom.outcomes import StoreResult
+    from node.dicom.scu import store
 
     files = [file for path in paths for file in _files(path)]
     if not files:
@@ -282,7 +282,7 @@ def echo(
     calling: Annotated[str, typer.Option()] = "RECTALSEND",
 ) -> None:
     """Ask a system by C-ECHO whether it answers."""
-    from node.network.scu import echo as ask
+    from node.dicom.scu import echo as ask
 
     answer = ask(host=host, port=port, called_ae=to, calling_ae=calling, timeout_s=10)
     out.print(f"{to} ({host}:{port}): {answer or 'answers'}", highlight=False)

@@ -19,8 +19,8 @@ from datetime import timedelta
 
 from node.clock import Clock, utc_now
 from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
-from node.network.outcomes import StoreOutcome, StoreResult
-from node.network.scu import store
+from node.dicom.outcomes import StoreOutcome, StoreResult
+from node.dicom.scu import store
 from node.settings import DestinationSettings
 from storage.files import ObjectStore
 from storage.ledger import Ledger

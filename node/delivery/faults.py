@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from node.clock import Clock
-from node.network import outcomes
+from node.dicom import outcomes
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
-from node.network.scu import echo
+from node.dicom.scu import echo
 
 DCMJS = Path(__file__).parent / "dcmjs"
 

@@ -16,10 +16,10 @@ from dbos import DBOS
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from node.associations.listener import Listener
 from node.clock import utc_now
 from node.completion import Completion
-from node.network.scu import store
+from node.dicom.scu import store
+from node.services.listener import Listener
 from node.settings import CompletionSettings, DestinationSettings, ListenerSettings, RecognitionSettings
 from node.shortage import Inquiry
 from node.worklist import WORKFLOW_VERSION, Progress, Worklist, queue_engine, queue_url

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dsutils import split_dataset
 
-from node.conversion.convert import convert
+from node.dicom.conversion.convert import convert
 from storage.header import read_header
 
 

@@ -1,1 +1,0 @@
-"""The SCP side: the listener that takes objects in."""

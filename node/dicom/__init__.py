@@ -1,0 +1,1 @@
+"""DICOM networking in both directions: presentation contexts, remotes, associations, the SCU side, conversion."""

@@ -1,0 +1,93 @@
+"""Calling another system: the association with its time limits, and why there is none."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pynetdicom import AE, Association, evt
+
+from node.dicom.contexts import proposals
+from node.dicom.transport import SMALLEST_EVEN, end_waiting, keep_responses, send_at_once, send_even_fragments
+
+CONNECTION_LOST = "the association was lost before the answer"
+ENDED_BEFORE = "the association ended before its turn"
+_REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognised",
+    (1, 7): "called AE title not recognised",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit of associations exceeded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAE:
+    """A system to call; `timeout_s` holds for connecting and for each answer."""
+
+    host: str
+    port: int
+    called_ae: str
+    calling_ae: str
+    timeout_s: float
+
+    def associate(self, pairs: Sequence[tuple[str, str]]) -> Association:
+        """Ask for an association with these (SOP class, transfer syntax) pairs; it may not be established.
+
+        Raises:
+            OSError: the name of the host is not known (`socket.gaierror`), or this machine is short of something.
+        """
+        ae = AE(ae_title=self.calling_ae)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
+        handlers = [
+            (evt.EVT_CONN_OPEN, send_at_once),
+            (evt.EVT_CONN_CLOSE, end_waiting),
+            (evt.EVT_ACCEPTED, send_even_fragments),
+        ]
+        contexts = proposals(pairs)
+        try:
+            association = ae.associate(
+                self.host, self.port, contexts=contexts, ae_title=self.called_ae, evt_handlers=handlers
+            )
+        except RuntimeError as error:  # how Python says that no thread can be started
+            raise OSError(errno.EAGAIN, str(error)) from error
+        keep_responses(association)
+        return association
+
+
+def refusal(association: Association) -> str:
+    """Why there is no association."""
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        key = (answer.result_source, answer.diagnostic)
+        return f"association rejected: {_REJECTIONS.get(key, f'source {key[0]}, reason {key[1]}')}"
+    if accepts_nothing(association):
+        return "association without any accepted presentation context"
+    return "no connection" if association.acceptor.primitive is None else "association aborted"
+
+
+def accepts_nothing(association: Association) -> bool:
+    """Whether the other side answered and took none of the contexts; pynetdicom then aborts by itself."""
+    return bool(association.rejected_contexts) and not association.accepted_contexts
+
+
+def narrowness(association: Association) -> str:
+    """Why nothing fits through an established association; empty where something does."""
+    maximum = association.acceptor.maximum_length
+    if maximum == 0 or (maximum is not None and maximum >= SMALLEST_EVEN):
+        return ""
+    said = "none" if maximum is None else f"{maximum} bytes"
+    return f"the maximum length of PDUs that the receiver names leaves no room for an object: {said}"
+
+
+def in_words(answer: Dataset, meanings: dict[int, tuple[str, str]]) -> str:
+    """Status, its meaning and the other side's comment (0000,0902); empty for plain success."""
+    status = answer.Status
+    if status == 0:
+        return ""
+    _, meaning = meanings.get(status, ("", ""))
+    words = [f"status 0x{status:04X}", meaning, answer.get("ErrorComment") or ""]
+    return ", ".join(word for word in words if word)

@@ -1,0 +1,122 @@
+"""Encapsulated pixel data, decoded frame by frame to what a native transfer syntax holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels.utils import as_pixel_options
+from pydicom.uid import UID, RLELossless
+
+from node.dicom.conversion.elements import EXPLICIT, UNDEFINED, Forward, read_head
+from node.dicom.conversion.errors import ConversionError
+from node.dicom.conversion.representations import PIXEL_DATA
+
+_IMAGE_PIXEL = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+)
+_SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
+
+
+@dataclass(frozen=True, slots=True)
+class NativePixels:
+    """Pixel data as a native transfer syntax holds it: little endian, colour by pixel (Planar Configuration 0).
+
+    `length` is the size of all frames in bytes, without padding; `frames` can be gone through once.
+    """
+
+    photometric_interpretation: str
+    bits_allocated: int
+    length: int
+    frames: Iterator[bytes]
+
+
+def decoder_of(syntax: UID) -> Decoder:
+    """What decodes an encapsulated transfer syntax.
+
+    Raises:
+        ConversionError: nothing here does.
+    """
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise ConversionError(f"transfer syntax {syntax} cannot be decoded here") from error
+    if not decoder.is_available:
+        raise ConversionError(f"transfer syntax {syntax} needs a decoder that is not installed")
+    return decoder
+
+
+@contextmanager
+def native_pixels(path: Path, syntax: UID) -> Iterator[NativePixels | None]:
+    """The decoded pixels of a file in an encapsulated transfer syntax; None where it holds no encapsulated ones.
+
+    Colours are not converted: YCbCr stays YCbCr, without its subsampling, and JPEG 2000's own transformation
+    (YBR_RCT, YBR_ICT) is undone to RGB.
+
+    Raises:
+        ConversionError: the pixels cannot be decoded, or not to what the image attributes say.
+        OSError: the file cannot be read.
+    """
+    decoder = decoder_of(syntax)
+    with path.open("rb") as file:
+        attributes = dcmread(file, stop_before_pixels=True, specific_tags=list(_IMAGE_PIXEL))
+        # Piece by piece, so that the file is left where the value begins.
+        head = read_head(Forward(iter(lambda: file.read(4), b"")), EXPLICIT)
+        encapsulated = head is not None and (head.tag, head.length) == (PIXEL_DATA, UNDEFINED)
+        yield _decoded(decoder, syntax, attributes, file) if encapsulated else None
+
+
+def _decoded(decoder: Decoder, syntax: str, attributes: Dataset, file: BinaryIO) -> NativePixels:
+    try:
+        options = as_pixel_options(attributes)
+        dtype = np.dtype(f"<{'ui'[options['pixel_representation']]}{options['bits_allocated'] // 8}")
+        frames = _frames(decoder, syntax, file, options, dtype)
+        first, photometric_interpretation = next(frames)
+    except (KeyError, TypeError, IndexError, StopIteration) as error:
+        raise ConversionError(f"the pixels cannot be decoded: {error or 'there are none'}") from error
+    return NativePixels(
+        photometric_interpretation=photometric_interpretation,
+        bits_allocated=options["bits_allocated"],
+        length=len(first) * options["number_of_frames"],
+        frames=chain([first], (frame for frame, _ in frames)),
+    )
+
+
+def _frames(
+    decoder: Decoder, syntax: str, file: BinaryIO, options: dict[str, Any], dtype: np.dtype[Any]
+) -> Iterator[tuple[bytes, str]]:
+    """Each frame, and its photometric interpretation."""
+    # Sign bits above Bits Stored are no part of what JPEG holds. Where RLE holds other bits there, they stay.
+    signs = options["pixel_representation"] == 1 and syntax != RLELossless
+    count = 0
+    try:
+        decoded = decoder.iter_array(
+            file, raw=True, correct_unused_bits=signs, pixel_keyword="PixelData", pixel_vr="OB", **options
+        )
+        for array, properties in decoded:
+            count += 1
+            if not np.can_cast(array.dtype, dtype, "same_kind") or array.dtype.itemsize > dtype.itemsize:
+                raise ConversionError(f"the pixels are coded with {array.dtype.itemsize * 8} bits, not {dtype}")
+            interpretation = str(properties["photometric_interpretation"])
+            yield array.astype(dtype).tobytes(), "YBR_FULL" if interpretation in _SUBSAMPLED else interpretation
+    except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise ConversionError(f"the pixels cannot be decoded: {error}") from error
+    if count != options["number_of_frames"]:
+        raise ConversionError(f"{count} frames are coded, and Number of Frames is {options['number_of_frames']}")
