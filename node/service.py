@@ -15,16 +15,16 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from node.completion import Completion
+from node.analysis.queue import Worklist, queue_url
+from node.analysis.steps import Models
+from node.analysis.workflow import Rooms, Worker
+from node.completion.settling import Completion
+from node.completion.shortage import Inquiry
 from node.delivery.dicom import Delivery
 from node.errors import ConfigurationError
-from node.pipeline import Models
 from node.recognition import rules
 from node.services.listener import Listener
 from node.settings import Settings
-from node.shortage import Inquiry
-from node.workflow import Rooms, Worker
-from node.worklist import Worklist, queue_url
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger

@@ -25,6 +25,7 @@ from rich.table import Table
 
 from models.phantom import find_scanner, simulate_study
 from models.prediction.predictor import load_predictor
+from node.analysis.queue import Worklist, queue_url
 from node.cli.arrivals import Arrivals, read_arrivals
 from node.cli.status import StudyLine, collect
 from node.dicom.outcomes import StoreResult
@@ -32,7 +33,6 @@ from node.dicom.scu import echo, store
 from node.errors import NodeError
 from node.settings import SHIPPED, Settings, load_settings
 from node.simulator import write_study, write_truth
-from node.worklist import Worklist, queue_url
 from storage.records import DeliveryState, StudyState
 
 #: One scanner of each vendor, and the patient that it examines.

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from models.plausibility.records import Location, SetAside
+from node.analysis.withdrawal import Withdrawal, withdrawals
 from node.recognition.record import STUDY, RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
-from node.withdrawal import Withdrawal, withdrawals
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, QuarantineRecord, StudyRecord, StudyState

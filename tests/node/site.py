@@ -22,16 +22,16 @@ from pynetdicom.sop_class import (
 )
 from rich.console import Console
 
+from node.analysis.queue import Worklist, queue_url
+from node.analysis.steps import Models
+from node.analysis.workflow import Rooms, Worker
 from node.cli import status
-from node.completion import Completion
+from node.completion.settling import Completion
 from node.delivery.dicom import Delivery
-from node.pipeline import Models
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
 from node.recognition.rejections import rejection_note
 from node.settings import AnalysisSettings, CompletionSettings, DestinationSettings, Settings
-from node.workflow import Rooms, Worker
-from node.worklist import Worklist, queue_url
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from node.pipeline import Models, read_plan, recognise_study
+from node.analysis.steps import Models, read_plan, recognise_study
+from node.analysis.workflow import Rooms
 from node.settings import RecognitionSettings, Settings
-from node.workflow import Rooms
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index

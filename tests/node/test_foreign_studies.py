@@ -10,8 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, KeyObjectSelectionDocumentStorage, generate_uid
 
+from node.analysis.workflow import is_answered
 from node.settings import AnalysisSettings
-from node.workflow import is_answered
 
 from .site import FIRST, Site, running
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from node.analysis.workflow import settings_digest, site_of
 from node.results.identity import Site
 from node.settings import Settings, load_settings
-from node.workflow import settings_digest, site_of
 
 KEYS = ('time_zone = "Asia/Shanghai"', 'institution = "Our Hospital"', "[results]\nname_patient = false")
 

@@ -27,15 +27,15 @@ from models.segmentation.network import build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.super_resolution.network import build_generator
 from models.volume import Sequence, resample_onto
-from node import pipeline
-from node.pipeline import Models, Study
+from node.analysis import steps
+from node.analysis.steps import Models, Study
+from node.analysis.workflow import why_refused
 from node.results.encode import EncodedObject
 from node.results.identity import Site
 from node.settings import AnalysisSettings, RecognitionSettings
 from node.simulator.encoding import write_instance
 from node.simulator.enhanced import FrameTiming, enhanced
 from node.simulator.study import instances_of
-from node.workflow import why_refused
 from storage.errors import HeaderError
 from storage.header import content_of, read_header
 from storage.identity import InstanceKey
@@ -237,16 +237,16 @@ def analysed() -> Callable[..., Iterator[Analysed]]:
 
     def run(paths: SequenceOf[Path], folder: Path, models: Models, measured: bool) -> Iterator[Analysed]:
         for study in studies(paths, folder):
-            refusal = why_refused(pipeline.recognise_study(study, SETTINGS_OF_NODE, models))
-            refusal = refusal or why_refused(pipeline.assemble_volumes(study, SETTINGS_OF_NODE, models))
+            refusal = why_refused(steps.recognise_study(study, SETTINGS_OF_NODE, models))
+            refusal = refusal or why_refused(steps.assemble_volumes(study, SETTINGS_OF_NODE, models))
             if not refusal:
-                pipeline.super_resolve_volumes(study, models)
-                pipeline.segment_volumes(study, models)
+                steps.super_resolve_volumes(study, models)
+                steps.segment_volumes(study, models)
             if not refusal and measured:
-                pipeline.extract_features(study, models)
-                pipeline.predict_outcome(study, models)
+                steps.extract_features(study, models)
+                steps.predict_outcome(study, models)
             elif not refusal:
                 (study.folder / "features.json").write_text("{}")
-            yield Analysed(study, refusal, pipeline.encode_results(study, models, NOW, "settings", SITE))
+            yield Analysed(study, refusal, steps.encode_results(study, models, NOW, "settings", SITE))
 
     return run

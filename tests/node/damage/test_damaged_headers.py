@@ -26,7 +26,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag
 
-from node import pipeline
+from node.analysis import steps
 from node.results.attributes import CLASSIC_FROM_FUNCTIONAL_GROUPS, READ
 from node.results.source import read_header as source_header
 
@@ -231,7 +231,7 @@ def damaged(files: Mapping[str, Sequence[Path]], seeds: Sequence[int], folder: P
 def check(found: Any) -> None:
     """Refusals have names; what is written can be read, in the dictionary's VRs, and is of this study and patient."""
     study, refusal = found.study, found.refusal
-    plan = pipeline.read_plan(study)
+    plan = steps.read_plan(study)
     assert all(NAMED.fullmatch(each.code) for each in plan.refusals), plan.refusals
     assert not refusal or NAMED.match(refusal)
     sources = [source_header(path) for path, _ in study.instances.values()]

@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
-from node.pipeline import Study, input_digest
+from node.analysis.steps import Study, input_digest
 from node.planning import studies_in
 from node.recognition.facts import Fault
 from node.recognition.plan import plan_study, read_study, recognise

@@ -16,14 +16,14 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 from pynetdicom.dsutils import split_dataset
 
+from node.analysis.steps import Models, assemble_volumes, encode_results, recognise_study
+from node.analysis.workflow import Rooms
 from node.dicom.scu import StoreResult, store
 from node.logs import LineFormatter
-from node.pipeline import Models, assemble_volumes, encode_results, recognise_study
 from node.recognition.record import to_json
 from node.results.identity import Site
 from node.results.source import read_header
 from node.settings import Settings
-from node.workflow import Rooms
 
 NAME, IDENTIFIER, ACCESSION, BIRTH = "Seeded^Name", "SEED-4711", "SEEDED-ACC", "19360229"
 SEEDS = (NAME, "Seeded", IDENTIFIER, ACCESSION, BIRTH)

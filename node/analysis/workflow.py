@@ -23,16 +23,16 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from node import pipeline, withdrawal
+from node.analysis import steps, withdrawal
+from node.analysis.queue import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
+from node.analysis.steps import Models, Study
 from node.errors import ConfigurationError, TransientError, told
-from node.pipeline import Models, Study
 from node.recognition import patients, rejections
 from node.recognition.plan import FOREIGN
 from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject
 from node.results.identity import Site
 from node.settings import AnalysisSettings, Settings
-from node.worklist import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
@@ -165,7 +165,7 @@ class _Analysis:
             state = StudyState.REFUSED if refusal else StudyState.COMPLETED
             self._step("hand to delivery", self._hand_over, state, refusal, records, revoked)
             # A step of its own, after the objects are on record: a repeated encode still needs the volumes.
-            self._step("discard volumes", lambda: pipeline.discard_volumes(self._study()))
+            self._step("discard volumes", lambda: steps.discard_volumes(self._study()))
             if refusal:
                 log.warning("study %s revision %d: refused: %s", self.uid, self.revision, refusal)
         except Exception as error:
@@ -176,10 +176,10 @@ class _Analysis:
 
     def _analyse(self) -> None:
         models = self.rooms.models
-        self._step("super-resolve", lambda: pipeline.super_resolve_volumes(self._study(), models))
+        self._step("super-resolve", lambda: steps.super_resolve_volumes(self._study(), models))
         self._step("segment", self._segment)
-        self._step("radiomics", lambda: pipeline.extract_features(self._study(), models))
-        self._step("predict", lambda: pipeline.predict_outcome(self._study(), models))
+        self._step("radiomics", lambda: steps.extract_features(self._study(), models))
+        self._step("predict", lambda: steps.predict_outcome(self._study(), models))
 
     def _step(self, name: str, work: Callable[..., _T], *arguments: object) -> _T:
         return DBOS.run_step(
@@ -199,20 +199,20 @@ class _Analysis:
 
     def _recognise(self) -> str:
         study = self._study()
-        plan = pipeline.recognise_study(study, self.rooms.settings.recognition, self.rooms.models)
+        plan = steps.recognise_study(study, self.rooms.settings.recognition, self.rooms.models)
         _keep_plan(self.rooms, study, plan)
         return why_refused(plan)
 
     def _assemble(self) -> str:
         study = self._study()
-        plan = pipeline.assemble_volumes(study, self.rooms.settings.recognition, self.rooms.models)
+        plan = steps.assemble_volumes(study, self.rooms.settings.recognition, self.rooms.models)
         _keep_plan(self.rooms, study, plan)
         return why_refused(plan)
 
     def _segment(self) -> dict[str, float]:
         study = self._study()
-        volumes = pipeline.segment_volumes(study, self.rooms.models)
-        _keep_plan(self.rooms, study, pipeline.read_plan(study))
+        volumes = steps.segment_volumes(study, self.rooms.models)
+        _keep_plan(self.rooms, study, steps.read_plan(study))
         return volumes
 
     def _judge_earlier(self, refusal: str) -> list[str]:
@@ -221,8 +221,8 @@ class _Analysis:
         if names_two_patients(refusal) or not earlier:
             return [result.sop_instance_uid for result in earlier]
         study = self._study()
-        plan = pipeline.read_plan(study)
-        patient = withdrawal.patient_of(plan, pipeline.reference(study, plan))
+        plan = steps.read_plan(study)
+        patient = withdrawal.patient_of(plan, steps.reference(study, plan))
         of_others = {
             revision for revision in {it.revision for it in earlier} if self._of_another(revision, patient, earlier)
         }
@@ -239,7 +239,7 @@ class _Analysis:
 
     def _encode(self, started_at: str, revoked: list[str]) -> list[dict[str, Any]]:
         settings = self.rooms.settings
-        objects = pipeline.encode_results(
+        objects = steps.encode_results(
             self._study(),
             self.rooms.models,
             datetime.fromisoformat(started_at),
@@ -316,7 +316,7 @@ def why_refused(plan: StudyPlan) -> str:
     whole = plan.study_refusal()
     if whole is not None:
         return f"{whole.code}: {whole.reason}"
-    if any(stack.role in pipeline.ANALYSED for stack in plan.stacks):
+    if any(stack.role in steps.ANALYSED for stack in plan.stacks):
         return ""
     return "; ".join(f"{refusal.code}: {refusal.reason}" for refusal in plan.refusals)
 

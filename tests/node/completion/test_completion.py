@@ -16,13 +16,13 @@ from dbos import DBOS
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
+from node.analysis.queue import WORKFLOW_VERSION, Progress, Worklist, queue_engine, queue_url
 from node.clock import utc_now
-from node.completion import Completion
+from node.completion.settling import Completion
+from node.completion.shortage import Inquiry
 from node.dicom.scu import store
 from node.services.listener import Listener
 from node.settings import CompletionSettings, DestinationSettings, ListenerSettings, RecognitionSettings
-from node.shortage import Inquiry
-from node.worklist import WORKFLOW_VERSION, Progress, Worklist, queue_engine, queue_url
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index

@@ -12,13 +12,13 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from node.analysis.queue import Progress, Worklist
 from node.clock import Clock, utc_now
+from node.completion.shortage import Inquiry, Shortage
 from node.recognition.phases import NO_INJECTION
 from node.recognition.plan import NO_MR, recognise
 from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings, Role
-from node.shortage import Inquiry, Shortage
-from node.worklist import Progress, Worklist
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import StudyRecord, StudyState

@@ -19,7 +19,7 @@ from models.segmentation.network import build_network
 from models.super_resolution.inference import super_resolve
 from models.super_resolution.network import build_generator
 from models.volume import Sequence
-from node.pipeline import (
+from node.analysis.steps import (
     Models,
     Study,
     extract_features,

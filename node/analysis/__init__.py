@@ -1,0 +1,1 @@
+"""The one durable analysis of a study revision: the queue, the workflow, its steps."""
