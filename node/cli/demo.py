@@ -27,10 +27,10 @@ from models.phantom import find_scanner, simulate_study
 from models.prediction.predictor import load_predictor
 from node.analysis.queue import Worklist, queue_url
 from node.cli.arrivals import Arrivals, read_arrivals
-from node.cli.status import StudyLine, collect
 from node.dicom.outcomes import StoreResult
 from node.dicom.scu import echo, store
 from node.errors import NodeError
+from node.operations.status import StudyLine, collect
 from node.settings import SHIPPED, Settings, load_settings
 from node.simulator import write_study, write_truth
 from storage.records import DeliveryState, StudyState

@@ -1,52 +1,17 @@
-"""What `rectal-node explain` shows: why each series of a study is used or not, condition by condition."""
+"""Plans of studies for a terminal: why each series is used or not, condition by condition."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from node.errors import NodeError
-from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
-from node.recognition.record import Confidence, DynamicRun, SeriesVerdict, StudyPlan, from_json
-from node.results.trial import require_encodable
-from node.settings import Settings
-from storage.index import Index
-from storage.schema import open_engine
+from node.recognition.record import Confidence, DynamicRun, SeriesVerdict, StudyPlan
 
 _STYLES = {Confidence.HIGH: "green", Confidence.MEDIUM: "yellow", Confidence.LOW: "red"}
-
-
-def of_stored(study_instance_uid: str, settings: Settings) -> StudyPlan:
-    """The record that was kept with a study.
-
-    Raises:
-        NodeError: the node does not know the study, or has not looked at it yet.
-    """
-    settings.root.mkdir(parents=True, exist_ok=True)
-    index = Index(open_engine(settings.storage_url))
-    if index.study(study_instance_uid) is None:
-        raise NodeError(f"{study_instance_uid}: neither a file, a folder nor a study of this node")
-    document = index.verdict(study_instance_uid)
-    if document is None:
-        raise NodeError(f"{study_instance_uid}: not recognised yet; `rectal-node status --study` says how far it is")
-    return from_json(document)
-
-
-def of_files(path: Path, settings: Settings) -> Iterator[StudyPlan]:
-    """What the node would make of the studies in a folder or file, images included; nothing is stored.
-
-    Raises:
-        NodeError: there is no DICOM file.
-    """
-    trained = trained_protocols(settings.analysis.bundles)
-    for facts in studies_in(path, settings.recognition):
-        plan = plan_from(facts, settings.recognition, trained)
-        yield plan_with_volumes(plan, lambda facts=facts: facts, settings.recognition, trained, require_encodable)[0]  # type: ignore[misc]
 
 
 def as_text(plan: StudyPlan, series_number: int | None = None) -> RenderableType:

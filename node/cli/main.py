@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -141,7 +140,7 @@ def super_resolve(
     denoise: Annotated[bool, typer.Option(help="Without it what the slices measured is kept with its noise.")] = True,
 ) -> None:
     """Divide the voxels of one volume by the super-resolution of the configuration."""
-    from node.cli.super_resolve import run as resolve
+    from node.operations.super_resolve import run as resolve
 
     out.print(resolve(source, target, load_settings(config), modality, sequence, denoise), highlight=False)
 
@@ -174,8 +173,9 @@ def status(
 ) -> None:
     """Show what the node knows: studies, deliveries, quarantine."""
     from node.cli import status as view
+    from node.operations.status import collect
 
-    report = view.collect(_node_of(config), study)
+    report = collect(_node_of(config), study)
     if as_json:
         sys.stdout.write(view.as_json(report) + "\n")
     else:
@@ -191,11 +191,12 @@ def explain(
 ) -> None:
     """Say why each series of a study is used or not: conditions wanted and found, near misses, confidence."""
     from node.cli import explain as view
+    from node.operations.explain import of_files, of_stored
     from node.recognition.record import to_json
 
     settings = _node_of(config)
     path = Path(study)
-    plans = list(view.of_files(path, settings)) if path.exists() else [view.of_stored(study, settings)]
+    plans = list(of_files(path, settings)) if path.exists() else [of_stored(study, settings)]
     if as_json:
         sys.stdout.writelines(to_json(plan) + "\n" for plan in plans)
     else:
@@ -209,8 +210,9 @@ def replay(
 ) -> None:
     """Say what the rules in the configuration would change about stored studies; changes nothing."""
     from node.cli import replay as view
+    from node.operations.replay import replay as replayed
 
-    out.print(view.as_text(list(view.replay(_node_of(config), tuple(studies or ())))), highlight=False)
+    out.print(view.as_text(list(replayed(_node_of(config), tuple(studies or ())))), highlight=False)
 
 
 @app.command()
@@ -222,7 +224,7 @@ def rerun(
     issuer: Annotated[str, typer.Option(help="Issuer of Patient ID, where two have that Patient ID.")] = "",
 ) -> None:
     """Analyse a study again that has ended: after a change of rules or models, a failure, or two patients in it."""
-    from node.cli import rerun as command
+    from node.operations import rerun as command
 
     revision = command.rerun(_node_of(config), study, command.said(patient, issuer, born))
     out.print(f"{study}: revision {revision} is analysed at the next look of the running node", highlight=False)
@@ -234,12 +236,10 @@ def resend(
     config: ConfigOption = CONFIG,
 ) -> None:
     """Put failed deliveries of a study back into their queues, once the destination is right again."""
-    from storage.ledger import Ledger
-    from storage.schema import open_engine
+    from node.operations.resend import resend as send_again
 
-    ledger = Ledger(open_engine(_node_of(config).storage_url))
-    again = [ledger.retry(delivery.identifier, datetime.now(UTC)) for delivery in ledger.deliveries(study)]
-    out.print(f"{study}: {sum(again)} of {len(again)} deliveries queued again", highlight=False)
+    again = send_again(_node_of(config), study)
+    out.print(f"{study}: {again.queued} of {again.deliveries} deliveries queued again", highlight=False)
 
 
 @app.command("new-config")

@@ -1,73 +1,12 @@
-"""What `rectal-node replay` shows: what today's rules would make of stored studies, beside what is on record."""
+"""Differences between plans for a terminal."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from node.errors import NodeError
-from node.planning import plan_from, trained_protocols
-from node.recognition.plan import read_study
-from node.recognition.record import Revealed, SeriesVerdict, StudyPlan, from_json
-from node.settings import Role, Settings
-from storage.files import ObjectStore
-from storage.index import Index
-from storage.records import StudyRecord
-from storage.schema import open_engine
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A study with the differences between its record and today's plan, one line each; none where nothing changes."""
-
-    study_instance_uid: str
-    revision: int
-    differences: tuple[str, ...]
-
-
-def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Iterator[Replayed]:
-    """Plan stored studies again with `settings` and compare; nothing is changed in the storage.
-
-    What the images told when the study was analysed (an injection that was measured, stacks that could not be used)
-    is taken from its record, so that only headers are read.
-
-    Raises:
-        NodeError: the node does not know one of `studies`.
-    """
-    settings.root.mkdir(parents=True, exist_ok=True)
-    index, store = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
-    trained = trained_protocols(settings.analysis.bundles)
-    for study in _wanted(index, studies):
-        document = index.verdict(study.study_instance_uid)
-        if document is None:
-            continue
-        before = from_json(document)
-        files = [store.absolute(record.file) for record in index.instances(study.study_instance_uid)]
-        meant = index.meant_patient(study.study_instance_uid)
-        rejected = index.rejected(study.study_instance_uid)
-        facts = read_study(study.study_instance_uid, files, settings.recognition, meant, rejected)
-        after = plan_from(facts, settings.recognition, trained, _revealed(before))
-        yield Replayed(study.study_instance_uid, study.revision, tuple(differences(before, after)))
-
-
-def differences(before: StudyPlan, after: StudyPlan) -> Iterator[str]:
-    """What changes from one plan of a study to another."""
-    for role in Role:
-        one, two = _role(before, role), _role(after, role)
-        if one != two:
-            yield f"{role}: {one} -> {two}"
-    old = {verdict.series_instance_uid: verdict for verdict in before.verdicts}
-    for verdict in after.verdicts:
-        known = old.pop(verdict.series_instance_uid, None)
-        if known is None:
-            yield f"series {verdict.series_number} ({verdict.description}): new, {verdict.reason}"
-        elif _named(known) != _named(verdict):
-            yield f"series {verdict.series_number} ({verdict.description}): {known.reason} -> {verdict.reason}"
-    yield from (f"series {gone.series_number} ({gone.description}): no longer there" for gone in old.values())
+from node.operations.replay import Replayed
 
 
 def as_text(replayed: list[Replayed]) -> RenderableType:
@@ -79,36 +18,3 @@ def as_text(replayed: list[Replayed]) -> RenderableType:
         parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in study.differences]
     parts.append(Text(f"{len(changed)} of {len(replayed)} studies would change"))
     return Group(*parts)
-
-
-def _wanted(index: Index, studies: tuple[str, ...]) -> Iterator[StudyRecord]:
-    if not studies:
-        yield from index.studies()
-    for uid in studies:
-        study = index.study(uid)
-        if study is None:
-            raise NodeError(f"{uid}: no study of this node")
-        yield study
-
-
-def _revealed(plan: StudyPlan) -> Revealed:
-    """What the images told. Ranges of models are compared anew: another bundle may have been configured since."""
-    kept = tuple((key, fault) for key, fault in plan.revealed.unusable if fault.code != "E-PROTOCOL")
-    return Revealed(kept, plan.revealed.injection)
-
-
-def _role(plan: StudyPlan, role: Role) -> str:
-    stack = plan.stack(role)
-    if stack is None:
-        refusal = plan.refusal(role) or plan.study_refusal()
-        return refusal.code if refusal else "not there"
-    number = next(
-        (it.series_number for it in plan.verdicts if it.series_instance_uid == stack.series_instance_uid), "?"
-    )
-    weighting = "" if stack.b_value is None else f" b = {stack.b_value:g}"
-    time = "" if stack.phase_time_s is None else f" at {stack.phase_time_s:.1f} s"
-    return f"series {number}{weighting}{time}"
-
-
-def _named(verdict: SeriesVerdict) -> tuple[object, ...]:
-    return verdict.role, verdict.used, verdict.rule, verdict.reason

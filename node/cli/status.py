@@ -1,11 +1,9 @@
-"""What `rectal-node status` shows: one report, as tables or as JSON."""
+"""The state of the node for a terminal, or as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,63 +11,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from models.plausibility.records import Location, SetAside
-from node.analysis.withdrawal import Withdrawal, withdrawals
-from node.recognition.record import STUDY, RoleRefusal, SeriesVerdict, from_json
-from node.settings import Settings
-from storage.index import Index
-from storage.ledger import Ledger
-from storage.records import DeliveryState, QuarantineRecord, StudyRecord, StudyState
-from storage.schema import open_engine
+from node.operations.status import ARRIVED, Report, StudyLine
+from node.recognition.record import STUDY, RoleRefusal
+from storage.records import DeliveryState, QuarantineRecord, StudyState
 
-#: States of an object that its destination has.
-_WHERE_IT_IS = (DeliveryState.DELIVERED, DeliveryState.REVOKED)
 _NAMED = {
     DeliveryState.REVOKED: "of them to be withdrawn",
     DeliveryState.FAILED: "failed",
     DeliveryState.STOPPED: "stopped",
 }
 _STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudyState.FAILED: "red"}
-
-
-@dataclass(frozen=True, slots=True)
-class StudyLine:
-    """One study: what is known of it and how far its results have got, by destination."""
-
-    study: StudyRecord
-    refusals: tuple[RoleRefusal, ...]
-    warnings: tuple[str, ...]
-    set_aside: tuple[SetAside, ...]
-    locations: tuple[Location, ...]
-    series: tuple[SeriesVerdict, ...]
-    deliveries: dict[str, dict[str, int]]
-    delivery_reasons: tuple[str, ...]
-    withdrawals: tuple[Withdrawal, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything that `status` shows."""
-
-    studies: tuple[StudyLine, ...]
-    quarantine: tuple[QuarantineRecord, ...]
-
-
-def collect(settings: Settings, study_instance_uid: str = "") -> Report:
-    """Read the report from the storage; no running node is needed.
-
-    Args:
-        settings: where the storage is.
-        study_instance_uid: only this study where given.
-    """
-    settings.root.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(settings.storage_url)
-    index, ledger = Index(engine), Ledger(engine)
-    found = index.study(study_instance_uid) if study_instance_uid else None
-    studies = index.studies() if not study_instance_uid else ((found,) if found else ())
-    report = Report(tuple(_line(study, index, ledger) for study in studies), index.quarantined())
-    engine.dispose()  # callers that wait for something ask again and again
-    return report
 
 
 def as_json(report: Report) -> str:
@@ -85,29 +36,6 @@ def as_tables(report: Report) -> RenderableType:
     if report.quarantine:
         parts.append(_quarantine(report.quarantine))
     return Group(*parts)
-
-
-def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
-    document = index.verdict(study.study_instance_uid)
-    plan = from_json(document) if document else None
-    counts: dict[str, Counter[str]] = {}
-    reasons: Counter[str] = Counter()
-    deliveries = ledger.deliveries(study.study_instance_uid)
-    for delivery in deliveries:
-        counts.setdefault(delivery.destination, Counter())[delivery.state] += 1
-        if delivery.reason and delivery.state not in _WHERE_IT_IS:
-            reasons[f"{delivery.destination}: {delivery.reason}"] += 1
-    return StudyLine(
-        study=study,
-        refusals=plan.refusals if plan else (),
-        warnings=plan.warnings if plan else (),
-        set_aside=plan.set_aside if plan else (),
-        locations=plan.locations if plan else (),
-        series=plan.verdicts if plan else (),
-        deliveries={name: dict(count) for name, count in counts.items()},
-        delivery_reasons=tuple(reasons),
-        withdrawals=withdrawals(deliveries),
-    )
 
 
 def _study(line: StudyLine) -> Text:
@@ -138,7 +66,7 @@ def _refusal(refusal: RoleRefusal) -> str:
 
 
 def _delivered(name: str, count: dict[str, int]) -> str:
-    text = f"{name}: {sum(count.get(state, 0) for state in _WHERE_IT_IS)} of {sum(count.values())} delivered"
+    text = f"{name}: {sum(count.get(state, 0) for state in ARRIVED)} of {sum(count.values())} delivered"
     others = {state: count.get(state, 0) for state in _NAMED}
     return ", ".join([text, *(f"{number} {_NAMED[state]}" for state, number in others.items() if number)])
 

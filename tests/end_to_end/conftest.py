@@ -19,7 +19,8 @@ import pydicom
 import pytest
 
 from models.phantom import load_scanners, simulate_study
-from node.cli.status import as_json, collect
+from node.cli.status import as_json
+from node.operations.status import collect
 from node.settings import load_settings
 from node.simulator import write_study, write_truth
 

@@ -28,6 +28,7 @@ from node.analysis.workflow import Rooms, Worker
 from node.cli import status
 from node.completion.settling import Completion
 from node.delivery.dicom import Delivery
+from node.operations.status import collect
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
 from node.recognition.rejections import rejection_note
@@ -123,13 +124,13 @@ class Site:
         return [it.state for it in self.ledger.deliveries(self.uid) if it.result.revision == revision]
 
     def status(self) -> dict[str, Any]:
-        (line,) = json.loads(status.as_json(status.collect(self.settings, self.uid)))["studies"]
+        (line,) = json.loads(status.as_json(collect(self.settings, self.uid)))["studies"]
         return line
 
     def terminal(self) -> str:
         console = Console(width=400)
         with console.capture() as shown:
-            console.print(status.as_tables(status.collect(self.settings, self.uid)))
+            console.print(status.as_tables(collect(self.settings, self.uid)))
         return shown.get()
 
 

@@ -13,8 +13,8 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from node.cli.rerun import rerun, said
 from node.errors import NodeError
+from node.operations.rerun import rerun, said
 from node.recognition.record import from_json
 from storage.errors import TransitionError
 

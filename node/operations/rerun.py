@@ -1,4 +1,4 @@
-"""What `rectal-node rerun` does: the next revision of a study, and whom it is of where its headers name two."""
+"""The next revision of a study that has ended, and whom it is of where its headers name two."""
 
 from __future__ import annotations
 

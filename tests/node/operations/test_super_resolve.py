@@ -18,8 +18,8 @@ from models import bundle
 from models.manifest import Manifest
 from models.super_resolution.network import build_generator
 from models.volume import divided, grid_of, read, write
-from node.cli.super_resolve import run
 from node.errors import NodeError
+from node.operations.super_resolve import run
 from node.settings import Settings, load_settings
 
 FACTOR = (2, 2, 4)

@@ -1,4 +1,4 @@
-"""`rectal-node super-resolve`: one volume, outside the node's storage, through the super-resolution alone."""
+"""One volume outside the storage of the node through the super-resolution alone."""
 
 from __future__ import annotations
 
