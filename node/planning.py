@@ -18,14 +18,16 @@ from models.manifest import load_manifest
 from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
 from node.enhancement import Phase, measure_injection
 from node.errors import NodeError, Refusal
-from node.recognition import clashes, protocol
-from node.recognition.facts import Fault, FrameFacts
-from node.recognition.headers import read_frames
-from node.recognition.phases import NO_INJECTION
+from node.recognition import protocol
+from node.recognition.choice.injection import InjectionTime
+from node.recognition.choice.phases import NO_INJECTION
+from node.recognition.header import clashes
+from node.recognition.header.facts import Fault, FrameFacts
+from node.recognition.header.frames import read_frames
+from node.recognition.header.words import words
 from node.recognition.plan import StudyFacts, gather, plan_study
 from node.recognition.protocol import TrainedProtocol
-from node.recognition.record import DynamicRun, InjectionTime, Revealed, Stack, StudyPlan
-from node.recognition.words import words
+from node.recognition.record import DynamicRun, Revealed, Stack, StudyPlan
 from node.settings import RecognitionSettings, Role
 from node.volumes import Assembled, assemble, assembled
 

@@ -22,7 +22,7 @@ from node.completion.settling import Completion
 from node.completion.shortage import Inquiry
 from node.delivery.dicom import Delivery
 from node.errors import ConfigurationError
-from node.recognition import rules
+from node.recognition.rules.table import check as check_rules
 from node.services.listener import Listener
 from node.settings import Settings
 from storage.files import ObjectStore
@@ -97,7 +97,7 @@ class Service:
 
     def _start_analysis(self) -> None:
         settings = self._settings
-        rules.check(settings.recognition)
+        check_rules(settings.recognition)
         models = Models(settings.analysis)
         models.check()
         worker = Worker(Rooms(settings, self._files, self._index, self._ledger, models))

@@ -199,7 +199,7 @@ Wanted = Annotated[
 
 
 class RecognitionRule(Section):
-    """A row of the table that names a volume, in the form of node/recognition/rules.toml.
+    """A row of the table that names a volume, in the form of node/recognition/rules/rules.toml.
 
     `before` names the row in front of which a new one stands; without it a site's row stands before all shipped ones.
     `lines` holds the line of each key in the file, for messages; "" is the rule itself.

@@ -20,8 +20,8 @@ import SimpleITK as sitk
 from pydicom import Dataset
 
 from node.errors import Refusal
-from node.recognition.facts import Tile
-from node.recognition.files import in_words, read_dataset
+from node.recognition.header.facts import Tile
+from node.recognition.header.files import in_words, read_dataset
 from node.recognition.record import FrameRef, Stack
 from node.settings import Role
 from node.stored_values import UNDECODABLE, ScaleFacts, common_scale, read_cells, scale_facts

@@ -34,7 +34,7 @@ from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from node.planning import plan_from, plan_with_volumes, trained_protocols
-from node.recognition import clashes
+from node.recognition.header import clashes
 from node.recognition.plan import StudyFacts, read_study
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import Stack, StudyPlan, from_json, to_json

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from node.recognition import patients
-from node.recognition.headers import read_patient
+from node.recognition.header import patients
+from node.recognition.header.frames import read_patient
 from node.recognition.record import StudyPlan
 from storage.identity import InstanceKey
 from storage.records import NOBODY, DeliveryRecord, DeliveryState, PatientIdentity

@@ -27,7 +27,7 @@ from node.analysis import steps, withdrawal
 from node.analysis.queue import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
 from node.analysis.steps import Models, Study
 from node.errors import ConfigurationError, TransientError, told
-from node.recognition import patients, rejections
+from node.recognition.header import patients, rejections
 from node.recognition.plan import FOREIGN
 from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject

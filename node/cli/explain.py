@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from node.recognition.record import Confidence, DynamicRun, SeriesVerdict, StudyPlan
+from node.recognition.record import DynamicRun, SeriesVerdict, StudyPlan
+from node.recognition.rules.evidence import Confidence
 
 _STYLES = {Confidence.HIGH: "green", Confidence.MEDIUM: "yellow", Confidence.LOW: "red"}
 

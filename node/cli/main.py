@@ -261,7 +261,7 @@ def new_config(
 def check_config(config: ConfigOption = CONFIG) -> None:
     """Read the configuration and the model bundles; say what is wrong, one line a fault."""
     from node.analysis.steps import Models
-    from node.recognition.rules import check as check_rules
+    from node.recognition.rules.table import check as check_rules
 
     settings = _node_of(config)
     check_rules(settings.recognition)

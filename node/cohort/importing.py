@@ -19,7 +19,7 @@ from node.cohort.register import Registered, registered
 from node.cohort.segmentations import SegmentationFile, segmentation_files
 from node.errors import Refusal
 from node.planning import plan_from, plan_with_volumes, studies_in
-from node.recognition.facts import Vendor
+from node.recognition.header.facts import Vendor
 from node.recognition.plan import StudyFacts
 from node.recognition.record import Stack, StudyPlan
 from node.settings import RecognitionSettings, Role

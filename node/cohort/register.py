@@ -15,7 +15,7 @@ from pathlib import Path
 
 from models.cohort.records import Split
 from node.errors import NodeError
-from node.recognition import patients
+from node.recognition.header import patients
 from node.recognition.plan import StudyFacts
 from storage.records import NOBODY, PatientIdentity
 

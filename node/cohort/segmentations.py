@@ -16,9 +16,9 @@ from pydicom.uid import SegmentationStorage
 
 from models.volume import average_onto, grid_of, volume_ml
 from node.errors import Refusal
-from node.recognition.elements import MALFORMED, text
-from node.recognition.facts import FrameFacts, ImageKind
-from node.recognition.files import in_words, read_dataset
+from node.recognition.header.elements import MALFORMED, text
+from node.recognition.header.facts import FrameFacts, ImageKind
+from node.recognition.header.files import in_words, read_dataset
 from node.recognition.record import Stack
 from storage.identity import InstanceKey
 

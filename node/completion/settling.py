@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from node.analysis.queue import Progress, Worklist
 from node.clock import Clock, utc_now
 from node.completion.shortage import Inquiry, Shortage
-from node.recognition.phases import NO_INJECTION
+from node.recognition.choice.phases import NO_INJECTION
 from node.recognition.plan import NO_MR, recognise
 from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings, Role

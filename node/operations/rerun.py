@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from node.errors import NodeError
-from node.recognition import patient_mix, patients
+from node.recognition.header import patient_mix, patients
 from node.recognition.plan import read_study
 from node.settings import Settings
 from storage.files import ObjectStore

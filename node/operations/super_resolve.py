@@ -16,13 +16,13 @@ from models.manifest import Manifest, digest
 from models.super_resolution.inference import load_super_resolver, super_resolve, super_resolve_file
 from models.super_resolution.normalisation import Modality
 from node.errors import NodeError
-from node.recognition import patient_mix, patients
-from node.recognition.facts import Fault, FrameFacts
-from node.recognition.headers import read_frames
+from node.recognition.header import patient_mix, patients
+from node.recognition.header.facts import Fault, FrameFacts
+from node.recognition.header.frames import read_frames
+from node.recognition.header.words import words
 from node.recognition.plan import stack_of
 from node.recognition.record import Stack
-from node.recognition.stacks import Volume, split_series
-from node.recognition.words import words
+from node.recognition.volumes.stacks import Volume, split_series
 from node.results import derived_mr
 from node.results.encode import write_object
 from node.results.findings import AlgorithmIdentity, SequenceResult

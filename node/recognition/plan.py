@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node.recognition import charsets, choice, clashes, patient_mix, patients, rejections, site
-from node.recognition.candidates import Series, SeriesVolume
-from node.recognition.conditions import Rule
-from node.recognition.confidence import doubts
-from node.recognition.facts import Fault, FrameFacts, HeaderFacts
-from node.recognition.findings import Finding
-from node.recognition.headers import read_frames
+from node.recognition.choice.candidates import Series, SeriesVolume
+from node.recognition.choice.roles import Chosen, choose, choose_nothing
+from node.recognition.header import charsets, clashes, patient_mix, patients, rejections
+from node.recognition.header.facts import Fault, FrameFacts, HeaderFacts
+from node.recognition.header.frames import read_frames
+from node.recognition.header.words import Words, words
 from node.recognition.record import (
     STUDY,
     Acquisition,
@@ -31,11 +30,14 @@ from node.recognition.record import (
     Stack,
     StudyPlan,
 )
-from node.recognition.rules import judge, table
-from node.recognition.stacks import Volume, split_series
+from node.recognition.rules import site
+from node.recognition.rules.conditions import Rule
+from node.recognition.rules.confidence import doubts
+from node.recognition.rules.findings import Finding
+from node.recognition.rules.table import judge, table
+from node.recognition.rules.volume_facts import describe, sources
 from node.recognition.verdicts import verdict
-from node.recognition.volume_facts import describe, sources
-from node.recognition.words import Words, words
+from node.recognition.volumes.stacks import Volume, split_series
 from node.settings import RecognitionSettings, Role
 from storage.header import content_of
 from storage.identity import InstanceKey
@@ -140,7 +142,7 @@ def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revea
     series = _all_series(selection.frames, settings, revealed)
     body_parts, unaccepted = _body_part(series, settings, facts.warnings)
     refusal = selection.fault or unaccepted
-    chosen = choice.choose(series, settings, revealed.injection) if refusal is None else choice.choose_nothing(series)
+    chosen = choose(series, settings, revealed.injection) if refusal is None else choose_nothing(series)
     refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
     stacks = tuple(stack_of(role, entry.volume, time_s) for role, entry, time_s in chosen.stacks)
     why_unused = None if refusal is None else Fault(refusal.code, _FOR_EACH_SERIES[refusal.code])
@@ -172,7 +174,7 @@ def _of_another_patient(selection: patient_mix.Selection, settings: RecognitionS
     kept = {frame.header.series_instance_uid for frame in selection.frames}
     others = tuple(frame for frame in selection.others if frame.header.series_instance_uid not in kept)
     series = _all_series(others, settings, Revealed())
-    chosen = choice.choose_nothing(series)
+    chosen = choose_nothing(series)
     return (verdict(entry, chosen, patient_mix.OTHER_PATIENT) for entry in series)
 
 
@@ -271,7 +273,7 @@ def _reference(frame: FrameFacts) -> FrameRef:
     return FrameRef(header.path, frame.frame, header.sop_instance_uid, header.sop_class_uid, frame.tile)
 
 
-def _run(chosen: choice.Chosen) -> DynamicRun | None:
+def _run(chosen: Chosen) -> DynamicRun | None:
     """The record of the dynamic run; its stacks are kept while the time of injection is not known."""
     if chosen.run is None or not chosen.run[0].clocks:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from node.recognition.facts import Fault
+from node.recognition.header.facts import Fault
 from node.recognition.record import Stack, StudyPlan
 
 _WORDS = {

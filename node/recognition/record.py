@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from models.plausibility.records import Location, SetAside
 from node.errors import PermanentError
-from node.recognition.facts import Fault, Tile
-from node.recognition.findings import Finding
+from node.recognition.choice.injection import InjectionTime
+from node.recognition.header.facts import Fault, Tile
+from node.recognition.rules.evidence import Confidence, Evidence, NearMiss
 from node.settings import Role
 from storage.identity import InstanceKey
 
@@ -23,34 +23,6 @@ from storage.identity import InstanceKey
 RECORD_VERSION = 2
 
 STUDY = "STUDY"
-
-
-class Confidence(StrEnum):
-    """How much a verdict rests on: HIGH on elements alone, the others lack or doubt something that is named."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A condition with what was wanted and what was found; `doubtful`: it held because a missing value may pass."""
-
-    fact: str
-    wanted: str
-    found: str
-    held: bool
-    doubtful: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NearMiss:
-    """A rule that failed by one condition."""
-
-    rule: str
-    finding: Finding
-    failed: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,15 +167,6 @@ class DynamicRun:
     zero: str
     uncertainty_s: float
     phases: tuple[DynamicPhase, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class InjectionTime:
-    """A time of injection that was measured in the images, on the clock of the run; one standard deviation."""
-
-    time_s: float
-    uncertainty_s: float
-    evidence: str
 
 
 @dataclass(frozen=True, slots=True)

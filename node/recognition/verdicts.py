@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from node.recognition.candidates import Series, SeriesVolume
-from node.recognition.choice import Chosen
-from node.recognition.clocks import WEAK_CLOCKS
-from node.recognition.confidence import Doubt, confidence
-from node.recognition.description import geometry, scaling
-from node.recognition.diffusion import b_value_unknown
-from node.recognition.facts import Fault, PulseSequence
-from node.recognition.findings import ROLES, Finding
-from node.recognition.naming import listed
-from node.recognition.patients import MIX
+from node.recognition.choice.candidates import Series, SeriesVolume
+from node.recognition.choice.clocks import WEAK_CLOCKS
+from node.recognition.choice.diffusion import b_value_unknown
+from node.recognition.choice.roles import Chosen
+from node.recognition.header.facts import Fault, PulseSequence
+from node.recognition.header.naming import listed
+from node.recognition.header.patients import MIX
 from node.recognition.record import SeriesVerdict
-from node.recognition.stacks import Volume, orientation_sizes
+from node.recognition.rules.confidence import Doubt, confidence
+from node.recognition.rules.findings import ROLES, Finding
+from node.recognition.volumes.description import geometry, scaling
+from node.recognition.volumes.stacks import Volume, orientation_sizes
 from node.settings import Role
 
 

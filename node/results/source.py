@@ -20,9 +20,9 @@ from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageSt
 from pydicom.valuerep import format_number_as_ds
 
 import storage.header
-from node.recognition.charsets import settle
-from node.recognition.elements import datasets, item
-from node.recognition.files import read_dataset
+from node.recognition.header.charsets import settle
+from node.recognition.header.elements import datasets, item
+from node.recognition.header.files import read_dataset
 from node.recognition.record import Stack
 from node.results import attributes
 from node.results.identity import Identity

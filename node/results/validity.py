@@ -20,7 +20,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName, format_number_as_ds, is_valid_ds, validate_value
 
-from node.recognition.spelling import standard_form
+from node.recognition.header.spelling import standard_form
 from storage.errors import HeaderError
 from storage.header import check_uid
 

@@ -26,7 +26,7 @@ from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from sqlalchemy.exc import OperationalError
 
 from node.logs import Sparing, title
-from node.recognition.rejections import rejection_note
+from node.recognition.header.rejections import rejection_note
 from node.services.command import MISMATCH, Command, Refusal
 from node.services.leases import Leases
 from storage.errors import HeaderError, StorageError

@@ -21,7 +21,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, RLELossless
 
 from node.errors import Refusal, told
-from node.recognition.elements import MALFORMED, integer, stated, text
+from node.recognition.header.elements import MALFORMED, integer, stated, text
 from node.stored_values.codestream import size_of
 
 UNDECODABLE = (*MALFORMED, RuntimeError, InvalidDicomError, zlib.error, MemoryError)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pydicom import Dataset
 
 from node.errors import Refusal
-from node.recognition.elements import datasets, item, number, numbers, stated, text
+from node.recognition.header.elements import datasets, item, number, numbers, stated, text
 
 #: What a unit of a Real World Value Mapping (UCUM) is in 10⁻⁶ mm²/s.
 DIFFUSIVITY = {"mm2/s": 1e6, "um2/s": 1.0, "10-6.mm2/s": 1.0, "10*-6.mm2/s": 1.0, "10-3.mm2/s": 1e3}

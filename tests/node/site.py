@@ -29,9 +29,9 @@ from node.cli import status
 from node.completion.settling import Completion
 from node.delivery.dicom import Delivery
 from node.operations.status import collect
+from node.recognition.header.rejections import rejection_note
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
-from node.recognition.rejections import rejection_note
 from node.settings import AnalysisSettings, CompletionSettings, DestinationSettings, Settings
 from storage.files import ObjectStore
 from storage.header import read_header

@@ -12,8 +12,10 @@ import pytest
 from pydicom import Dataset
 
 from node.planning import plan_from, plan_with_volumes
+from node.recognition.choice.injection import InjectionTime
 from node.recognition.plan import StudyFacts, read_study
-from node.recognition.record import Confidence, InjectionTime, from_json, to_json
+from node.recognition.record import from_json, to_json
+from node.recognition.rules.evidence import Confidence
 from node.settings import RecognitionSettings, Role
 
 SETTINGS = RecognitionSettings()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.analysis.withdrawal import names_another, patient_of
-from node.recognition.patients import identity
+from node.recognition.header.patients import identity
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings

@@ -16,7 +16,7 @@ import pydicom
 import pytest
 
 from models.plausibility.records import PLACE, SetAside
-from node.recognition.patients import identity
+from node.recognition.header.patients import identity
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
 from node.settings import RecognitionSettings

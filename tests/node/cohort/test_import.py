@@ -27,12 +27,12 @@ from node.cohort.masks import MaskSources
 from node.cohort.register import registered
 from node.cohort.segmentations import segmentation_files, segmentation_of
 from node.errors import NodeError
-from node.recognition.facts import Fault
-from node.recognition.headers import read_frames
-from node.recognition.patients import identity
+from node.recognition.header.facts import Fault
+from node.recognition.header.frames import read_frames
+from node.recognition.header.patients import identity
+from node.recognition.header.words import words
 from node.recognition.plan import StudyFacts, recognise
 from node.recognition.record import Stack
-from node.recognition.words import words
 from node.settings import RecognitionSettings
 from node.volumes import assemble
 

@@ -11,7 +11,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
-from node.recognition.record import STUDY, Confidence
+from node.recognition.record import STUDY
+from node.recognition.rules.evidence import Confidence
 from node.settings import RecognitionSettings, Role, SiteRule
 
 FRAME_OF_REFERENCE = Tag("FrameOfReferenceUID")

@@ -20,10 +20,10 @@ from pydicom.uid import generate_uid
 
 from models.phantom.scanners import Scanner, load_scanners
 from models.phantom.study import SimulatedSeries, SimulatedStudy
-from node.recognition.headers import frames_of
+from node.recognition.header.frames import frames_of
+from node.recognition.header.words import words
 from node.recognition.plan import gather, plan_study
 from node.recognition.record import StudyPlan
-from node.recognition.words import words
 from node.settings import RecognitionSettings
 from node.simulator.enhanced import FrameTiming, enhanced
 from node.simulator.measurement import duration_s, phase_start_s

@@ -8,11 +8,11 @@ from pydicom.uid import EnhancedMRImageStorage
 
 from models.phantom.scanners import load_scanners
 from node.planning import plan_from
-from node.recognition.facts import Encoding, Placement
-from node.recognition.headers import read_frames
+from node.recognition.header.facts import Encoding, Placement
+from node.recognition.header.frames import read_frames
+from node.recognition.header.words import words
 from node.recognition.plan import read_study
 from node.recognition.protocol import TrainedProtocol
-from node.recognition.words import words
 from node.settings import RecognitionSettings, Role
 
 SETTINGS = RecognitionSettings()

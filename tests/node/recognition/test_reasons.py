@@ -10,7 +10,8 @@ from pydicom.uid import SegmentationStorage
 
 from node.errors import NodeError, Refusal
 from node.planning import studies_in
-from node.recognition.record import Confidence, SeriesVerdict
+from node.recognition.record import SeriesVerdict
+from node.recognition.rules.evidence import Confidence
 from node.settings import RecognitionSettings, Role
 from node.volumes import assemble
 

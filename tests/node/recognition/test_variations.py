@@ -9,7 +9,8 @@ import pytest
 from pydicom import Dataset
 
 from node.recognition.plan import recognise
-from node.recognition.record import Confidence, StudyPlan
+from node.recognition.record import StudyPlan
+from node.recognition.rules.evidence import Confidence
 from node.settings import RecognitionSettings, Role, SiteRule
 
 

@@ -20,7 +20,8 @@ from models.plausibility.records import PLACE, UNCONFIRMED, Location, SetAside
 from models.prediction.records import CodedConcept, Contribution, ModelPrediction, Prediction, Target
 from models.radiomics.codes import REPORTED
 from models.volume import Sequence, divided, grid_of, resample_onto
-from node.recognition.record import Confidence, FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
+from node.recognition.record import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
+from node.recognition.rules.evidence import Confidence
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site

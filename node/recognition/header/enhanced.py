@@ -1,0 +1,193 @@
+"""Frames of an Enhanced MR instance from its shared and per-frame functional groups (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydicom import Dataset
+
+from node.recognition.header import elements as read
+from node.recognition.header.elements import MALFORMED
+from node.recognition.header.facts import (
+    BValue,
+    Diffusion,
+    Directionality,
+    Encoding,
+    FrameFacts,
+    ImageKind,
+    Placement,
+    PulseSequence,
+    Scaling,
+    Timing,
+    Vector,
+)
+from node.recognition.header.kinds import image_kind
+from node.recognition.header.words import Words
+
+
+def frames(dataset: Dataset, instance: FrameFacts, vocabulary: Words) -> tuple[FrameFacts, ...]:
+    """One set of facts a frame; `instance` holds what the top level of the data set says."""
+    shared = read.item(dataset, "SharedFunctionalGroupsSequence")
+    per_frame = read.value(dataset, "PerFrameFunctionalGroupsSequence") or ()
+    own_groups = enumerate(_datasets(per_frame))
+    made = (_frame(dataset, instance, shared, own, index, vocabulary) for index, own in own_groups)
+    return tuple(made) or (instance,)
+
+
+def placement(
+    dataset: Dataset,
+    position: Vector | None,
+    orientation: tuple[float, ...],
+    measures: Dataset,
+    stack: str,
+    acquired: Encoding | None,
+) -> Placement | None:
+    """Where a frame lies, or None where the header does not say; `measures` holds Pixel Spacing."""
+    rows, columns = read.integer(dataset, "Rows"), read.integer(dataset, "Columns")
+    spacing = read.numbers(measures, "PixelSpacing")
+    if position is None or len(orientation) != 6 or len(spacing) != 2 or not rows or not columns:
+        return None
+    return Placement(
+        rows=rows,
+        columns=columns,
+        spacing=(spacing[0], spacing[1]),
+        position=position,
+        row_direction=(orientation[0], orientation[1], orientation[2]),
+        column_direction=(orientation[3], orientation[4], orientation[5]),
+        thickness_mm=read.number(measures, "SliceThickness"),
+        frame_of_reference_uid=read.uid(dataset, "FrameOfReferenceUID"),
+        stack=stack,
+        acquired=acquired,
+    )
+
+
+def encoding(dataset: Dataset) -> Encoding | None:
+    """What a classic image, or a frame of which `dataset` is MR FOV/Geometry Sequence, says of its measurement.
+
+    Acquisition Matrix: frequency rows, frequency columns, phase rows, phase columns; one of each pair is 0.
+    """
+    measured = [int(number) for number in read.numbers(dataset, "AcquisitionMatrix") if number > 0]
+    if not measured:
+        steps = ("MRAcquisitionFrequencyEncodingSteps", "MRAcquisitionPhaseEncodingStepsInPlane")
+        measured = [count for count in (read.integer(dataset, keyword) for keyword in steps) if count]
+    if len(measured) != 2 or min(measured) <= 0:
+        return None
+    axis = read.text(dataset, "InPlanePhaseEncodingDirection").upper()
+    along_row = {"ROW": True, "COL": False, "COLUMN": False}.get(axis)
+    share = (read.number(dataset, "PercentPhaseFieldOfView") or 0) / 100
+    return Encoding(read_out=measured[0], phase=measured[1], phase_along_row=along_row, phase_share=share)
+
+
+def scaling(dataset: Dataset, scale_slope: float | None) -> Scaling:
+    """Rescale Slope and Intercept of a data set or of a functional group."""
+    return Scaling(read.number(dataset, "RescaleSlope"), read.number(dataset, "RescaleIntercept"), scale_slope)
+
+
+def _datasets(found: object) -> list[Dataset]:
+    try:
+        return [group for group in found if isinstance(group, Dataset)]  # type: ignore[attr-defined]
+    except MALFORMED:
+        return []
+
+
+def _frame(
+    dataset: Dataset, instance: FrameFacts, shared: Dataset, own: Dataset, index: int, vocabulary: Words
+) -> FrameFacts:
+    def group(keyword: str) -> Dataset:
+        return read.item(own if keyword in own else shared, keyword)
+
+    content = group("FrameContentSequence")
+    image_type = read.texts(group("MRImageFrameTypeSequence"), "FrameType") or instance.image_type
+    diffusion = _diffusion(group("MRDiffusionSequence"), instance.diffusion)
+    kind, kind_source = _kind(instance, image_type, group("MRImageFrameTypeSequence"), diffusion, vocabulary)
+    transformation = group("PixelValueTransformationSequence")
+    return replace(
+        instance,
+        frame=index,
+        kind=kind,
+        kind_source=kind_source,
+        image_type=image_type,
+        diffusion=diffusion,
+        timing=_timing(content, instance.timing),
+        sequence=_sequence(dataset, instance.sequence, group),
+        scaling=scaling(transformation, instance.scaling.scale_slope) if transformation else instance.scaling,
+        placement=placement(
+            dataset,
+            position=read.vector(group("PlanePositionSequence"), "ImagePositionPatient"),
+            orientation=read.numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient"),
+            measures=group("PixelMeasuresSequence"),
+            stack=read.text(content, "StackID"),
+            acquired=encoding(group("MRFOVGeometrySequence")) or encoding(dataset),
+        ),
+        contrast_phase=read.text(group("ContrastBolusUsageSequence"), "ContrastBolusAgentPhase").upper(),
+    )
+
+
+def _kind(
+    instance: FrameFacts, image_type: tuple[str, ...], group: Dataset, diffusion: Diffusion, vocabulary: Words
+) -> tuple[ImageKind, str]:
+    if instance.kind is ImageKind.OWN_RESULT:
+        return instance.kind, instance.kind_source
+    header = instance.header
+    component = read.text(group, "ComplexImageComponent").upper()
+    if component in {"PHASE", "REAL", "IMAGINARY"}:
+        return ImageKind.NOT_MAGNITUDE, f"Complex Image Component {component}"
+    kind, source = image_kind(header.vendor, image_type, header.description, instance.sequence.name, vocabulary)
+    weighted = diffusion.directionality is Directionality.ISOTROPIC and (diffusion.b_value or 0) > 0
+    return (ImageKind.TRACE, "diffusion directionality") if kind is ImageKind.ACQUIRED and weighted else (kind, source)
+
+
+def _diffusion(group: Dataset, instance: Diffusion) -> Diffusion:
+    b_value = read.number(group, "DiffusionBValue")
+    if b_value is None:
+        return instance
+    return replace(
+        instance,
+        b_values=(BValue(b_value, "(0018,9087)"),),
+        directionality=Directionality.of(read.text(group, "DiffusionDirectionality")),
+        direction=read.vector(read.item(group, "DiffusionGradientDirectionSequence"), "DiffusionGradientOrientation"),
+        declared=True if b_value > 0 else instance.declared,
+    )
+
+
+def _timing(content: Dataset, instance: Timing) -> Timing:
+    started = read.datetime_s(content, "FrameAcquisitionDateTime")
+    if started is None:
+        started = read.datetime_s(content, "FrameReferenceDateTime")
+    duration_ms = read.number(content, "FrameAcquisitionDuration")
+    return replace(
+        instance,
+        acquisition_s=instance.acquisition_s if started is None else started,
+        duration_s=instance.duration_s if duration_ms is None else duration_ms / 1000,
+        temporal_index=read.integer(content, "TemporalPositionIndex"),
+        acquisition_number=read.integer(content, "FrameAcquisitionNumber") or instance.acquisition_number,
+    )
+
+
+def _sequence(dataset: Dataset, top: PulseSequence, group: Callable[[str], Dataset]) -> PulseSequence:
+    timing = group("MRTimingAndRelatedParametersSequence")
+    modifier = group("MRModifierSequence")
+    echo_pulse = read.text(dataset, "EchoPulseSequence").upper()
+    suppression = read.text(modifier, "SpectrallySelectedSuppression").upper()
+    inversion = read.text(modifier, "InversionRecovery").upper() == "YES"
+    steady_state = read.text(dataset, "SteadyStatePulseSequence").upper()
+    return replace(
+        top,
+        spin_echo=top.spin_echo or echo_pulse in {"SPIN", "BOTH"},
+        gradient_echo="GRADIENT" in echo_pulse if echo_pulse else top.gradient_echo,
+        inversion_recovery=top.inversion_recovery or inversion,
+        balanced=top.balanced or steady_state not in {"", "NONE"},
+        fat_suppressed=top.fat_suppressed or suppression in {"FAT", "FAT_AND_WATER"},
+        echo_train=_first(
+            read.number(timing, "RFEchoTrainLength"), read.number(timing, "EchoTrainLength"), top.echo_train
+        ),
+        tr_ms=_first(read.number(timing, "RepetitionTime"), top.tr_ms),
+        te_ms=_first(read.number(group("MREchoSequence"), "EffectiveEchoTime"), top.te_ms),
+        ti_ms=_first(*read.numbers(modifier, "InversionTimes")[:1], top.ti_ms),
+        flip_deg=_first(read.number(timing, "FlipAngle"), top.flip_deg),
+    )
+
+
+def _first(*found: float | None) -> float | None:
+    return next((entry for entry in found if entry is not None), None)
