@@ -101,35 +101,36 @@ serve: $(VENV)/.installed ## Run the node with ./config.toml
 	$(BIN)/rectal-node serve
 
 train: $(VENV)/.installed ## Train by the full recipes (days on a CPU)
-	$(BIN)/python -m models.training.segmentation
-	$(BIN)/python -m models.training.super_resolution
-	$(BIN)/python -m models.training.prediction
+	$(BIN)/python -m models.research.training.segmentation
+	$(BIN)/python -m models.research.training.super_resolution
+	$(BIN)/python -m models.research.training.prediction
 
 # The shipped segmentation was trained on a GPU, in minutes; on a CPU this takes half a day.
 train-segmentation: $(VENV)/.installed ## Repeat the shipped segmentation
-	$(BIN)/python -m models.training.segmentation --optimizer adamw --epochs 10 --batches 420 --batch-size 8 \
-		--window 24,64,64 --features 32,32,64,96,128,32 --cases 170 --test-cases 6 --precision bf16-mixed \
+	$(BIN)/python -m models.research.training.segmentation --optimizer adamw --epochs 10 --batches 420 \
+		--batch-size 8 --window 24,64,64 --features 32,32,64,96,128,32 --cases 170 --test-cases 6 --precision bf16-mixed \
 		--threads 1 --workers $(shell nproc) --version 0.4.0 --folder runs/segmentation-0.4.0
 
 # ComBat is an extra that the environment of the tests holds.
 train-prediction: $(VENV)/.installed-test ## Repeat the shipped prediction and its report
-	$(BIN)/python -m models.training.prediction --cases 780 --test-cases 60 --version 0.5.0 \
+	$(BIN)/python -m models.research.training.prediction --cases 780 --test-cases 60 --version 0.5.0 \
 		--classifiers all --combat --report docs/models/prediction.md
 
 # The first two commands print the names of the folders.
 measure-own-masks: $(VENV)/.installed ## Shipped prediction under the node's own masks: MEASURED=, OWN_MASKS= folders
-	$(BIN)/python -m models.training.measure_cases --cases 780 --own-masks 40
-	$(BIN)/python -m models.training.measure_cases --cases 780 --last 40
-	$(BIN)/python -m models.training.own_masks --measured $(MEASURED) --own-masks $(OWN_MASKS) \
+	$(BIN)/python -m models.research.training.prediction.measure_cases --cases 780 --own-masks 40
+	$(BIN)/python -m models.research.training.prediction.measure_cases --cases 780 --last 40
+	$(BIN)/python -m models.research.training.prediction.own_masks --measured $(MEASURED) --own-masks $(OWN_MASKS) \
 		--report docs/models/prediction-own-masks.md
 
 # The shipped super-resolution goes on from 0.2.0, whose weights are in the history; after 16 epochs its rate was made to
 # fall sooner. REAL: the volumes that
-# models/training/real_volumes.csv names. The result is the same, bit for bit, only on the same kind of processor.
+# models/research/training/super_resolution/real_volumes.csv names. The result is the same, bit for bit, only on the
+# same kind of processor.
 REAL ?= runs/real-volumes
 SUPER_RESOLUTION_0_2_0 := df7ba65
 
-SUPER_RESOLUTION := $(BIN)/python -m models.training.super_resolution --version 0.3.0 \
+SUPER_RESOLUTION := $(BIN)/python -m models.research.training.super_resolution --version 0.3.0 \
 	--start-from runs/super-resolution-0.2.0 --cases 12 --test-cases 1 --real $(REAL) --real-share 0.7 \
 	--as-measured 0.7 --patch 16 24 48 --batches 50 --learning-rate 0.0008 --threads 1
 

@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
-from models.phantom import contrast_kinetics, load_scanners
-from models.phantom.measuring import Exposure, expose
-from models.phantom.scanners import Scanner
-from models.phantom.session import Session, open_session
+from models.research.phantom import contrast_kinetics, load_scanners
+from models.research.phantom.measuring import Exposure, expose
+from models.research.phantom.scanners import Scanner
+from models.research.phantom.session import Session, open_session
 from models.volume import image_from
 from node.enhancement import DELAY_S, Phase, measure_injection
 from node.errors import Refusal

@@ -21,13 +21,13 @@ from rich.progress import Progress, track
 from rich.table import Table
 
 from models.analysis import NORMAL, SUPER, contrast_stretch, mask_on, measure
-from models.phantom.scanners import find_scanner
-from models.phantom.study import simulate_case
 from models.radiomics.preparation import Prepared, scaled
 from models.radiomics.settings import SHIPPED, RadiomicsSettings, load_settings
 from models.radiomics.t2_contrast import SpinEcho
+from models.research.phantom.scanners import find_scanner
+from models.research.phantom.study import simulate_case
+from models.research.training.simulated_cases import t2wi_protocol
 from models.super_resolution.inference import load_super_resolver, super_resolve
-from models.training.simulated_cases import t2wi_protocol
 from models.volume import Sequence, grid_of
 
 WEIGHTS = Path(__file__).parents[1] / "models" / "weights"

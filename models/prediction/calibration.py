@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.statistics.log_odds import bounded_log_odds
+from models.prediction.log_odds import bounded_log_odds
 
 
 def calibrate(probability: NDArray[np.float64], intercept: float, slope: float) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from models.evaluation.overlap import compare
+from models.research.evaluation.overlap import compare
 from models.volume import resample_to
 from node.settings import Settings
 from storage.files import ObjectStore

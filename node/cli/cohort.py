@@ -85,8 +85,8 @@ def _import(
 
 
 def _simulate(folder: Path, count: int, seed: int) -> None:
-    from models.phantom.cohort import seeds_with_complete_truth
-    from models.training.simulated_cohort import write_simulated_cohort
+    from models.research.phantom.cohort import seeds_with_complete_truth
+    from models.research.training.simulated_cohort import write_simulated_cohort
 
     seeds = islice(seeds_with_complete_truth(seed), count)
     made = write_simulated_cohort(folder, seeds, lambda missing: _tracked("patients", missing))
@@ -94,8 +94,8 @@ def _simulate(folder: Path, count: int, seed: int) -> None:
 
 
 def _check(folder: Path, roles: tuple[Role, ...], masks: bool) -> None:
-    from models.cohort.reading import read_cohort
-    from models.cohort.records import Needs
+    from models.research.cohort.reading import read_cohort
+    from models.research.cohort.records import Needs
     from models.volume import Sequence
 
     needs = Needs(sequences=tuple(Sequence(role) for role in roles), masks=masks)

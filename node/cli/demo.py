@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from models.phantom import find_scanner, simulate_study
 from models.prediction.predictor import load_predictor
+from models.research.phantom import find_scanner, simulate_study
 from node.analysis.queue import Worklist, queue_url
 from node.cli.arrivals import Arrivals, read_arrivals
 from node.dicom.outcomes import StoreResult

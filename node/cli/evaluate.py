@@ -37,15 +37,15 @@ def evaluate(
     """Evaluate predictions on training, validation and test cohorts: tables, figures, report, check-lists."""
     groups, limits = dict(map(_group, group or ())), _limits(categories)
     # scikit-learn, CatBoost and matplotlib take seconds to import.
-    from models.evaluation.feature_stability import feature_stability
-    from models.evaluation.prediction_table import read_predictions
-    from models.evaluation.report.comparison_tables import by_input, sentence
-    from models.evaluation.report.files import PAGE, write_report
-    from models.evaluation.results import Options
-    from models.evaluation.study import PAIRS
-    from models.evaluation.study import evaluate as judge
     from models.manifest import file_digest
     from models.prediction.predictor import load_catalogue
+    from models.research.evaluation.feature_stability import feature_stability
+    from models.research.evaluation.prediction_table import read_predictions
+    from models.research.evaluation.report.comparison_tables import by_input, sentence
+    from models.research.evaluation.report.files import PAGE, write_report
+    from models.research.evaluation.results import Options
+    from models.research.evaluation.study import PAIRS
+    from models.research.evaluation.study import evaluate as judge
 
     options = Options(draws, seed, threshold or None, limits, groups)
     loaded = load_catalogue(bundle) if bundle else None

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.progress import track
 
 from models.manifest import load_manifest
-from models.phantom.cohort import HELD_OUT_SCANNERS, TEST, TEST_TRAINED_SCANNERS
-from models.phantom.scanners import find_scanner
-from models.training.segmentation_evaluation import Bundles, Row, evaluate
-from models.training.segmentation_report import draw_worst, report, write_table
-from models.training.simulated_cases import case_keys
-from models.training.super_resolution_report import Evaluation, write_report
+from models.research.phantom.cohort import HELD_OUT_SCANNERS, TEST, TEST_TRAINED_SCANNERS
+from models.research.phantom.scanners import find_scanner
+from models.research.training.segmentation.evaluation import Bundles, Row, evaluate
+from models.research.training.segmentation.report import draw_worst, report, write_table
+from models.research.training.simulated_cases import case_keys
+from models.research.training.super_resolution.report import Evaluation, write_report
 from node.settings import Settings
 
 FIRST_REFINED_CASE = 960_000

@@ -118,7 +118,7 @@ def simulate(
     list_scanners: Annotated[bool, typer.Option("--list", help="Show the scanners and end.")] = False,
 ) -> None:
     """Write a simulated rectal MRI study as one of six scanners writes it, with its truth beside it."""
-    from models.phantom import find_scanner, load_scanners, simulate_study
+    from models.research.phantom import find_scanner, load_scanners, simulate_study
     from node.simulator import write_study, write_truth
 
     if list_scanners:
@@ -149,7 +149,7 @@ def super_resolve(
 def evaluate_models(
     output: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("docs/models"),
     config: ConfigOption = CONFIG,
-    real: Annotated[Path | None, typer.Option(help="Folder of the MR in models/training/real_volumes.csv.")] = None,
+    real: Annotated[Path | None, typer.Option(help="Folder of the MR that real_volumes.csv names.")] = None,
     without_adversarial: Annotated[Path | None, typer.Option(help="Super-resolution bundle to show beside it.")] = None,
     cases: Annotated[int, typer.Option(min=2, help="Simulated patients of the scanners never trained on.")] = 24,
     refined: Annotated[int, typer.Option(min=0, help="Of them for the super-resolution; 0 leaves it out.")] = 2,

@@ -15,20 +15,20 @@ _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 @app.command(context_settings=_FORWARD)
 def segmentation(context: typer.Context) -> None:
-    """Tumour segmentation: `python -m models.training.segmentation`."""
-    _run("models.training.segmentation", context.args)
+    """Tumour segmentation: `python -m models.research.training.segmentation`."""
+    _run("models.research.training.segmentation", context.args)
 
 
 @app.command(context_settings=_FORWARD)
 def prediction(context: typer.Context) -> None:
-    """Prediction from radiomics: `python -m models.training.prediction`."""
-    _run("models.training.prediction", context.args)
+    """Prediction from radiomics: `python -m models.research.training.prediction`."""
+    _run("models.research.training.prediction", context.args)
 
 
 @app.command("super-resolution", context_settings=_FORWARD)
 def super_resolution(context: typer.Context) -> None:
-    """Super-resolution: `python -m models.training.super_resolution`."""
-    _run("models.training.super_resolution", context.args)
+    """Super-resolution: `python -m models.research.training.super_resolution`."""
+    _run("models.research.training.super_resolution", context.args)
 
 
 def _run(module: str, arguments: list[str]) -> None:

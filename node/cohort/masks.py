@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from models.cohort.nifti import stored_fault
 from models.errors import VolumeError
+from models.research.cohort.nifti import stored_fault
 from models.volume import grid_of, image_from, read
 from node.cohort.segmentations import SegmentationFile, mask_from, on_grid, segmentation_of
 from node.errors import Refusal

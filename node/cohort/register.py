@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.cohort.records import Split
+from models.research.cohort.records import Split
 from node.errors import NodeError
 from node.recognition.header import patients
 from node.recognition.plan import StudyFacts
@@ -26,7 +26,7 @@ _OWN = (STUDY_COLUMN, "case", "patient", "split", "label", "tumour")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What is known of a study beside its images; as in `models.cohort.records.CaseFacts`."""
+    """What is known of a study beside its images; as in `models.research.cohort.records.CaseFacts`."""
 
     case_id: str
     patient_id: str

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from models.phantom.study import SimulatedStudy
+from models.research.phantom.study import SimulatedStudy
 from node.simulator.elements import standard
 from node.simulator.encoding import write_instance
 from node.simulator.measurement import of_kind

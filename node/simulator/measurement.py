@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from pydicom import Dataset
 
-from models.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.phantom.study import SimulatedSeries, SimulatedStudy
 from node.simulator.elements import decimal, standard
 from node.simulator.session import INJECTION_S, Session
 

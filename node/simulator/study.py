@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from models.phantom.scanners import Scanner
-from models.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.phantom.scanners import Scanner
+from models.research.phantom.study import SimulatedSeries, SimulatedStudy
 from node.errors import PermanentError
 from node.simulator.capture import write_capture
 from node.simulator.encoding import Tiling, instances, write_series

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from models.phantom.study import SimulatedStudy
+from models.research.phantom.study import SimulatedStudy
 from node.simulator.session import open_session
 
 MASK_NAME = "tumour_mask.nrrd"

@@ -18,7 +18,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from models.phantom import load_scanners, simulate_study
+from models.research.phantom import load_scanners, simulate_study
 from node.cli.status import as_json
 from node.operations.status import collect
 from node.settings import load_settings

@@ -12,7 +12,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from models.phantom import find_scanner, simulate_study
+from models.research.phantom import find_scanner, simulate_study
 from node.simulator import write_study
 
 from .conftest import Node, Orthanc, wait_for

@@ -13,8 +13,8 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from models.phantom.scanners import Protocol, Scanner, find_scanner, load_scanners
-from models.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.phantom.scanners import Protocol, Scanner, find_scanner, load_scanners
+from models.research.phantom.study import SimulatedSeries, SimulatedStudy
 from node.simulator import write_study
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from models.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.phantom.study import SimulatedSeries, SimulatedStudy
 from node.simulator.elements import add_private, decimal, field_of_view, plane_axis, slice_step, standard
 from node.simulator.measurement import Recipe, bolus, duration_s, of_kind, phase_start_s, protocol, window
 from node.simulator.series import ScannerSeries, ScannerVolume, SlicePlace, StorageFormat

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from models.phantom.specimen import draw_patient
-from models.phantom.tissue import Tissue
-from models.phantom.truth import tissue_labels
 from models.plausibility.body import body_of
 from models.plausibility.corridor import Place, place_of
+from models.research.phantom.specimen import draw_patient
+from models.research.phantom.tissue import Tissue
+from models.research.phantom.truth import tissue_labels
 from models.volume import Grid, grid_of, image_from
 
 FRONT_MM, BACK_MM, HALF_WIDTH_MM = -110.0, 100.0, 170.0

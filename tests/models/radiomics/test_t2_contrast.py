@@ -9,8 +9,6 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from models.analysis import measure
-from models.phantom.scanners import load_scanners
-from models.phantom.signal import turbo_spin_echo
 from models.radiomics.extraction import extract
 from models.radiomics.settings import load_settings
 from models.radiomics.t2_contrast import (
@@ -23,7 +21,9 @@ from models.radiomics.t2_contrast import (
     stretch_to,
     t2_contrast,
 )
-from models.training.simulated_cases import t2wi_protocol
+from models.research.phantom.scanners import load_scanners
+from models.research.phantom.signal import turbo_spin_echo
+from models.research.training.simulated_cases import t2wi_protocol
 from models.volume import Grid, Sequence, image_from
 
 SETTINGS = load_settings().model_copy(update={"image_types": {"Original": {}}, "surroundings_mm": None})

@@ -23,4 +23,4 @@ def test_the_help_is_the_scripts(tmp_path: Path) -> None:
     answer = command("train", "prediction", "--help")
     assert answer.returncode == 0
     assert "--positive-class" in answer.stdout
-    assert "models.training.prediction" in answer.stdout
+    assert "models.research.training.prediction" in answer.stdout

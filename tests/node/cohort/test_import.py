@@ -17,8 +17,8 @@ from pydicom import dcmread
 from pydicom.sr.codedict import codes
 from typer.testing import CliRunner
 
-from models.cohort.reading import read_cohort, read_image, read_mask
-from models.cohort.records import Equipment, Needs, Split
+from models.research.cohort.reading import read_cohort, read_image, read_mask
+from models.research.cohort.records import Equipment, Needs, Split
 from models.volume import Sequence as Contrast
 from models.volume import average_onto, divided, grid_of, write
 from node.cli.main import app

@@ -19,10 +19,10 @@ from pydicom import Dataset
 import models
 from models.bundle import save_weights
 from models.manifest import Manifest
-from models.phantom.scanners import Protocol, find_scanner
-from models.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.phantom.scanners import Protocol, find_scanner
+from models.research.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.training.segmentation.loss import soft_dice_loss
 from models.segmentation.inference import InferenceSettings
-from models.segmentation.loss import soft_dice_loss
 from models.segmentation.network import build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.super_resolution.network import build_generator

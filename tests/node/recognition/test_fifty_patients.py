@@ -18,8 +18,8 @@ import SimpleITK as sitk
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
-from models.phantom.scanners import Scanner, load_scanners
-from models.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.phantom.scanners import Scanner, load_scanners
+from models.research.phantom.study import SimulatedSeries, SimulatedStudy
 from node.recognition.header.frames import frames_of
 from node.recognition.header.words import words
 from node.recognition.plan import gather, plan_study

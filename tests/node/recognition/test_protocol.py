@@ -6,7 +6,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import EnhancedMRImageStorage
 
-from models.phantom.scanners import load_scanners
+from models.research.phantom.scanners import load_scanners
 from node.planning import plan_from
 from node.recognition.header.facts import Encoding, Placement
 from node.recognition.header.frames import read_frames

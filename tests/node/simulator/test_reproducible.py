@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from models.phantom.scanners import load_scanners
+from models.research.phantom.scanners import load_scanners
 from node.simulator import write_study
 from node.simulator.session import open_session
 

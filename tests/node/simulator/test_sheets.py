@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from models.phantom.scanners import find_scanner
+from models.research.phantom.scanners import find_scanner
 from node.errors import PermanentError
 from node.simulator import write_study
 from node.simulator.sheets import mosaic, vframe

@@ -9,9 +9,9 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
-from models.phantom.scanners import find_scanner
-from models.phantom.sex import Sex
-from models.phantom.study import SimulatedStudy, Truth
+from models.research.phantom.scanners import find_scanner
+from models.research.phantom.sex import Sex
+from models.research.phantom.study import SimulatedStudy, Truth
 from node.simulator import read_truth, write_study, write_truth
 
 

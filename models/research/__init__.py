@@ -1,0 +1,1 @@
+"""The laboratory: what simulates, trains, measures and reports models. Serving imports nothing of it."""

@@ -1,0 +1,1 @@
+"""Feature selection, classifiers, cross-validation and ComBat, behind scikit-learn's interface."""

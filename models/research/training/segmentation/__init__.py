@@ -1,0 +1,1 @@
+"""Training and evaluation of the tumour segmentation: `python -m models.research.training.segmentation`."""

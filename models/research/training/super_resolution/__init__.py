@@ -1,0 +1,1 @@
+"""Training and evaluation of the super-resolution: `python -m models.research.training.super_resolution`."""

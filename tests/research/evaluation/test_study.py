@@ -1,0 +1,161 @@
+"""What an evaluation finds in the example table of docs/evaluation.md, whose resolutions are equally good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from models.errors import CohortError
+from models.research.evaluation.discrimination import delong_test
+from models.research.evaluation.prediction_table import read_predictions
+from models.research.evaluation.predictions import Cohort, Model, Predictions, Resolution
+from models.research.evaluation.results import Evaluation, Options
+from models.research.evaluation.study import PAIRS, evaluate
+
+EXAMPLE = Path(__file__).parents[3] / "docs" / "evaluation-example.csv"
+OPTIONS = Options(
+    draws=300, seed=1, threshold=None, categories=(), groups={"560 and 570": ("UIH uMR 560", "UIH uMR 570")}
+)
+SUPER = Model("All-sequence", Resolution.SUPER)
+NORMAL = Model("All-sequence", Resolution.NORMAL)
+
+
+@pytest.fixture(scope="module")
+def predictions() -> Predictions:
+    return read_predictions(EXAMPLE)
+
+
+@pytest.fixture(scope="module")
+def found(predictions: Predictions) -> Evaluation:
+    return evaluate(predictions, OPTIONS)
+
+
+def test_every_model_is_judged_on_every_cohort(found: Evaluation):
+    assert len(found.performances) == 16 * 3
+    assert {(row.cohort, row.cases) for row in found.performances} == {
+        (Cohort.TRAINING, 150),
+        (Cohort.VALIDATION, 50),
+        (Cohort.TEST, 90),
+    }
+
+
+def test_a_comparison_is_super_minus_its_reference(found: Evaluation, predictions: Predictions):
+    test = predictions.cohort(Cohort.TEST)
+    expected = delong_test(test.labels, test.of(SUPER), test.of(NORMAL))
+    row = next(r for r in found.comparisons if r.cohort is Cohort.TEST and r.input == "All-sequence")
+    assert (row.resolution, row.reference) == (Resolution.SUPER, Resolution.NORMAL)
+    assert (row.difference.value, row.p) == (expected.difference, expected.p)
+    assert row.bootstrap.low == pytest.approx(expected.low, abs=0.02)
+    assert row.bootstrap.high == pytest.approx(expected.high, abs=0.02)
+
+
+def test_a_better_super_resolution_is_above_zero_in_every_measure(predictions: Predictions):
+    better = predictions.probabilities.copy()
+    right_way = np.where(predictions.labels == 1, 0.15, -0.15)
+    better[predictions.models.index(SUPER)] = np.clip(predictions.of(NORMAL) + right_way, 0, 1)
+    found = evaluate(replace(predictions, probabilities=better), replace(OPTIONS, categories=(0.5,)))
+    row = next(r for r in found.comparisons if r.cohort is Cohort.TEST and r.input == "All-sequence")
+    assert row.difference.value > 0
+    assert row.net_benefit.low > 0
+    assert row.category_free.nri.value == 2
+    assert row.categorical.nri.value > 0
+    assert row.idi.idi.low > 0
+
+
+def test_the_controls_stand_beside_super_resolution(found: Evaluation):
+    assert {(row.resolution, row.reference) for row in found.comparisons} == set(PAIRS)
+
+
+def test_cutoffs_and_threshold_see_the_training_cohort_alone(found: Evaluation, predictions: Predictions):
+    other = predictions.cohorts != Cohort.TRAINING
+    turned = replace(
+        predictions,
+        labels=np.where(other, 1 - predictions.labels, predictions.labels),
+        probabilities=np.where(other, 1 - predictions.probabilities, predictions.probabilities),
+    )
+    again = evaluate(turned, OPTIONS)
+    assert again.cutoffs == found.cutoffs
+    assert again.threshold == found.threshold == predictions.cohort(Cohort.TRAINING).labels.mean()
+    for row in again.performances:
+        assert row.point.cutoff == found.cutoffs[row.model]
+
+
+def test_the_categorical_nri_has_the_cutoffs_of_training(found: Evaluation, predictions: Predictions):
+    test = predictions.cohort(Cohort.TEST)
+    higher = (test.of(SUPER) >= found.cutoffs[SUPER]).astype(int) - (test.of(NORMAL) >= found.cutoffs[NORMAL])
+    row = next(r for r in found.comparisons if r.cohort is Cohort.TEST and r.input == "All-sequence")
+    assert row.categorical.events.value == pytest.approx(higher[test.labels == 1].mean())
+    assert row.categorical.others.value == pytest.approx(-higher[test.labels == 0].mean())
+
+
+def test_categories_that_are_asked_for_are_the_same_for_both_models(predictions: Predictions):
+    row = evaluate(predictions, replace(OPTIONS, categories=(0.3, 0.6))).comparisons[0]
+    training = predictions.cohort(Cohort.TRAINING)
+    new, old = (training.of(Model("T2WI", resolution)) for resolution in PAIRS[0])
+    moved = np.sign(np.digitize(new, (0.3, 0.6)) - np.digitize(old, (0.3, 0.6)))
+    assert row.categorical.events.value == pytest.approx(moved[training.labels == 1].mean())
+
+
+def test_a_subgroup_holds_the_cases_of_its_scanners(found: Evaluation, predictions: Predictions):
+    test = predictions.cohort(Cohort.TEST)
+    inside = np.isin(test.scanners, ["UIH uMR 560", "UIH uMR 570"])
+    row = next(r for r in found.subgroups if (r.cohort, r.group, r.model) == (Cohort.TEST, "560 and 570", SUPER))
+    assert row.cases == inside.sum() == 30
+    assert row.auc is not None
+    assert row.auc.value == pytest.approx(roc_auc_score(test.labels[inside], test.of(SUPER)[inside]))
+
+
+def test_a_scanner_without_training_cases_is_marked(found: Evaluation):
+    assert {row.group for row in found.subgroups if not row.trained_on} == {"Siemens Skyra"}
+
+
+def test_a_subgroup_with_few_of_a_class_has_counts_but_no_area(found: Evaluation):
+    few = [row for row in found.subgroups if min(row.events, row.cases - row.events) < 5]
+    assert few
+    assert all(row.auc is None for row in few)
+
+
+def test_a_group_of_a_scanner_that_is_not_there_is_one_line(predictions: Predictions):
+    with pytest.raises(CohortError) as caught:
+        evaluate(predictions, replace(OPTIONS, groups={"old": ("GE Signa",)}))
+    assert str(caught.value) == (
+        "subgroup old: GE Signa is no scanner of the table; known are GE MR750, Philips Multiva, Siemens Skyra, "
+        "UIH uMR 560, UIH uMR 570, UIH uMR 770"
+    )
+
+
+def test_the_oracle_is_compared_with_every_model(found: Evaluation, predictions: Predictions):
+    assert len(found.oracle_gaps) == 16 * 3
+    training = predictions.cohort(Cohort.TRAINING)
+    assert found.oracle_gaps[0].oracle_auc == pytest.approx(roc_auc_score(training.labels, training.oracle))
+    assert found.oracle_gaps[0].difference.value == pytest.approx(
+        found.oracle_gaps[0].oracle_auc - found.oracle_gaps[0].auc
+    )
+
+
+def test_a_table_without_an_oracle_has_no_gap(predictions: Predictions):
+    assert evaluate(replace(predictions, oracle=None), OPTIONS).oracle_gaps == ()
+
+
+def test_the_curves_start_and_end_where_they_must(found: Evaluation):
+    curves = found.curves_of(Cohort.TEST, SUPER)
+    assert (curves.false_positive[0], curves.sensitivity[0]) == (0, 0)
+    assert (curves.false_positive[-1], curves.sensitivity[-1]) == (1, 1)
+    assert (curves.decision.low <= curves.decision.high).all()
+    assert sum(1 for _ in curves.groups) == 9
+
+
+def test_the_same_options_give_the_same_figures(found: Evaluation, predictions: Predictions):
+    again = evaluate(predictions, OPTIONS)
+    assert again.comparisons == found.comparisons
+    assert again.performances == found.performances
+
+
+def test_another_seed_moves_bootstrap_intervals_and_nothing_else(found: Evaluation, predictions: Predictions):
+    again = evaluate(predictions, replace(OPTIONS, seed=2)).comparisons[0]
+    assert again.difference == found.comparisons[0].difference
+    assert again.bootstrap != found.comparisons[0].bootstrap
