@@ -25,6 +25,7 @@ from node.errors import ConfigurationError
 from node.recognition.rules.table import check as check_rules
 from node.services.listener import Listener
 from node.settings import Settings
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
@@ -52,6 +53,7 @@ class Service:
         self._files = ObjectStore(settings.root)
         self._index = Index(engine)
         self._ledger = Ledger(engine)
+        self._deliveries = Deliveries(engine)
         self._stops: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -91,7 +93,7 @@ class Service:
 
     def _start_delivery(self) -> None:
         for destination in self._settings.destinations:
-            delivery = Delivery(destination, self._ledger, self._files)
+            delivery = Delivery(destination, self._deliveries, self._files)
             delivery.start()
             self._stops.append(delivery.stop)
 
@@ -100,7 +102,7 @@ class Service:
         check_rules(settings.recognition)
         models = Models(settings.analysis)
         models.check()
-        worker = Worker(Rooms(settings, self._files, self._index, self._ledger, models))
+        worker = Worker(Rooms(settings, self._files, self._index, self._ledger, self._deliveries, models))
         worker.start()
         self._stops.append(worker.stop)
         worklist = Worklist(queue_url(settings.root))

@@ -33,6 +33,7 @@ from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject
 from node.results.identity import Site
 from node.settings import AnalysisSettings, Settings
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
@@ -54,6 +55,7 @@ class Rooms:
     files: ObjectStore
     index: Index
     ledger: Ledger
+    deliveries: Deliveries
     models: Models
 
     def study(self, study_instance_uid: str, revision: int) -> Study:
@@ -261,7 +263,7 @@ class _Analysis:
         )
         if not ended:
             log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
-        for found in withdrawal.withdrawals(self.rooms.ledger.deliveries(self.uid)) if ended else ():
+        for found in withdrawal.withdrawals(self.rooms.deliveries.records(self.uid)) if ended else ():
             log.error("study %s revision %d: %s", self.uid, self.revision, found)
         return ended
 

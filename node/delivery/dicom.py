@@ -22,8 +22,8 @@ from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
 from node.dicom.outcomes import StoreOutcome, StoreResult
 from node.dicom.scu import store
 from node.settings import DestinationSettings
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
-from storage.ledger import Ledger
 from storage.records import DeliveryRecord
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ class Delivery:
     """One destination's queue, worked off in a thread of its own."""
 
     def __init__(
-        self, settings: DestinationSettings, ledger: Ledger, files: ObjectStore, clock: Clock = utc_now
+        self, settings: DestinationSettings, deliveries: Deliveries, files: ObjectStore, clock: Clock = utc_now
     ) -> None:
         self._settings = settings
-        self._ledger = ledger
+        self._deliveries = deliveries
         self._files = files
         self._clock = clock
         self._faults = FaultLog(clock)
@@ -88,12 +88,12 @@ class Delivery:
         now = self._clock()
         if now < self._rests_until:
             return 0
-        due = self._ledger.due(self._settings.name, now)
+        due = self._deliveries.due(self._settings.name, now)
         if not due:
             return 0
         done = self._deliver(due)
         if done.not_tried:
-            self._keep(lambda: self._ledger.defer(done.not_tried, done.why_not, now))
+            self._keep(lambda: self._deliveries.defer(done.not_tried, done.why_not, now))
             self._rest(done)
         elif done.stored:
             self._in_vain = 0
@@ -109,7 +109,7 @@ class Delivery:
             called_ae=settings.ae_title,
             calling_ae=settings.calling_ae_title,
             timeout_s=settings.timeout_s,
-            wanted=lambda path: self._ledger.is_pending(records[path].identifier),
+            wanted=lambda path: self._deliveries.is_pending(records[path].identifier),
         )
         done = _Round()
         with closing(outcomes):
@@ -145,24 +145,24 @@ class Delivery:
         if outcome.result is StoreResult.SENT:
             self._keep(lambda: self._delivered(record, outcome))
         elif outcome.result is StoreResult.PERMANENT:
-            self._keep(lambda: self._ledger.fail(identifier, outcome.reason))
+            self._keep(lambda: self._deliveries.fail(identifier, outcome.reason))
             log.error("object %s: destination %s: %s", uid, name, outcome.reason)
         elif outcome.result is StoreResult.LOCAL_FAULT:
             again = self._clock() + timedelta(seconds=self._settings.first_retry_s)
-            self._keep(lambda: self._ledger.defer([identifier], outcome.reason, again))
+            self._keep(lambda: self._deliveries.defer([identifier], outcome.reason, again))
             self._faults.report(outcome.reason, f"object {uid}: destination {name}: {outcome.reason}")
         elif attempts >= self._settings.maximum_attempts:
             reason = f"gave up after {attempts} attempts: {outcome.reason}"
-            self._keep(lambda: self._ledger.fail(identifier, reason))
+            self._keep(lambda: self._deliveries.fail(identifier, reason))
             log.error("object %s: destination %s: %s", uid, name, reason)
         else:
             delay = retry_delay_s(record.attempts, self._settings)
             again = self._clock() + timedelta(seconds=delay)
-            self._keep(lambda: self._ledger.postpone(identifier, outcome.reason, again))
+            self._keep(lambda: self._deliveries.postpone(identifier, outcome.reason, again))
             log.warning("object %s: destination %s: %s; next try in %.0f s", uid, name, outcome.reason, delay)
 
     def _delivered(self, record: DeliveryRecord, outcome: StoreOutcome) -> None:
-        if not self._ledger.delivered(record.identifier, self._clock(), outcome.reason):
+        if not self._deliveries.delivered(record.identifier, self._clock(), outcome.reason):
             log.error(
                 "object %s: destination %s: it was sent while its delivery was stopped; it has to be withdrawn there",
                 record.result.sop_instance_uid,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from node.settings import Settings
-from storage.ledger import Ledger
+from storage.deliveries import Deliveries
 from storage.schema import open_engine
 
 
@@ -21,6 +21,6 @@ class Resent:
 
 def resend(settings: Settings, study: str) -> Resent:
     """Queue the failed deliveries of a study again, with fresh counts of attempts."""
-    ledger = Ledger(open_engine(settings.storage_url))
-    again = [ledger.retry(delivery.identifier, datetime.now(UTC)) for delivery in ledger.deliveries(study)]
+    deliveries = Deliveries(open_engine(settings.storage_url))
+    again = [deliveries.retry(it.identifier, datetime.now(UTC)) for it in deliveries.records(study)]
     return Resent(study, sum(again), len(again))

@@ -9,8 +9,8 @@ from models.plausibility.records import Location, SetAside
 from node.analysis.withdrawal import Withdrawal, withdrawals
 from node.recognition.record import RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
+from storage.deliveries import Deliveries
 from storage.index import Index
-from storage.ledger import Ledger
 from storage.records import DeliveryState, QuarantineRecord, StudyRecord
 from storage.schema import open_engine
 
@@ -50,20 +50,20 @@ def collect(settings: Settings, study_instance_uid: str = "") -> Report:
     """
     settings.root.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.storage_url)
-    index, ledger = Index(engine), Ledger(engine)
+    index, of_all = Index(engine), Deliveries(engine)
     found = index.study(study_instance_uid) if study_instance_uid else None
     studies = index.studies() if not study_instance_uid else ((found,) if found else ())
-    report = Report(tuple(_line(study, index, ledger) for study in studies), index.quarantined())
+    report = Report(tuple(_line(study, index, of_all) for study in studies), index.quarantined())
     engine.dispose()  # callers that wait for something ask again and again
     return report
 
 
-def _line(study: StudyRecord, index: Index, ledger: Ledger) -> StudyLine:
+def _line(study: StudyRecord, index: Index, of_all: Deliveries) -> StudyLine:
     document = index.verdict(study.study_instance_uid)
     plan = from_json(document) if document else None
     counts: dict[str, Counter[str]] = {}
     reasons: Counter[str] = Counter()
-    deliveries = ledger.deliveries(study.study_instance_uid)
+    deliveries = of_all.records(study.study_instance_uid)
     for delivery in deliveries:
         counts.setdefault(delivery.destination, Counter())[delivery.state] += 1
         if delivery.reason and delivery.state not in ARRIVED:

@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.delivery.dicom import Delivery
 from node.settings import DestinationSettings, load_settings
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.ledger import Ledger
 from storage.records import DeliveryState, ResultRecord
@@ -50,15 +51,18 @@ def results(returned: dict[str, Any], skyra: SentStudy, node: Node) -> Results:
 
 def delivered(results: Results, receiver: Receiver, folder: Path) -> list[pydicom.Dataset]:
     """What the receiver has when the queue of a destination there is empty."""
-    ledger = Ledger(open_engine(f"sqlite:///{folder / 'index.sqlite'}"))
-    ledger.record(results.records, ["pacs"], datetime.now(UTC))
+    engine = open_engine(f"sqlite:///{folder / 'index.sqlite'}")
+    deliveries = Deliveries(engine)
+    Ledger(engine).record(results.records, ["pacs"], datetime.now(UTC))
     settings = DestinationSettings(
         name="pacs", ae_title="PACS", host="127.0.0.1", port=receiver.port, first_retry_s=0.5
     )
-    delivery = Delivery(settings, ledger, results.files)
+    delivery = Delivery(settings, deliveries, results.files)
     delivery.start()
     try:
-        wait_for(lambda: {it.state for it in ledger.deliveries()} == {DeliveryState.DELIVERED}, "all is delivered", 120)
+        wait_for(
+            lambda: {it.state for it in deliveries.records()} == {DeliveryState.DELIVERED}, "all is delivered", 120
+        )
     finally:
         delivery.stop()
     return receiver.data_sets()

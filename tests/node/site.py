@@ -33,6 +33,7 @@ from node.recognition.header.rejections import rejection_note
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
 from node.settings import AnalysisSettings, CompletionSettings, DestinationSettings, Settings
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
@@ -63,9 +64,10 @@ class Site:
         )
         engine = open_engine(self.settings.storage_url)
         self.files, self.index, self.ledger = ObjectStore(self.folder), Index(engine), Ledger(engine)
-        self.delivery = Delivery(pacs, self.ledger, self.files)
+        self.deliveries = Deliveries(engine)
+        self.delivery = Delivery(pacs, self.deliveries, self.files)
         models = Models(self.settings.analysis)
-        self.worker = Worker(Rooms(self.settings, self.files, self.index, self.ledger, models))
+        self.worker = Worker(Rooms(self.settings, self.files, self.index, self.ledger, self.deliveries, models))
 
     def receive(self, images: list[Dataset], patient: tuple[str, str]) -> None:
         path = self.folder / "image.dcm"
@@ -88,8 +90,8 @@ class Site:
         roles = ("super-resolved-t2wi",) * 4 + ("report",)
         results = [self._result(image, number, role) for number, role in enumerate(roles)]
         self.ledger.conclude(self.uid, 1, StudyState.COMPLETED, "", results, ["pacs"], datetime.now(UTC))
-        for delivery in self.ledger.due("pacs", datetime.now(UTC))[2:]:
-            self.ledger.delivered(delivery.identifier, datetime.now(UTC))
+        for delivery in self.deliveries.due("pacs", datetime.now(UTC))[2:]:
+            self.deliveries.delivered(delivery.identifier, datetime.now(UTC))
 
     def _result(self, image: Dataset, number: int, role: str) -> ResultRecord:
         made, path = deepcopy(image), self.folder / "result.dcm"
@@ -121,7 +123,7 @@ class Site:
             pass
 
     def states(self, revision: int) -> list[str]:
-        return [it.state for it in self.ledger.deliveries(self.uid) if it.result.revision == revision]
+        return [it.state for it in self.deliveries.records(self.uid) if it.result.revision == revision]
 
     def status(self) -> dict[str, Any]:
         (line,) = json.loads(status.as_json(collect(self.settings, self.uid)))["studies"]

@@ -14,6 +14,7 @@ import pytest
 from node.analysis.steps import Models, read_plan, recognise_study
 from node.analysis.workflow import Rooms
 from node.settings import RecognitionSettings, Settings
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
@@ -28,7 +29,8 @@ CAUTION = "E-INCOMPLETE: 9 of 10 instances of series 1.2.3.4 had arrived; the PA
 def rooms(tmp_path: Path) -> Rooms:
     settings = Settings(root=tmp_path)
     engine = open_engine(settings.storage_url)
-    return Rooms(settings, ObjectStore(tmp_path), Index(engine), Ledger(engine), Models(settings.analysis))
+    storage = ObjectStore(tmp_path), Index(engine), Ledger(engine), Deliveries(engine)
+    return Rooms(settings, *storage, Models(settings.analysis))
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_nothing_is_sent_of_a_foreign_study_and_status_says_why_in_one_line(site
     assert line["study"]["state"] == "REFUSED"
     assert line["study"]["reason"].startswith(f"{code}: ")
     assert site.arrived == []
-    assert site.ledger.deliveries(site.uid) == ()
+    assert site.deliveries.records(site.uid) == ()
     assert [shown.strip() for shown in site.terminal().splitlines() if shown.strip().startswith(code)] == [
         line["study"]["reason"]
     ]

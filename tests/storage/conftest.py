@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine
 
 from storage import schema
+from storage.deliveries import Deliveries
 from storage.records import InstanceHeader, StoredFile
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -74,6 +75,12 @@ def engine(url: str) -> Iterator[Engine]:
     opened = schema.open_engine(url)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture
+def deliveries(engine: Engine) -> Deliveries:
+    """The deliveries of that database."""
+    return Deliveries(engine)
 
 
 @pytest.fixture

@@ -28,35 +28,35 @@ def a_result(number: int = 1, revision: int = 1, study: str = "1.2.3", content: 
     return ResultRecord(study, revision, f"role {number}", SEG, uid, f"{study}.9", file)
 
 
-def test_each_result_is_due_at_each_destination_at_once(ledger, at):
+def test_each_result_is_due_at_each_destination_at_once(ledger, deliveries, at):
     results = [a_result(1), a_result(2)]
     ledger.record(results, ["PACS", "ARCHIVE"], at(0))
     assert ledger.results("1.2.3") == tuple(results)
     for destination in ("PACS", "ARCHIVE"):
-        due = ledger.due(destination, at(0))
+        due = deliveries.due(destination, at(0))
         assert [record.result for record in due] == results
         assert {(record.state, record.attempts) for record in due} == {(DeliveryState.PENDING, 0)}
-    assert ledger.due("ELSEWHERE", at(0)) == ()
+    assert deliveries.due("ELSEWHERE", at(0)) == ()
 
 
-def test_recording_the_same_again_changes_nothing(ledger, at):
+def test_recording_the_same_again_changes_nothing(ledger, deliveries, at):
     for second in (0, 5):
         ledger.record([a_result(1), a_result(2)], ["PACS"], at(second))
     assert len(ledger.results("1.2.3")) == 2
-    assert [record.next_attempt_at for record in ledger.deliveries()] == [at(0), at(0)]
+    assert [record.next_attempt_at for record in deliveries.records()] == [at(0), at(0)]
 
 
-def test_recording_again_after_delivery_sends_nothing_twice(ledger, at):
+def test_recording_again_after_delivery_sends_nothing_twice(ledger, deliveries, at):
     ledger.record([a_result()], ["PACS"], at(0))
-    ledger.delivered(ledger.due("PACS", at(0))[0].identifier, at(1))
+    deliveries.delivered(deliveries.due("PACS", at(0))[0].identifier, at(1))
     ledger.record([a_result()], ["PACS"], at(2))
-    assert ledger.due("PACS", at(3)) == ()
+    assert deliveries.due("PACS", at(3)) == ()
 
 
-def test_a_destination_that_was_added_later_gets_the_results_as_well(ledger, at):
+def test_a_destination_that_was_added_later_gets_the_results_as_well(ledger, deliveries, at):
     ledger.record([a_result()], ["PACS"], at(0))
     ledger.record([a_result()], ["PACS", "ARCHIVE"], at(1))
-    assert len(ledger.due("ARCHIVE", at(1))) == 1
+    assert len(deliveries.due("ARCHIVE", at(1))) == 1
 
 
 def test_results_are_those_of_the_latest_revision_unless_one_is_named(ledger, at):
@@ -67,86 +67,86 @@ def test_results_are_those_of_the_latest_revision_unless_one_is_named(ledger, at
     assert ledger.results("1.2.3", 2) == ()
 
 
-def test_a_uid_keeps_its_first_bytes_when_a_later_revision_makes_it_again(ledger, at):
+def test_a_uid_keeps_its_first_bytes_when_a_later_revision_makes_it_again(ledger, deliveries, at):
     ledger.record([a_result(1, revision=1, content="a")], ["PACS"], at(0))
     ledger.record([a_result(1, revision=2, content="b")], ["PACS"], at(1))
     (again,) = ledger.results("1.2.3", 2)
     assert again.file == a_result(1, content="a").file
-    assert len(ledger.deliveries("1.2.3")) == 1
+    assert len(deliveries.records("1.2.3")) == 1
 
 
-def test_a_delivered_result_is_not_due_any_more(ledger, at):
+def test_a_delivered_result_is_not_due_any_more(ledger, deliveries, at):
     ledger.record([a_result()], ["PACS"], at(0))
-    (record,) = ledger.due("PACS", at(0))
-    assert ledger.delivered(record.identifier, at(1), "status 0xB007") is True
-    (ended,) = ledger.deliveries()
+    (record,) = deliveries.due("PACS", at(0))
+    assert deliveries.delivered(record.identifier, at(1), "status 0xB007") is True
+    (ended,) = deliveries.records()
     assert (ended.state, ended.attempts, ended.reason) == (DeliveryState.DELIVERED, 1, "status 0xB007")
-    assert ledger.due("PACS", at(9)) == ()
+    assert deliveries.due("PACS", at(9)) == ()
 
 
-def test_a_postponed_delivery_is_due_again_at_its_time(ledger, at):
+def test_a_postponed_delivery_is_due_again_at_its_time(ledger, deliveries, at):
     ledger.record([a_result()], ["PACS"], at(0))
-    (record,) = ledger.due("PACS", at(0))
-    assert ledger.postpone(record.identifier, "no connection", at(60)) is True
-    assert ledger.due("PACS", at(59)) == ()
-    (again,) = ledger.due("PACS", at(60))
+    (record,) = deliveries.due("PACS", at(0))
+    assert deliveries.postpone(record.identifier, "no connection", at(60)) is True
+    assert deliveries.due("PACS", at(59)) == ()
+    (again,) = deliveries.due("PACS", at(60))
     assert (again.attempts, again.reason) == (1, "no connection")
 
 
-def test_a_failed_delivery_waits_for_a_person(ledger, at):
+def test_a_failed_delivery_waits_for_a_person(ledger, deliveries, at):
     ledger.record([a_result()], ["PACS"], at(0))
-    identifier = ledger.due("PACS", at(0))[0].identifier
-    assert ledger.fail(identifier, "status 0x0122") is True
-    assert ledger.due("PACS", at(9999)) == ()
-    assert ledger.retry(identifier, at(100)) is True
-    (again,) = ledger.due("PACS", at(100))
+    identifier = deliveries.due("PACS", at(0))[0].identifier
+    assert deliveries.fail(identifier, "status 0x0122") is True
+    assert deliveries.due("PACS", at(9999)) == ()
+    assert deliveries.retry(identifier, at(100)) is True
+    (again,) = deliveries.due("PACS", at(100))
     assert (again.attempts, again.state) == (0, DeliveryState.PENDING)
 
 
 @pytest.mark.parametrize("end", ["delivered", "fail"])
-def test_an_ended_delivery_does_not_move(ledger, at, end):
+def test_an_ended_delivery_does_not_move(ledger, deliveries, at, end):
     ledger.record([a_result()], ["PACS"], at(0))
-    identifier = ledger.due("PACS", at(0))[0].identifier
+    identifier = deliveries.due("PACS", at(0))[0].identifier
     if end == "delivered":
-        ledger.delivered(identifier, at(1))
-        assert ledger.retry(identifier, at(2)) is False
+        deliveries.delivered(identifier, at(1))
+        assert deliveries.retry(identifier, at(2)) is False
     else:
-        ledger.fail(identifier, "refused")
-    before = ledger.deliveries()
-    assert ledger.delivered(identifier, at(3)) is False
-    assert ledger.postpone(identifier, "again", at(3)) is False
-    assert ledger.fail(identifier, "again") is False
-    assert ledger.deliveries() == before
+        deliveries.fail(identifier, "refused")
+    before = deliveries.records()
+    assert deliveries.delivered(identifier, at(3)) is False
+    assert deliveries.postpone(identifier, "again", at(3)) is False
+    assert deliveries.fail(identifier, "again") is False
+    assert deliveries.records() == before
 
 
-def test_what_is_due_is_limited_and_comes_in_order_what_has_failed_before_last(ledger, at):
+def test_what_is_due_is_limited_and_comes_in_order_what_has_failed_before_last(ledger, deliveries, at):
     ledger.record([a_result(number) for number in range(5)], ["PACS"], at(0))
-    first, second = ledger.due("PACS", at(0), limit=2)
+    first, second = deliveries.due("PACS", at(0), limit=2)
     for identifier in (first.identifier, first.identifier, second.identifier):
-        ledger.postpone(identifier, "busy", at(10))
-    due = ledger.due("PACS", at(10), limit=5)
+        deliveries.postpone(identifier, "busy", at(10))
+    due = deliveries.due("PACS", at(10), limit=5)
     assert [record.result.role for record in due] == ["role 2", "role 3", "role 4", "role 1", "role 0"]
-    assert len(ledger.due("PACS", at(10), limit=2)) == 2
+    assert len(deliveries.due("PACS", at(10), limit=2)) == 2
 
 
-def test_what_was_not_tried_waits_with_its_reason_and_has_used_no_attempt(ledger, at):
+def test_what_was_not_tried_waits_with_its_reason_and_has_used_no_attempt(ledger, deliveries, at):
     ledger.record([a_result(1), a_result(2), a_result(3)], ["PACS"], at(0))
-    one, two, three = (record.identifier for record in ledger.due("PACS", at(0)))
-    ledger.delivered(three, at(1))
-    ledger.defer([one, three], "no connection", at(60))
-    assert [(record.identifier, record.reason) for record in ledger.due("PACS", at(59))] == [(two, "")]
-    again = ledger.due("PACS", at(60))
+    one, two, three = (record.identifier for record in deliveries.due("PACS", at(0)))
+    deliveries.delivered(three, at(1))
+    deliveries.defer([one, three], "no connection", at(60))
+    assert [(record.identifier, record.reason) for record in deliveries.due("PACS", at(59))] == [(two, "")]
+    again = deliveries.due("PACS", at(60))
     assert [(record.identifier, record.attempts) for record in again] == [(one, 0), (two, 0)]
     assert again[0].reason == "no connection"
-    assert ledger.deliveries()[2].reason == ""
+    assert deliveries.records()[2].reason == ""
 
 
-def test_two_recorders_at_the_same_time_write_each_row_once(url, at):
+def test_two_recorders_at_the_same_time_write_each_row_once(deliveries, url, at):
     ledgers = [Ledger(open_engine(url)) for _ in range(4)]
     results = [a_result(number) for number in range(10)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda ledger: ledger.record(results, ["PACS"], at(0)), ledgers))
-    assert len(ledgers[0].results("1.2.3")) == len(ledgers[0].deliveries()) == 10
+    assert len(ledgers[0].results("1.2.3")) == len(deliveries.records()) == 10
 
 
 # --- the end of a revision
@@ -165,21 +165,21 @@ def conclude(ledger, at, revision=1, to=StudyState.COMPLETED):
     return ledger.conclude("1.2.3", revision, to, "", [a_result(1, revision)], ["PACS"], at(9))
 
 
-def test_the_end_of_a_revision_is_its_state_its_results_and_their_deliveries(ledger, queued, at):
+def test_the_end_of_a_revision_is_its_state_its_results_and_their_deliveries(ledger, deliveries, queued, at):
     assert conclude(ledger, at) is True
     assert queued.study("1.2.3").state is StudyState.COMPLETED
-    assert [record.result for record in ledger.due("PACS", at(9))] == [a_result(1)]
+    assert [record.result for record in deliveries.due("PACS", at(9))] == [a_result(1)]
 
 
-def test_ending_again_after_a_crash_changes_nothing(ledger, queued, at):
+def test_ending_again_after_a_crash_changes_nothing(ledger, deliveries, queued, at):
     assert conclude(ledger, at) is conclude(ledger, at) is True
-    assert len(ledger.deliveries()) == len(ledger.results("1.2.3")) == 1
+    assert len(deliveries.records()) == len(ledger.results("1.2.3")) == 1
 
 
-def test_a_revision_that_a_late_image_superseded_sends_nothing(ledger, queued, make_header, make_file, at):
+def test_a_revision_that_a_late_image_superseded_sends_nothing(ledger, deliveries, queued, make_header, make_file, at):
     queued.register(make_header(2), make_file(), "SCANNER", at(1))
     assert conclude(ledger, at) is False
-    assert ledger.results("1.2.3") == ledger.deliveries() == ()
+    assert ledger.results("1.2.3") == deliveries.records() == ()
     study = queued.study("1.2.3")
     assert (study.revision, study.state) == (2, StudyState.RECEIVING)
 

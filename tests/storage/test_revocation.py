@@ -53,87 +53,87 @@ def conclude(index, ledger, make_header, make_file, at):
 
 
 @pytest.fixture
-def sent(ledger, conclude, at):
+def sent(deliveries, conclude, at):
     """Four results of revision 1: delivered, refused by the destination, to be sent, and delivered."""
     conclude(*(a_result(number) for number in range(4)))
-    first, second, _, last = ledger.due("PACS", at(9))
-    ledger.delivered(first.identifier, at(10))
-    ledger.fail(second.identifier, "no")
-    ledger.delivered(last.identifier, at(11))
+    first, second, _, last = deliveries.due("PACS", at(9))
+    deliveries.delivered(first.identifier, at(10))
+    deliveries.fail(second.identifier, "no")
+    deliveries.delivered(last.identifier, at(11))
 
 
-def states(ledger) -> list[str]:
-    return [delivery.state for delivery in ledger.deliveries("1.2.3")]
+def states(deliveries) -> list[str]:
+    return [delivery.state for delivery in deliveries.records("1.2.3")]
 
 
-def test_what_was_delivered_is_named_and_what_was_not_is_stopped(ledger, sent, conclude):
+def test_what_was_delivered_is_named_and_what_was_not_is_stopped(deliveries, sent, conclude):
     conclude(revoked=(0, 1, 2), to=StudyState.REFUSED)
-    assert states(ledger) == ["REVOKED", "STOPPED", "STOPPED", "DELIVERED"]
-    assert [it.reason for it in ledger.deliveries("1.2.3")] == [WHY, WHY, WHY, ""]
+    assert states(deliveries) == ["REVOKED", "STOPPED", "STOPPED", "DELIVERED"]
+    assert [it.reason for it in deliveries.records("1.2.3")] == [WHY, WHY, WHY, ""]
 
 
-def test_when_it_was_delivered_stays_known(ledger, sent, conclude, at):
+def test_when_it_was_delivered_stays_known(deliveries, sent, conclude, at):
     conclude(revoked=(0, 1, 2, 3))
-    assert [it.next_attempt_at for it in ledger.deliveries("1.2.3") if it.state is DeliveryState.REVOKED] == [
+    assert [it.next_attempt_at for it in deliveries.records("1.2.3") if it.state is DeliveryState.REVOKED] == [
         at(10),
         at(11),
     ]
 
 
-def test_what_was_stopped_is_neither_due_nor_sent_again_by_a_person(ledger, sent, conclude, at):
+def test_what_was_stopped_is_neither_due_nor_sent_again_by_a_person(deliveries, sent, conclude, at):
     conclude(revoked=(0, 1, 2))
-    assert ledger.due("PACS", at(99)) == ()
-    for delivery in ledger.deliveries("1.2.3"):
-        assert ledger.retry(delivery.identifier, at(99)) is False
-        assert ledger.is_pending(delivery.identifier) is False
+    assert deliveries.due("PACS", at(99)) == ()
+    for delivery in deliveries.records("1.2.3"):
+        assert deliveries.retry(delivery.identifier, at(99)) is False
+        assert deliveries.is_pending(delivery.identifier) is False
 
 
-def test_what_is_made_again_by_a_later_revision_is_sent_again(ledger, sent, conclude, at):
+def test_what_is_made_again_by_a_later_revision_is_sent_again(deliveries, sent, conclude, at):
     """It may have been withdrawn meanwhile."""
     conclude(revoked=(0, 1, 2, 3))
     conclude(a_result(0, 3), a_result(2, 3), revoked=(1, 3))
-    assert states(ledger) == ["PENDING", "STOPPED", "PENDING", "REVOKED"]
-    assert {it.result.sop_instance_uid for it in ledger.due("PACS", at(3))} == {"1.2.3.9.0", "1.2.3.9.2"}
+    assert states(deliveries) == ["PENDING", "STOPPED", "PENDING", "REVOKED"]
+    assert {it.result.sop_instance_uid for it in deliveries.due("PACS", at(3))} == {"1.2.3.9.0", "1.2.3.9.2"}
 
 
-def test_what_turns_out_to_be_in_order_is_not_named_any_more(ledger, sent, conclude):
+def test_what_turns_out_to_be_in_order_is_not_named_any_more(deliveries, sent, conclude):
     conclude(revoked=(0, 3))
     conclude(revoked=(3,))
-    assert states(ledger) == ["DELIVERED", "FAILED", "PENDING", "REVOKED"]
+    assert states(deliveries) == ["DELIVERED", "FAILED", "PENDING", "REVOKED"]
 
 
-def test_an_analysis_that_failed_changes_nothing_of_it(ledger, sent, conclude):
+def test_an_analysis_that_failed_changes_nothing_of_it(deliveries, sent, conclude):
     conclude(revoked=(0,))
     conclude(revoked=None, to=StudyState.FAILED)
-    assert states(ledger) == ["REVOKED", "FAILED", "PENDING", "DELIVERED"]
+    assert states(deliveries) == ["REVOKED", "FAILED", "PENDING", "DELIVERED"]
 
 
-def test_a_revision_that_is_out_of_date_revokes_nothing(index, ledger, sent, make_header, make_file, at):
+def test_a_revision_that_is_out_of_date_revokes_nothing(index, ledger, deliveries, sent, make_header, make_file, at):
     index.register(make_header(2), make_file(), "SCANNER", at(20))
     named = Revocation(frozenset({"1.2.3.9.0"}), WHY)
     assert not ledger.conclude("1.2.3", 1, StudyState.REFUSED, WHY, [], [], at(21), named)
-    assert states(ledger) == ["DELIVERED", "FAILED", "PENDING", "DELIVERED"]
+    assert states(deliveries) == ["DELIVERED", "FAILED", "PENDING", "DELIVERED"]
 
 
-def test_results_of_other_studies_are_left_alone(ledger, sent, conclude, at):
+def test_results_of_other_studies_are_left_alone(ledger, deliveries, sent, conclude, at):
     ledger.record([a_result(0, study="1.9")], ["PACS"], at(0))
-    ledger.delivered(ledger.deliveries("1.9")[0].identifier, at(1))
+    deliveries.delivered(deliveries.records("1.9")[0].identifier, at(1))
     conclude(revoked=(0, 1, 2, 3))
-    assert [it.state for it in ledger.deliveries("1.9")] == ["DELIVERED"]
+    assert [it.state for it in deliveries.records("1.9")] == ["DELIVERED"]
 
 
-def test_what_was_under_way_when_it_was_stopped_is_named_with_the_reason_of_that(ledger, conclude, at):
+def test_what_was_under_way_when_it_was_stopped_is_named_with_the_reason_of_that(deliveries, conclude, at):
     conclude(a_result(0), a_result(1))
-    under_way, refused = ledger.due("PACS", at(9))
+    under_way, refused = deliveries.due("PACS", at(9))
     conclude(revoked=(0, 1))
-    assert ledger.delivered(under_way.identifier, at(12), "warning B000") is False
-    assert ledger.fail(refused.identifier, "no") is False
-    first, second = ledger.deliveries("1.2.3")
+    assert deliveries.delivered(under_way.identifier, at(12), "warning B000") is False
+    assert deliveries.fail(refused.identifier, "no") is False
+    first, second = deliveries.records("1.2.3")
     assert (first.state, first.reason, first.next_attempt_at) == ("REVOKED", WHY, at(12))
     assert (second.state, second.reason) == ("STOPPED", WHY)
 
 
-def test_ending_again_after_a_crash_changes_nothing(index, ledger, sent, at):
+def test_ending_again_after_a_crash_changes_nothing(index, ledger, deliveries, sent, at):
     index.reopen("1.2.3")
     index.move("1.2.3", 2, StudyState.QUEUED)
     named = Revocation(frozenset({"1.2.3.9.0", "1.2.3.9.1"}), WHY)
@@ -142,7 +142,7 @@ def test_ending_again_after_a_crash_changes_nothing(index, ledger, sent, at):
         for _ in range(2)
     ]
     assert ends == [True, True]
-    assert states(ledger) == ["REVOKED", "STOPPED", "PENDING", "DELIVERED"]
+    assert states(deliveries) == ["REVOKED", "STOPPED", "PENDING", "DELIVERED"]
 
 
 # --- who is meant

@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
 
 from node.settings import DestinationSettings
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
@@ -41,6 +42,7 @@ class Queue:
 
     files: ObjectStore
     ledger: Ledger
+    rows: Deliveries
     clock: Any
 
     def add(self, *numbers: int) -> None:
@@ -58,7 +60,7 @@ class Queue:
         self.ledger.conclude(STUDY, 1, StudyState.REFUSED, "two patients", [], [], self.clock(), revocation)
 
     def deliveries(self) -> tuple[DeliveryRecord, ...]:
-        return self.ledger.deliveries(STUDY)
+        return self.rows.records(STUDY)
 
     def states(self) -> list[str]:
         return [str(delivery.state) for delivery in self.deliveries()]
@@ -94,7 +96,8 @@ def uid(number: int) -> str:
 @pytest.fixture
 def queue(tmp_path: Path, clock: Any) -> Queue:
     """Two results that wait."""
-    found = Queue(ObjectStore(tmp_path), Ledger(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")), clock)
+    engine = open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
+    found = Queue(ObjectStore(tmp_path), Ledger(engine), Deliveries(engine), clock)
     found.add(1, 2)
     return found
 

@@ -13,7 +13,7 @@ from sqlalchemy import event as database_event
 from node.delivery.dicom import Delivery
 from node.delivery.faults import FaultLog
 from storage import schema
-from storage.ledger import Ledger
+from storage.deliveries import Deliveries
 
 AWAY = "this machine cannot read or send it: No such file or directory"
 
@@ -25,7 +25,7 @@ def own_lines(caplog) -> list[str]:
 def test_objects_whose_folder_is_away_for_long_are_delivered_when_it_is_back(receiving, destination, queue, caplog):
     pacs = receiving()
     settings = destination(pacs.port, maximum_attempts=1, first_retry_s=5)
-    delivery = Delivery(settings, queue.ledger, queue.files, queue.clock)
+    delivery = Delivery(settings, queue.rows, queue.files, queue.clock)
     objects = queue.files.root / "objects"
     objects.rename(queue.files.root / "away")
     for _ in range(20):
@@ -43,7 +43,7 @@ def test_objects_whose_folder_is_away_for_long_are_delivered_when_it_is_back(rec
 
 def test_without_descriptors_nothing_is_lost(receiving, destination, queue):
     pacs = receiving()
-    delivery = Delivery(destination(pacs.port, first_retry_s=5), queue.ledger, queue.files, queue.clock)
+    delivery = Delivery(destination(pacs.port, first_retry_s=5), queue.rows, queue.files, queue.clock)
     queue.deliveries()  # the connection of the database is open
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -62,7 +62,7 @@ def test_a_file_that_is_there_and_no_whole_object_stops_at_once(receiving, desti
     pacs = receiving()
     path = queue.files.absolute(queue.deliveries()[0].result.file)
     path.write_bytes(path.read_bytes()[:-20])
-    Delivery(destination(pacs.port), queue.ledger, queue.files, queue.clock).deliver_due()
+    Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
     assert queue.states() == ["FAILED", "DELIVERED"]
     assert "cut short" in queue.deliveries()[0].reason
 
@@ -94,12 +94,12 @@ def test_what_was_sent_while_the_database_was_locked_is_not_sent_again(receiving
     assert own_lines(caplog) == ["destination pacs: this machine: (sqlite3.OperationalError) database is locked"]
 
 
-def impatient(folder) -> Ledger:
-    """The ledger of a node that waits only a moment for a lock."""
+def impatient(folder) -> Deliveries:
+    """The queue of a node that waits only a moment for a lock."""
     engine = schema.open_engine(f"sqlite:///{folder / 'index.sqlite'}")
     engine.dispose()
     database_event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
-    return Ledger(engine)
+    return Deliveries(engine)
 
 
 def test_each_kind_of_fault_is_said_at_once_and_then_once_a_minute(clock, caplog):

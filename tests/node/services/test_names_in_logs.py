@@ -24,6 +24,8 @@ from node.recognition.record import to_json
 from node.results.identity import Site
 from node.results.source import read_header
 from node.settings import Settings
+from storage.deliveries import Deliveries
+from storage.schema import open_engine
 
 NAME, IDENTIFIER, ACCESSION, BIRTH = "Seeded^Name", "SEED-4711", "SEEDED-ACC", "19360229"
 SEEDS = (NAME, "Seeded", IDENTIFIER, ACCESSION, BIRTH)
@@ -116,7 +118,8 @@ def test_a_whole_study_through_reception_recognition_volumes_and_results(receivi
     outcomes = list(store(paths, "127.0.0.1", receiving.port, "RECTALNODE", "SCANNER", 10))
     assert sum(outcome.result is StoreResult.SENT for outcome in outcomes) > len(study) * 0.9
     settings = Settings(root=receiving.store.root)
-    rooms = Rooms(settings, receiving.store, receiving.index, receiving.ledger, Models(settings.analysis))
+    storage = receiving.store, receiving.index, receiving.ledger, Deliveries(open_engine(settings.storage_url))
+    rooms = Rooms(settings, *storage, Models(settings.analysis))
     analysis = rooms.study(str(study[1].StudyInstanceUID), 1)
     recognise_study(analysis, settings.recognition, rooms.models)
     plan = assemble_volumes(analysis, settings.recognition, rooms.models)
