@@ -27,9 +27,9 @@ from rich.table import Table
 from node.dicom.scu import echo
 from node.services.listener import Listener
 from node.settings import ListenerSettings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
-from storage.schema import open_engine
 
 ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}
 

@@ -25,11 +25,11 @@ from node.errors import ConfigurationError
 from node.recognition.rules.table import check as check_rules
 from node.services.listener import Listener
 from node.settings import Settings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.schema import open_engine
 
 log = logging.getLogger(__name__)
 

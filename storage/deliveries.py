@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, Select, and_, case, insert, not_, or_, select, update
 
-from storage import schema
+from storage import database, schema
 from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation, StoredFile
 
 _NOT_SENT = (DeliveryState.PENDING, DeliveryState.FAILED)
@@ -53,7 +53,7 @@ class Deliveries:
         """
         table = schema.delivery
         stopped = table.c.state == DeliveryState.STOPPED
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             state = connection.scalar(
                 update(table)
                 .where(table.c.identifier == identifier, or_(table.c.state == DeliveryState.PENDING, stopped))
@@ -74,7 +74,7 @@ class Deliveries:
     def defer(self, identifiers: Collection[int], reason: str, next_attempt_at: datetime) -> None:
         """Nothing was tried of these, for a reason that is not theirs: it costs no attempt. Leaves alone what ended."""
         table = schema.delivery
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             connection.execute(
                 update(table)
                 .where(table.c.identifier.in_(identifiers), table.c.state == DeliveryState.PENDING)
@@ -95,7 +95,7 @@ class Deliveries:
     def retry(self, identifier: int, now: datetime) -> bool:
         """A person asks for a FAILED delivery again, with a fresh count. False when it was not FAILED."""
         table = schema.delivery
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
                 .where(table.c.identifier == identifier, table.c.state == DeliveryState.FAILED)
@@ -109,7 +109,7 @@ class Deliveries:
         values: dict[str, object] = {"state": to, "reason": reason, "attempts": table.c.attempts + 1}
         if at is not None:
             values["next_attempt_at"] = at
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
                 .where(table.c.identifier == identifier, table.c.state == DeliveryState.PENDING)

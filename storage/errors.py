@@ -13,3 +13,7 @@ class HeaderError(StorageError):
 
 class TransitionError(StorageError):
     """A study was not in the state from which the move was asked."""
+
+
+class SchemaError(StorageError):
+    """The database has a schema that this release does not know, or cannot be brought to that of this release."""

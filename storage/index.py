@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from storage import associations, registration, rejections, returned, schema, transition
+from storage import associations, database, registration, rejections, returned, schema, transition
 from storage.errors import TransitionError
 from storage.identity import InstanceKey
 from storage.records import (
@@ -56,7 +56,7 @@ class Index:
         given, it counts as open for the study where the instance is one that changes the plan; once an association
         and study is enough.
         """
-        return schema.transact(
+        return database.transact(
             self._engine,
             lambda connection: registration.register(connection, header, file, calling_ae, now, association, note),
         )
@@ -117,17 +117,17 @@ class Index:
 
     def renew_associations(self, identifiers: Collection[str], until: datetime) -> None:
         """Prolong the lease of associations that are still open."""
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             associations.renew(connection, identifiers, until)
 
     def end_associations(self, identifiers: Collection[str]) -> None:
         """Associations were released or aborted: they hold no study any more."""
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             associations.end(connection, identifiers)
 
     def discard_expired_associations(self, now: datetime) -> None:
         """Forget what a process that died has left behind."""
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             associations.discard_expired(connection, now)
 
     # --- studies
@@ -156,13 +156,13 @@ class Index:
         Raises:
             TransitionError: STUDY_TRANSITIONS does not allow the move, or there is no such revision.
         """
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             return transition.move(connection, study_uid, revision, to, reason)
 
     def explain(self, study_uid: str, revision: int, reason: str) -> None:
         """Say why a study that is RECEIVING is not taken yet; one that has moved on is left alone."""
         table = schema.study
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             connection.execute(
                 update(table)
                 .where(
@@ -183,7 +183,7 @@ class Index:
             TransitionError: there is no such study, or it has not ended yet.
         """
         table = schema.study
-        with schema.writing(self._engine).begin() as connection:
+        with database.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
                 .where(table.c.study_instance_uid == study_uid, table.c.state.in_(ENDED_STATES))
@@ -219,7 +219,7 @@ class Index:
             if not connection.execute(update(table).where(where).values(document=document)).rowcount:
                 connection.execute(insert(table).values(**key, document=document))
 
-        schema.transact(self._engine, keep)
+        database.transact(self._engine, keep)
 
     def verdict(self, study_uid: str, revision: int | None = None) -> str | None:
         """The verdict of a revision, or the latest one."""
@@ -252,7 +252,7 @@ class Index:
                     insert(table).values(**_file_values(file), reason=reason, calling_ae=calling_ae, received_at=now)
                 )
 
-        schema.transact(self._engine, keep)
+        database.transact(self._engine, keep)
 
     def quarantined(self) -> tuple[QuarantineRecord, ...]:
         """All of the quarantine, oldest first."""

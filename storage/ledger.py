@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from storage import deliveries, schema, transition
+from storage import database, deliveries, schema, transition
 from storage.deliveries import result_record
 from storage.records import ResultRecord, Revocation, StudyState
 
@@ -25,7 +25,7 @@ class Ledger:
 
     def record(self, results: Sequence[ResultRecord], destinations: Sequence[str], now: datetime) -> None:
         """Keep results and their deliveries (PENDING, due now) in one transaction; again changes nothing."""
-        schema.transact(self._engine, lambda connection: _record(connection, results, destinations, now))
+        database.transact(self._engine, lambda connection: _record(connection, results, destinations, now))
 
     def conclude(
         self,
@@ -59,7 +59,7 @@ class Ledger:
                 deliveries.revoke(connection, study_uid, revocation)
             return True
 
-        return schema.transact(self._engine, end)
+        return database.transact(self._engine, end)
 
     def all_results(self, study_uid: str) -> tuple[ResultRecord, ...]:
         """The results of every revision, the earliest first, each in the order of recording."""

@@ -1,15 +1,9 @@
-"""Tables of index and ledger, and the engine that opens them (SQLite or PostgreSQL).
-
-Writers begin with ``writing(engine)``: on SQLite such a transaction takes the write lock at once, so that two
-writers wait for one another instead of failing when the second one wants to upgrade its snapshot.
-"""
+"""Tables of index and ledger, as they are now; `storage.migrations` leads databases of earlier releases to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -17,7 +11,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -27,21 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    create_engine,
-    event,
-    text,
 )
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.schema import CreateIndex
-
-from storage.errors import StorageError
-
-LOCK_WAIT_S = 30
-_ATTEMPTS = 10
-_T = TypeVar("_T")
-_SCHEMA_LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while tables are made
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -215,62 +194,3 @@ delivery = Table(
     Index("delivery_due", "destination", "state", "next_attempt_at"),
     Index("delivery_by_result", "result"),
 )
-
-
-def open_engine(url: str) -> Engine:
-    """Open the database of `url` (SQLAlchemy form) and create the tables and indexes that are missing.
-
-    SQLite: write-ahead log with ``synchronous=FULL``, so that a committed row survives a power cut.
-    """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    # Its errors must not show parameters: among them are names.
-    engine = create_engine(parsed, pool_size=8, max_overflow=56, pool_timeout=LOCK_WAIT_S, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    with writing(engine).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-        metadata.create_all(connection)
-        # `create_all` leaves tables that are there as they are, also where an index has come since.
-        for index in (index for table in metadata.sorted_tables for index in table.indexes):
-            connection.execute(CreateIndex(index, if_not_exists=True))
-    return engine
-
-
-def writing(engine: Engine) -> Engine:
-    """The same engine for transactions that write."""
-    return engine.execution_options(rectal_node_writes=True)
-
-
-def transact(engine: Engine, work: Callable[[Connection], _T]) -> _T:
-    """Run `work` in a writing transaction; again from its beginning when another writer inserted the same row.
-
-    Raises:
-        StorageError: that happened again and again, or the row can never be inserted.
-    """
-    for _ in range(_ATTEMPTS):
-        try:
-            with writing(engine).begin() as connection:
-                return work(connection)
-        except IntegrityError as error:
-            conflict = error
-    raise StorageError(f"a row was refused {_ATTEMPTS} times: {conflict.orig}") from conflict
-
-
-def _configure_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 (a DBAPI connection)
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    for pragma in (
-        f"busy_timeout={LOCK_WAIT_S * 1000}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("rectal_node_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

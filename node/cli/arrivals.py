@@ -18,9 +18,9 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage, 
 from models.research.evaluation.overlap import compare
 from models.volume import resample_to
 from node.settings import Settings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
-from storage.schema import open_engine
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from node.planning import plan_from, plan_with_volumes, studies_in, trained_prot
 from node.recognition.record import StudyPlan, from_json
 from node.results.trial import require_encodable
 from node.settings import Settings
+from storage.database import open_engine
 from storage.index import Index
-from storage.schema import open_engine
 
 
 def of_stored(study_instance_uid: str, settings: Settings) -> StudyPlan:

@@ -10,10 +10,10 @@ from node.planning import plan_from, trained_protocols
 from node.recognition.plan import read_study
 from node.recognition.record import Revealed, SeriesVerdict, StudyPlan, from_json
 from node.settings import Role, Settings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import StudyRecord
-from storage.schema import open_engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from node.errors import NodeError
 from node.recognition.header import patient_mix, patients
 from node.recognition.plan import read_study
 from node.settings import Settings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import PatientIdentity
-from storage.schema import open_engine
 
 
 def rerun(settings: Settings, study: str, meant: PatientIdentity | None) -> int:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from node.settings import Settings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
-from storage.schema import open_engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from models.plausibility.records import Location, SetAside
 from node.analysis.withdrawal import Withdrawal, withdrawals
 from node.recognition.record import RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.index import Index
 from storage.records import DeliveryState, QuarantineRecord, StudyRecord
-from storage.schema import open_engine
 
 #: States of an object that its destination has.
 ARRIVED = (DeliveryState.DELIVERED, DeliveryState.REVOKED)

@@ -16,11 +16,11 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.delivery.dicom import Delivery
 from node.settings import DestinationSettings, load_settings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.ledger import Ledger
 from storage.records import DeliveryState, ResultRecord
-from storage.schema import open_engine
 
 from .conftest import Node, Orthanc, SentStudy, wait_for
 from .receivers import Receiver, dcmjs_dimse, dcmjs_is_missing, dcmtk_implicit_only, hanging_up_after

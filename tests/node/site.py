@@ -33,13 +33,13 @@ from node.recognition.header.rejections import rejection_note
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
 from node.settings import AnalysisSettings, CompletionSettings, DestinationSettings, Settings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import ResultRecord, StudyState
-from storage.schema import open_engine
 
 FIRST, SECOND = ("A-4711", "19610307"), ("B-0815", "19700101")
 KINDS = (MRImageStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage)

@@ -14,13 +14,13 @@ import pytest
 from node.analysis.steps import Models, read_plan, recognise_study
 from node.analysis.workflow import Rooms
 from node.settings import RecognitionSettings, Settings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import StudyState
-from storage.schema import open_engine
 
 CAUTION = "E-INCOMPLETE: 9 of 10 instances of series 1.2.3.4 had arrived; the PACS has the rest"
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text
 
-from storage import schema
+from storage import database
 from storage.deliveries import Deliveries
 from storage.records import InstanceHeader, StoredFile
 
@@ -63,16 +63,38 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'index.sqlite'}"
     server: str = request.getfixturevalue("postgresql")
-    engine = schema.open_engine(server)
-    schema.metadata.drop_all(engine)
+    engine = create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
     engine.dispose()
     return server
 
 
 @pytest.fixture
+def load(url: str) -> Callable[[str], str]:
+    """Fill the empty database from a file of `data` (its name as far as the kind of database); gives its URL."""
+
+    def read(name: str) -> str:
+        engine = create_engine(url)
+        dump = (Path(__file__).parent / "data" / f"{name}.{engine.dialect.name}.sql").read_text()
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                raw = connection.connection.dbapi_connection
+                raw.executescript(dump)
+            else:
+                connection.exec_driver_sql(dump)
+                connection.commit()
+        engine.dispose()
+        return url
+
+    return read
+
+
+@pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """An open, empty database."""
-    opened = schema.open_engine(url)
+    opened = database.open_engine(url)
     yield opened
     opened.dispose()
 

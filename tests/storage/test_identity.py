@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from storage import schema
+from storage import database
 from storage.errors import HeaderError
 from storage.files import ObjectStore
 from storage.header import content_of
@@ -96,7 +96,7 @@ def test_objects_of_one_uid_in_several_studies_name_one_another(index, make_head
 
 
 def test_other_studies_are_found_through_an_index(tmp_path):
-    engine = schema.open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
     query = "SELECT 1 FROM instance WHERE sop_instance_uid='1'"
     with engine.connect() as connection:
         plan = " ".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}")))
@@ -104,7 +104,7 @@ def test_other_studies_are_found_through_an_index(tmp_path):
 
 
 def test_two_series_that_share_uids_may_arrive_at_the_same_time(url, make_header, make_file, at):
-    indexes = [Index(schema.open_engine(url)) for _ in range(2)]
+    indexes = [Index(database.open_engine(url)) for _ in range(2)]
 
     def send(writer: int) -> list[Registration]:
         headers = [of_series(make_header(number), f"1.2.3.{writer}") for number in range(20)]
@@ -181,8 +181,6 @@ def former(url, at):
         f"delivery VALUES (1, 1, '1.7', 'pacs', 'DELIVERED', 1, '{moment}', '')",
     )
     with engine.begin() as connection:
-        if name == "postgresql":
-            schema.metadata.drop_all(connection)
         for statement in (*statements, *(f"INSERT INTO {row}" for row in rows)):
             if statement.strip():
                 connection.execute(text(statement))
@@ -193,7 +191,7 @@ def former(url, at):
 
 
 def test_a_database_of_before_opens_and_works_by_the_same_rule(former, make_header, make_file, at):
-    index = Index(schema.open_engine(former))
+    index = Index(database.open_engine(former))
     (known,) = index.instances("1.2.3")
     assert (known.header.key, known.revision) == (InstanceKey("1.2.3.1", "1.2.3.1.1"), 1)
     implicit = replace(make_header(1), transfer_syntax_uid=IMPLICIT)
@@ -208,7 +206,7 @@ def test_a_database_of_before_opens_and_works_by_the_same_rule(former, make_head
 
 
 def test_a_database_of_before_can_keep_who_is_meant(former, at):
-    index = Index(schema.open_engine(former))
+    index = Index(database.open_engine(former))
     assert index.meant_patient("1.2.3") is None
     index.move("1.2.3", 1, StudyState.REFUSED, "two patients")
     index.reopen("1.2.3", PatientIdentity("a" * 64), at(1))
@@ -216,14 +214,14 @@ def test_a_database_of_before_can_keep_who_is_meant(former, at):
 
 
 def test_a_database_of_before_knows_results_under_other_uids(former, make_header, make_file, at):
-    index = Index(schema.open_engine(former))
+    index = Index(database.open_engine(former))
     of_its_series = replace(make_header(3), series_instance_uid="1.6")
     assert index.register(of_its_series, make_file("b"), "PACS", at(1)) is Registration.OWN_RESULT
     assert index.returned_series("1.2.3") == {"1.6"}
 
 
 def test_a_database_of_before_takes_rejection_notes(former, make_header, make_file, at):
-    index = Index(schema.open_engine(former))
+    index = Index(database.open_engine(former))
     note = RejectionNote("113001", (("1.2.3", InstanceKey("1.2.3.1", "1.2.3.1.1")),))
     index.move("1.2.3", 1, StudyState.REFUSED, "")
     index.register(make_header(9, 9), make_file("b"), "PACS", at(1), note=note)
@@ -232,8 +230,8 @@ def test_a_database_of_before_takes_rejection_notes(former, make_header, make_fi
 
 
 def test_an_index_that_a_database_of_before_lacks_is_made(former):
-    schema.open_engine(former).dispose()
-    engine = schema.open_engine(former)
+    database.open_engine(former).dispose()
+    engine = database.open_engine(former)
     query = {"sqlite": "SELECT name FROM sqlite_master", "postgresql": "SELECT indexname FROM pg_indexes"}
     with engine.connect() as connection:
         assert "instance_by_uid" in connection.scalars(text(query[engine.dialect.name])).all()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from storage.database import open_engine
 from storage.errors import StorageError, TransitionError
 from storage.index import Index
 from storage.ledger import Ledger
@@ -22,7 +23,6 @@ from storage.records import (
     StoredFile,
     StudyState,
 )
-from storage.schema import open_engine
 
 
 @pytest.fixture

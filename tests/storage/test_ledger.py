@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from storage import registration, schema
+from storage import database, registration
+from storage.database import open_engine
 from storage.errors import TransitionError
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, ResultRecord, StoredFile, StudyState
-from storage.schema import open_engine
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 
@@ -187,7 +187,7 @@ def test_a_revision_that_a_late_image_superseded_sends_nothing(ledger, deliverie
 def test_a_late_image_that_is_being_registered_is_waited_for(engine, ledger, queued, make_header, make_file, at):
     """Between the look at the revision and the rows nothing can arrive: who comes second waits for the first."""
     with ThreadPoolExecutor(1) as pool:
-        with schema.writing(engine).begin() as connection:
+        with database.writing(engine).begin() as connection:
             registration.register(connection, make_header(2), make_file(), "SCANNER", at(1))
             ending = pool.submit(conclude, ledger, at)
             with pytest.raises(TimeoutError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.privacy import keep_private, openness
-from storage.schema import open_engine
 
 
 def fill(root: Path) -> list[Path]:

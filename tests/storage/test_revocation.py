@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from storage.database import open_engine
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, PatientIdentity, ResultRecord, Revocation, StoredFile, StudyState
-from storage.schema import open_engine
 
 WHY = "two patients"
 FIRST, SECOND = PatientIdentity("a" * 64, "", "b" * 64), PatientIdentity("c" * 64)

@@ -20,11 +20,11 @@ from node.recognition.header.patients import identity
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
 from node.settings import RecognitionSettings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 from storage.records import StudyState
-from storage.schema import open_engine
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,10 +16,10 @@ import pytest
 from node.recognition.plan import recognise
 from node.recognition.record import RECORD_VERSION, from_json, to_json
 from node.settings import RecognitionSettings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
-from storage.schema import open_engine
 
 BUNDLES = Path(__file__).parents[3] / "models" / "weights"
 CONFIG = f"""

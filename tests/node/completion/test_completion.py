@@ -23,12 +23,12 @@ from node.completion.shortage import Inquiry
 from node.dicom.scu import store
 from node.services.listener import Listener
 from node.settings import CompletionSettings, DestinationSettings, ListenerSettings, RecognitionSettings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import OpenAssociation, ResultRecord, StudyRecord, StudyState
-from storage.schema import open_engine
 
 LONG_AGO = timedelta(seconds=60)
 

@@ -16,12 +16,12 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
 
 from node.settings import DestinationSettings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryRecord, InstanceHeader, ResultRecord, Revocation, StoredFile, StudyState
-from storage.schema import open_engine
 
 STUDY = "1.2.3"
 

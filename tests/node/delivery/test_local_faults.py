@@ -12,7 +12,7 @@ from sqlalchemy import event as database_event
 
 from node.delivery.dicom import Delivery
 from node.delivery.faults import FaultLog
-from storage import schema
+from storage import database
 from storage.deliveries import Deliveries
 
 AWAY = "this machine cannot read or send it: No such file or directory"
@@ -96,7 +96,7 @@ def test_what_was_sent_while_the_database_was_locked_is_not_sent_again(receiving
 
 def impatient(folder) -> Deliveries:
     """The queue of a node that waits only a moment for a lock."""
-    engine = schema.open_engine(f"sqlite:///{folder / 'index.sqlite'}")
+    engine = database.open_engine(f"sqlite:///{folder / 'index.sqlite'}")
     engine.dispose()
     database_event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
     return Deliveries(engine)

@@ -15,9 +15,9 @@ from node.dicom.outcomes import StoreResult
 from node.dicom.scu import store
 from node.services.listener import Listener
 from node.settings import ListenerSettings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
-from storage.schema import open_engine
 
 from .upper_layer import (
     ASSOCIATE_AC,

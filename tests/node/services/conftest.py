@@ -19,10 +19,10 @@ from node.services.door import DoorLimits
 from node.services.leases import LEASE_S
 from node.services.listener import Listener
 from node.settings import ListenerSettings, PeerSettings
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.schema import open_engine
 
 ListenerWithParts = tuple[Listener, ObjectStore, Index, Ledger]
 

@@ -13,9 +13,9 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, Association
 
+from storage.database import open_engine
 from storage.index import Index
 from storage.records import ResultRecord
-from storage.schema import open_engine
 
 LISTENER = """
 import sys, time
@@ -24,7 +24,7 @@ from node.services.listener import Listener
 from node.settings import ListenerSettings
 from storage.files import ObjectStore
 from storage.index import Index
-from storage.schema import open_engine
+from storage.database import open_engine
 
 root = Path(sys.argv[1])
 settings = ListenerSettings(minimum_free_gb=0).model_copy(update={"port": 0})

@@ -24,8 +24,8 @@ from node.recognition.record import to_json
 from node.results.identity import Site
 from node.results.source import read_header
 from node.settings import Settings
+from storage.database import open_engine
 from storage.deliveries import Deliveries
-from storage.schema import open_engine
 
 NAME, IDENTIFIER, ACCESSION, BIRTH = "Seeded^Name", "SEED-4711", "SEEDED-ACC", "19360229"
 SEEDS = (NAME, "Seeded", IDENTIFIER, ACCESSION, BIRTH)

@@ -1,0 +1,41 @@
+"""A copy of an SQLite database beside it, what its write-ahead log holds included."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+
+def make(engine: Engine, revision: str) -> Path | None:
+    """Copy the database to ``<name>.<time>.revision-<revision>.backup``; None where it is not a file of SQLite.
+
+    The copy is durable when this returns. It is kept until somebody removes it.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    source = Path(engine.url.database)
+    target = source.with_name(f"{source.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.revision-{revision or 'none'}.backup")
+    partial = target.with_name(f"{target.name}.part")
+    partial.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(partial)) as new:
+        old.backup(new)
+    _sync(partial)
+    os.replace(partial, target)
+    _sync(target.parent)
+    return target
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
