@@ -16,11 +16,11 @@ import SimpleITK as sitk
 
 from models.manifest import load_manifest
 from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
+from node.codes import Code
 from node.enhancement import Phase, measure_injection
 from node.errors import NodeError, Refusal
 from node.recognition import protocol
 from node.recognition.choice.injection import InjectionTime
-from node.recognition.choice.phases import NO_INJECTION
 from node.recognition.header import clashes
 from node.recognition.header.facts import Fault, FrameFacts
 from node.recognition.header.frames import read_frames
@@ -150,7 +150,7 @@ def _bright_fat(plan: StudyPlan, volumes: Mapping[Role, Assembled]) -> Fault | N
     if ratio is None or ratio < BRIGHT_FAT:
         return None
     return Fault(
-        "E-FAT-BRIGHT", f"fat is {ratio:.1f} times as bright as muscle: it is not suppressed, and taken for a tumour"
+        Code.FAT_BRIGHT, f"fat is {ratio:.1f} times as bright as muscle: it is not suppressed, and taken for a tumour"
     )
 
 
@@ -167,7 +167,7 @@ def _injection_is_wanted(plan: StudyPlan, settings: RecognitionSettings) -> bool
     return (
         settings.measure_injection
         and refusal is not None
-        and refusal.code == NO_INJECTION
+        and refusal.code == Code.DCE_T0
         and plan.dynamic is not None
         and plan.revealed.injection is None
     )
@@ -177,7 +177,7 @@ def _injection(run: DynamicRun) -> InjectionTime | Fault:
     """Measured in seconds from the first phase, so that the evidence can be read, and brought to the run's clock."""
     stacks = [(phase.stack, phase.time_s) for phase in run.phases if phase.stack]
     if len({stack.space for stack, _ in stacks}) > 1:
-        return Fault(NO_INJECTION, "the phases share no frame of reference, so none can be laid over another")
+        return Fault(Code.DCE_T0, "the phases share no frame of reference, so none can be laid over another")
     try:
         found = measure_injection([_phase(stack, time_s) for stack, time_s in stacks])
     except Refusal as refusal:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom import Dataset
 
+from node.codes import Code
 from node.errors import Refusal
 from node.recognition.header.facts import Tile
 from node.recognition.header.files import in_words, read_dataset
@@ -69,7 +70,7 @@ def assembled(stack: Stack) -> Assembled:
     """The volume of a stack with remarks on it; raises what `assemble` raises."""
     shape = len(stack.frames), stack.rows, stack.columns
     if math.prod(shape) > LARGEST_VOLUME:
-        raise Refusal("E-DECODE", f"{stack.series}: a volume of {shape} voxels is not decoded")
+        raise Refusal(Code.DECODE, f"{stack.series}: a volume of {shape} voxels is not decoded")
     volume, padding = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.bool_)
     slices = _read_slices(stack, volume, padding)
     scales = common_scale([each.scale for each in slices], diffusivity=stack.role is Role.ADC)
@@ -78,12 +79,12 @@ def assembled(stack: Stack) -> Assembled:
             values[:] = values.astype(np.float64) * scale.slope + scale.intercept
     image = volume[~padding]
     if not np.isfinite(image).all():
-        raise Refusal("E-NOT-FINITE", f"{stack.series}: real values beyond any number")
+        raise Refusal(Code.NOT_FINITE, f"{stack.series}: real values beyond any number")
     volume[padding] = image.min(initial=0.0)
     if stack.role is Role.ADC:
         volume = _diffusivity(volume, stack)
     if not image.size or image.min() == image.max():
-        raise Refusal("E-CONSTANT", f"{stack.series}: all values of the image are the same")
+        raise Refusal(Code.CONSTANT, f"{stack.series}: all values of the image are the same")
     return Assembled(_image(volume, stack), _remarks(slices))
 
 
@@ -103,12 +104,12 @@ def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDA
             cells = read_cells(dataset, frame, name)
             if cells.inverted and stack.role is Role.ADC:
                 reason = "a map that is stored inverted does not say which of its values are diffusion coefficients"
-                raise Refusal("E-PHOTOMETRIC", f"{name}: {reason}")
+                raise Refusal(Code.PHOTOMETRIC, f"{name}: {reason}")
             scale = scale_facts(dataset, frame, name, cells.as_stored)
             for index, reference in same:
                 values = _part(cells.values, reference.tile)
                 if values.shape != volume.shape[1:]:
-                    raise Refusal("E-MIXED-MATRIX", f"{name}: {values.shape} pixels, expected {volume.shape[1:]}")
+                    raise Refusal(Code.MIXED_MATRIX, f"{name}: {values.shape} pixels, expected {volume.shape[1:]}")
                 volume[index], padding[index] = values, _part(cells.padding, reference.tile)
                 found[index] = _Slice(scale, cells.inverted, cells.foreign_bits)
     return [found[index] for index in sorted(found)]
@@ -124,7 +125,7 @@ def _read(path: Path, name: str) -> Dataset:
     try:
         return read_dataset(path)
     except UNDECODABLE as error:
-        raise Refusal("E-DECODE", f"{name}: {in_words(error)}") from error
+        raise Refusal(Code.DECODE, f"{name}: {in_words(error)}") from error
 
 
 def _remarks(slices: Sequence[_Slice]) -> tuple[str, ...]:
@@ -155,7 +156,7 @@ def _diffusivity(volume: np.ndarray, stack: Stack) -> np.ndarray:
     too_large = float((scaled > ADC_LARGEST).mean())
     if not ADC_MEDIAN_RANGE[0] <= median * scale <= ADC_MEDIAN_RANGE[1] or too_large > ADC_LARGEST_SHARE:
         raise Refusal(
-            "E-ADC-UNITS",
+            Code.ADC_UNITS,
             f"{stack.series}: median {median:.4g} and {too_large:.0%} above {ADC_LARGEST:g}, which "
             f"are no diffusion coefficients in 10^-6 mm²/s",
         )

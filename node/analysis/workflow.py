@@ -26,8 +26,8 @@ from sqlalchemy.exc import OperationalError
 from node.analysis import steps, withdrawal
 from node.analysis.queue import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
 from node.analysis.steps import Models, Study
+from node.codes import Code
 from node.errors import ConfigurationError, TransientError, told
-from node.recognition.header import patients, rejections
 from node.recognition.plan import FOREIGN
 from node.recognition.record import StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject
@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _RECORDS = TypeAdapter(list[ResultRecord])
-_OF_REJECTED = f"{rejections.REJECTED}: it was made from images that have been rejected"
-_OF_ANOTHER = f"{patients.MIX}: it names another patient than the study, or was made from images that do"
+_OF_REJECTED = f"{Code.REJECTED}: it was made from images that have been rejected"
+_OF_ANOTHER = f"{Code.PATIENT_MIX}: it names another patient than the study, or was made from images that do"
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ def _now() -> str:
 
 def names_two_patients(refusal: str) -> bool:
     """Whether a study was refused because it names two patients: nothing of it leaves, no report either."""
-    return refusal.startswith(f"{patients.MIX}:")
+    return refusal.startswith(f"{Code.PATIENT_MIX}:")
 
 
 def is_answered(refusal: str, settings: AnalysisSettings) -> bool:

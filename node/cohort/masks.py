@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from models.errors import VolumeError
 from models.research.cohort.nifti import stored_fault
 from models.volume import grid_of, image_from, read
+from node.codes import Code
 from node.cohort.segmentations import SegmentationFile, mask_from, on_grid, segmentation_of
 from node.errors import Refusal
 from node.recognition.record import Stack
@@ -61,7 +62,7 @@ def mask_of(
         return on_grid(_read(path), image, path.name)
     found = segmentation_of(stack, segmentations)
     if found is None:
-        raise Refusal("E-MASK-NONE", f"neither a NIfTI mask nor a segmentation refers to the {stack.role} series")
+        raise Refusal(Code.MASK_NONE, f"neither a NIfTI mask nor a segmentation refers to the {stack.role} series")
     return mask_from(found, stack, image, sources.segment)
 
 
@@ -71,14 +72,14 @@ def _nifti(stack: Stack, names: tuple[str, str], sources: MaskSources) -> Path |
     by_name = [sources.folder / name / f"{stack.role}.mask.nii.gz" for name in names]
     found = [path for path in (*by_name, sources.folder / f"{stack.series_instance_uid}.nii.gz") if path.is_file()]
     if len(found) > 1:
-        raise Refusal("E-MASK-MANY", f"{len(found)} NIfTI masks: {', '.join(str(path) for path in found)}; keep one")
+        raise Refusal(Code.MASK_MANY, f"{len(found)} NIfTI masks: {', '.join(str(path) for path in found)}; keep one")
     return found[0] if found else None
 
 
 def _read(path: Path) -> sitk.Image:
     if fault := stored_fault(path):
-        raise Refusal("E-DECODE", f"{path.name} {fault}")
+        raise Refusal(Code.DECODE, f"{path.name} {fault}")
     try:
         return sitk.Cast(read(path) != 0, sitk.sitkUInt8)
     except VolumeError as error:
-        raise Refusal("E-DECODE", str(error)) from error
+        raise Refusal(Code.DECODE, str(error)) from error

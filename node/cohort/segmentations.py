@@ -15,6 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import SegmentationStorage
 
 from models.volume import average_onto, grid_of, volume_ml
+from node.codes import Code
 from node.errors import Refusal
 from node.recognition.header.elements import MALFORMED, text
 from node.recognition.header.facts import FrameFacts, ImageKind
@@ -68,7 +69,7 @@ def segmentation_of(stack: Stack, files: Sequence[SegmentationFile]) -> Segmenta
     found = [file for file in files if best and file.refers_to(stack) == best]
     if len(found) > 1:
         uids = ", ".join(file.sop_instance_uid for file in found)
-        raise Refusal("E-MASK-MANY", f"{len(found)} segmentations refer to the {stack.role} series: {uids}; keep one")
+        raise Refusal(Code.MASK_MANY, f"{len(found)} segmentations refer to the {stack.role} series: {uids}; keep one")
     return found[0] if found else None
 
 
@@ -87,13 +88,15 @@ def mask_from(file: SegmentationFile, stack: Stack, image: sitk.Image, segment: 
             label matches), E-MASK-EMPTY, E-DECODE.
     """
     if file.frame_of_reference_uid != stack.frame_of_reference_uid:
-        raise Refusal("E-MASK-PLACE", f"{file.sop_instance_uid}: other Frame of Reference than the {stack.role} series")
+        raise Refusal(
+            Code.MASK_PLACE, f"{file.sop_instance_uid}: other Frame of Reference than the {stack.role} series"
+        )
     try:
         dataset = hd.seg.Segmentation.from_dataset(read_dataset(file.path), copy=False)
         chosen = _segments(dataset, segment)
         volume = dataset.get_volume(segment_numbers=chosen)
     except _UNREADABLE as error:
-        raise Refusal("E-DECODE", f"{file.sop_instance_uid}: {in_words(error)}") from error
+        raise Refusal(Code.DECODE, f"{file.sop_instance_uid}: {in_words(error)}") from error
     # One channel a segment; fractional segmentations hold shares.
     drawn = np.asarray(volume.array, np.float32).max(axis=-1) >= 0.5
     return on_grid(_image(drawn, volume), image, file.sop_instance_uid)
@@ -107,12 +110,12 @@ def on_grid(drawn: sitk.Image, image: sitk.Image, name: str) -> sitk.Image:
     """
     before = volume_ml(drawn)
     if before == 0:
-        raise Refusal("E-MASK-EMPTY", f"{name}: holds no voxel")
+        raise Refusal(Code.MASK_EMPTY, f"{name}: holds no voxel")
     share = average_onto(sitk.Cast(drawn != 0, sitk.sitkFloat32), grid_of(image))
     mask = sitk.Cast(share >= 0.5, sitk.sitkUInt8)
     inside = volume_ml(mask) / before
     if inside < LEAST_SHARE_INSIDE:
-        raise Refusal("E-MASK-PLACE", f"{name}: only {inside:.0%} of its volume lies in the stack")
+        raise Refusal(Code.MASK_PLACE, f"{name}: only {inside:.0%} of its volume lies in the stack")
     return mask
 
 
@@ -154,7 +157,7 @@ def _segments(dataset: hd.seg.Segmentation, segment: str) -> list[int]:
     chosen = list(labels) if len(labels) == 1 else matching
     if not chosen:
         named = ", ".join(repr(label) for label in labels.values())
-        raise Refusal("E-MASK-SEGMENT", f"{dataset.SOPInstanceUID}: no segment matches {segment!r}; there are {named}")
+        raise Refusal(Code.MASK_SEGMENT, f"{dataset.SOPInstanceUID}: no segment matches {segment!r}; there are {named}")
     return chosen
 
 

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 
 from node.analysis.queue import Progress, Worklist
 from node.clock import Clock, utc_now
+from node.codes import Code
 from node.completion.shortage import Inquiry, Shortage
-from node.recognition.choice.phases import NO_INJECTION
-from node.recognition.plan import NO_MR, recognise
+from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings, Role
 from storage.files import ObjectStore
@@ -102,7 +102,7 @@ class Completion:
             missing = tuple(role for role in self._settings.wanted if not _is_there(plan, role))
             refusal = plan.study_refusal()
             # What came before the MR images does not settle the study; other refusals would stay.
-            known = self._missing[uid] = (content, () if refusal and refusal.code != NO_MR else missing)
+            known = self._missing[uid] = (content, () if refusal and refusal.code != Code.NO_MR else missing)
         return known[1]
 
     def _shortage(self, study: StudyRecord, now: datetime, patient: bool) -> Shortage:
@@ -154,7 +154,7 @@ class Completion:
 def _is_there(plan: StudyPlan, role: Role) -> bool:
     """Whether more images could not help a role: it is found, or only its images can tell the time of injection."""
     refusal = plan.refusal(role)
-    return plan.stack(role) is not None or (refusal is not None and refusal.code == NO_INJECTION)
+    return plan.stack(role) is not None or (refusal is not None and refusal.code == Code.DCE_T0)
 
 
 def _content(study: StudyRecord) -> _Content:

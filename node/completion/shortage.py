@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from node.codes import Code
 from node.dicom.association import RemoteAE
 from node.dicom.find import count_images
 from node.errors import TransientError
@@ -38,9 +39,9 @@ class Shortage:
     def caution(self) -> str:
         """What those who read the results of the study, taken as it is, have to know; empty when it is whole."""
         if self.error:
-            return f"E-NOT-COUNTED: whether the PACS has more images is not known: {self.error}"
+            return f"{Code.NOT_COUNTED}: whether the PACS has more images is not known: {self.error}"
         if self.series:
-            return f"E-INCOMPLETE: {self} had arrived; the PACS has the rest"
+            return f"{Code.INCOMPLETE}: {self} had arrived; the PACS has the rest"
         return ""
 
     def __str__(self) -> str:

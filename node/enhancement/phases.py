@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from node.codes import Code
 from node.errors import Refusal
 
 Array = npt.NDArray[np.float32]
@@ -31,4 +32,4 @@ class Phase:
 
 def refusal(reason: str) -> Refusal:
     """E-DCE-T0 with its reason."""
-    return Refusal("E-DCE-T0", f"no time of injection from the images: {reason}")
+    return Refusal(Code.DCE_T0, f"no time of injection from the images: {reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from node.codes import Code
 from node.errors import NodeError
 from node.planning import plan_from, trained_protocols
 from node.recognition.plan import read_study
@@ -78,7 +79,7 @@ def _wanted(index: Index, studies: tuple[str, ...]) -> Iterator[StudyRecord]:
 
 def _revealed(plan: StudyPlan) -> Revealed:
     """What the images told. Ranges of models are compared anew: another bundle may have been configured since."""
-    kept = tuple((key, fault) for key, fault in plan.revealed.unusable if fault.code != "E-PROTOCOL")
+    kept = tuple((key, fault) for key, fault in plan.revealed.unusable if fault.code != Code.PROTOCOL)
     return Revealed(kept, plan.revealed.injection)
 
 

@@ -15,8 +15,9 @@ import models.volume
 from models.manifest import Manifest, digest
 from models.super_resolution.inference import load_super_resolver, super_resolve, super_resolve_file
 from models.super_resolution.normalisation import Modality
+from node.codes import Code
 from node.errors import NodeError
-from node.recognition.header import patient_mix, patients
+from node.recognition.header import patient_mix
 from node.recognition.header.facts import Fault, FrameFacts
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
@@ -77,7 +78,7 @@ def _only_volume(folder: Path, settings: Settings) -> Volume:
     found = [read_frames(file, vocabulary) for file in files]
     frames: list[FrameFacts] = [frame for facts in found if not isinstance(facts, Fault) for frame in facts]
     if patient_mix.select("", tuple(frames), None).fault is not None:
-        raise NodeError(f"{folder}: {patients.MIX}: the images name more than one patient; give the folder of one")
+        raise NodeError(f"{folder}: {Code.PATIENT_MIX}: the images name more than one patient; give the folder of one")
     volumes = split_series(tuple(frames))
     if len(volumes) != 1:
         raise NodeError(f"{folder}: one volume is needed, {len(volumes)} are there; give the folder of one series")

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from node.codes import Code
 from node.recognition.choice.candidates import Series, SeriesVolume
 from node.recognition.choice.roles import Chosen, choose, choose_nothing
-from node.recognition.header import charsets, clashes, patient_mix, patients, rejections
+from node.recognition.header import charsets, clashes, patient_mix, rejections
 from node.recognition.header.facts import Fault, FrameFacts, HeaderFacts
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import Words, words
@@ -43,14 +44,13 @@ from storage.header import content_of
 from storage.identity import InstanceKey
 from storage.records import PatientIdentity
 
-NO_MR, BODY_PART = "E-NO-MR", "E-BODY-PART"
 #: Codes of refused studies that have no MR series of an accepted body part: they are none of the node's business.
-FOREIGN = frozenset({NO_MR, BODY_PART})
+FOREIGN = frozenset({Code.NO_MR, Code.BODY_PART})
 #: What the refusal of a study says in the verdict on each of its series.
-_FOR_EACH_SERIES = {
-    patients.MIX: "the study names more than one patient",
-    NO_MR: "the study has no MR images",
-    BODY_PART: "the body part of the study is not accepted",
+_FOR_EACH_SERIES: dict[str, str] = {
+    Code.PATIENT_MIX: "the study names more than one patient",
+    Code.NO_MR: "the study has no MR images",
+    Code.BODY_PART: "the body part of the study is not accepted",
 }
 
 
@@ -209,14 +209,14 @@ def _body_part(
 ) -> tuple[str, Fault | None]:
     images = [entry.header for entry in _mr_images(series)]
     if not images:
-        rejected = any(warning.startswith(rejections.REJECTED) for warning in warnings)
-        return "", Fault(NO_MR, "no MR images are left, others were rejected" if rejected else "no MR images")
+        rejected = any(warning.startswith(Code.REJECTED) for warning in warnings)
+        return "", Fault(Code.NO_MR, "no MR images are left, others were rejected" if rejected else "no MR images")
     named = sorted({header.body_part for header in images if header.body_part})
     if any(site.accepts_body_part(header, settings) for header in images):
         return ", ".join(named), None
     accepted = ", ".join(settings.body_parts)
     reason = f"Body Part Examined is {', '.join(named)}; accepted are {accepted}"
-    return ", ".join(named), Fault(BODY_PART, reason)
+    return ", ".join(named), Fault(Code.BODY_PART, reason)
 
 
 def _mr_images(series: tuple[Series, ...]) -> list[Series]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from node.codes import Code
 from node.recognition.header.facts import Fault
 from node.recognition.record import Stack, StudyPlan
 
@@ -34,7 +35,7 @@ def far_outside(stack: Stack, trained: Sequence[TrainedProtocol], factor: float)
     """E-PROTOCOL when a parameter lies beyond a range by more than `factor`: no model can be expected to hold there."""
     for name, value, low, high in _outside(stack, trained):
         if not _within(value, low / factor, high * factor):
-            return Fault("E-PROTOCOL", f"{_sentence(name, value, low, high)}; far outside what the models have seen")
+            return Fault(Code.PROTOCOL, f"{_sentence(name, value, low, high)}; far outside what the models have seen")
     return None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from node.codes import Code
 from node.recognition.choice.candidates import Series, SeriesVolume
 from node.recognition.choice.clocks import WEAK_CLOCKS
 from node.recognition.choice.diffusion import b_value_unknown
 from node.recognition.choice.roles import Chosen
 from node.recognition.header.facts import Fault, PulseSequence
 from node.recognition.header.naming import listed
-from node.recognition.header.patients import MIX
 from node.recognition.record import SeriesVerdict
 from node.recognition.rules.confidence import Doubt, confidence
 from node.recognition.rules.findings import ROLES, Finding
@@ -132,7 +132,8 @@ def _reason(series: Series, speaker: SeriesVolume, chosen: Chosen, refusal: Faul
         b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if role is Role.DWI else ""
         phase = "" if time_s is None else f", {time_s:.1f} s after injection"
         return f"{words}: used as {role.value}{b_value}{phase}"
-    if refusal is not None and (speaker.finding not in (Finding.NOT_MR, Finding.DAMAGED) or refusal.code == MIX):
+    of_no_use = speaker.finding in (Finding.NOT_MR, Finding.DAMAGED)
+    if refusal is not None and (refusal.code == Code.PATIENT_MIX or not of_no_use):
         return f"{words}; not used, {refusal.sentence}"
     fault = chosen.passed_over.get(id(speaker))
     return f"{words}; not used, {_unused(series, speaker) if fault is None else fault.sentence}"
@@ -163,7 +164,7 @@ def _localizer(series: Series) -> str:
 _UNUSED: dict[Finding, str] = {
     Finding.DWI_B0_ONLY: "a b-value above 0 is wanted",
     Finding.DWI_CALCULATED: "a measured b-value is wanted",
-    Finding.DWI_DIRECTIONAL: "E-DWI-DIRECTIONAL: trace-weighted or combined images are wanted",
+    Finding.DWI_DIRECTIONAL: f"{Code.DWI_DIRECTIONAL}: trace-weighted or combined images are wanted",
     Finding.EXPONENTIAL: "an ADC map is wanted",
     Finding.T2_SINGLE_SHOT: "a multi-shot turbo spin echo is wanted",
     Finding.T2_3D: "a 2D turbo spin echo is wanted",

@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import PYDICOM_ROOT_UID
 
+from node.codes import Code
 from node.errors import PermanentError, Refusal
 from node.recognition.record import Stack, StudyPlan
 from node.results import derived_mr, report, segmentation
@@ -53,7 +54,7 @@ def require_encodable(study_instance_uid: str, stack: Stack, image: sitk.Image) 
                 dcmwrite(BytesIO(), part_10(dataset, identity), enforce_file_format=True)
     except _UNWRITABLE as error:
         reason = f"series {stack.series_instance_uid}: no result of it can be written ({_reason(error)})"
-        raise Refusal("E-ENCODE", reason) from error
+        raise Refusal(Code.ENCODE, reason) from error
 
 
 def _results(study_instance_uid: str, stack: Stack, image: sitk.Image) -> StudyResults:

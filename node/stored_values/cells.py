@@ -20,6 +20,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, RLELossless
 
+from node.codes import Code
 from node.errors import Refusal, told
 from node.recognition.header.elements import MALFORMED, integer, stated, text
 from node.stored_values.codestream import size_of
@@ -98,11 +99,11 @@ def read_cells(dataset: Dataset, frame: int, uid: str) -> Cells:
     """
     inverted = _inverted(dataset, uid)
     if stated(dataset, "ModalityLUTSequence"):
-        raise Refusal("E-MODALITY-LUT", f"{uid}: stored values pass through a Modality LUT, which no MR image has")
+        raise Refusal(Code.MODALITY_LUT, f"{uid}: stored values pass through a Modality LUT, which no MR image has")
     decoded = _decoded(dataset, frame, uid)
     layout = _layout(dataset, uid)
     if decoded.dtype.kind not in "iu" or decoded.ndim != 2:
-        raise Refusal("E-PIXEL-BITS", f"{uid}: pixels are {decoded.dtype} of shape {decoded.shape}, not one integer")
+        raise Refusal(Code.PIXEL_BITS, f"{uid}: pixels are {decoded.dtype} of shape {decoded.shape}, not one integer")
     cells: Integers = decoded.astype(np.int32 if layout.allocated <= 16 else np.int64)
     values = layout.values(cells)
     padding = _padding(dataset, layout, values, cells, uid)
@@ -121,7 +122,7 @@ def _inverted(dataset: Dataset, uid: str) -> bool:
     samples = integer(dataset, "SamplesPerPixel")
     if interpretation not in ("MONOCHROME1", "MONOCHROME2") or samples not in (None, 1):
         raise Refusal(
-            "E-PHOTOMETRIC",
+            Code.PHOTOMETRIC,
             f"{uid}: Photometric Interpretation is {interpretation or 'missing'}, {samples or 1} sample(s) a pixel; "
             f"one sample, MONOCHROME1 or MONOCHROME2, is wanted",
         )
@@ -137,7 +138,7 @@ def _decoded(dataset: Dataset, frame: int, uid: str) -> npt.NDArray[np.generic]:
     except UNDECODABLE as error:
         syntax = _syntax(dataset)
         reason = f"{uid}: pixels in transfer syntax {syntax} cannot be decoded: {told(error)}"
-        raise Refusal("E-DECODE", reason) from error
+        raise Refusal(Code.DECODE, reason) from error
 
 
 def _check_size(dataset: Dataset, frame: int, uid: str) -> None:
@@ -147,7 +148,7 @@ def _check_size(dataset: Dataset, frame: int, uid: str) -> None:
     rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
     size = size_of(get_frame(dataset.PixelData, frame, number_of_frames=integer(dataset, "NumberOfFrames") or 1))
     if size is not None and math.prod(size) > rows * columns:
-        raise Refusal("E-DECODE", f"{uid}: {size[0]} × {size[1]} pixels are coded for an image of {rows} × {columns}")
+        raise Refusal(Code.DECODE, f"{uid}: {size[0]} × {size[1]} pixels are coded for an image of {rows} × {columns}")
 
 
 def _syntax(dataset: Dataset) -> str:
@@ -158,16 +159,17 @@ def _layout(dataset: Dataset, uid: str) -> Layout:
     """Raises Refusal E-PIXEL-BITS where the bits of a value cannot lie as the header says."""
     allocated, stored, high_bit = (integer(dataset, name) for name in ("BitsAllocated", "BitsStored", "HighBit"))
     if allocated is None or stored is None:
-        raise Refusal("E-PIXEL-BITS", f"{uid}: Bits Allocated or Bits Stored is missing")
+        raise Refusal(Code.PIXEL_BITS, f"{uid}: Bits Allocated or Bits Stored is missing")
     high_bit = stored - 1 if high_bit is None else high_bit
     if not stored - 1 <= high_bit < allocated <= _MOST_BITS:
         raise Refusal(
-            "E-PIXEL-BITS", f"{uid}: {stored} bits up to bit {high_bit} of {allocated} cannot hold a value of the image"
+            Code.PIXEL_BITS,
+            f"{uid}: {stored} bits up to bit {high_bit} of {allocated} cannot hold a value of the image",
         )
     syntax = UID(_syntax(dataset))
     if high_bit != stored - 1 and syntax != RLELossless and syntax.is_compressed:
         # A codec works on values, not on cells: where it has put unused low bits nobody says.
-        raise Refusal("E-PIXEL-BITS", f"{uid}: High Bit is {high_bit} for {stored} bits in compressed pixels")
+        raise Refusal(Code.PIXEL_BITS, f"{uid}: High Bit is {high_bit} for {stored} bits in compressed pixels")
     return Layout(allocated, stored, high_bit, integer(dataset, "PixelRepresentation") == 1)
 
 
@@ -181,7 +183,7 @@ def _padding(dataset: Dataset, layout: Layout, values: Integers, cells: Integers
     names = [name for name in ("PixelPaddingValue", "PixelPaddingRangeLimit") if stated(dataset, name)]
     limits = [integer(dataset, name) for name in names]
     if None in limits:
-        raise Refusal("E-PADDING", f"{uid}: {' or '.join(names)} cannot be read: padding cannot be told from image")
+        raise Refusal(Code.PADDING, f"{uid}: {' or '.join(names)} cannot be read: padding cannot be told from image")
     whole = Layout(layout.allocated, layout.allocated, layout.allocated - 1, layout.signed)
     ends = whole.values(np.asarray(limits, np.int64))
     within: npt.NDArray[np.bool_] = (values >= ends.min()) & (values <= ends.max())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from pydicom import Dataset
 
+from node.codes import Code
 from node.errors import Refusal
 from node.recognition.header.elements import datasets, item, number, numbers, stated, text
 
@@ -98,14 +99,14 @@ def common_scale(frames: Sequence[ScaleFacts], diffusivity: bool = False) -> lis
     rescales = [frame.rescale or IDENTITY for frame in frames]
     silent = next((frame for frame in frames if frame.rescale is None), None)
     if silent is not None and any(rescale != IDENTITY for rescale in rescales):
-        raise Refusal("E-RESCALE", f"{silent.uid}: no Rescale Slope, which other images of the stack have")
+        raise Refusal(Code.RESCALE, f"{silent.uid}: no Rescale Slope, which other images of the stack have")
     if _same_scale(frames, rescales):
         return rescales
     if any(rescale != IDENTITY for rescale in rescales):
-        raise Refusal("E-RWVM", f"{frames[0].uid}: Rescale and Real World Value Mapping scale the slices differently")
+        raise Refusal(Code.RWVM, f"{frames[0].uid}: Rescale and Real World Value Mapping scale the slices differently")
     mapped = [_only(frame, frame.mappings) for frame in frames]
     if len({frame.mappings[0].unit for frame in frames}) > 1:
-        raise Refusal("E-RWVM", f"{frames[0].uid}: the unit of the Real World Value Mapping changes between slices")
+        raise Refusal(Code.RWVM, f"{frames[0].uid}: the unit of the Real World Value Mapping changes between slices")
     return mapped
 
 
@@ -127,7 +128,7 @@ def _rescale(dataset: Dataset, uid: str) -> Linear | None:
     for name in names:
         value = number(dataset, name)
         if value is None or (name == "RescaleSlope" and value <= 0):
-            raise Refusal("E-RESCALE", f"{uid}: {name} is {'unreadable' if value is None else f'{value:g}'}")
+            raise Refusal(Code.RESCALE, f"{uid}: {name} is {'unreadable' if value is None else f'{value:g}'}")
         found[name] = value
     return Linear(found["RescaleSlope"], found["RescaleIntercept"]) if names else None
 
@@ -177,7 +178,7 @@ def _only(frame: ScaleFacts, mappings: Sequence[Mapping]) -> Linear:
         reason = "its Real World Value Mapping is not linear with a slope above 0"
     else:
         return covering[0].linear
-    raise Refusal("E-RWVM", f"{frame.uid}: {reason}")
+    raise Refusal(Code.RWVM, f"{frame.uid}: {reason}")
 
 
 def _same_scale(frames: Sequence[ScaleFacts], rescales: Sequence[Linear]) -> bool:

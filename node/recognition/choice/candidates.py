@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from node.codes import Code
 from node.recognition.choice.phases import Phases
 from node.recognition.header.facts import Fault, FrameFacts, HeaderFacts, Vendor
 from node.recognition.rules import site
@@ -133,17 +134,17 @@ def unusable(volume: Volume, settings: RecognitionSettings) -> Fault | None:
     """Why a volume cannot fill any role, whatever it is."""
     header, grid = volume.first.header, volume.grid
     if not site.accepts_body_part(header, settings):
-        return Fault("E-BODY-PART", f"Body Part Examined is {header.body_part}")
+        return Fault(Code.BODY_PART, f"Body Part Examined is {header.body_part}")
     if header.vendor is Vendor.OTHER:
-        return Fault("E-VENDOR-UNKNOWN", f"no profile for manufacturer {header.manufacturer or '(not named)'!r}")
+        return Fault(Code.VENDOR_UNKNOWN, f"no profile for manufacturer {header.manufacturer or '(not named)'!r}")
     if volume.fault is not None:
         return volume.fault
     if len(volume.frames) < settings.minimum_slices:
-        return Fault("E-FEW-SLICES", f"{len(volume.frames)} slices; at least {settings.minimum_slices} are needed")
+        return Fault(Code.FEW_SLICES, f"{len(volume.frames)} slices; at least {settings.minimum_slices} are needed")
     if volume.plane != "axial":
         return Fault("", f"{volume.plane} ({volume.angle_deg:.0f}° off axis); the axial series is wanted")
     if grid and grid.overlaps and volume.first.sequence.acquisition_type == "2D":
-        return Fault("E-STACK-OVERLAP", f"2D slices overlap: step {grid.slice_step_mm:.2f} mm below thickness")
+        return Fault(Code.STACK_OVERLAP, f"2D slices overlap: step {grid.slice_step_mm:.2f} mm below thickness")
     return None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from node.codes import Code
 from node.recognition.header.elements import time_of_day
 from node.recognition.header.facts import Fault, FrameFacts
 from node.recognition.header.spelling import clock_in
@@ -76,7 +77,7 @@ def order_conflict(run: Run, clocks: tuple[Clock, ...]) -> Fault | None:
     names = list(orders)
     for name in names[1:]:
         if orders[name] != orders[names[0]]:
-            return Fault("E-DCE-ORDER", f"{names[0]} and {name} put the phases in different orders")
+            return Fault(Code.DCE_ORDER, f"{names[0]} and {name} put the phases in different orders")
     return None
 
 

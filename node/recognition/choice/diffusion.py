@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from node.codes import Code
 from node.recognition.choice.candidates import (
     SAME_TIME_S,
     Ledger,
@@ -57,10 +58,10 @@ def choose_adc(series: tuple[Series, ...], settings: RecognitionSettings, ledger
     if usable:
         ledger.take_best(Role.ADC, usable, lambda entry: _adc_rank(entry, source))
     elif of(series, Finding.EXPONENTIAL):
-        missing = Fault("E-EADC-AS-ADC", "only an exponential ADC map is present")
+        missing = Fault(Code.EADC_AS_ADC, "only an exponential ADC map is present")
         ledger.refuse(Role.ADC, series, Finding.ADC, missing)
     else:
-        ledger.refuse(Role.ADC, series, Finding.ADC, Fault("E-MISSING", "no ADC map"))
+        ledger.refuse(Role.ADC, series, Finding.ADC, Fault(Code.MISSING, "no ADC map"))
 
 
 def b_value_conflict(volume: Volume) -> Fault | None:
@@ -74,7 +75,7 @@ def b_value_conflict(volume: Volume) -> Fault | None:
                 and abs(believed.value - other.value) > max(_CONFLICT_B, _CONFLICT_SHARE * believed.value)
             ):
                 return Fault(
-                    "E-BVAL-CONFLICT",
+                    Code.BVAL_CONFLICT,
                     f"{believed.source} says {believed.value:g}, {other.source} says {other.value:g} s/mm²",
                 )
     return None
@@ -89,7 +90,7 @@ def b_value_unknown(volume: Volume) -> Fault:
         reason = (
             f"{unproven.source} holds {unproven.value:g}, but no element says that the images are diffusion-weighted"
         )
-    return Fault("E-BVAL-UNKNOWN", reason)
+    return Fault(Code.BVAL_UNKNOWN, reason)
 
 
 def _unambiguous(entries: list[SeriesVolume], ledger: Ledger) -> list[SeriesVolume]:
@@ -103,7 +104,7 @@ def _unambiguous(entries: list[SeriesVolume], ledger: Ledger) -> list[SeriesVolu
     for entry in entries:
         if id(entry) in doubtful:
             reason = f"{counts[_weighting(entry)]} volumes at one b-value, and nothing says which is the combined one"
-            ledger.pass_over(entry, reason, "E-MULTIPLE-CANDIDATES")
+            ledger.pass_over(entry, reason, Code.MULTIPLE_CANDIDATES)
     return [entry for entry in entries if id(entry) not in doubtful]
 
 
@@ -127,15 +128,15 @@ def _no_dwi(series: tuple[Series, ...]) -> Fault:
     measured = sorted({entry.volume.first.diffusion.b_value or 0.0 for entry in of(series, Finding.DWI)})
     if any(b_value > 0 for b_value in measured):
         named = ", ".join(f"{b_value:g}" for b_value in measured)
-        return Fault("E-BVAL-RANGE", f"no usable measured b-value; found are {named} s/mm²")
+        return Fault(Code.BVAL_RANGE, f"no usable measured b-value; found are {named} s/mm²")
     if of(series, Finding.DWI_DIRECTIONAL):
-        return Fault("E-DWI-DIRECTIONAL", "single diffusion directions only; the trace-weighted images are missing")
+        return Fault(Code.DWI_DIRECTIONAL, "single diffusion directions only; the trace-weighted images are missing")
     if of(series, Finding.DWI_NO_B):
         undecoded = (fault for entry in of(series, Finding.DWI_NO_B) for fault in entry.volume.first.faults)
         return next(undecoded, b_value_unknown(of(series, Finding.DWI_NO_B)[0].volume))
     if of(series, Finding.DWI, Finding.DWI_B0_ONLY, Finding.DWI_CALCULATED):
-        return Fault("E-BVAL-RANGE", "no measured b-value above 0")
-    return Fault("E-MISSING", "no diffusion-weighted series")
+        return Fault(Code.BVAL_RANGE, "no measured b-value above 0")
+    return Fault(Code.MISSING, "no diffusion-weighted series")
 
 
 def _adc_rank(entry: SeriesVolume, source: SeriesVolume | None) -> Ranking:

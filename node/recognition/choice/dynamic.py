@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.codes import Code
 from node.recognition.choice.candidates import (
     Ledger,
     Series,
@@ -72,10 +73,10 @@ def _timed(run: tuple[Volume, ...]) -> bool:
 
 def _no_run(series: tuple[Series, ...], single: bool) -> Fault:
     if single:
-        return Fault("E-CONTRAST-UNKNOWN", "T1-weighted volumes")
+        return Fault(Code.CONTRAST_UNKNOWN, "T1-weighted volumes")
     if volumes_of(series, Finding.DIXON_PART):
-        return Fault("E-DIXON-NO-WATER", "Dixon parts without a water image")
-    return Fault("E-MISSING", "no dynamic T1-weighted 3D gradient-echo series")
+        return Fault(Code.DIXON_NO_WATER, "Dixon parts without a water image")
+    return Fault(Code.MISSING, "no dynamic T1-weighted 3D gradient-echo series")
 
 
 def _record(phases: Phases, members: dict[int, SeriesVolume], ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from node.codes import Code
 from node.recognition.choice.clocks import Clock, accepted_clocks, order_conflict
 from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault
@@ -23,7 +24,6 @@ from node.recognition.volumes.geometry import along_normal
 from node.recognition.volumes.stacks import Volume, lost_ends
 from node.settings import RecognitionSettings
 
-NO_INJECTION = "E-DCE-T0"
 _EARLIEST_INJECTION_S = 300.0
 _TIE_S = 0.05
 _POSITION_MM = 0.1
@@ -83,7 +83,7 @@ def choose_portal_venous(
 def _choose(run: tuple[Volume, ...], settings: RecognitionSettings, measured: InjectionTime | Fault | None) -> Phases:
     clocks = accepted_clocks(run, settings)
     if not clocks:
-        return Phases(run, fault=Fault("E-DCE-TIME", _no_clock(run)))
+        return Phases(run, fault=Fault(Code.DCE_TIME, _no_clock(run)))
     conflict = order_conflict(run, clocks)
     if conflict is not None:
         return Phases(run, fault=conflict)
@@ -142,7 +142,7 @@ def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -
         return replace(phases, chosen=named[0], warnings=(f"{several}; of the two nearest the one named so is used",))
     times = " and ".join(f"{phases.times_s[index]:.1f} s" for index in nearest)
     reason = f"phases at {times} are equally near to {wanted:g} s; a site rule with preferred_phase_s decides"
-    return replace(phases, fault=Fault("E-DCE-PVP-AMBIGUOUS", reason))
+    return replace(phases, fault=Fault(Code.DCE_PVP_AMBIGUOUS, reason))
 
 
 def _named_portal_venous(volume: Volume, settings: RecognitionSettings) -> bool:
@@ -194,7 +194,7 @@ def _without_zero(run: tuple[Volume, ...], clock: Clock, rejected: list[str]) ->
     rejected = list(dict.fromkeys(rejected))
     offsets = ", ".join(f"{start - first:.1f}" for start in sorted(clock.starts_s))
     reason = f"no time of injection in header or site rules; {len(run)} phase(s) start at {offsets} s ({clock.source})"
-    return Fault(NO_INJECTION, "; ".join((reason, *rejected)))
+    return Fault(Code.DCE_T0, "; ".join((reason, *rejected)))
 
 
 def _no_phase(phases: Phases, inside: list[int], settings: RecognitionSettings) -> Fault:
@@ -205,7 +205,7 @@ def _no_phase(phases: Phases, inside: list[int], settings: RecognitionSettings) 
         return Fault(fault.code, f"the phase at {phases.times_s[inside[0]]:.1f} s: {fault.reason}")
     nearest = min(phases.times_s, key=lambda time: abs(time - (low + high) / 2))
     return Fault(
-        "E-DCE-NO-PVP", f"no phase between {low:g} and {high:g} s after injection; the nearest is at {nearest:.1f} s"
+        Code.DCE_NO_PVP, f"no phase between {low:g} and {high:g} s after injection; the nearest is at {nearest:.1f} s"
     )
 
 

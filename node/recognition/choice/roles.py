@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from node.codes import Code
 from node.recognition.choice.candidates import (
     Ledger,
     Preference,
@@ -70,7 +71,7 @@ def _choose_t2(series: tuple[Series, ...], settings: RecognitionSettings, ledger
     if usable:
         ledger.take_best(Role.T2WI, usable, lambda entry: _t2_rank(entry, words(settings.words_of_site)))
     else:
-        missing = Fault("E-MISSING", "no axial T2-weighted turbo spin echo series")
+        missing = Fault(Code.MISSING, "no axial T2-weighted turbo spin echo series")
         ledger.refuse(Role.T2WI, series, Finding.T2_TSE, missing)
 
 
@@ -127,11 +128,11 @@ def _frames_of_reference(ledger: Ledger) -> tuple[str, ...]:
     placements = {role: entry.volume.first.placement for role, entry, _ in ledger.stacks}
     uids = {role: placement.frame_of_reference_uid for role, placement in placements.items() if placement}
     warnings = [
-        f"E-FOR: {role} states no Frame of Reference UID; it is laid over no other series"
+        f"{Code.FOR}: {role} states no Frame of Reference UID; it is laid over no other series"
         for role, uid in uids.items()
         if not uid
     ]
     stated = [role for role, uid in uids.items() if uid]
     if len({uids[role] for role in stated}) > 1:
-        warnings.append(f"E-FOR: {', '.join(stated)} do not share one frame of reference; they may be misaligned")
+        warnings.append(f"{Code.FOR}: {', '.join(stated)} do not share one frame of reference; they may be misaligned")
     return tuple(warnings)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from node.codes import Code
 from node.recognition.header.facts import FrameFacts
 from node.recognition.header.naming import listed, series_in_words, series_names
-from storage.identity import CLASH, InstanceKey
+from storage.identity import InstanceKey
 
 
 def within(frames: Sequence[FrameFacts]) -> list[str]:
@@ -22,8 +23,8 @@ def within(frames: Sequence[FrameFacts]) -> list[str]:
     shared = Counter(tuple(sorted(uids)) for uids in series.values() if len(uids) > 1)
     names = series_names(frames)
     return [
-        f"{CLASH}: {_uids(count)} one object in each of {series_in_words(uids, names)}: all are kept, and each series "
-        f"is taken whole"
+        f"{Code.UID_CLASH}: {_uids(count)} one object in each of {series_in_words(uids, names)}: all are kept, and "
+        f"each series is taken whole"
         for uids, count in sorted(shared.items())
     ]
 
@@ -38,8 +39,9 @@ def across(frames: Sequence[FrameFacts], elsewhere: Mapping[InstanceKey, Sequenc
         shared[tuple(elsewhere[key])].add(key)
     names = series_names(frames)
     return [
-        f"{CLASH}: {_uids(len(keys))} one object in {series_in_words((key.series_instance_uid for key in keys), names)}"
-        f" and another in study {listed(studies)}: all are kept, and each study is taken whole"
+        f"{Code.UID_CLASH}: {_uids(len(keys))} one object in "
+        f"{series_in_words((key.series_instance_uid for key in keys), names)} and another in study "
+        f"{listed(studies)}: all are kept, and each study is taken whole"
         for studies, keys in sorted(shared.items())
     ]
 

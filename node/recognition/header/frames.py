@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
+from node.codes import Code
 from node.recognition.header import charsets, enhanced, patients, sheets, vendors
 from node.recognition.header import elements as read
 from node.recognition.header.elements import MALFORMED
@@ -56,7 +57,7 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except UNREADABLE as error:
-            return Fault("E-DECODE", f"{path.name}: {in_words(error)}")
+            return Fault(Code.DECODE, f"{path.name}: {in_words(error)}")
         return frames_of(dataset, path, vocabulary)
 
 

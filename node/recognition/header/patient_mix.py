@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from node.codes import Code
 from node.recognition.header import patients
 from node.recognition.header.facts import Fault, FrameFacts, ImageKind
 from node.recognition.header.naming import listed, series_in_words, series_names
@@ -16,7 +17,7 @@ from storage.identity import InstanceKey
 from storage.records import PatientIdentity
 
 #: Why a series is not used whose images are of another patient than the one who is meant.
-OTHER_PATIENT = Fault(patients.MIX, "it names another patient than the one who is meant")
+OTHER_PATIENT = Fault(Code.PATIENT_MIX, "it names another patient than the one who is meant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ def select(study_instance_uid: str, frames: tuple[FrameFacts, ...], meant: Patie
     kept = {id(frame) for frame in own}
     others = tuple(frame for frame in frames if id(frame) not in kept)
     warning = (
-        f"{patients.MIX}: the study names {'two' if len(known) == 2 else len(known)} patients; a person said which is "
-        f"meant, and what names another is left out: {_left_out(own, others)}"
+        f"{Code.PATIENT_MIX}: the study names {'two' if len(known) == 2 else len(known)} patients; a person said which "
+        f"is meant, and what names another is left out: {_left_out(own, others)}"
     )
     return Selection(own, others, warnings=(warning,))
 
@@ -90,7 +91,7 @@ def _refusal(
             f"{_who_names_whom(frames, chosen)}, and each has the ID that was said; say which is meant by {run} with "
             f"--born or --issuer"
         )
-    return Fault(patients.MIX, reason)
+    return Fault(Code.PATIENT_MIX, reason)
 
 
 def _who_names_whom(frames: Sequence[FrameFacts], known: tuple[PatientIdentity, ...]) -> str:

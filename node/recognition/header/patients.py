@@ -17,8 +17,6 @@ from datetime import date
 from node.recognition.header.spelling import read_date
 from storage.records import NOBODY, PatientIdentity
 
-MIX = "E-PATIENT-MIX"
-
 
 def identity(identifier: str, issuer: str = "", birth_date: str = "") -> PatientIdentity:
     """What a header states, without keeping it: an issuer says something of an ID only, a date that is none nothing."""

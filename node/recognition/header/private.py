@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.values import convert_SQ
 
+from node.codes import Code
 from node.recognition.header.elements import MALFORMED, finite, items
 from node.recognition.header.facts import Fault
 
@@ -90,7 +91,7 @@ class PrivateElements:
             # What has become UN is encoded as implicit VR little endian (PS3.5 6.2.2).
             return convert_SQ(raw, is_implicit_VR=True, is_little_endian=True)
         except MALFORMED:
-            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name} is no sequence"))
+            self.faults.append(Fault(Code.PRIVATE_UNDECODED, f"{name} is no sequence"))
             return None
 
     def _text(self, tag: BaseTag) -> str:
@@ -105,7 +106,7 @@ class PrivateElements:
             return finite(part for part in _decoded(raw).split("\\") if part)
         size = struct.calcsize(form)
         if len(raw) % size:
-            self.faults.append(Fault("E-PRIVATE-UNDECODED", f"{name} has {len(raw)} bytes, {vr} needs {size}"))
+            self.faults.append(Fault(Code.PRIVATE_UNDECODED, f"{name} has {len(raw)} bytes, {vr} needs {size}"))
             return ()
         return finite(entry for (entry,) in struct.iter_unpack(form, raw))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
+from node.codes import Code
 from node.recognition.header import elements as read
 from node.recognition.header.facts import FrameFacts
 from node.recognition.header.files import read_dataset
@@ -22,7 +23,6 @@ from node.recognition.header.naming import series_names
 from storage.identity import InstanceKey
 from storage.records import RejectionNote
 
-REJECTED = "E-REJECTED"
 #: Titles (DCM) that reject, as CID 7011 names them.
 TITLES = {
     "113001": "Rejected for Quality Reasons",
@@ -79,7 +79,7 @@ def left_out(frames: Sequence[FrameFacts], rejected: Mapping[InstanceKey, str]) 
     counts = Counter((key.series_instance_uid, title) for key, title in objects.items())
     whole = Counter(key.series_instance_uid for key in {frame.header.key for frame in frames})
     return tuple(
-        f"{REJECTED}: {count} of {whole[uid]} objects of series {names[uid]} left out: "
+        f"{Code.REJECTED}: {count} of {whole[uid]} objects of series {names[uid]} left out: "
         f"{TITLES.get(title, 'rejected')} ({title}, DCM) by a rejection note"
         for uid in names
         for (series, title), count in sorted(counts.items())

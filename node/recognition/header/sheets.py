@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
+from node.codes import Code
 from node.recognition.header import elements as read
 from node.recognition.header import enhanced
 from node.recognition.header.facts import Fault, FrameFacts, Tile, TiledSlice
@@ -17,7 +18,7 @@ from node.recognition.header.facts import Fault, FrameFacts, Tile, TiledSlice
 
 def fault(reason: str) -> Fault:
     """Why the slices of a sheet cannot be told apart or placed."""
-    return Fault("E-GRID-GEOM", reason)
+    return Fault(Code.GRID_GEOM, reason)
 
 
 def side(count: int) -> int:

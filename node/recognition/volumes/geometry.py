@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.rounding import at_least, beyond
+from node.codes import Code
 from node.recognition.header.facts import UNIT_TOLERANCE, Fault, Placement, Vector
 
 SHEAR_TOLERANCE_MM = 0.1
@@ -94,7 +95,7 @@ def _orientation_fault(placement: Placement) -> Fault | None:
     product = float(row @ column)
     if max(abs(length - 1) for length in lengths) > UNIT_TOLERANCE or abs(product) > UNIT_TOLERANCE:
         return Fault(
-            "E-IOP",
+            Code.IOP,
             f"direction cosines are no orthogonal unit vectors (lengths {lengths[0]:.4f} and {lengths[1]:.4f}, "
             f"product {product:.4f})",
         )
@@ -108,7 +109,7 @@ def _extent_fault(placement: Placement, step: float) -> Fault | None:
     # Two slices at one position are told apart later, by name.
     if within and (step < SAME_POSITION_MM or SLICE_STEP_MM[0] <= step <= SLICE_STEP_MM[1]):
         return None
-    return Fault("E-EXTENT", f"images of {sides[0]:.4g} x {sides[1]:.4g} mm, {step:.4g} mm apart")
+    return Fault(Code.EXTENT, f"images of {sides[0]:.4g} x {sides[1]:.4g} mm, {step:.4g} mm apart")
 
 
 def _step_fault(steps: np.ndarray, step: float) -> Fault | None:
@@ -116,7 +117,7 @@ def _step_fault(steps: np.ndarray, step: float) -> Fault | None:
         return None
     double = np.flatnonzero(steps < SAME_POSITION_MM)
     if len(double):
-        return Fault("E-SLICE-DUP", f"two slices at the same position, index {int(double[0]) + 1}")
+        return Fault(Code.SLICE_DUP, f"two slices at the same position, index {int(double[0]) + 1}")
     deviation = np.abs(steps - step) / step
     if not beyond(deviation, SPACING_TOLERANCE).any():
         return None
@@ -124,7 +125,7 @@ def _step_fault(steps: np.ndarray, step: float) -> Fault | None:
     if len(holes) and not beyond(np.delete(deviation, holes), SPACING_TOLERANCE).any():
         missing = sum(round(float(steps[hole] / step)) - 1 for hole in holes)
         return Fault(
-            "E-SLICE-MISSING",
+            Code.SLICE_MISSING,
             f"{missing} slice(s) missing, first behind index {int(holes[0])} "
             f"(gap {float(steps[holes[0]]):.2f} mm, step {step:.2f} mm)",
         )
@@ -142,12 +143,12 @@ def _uneven(steps: np.ndarray, step: float) -> Fault:
     pairs = steps[:-1] + steps[1:]
     if len(pairs) >= 3 and float(np.ptp(pairs)) <= SPACING_TOLERANCE * float(np.median(pairs)):
         return Fault(
-            "E-STACK-OVERLAP",
+            Code.STACK_OVERLAP,
             f"two interleaved stacks: steps alternate between {float(steps.min()):.2f} and {float(steps.max()):.2f} mm",
         )
     worst = int(np.argmax(np.abs(steps - step)))
     return Fault(
-        "E-SPACING", f"uneven slice spacing: {float(steps[worst]):.2f} mm behind index {worst}, median {step:.2f} mm"
+        Code.SPACING, f"uneven slice spacing: {float(steps[worst]):.2f} mm behind index {worst}, median {step:.2f} mm"
     )
 
 
@@ -161,4 +162,4 @@ def _shear_fault(positions: np.ndarray, along: np.ndarray, placement: Placement)
     tolerance = SHEAR_TOLERANCE_MM + UNIT_TOLERANCE * float(abs(along[-1] - along[0]))
     if float(shift[worst]) <= tolerance:
         return None
-    return Fault("E-SHEAR", f"slice {worst} is shifted in plane by {float(shift[worst]):.2f} mm")
+    return Fault(Code.SHEAR, f"slice {worst} is shifted in plane by {float(shift[worst]):.2f} mm")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from node.codes import Code
 from node.recognition.header.facts import Fault, FrameFacts, ImageKind
 from node.recognition.volumes.geometry import Grid, check_stack, plane_of
 from node.recognition.volumes.lattices import SAME_B_VALUE, SAME_SPACING_MM, Clusters, Lattices
@@ -100,7 +101,7 @@ def lost_ends(volume: Volume, others: Sequence[Volume], among: str) -> Fault | N
     lost = sum(math.floor(gap / step_mm + 1 - _LOST_SHARE) for gap in (before, behind))
     if not lost:
         return None
-    return Fault("E-SLICE-MISSING", f"{volume.slices} of {volume.slices + lost} slices, compared with {among}")
+    return Fault(Code.SLICE_MISSING, f"{volume.slices} of {volume.slices + lost} slices, compared with {among}")
 
 
 def _span(volume: Volume, normal: np.ndarray) -> tuple[float, float]:
@@ -114,7 +115,7 @@ def _lies_evenly(volume: Volume) -> bool:
         return True
     single = {slot: frame.placement for slot, frame in zip(slice_slots(volume.frames), volume.frames, strict=True)}
     checked = check_stack(tuple(placement for placement in single.values() if placement))
-    return isinstance(checked, Grid) or checked.code == "E-SLICE-MISSING"
+    return isinstance(checked, Grid) or checked.code == Code.SLICE_MISSING
 
 
 def orientation_sizes(frames: Frames) -> tuple[int, ...]:
@@ -171,7 +172,9 @@ def _volumes(frames: Frames, split_by: tuple[str, ...]) -> list[Volume]:
         return [_volume(frames, split_by)]
     spread = ", ".join(f"{number} positions x {count}" for count, number in sorted(Counter(counts.values()).items()))
     return [
-        _broken(frames, Fault("E-SPLIT-UNEXPLAINED", f"no element parts the repeated slices into whole sets: {spread}"))
+        _broken(
+            frames, Fault(Code.SPLIT_UNEXPLAINED, f"no element parts the repeated slices into whole sets: {spread}")
+        )
     ]
 
 
@@ -217,16 +220,16 @@ def _stray_fault(volume: Volume, other: Volume) -> Fault | None:
     assert two is not None
     count = f"{len(other.frames)} of {len(volume.frames) + len(other.frames)} frames"
     if one.frame_of_reference_uid != two.frame_of_reference_uid:
-        return Fault("E-FOR", f"{count} lie in another frame of reference")
+        return Fault(Code.FOR, f"{count} lie in another frame of reference")
     apart_mm = max(abs(a - b) for a, b in zip(one.spacing, two.spacing, strict=True))
     if (one.rows, one.columns) != (two.rows, two.columns) or apart_mm > SAME_SPACING_MM:
-        return Fault("E-MIXED-MATRIX", f"{count} have another matrix or pixel spacing")
+        return Fault(Code.MIXED_MATRIX, f"{count} have another matrix or pixel spacing")
     if one.stack != two.stack:
-        return Fault("E-STACK-OVERLAP", f"{count} belong to another stack")
+        return Fault(Code.STACK_OVERLAP, f"{count} belong to another stack")
     directions = (*one.row_direction, *one.column_direction), (*two.row_direction, *two.column_direction)
     if np.allclose(*directions, rtol=0, atol=_ORIENTATION_TOLERANCE):
         return None
-    return Fault("E-MIXED-ORIENT", f"{count} have another orientation")
+    return Fault(Code.MIXED_ORIENT, f"{count} have another orientation")
 
 
 def _incomplete(volumes: list[Volume]) -> list[Volume]:
@@ -258,4 +261,4 @@ def _unlocated(frames: Frames) -> list[Volume]:
 
 
 def _unlocated_fault(frame: FrameFacts) -> Fault:
-    return frame.header.sheet_fault or Fault("E-IOP", "no position, orientation or pixel spacing")
+    return frame.header.sheet_fault or Fault(Code.IOP, "no position, orientation or pixel spacing")

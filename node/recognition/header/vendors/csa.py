@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from node.codes import Code
 from node.errors import told
 from node.recognition.header.elements import finite
 from node.recognition.header.facts import Fault
@@ -33,7 +34,7 @@ def numbers(private: PrivateElements, name: str) -> tuple[float, ...]:
     try:
         return next((values for found, values in _entries(raw) if found == name), ())
     except (struct.error, ValueError) as error:
-        private.faults.append(Fault("E-PRIVATE-UNDECODED", f"(0029,xx10) {_CREATOR}: {told(error)}"))
+        private.faults.append(Fault(Code.PRIVATE_UNDECODED, f"(0029,xx10) {_CREATOR}: {told(error)}"))
         return ()
 
 
