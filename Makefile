@@ -24,7 +24,7 @@ $(error TORCH is cpu or cuda, not $(TORCH))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit end-to-end damage serve train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
+.PHONY: help demo test lint unit end-to-end damage serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
@@ -58,12 +58,18 @@ $(VENV)/.installed: $(VENV)/.torch-$(TORCH) pyproject.toml $(CONSTRAINTS)
 	$(PIP) --no-build-isolation --editable .
 	@rm -rf $(VENV)/tmp $(VENV)/cache && touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+# The laboratory (models/research) beside the node.
+$(VENV)/.installed-research: $(VENV)/.installed
+	@rm -rf $(VENV)/tmp && mkdir $(VENV)/tmp
+	$(PIP) --no-build-isolation --editable ".[research]"
+	@rm -rf $(VENV)/tmp $(VENV)/cache && touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed-research
 	@rm -rf $(VENV)/tmp && mkdir $(VENV)/tmp
 	$(PIP) --no-build-isolation --editable ".[test]"
 	@rm -rf $(VENV)/tmp $(VENV)/cache && touch $@
 
-demo: $(VENV)/.installed ## Install, then run the node on simulated studies of four vendors
+demo: $(VENV)/.installed-research ## Install, then run the node on simulated studies of four vendors
 	$(BIN)/rectal-node demo demo
 
 test: $(VENV)/.installed-test tools lint unit end-to-end ## Install what is missing, then every check and test
@@ -97,16 +103,24 @@ tools: # what the tests talk to: Debian packages, a receiver from npm; nothing t
 damage: $(VENV)/.installed-test ## Studies with damaged headers: 500 seeds, and 10 through the shipped bundles (half an hour)
 	DAMAGE_SEEDS=500 DAMAGE_SHIPPED=10 $(BIN)/pytest tests/node/damage
 
+# Its own environment holds what `pip install .` brings, no more; the study is made by the ordinary one.
+SERVING := runs/serving
+serving: $(VENV)/.installed-research ## Install without the extra `research` in runs/serving, analyse a study there
+	rm -rf $(SERVING)/study $(SERVING)/node* $(SERVING)/archive*
+	$(BIN)/rectal-node simulate $(SERVING)/study --scanner Skyra --seed 104
+	$(MAKE) --no-print-directory VENV=$(SERVING)/venv TORCH=$(TORCH) $(SERVING)/venv/.installed
+	sh setup/serving.sh $(SERVING)/venv/bin $(SERVING)
+
 serve: $(VENV)/.installed ## Run the node with ./config.toml
 	$(BIN)/rectal-node serve
 
-train: $(VENV)/.installed ## Train by the full recipes (days on a CPU)
+train: $(VENV)/.installed-research ## Train by the full recipes (days on a CPU)
 	$(BIN)/python -m models.research.training.segmentation
 	$(BIN)/python -m models.research.training.super_resolution
 	$(BIN)/python -m models.research.training.prediction
 
 # The shipped segmentation was trained on a GPU, in minutes; on a CPU this takes half a day.
-train-segmentation: $(VENV)/.installed ## Repeat the shipped segmentation
+train-segmentation: $(VENV)/.installed-research ## Repeat the shipped segmentation
 	$(BIN)/python -m models.research.training.segmentation --optimizer adamw --epochs 10 --batches 420 \
 		--batch-size 8 --window 24,64,64 --features 32,32,64,96,128,32 --cases 170 --test-cases 6 --precision bf16-mixed \
 		--threads 1 --workers $(shell nproc) --version 0.4.0 --folder runs/segmentation-0.4.0
@@ -117,7 +131,7 @@ train-prediction: $(VENV)/.installed-test ## Repeat the shipped prediction and i
 		--classifiers all --combat --report docs/models/prediction.md
 
 # The first two commands print the names of the folders.
-measure-own-masks: $(VENV)/.installed ## Shipped prediction under the node's own masks: MEASURED=, OWN_MASKS= folders
+measure-own-masks: $(VENV)/.installed-research ## Shipped prediction under the node's own masks: MEASURED=, OWN_MASKS= folders
 	$(BIN)/python -m models.research.training.prediction.measure_cases --cases 780 --own-masks 40
 	$(BIN)/python -m models.research.training.prediction.measure_cases --cases 780 --last 40
 	$(BIN)/python -m models.research.training.prediction.own_masks --measured $(MEASURED) --own-masks $(OWN_MASKS) \
@@ -138,11 +152,11 @@ runs/super-resolution-0.2.0:
 	mkdir -p $@
 	git archive $(SUPER_RESOLUTION_0_2_0) models/weights/super-resolution | tar -x -C $@ --strip-components 3
 
-train-super-resolution: $(VENV)/.installed runs/super-resolution-0.2.0 ## Repeat the shipped super-resolution
+train-super-resolution: $(VENV)/.installed-research runs/super-resolution-0.2.0 ## Repeat the shipped super-resolution
 	$(SUPER_RESOLUTION) --epochs 32 --adversarial-from 0.9375 --stop-after 16
 	$(SUPER_RESOLUTION) --epochs 21 --adversarial-from 0.9524
 
-bench: $(VENV)/.installed ## Receiving speed of the node beside DCMTK's storescp
+bench: $(VENV)/.installed-research ## Receiving speed of the node beside DCMTK's storescp
 	$(BIN)/python benchmarks/throughput.py
 
 upgrade: $(VENV)/.installed-test ## Newest releases into setup/constraints.txt, then every test; torch by TORCH_VERSION=

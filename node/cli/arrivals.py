@@ -15,7 +15,6 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from models.research.evaluation.overlap import compare
 from models.volume import resample_to
 from node.settings import Settings
 from storage.database import open_engine
@@ -42,6 +41,8 @@ class Arrivals:
 
     def dice(self, truth: sitk.Image) -> float:
         """Dice of the segmentation that arrived with a true mask in the same patient space."""
+        from models.research.evaluation.overlap import compare
+
         if self.mask is None:
             return 0.0
         return compare(self.mask, resample_to(truth, self.mask, sitk.sitkNearestNeighbor)).dice

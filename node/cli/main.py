@@ -30,6 +30,9 @@ app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)
 out = Console()
 
+#: Packages of the extra `research`, by the name that they are imported by.
+OF_THE_LABORATORY = frozenset({"docx", "lightning_fabric", "sklearn", "tensorboard", "threadpoolctl"})
+
 
 def _print_versions(wanted: bool) -> None:
     if wanted:
@@ -318,4 +321,10 @@ def run() -> None:
     except (NodeError, ModelError, StorageError) as error:
         # As it is: no wrapping, and no square bracket of a message taken for markup.
         Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in OF_THE_LABORATORY:
+            raise
+        wanted = f"{error.name} is not installed; this command needs the extra `research`: pip install '.[research]'"
+        Console(stderr=True).print(Text(wanted, style="red"), soft_wrap=True)
         sys.exit(1)

@@ -16,7 +16,13 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-EXTRAS = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+#: But for the extras that name others of this project.
+EXTRAS = [
+    line
+    for extra in PROJECT["optional-dependencies"].values()
+    for line in extra
+    if Requirement(line).name != PROJECT["name"]
+]
 
 
 @pytest.fixture(scope="module")
