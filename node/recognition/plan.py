@@ -7,18 +7,17 @@ ends as text in the plan.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node.codes import Code
-from node.recognition.choice.candidates import Series, SeriesVolume
-from node.recognition.choice.roles import Chosen, choose, choose_nothing
+from node.recognition.choice.phases import Phases
+from node.recognition.choice.study import choose, choose_nothing
 from node.recognition.header import charsets, clashes, patient_mix, rejections
 from node.recognition.header.facts import Fault, FrameFacts, HeaderFacts
 from node.recognition.header.frames import read_frames
-from node.recognition.header.words import Words, words
+from node.recognition.header.words import words
 from node.recognition.record import (
     STUDY,
     Acquisition,
@@ -32,13 +31,10 @@ from node.recognition.record import (
     StudyPlan,
 )
 from node.recognition.rules import site
-from node.recognition.rules.conditions import Rule
-from node.recognition.rules.confidence import doubts
 from node.recognition.rules.findings import Finding
-from node.recognition.rules.table import judge, table
-from node.recognition.rules.volume_facts import describe, sources
+from node.recognition.rules.series import Series, series_of
 from node.recognition.verdicts import verdict
-from node.recognition.volumes.stacks import Volume, split_series
+from node.recognition.volumes.stacks import Volume
 from node.settings import RecognitionSettings, Role
 from storage.header import content_of
 from storage.identity import InstanceKey
@@ -139,12 +135,12 @@ def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revea
     """Name every series and choose one stack for each role, knowing what was revealed beside the headers."""
     revealed = revealed or Revealed()
     selection = patient_mix.select(facts.study_instance_uid, facts.frames, facts.meant)
-    series = _all_series(selection.frames, settings, revealed)
+    series = series_of(selection.frames, settings, dict(revealed.unusable))
     body_parts, unaccepted = _body_part(series, settings, facts.warnings)
     refusal = selection.fault or unaccepted
     chosen = choose(series, settings, revealed.injection) if refusal is None else choose_nothing(series)
-    refusals = tuple(RoleRefusal(role, fault.code, fault.reason) for role, fault in chosen.refusals)
-    stacks = tuple(stack_of(role, entry.volume, time_s) for role, entry, time_s in chosen.stacks)
+    refusals = tuple(RoleRefusal(it.role, it.refusal.code, it.refusal.reason) for it in chosen.roles if it.refusal)
+    stacks = tuple(stack_of(it.role, it.chosen.volume, it.time_s) for it in chosen.roles if it.chosen)
     why_unused = None if refusal is None else Fault(refusal.code, _FOR_EACH_SERIES[refusal.code])
     verdicts = (*(verdict(entry, chosen, why_unused) for entry in series), *_of_another_patient(selection, settings))
     return StudyPlan(
@@ -154,7 +150,7 @@ def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revea
         refusals=refusals if refusal is None else (RoleRefusal(STUDY, refusal.code, refusal.reason),),
         warnings=(*selection.warnings, *facts.warnings, *_study_warnings(series, body_parts), *chosen.warnings),
         body_part=body_parts,
-        dynamic=_run(chosen),
+        dynamic=_run(chosen.run),
         revealed=revealed,
         reference=patient_mix.reference(
             selection.frames, (stack.instance(frame) for stack in stacks for frame in stack.frames)
@@ -162,46 +158,13 @@ def plan_study(facts: StudyFacts, settings: RecognitionSettings, revealed: Revea
     )
 
 
-def _all_series(
-    frames: tuple[FrameFacts, ...], settings: RecognitionSettings, revealed: Revealed
-) -> tuple[Series, ...]:
-    vocabulary, rows, unusable = words(settings.words_of_site), table(settings), dict(revealed.unusable)
-    return tuple(_series(uid, group, vocabulary, rows, unusable) for uid, group in _by_series(frames))
-
-
 def _of_another_patient(selection: patient_mix.Selection, settings: RecognitionSettings) -> Iterator[SeriesVerdict]:
     """The verdicts on series of which no object is of the patient who is meant."""
     kept = {frame.header.series_instance_uid for frame in selection.frames}
     others = tuple(frame for frame in selection.others if frame.header.series_instance_uid not in kept)
-    series = _all_series(others, settings, Revealed())
+    series = series_of(others, settings)
     chosen = choose_nothing(series)
     return (verdict(entry, chosen, patient_mix.OTHER_PATIENT) for entry in series)
-
-
-def _by_series(frames: Iterable[FrameFacts]) -> list[tuple[str, tuple[FrameFacts, ...]]]:
-    groups: dict[str, list[FrameFacts]] = defaultdict(list)
-    for frame in frames:
-        groups[frame.header.series_instance_uid].append(frame)
-    return sorted(
-        ((uid, tuple(group)) for uid, group in groups.items()),
-        key=lambda entry: (entry[1][0].header.series_number or 0, entry[0]),
-    )
-
-
-def _series(
-    uid: str,
-    frames: tuple[FrameFacts, ...],
-    vocabulary: Words,
-    rows: tuple[Rule, ...],
-    unusable: Mapping[str, Fault],
-) -> Series:
-    volumes = []
-    for found in split_series(frames):
-        fault = unusable.get(found.key) or unusable.get(found.former_key)
-        volume = found if fault is None else replace(found, fault=fault)
-        judgement = judge(describe(volume, frames, vocabulary), rows, sources(volume))
-        volumes.append(SeriesVolume(volume, judgement, doubts(volume, judgement, vocabulary)))
-    return Series(uid, frames, tuple(volumes))
 
 
 def _body_part(
@@ -273,28 +236,27 @@ def _reference(frame: FrameFacts) -> FrameRef:
     return FrameRef(header.path, frame.frame, header.sop_instance_uid, header.sop_class_uid, frame.tile)
 
 
-def _run(chosen: Chosen) -> DynamicRun | None:
+def _run(phases: Phases | None) -> DynamicRun | None:
     """The record of the dynamic run; its stacks are kept while the time of injection is not known."""
-    if chosen.run is None or not chosen.run[0].clocks:
+    if phases is None or not phases.clocks:
         return None
-    phases, entries = chosen.run
-    times: tuple[float | None, ...] = phases.times_s or (None,) * len(entries)
+    times: tuple[float | None, ...] = phases.times_s or (None,) * len(phases.volumes)
     return DynamicRun(
         clocks=phases.clocks,
         zero=phases.zero.source if phases.zero else "",
         uncertainty_s=phases.zero.uncertainty_s if phases.zero else 0.0,
         phases=tuple(
             DynamicPhase(
-                series_instance_uid=entry.volume.first.header.series_instance_uid,
-                series_number=entry.volume.first.header.series_number,
-                slices=len(entry.volume.frames),
+                series_instance_uid=volume.first.header.series_instance_uid,
+                series_number=volume.first.header.series_number,
+                slices=len(volume.frames),
                 time_s=round(centre - phases.centres_s[0], 2),
                 after_injection_s=time_s,
                 chosen=index == phases.chosen,
                 clock_s=centre,
-                stack=stack_of(Role.PVP, entry.volume, None) if phases.zero is None and entry.volume.grid else None,
-                key=entry.volume.key,
+                stack=stack_of(Role.PVP, volume, None) if phases.zero is None and volume.grid else None,
+                key=volume.stack_key,
             )
-            for index, (entry, centre, time_s) in enumerate(zip(entries, phases.centres_s, times, strict=True))
+            for index, (volume, centre, time_s) in enumerate(zip(phases.volumes, phases.centres_s, times, strict=True))
         ),
     )

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from node.codes import Code
-from node.recognition.choice.candidates import Series, SeriesVolume
 from node.recognition.choice.clocks import WEAK_CLOCKS
 from node.recognition.choice.diffusion import b_value_unknown
-from node.recognition.choice.roles import Chosen
+from node.recognition.choice.study import StudyChoice
 from node.recognition.header.facts import Fault, PulseSequence
 from node.recognition.header.naming import listed
 from node.recognition.record import SeriesVerdict
 from node.recognition.rules.confidence import Doubt, confidence
 from node.recognition.rules.findings import ROLES, Finding
+from node.recognition.rules.series import Series, SeriesVolume
 from node.recognition.volumes.description import geometry, scaling
 from node.recognition.volumes.stacks import Volume, orientation_sizes
 from node.settings import Role
 
 
-def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerdict:
+def verdict(series: Series, chosen: StudyChoice, refusal: Fault | None) -> SeriesVerdict:
     """The verdict on a series; `refusal` says why none of the study, or of its patient, is used."""
     header = series.header
-    used = {id(entry): (role, time_s) for role, entry, time_s in chosen.stacks}
-    speaker = next((entry for entry in series.volumes if id(entry) in used), None) or _speaker(series)
+    speaker = next((entry for entry in series.volumes if chosen.role_of(entry.key)), None) or _speaker(series)
     role = _role(series, speaker, chosen)
     doubts = (*speaker.doubts, *_doubts_of_phase(speaker, chosen))
     return SeriesVerdict(
@@ -31,7 +30,7 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
         modality=header.modality,
         instance_count=len({frame.header.path for frame in series.frames}),
         role=role,
-        used=id(speaker) in used,
+        used=chosen.role_of(speaker.key) is not None,
         plane=speaker.volume.plane if role else "",
         b_values=_b_values(series) if role == "DWI" else (),
         phase_times_s=_phase_times(series, chosen),
@@ -48,11 +47,11 @@ def verdict(series: Series, chosen: Chosen, refusal: Fault | None) -> SeriesVerd
     )
 
 
-def _doubts_of_phase(entry: SeriesVolume, chosen: Chosen) -> list[Doubt]:
+def _doubts_of_phase(entry: SeriesVolume, chosen: StudyChoice) -> list[Doubt]:
     """What is doubtful about a portal-venous phase: a measured injection, a weak clock, a name that says otherwise."""
-    if not any(taken is entry and role is Role.PVP for role, taken, _ in chosen.stacks) or chosen.run is None:
+    used, phases = chosen.role_of(entry.key), chosen.run
+    if used is None or used.role is not Role.PVP or phases is None:
         return []
-    phases, _ = chosen.run
     found = []
     if phases.zero is not None and phases.zero.uncertainty_s:
         found.append(Doubt(f"the time of injection was measured in the images, ±{phases.zero.uncertainty_s:.0f} s"))
@@ -63,25 +62,26 @@ def _doubts_of_phase(entry: SeriesVolume, chosen: Chosen) -> list[Doubt]:
     return found
 
 
-def _volumes(series: Series, chosen: Chosen) -> tuple[str, ...]:
+def _volumes(series: Series, chosen: StudyChoice) -> tuple[str, ...]:
     """The volumes of a series of several, each in a few words."""
     if len(series.volumes) < 2:
         return ()
     return tuple(_volume(entry, chosen) for entry in series.volumes)
 
 
-def _volume(entry: SeriesVolume, chosen: Chosen) -> str:
+def _volume(entry: SeriesVolume, chosen: StudyChoice) -> str:
     volume = entry.volume
     b_value = volume.first.diffusion.b_value
     weighting = f", b = {b_value:g} s/mm²" if b_value is not None and ROLES.get(entry.finding) == "DWI" else ""
-    time_s = chosen.times_s.get(id(entry))
+    time_s = chosen.times_s().get(entry.key)
     time = "" if time_s is None else f", {time_s:.1f} s after injection"
     split = f", split by {' and '.join(volume.split_by)}" if volume.split_by else ""
     fault = f"; {volume.fault.sentence}" if volume.fault else ""
-    passed_over = chosen.passed_over.get(id(entry))
+    passed_over = chosen.passed_over(entry.key)
     if passed_over is not None and volume.fault is None:
         fault = f"; not used, {passed_over.sentence}"
-    used = next((f"; used as {role}" for role, taken, _ in chosen.stacks if taken is entry), "")
+    choice = chosen.role_of(entry.key)
+    used = f"; used as {choice.role}" if choice else ""
     return f"{entry.finding.value}, {_count(volume)}{weighting}{time}{split}{fault}{used}"
 
 
@@ -95,9 +95,9 @@ def _count(volume: Volume) -> str:
     return f"{slices} slice{'' if slices == 1 else 's'}"
 
 
-def _role(series: Series, speaker: SeriesVolume, chosen: Chosen) -> str:
+def _role(series: Series, speaker: SeriesVolume, chosen: StudyChoice) -> str:
     """A T1-weighted volume is DCE only as part of a run."""
-    if speaker.finding is Finding.T1_DYNAMIC and not any(id(entry) in chosen.dynamic for entry in series.volumes):
+    if speaker.finding is Finding.T1_DYNAMIC and not any(entry.key in chosen.dynamic for entry in series.volumes):
         return ""
     return ROLES.get(speaker.finding, "")
 
@@ -120,22 +120,22 @@ def _b_values(series: Series) -> tuple[float, ...]:
     return tuple(sorted({frame.diffusion.b_value for frame in series.frames if frame.diffusion.b_value is not None}))
 
 
-def _phase_times(series: Series, chosen: Chosen) -> tuple[float, ...]:
-    return tuple(sorted(chosen.times_s[id(entry)] for entry in series.volumes if id(entry) in chosen.times_s))
+def _phase_times(series: Series, chosen: StudyChoice) -> tuple[float, ...]:
+    times_s = chosen.times_s()
+    return tuple(sorted(times_s[entry.key] for entry in series.volumes if entry.key in times_s))
 
 
-def _reason(series: Series, speaker: SeriesVolume, chosen: Chosen, refusal: Fault | None) -> str:
+def _reason(series: Series, speaker: SeriesVolume, chosen: StudyChoice, refusal: Fault | None) -> str:
     words = _description(series, speaker)
-    taken = next(((role, time_s) for role, entry, time_s in chosen.stacks if entry is speaker), None)
-    if taken is not None:
-        role, time_s = taken
-        b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if role is Role.DWI else ""
-        phase = "" if time_s is None else f", {time_s:.1f} s after injection"
-        return f"{words}: used as {role.value}{b_value}{phase}"
+    used = chosen.role_of(speaker.key)
+    if used is not None:
+        b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if used.role is Role.DWI else ""
+        phase = "" if used.time_s is None else f", {used.time_s:.1f} s after injection"
+        return f"{words}: used as {used.role.value}{b_value}{phase}"
     of_no_use = speaker.finding in (Finding.NOT_MR, Finding.DAMAGED)
     if refusal is not None and (refusal.code == Code.PATIENT_MIX or not of_no_use):
         return f"{words}; not used, {refusal.sentence}"
-    fault = chosen.passed_over.get(id(speaker))
+    fault = chosen.passed_over(speaker.key)
     return f"{words}; not used, {_unused(series, speaker) if fault is None else fault.sentence}"
 
 

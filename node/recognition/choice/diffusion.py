@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from node.codes import Code
-from node.recognition.choice.candidates import (
-    SAME_TIME_S,
-    Ledger,
-    Preference,
-    Ranking,
-    Series,
-    SeriesVolume,
-    common_rank,
-    later_rank,
-    series_name,
-    usable_volumes,
-)
-from node.recognition.choice.candidates import volumes_of as of
+from node.recognition.choice.candidates import candidates
+from node.recognition.choice.ranking import SAME_TIME_S, Preference, Ranking, common_rank, later_rank
+from node.recognition.choice.role import RoleChoice, best_of, refused
 from node.recognition.header.facts import Fault, ImageKind
 from node.recognition.rules.findings import Finding
+from node.recognition.rules.series import Series, SeriesVolume, series_name
+from node.recognition.rules.series import volumes_of as of
 from node.recognition.volumes.lattices import SAME_B_VALUE
-from node.recognition.volumes.stacks import Volume
+from node.recognition.volumes.stacks import Volume, VolumeKey
 from node.settings import RecognitionSettings, Role
 
 _CONFLICT_B = 50.0
@@ -29,39 +22,41 @@ _CONFLICT_SHARE = 0.1
 _SAME_GRID_MM = 0.1
 
 
-def choose_dwi(series: tuple[Series, ...], settings: RecognitionSettings, ledger: Ledger) -> None:
+def choose_dwi(series: tuple[Series, ...], settings: RecognitionSettings) -> RoleChoice:
     """The highest measured b-value in the range of the site, trace-weighted or combined images preferred."""
-    low, high = settings.b_value_range
-    in_range = []
-    for entry in usable_volumes(series, Finding.DWI, settings, ledger):
-        b_value = entry.volume.first.diffusion.b_value or 0.0
-        conflict = b_value_conflict(entry.volume)
-        if conflict is not None:
-            ledger.pass_over(entry, conflict.reason, conflict.code)
-        elif low <= b_value <= high:
-            in_range.append(entry)
-        else:
-            ledger.pass_over(entry, f"b = {b_value:g} lies outside {low:g} to {high:g} s/mm²")
-    usable = _unambiguous(in_range, ledger)
-    if not usable:
-        ledger.refuse(Role.DWI, series, Finding.DWI, _no_dwi(series))
-        return
-    best = ledger.take_best(Role.DWI, usable, _dwi_rank)
-    if best.volume.first.kind is not ImageKind.TRACE:
-        ledger.warnings.append(f"DWI {series_name(best)}: no element says that directions are combined; taken as such")
+    found = candidates(series, Finding.DWI, settings)
+    faults = {entry.key: _b_value_fault(entry.volume, settings) for entry in found.usable}
+    found = found.without({key: fault for key, fault in faults.items() if fault is not None})
+    found = found.without(_ambiguous(found.usable))
+    if not found.usable:
+        return refused(Role.DWI, series, Finding.DWI, found.passed_over, _no_dwi(series))
+    choice = best_of(Role.DWI, found, _dwi_rank)
+    assert choice.chosen is not None
+    if choice.chosen.volume.first.kind is ImageKind.TRACE:
+        return choice
+    name = series_name(choice.chosen)
+    return replace(choice, warnings=(f"DWI {name}: no element says that directions are combined; taken as such",))
 
 
-def choose_adc(series: tuple[Series, ...], settings: RecognitionSettings, ledger: Ledger) -> None:
+def choose_adc(series: tuple[Series, ...], settings: RecognitionSettings, dwi: RoleChoice) -> RoleChoice:
     """The map on the grid of the chosen diffusion-weighted volume and acquired nearest to it in time."""
-    usable = usable_volumes(series, Finding.ADC, settings, ledger)
-    source = next((entry for role, entry, _ in ledger.stacks if role is Role.DWI), None)
-    if usable:
-        ledger.take_best(Role.ADC, usable, lambda entry: _adc_rank(entry, source))
-    elif of(series, Finding.EXPONENTIAL):
+    found = candidates(series, Finding.ADC, settings)
+    if found.usable:
+        return best_of(Role.ADC, found, lambda entry: _adc_rank(entry, dwi.chosen))
+    if of(series, Finding.EXPONENTIAL):
         missing = Fault(Code.EADC_AS_ADC, "only an exponential ADC map is present")
-        ledger.refuse(Role.ADC, series, Finding.ADC, missing)
     else:
-        ledger.refuse(Role.ADC, series, Finding.ADC, Fault(Code.MISSING, "no ADC map"))
+        missing = Fault(Code.MISSING, "no ADC map")
+    return refused(Role.ADC, series, Finding.ADC, found.passed_over, missing)
+
+
+def _b_value_fault(volume: Volume, settings: RecognitionSettings) -> Fault | None:
+    """Why the b-value of a volume keeps it from being used."""
+    low, high = settings.b_value_range
+    b_value = volume.first.diffusion.b_value or 0.0
+    if low <= b_value <= high:
+        return b_value_conflict(volume)
+    return b_value_conflict(volume) or Fault("", f"b = {b_value:g} lies outside {low:g} to {high:g} s/mm²")
 
 
 def b_value_conflict(volume: Volume) -> Fault | None:
@@ -93,22 +88,22 @@ def b_value_unknown(volume: Volume) -> Fault:
     return Fault(Code.BVAL_UNKNOWN, reason)
 
 
-def _unambiguous(entries: list[SeriesVolume], ledger: Ledger) -> list[SeriesVolume]:
-    """Drops volumes of one series and b-value that nothing tells apart: one of them may be a single direction.
+def _ambiguous(entries: tuple[SeriesVolume, ...]) -> dict[VolumeKey, Fault]:
+    """Volumes of one series and b-value that nothing tells apart: one of them may be a single direction.
 
     Combined images at one b-value are acquisitions of the same, of which the later is the better.
     """
     single = [entry for entry in entries if entry.volume.first.kind is not ImageKind.TRACE]
-    counts: Counter[tuple[object, ...]] = Counter(_weighting(entry) for entry in single)
-    doubtful = {id(entry) for entry in single if counts[_weighting(entry)] > 1}
-    for entry in entries:
-        if id(entry) in doubtful:
-            reason = f"{counts[_weighting(entry)]} volumes at one b-value, and nothing says which is the combined one"
-            ledger.pass_over(entry, reason, Code.MULTIPLE_CANDIDATES)
-    return [entry for entry in entries if id(entry) not in doubtful]
+    counts = Counter(map(_weighting, single))
+    told = "volumes at one b-value, and nothing says which is the combined one"
+    return {
+        entry.key: Fault(Code.MULTIPLE_CANDIDATES, f"{counts[_weighting(entry)]} {told}")
+        for entry in single
+        if counts[_weighting(entry)] > 1
+    }
 
 
-def _weighting(entry: SeriesVolume) -> tuple[object, ...]:
+def _weighting(entry: SeriesVolume) -> tuple[str, float | None]:
     frame = entry.volume.first
     return frame.header.series_instance_uid, frame.diffusion.b_value
 

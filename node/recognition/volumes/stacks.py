@@ -32,8 +32,19 @@ _LOST_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeKey:
+    """A volume within its study: its series, and its number among the volumes of the series, from 0."""
+
+    series_instance_uid: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
-    """Frames that make one stack, sorted along the normal where the geometry holds; else `fault` says why."""
+    """Frames that make one stack, sorted along the normal where the geometry holds; else `fault` says why.
+
+    `number` counts the volumes of a series in the order of `split_series`.
+    """
 
     frames: Frames
     plane: str = ""
@@ -41,6 +52,7 @@ class Volume:
     grid: Grid | None = None
     fault: Fault | None = None
     split_by: tuple[str, ...] = ()
+    number: int = 0
 
     @property
     def first(self) -> FrameFacts:
@@ -48,12 +60,17 @@ class Volume:
         return self.frames[0]
 
     @property
-    def key(self) -> str:
-        """What tells this volume from every other: its first frame belongs to no other; as `Stack.key`."""
+    def key(self) -> VolumeKey:
+        """Its key among all volumes that are planned together."""
+        return VolumeKey(self.first.header.series_instance_uid, self.number)
+
+    @property
+    def stack_key(self) -> str:
+        """The key in records, `Stack.key` and `DynamicPhase.key`: its first frame, which no other volume has."""
         return f"{self.first.header.key}#{self.first.frame}"
 
     @property
-    def former_key(self) -> str:
+    def former_stack_key(self) -> str:
         """Its key in records from before a SOP Instance UID could stand in several series."""
         return f"{self.first.header.sop_instance_uid}#{self.first.frame}"
 
@@ -79,7 +96,8 @@ def split_series(frames: Frames) -> tuple[Volume, ...]:
     lost = tuple(frame for frame in ordered if frame.placement is None or frame.header.sheet_fault is not None)
     groups = _hard_groups(located)
     volumes = [volume for group in groups for volume in _volumes(group, ())]
-    return tuple(_incomplete(_mixed(volumes)) + _unlocated(lost))
+    numbered = enumerate(_incomplete(_mixed(volumes)) + _unlocated(lost))
+    return tuple(replace(volume, number=number) for number, volume in numbered)
 
 
 def lost_ends(volume: Volume, others: Sequence[Volume], among: str) -> Fault | None:

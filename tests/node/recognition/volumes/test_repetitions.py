@@ -110,6 +110,13 @@ def test_of_slices_that_were_acquired_twice_the_later_set_is_used(t2, recognised
     assert warning.startswith(f"T2WI: series {t2[0].SeriesNumber} holds its slices 2 times, told apart by {told}")
 
 
+def test_what_decided_between_sets_is_told_whatever_other_roles_the_study_has(t2, trace, series_of, recognised):
+    repeated = again(t2, AcquisitionNumber=2, AcquisitionTime=later)
+    plan = recognised([*t2, *repeated, *trace, *series_of(SKYRA, "ADC")])
+    (warning,) = [line for line in plan.warnings if "2 times" in line]
+    assert warning.endswith("one set is used: acquired later")
+
+
 @pytest.mark.parametrize("kept", [1, 4, 9])
 def test_of_slices_that_were_acquired_twice_the_complete_set_is_used(t2, recognised, kept):
     repeated = again(t2[:kept], AcquisitionNumber=2, AcquisitionTime=later)

@@ -1,0 +1,94 @@
+"""A series of a study: its frames, and its volumes with what the rules say of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from node.recognition.header.facts import Fault, FrameFacts, HeaderFacts
+from node.recognition.header.words import Words, words
+from node.recognition.rules.conditions import Rule
+from node.recognition.rules.confidence import Doubt, doubts
+from node.recognition.rules.findings import Finding
+from node.recognition.rules.table import Judgement, judge, table
+from node.recognition.rules.volume_facts import describe, sources
+from node.recognition.volumes.stacks import Volume, VolumeKey, split_series
+from node.settings import RecognitionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesVolume:
+    """A volume with what it is and why; `doubts` is what lowers the confidence in that."""
+
+    volume: Volume
+    judgement: Judgement
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def key(self) -> VolumeKey:
+        """The key of its volume, by which choices know it."""
+        return self.volume.key
+
+    @property
+    def finding(self) -> Finding:
+        """What the volume is."""
+        return self.judgement.finding
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All frames of a series and the volumes that they make."""
+
+    uid: str
+    frames: tuple[FrameFacts, ...]
+    volumes: tuple[SeriesVolume, ...]
+
+    @property
+    def header(self) -> HeaderFacts:
+        """The header of its first frame."""
+        return self.frames[0].header
+
+
+def series_of(
+    frames: Iterable[FrameFacts], settings: RecognitionSettings, unusable: Mapping[str, Fault] | None = None
+) -> tuple[Series, ...]:
+    """The series of a study by their numbers; `unusable` are faults that no header shows, by `Volume.stack_key`."""
+    groups: dict[str, list[FrameFacts]] = defaultdict(list)
+    for frame in frames:
+        groups[frame.header.series_instance_uid].append(frame)
+    ordered = sorted(groups.items(), key=lambda entry: (entry[1][0].header.series_number or 0, entry[0]))
+    vocabulary, rows = words(settings.words_of_site), table(settings)
+    return tuple(_series(uid, tuple(group), vocabulary, rows, unusable or {}) for uid, group in ordered)
+
+
+def _series(
+    uid: str,
+    frames: tuple[FrameFacts, ...],
+    vocabulary: Words,
+    rows: tuple[Rule, ...],
+    unusable: Mapping[str, Fault],
+) -> Series:
+    volumes = []
+    for found in split_series(frames):
+        fault = unusable.get(found.stack_key) or unusable.get(found.former_stack_key)
+        volume = found if fault is None else replace(found, fault=fault)
+        judgement = judge(describe(volume, frames, vocabulary), rows, sources(volume))
+        volumes.append(SeriesVolume(volume, judgement, doubts(volume, judgement, vocabulary)))
+    return Series(uid, frames, tuple(volumes))
+
+
+def volumes_of(series: tuple[Series, ...], *findings: Finding) -> tuple[SeriesVolume, ...]:
+    """All volumes of some findings, in the order of the series."""
+    return tuple(volume for one in series for volume in one.volumes if volume.finding in findings)
+
+
+def series_name(entry: SeriesVolume) -> str:
+    """The number that people know a series by."""
+    number = entry.volume.first.header.series_number
+    return "a series without number" if number is None else f"series {number}"
+
+
+def one_series(one: SeriesVolume, other: SeriesVolume) -> bool:
+    """Whether two volumes stand in the same series."""
+    return one.key.series_instance_uid == other.key.series_instance_uid
