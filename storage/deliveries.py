@@ -29,7 +29,7 @@ class Deliveries:
         """Deliveries in every state, of one study or of all."""
         query = _deliveries().order_by(schema.delivery.c.identifier)
         if study_uid is not None:
-            query = query.where(schema.result.c.study_instance_uid == study_uid)
+            query = query.where(schema.results.c.study_instance_uid == study_uid)
         return self._fetch(query)
 
     def due(self, destination: str, now: datetime, limit: int = 500) -> tuple[DeliveryRecord, ...]:
@@ -172,8 +172,8 @@ def _deliveries() -> Select[tuple[object, ...]]:
         table.c.attempts,
         table.c.next_attempt_at,
         table.c.reason,
-        schema.result,
-    ).join(schema.result, table.c.result == schema.result.c.identifier)
+        schema.results,
+    ).join(schema.results, table.c.result == schema.results.c.identifier)
 
 
 def result_record(row: Row[tuple[object, ...]]) -> ResultRecord:
@@ -186,6 +186,7 @@ def result_record(row: Row[tuple[object, ...]]) -> ResultRecord:
         sop_instance_uid=row.sop_instance_uid,
         series_instance_uid=row.series_instance_uid,
         file=StoredFile(Path(row.path), row.digest, row.size),
+        transfer_syntax_uid=row.transfer_syntax_uid,
     )
 
 

@@ -11,7 +11,7 @@
   series is analysed whole as what it is, and the clash is named by its code, `CLASH`.
 - A result of this node is known by its SOP Instance UID alone: nobody else makes UIDs under its root, and an archive
   that files it under another series or study must not bring it back as an image. Under other UIDs it is known by its
-  equipment, its series and what it was made from (`storage.returned`).
+  equipment, its series and what it was made from (`storage.objects`).
 
 No object that was acknowledged is left out of an analysis unnamed, save revisions that a later one replaces.
 """

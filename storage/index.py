@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from storage import associations, database, registration, rejections, returned, schema, transition
+from storage import associations, database, objects, registration, rejections, schema, transition
 from storage.errors import TransitionError
 from storage.identity import InstanceKey
 from storage.records import (
@@ -52,7 +52,7 @@ class Index:
 
         NEW or REVISED that changes the plan of a study (`storage.reopening`) opens the next revision of one that
         already left RECEIVING; so does a note in the studies of which it rejects what is there. DUPLICATE (the latest
-        revision has the same content) and OWN_RESULT (`storage.returned`) change nothing. Where an association is
+        revision has the same content) and OWN_RESULT (`storage.objects`) change nothing. Where an association is
         given, it counts as open for the study where the instance is one that changes the plan; once an association
         and study is enough.
         """
@@ -64,17 +64,17 @@ class Index:
     def has_uid_of_result(self, sop_instance_uid: str) -> bool:
         """Whether the object is there as a result of this node: nothing has to be kept of it."""
         with self._engine.connect() as connection:
-            return returned.has_uid_of_result(connection, sop_instance_uid)
+            return objects.has_uid_of_result(connection, sop_instance_uid)
 
     def returned_series(self, study_uid: str) -> frozenset[str]:
         """Series Instance UIDs under which results of this node came back in a study."""
         with self._engine.connect() as connection:
-            return returned.series_in(connection, study_uid)
+            return objects.returned_series(connection, study_uid)
 
     def returned_files(self) -> dict[str, list[StoredFile]]:
         """The files of results that came here from a node, this one or another, by Study Instance UID."""
         with self._engine.connect() as connection:
-            return returned.files(connection)
+            return objects.returned_files(connection)
 
     def rejected(self, study_uid: str) -> dict[InstanceKey, str]:
         """The objects of a study that rejection notes name, with the code of the title of the note."""
@@ -83,30 +83,13 @@ class Index:
 
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
         """The latest revision of each object, in order of first arrival within each series."""
-        table = schema.instance
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(table)
-                .where(table.c.study_instance_uid == study_uid)
-                .order_by(table.c.series_instance_uid, table.c.identifier)
-            )
-            latest = {record.header.key: record for record in map(_instance, rows)}
-        return tuple(latest.values())
+            return objects.latest(connection, study_uid)
 
     def elsewhere(self, study_uid: str) -> dict[InstanceKey, tuple[str, ...]]:
         """Objects of a study whose SOP Instance UID objects of other studies have as well, with the other studies."""
-        here, there = schema.instance.alias(), schema.instance.alias()
-        query = (
-            select(here.c.series_instance_uid, here.c.sop_instance_uid, there.c.study_instance_uid)
-            .join(there, here.c.sop_instance_uid == there.c.sop_instance_uid)
-            .where(here.c.study_instance_uid == study_uid, there.c.study_instance_uid != study_uid)
-            .distinct()
-        )
-        found: dict[InstanceKey, list[str]] = {}
         with self._engine.connect() as connection:
-            for series, instance, other in connection.execute(query):
-                found.setdefault(InstanceKey(series, instance), []).append(other)
-        return {key: tuple(sorted(studies)) for key, studies in sorted(found.items())}
+            return objects.elsewhere(connection, study_uid)
 
     # --- associations
 
@@ -292,14 +275,3 @@ def _study(row: Row[tuple[object, ...]]) -> StudyRecord:
         changed=row.changed,
         reason=row.reason,
     )
-
-
-def _instance(row: Row[tuple[object, ...]]) -> InstanceRecord:
-    header = InstanceHeader(
-        sop_class_uid=row.sop_class_uid,
-        sop_instance_uid=row.sop_instance_uid,
-        study_instance_uid=row.study_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        transfer_syntax_uid=row.transfer_syntax_uid,
-    )
-    return InstanceRecord(header, row.revision, _file(row), row.calling_ae, row.received_at)

@@ -7,12 +7,11 @@ revision makes again under the same UID keeps the first file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from storage import database, deliveries, schema, transition
+from storage import database, deliveries, objects, schema, transition
 from storage.deliveries import result_record
 from storage.records import ResultRecord, Revocation, StudyState
 
@@ -63,7 +62,7 @@ class Ledger:
 
     def all_results(self, study_uid: str) -> tuple[ResultRecord, ...]:
         """The results of every revision, the earliest first, each in the order of recording."""
-        table = schema.result
+        table = schema.results
         query = (
             select(table).where(table.c.study_instance_uid == study_uid).order_by(table.c.revision, table.c.identifier)
         )
@@ -86,30 +85,12 @@ def _record(
         deliveries.enqueue(connection, identifier, result.sop_instance_uid, destinations, now)
 
 
-def _keep_result(connection: Connection, result: ResultRecord) -> int:
-    table = schema.result
-    rows = connection.execute(
-        select(table).where(table.c.sop_instance_uid == result.sop_instance_uid).order_by(table.c.identifier)
-    ).all()
-    for row in rows:
-        if (row.study_instance_uid, row.revision) == (result.study_instance_uid, result.revision):
-            return int(row.identifier)
-    if rows:
-        result = replace(result, file=result_record(rows[0]).file)
-    identifier = connection.scalar(
-        insert(table)
-        .values(
-            study_instance_uid=result.study_instance_uid,
-            revision=result.revision,
-            role=result.role,
-            sop_class_uid=result.sop_class_uid,
-            sop_instance_uid=result.sop_instance_uid,
-            series_instance_uid=result.series_instance_uid,
-            path=result.file.path.as_posix(),
-            digest=result.file.digest,
-            size=result.file.size,
-        )
-        .returning(table.c.identifier)
-    )
+def _keep_result(connection: Connection, kept: ResultRecord) -> int:
+    table, made = schema.result, objects.keep_made(connection, kept)
+    values = {"study_instance_uid": kept.study_instance_uid, "revision": kept.revision, "object": made}
+    known = connection.scalar(select(table.c.identifier).filter_by(**values))
+    if known is not None:
+        return int(known)
+    identifier = connection.scalar(insert(table).values(**values, role=kept.role).returning(table.c.identifier))
     assert identifier is not None
     return int(identifier)

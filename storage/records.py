@@ -100,6 +100,17 @@ class OpenAssociation:
     until: datetime
 
 
+class ObjectOrigin(StrEnum):
+    """How an object came to be here.
+
+    RETURNED are results of a node that came back under other UIDs than they were sent under; they belong to no study.
+    """
+
+    RECEIVED = "RECEIVED"
+    MADE = "MADE"
+    RETURNED = "RETURNED"
+
+
 class Registration(StrEnum):
     """What registering a received instance meant."""
 
@@ -162,6 +173,7 @@ class ResultRecord:
     sop_instance_uid: str
     series_instance_uid: str
     file: StoredFile
+    transfer_syntax_uid: str = "1.2.840.10008.1.2.1"  # Explicit VR Little Endian
 
 
 class DeliveryState(StrEnum):

@@ -9,19 +9,30 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
 
-from storage import associations, rejections, reopening, returned
+from storage import associations, objects, rejections, reopening
 from storage.identity import Content
-from storage.records import InstanceHeader, OpenAssociation, Registration, RejectionNote, StoredFile, StudyState
-from storage.schema import UTCDateTime, instance, study
+from storage.records import (
+    InstanceHeader,
+    ObjectOrigin,
+    OpenAssociation,
+    Registration,
+    RejectionNote,
+    StoredFile,
+    StudyState,
+)
+from storage.schema import UTCDateTime, dicom_object, study
+
+_received = dicom_object.c.origin == ObjectOrigin.RECEIVED
 
 #: All that arrived under a SOP Instance UID in a study, the latest first; objects of several series in a clash.
 _ARRIVED = (
-    select(instance.c.series_instance_uid, instance.c.revision, instance.c.digest, instance.c.transfer_syntax_uid)
+    select(*(dicom_object.c[name] for name in ("series_instance_uid", "revision", "digest", "transfer_syntax_uid")))
     .where(
-        instance.c.study_instance_uid == bindparam("study"),
-        instance.c.sop_instance_uid == bindparam("uid"),
+        dicom_object.c.study_instance_uid == bindparam("study"),
+        dicom_object.c.sop_instance_uid == bindparam("uid"),
+        _received,
     )
-    .order_by(instance.c.revision.desc())
+    .order_by(dicom_object.c.revision.desc())
 )
 
 # SQLite knows no row locks and needs none: there the transaction holds the write lock from its beginning.
@@ -30,10 +41,11 @@ _LOCK_STUDY = (
 )
 _receiving = study.c.state == StudyState.RECEIVING
 _series_known = (
-    select(instance.c.identifier)
+    select(dicom_object.c.identifier)
     .where(
-        instance.c.study_instance_uid == bindparam("study"),
-        instance.c.series_instance_uid == bindparam("series"),
+        dicom_object.c.study_instance_uid == bindparam("study"),
+        dicom_object.c.series_instance_uid == bindparam("series"),
+        _received,
     )
     .exists()
 )
@@ -54,7 +66,6 @@ _TOUCH_STUDY = _COUNT_IN_STUDY.values(
     last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
 )
 _BEGIN_STUDY = insert(study)
-_KEEP_INSTANCE = insert(instance)
 
 
 def register(
@@ -71,10 +82,10 @@ def register(
     Raises:
         IntegrityError: another transaction registered the same instance, or the first one of the study, meanwhile.
     """
-    if returned.has_uid_of_result(connection, header.sop_instance_uid):
+    if objects.has_uid_of_result(connection, header.sop_instance_uid):
         return Registration.OWN_RESULT
-    if returned.is_result(connection, header):
-        returned.keep(connection, header, file, calling_ae, now)
+    if objects.is_result(connection, header):
+        objects.keep_returned(connection, header, file, calling_ae, now)
         return Registration.OWN_RESULT
     if association is not None and reopening.changes_plan(header):
         associations.note(connection, association, header.study_instance_uid)
@@ -101,22 +112,8 @@ def _add(
         return Registration.DUPLICATE
     registration = Registration.NEW if latest is None else Registration.REVISED
     _touch_study(connection, header, registration, now)
-    connection.execute(
-        _KEEP_INSTANCE,
-        {
-            "study_instance_uid": header.study_instance_uid,
-            "series_instance_uid": header.series_instance_uid,
-            "sop_class_uid": header.sop_class_uid,
-            "sop_instance_uid": header.sop_instance_uid,
-            "transfer_syntax_uid": header.transfer_syntax_uid,
-            "revision": arrived[0].revision + 1 if arrived else 1,
-            "path": file.path.as_posix(),
-            "digest": file.digest,
-            "size": file.size,
-            "calling_ae": calling_ae,
-            "received_at": now,
-        },
-    )
+    revision = arrived[0].revision + 1 if arrived else 1
+    objects.insert(connection, ObjectOrigin.RECEIVED, header, revision, file, calling_ae, now)
     return registration
 
 

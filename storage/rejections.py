@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
+from storage import objects
 from storage.identity import InstanceKey
 from storage.records import RejectionNote
-from storage.schema import instance, rejection
+from storage.schema import rejection
 
 
 def keep(connection: Connection, note: RejectionNote, note_uid: str, now: datetime) -> Iterator[tuple[str, str]]:
@@ -35,7 +36,7 @@ def keep(connection: Connection, note: RejectionNote, note_uid: str, now: dateti
                 for key in sorted(new)
             ],
         )
-        if there := new & _received(connection, study):
+        if there := new & objects.received(connection, study):
             yield study, min(there).series_instance_uid
 
 
@@ -44,9 +45,3 @@ def rejected(connection: Connection, study_uid: str) -> dict[InstanceKey, str]:
     columns = rejection.c.series_instance_uid, rejection.c.sop_instance_uid, rejection.c.title
     query = select(*columns).where(rejection.c.study_instance_uid == study_uid)
     return {InstanceKey(series, uid): title for series, uid, title in connection.execute(query)}
-
-
-def _received(connection: Connection, study_uid: str) -> set[InstanceKey]:
-    columns = instance.c.series_instance_uid, instance.c.sop_instance_uid
-    query = select(*columns).where(instance.c.study_instance_uid == study_uid).distinct()
-    return {InstanceKey(series, uid) for series, uid in connection.execute(query)}

@@ -20,6 +20,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    literal_column,
+    select,
 )
 
 
@@ -71,24 +73,35 @@ study = Table(
     Index("study_by_state", "state", "last_received_at"),
 )
 
-instance = Table(
-    "instance",
+# Every DICOM file that the node keeps for what it is, but broken ones. `revision` counts what came under a SOP Instance
+# UID in the study, in any series of it, among objects of the same origin.
+dicom_object = Table(
+    "dicom_object",
     metadata,
     Column("identifier", _IDENTIFIER, primary_key=True),
-    Column("study_instance_uid", ForeignKey(study.c.study_instance_uid), nullable=False),
+    Column("origin", String(8), nullable=False),
+    Column("study_instance_uid", _UID, nullable=False),
     Column("series_instance_uid", _UID, nullable=False),
     Column("sop_class_uid", _UID, nullable=False),
     Column("sop_instance_uid", _UID, nullable=False),
     Column("transfer_syntax_uid", _UID, nullable=False),
     Column("revision", Integer, nullable=False),
     *_file_columns(),
+    # Empty for what was made here.
     Column("calling_ae", String(16), nullable=False),
-    Column("received_at", UTCDateTime, nullable=False),
-    # An instance that comes in under another study as well (a corrected study UID) belongs to both. `revision` counts
-    # what arrived under a SOP Instance UID in any series of the study.
-    UniqueConstraint("study_instance_uid", "sop_instance_uid", "revision"),
-    Index("instance_by_series", "study_instance_uid", "series_instance_uid"),
-    Index("instance_by_uid", "sop_instance_uid"),
+    Column("received_at", UTCDateTime),
+    # An instance that comes in under another study as well (a corrected study UID) belongs to both.
+    UniqueConstraint("study_instance_uid", "sop_instance_uid", "origin", "revision"),
+    Index("object_by_series", "study_instance_uid", "series_instance_uid"),
+    Index("object_by_uid", "sop_instance_uid"),
+)
+NOT_RECEIVED = dicom_object.c.origin != literal_column("'RECEIVED'")
+"""Results, also those that came back; in this form the condition of an index, to which received ones add nothing."""
+Index(
+    "result_object_by_series",
+    dicom_object.c.series_instance_uid,
+    sqlite_where=NOT_RECEIVED,
+    postgresql_where=NOT_RECEIVED,
 )
 
 association = Table(
@@ -129,6 +142,7 @@ quarantine = Table(
     UniqueConstraint("path", "calling_ae", "reason"),
 )
 
+# Which objects a revision of a study has as its results; one that a later revision makes again is one object.
 result = Table(
     "result",
     metadata,
@@ -136,32 +150,30 @@ result = Table(
     Column("study_instance_uid", _UID, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("role", String(64), nullable=False),
-    Column("sop_class_uid", _UID, nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False),
-    Column("series_instance_uid", _UID, nullable=False),
-    *_file_columns(),
-    UniqueConstraint("study_instance_uid", "revision", "sop_instance_uid"),
-    Index("result_by_instance", "sop_instance_uid"),
-    Index("result_by_series", "series_instance_uid"),
+    Column("object", ForeignKey(dicom_object.c.identifier), nullable=False),
+    UniqueConstraint("study_instance_uid", "revision", "object"),
+    Index("result_by_object", "object"),
 )
 
-# Results that came back under other UIDs than they were sent under; they belong to no study.
-returned = Table(
-    "returned",
-    metadata,
-    Column("identifier", _IDENTIFIER, primary_key=True),
-    Column("study_instance_uid", _UID, nullable=False),
-    Column("series_instance_uid", _UID, nullable=False),
-    Column("sop_class_uid", _UID, nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False),
-    Column("transfer_syntax_uid", _UID, nullable=False),
-    *_file_columns(),
-    Column("calling_ae", String(16), nullable=False),
-    Column("received_at", UTCDateTime, nullable=False),
-    UniqueConstraint("path"),
-    Index("returned_by_series", "series_instance_uid"),
-    Index("returned_by_instance", "sop_instance_uid"),
-    Index("returned_by_study", "study_instance_uid"),
+#: Each result with its object.
+results = (
+    select(
+        result,
+        *(
+            dicom_object.c[name]
+            for name in (
+                "sop_class_uid",
+                "sop_instance_uid",
+                "series_instance_uid",
+                "transfer_syntax_uid",
+                "path",
+                "digest",
+                "size",
+            )
+        ),
+    )
+    .join(dicom_object, result.c.object == dicom_object.c.identifier)
+    .subquery("results")
 )
 
 rejection = Table(

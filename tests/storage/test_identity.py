@@ -97,10 +97,10 @@ def test_objects_of_one_uid_in_several_studies_name_one_another(index, make_head
 
 def test_other_studies_are_found_through_an_index(tmp_path):
     engine = database.open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
-    query = "SELECT 1 FROM instance WHERE sop_instance_uid='1'"
+    query = "SELECT 1 FROM dicom_object WHERE sop_instance_uid='1'"
     with engine.connect() as connection:
         plan = " ".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}")))
-    assert "instance_by_uid" in plan
+    assert "object_by_uid" in plan
 
 
 def test_two_series_that_share_uids_may_arrive_at_the_same_time(url, make_header, make_file, at):
@@ -234,4 +234,4 @@ def test_an_index_that_a_database_of_before_lacks_is_made(former):
     engine = database.open_engine(former)
     query = {"sqlite": "SELECT name FROM sqlite_master", "postgresql": "SELECT indexname FROM pg_indexes"}
     with engine.connect() as connection:
-        assert "instance_by_uid" in connection.scalars(text(query[engine.dialect.name])).all()
+        assert "object_by_uid" in connection.scalars(text(query[engine.dialect.name])).all()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from storage.database import open_engine
 from storage.errors import StorageError, TransitionError
@@ -23,6 +23,9 @@ from storage.records import (
     StoredFile,
     StudyState,
 )
+from storage.schema import NOT_RECEIVED, dicom_object
+
+OBJECT = "dicom_object WHERE study_instance_uid='1'"
 
 
 @pytest.fixture
@@ -287,9 +290,9 @@ def test_processes_may_open_an_empty_database_at_the_same_time(url):
 def test_the_lookups_of_registration_go_through_indexes(tmp_path):
     engine = open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
     queries = [
-        "SELECT revision FROM instance WHERE study_instance_uid='1' AND sop_instance_uid='2' ORDER BY revision DESC",
-        "SELECT 1 FROM instance WHERE study_instance_uid='1' AND series_instance_uid='2'",
-        "SELECT 1 FROM result WHERE sop_instance_uid='2'",
+        f"SELECT revision FROM {OBJECT} AND sop_instance_uid='2' AND origin='RECEIVED' ORDER BY revision DESC",
+        f"SELECT 1 FROM {OBJECT} AND series_instance_uid='2'",
+        "SELECT 1 FROM dicom_object WHERE sop_instance_uid='2'",
         "SELECT * FROM study WHERE state='RECEIVING'",
         "SELECT 1 FROM delivery WHERE destination='x' AND state='PENDING' AND next_attempt_at<'2026'",
     ]
@@ -298,6 +301,15 @@ def test_the_lookups_of_registration_go_through_indexes(tmp_path):
             plan = " ".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}")))
             assert re.search("USING .*INDEX", plan), plan
             assert "TEMP B-TREE" not in plan, plan
+
+
+def test_whether_a_series_is_one_of_results_is_not_asked_of_each_received_instance(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
+    query = select(dicom_object.c.identifier).where(dicom_object.c.series_instance_uid == "1", NOT_RECEIVED)
+    with engine.connect() as connection:
+        compiled = query.compile(engine, compile_kwargs={"literal_binds": True})
+        plan = " ".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
+    assert "result_object_by_series" in plan
 
 
 def test_sqlite_is_opened_so_that_a_commit_survives_a_power_cut(tmp_path):

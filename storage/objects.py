@@ -1,0 +1,183 @@
+"""DICOM objects, received and made here, in one table; within a transaction of the caller.
+
+A result that has the SOP Instance UID that the node gave it is there already. Whoever routes results may have given
+them other UIDs: such an object is a result all the same where its equipment says so, where it is of a series of
+results, or where it was made from results. It is kept as RETURNED, and belongs to no study: it is not analysed, makes
+no revision and is not delivered.
+
+The statements are built once: with SQLAlchemy, building them anew costs more than running them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select
+
+from storage.identity import InstanceKey
+from storage.records import InstanceHeader, InstanceRecord, ObjectOrigin, ResultRecord, StoredFile
+from storage.schema import NOT_RECEIVED, dicom_object
+
+_table = dicom_object
+_RECEIVED = _table.c.origin == ObjectOrigin.RECEIVED
+_MADE = _table.c.origin == ObjectOrigin.MADE
+_RETURNED = _table.c.origin == ObjectOrigin.RETURNED
+_OF_STUDY = _table.c.study_instance_uid == bindparam("study")
+
+_HAS_UID = select(_table.c.identifier).where(_table.c.sop_instance_uid == bindparam("uid"), _MADE).limit(1)
+_uids: BindParameter[str] = bindparam("uids", expanding=True)
+_RELATED = select(
+    or_(
+        *(
+            select(_table.c.identifier).where(condition, NOT_RECEIVED).exists()
+            for condition in (_table.c.series_instance_uid == bindparam("series"), _table.c.sop_instance_uid.in_(_uids))
+        )
+    )
+)
+_KNOWN = select(_table.c.identifier).where(_OF_STUDY, _table.c.path == bindparam("path"), _RETURNED)
+_RETURNED_SO_FAR = select(func.max(_table.c.revision)).where(
+    _OF_STUDY, _table.c.sop_instance_uid == bindparam("uid"), _RETURNED
+)
+_INSERT = sa.insert(_table)
+
+
+def insert(
+    connection: Connection,
+    origin: ObjectOrigin,
+    header: InstanceHeader,
+    revision: int,
+    file: StoredFile,
+    calling_ae: str = "",
+    received_at: datetime | None = None,
+) -> None:
+    """Add a row.
+
+    Raises:
+        IntegrityError: another transaction added this revision of the object meanwhile.
+    """
+    connection.execute(
+        _INSERT,
+        {
+            "origin": origin,
+            "study_instance_uid": header.study_instance_uid,
+            "series_instance_uid": header.series_instance_uid,
+            "sop_class_uid": header.sop_class_uid,
+            "sop_instance_uid": header.sop_instance_uid,
+            "transfer_syntax_uid": header.transfer_syntax_uid,
+            "revision": revision,
+            "path": file.path.as_posix(),
+            "digest": file.digest,
+            "size": file.size,
+            "calling_ae": calling_ae,
+            "received_at": received_at,
+        },
+    )
+
+
+# --- received
+
+
+def latest(connection: Connection, study_uid: str) -> tuple[InstanceRecord, ...]:
+    """The latest revision of each received object of a study, in order of first arrival within each series."""
+    query = select(_table).where(_OF_STUDY, _RECEIVED).order_by(_table.c.series_instance_uid, _table.c.identifier)
+    found = (_instance(row) for row in connection.execute(query, {"study": study_uid}))
+    return tuple({record.header.key: record for record in found}.values())
+
+
+def received(connection: Connection, study_uid: str) -> set[InstanceKey]:
+    """The objects of a study that were received."""
+    query = select(_table.c.series_instance_uid, _table.c.sop_instance_uid).where(_OF_STUDY, _RECEIVED).distinct()
+    return {InstanceKey(series, uid) for series, uid in connection.execute(query, {"study": study_uid})}
+
+
+def elsewhere(connection: Connection, study_uid: str) -> dict[InstanceKey, tuple[str, ...]]:
+    """Received objects of a study whose SOP Instance UID such of other studies have as well, with the other studies."""
+    here, there = _table.alias(), _table.alias()
+    query = (
+        select(here.c.series_instance_uid, here.c.sop_instance_uid, there.c.study_instance_uid)
+        .join(there, here.c.sop_instance_uid == there.c.sop_instance_uid)
+        .where(here.c.study_instance_uid == study_uid, there.c.study_instance_uid != study_uid)
+        .where(here.c.origin == ObjectOrigin.RECEIVED, there.c.origin == ObjectOrigin.RECEIVED)
+        .distinct()
+    )
+    found: dict[InstanceKey, list[str]] = {}
+    for series, instance, other in connection.execute(query):
+        found.setdefault(InstanceKey(series, instance), []).append(other)
+    return {key: tuple(sorted(studies)) for key, studies in sorted(found.items())}
+
+
+# --- made here
+
+
+def keep_made(connection: Connection, result: ResultRecord) -> int:
+    """The identifier of a result's object; one that is there under its SOP Instance UID stays as it was first made."""
+    uid = {"uid": result.sop_instance_uid}
+    if (known := connection.scalar(_HAS_UID, uid)) is not None:
+        return int(known)
+    header = InstanceHeader(
+        sop_class_uid=result.sop_class_uid,
+        sop_instance_uid=result.sop_instance_uid,
+        study_instance_uid=result.study_instance_uid,
+        series_instance_uid=result.series_instance_uid,
+        transfer_syntax_uid=result.transfer_syntax_uid,
+    )
+    insert(connection, ObjectOrigin.MADE, header, 1, result.file)
+    return int(connection.execute(_HAS_UID, uid).scalar_one())
+
+
+def has_uid_of_result(connection: Connection, sop_instance_uid: str) -> bool:
+    """Whether an object of this SOP Instance UID was made here."""
+    return connection.execute(_HAS_UID, {"uid": sop_instance_uid}).first() is not None
+
+
+def is_result(connection: Connection, header: InstanceHeader) -> bool:
+    """Whether an object is a result of this node, whatever its UIDs, or was made from results."""
+    if header.made_here:
+        return True
+    values = {"series": header.series_instance_uid, "uids": [header.sop_instance_uid, *header.sources]}
+    return bool(connection.scalar(_RELATED, values))
+
+
+# --- came back
+
+
+def keep_returned(
+    connection: Connection, header: InstanceHeader, file: StoredFile, calling_ae: str, now: datetime
+) -> None:
+    """Note a result that came back under other UIDs; once for each content."""
+    study = {"study": header.study_instance_uid}
+    if connection.execute(_KNOWN, {**study, "path": file.path.as_posix()}).first() is not None:
+        return
+    so_far = connection.scalar(_RETURNED_SO_FAR, {**study, "uid": header.sop_instance_uid}) or 0
+    insert(connection, ObjectOrigin.RETURNED, header, so_far + 1, file, calling_ae, now)
+
+
+def returned_series(connection: Connection, study_uid: str) -> frozenset[str]:
+    """Series Instance UIDs under which results came back in a study."""
+    query = select(_table.c.series_instance_uid).where(_OF_STUDY, _RETURNED).distinct()
+    return frozenset(connection.scalars(query, {"study": study_uid}))
+
+
+def returned_files(connection: Connection) -> dict[str, list[StoredFile]]:
+    """The files of all results that came back, by Study Instance UID, in the order of their arrival."""
+    found: dict[str, list[StoredFile]] = {}
+    for row in connection.execute(select(_table).where(_RETURNED).order_by(_table.c.identifier)):
+        found.setdefault(row.study_instance_uid, []).append(_file(row))
+    return found
+
+
+def _file(row: Row[tuple[object, ...]]) -> StoredFile:
+    return StoredFile(Path(row.path), row.digest, row.size)
+
+
+def _instance(row: Row[tuple[object, ...]]) -> InstanceRecord:
+    header = InstanceHeader(
+        sop_class_uid=row.sop_class_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+    )
+    return InstanceRecord(header, row.revision, _file(row), row.calling_ae, row.received_at)
