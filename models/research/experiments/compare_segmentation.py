@@ -39,12 +39,12 @@ from models.research.experiments.comparison_table import Result, Training
 from models.research.phantom.cohort import TEST, TRAINING, Cohort
 from models.research.phantom.study import simulate_case
 from models.research.training import loop
-from models.research.training.cohort_cases import prepared_cohort
-from models.research.training.prepared_cases import PreparedCase
 from models.research.training.segmentation import train as segmentation
 from models.research.training.segmentation.augmentation import training_transform
+from models.research.training.segmentation.cohort_cases import prepared_cohort
 from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, batches, random_patch
+from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, tumour_mask, tumour_probabilities
 from models.segmentation.network import build_network
 from models.volume import Sequence, read

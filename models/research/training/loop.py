@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import typer
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from monai.utils.misc import set_determinism
@@ -17,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 
 from models.errors import ModelError
+from models.volume import Sequence
 
 CHECKPOINT_NAME = "last.ckpt"
 RECIPE_NAME = "recipe.json"
@@ -70,6 +72,14 @@ def keep_recipe(fabric: Fabric, folder: Path, recipe: Mapping[str, object]) -> N
 def command_line(module: str) -> str:
     """The command of this process as a person can give it again, for `module` run by `python -m`."""
     return f"python -m {module} {shlex.join(sys.argv[1:])}".rstrip()
+
+
+def wanted(text: str) -> tuple[Sequence, ...]:
+    """Comma-separated sequences."""
+    try:
+        return tuple(Sequence(name.strip()) for name in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; known are {', '.join(Sequence)}", param_hint="--sequences") from error
 
 
 def progress_bar(fabric: Fabric) -> ProgressBar:

@@ -1,22 +1,16 @@
-"""Simulated cases prepared for segmentation training."""
+"""Simulated cases that models are trained on, named by what makes them, and what their headers say."""
 
 from __future__ import annotations
 
-import hashlib
+import random
 from collections.abc import Iterable
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
-from functools import lru_cache
-from inspect import getfile
-from pathlib import Path
 
-from models import rounding, volume
+import typer
+
 from models.radiomics.t2_contrast import SpinEcho
-from models.research import phantom
-from models.research.phantom.scanners import Scanner
-from models.research.phantom.study import simulate_case
-from models.research.training.prepared_cases import PreparedCase, Volumes, prepared
-from models.segmentation import preprocessing
-from models.segmentation.preprocessing import PreprocessingSettings
+from models.research.phantom.scanners import Scanner, load_scanners
 from models.volume import Sequence
 
 
@@ -34,28 +28,21 @@ def case_keys(first_seed: int, count: int, scanners: Iterable[Scanner]) -> tuple
     return tuple(CaseKey(first_seed + n, available[n % len(available)]) for n in range(count))
 
 
-@lru_cache
-def source_digest() -> str:
-    """Digest of the sources that make and prepare a case, so that cached cases of older code are never used."""
-    total = hashlib.sha256()
-    preparing = (Path(getfile(module)) for module in (preprocessing, volume, rounding))
-    for path in (*sorted(Path(phantom.__file__).parent.glob("*.*")), *preparing):
-        total.update(path.read_bytes())
-    return total.hexdigest()[:12]
+def split_scanners(held_out: SequenceOf[str]) -> tuple[tuple[Scanner, ...], tuple[Scanner, ...]]:
+    """Scanners to train on and scanners to test on only, by model name."""
+    scanners = load_scanners()
+    if strange := set(held_out) - {scanner.model for scanner in scanners}:
+        raise typer.BadParameter(f"no scanner model is called {sorted(strange)[0]}")
+    known = tuple(scanner for scanner in scanners if scanner.model not in held_out)
+    return known, tuple(scanner for scanner in scanners if scanner.model in held_out)
 
 
-def prepared_case(
-    key: CaseKey, sequences: tuple[Sequence, ...], settings: PreprocessingSettings, cache: Path
-) -> PreparedCase:
-    """The case with `sequences` as channels, from `cache` where it is there already."""
-
-    def simulate() -> tuple[Volumes, Volumes]:
-        case = simulate_case(key.seed, key.scanner)
-        return case.images, case.masks
-
-    recipe = hashlib.sha256(f"{settings.model_dump_json()} {sequences}".encode()).hexdigest()[:8]
-    path = cache / source_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}-{recipe}.npz"
-    return prepared(f"{key.seed} {key.scanner.model}", path, simulate, sequences, settings)
+def split_cases(keys: SequenceOf[CaseKey], seed: int) -> tuple[list[CaseKey], list[CaseKey]]:
+    """Random split 8:2 by case, so that the sequences of a patient stay together."""
+    shuffled = list(keys)
+    random.Random(seed).shuffle(shuffled)
+    count = round(0.8 * len(shuffled))
+    return shuffled[:count], shuffled[count:]
 
 
 def t2wi_protocol(scanner: Scanner) -> SpinEcho:

@@ -10,10 +10,10 @@ from monai.losses.dice import DiceLoss
 
 from models.errors import BundleError, VolumeError
 from models.manifest import Manifest
-from models.research.training.prepared_cases import PreparedCase
 from models.research.training.segmentation.augmentation import training_transform
 from models.research.training.segmentation.loss import SMOOTH_VOXELS, deep_supervision_loss, soft_dice_loss
 from models.research.training.segmentation.patches import Drawing, batches, random_patch
+from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import (
     InferenceSettings,
     Segmenter,

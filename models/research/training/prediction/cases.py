@@ -14,7 +14,6 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-import models
 from models.analysis import AS_ACQUIRED, CUBIC, NORMAL, SUPER, Measured, measure
 from models.errors import ModelError
 from models.manifest import digest, load_manifest
@@ -24,6 +23,7 @@ from models.research.phantom.cohort import seeds_with_grade
 from models.research.phantom.grade import parameters
 from models.research.phantom.scanners import find_scanner, load_scanners
 from models.research.phantom.study import simulate_case
+from models.research.source_digest import source_digest
 from models.research.training.prediction.mask_perturbation import perturbed
 from models.research.training.processes import resumed
 from models.research.training.simulated_cases import slice_thickness_mm, t2wi_protocol
@@ -32,20 +32,6 @@ from models.volume import Sequence, grid_of, resample_onto
 
 #: Cases of a simulated cohort that are measured under other masks, too, and how many masks each.
 PERTURBED_CASES, PERTURBATIONS = 30, 4
-_SOURCES = (
-    "research/phantom/*",
-    "radiomics/extraction.py",
-    "radiomics/intensities.py",
-    "radiomics/parallel.py",
-    "radiomics/preparation.py",
-    "radiomics/settings.*",
-    "radiomics/t2_contrast.py",
-    "super_resolution/*",
-    "analysis.py",
-    "volume.py",
-    "research/training/prediction/mask_perturbation.py",
-    "research/training/prediction/cases.py",
-)
 
 Volumes = Mapping[Sequence, sitk.Image]
 Resolutions = dict[Sequence, dict[str, sitk.Image]]
@@ -210,11 +196,5 @@ def _resolver(bundle: Path) -> SuperResolver:
 
 
 def cache_key(bundle: Path) -> str:
-    """Digest of what a cached case depends on: the bundle, the sources, the radiomics settings."""
-    key = hashlib.sha256(digest(load_manifest(bundle)).encode())
-    root = Path(models.__file__).parent
-    for name in _SOURCES:
-        for path in sorted(root.glob(name)):
-            if path.suffix in (".py", ".yaml", ".csv"):
-                key.update(path.name.encode() + path.read_bytes())
-    return key.hexdigest()[:16]
+    """Digest (hex, 16) of what a cached case depends on: the whole bundle, the code, the radiomics settings."""
+    return hashlib.sha256(f"{digest(load_manifest(bundle))} {source_digest(__name__)}".encode()).hexdigest()[:16]

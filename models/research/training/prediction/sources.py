@@ -13,7 +13,7 @@ from models.manifest import RESEARCH_STATEMENT
 from models.prediction.records import CodedConcept, Target
 from models.research.cohort.records import Split
 from models.research.phantom.scanners import load_scanners
-from models.research.training.cohort_cases import COHORT_USE
+from models.research.training.cohort_division import COHORT_USE
 from models.research.training.prediction.cases import Case, cohort, read_case
 from models.research.training.prediction.measured_cohort import labelled_cohort, measured_cases
 from models.research.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from catboost import CatBoostClassifier
 
-import models
 from models.research.evaluation.predictions import Resolution
+from models.research.source_digest import source_digest
 from models.research.training.prediction.fitting.classifiers import AFTER_COMBAT, MAIN, RECIPES, Recipe
 from models.research.training.prediction.fitting.cross_validation import (
     ChosenFeature,
@@ -33,16 +32,6 @@ INPUTS: dict[str, tuple[Sequence, ...]] = {
     **{str(sequence): (sequence,) for sequence in Sequence},
     "All-sequence": tuple(Sequence),
 }
-_SOURCES = (
-    "prediction/log_odds.py",
-    "research/statistics/agreement.py",
-    "research/training/prediction/fitting/feature_table.py",
-    "research/training/prediction/fitting/harmonisation.py",
-    "research/training/prediction/fitting/selection.py",
-    "research/training/prediction/fitting/classifiers.py",
-    "research/training/prediction/fitting/fit.py",
-    "research/training/prediction/fitting/cross_validation.py",
-)
 _LIBRARIES = ("catboost", "numpy", "scikit-learn", "scipy")
 _COMBAT_LIBRARIES = (*_LIBRARIES, "combatlearn", "pandas")
 
@@ -146,15 +135,8 @@ def digest(table: FeatureTable, held_out: FeatureTable | None, plan: Plan, class
         key.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     unseen = [] if held_out is None else held_out.scanners.tolist()
     key.update("\n".join([*table.scanners.tolist(), *table.patients.tolist(), *unseen]).encode())
-    key.update(_code())
+    key.update(source_digest(cross_validate.__module__).encode())
     return key.hexdigest()[:16]
-
-
-@lru_cache(maxsize=1)
-def _code() -> bytes:
-    """Sources that make evidence, read once: they may change under a run, which goes on with what it has loaded."""
-    folder = Path(models.__path__[0])
-    return b"".join((folder / name).read_bytes() for name in _SOURCES)
 
 
 def load_evidence(path: Path) -> Evidence:

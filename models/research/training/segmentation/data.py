@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import typer
 from lightning_fabric import Fabric
 
 from models.errors import CohortError
@@ -19,20 +17,14 @@ from models.research.cohort.memory import check_memory
 from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import Needs
 from models.research.phantom.cohort import TEST, TEST_TRAINED_SCANNERS, Cohort
-from models.research.phantom.scanners import Scanner, load_scanners
-from models.research.training.cohort_cases import (
-    COHORT_USE,
-    cohort_statement,
-    divide,
-    kept_bytes,
-    passing_bytes,
-    prepared_cohort,
-)
-from models.research.training.prepared_cases import PreparedCase
+from models.research.phantom.scanners import Scanner
+from models.research.training.cohort_division import COHORT_USE, cohort_statement, divide
 from models.research.training.processes import in_order
 from models.research.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
+from models.research.training.segmentation.cohort_cases import kept_bytes, passing_bytes, prepared_cohort
 from models.research.training.segmentation.held_out_dice import HeldOutCase, of_cohort, simulated
-from models.research.training.simulated_cases import CaseKey, case_keys, prepared_case
+from models.research.training.segmentation.prepared_cases import PreparedCase, prepared_simulation
+from models.research.training.simulated_cases import CaseKey, case_keys, split_cases, split_scanners
 from models.segmentation.preprocessing import PreprocessingSettings
 from models.volume import Sequence
 
@@ -143,23 +135,6 @@ def from_simulation(
     )
 
 
-def split_scanners(held_out: SequenceOf[str]) -> tuple[tuple[Scanner, ...], tuple[Scanner, ...]]:
-    """Scanners to train on and scanners to test on only, by model name."""
-    scanners = load_scanners()
-    if strange := set(held_out) - {scanner.model for scanner in scanners}:
-        raise typer.BadParameter(f"no scanner model is called {sorted(strange)[0]}")
-    known = tuple(scanner for scanner in scanners if scanner.model not in held_out)
-    return known, tuple(scanner for scanner in scanners if scanner.model in held_out)
-
-
-def split_cases(keys: SequenceOf[CaseKey], seed: int) -> tuple[list[CaseKey], list[CaseKey]]:
-    """Random split 8:2 by case, so that the sequences of a patient stay together."""
-    shuffled = list(keys)
-    random.Random(seed).shuffle(shuffled)
-    count = round(0.8 * len(shuffled))
-    return shuffled[:count], shuffled[count:]
-
-
 def _load(
     fabric: Fabric,
     keys: SequenceOf[CaseKey],
@@ -171,7 +146,7 @@ def _load(
     """The cases, simulated where the cache lacks them."""
     calls = [(key, sequences, settings, cache) for key in keys]
     loaded: list[PreparedCase] = []
-    for done, case in enumerate(in_order(prepared_case, calls, workers), start=1):
+    for done, case in enumerate(in_order(prepared_simulation, calls, workers), start=1):
         loaded.append(case)
         if done % 10 == 0:
             fabric.print(f"{done} of {len(keys)} cases ready", flush=True)

@@ -10,14 +10,15 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from models.manifest import load_manifest
+from models.manifest import digest, load_manifest
 from models.research.evaluation.baselines import IntensityBand, fit_band
 from models.research.phantom.cohort import TRAINING, Cohort
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import simulate_case
+from models.research.source_digest import source_digest
 from models.research.training.processes import in_processes
 from models.research.training.segmentation.held_out_dice import Finding, by_intensity, segmented, simulated
-from models.research.training.simulated_cases import CaseKey, source_digest
+from models.research.training.simulated_cases import CaseKey
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver
 from models.volume import Sequence
@@ -35,9 +36,9 @@ class Bundles:
 
     @property
     def digest(self) -> str:
-        """Of weights, manifests and the code that makes the cases (hex, 12)."""
-        files = [load_manifest(folder).files for folder in (self.segmentation, self.super_resolution)]
-        return hashlib.sha256(f"{json.dumps(files)} {source_digest()}".encode()).hexdigest()[:12]
+        """Of both bundles, weights and manifest, and of the code that makes and judges the cases (hex, 16)."""
+        bundles = [digest(load_manifest(folder)) for folder in (self.segmentation, self.super_resolution)]
+        return hashlib.sha256(f"{bundles} {source_digest(__name__)}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

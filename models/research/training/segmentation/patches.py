@@ -11,8 +11,8 @@ import torch
 from monai.transforms.compose import Compose
 from torch.utils.data import DataLoader, Dataset
 
-from models.research.training.prepared_cases import PreparedCase
 from models.research.training.segmentation.augmentation import training_transform
+from models.research.training.segmentation.prepared_cases import PreparedCase
 
 COMPLETE = 0.6
 """Share of the training patches that keep all sequences of their case; the others keep one, or some."""

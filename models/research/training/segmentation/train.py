@@ -28,13 +28,11 @@ from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.research.training import loop, page
-from models.research.training.prepared_cases import PreparedCase
 from models.research.training.segmentation.data import SegmentationData, from_cohort, from_simulation
-from models.research.training.segmentation.data import split_cases as split_cases
-from models.research.training.segmentation.data import split_scanners as split_scanners
 from models.research.training.segmentation.held_out_dice import test_metrics
 from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, Patch, batches
+from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, load_segmenter, window_probability
 from models.segmentation.network import build_network
 from models.volume import Sequence
@@ -124,12 +122,12 @@ def main(
     fabric = loop.start(folder, seed, accelerator, devices, precision, threads)
     cache = folder.parent / "cache" / "segmentation"
     if data is not None:
-        found = from_cohort(fabric, data, wanted(sequences), settings.preprocessing, seed, cache)
+        found = from_cohort(fabric, data, loop.wanted(sequences), settings.preprocessing, seed, cache)
     else:
         others = tuple(name.strip() for name in held_out.split(",") if name.strip())
         numbers = (first_case, cases), test_cases
         found = from_simulation(
-            fabric, *numbers, others, wanted(sequences), settings.preprocessing, seed, cache, workers
+            fabric, *numbers, others, loop.wanted(sequences), settings.preprocessing, seed, cache, workers
         )
     recipe = Recipe(
         epochs,
@@ -319,14 +317,6 @@ def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:
     """Dice coefficient; 1 where both are empty."""
     total = int(found.sum()) + int(true.sum())
     return 2 * int((found & true).sum()) / total if total else 1.0
-
-
-def wanted(text: str) -> tuple[Sequence, ...]:
-    """Comma-separated sequences."""
-    try:
-        return tuple(Sequence(name.strip()) for name in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}; known are {', '.join(Sequence)}", param_hint="--sequences") from error
 
 
 def voxels(text: str) -> tuple[int, int, int]:

@@ -12,10 +12,9 @@ import SimpleITK as sitk
 from models.manifest import file_digest
 from models.research.cohort.reading import read_image
 from models.research.cohort.records import Case, CaseVolume
-from models.research.training.super_resolution import real_stacks
+from models.research.source_digest import source_digest
 from models.research.training.super_resolution.real_stacks import LONG_AXIS, RIM_SHARE, cleaned, scaled, thin_stacks
 from models.research.training.super_resolution.stack_pairs import Size, ThinStack, thin_slices
-from models.super_resolution import normalisation
 from models.super_resolution.degradation import Factor
 from models.super_resolution.normalisation import Modality
 from models.volume import Float32, Grid
@@ -79,8 +78,8 @@ def cohort_stacks(
 
 def _cleaned(name: str, volume: CaseVolume, measured: Float32, modality: Modality, cache: Path) -> Float32:
     """`measured` cleaned, from the cache where the same file was cleaned by the same code."""
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (real_stacks, normalisation))
-    key = hashlib.sha256(f"{modality} {file_digest(volume.image)}".encode() + code).hexdigest()[:16]
+    described = f"{modality} {file_digest(volume.image)} {source_digest(__name__)}"
+    key = hashlib.sha256(described.encode()).hexdigest()[:16]
     path = cache / f"{name}-{key}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,10 +18,9 @@ from models.research.cohort.memory import check_memory
 from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import Case, Needs
 from models.research.phantom.scanners import Scanner
-from models.research.training.cohort_cases import COHORT_USE, cohort_statement, divide
+from models.research.training.cohort_division import COHORT_USE, cohort_statement, divide
 from models.research.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
-from models.research.training.segmentation.data import split_cases, split_scanners
-from models.research.training.simulated_cases import case_keys
+from models.research.training.simulated_cases import case_keys, split_cases, split_scanners
 from models.research.training.super_resolution.cohort_stacks import cohort_stacks, faults_of, kept_bytes, passing_bytes
 from models.research.training.super_resolution.held_out_image_quality import (
     HeldOut,

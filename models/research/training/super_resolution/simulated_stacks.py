@@ -15,7 +15,8 @@ import SimpleITK as sitk
 from lightning_fabric import Fabric
 
 from models.research.phantom.study import high_resolution, simulate_case
-from models.research.training.simulated_cases import CaseKey, source_digest
+from models.research.source_digest import source_digest
+from models.research.training.simulated_cases import CaseKey
 from models.research.training.super_resolution.stack_pairs import AcquiredPair
 from models.super_resolution.normalisation import intensity_range
 from models.volume import Sequence
@@ -28,7 +29,7 @@ def load_simulated(fabric: Fabric, keys: SequenceOf[CaseKey], cache: Path) -> li
     """The pairs of all sequences of the cases, simulated where the cache lacks them; x4 along the slice axis."""
     pairs: list[AcquiredPair] = []
     for done, key in enumerate(keys, start=1):
-        path = cache / source_digest() / f"{key.seed}-{key.scanner.model.replace(' ', '')}-pairs.npz"
+        path = cache / source_digest(__name__) / f"{key.seed}-{key.scanner.model.replace(' ', '')}-pairs.npz"
         if not path.exists():
             _simulate(key, path)
         with np.load(path) as arrays:

@@ -26,7 +26,6 @@ from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.research.training import loop
-from models.research.training.segmentation.train import wanted
 from models.research.training.super_resolution.data import Pairs, SuperResolutionData, from_cohort, from_simulation
 from models.research.training.super_resolution.discriminator import Discriminator
 from models.research.training.super_resolution.feature_networks import encoder_of, scripted
@@ -178,7 +177,7 @@ def main(
     cache = folder.parent / "cache" / "super-resolution"
     if data is not None:
         pairs = Pairs(factor, patch, clean, as_measured, modality)
-        found = from_cohort(fabric, data, wanted(sequences), pairs, seed, cache)
+        found = from_cohort(fabric, data, loop.wanted(sequences), pairs, seed, cache)
     else:
         others = tuple(name.strip() for name in held_out.split(",") if name.strip())
         pairs = Pairs(factor, patch, clean, as_measured)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from models.analysis import mask_on
 from models.bundle import save_weights
-from models.manifest import Manifest
+from models.manifest import Manifest, load_manifest, save_manifest
 from models.research.evaluation.baselines import IntensityBand
 from models.research.phantom.cohort import TEST
 from models.research.training.segmentation.evaluation import Bundles, Row, evaluate
@@ -121,6 +122,15 @@ def test_other_weights_are_judged_anew(bundles, tmp_path):
     torch.manual_seed(3)
     described = manifest("segmentation", {"features": list(FEATURES)})
     save_weights(tmp_path / "other", described, build_network(FEATURES, 3))
+    assert Bundles(tmp_path / "other", bundles.super_resolution).digest != bundles.digest
+
+
+def test_a_changed_threshold_of_the_manifest_is_judged_anew(bundles, tmp_path):
+    shutil.copytree(bundles.segmentation, tmp_path / "other")
+    described = load_manifest(tmp_path / "other")
+    changed = described.model_copy(update={"settings": {**described.settings, "threshold": 0.9}})
+    save_manifest(tmp_path / "other", changed, tuple(described.files))
+    assert load_segmenter(tmp_path / "other").settings.threshold == 0.9
     assert Bundles(tmp_path / "other", bundles.super_resolution).digest != bundles.digest
 
 

@@ -15,7 +15,7 @@ from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import CaseFacts, Equipment, Needs, Split
 from models.research.cohort.writing import NewVolume, write_case
 from models.research.training import loop, page
-from models.research.training.cohort_cases import divide
+from models.research.training.cohort_division import divide
 from models.research.training.segmentation import train as segmentation
 from models.research.training.segmentation.data import from_cohort
 from models.research.training.segmentation.loss import soft_dice_loss

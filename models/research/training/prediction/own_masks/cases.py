@@ -13,7 +13,6 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-import models
 from models.analysis import NORMAL, SUPER, Measured, mask_on, measure
 from models.errors import ModelError
 from models.findings import Tumour, find_tumours
@@ -23,20 +22,13 @@ from models.radiomics.t2_contrast import SpinEcho
 from models.research.evaluation.overlap import compare
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import simulate_case
+from models.research.source_digest import source_digest
 from models.research.training.prediction.cases import cache_key, keep, patients
 from models.research.training.processes import resumed
 from models.research.training.simulated_cases import slice_thickness_mm, t2wi_protocol
 from models.segmentation.inference import Segmenter, load_segmenter
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from models.volume import Sequence, grid_of, volume_ml
-
-_SOURCES = (
-    "segmentation/*.py",
-    "plausibility/*.py",
-    "findings.py",
-    "research/evaluation/overlap.py",
-    "research/training/prediction/own_masks/cases.py",
-)
 
 Volumes = Mapping[Sequence, sitk.Image]
 Features = dict[str, float]
@@ -99,11 +91,7 @@ def own_mask_cases(
 
 def case_folder(super_resolution: Path, segmentation: Path, cache: Path) -> Path:
     """Where the cases of two bundles are kept: keyed by all that those of `cohort` are, the segmentation, and this."""
-    key = hashlib.sha256(digest(load_manifest(segmentation)).encode())
-    root = Path(models.__file__).parent
-    for name in _SOURCES:
-        for path in sorted(root.glob(name)):
-            key.update(path.name.encode() + path.read_bytes())
+    key = hashlib.sha256(f"{digest(load_manifest(segmentation))} {source_digest(__name__)}".encode())
     return cache / f"{cache_key(super_resolution)}-own-masks-{key.hexdigest()[:16]}"
 
 

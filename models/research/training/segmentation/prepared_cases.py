@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from models.research.phantom.study import simulate_case
+from models.research.source_digest import source_digest
+from models.research.training.simulated_cases import CaseKey
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.volume import Float32, Sequence, average_onto
 
@@ -48,6 +52,20 @@ def prepared(
     with np.load(path) as arrays:
         images, shares = arrays["images"].astype(np.float32), arrays["shares"].astype(np.float32)
         return PreparedCase(name, images, shares, tuple(arrays["known"].tolist()))
+
+
+def prepared_simulation(
+    key: CaseKey, sequences: tuple[Sequence, ...], settings: PreprocessingSettings, cache: Path
+) -> PreparedCase:
+    """A simulated case with `sequences` as channels, from `cache` where it is there already."""
+
+    def simulate() -> tuple[Volumes, Volumes]:
+        case = simulate_case(key.seed, key.scanner)
+        return case.images, case.masks
+
+    recipe = hashlib.sha256(f"{settings.model_dump_json()} {sequences}".encode()).hexdigest()[:8]
+    path = cache / source_digest(__name__) / f"{key.seed}-{key.scanner.model.replace(' ', '')}-{recipe}.npz"
+    return prepared(f"{key.seed} {key.scanner.model}", path, simulate, sequences, settings)
 
 
 def _write(
