@@ -119,7 +119,7 @@ class Index:
         """The study, if anything of it was received."""
         with self._engine.connect() as connection:
             row = connection.execute(select(schema.study).where(schema.study.c.study_instance_uid == uid)).one_or_none()
-        return None if row is None else _study(row)
+        return None if row is None else study_record(row)
 
     def studies(self, *states: StudyState) -> tuple[StudyRecord, ...]:
         """Studies in one of these states (all when none is named), the one that rested longest first."""
@@ -127,7 +127,7 @@ class Index:
         if states:
             query = query.where(schema.study.c.state.in_(states))
         with self._engine.connect() as connection:
-            return tuple(_study(row) for row in connection.execute(query))
+            return tuple(study_record(row) for row in connection.execute(query))
 
     def move(self, study_uid: str, revision: int, to: StudyState, reason: str = "") -> bool:
         """Move this revision of a study to another state.
@@ -263,7 +263,8 @@ def _file(row: Row[tuple[object, ...]]) -> StoredFile:
     return StoredFile(Path(row.path), row.digest, row.size)
 
 
-def _study(row: Row[tuple[object, ...]]) -> StudyRecord:
+def study_record(row: Row[tuple[object, ...]]) -> StudyRecord:
+    """The study in a row of its table."""
     return StudyRecord(
         study_instance_uid=row.study_instance_uid,
         revision=row.revision,

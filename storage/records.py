@@ -190,6 +190,10 @@ class DeliveryState(StrEnum):
     REVOKED = "REVOKED"
 
 
+UNSETTLED_DELIVERIES = frozenset({DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.REVOKED})
+"""States in which something is still to be done, by the node or by a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
     """One result for one destination; `attempts` counts those made, `reason` is that of the last one."""

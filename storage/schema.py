@@ -139,6 +139,10 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("calling_ae", String(16), nullable=False),
     Column("received_at", UTCDateTime, nullable=False),
+    # What became of it, by whose order and why: a file that is gone from the quarantine leaves its row.
+    Column("state", String(16), nullable=False, server_default="HELD"),
+    Column("ended_at", UTCDateTime),
+    Column("ended_because", Text, nullable=False, server_default=""),
     UniqueConstraint("path", "calling_ae", "reason"),
 )
 
@@ -205,4 +209,5 @@ delivery = Table(
     UniqueConstraint("sop_instance_uid", "destination"),
     Index("delivery_due", "destination", "state", "next_attempt_at"),
     Index("delivery_by_result", "result"),
+    Index("delivery_by_state", "state", "destination", "result"),
 )

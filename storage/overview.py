@@ -1,0 +1,197 @@
+"""The storage at a glance: how many studies stand where, and pages of them with open work first.
+
+Each method is one statement, whatever the number of studies. A page is sorted by the database; what belongs to its
+studies is asked for all of them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Engine, and_, case, distinct, exists, func, or_, select
+
+from storage.index import study_record
+from storage.records import UNSETTLED_DELIVERIES, DeliveryState, StudyRecord, StudyState
+from storage.schema import delivery, quarantine, result, study, verdict
+
+#: Place in the order of a page; a study whose results are not all where they should be comes after these.
+_FIRST = {StudyState.QUEUED: 1, StudyState.RECEIVING: 2, StudyState.FAILED: 3}
+_RUNNING, _UNDELIVERED, _DONE = 0, 4, 5
+
+
+@dataclass(frozen=True, slots=True)
+class StudyQuery:
+    """Which studies are wanted, and which page of them; an empty field asks for nothing.
+
+    `since`: something of the study arrived then or later. `destination`: results of it are for that one. `text`: part
+    of a reason, of the study or of a delivery, whatever its case.
+    """
+
+    study_instance_uid: str = ""
+    states: frozenset[StudyState] = frozenset()
+    since: datetime | None = None
+    destination: str = ""
+    text: str = ""
+    limit: int = 50
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryCount:
+    """How many results of a study are in a state at a destination."""
+
+    study_instance_uid: str
+    destination: str
+    state: DeliveryState
+    count: int
+
+
+class Overview:
+    """Reads one database; safe for use by several threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def studies(self) -> dict[StudyState, int]:
+        """How many studies are in each state."""
+        query = select(study.c.state, func.count()).group_by(study.c.state)
+        with self._engine.connect() as connection:
+            found = {state: count for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in StudyState}
+
+    def undelivered(self) -> int:
+        """How many studies have results that are not all where they should be."""
+        query = select(func.count(distinct(result.c.study_instance_uid))).where(_is_undelivered())
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def unsettled_deliveries(self) -> dict[str, dict[DeliveryState, int]]:
+        """How many deliveries something is still to be done about, by destination and state."""
+        query = (
+            select(delivery.c.destination, delivery.c.state, func.count())
+            .where(_is_unsettled())
+            .group_by(delivery.c.destination, delivery.c.state)
+            .order_by(delivery.c.destination, delivery.c.state)
+        )
+        found: dict[str, dict[DeliveryState, int]] = {}
+        with self._engine.connect() as connection:
+            for destination, state, count in connection.execute(query):
+                found.setdefault(destination, {})[DeliveryState(state)] = count
+        return found
+
+    def matching(self, query: StudyQuery) -> int:
+        """How many studies a query asks for, on all of its pages."""
+        wanted = select(func.count()).select_from(study).where(*_conditions(query))
+        with self._engine.connect() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
+    def page(self, query: StudyQuery, running: Collection[str] = ()) -> tuple[StudyRecord, ...]:
+        """A page of studies: running, queued, receiving, failed, undelivered, then all others; each the latest first.
+
+        `running`: Study Instance UIDs of those that are analysed at this moment, which the queue knows.
+        """
+        undelivered = select(result.c.study_instance_uid).where(_is_undelivered())
+        place = case(
+            (study.c.study_instance_uid.in_(running), _RUNNING),
+            *((study.c.state == state, place) for state, place in _FIRST.items()),
+            (study.c.study_instance_uid.in_(undelivered), _UNDELIVERED),
+            else_=_DONE,
+        )
+        selection = (
+            select(study)
+            .where(*_conditions(query))
+            .order_by(place, study.c.last_received_at.desc(), study.c.study_instance_uid)
+            .limit(query.limit)
+            .offset(query.offset)
+        )
+        with self._engine.connect() as connection:
+            return tuple(study_record(row) for row in connection.execute(selection))
+
+    def deliveries(self, studies: Sequence[str]) -> tuple[DeliveryCount, ...]:
+        """Deliveries of studies, counted by study, destination and state."""
+        query = (
+            select(result.c.study_instance_uid, delivery.c.destination, delivery.c.state, func.count())
+            .select_from(_DELIVERIES)
+            .where(result.c.study_instance_uid.in_(studies))
+            .group_by(result.c.study_instance_uid, delivery.c.destination, delivery.c.state)
+            .order_by(result.c.study_instance_uid, delivery.c.destination, delivery.c.state)
+        )
+        with self._engine.connect() as connection:
+            return tuple(
+                DeliveryCount(uid, destination, DeliveryState(state), count)
+                for uid, destination, state, count in connection.execute(query)
+            )
+
+    def reasons(self, studies: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
+        """Study, destination and reason of results that are not where they should be; each once."""
+        query = (
+            select(result.c.study_instance_uid, delivery.c.destination, delivery.c.reason)
+            .select_from(_DELIVERIES)
+            .where(
+                result.c.study_instance_uid.in_(studies),
+                delivery.c.state.not_in((DeliveryState.DELIVERED, DeliveryState.REVOKED)),
+                delivery.c.reason != "",
+            )
+            .group_by(result.c.study_instance_uid, delivery.c.destination, delivery.c.reason)
+            .order_by(func.min(delivery.c.identifier))
+        )
+        with self._engine.connect() as connection:
+            return tuple((uid, destination, reason) for uid, destination, reason in connection.execute(query))
+
+    def verdicts(self, studies: Sequence[str]) -> dict[str, str]:
+        """The latest verdict of each study that has one."""
+        latest = (
+            select(verdict.c.study_instance_uid, func.max(verdict.c.revision).label("revision"))
+            .where(verdict.c.study_instance_uid.in_(studies))
+            .group_by(verdict.c.study_instance_uid)
+            .subquery()
+        )
+        query = select(verdict.c.study_instance_uid, verdict.c.document).join(
+            latest,
+            and_(verdict.c.study_instance_uid == latest.c.study_instance_uid, verdict.c.revision == latest.c.revision),
+        )
+        with self._engine.connect() as connection:
+            return {uid: document for uid, document in connection.execute(query)}
+
+    def quarantined(self) -> int:
+        """How many entries the quarantine has."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(quarantine)).scalar_one())
+
+
+_DELIVERIES = delivery.join(result, delivery.c.result == result.c.identifier)
+
+
+def _is_unsettled() -> ColumnElement[bool]:
+    return delivery.c.state.in_(sorted(UNSETTLED_DELIVERIES))
+
+
+def _is_undelivered() -> ColumnElement[bool]:
+    """Of a result: the few deliveries that are unsettled are found first, by their states."""
+    return result.c.identifier.in_(select(delivery.c.result).where(_is_unsettled()))
+
+
+def _conditions(query: StudyQuery) -> Iterator[ColumnElement[bool]]:
+    if query.study_instance_uid:
+        yield study.c.study_instance_uid == query.study_instance_uid
+    if query.states:
+        yield study.c.state.in_(sorted(query.states))
+    if query.since is not None:
+        yield study.c.last_received_at >= query.since
+    if query.destination:
+        yield _has_delivery(delivery.c.destination == query.destination)
+    if query.text:
+        told = delivery.c.reason.icontains(query.text, autoescape=True)
+        of_delivery = select(result.c.study_instance_uid).where(
+            result.c.identifier.in_(select(delivery.c.result).where(told))
+        )
+        of_study = study.c.reason.icontains(query.text, autoescape=True)
+        yield or_(of_study, study.c.study_instance_uid.in_(of_delivery))
+
+
+def _has_delivery(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Of a study; nested, so that each step goes by the index of what is known."""
+    of_result = exists().where(delivery.c.result == result.c.identifier, condition)
+    return exists().where(result.c.study_instance_uid == study.c.study_instance_uid, of_result)
