@@ -83,7 +83,7 @@ def _only_volume(folder: Path, settings: Settings) -> Volume:
     if len(volumes) != 1:
         raise NodeError(f"{folder}: one volume is needed, {len(volumes)} are there; give the folder of one series")
     fault = volumes[0].fault
-    if fault is not None or volumes[0].grid is None:
+    if fault is not None or volumes[0].geometry is None:
         raise NodeError(f"{folder}: {fault.sentence if fault else 'the images form no regular stack'}")
     return volumes[0]
 

@@ -195,9 +195,9 @@ def _study_warnings(series: tuple[Series, ...], body_parts: str) -> list[str]:
 
 def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
     """The record of a volume without a fault."""
-    grid, frame = volume.grid, volume.first
+    geometry, frame = volume.geometry, volume.first
     placement, sequence = frame.placement, frame.sequence
-    assert grid is not None
+    assert geometry is not None
     assert placement is not None
     return Stack(
         role=role,
@@ -205,12 +205,12 @@ def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
         frames=tuple(_reference(each) for each in volume.frames),
         b_value=frame.diffusion.b_value if role is Role.DWI else None,
         phase_time_s=time_s,
-        origin=grid.origin,
-        row_direction=grid.row_direction,
-        column_direction=grid.column_direction,
-        normal=grid.normal,
-        pixel_spacing=grid.pixel_spacing,
-        slice_step_mm=grid.slice_step_mm,
+        origin=geometry.origin,
+        row_direction=geometry.row_direction,
+        column_direction=geometry.column_direction,
+        normal=geometry.normal,
+        pixel_spacing=geometry.pixel_spacing,
+        slice_step_mm=geometry.slice_step_mm,
         frame_of_reference_uid=placement.frame_of_reference_uid,
         rows=placement.rows,
         columns=placement.columns,
@@ -254,7 +254,7 @@ def _run(phases: Phases | None) -> DynamicRun | None:
                 after_injection_s=time_s,
                 chosen=index == phases.chosen,
                 clock_s=centre,
-                stack=stack_of(Role.PVP, volume, None) if phases.zero is None and volume.grid else None,
+                stack=stack_of(Role.PVP, volume, None) if phases.zero is None and volume.geometry else None,
                 key=volume.stack_key,
             )
             for index, (volume, centre, time_s) in enumerate(zip(phases.volumes, phases.centres_s, times, strict=True))

@@ -15,7 +15,7 @@ from models.plausibility.records import Location, SetAside
 from node.errors import PermanentError
 from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault, Tile
-from node.recognition.rules.evidence import Confidence, Evidence, NearMiss
+from node.recognition.rules.evidence import ConditionResult, Confidence, NearMiss
 from node.settings import Role
 from storage.identity import InstanceKey
 
@@ -48,7 +48,7 @@ class SeriesVerdict:
     reason: str
     manufacturer: str
     rule: str = ""
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[ConditionResult, ...] = ()
     near_misses: tuple[NearMiss, ...] = ()
     confidence: Confidence = Confidence.LOW
     doubts: tuple[str, ...] = ()

@@ -17,8 +17,8 @@ from pydicom.valuerep import format_number_as_ds
 
 from node.results import attributes
 from node.results.findings import SequenceResult
-from node.results.grid import Grid, grid_of
 from node.results.identity import RESEARCH_STATEMENT, SUPER_RESOLUTION, Identity, clipped, describe
+from node.results.image_planes import ImagePlanes, planes_of
 from node.results.modules import (
     LOCAL_SCHEME,
     SeriesFacts,
@@ -81,16 +81,16 @@ def derived_images(
     The same dataset object is changed and yielded again: write it before asking for the next.
     """
     facts = series_facts(result)
-    grid = grid_of(result.super_resolved)
+    planes = planes_of(result.super_resolved)
     stored = store_values(sitk.GetArrayViewFromImage(result.super_resolved))
-    image = _common(result, frames, identity, facts, grid, stored)
+    image = _common(result, frames, identity, facts, planes, stored)
     header = _reference_header(image)
     image = _encoded_once(image)
-    for index, position in enumerate(grid.positions):
+    for index, position in enumerate(planes.positions):
         put(image, "SOPInstanceUID", identity.uid(f"{facts.role}/instance", index))
         put(image, "InstanceNumber", index + 1)
         put(image, "ImagePositionPatient", [decimal(value) for value in position])
-        put(image, "SliceLocation", decimal(grid.location(index)))
+        put(image, "SliceLocation", decimal(planes.location(index)))
         image.add_new("PixelData", "OW", stored.array[index].tobytes())
         yield image, _reference(image, header)
 
@@ -122,7 +122,7 @@ def _common(
     frames: Sequence[SourceFrame],
     identity: Identity,
     facts: SeriesFacts,
-    grid: Grid,
+    planes: ImagePlanes,
     stored: StoredValues,
 ) -> Dataset:
     header = frames[0].header
@@ -136,7 +136,7 @@ def _common(
     if all(frame.header.get("BurnedInAnnotation") == "NO" for frame in frames):
         put(image, "BurnedInAnnotation", "NO")
     _derivation(image, result, frames, identity)
-    _lattice(image, grid)
+    _image_planes(image, planes)
     _pixels(image, stored)
     return image
 
@@ -176,13 +176,13 @@ def _derivation(image: Dataset, result: SequenceResult, frames: Sequence[SourceF
     put(image, "ReferencedSeriesSequence", referenced_series(frames))
 
 
-def _lattice(image: Dataset, grid: Grid) -> None:
-    put(image, "Rows", grid.rows)
-    put(image, "Columns", grid.columns)
-    put(image, "PixelSpacing", [decimal(value) for value in grid.pixel_spacing])
-    put(image, "SliceThickness", decimal(grid.step_mm))
-    put(image, "SpacingBetweenSlices", decimal(grid.step_mm))
-    put(image, "ImageOrientationPatient", [decimal(value) for value in grid.orientation])
+def _image_planes(image: Dataset, planes: ImagePlanes) -> None:
+    put(image, "Rows", planes.rows)
+    put(image, "Columns", planes.columns)
+    put(image, "PixelSpacing", [decimal(value) for value in planes.pixel_spacing])
+    put(image, "SliceThickness", decimal(planes.step_mm))
+    put(image, "SpacingBetweenSlices", decimal(planes.step_mm))
+    put(image, "ImageOrientationPatient", [decimal(value) for value in planes.orientation])
 
 
 def _pixels(image: Dataset, stored: StoredValues) -> None:

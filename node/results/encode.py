@@ -19,8 +19,8 @@ from node.errors import PermanentError
 from node.recognition.record import StudyPlan
 from node.results import derived_mr, pdf, report, segmentation, summary
 from node.results.findings import SequenceResult, StudyResults
-from node.results.grid import require_same_place
 from node.results.identity import PRODUCT, Identity, Site, product_version
+from node.results.image_planes import require_same_place
 from node.results.modules import SeriesFacts
 from node.results.set_aside import is_in_rectum
 from node.results.source import SourceFrame, read_frames, read_header, with_patient

@@ -14,7 +14,6 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, SegmentationStor
 from pydicom.valuerep import format_number_as_ds
 
 from node.results import attributes
-from node.results.grid import require_same_place
 from node.results.identity import (
     PRODUCT,
     RESEARCH_STATEMENT,
@@ -24,6 +23,7 @@ from node.results.identity import (
     clipped,
     product_version,
 )
+from node.results.image_planes import require_same_place
 from node.results.modules import (
     SeriesFacts,
     identify,

@@ -22,8 +22,8 @@ from node.recognition.record import Stack, StudyPlan
 from node.results import derived_mr, report, segmentation
 from node.results.encode import part_10
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
-from node.results.grid import require_same_place
 from node.results.identity import PREDICTION, SEGMENTATION, SUPER_RESOLUTION, Identity, Site
+from node.results.image_planes import require_same_place
 from node.results.source import read_frames
 from node.results.validity import UNREADABLE
 

@@ -36,7 +36,7 @@ def candidates(series: tuple[Series, ...], finding: Finding, settings: Recogniti
 
 def unusable(volume: Volume, settings: RecognitionSettings) -> Fault | None:
     """Why a volume cannot fill any role, whatever it is."""
-    header, grid = volume.first.header, volume.grid
+    header, geometry = volume.first.header, volume.geometry
     if not site.accepts_body_part(header, settings):
         return Fault(Code.BODY_PART, f"Body Part Examined is {header.body_part}")
     if header.vendor is Vendor.OTHER:
@@ -47,6 +47,6 @@ def unusable(volume: Volume, settings: RecognitionSettings) -> Fault | None:
         return Fault(Code.FEW_SLICES, f"{len(volume.frames)} slices; at least {settings.minimum_slices} are needed")
     if volume.plane != "axial":
         return Fault("", f"{volume.plane} ({volume.angle_deg:.0f}° off axis); the axial series is wanted")
-    if grid and grid.overlaps and volume.first.sequence.acquisition_type == "2D":
-        return Fault(Code.STACK_OVERLAP, f"2D slices overlap: step {grid.slice_step_mm:.2f} mm below thickness")
+    if geometry and geometry.overlaps and volume.first.sequence.acquisition_type == "2D":
+        return Fault(Code.STACK_OVERLAP, f"2D slices overlap: step {geometry.slice_step_mm:.2f} mm below thickness")
     return None

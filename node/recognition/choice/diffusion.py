@@ -148,7 +148,7 @@ def _adc_rank(entry: SeriesVolume, source: SeriesVolume | None) -> Ranking:
 
 
 def _same_grid(one: Volume, other: Volume) -> bool:
-    a, b = one.grid, other.grid
+    a, b = one.geometry, other.geometry
     if a is None or b is None or len(one.frames) != len(other.frames):
         return False
     pairs = zip((*a.origin, *a.pixel_spacing, *a.normal), (*b.origin, *b.pixel_spacing, *b.normal), strict=True)

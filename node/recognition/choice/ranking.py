@@ -49,13 +49,13 @@ def ranked(usable: Sequence[SeriesVolume], rank: Rank) -> tuple[SeriesVolume, di
 
 def common_rank(entry: SeriesVolume) -> Ranking:
     """Corrected before uncorrected, then extent, of which one slice is not missed, and in-plane resolution."""
-    volume, frame, grid = entry.volume, entry.volume.first, entry.volume.grid
-    assert grid is not None
+    volume, frame, geometry = entry.volume, entry.volume.first, entry.volume.geometry
+    assert geometry is not None
     assert frame.placement is not None
-    extent_mm = grid.slice_step_mm * volume.slices
+    extent_mm = geometry.slice_step_mm * volume.slices
     return (
         Preference("corrected for distortion", float(bool({"DIS2D", "DIS3D"} & set(frame.image_type)))),
-        Preference("larger extent", extent_mm, _SLICES_NOT_MISSED * grid.slice_step_mm),
+        Preference("larger extent", extent_mm, _SLICES_NOT_MISSED * geometry.slice_step_mm),
         Preference("finer in plane", -frame.placement.resolution_mm, _SAME_RESOLUTION_MM),
     )
 

@@ -19,7 +19,7 @@ import codecs
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeGuard
 
 from pydicom import Dataset, config
@@ -64,6 +64,12 @@ def settle(dataset: Dataset, nested: bool = False) -> Settled:
             repaired += inner.repaired
             unreadable += inner.unreadable
     return Settled(tuple(dict.fromkeys(repaired)), tuple(dict.fromkeys(unreadable)))
+
+
+def in_ascii(dataset: Dataset, keywords: Iterable[str]) -> bool:
+    """Whether texts of a data set, as it was read from a file, are plain ASCII: they mean the same in every set."""
+    found = (dataset.get_item(keyword) for keyword in keywords)
+    return not any(element is not None and _is_coded(element.value) for element in found)
 
 
 def named(frames: Sequence[FrameFacts]) -> list[str]:

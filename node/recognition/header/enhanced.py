@@ -13,16 +13,14 @@ from node.recognition.header.facts import (
     BValue,
     Diffusion,
     Directionality,
-    Encoding,
     FrameFacts,
     ImageKind,
-    Placement,
     PulseSequence,
-    Scaling,
     Timing,
-    Vector,
 )
 from node.recognition.header.kinds import image_kind
+from node.recognition.header.placement import encoding, placement
+from node.recognition.header.scaling import scaling
 from node.recognition.header.words import Words
 
 
@@ -33,55 +31,6 @@ def frames(dataset: Dataset, instance: FrameFacts, vocabulary: Words) -> tuple[F
     own_groups = enumerate(_datasets(per_frame))
     made = (_frame(dataset, instance, shared, own, index, vocabulary) for index, own in own_groups)
     return tuple(made) or (instance,)
-
-
-def placement(
-    dataset: Dataset,
-    position: Vector | None,
-    orientation: tuple[float, ...],
-    measures: Dataset,
-    stack: str,
-    acquired: Encoding | None,
-) -> Placement | None:
-    """Where a frame lies, or None where the header does not say; `measures` holds Pixel Spacing."""
-    rows, columns = read.integer(dataset, "Rows"), read.integer(dataset, "Columns")
-    spacing = read.numbers(measures, "PixelSpacing")
-    if position is None or len(orientation) != 6 or len(spacing) != 2 or not rows or not columns:
-        return None
-    return Placement(
-        rows=rows,
-        columns=columns,
-        spacing=(spacing[0], spacing[1]),
-        position=position,
-        row_direction=(orientation[0], orientation[1], orientation[2]),
-        column_direction=(orientation[3], orientation[4], orientation[5]),
-        thickness_mm=read.number(measures, "SliceThickness"),
-        frame_of_reference_uid=read.uid(dataset, "FrameOfReferenceUID"),
-        stack=stack,
-        acquired=acquired,
-    )
-
-
-def encoding(dataset: Dataset) -> Encoding | None:
-    """What a classic image, or a frame of which `dataset` is MR FOV/Geometry Sequence, says of its measurement.
-
-    Acquisition Matrix: frequency rows, frequency columns, phase rows, phase columns; one of each pair is 0.
-    """
-    measured = [int(number) for number in read.numbers(dataset, "AcquisitionMatrix") if number > 0]
-    if not measured:
-        steps = ("MRAcquisitionFrequencyEncodingSteps", "MRAcquisitionPhaseEncodingStepsInPlane")
-        measured = [count for count in (read.integer(dataset, keyword) for keyword in steps) if count]
-    if len(measured) != 2 or min(measured) <= 0:
-        return None
-    axis = read.text(dataset, "InPlanePhaseEncodingDirection").upper()
-    along_row = {"ROW": True, "COL": False, "COLUMN": False}.get(axis)
-    share = (read.number(dataset, "PercentPhaseFieldOfView") or 0) / 100
-    return Encoding(read_out=measured[0], phase=measured[1], phase_along_row=along_row, phase_share=share)
-
-
-def scaling(dataset: Dataset, scale_slope: float | None) -> Scaling:
-    """Rescale Slope and Intercept of a data set or of a functional group."""
-    return Scaling(read.number(dataset, "RescaleSlope"), read.number(dataset, "RescaleIntercept"), scale_slope)
 
 
 def _datasets(found: object) -> list[Dataset]:

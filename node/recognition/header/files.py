@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from storage.errors import HeaderError
@@ -33,16 +35,34 @@ def read_dataset(path: Path, **options: Any) -> Dataset:  # noqa: ANN401 - pydic
         InvalidDicomError: no DICOM file, or the deflated data set is broken or larger than `LARGEST_INFLATED`.
         OSError: the file cannot be read.
     """
+    with _opened(path) as file:
+        return dcmread(file if isinstance(file, _Inflating) else path, **options)
+
+
+def read_beginning(path: Path, last: int, defer_size: int) -> Dataset:
+    """The elements of a data set up to the tag `last`; they stand in the order of their tags (PS3.5 7.1).
+
+    Raises:
+        InvalidDicomError: as `read_dataset`.
+        OSError: the file cannot be read.
+    """
+    with _opened(path) as file:
+        return read_partial(file, stop_when=lambda tag, _vr, _length: tag > last, defer_size=defer_size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file at its beginning, inflated as it is read where its data set is deflated."""
     with path.open("rb") as file:
         head = file.read(_META)
-        if DeflatedExplicitVRLittleEndian.encode() not in head:
-            return dcmread(path, **options)
+        deflated = DeflatedExplicitVRLittleEndian.encode() in head
         try:
-            syntax, start = file_meta(head)
+            syntax, start = file_meta(head) if deflated else ("", 0)
             if syntax != DeflatedExplicitVRLittleEndian:
-                return dcmread(path, **options)
-            deflated = head[start:] + file.read()
-            return dcmread(_Inflating(_explicit(head[:start]), inflated(deflated, 0, LARGEST_INFLATED)), **options)
+                file.seek(0)
+                yield file
+            else:
+                yield _Inflating(_explicit(head[:start]), inflated(head[start:] + file.read(), 0, LARGEST_INFLATED))
         except HeaderError as error:
             raise InvalidDicomError(str(error)) from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 from node.codes import Code
@@ -31,9 +32,11 @@ from node.recognition.header.facts import (
     Timing,
     VendorFacts,
 )
-from node.recognition.header.files import in_words, read_dataset
+from node.recognition.header.files import in_words, read_beginning, read_dataset
 from node.recognition.header.kinds import image_kind, own_result
+from node.recognition.header.placement import encoding, placement
 from node.recognition.header.private import PrivateElements
+from node.recognition.header.scaling import scaling
 from node.recognition.header.words import Words
 from storage.records import NOBODY, PatientIdentity
 
@@ -46,6 +49,7 @@ _OF_EVERY_OBJECT = {
     "SeriesInstanceUID": "Series Instance UID",
 }
 _PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
+_LAST_OF_PATIENT = Tag("PatientBirthDate")
 UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryError)
 
 
@@ -62,11 +66,14 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
 
 
 def read_patient(path: Path) -> PatientIdentity:
-    """Whom a file names; nobody where it cannot be read."""
+    """Whom a file names, from its first elements where they tell it; nobody where it cannot be read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
+            dataset = read_beginning(path, _LAST_OF_PATIENT, _DEFER_BYTES)
+            if "PatientID" not in dataset or not charsets.in_ascii(dataset, _PATIENT):
+                # All texts of a header together tell which character set they are in.
+                dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except UNREADABLE:
             return NOBODY
         as_stored = _identifier_as_stored(dataset)
@@ -98,7 +105,7 @@ def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFac
         diffusion=special.diffusion,
         timing=_timing(dataset, special),
         sequence=_sequence(dataset, special),
-        scaling=enhanced.scaling(dataset, special.scale_slope),
+        scaling=scaling(dataset, special.scale_slope),
         placement=_placement(dataset, special),
         faults=tuple(private.faults),
     )
@@ -249,11 +256,11 @@ def _sequence(dataset: Dataset, special: VendorFacts) -> PulseSequence:
 
 
 def _placement(dataset: Dataset, special: VendorFacts) -> Placement | None:
-    return enhanced.placement(
+    return placement(
         dataset,
         position=read.vector(dataset, "ImagePositionPatient"),
         orientation=read.numbers(dataset, "ImageOrientationPatient"),
         measures=dataset,
         stack=special.stack,
-        acquired=enhanced.encoding(dataset),
+        acquired=encoding(dataset),
     )

@@ -12,8 +12,8 @@ from pydicom import Dataset
 
 from node.codes import Code
 from node.recognition.header import elements as read
-from node.recognition.header import enhanced
 from node.recognition.header.facts import Fault, FrameFacts, Tile, TiledSlice
+from node.recognition.header.placement import encoding, placement
 
 
 def fault(reason: str) -> Fault:
@@ -42,12 +42,11 @@ def frames(dataset: Dataset, sheet: FrameFacts, slices: tuple[TiledSlice, ...], 
 
 def _frame(dataset: Dataset, sheet: FrameFacts, each: TiledSlice, stack: str) -> FrameFacts:
     orientation = read.numbers(dataset, "ImageOrientationPatient")
-    acquired = enhanced.encoding(dataset)
-    placement = enhanced.placement(dataset, each.position, orientation, dataset, stack, acquired)
+    placed = placement(dataset, each.position, orientation, dataset, stack, encoding(dataset))
     acquired_s = sheet.timing.acquisition_s if each.acquired_s is None else each.acquired_s
     return replace(
         sheet,
         tile=each.tile,
-        placement=placement and replace(placement, rows=each.tile.rows, columns=each.tile.columns),
+        placement=placed and replace(placed, rows=each.tile.rows, columns=each.tile.columns),
         timing=replace(sheet.timing, acquisition_s=acquired_s),
     )

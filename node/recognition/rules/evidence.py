@@ -17,7 +17,7 @@ class Confidence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ConditionResult:
     """A condition with what was wanted and what was found; `doubtful`: it held because a missing value may pass."""
 
     fact: str
@@ -33,4 +33,4 @@ class NearMiss:
 
     rule: str
     finding: Finding
-    failed: tuple[Evidence, ...]
+    failed: tuple[ConditionResult, ...]

@@ -18,7 +18,7 @@ from node.errors import ConfigurationError
 from node.recognition.header.words import shipped as shipped_words
 from node.recognition.header.words import words
 from node.recognition.rules.conditions import Condition, Rule, RuleError, compiled, spoken
-from node.recognition.rules.evidence import Evidence, NearMiss
+from node.recognition.rules.evidence import ConditionResult, NearMiss
 from node.recognition.rules.findings import Finding
 from node.recognition.rules.volume_facts import FACTS, VolumeFacts
 from node.settings import RecognitionRule, RecognitionSettings
@@ -33,7 +33,7 @@ class Judgement:
 
     finding: Finding
     rule: str
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[ConditionResult, ...]
     near_misses: tuple[NearMiss, ...]
 
 
@@ -80,7 +80,7 @@ def judge(facts: VolumeFacts, rows: tuple[Rule, ...], sources: Mapping[str, str]
     `sources` names the elements of facts that can stand in several.
     """
     misses = []
-    winner: tuple[Rule, tuple[Evidence, ...]] | None = None
+    winner: tuple[Rule, tuple[ConditionResult, ...]] | None = None
     for rule in rows:
         failed = [condition for condition in rule.conditions if not condition.holds(getattr(facts, condition.fact))]
         if not failed and winner is None:
@@ -121,11 +121,11 @@ def _refused(stated: RecognitionRule, key: tuple[str, ...], reason: str) -> Conf
     return ConfigurationError(f"{stated.place(key)}recognition.rules {stated.name!r}: {reason}")
 
 
-def _evidence(condition: Condition, facts: VolumeFacts, sources: Mapping[str, str]) -> Evidence:
+def _evidence(condition: Condition, facts: VolumeFacts, sources: Mapping[str, str]) -> ConditionResult:
     value = getattr(facts, condition.fact)
     held = condition.holds(value)
     source = sources.get(condition.fact)
-    return Evidence(
+    return ConditionResult(
         fact=FACTS[condition.fact].label,
         wanted=condition.words,
         found=spoken(condition.fact, value) + (f" ({source})" if source else ""),

@@ -8,7 +8,7 @@ from node.recognition.volumes.stacks import Volume
 
 def geometry(volume: Volume) -> str:
     """Slices, gap, pixels and tilt of a regular stack; empty where the geometry does not hold."""
-    grid, placement = volume.grid, volume.first.placement
+    grid, placement = volume.geometry, volume.first.placement
     if grid is None or placement is None:
         return ""
     parts = [

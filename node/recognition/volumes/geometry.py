@@ -1,4 +1,4 @@
-"""Geometry of a stack from the headers: one regular grid, or a named fault. Nothing is repaired.
+"""Geometry of a stack from the headers: evenly spaced parallel slices, or a named fault. Nothing is repaired.
 
 Tolerances follow highdicom where it has one; each is named below. Positions are mm, LPS.
 """
@@ -25,7 +25,7 @@ _MISSING_RATIO = (1.8, 2.2)
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class StackGeometry:
     """A regular stack: `order` sorts the given placements along `normal`; lengths in mm."""
 
     order: tuple[int, ...]
@@ -55,8 +55,8 @@ def plane_of(placement: Placement) -> tuple[str, float]:
     return name, angle
 
 
-def check_stack(placements: tuple[Placement, ...]) -> Grid | Fault:
-    """The grid of parallel slices, or why they are none.
+def check_stack(placements: tuple[Placement, ...]) -> StackGeometry | Fault:
+    """The geometry of parallel slices that make a regular stack, or why they make none.
 
     Slices of one orientation and one frame of reference are expected; the split by orientation comes before.
     """
@@ -77,7 +77,7 @@ def check_stack(placements: tuple[Placement, ...]) -> Grid | Fault:
         return fault
     first = placements[int(order[0])]
     mean_step = float((along[order[-1]] - along[order[0]]) / (len(along) - 1)) if len(along) > 1 else step
-    return Grid(
+    return StackGeometry(
         order=tuple(int(index) for index in order),
         origin=first.position,
         row_direction=first.row_direction,

@@ -17,7 +17,7 @@ import numpy as np
 
 from node.codes import Code
 from node.recognition.header.facts import Fault, FrameFacts, ImageKind
-from node.recognition.volumes.geometry import Grid, check_stack, plane_of
+from node.recognition.volumes.geometry import StackGeometry, check_stack, plane_of
 from node.recognition.volumes.lattices import SAME_B_VALUE, SAME_SPACING_MM, Clusters, Lattices
 from node.recognition.volumes.splitting import Frames, slice_slots, split_repeated
 
@@ -49,7 +49,7 @@ class Volume:
     frames: Frames
     plane: str = ""
     angle_deg: float = 0.0
-    grid: Grid | None = None
+    geometry: StackGeometry | None = None
     fault: Fault | None = None
     split_by: tuple[str, ...] = ()
     number: int = 0
@@ -77,7 +77,7 @@ class Volume:
     @property
     def slices(self) -> int:
         """How many slice positions there are; one that repeats counts once."""
-        return len(self.frames) if self.grid or self.first.placement is None else len(set(slice_slots(self.frames)))
+        return len(self.frames) if self.geometry or self.first.placement is None else len(set(slice_slots(self.frames)))
 
 
 def diffusion_weighted(frames: Sequence[FrameFacts]) -> bool:
@@ -106,14 +106,14 @@ def lost_ends(volume: Volume, others: Sequence[Volume], among: str) -> Fault | N
     Slice positions are compared, so that images stored twice or averaged at each position are no measure of what
     a volume lacks; nor is a volume whose slices do not lie evenly.
     """
-    if volume.grid is None:
+    if volume.geometry is None:
         return None
-    normal = np.asarray(volume.grid.normal)
+    normal = np.asarray(volume.geometry.normal)
     measures = [other for other in others if other is volume or _lies_evenly(other)]
     spans = [_span(other, normal) for other in measures]
     # One slice has no step, a hole makes it look longer.
     steps = [(high - low) / (m.slices - 1) for m, (low, high) in zip(measures, spans, strict=True) if m.slices > 1]
-    step_mm = min(steps, default=volume.grid.slice_step_mm)
+    step_mm = min(steps, default=volume.geometry.slice_step_mm)
     own = _span(volume, normal)
     before, behind = own[0] - min(low for low, _ in spans), max(high for _, high in spans) - own[1]
     lost = sum(math.floor(gap / step_mm + 1 - _LOST_SHARE) for gap in (before, behind))
@@ -129,11 +129,11 @@ def _span(volume: Volume, normal: np.ndarray) -> tuple[float, float]:
 
 def _lies_evenly(volume: Volume) -> bool:
     """Whether the slice positions make a stack, if with holes, however often each of them repeats."""
-    if volume.grid is not None:
+    if volume.geometry is not None:
         return True
     single = {slot: frame.placement for slot, frame in zip(slice_slots(volume.frames), volume.frames, strict=True)}
     checked = check_stack(tuple(placement for placement in single.values() if placement))
-    return isinstance(checked, Grid) or checked.code == Code.SLICE_MISSING
+    return isinstance(checked, StackGeometry) or checked.code == Code.SLICE_MISSING
 
 
 def orientation_sizes(frames: Frames) -> tuple[int, ...]:
@@ -203,7 +203,7 @@ def _volume(frames: Frames, split_by: tuple[str, ...]) -> Volume:
         return replace(_broken(frames, checked), split_by=split_by)
     plane, angle = plane_of(placements[0])
     ordered = tuple(frames[index] for index in checked.order)
-    return Volume(ordered, plane, angle, grid=checked, split_by=split_by)
+    return Volume(ordered, plane, angle, geometry=checked, split_by=split_by)
 
 
 def _broken(frames: Frames, fault: Fault) -> Volume:
@@ -222,7 +222,7 @@ def _mixed(volumes: list[Volume]) -> list[Volume]:
                 if fault is not None:
                     strays[number] = fault
     return [
-        replace(volume, grid=None, fault=strays[number]) if number in strays else volume
+        replace(volume, geometry=None, fault=strays[number]) if number in strays else volume
         for number, volume in enumerate(volumes)
     ]
 
@@ -265,7 +265,7 @@ def _incomplete(volumes: list[Volume]) -> list[Volume]:
 
 def _compared(volume: Volume, siblings: list[Volume]) -> Volume:
     fault = lost_ends(volume, siblings, "other volumes of the series")
-    return volume if fault is None else replace(volume, grid=None, fault=fault)
+    return volume if fault is None else replace(volume, geometry=None, fault=fault)
 
 
 def _unlocated(frames: Frames) -> list[Volume]:

@@ -13,8 +13,9 @@ import numpy as np
 from pydicom import Dataset
 
 from node.recognition.header import elements as read
-from node.recognition.header import enhanced, sheets
+from node.recognition.header import sheets
 from node.recognition.header.facts import UNIT_TOLERANCE, Fault, Placement, TiledSlice
+from node.recognition.header.placement import placement
 from node.recognition.header.private import PrivateElements
 from node.recognition.header.vendors import csa
 
@@ -34,7 +35,7 @@ def slices(dataset: Dataset, private: PrivateElements) -> tuple[TiledSlice, ...]
         return tiles
     orientation = read.numbers(dataset, "ImageOrientationPatient")
     position = read.vector(dataset, "ImagePositionPatient")
-    sheet = enhanced.placement(dataset, position, orientation, dataset, stack="", acquired=None)
+    sheet = placement(dataset, position, orientation, dataset, stack="", acquired=None)
     if sheet is None:
         return sheets.fault("the sheet has no position, orientation or pixel spacing")
     step = _step(dataset, private, sheet)

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage
 
 from node.recognition.header import patients
+from node.recognition.header.facts import Fault
 from node.recognition.header.frames import read_frames, read_patient
 from node.recognition.header.patients import contradict, identity, persons
 from node.recognition.header.words import words
@@ -327,6 +328,26 @@ def test_a_file_alone_tells_whom_it_names_as_its_facts_do(study, recognised, tmp
     (frame,) = read_frames(path, words(SETTINGS.words_of_site))
     assert frame.header.patient == read_patient(path) == identity(*PATIENT)
     assert read_patient(tmp_path / "absent.dcm") == identity("")
+
+
+def test_whom_a_file_names_is_told_by_its_beginning_however_it_ends(study, recognised, tmp_path):
+    recognised(study["axial"])
+    whole = (tmp_path / "0000.dcm").read_bytes()
+    # Image Position (Patient) stands far behind the patient and before the pixels.
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(whole[: whole.index(b"\x20\x00\x32\x00DS") + 10])
+    assert read_patient(cut) == identity(*PATIENT)
+
+
+def test_every_real_file_alone_tells_whom_it_names_as_its_facts_do(shared_data):
+    vocabulary, compared = words(SETTINGS.words_of_site), 0
+    for folder in ("charsets", "transfer_syntaxes", "philips_enhanced", "siemens_XA30_enhanced"):
+        for path in sorted(it for it in (shared_data / folder).rglob("*") if it.is_file()):
+            frames = read_frames(path, vocabulary)
+            if not isinstance(frames, Fault):
+                assert read_patient(path) == frames[0].header.patient, path.name
+                compared += 1
+    assert compared > 20
 
 
 def test_a_refusal_of_the_study_is_the_only_one(study, recognised):

@@ -1,4 +1,4 @@
-"""The lattice of a volume in the terms of the Image Plane module (PS3.3 C.7.6.2)."""
+"""The slices of a volume in the terms of the Image Plane module (PS3.3 C.7.6.2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLACE = ("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrien
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class ImagePlanes:
     """Slices of a volume as images.
 
     Attributes:
@@ -41,12 +41,12 @@ class Grid:
         return float(np.dot(normal, self.positions[index]))
 
 
-def grid_of(image: sitk.Image) -> Grid:
-    """The lattice of an image, slice by slice along its third index."""
+def planes_of(image: sitk.Image) -> ImagePlanes:
+    """The planes of an image, slice by slice along its third index."""
     direction = np.reshape(image.GetDirection(), (3, 3))
     spacing = image.GetSpacing()
     columns, rows, slices = image.GetSize()
-    return Grid(
+    return ImagePlanes(
         rows=rows,
         columns=columns,
         orientation=tuple(map(float, (*direction[:, 0], *direction[:, 1]))),
@@ -63,23 +63,23 @@ def require_same_place(image: sitk.Image, frames: Sequence[SourceFrame]) -> None
         PermanentError: count, matrix, or the place of a corner voxel differs, so that a result would be drawn
             elsewhere; or a source does not say where it lies.
     """
-    grid = grid_of(image)
+    planes = planes_of(image)
     for frame in frames:
         missing = [keyword for keyword in _PLACE if not frame.header.get(keyword)]
         if missing:
             raise PermanentError(f"instance {frame.sop_instance_uid}: no usable {', '.join(missing)}")
-    if len(grid.positions) != len(frames):
+    if len(planes.positions) != len(frames):
         raise PermanentError(
-            f"series {frames[0].series_instance_uid}: {len(frames)} source images for {len(grid.positions)} slices"
+            f"series {frames[0].series_instance_uid}: {len(frames)} source images for {len(planes.positions)} slices"
         )
     for index, frame in enumerate(frames):
         header = frame.header
-        if (header.Rows, header.Columns) != (grid.rows, grid.columns):
+        if (header.Rows, header.Columns) != (planes.rows, planes.columns):
             raise PermanentError(
                 f"instance {frame.sop_instance_uid}: matrix {header.Rows}x{header.Columns}, "
-                f"result {grid.rows}x{grid.columns}"
+                f"result {planes.rows}x{planes.columns}"
             )
-        for corner in ((0, 0), (grid.columns - 1, 0), (0, grid.rows - 1)):
+        for corner in ((0, 0), (planes.columns - 1, 0), (0, planes.rows - 1)):
             found = image.TransformPhysicalPointToContinuousIndex(_centre(frame, *corner).tolist())
             offset = np.abs(np.subtract(found, (*corner, index))).max()
             if offset > TOLERANCE:
