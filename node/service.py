@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from types import FrameType
@@ -22,9 +23,11 @@ from node.completion.settling import Completion
 from node.completion.shortage import Inquiry
 from node.delivery.dicom import Delivery
 from node.errors import ConfigurationError
+from node.recognition.header.charsets import settle
 from node.recognition.rules.table import check as check_rules
 from node.services.listener import Listener
 from node.settings import Settings
+from storage.catalogue.filling import catch_up, forget_faults
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
@@ -32,6 +35,8 @@ from storage.index import Index
 from storage.ledger import Ledger
 
 log = logging.getLogger(__name__)
+
+_CATALOGUE_EVERY_S = 2
 
 
 class ServiceRole(StrEnum):
@@ -49,7 +54,7 @@ class Service:
         settings.root.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         self._roles = roles
-        engine = open_engine(settings.storage_url)
+        self._engine = engine = open_engine(settings.storage_url)
         self._files = ObjectStore(settings.root)
         self._index = Index(engine)
         self._ledger = Ledger(engine)
@@ -114,8 +119,16 @@ class Service:
         scheduler.add_job(
             completion.sweep, "interval", seconds=settings.completion.sweep_every_s, max_instances=1, coalesce=True
         )
+        forget_faults(self._engine)
+        scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S, max_instances=1, coalesce=True)
         scheduler.start()
         self._stops.append(scheduler.shutdown)
+
+    def _catalogue(self) -> None:
+        """Catalogue what has come; of very much only some, so that a stop does not wait for it."""
+        until = time.monotonic() + _CATALOGUE_EVERY_S
+        while catch_up(self._engine, self._files, settle=settle) and time.monotonic() < until:
+            pass
 
     def _inquiry(self) -> Inquiry | None:
         """The PACS that is asked for its counts, where the settings name one."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     literal_column,
     select,
 )
@@ -46,8 +47,8 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 metadata = MetaData()
-_UID = String(64)
-_IDENTIFIER = BigInteger().with_variant(Integer, "sqlite")
+UID = String(64)
+IDENTIFIER = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _file_columns() -> tuple[Column[Any], ...]:
@@ -61,7 +62,7 @@ def _file_columns() -> tuple[Column[Any], ...]:
 study = Table(
     "study",
     metadata,
-    Column("study_instance_uid", _UID, primary_key=True),
+    Column("study_instance_uid", UID, primary_key=True),
     Column("revision", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("series_count", Integer, nullable=False),
@@ -78,25 +79,29 @@ study = Table(
 dicom_object = Table(
     "dicom_object",
     metadata,
-    Column("identifier", _IDENTIFIER, primary_key=True),
+    Column("identifier", IDENTIFIER, primary_key=True),
     Column("origin", String(8), nullable=False),
-    Column("study_instance_uid", _UID, nullable=False),
-    Column("series_instance_uid", _UID, nullable=False),
-    Column("sop_class_uid", _UID, nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False),
-    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("transfer_syntax_uid", UID, nullable=False),
     Column("revision", Integer, nullable=False),
     *_file_columns(),
     # Empty for what was made here.
     Column("calling_ae", String(16), nullable=False),
     Column("received_at", UTCDateTime),
+    # Whether `storage.catalogue` has read the file.
+    Column("catalogued", Boolean, nullable=False, server_default=false()),
     # An instance that comes in under another study as well (a corrected study UID) belongs to both.
     UniqueConstraint("study_instance_uid", "sop_instance_uid", "origin", "revision"),
     Index("object_by_series", "study_instance_uid", "series_instance_uid"),
     Index("object_by_uid", "sop_instance_uid"),
 )
+#: As the conditions of indexes are written, to which other objects add nothing.
+NOT_CATALOGUED = dicom_object.c.catalogued == false()
+Index("object_not_catalogued", dicom_object.c.identifier, sqlite_where=NOT_CATALOGUED, postgresql_where=NOT_CATALOGUED)
 NOT_RECEIVED = dicom_object.c.origin != literal_column("'RECEIVED'")
-"""Results, also those that came back; in this form the condition of an index, to which received ones add nothing."""
 Index(
     "result_object_by_series",
     dicom_object.c.series_instance_uid,
@@ -108,7 +113,7 @@ association = Table(
     "association",
     metadata,
     Column("identifier", String(32), primary_key=True),
-    Column("study_instance_uid", _UID, primary_key=True),
+    Column("study_instance_uid", UID, primary_key=True),
     Column("open_until", UTCDateTime, nullable=False),
     Index("association_by_study", "study_instance_uid", "open_until"),
 )
@@ -134,7 +139,7 @@ meant_patient = Table(
 quarantine = Table(
     "quarantine",
     metadata,
-    Column("identifier", _IDENTIFIER, primary_key=True),
+    Column("identifier", IDENTIFIER, primary_key=True),
     *_file_columns(),
     Column("reason", Text, nullable=False),
     Column("calling_ae", String(16), nullable=False),
@@ -150,8 +155,8 @@ quarantine = Table(
 result = Table(
     "result",
     metadata,
-    Column("identifier", _IDENTIFIER, primary_key=True),
-    Column("study_instance_uid", _UID, nullable=False),
+    Column("identifier", IDENTIFIER, primary_key=True),
+    Column("study_instance_uid", UID, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("role", String(64), nullable=False),
     Column("object", ForeignKey(dicom_object.c.identifier), nullable=False),
@@ -183,13 +188,13 @@ results = (
 rejection = Table(
     "rejection",
     metadata,
-    Column("identifier", _IDENTIFIER, primary_key=True),
+    Column("identifier", IDENTIFIER, primary_key=True),
     # Of the object that is rejected; no foreign key, since a note may come before what it rejects.
-    Column("study_instance_uid", _UID, nullable=False),
-    Column("series_instance_uid", _UID, nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
     Column("title", String(16), nullable=False),
-    Column("note_sop_instance_uid", _UID, nullable=False),
+    Column("note_sop_instance_uid", UID, nullable=False),
     Column("received_at", UTCDateTime, nullable=False),
     UniqueConstraint("study_instance_uid", "series_instance_uid", "sop_instance_uid"),
 )
@@ -197,9 +202,9 @@ rejection = Table(
 delivery = Table(
     "delivery",
     metadata,
-    Column("identifier", _IDENTIFIER, primary_key=True),
+    Column("identifier", IDENTIFIER, primary_key=True),
     Column("result", ForeignKey(result.c.identifier), nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
     Column("destination", String(64), nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),

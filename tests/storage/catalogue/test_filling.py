@@ -1,0 +1,242 @@
+"""The catalogue says of each entity what its files say, in whatever order they come, and what could not be read."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, FileMetaDataset, dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, SegmentationStorage
+from sqlalchemy import select
+
+from storage import catalogue_schema as tables
+from storage.catalogue.filling import catch_up, faults, forget_faults
+from storage.database import open_engine
+from storage.files import ObjectStore
+from storage.header import read_header
+from storage.index import Index
+from storage.ledger import Ledger
+from storage.records import Registration, ResultRecord
+
+
+class House:
+    """A database and its files."""
+
+    def __init__(self, engine, root: Path, at) -> None:
+        self.engine, self.files, self.at = engine, ObjectStore(root), at
+        self.index, self.ledger = Index(engine), Ledger(engine)
+
+    def receive(self, data: bytes) -> Registration:
+        header = read_header(data)
+        return self.index.register(header, self.files.store(data, header), "SCANNER", self.at(0))
+
+    def make(self, data: bytes) -> None:
+        header = read_header(data)
+        uids = (header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid)
+        result = ResultRecord(header.study_instance_uid, 1, "role", *uids, self.files.store(data, header))
+        self.ledger.record([result], [], self.at(0))
+
+    def rows(self, table):
+        with self.engine.connect() as connection:
+            return connection.execute(select(table).order_by(table.c.identifier)).mappings().all()
+
+    def contents(self):
+        """All rows, without the identifiers that depend on the order of their making."""
+        said = {}
+        for table in (tables.patient, tables.study, tables.series, tables.instance):
+            made_up = {"identifier", "patient", "study", "series", "object"}
+            rows = ({name: value for name, value in row.items() if name not in made_up} for row in self.rows(table))
+            said[table.name] = sorted(map(json.dumps, rows))
+        return said
+
+
+@pytest.fixture
+def house(engine, tmp_path, at):
+    return House(engine, tmp_path / "root", at)
+
+
+def a_file(number: int = 1, series: int = 1, study: str = "1.2.3", sop_class=MRImageStorage, **values: object) -> bytes:
+    image = Dataset()
+    image.SpecificCharacterSet = "ISO_IR 192"
+    image.PatientName, image.PatientID, image.IssuerOfPatientID = "Muster^Erika", "P1", "HOSPITAL"
+    image.PatientBirthDate, image.PatientSex = "19600229", "F"
+    image.StudyInstanceUID, image.SeriesInstanceUID = study, f"{study}.{series}"
+    image.SOPClassUID, image.SOPInstanceUID = sop_class, f"{study}.{series}.{number}"
+    image.StudyDate, image.StudyTime, image.AccessionNumber = "20260102", "0930", "A1"
+    image.StudyID, image.StudyDescription = "S1", "Becken MRT"
+    image.ReferringPhysicianName = "Ärztin^Eva"
+    image.Modality, image.SeriesNumber, image.SeriesDescription = "MR", series, "t2 tse"
+    image.InstanceNumber, image.Rows, image.Columns = number, 4, 6
+    for keyword, value in values.items():
+        setattr(image, keyword, value)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    buffer = io.BytesIO()
+    dcmwrite(buffer, image, enforce_file_format=True, little_endian=True)
+    return buffer.getvalue()
+
+
+def test_an_object_is_found_at_four_levels_in_the_form_that_is_matched(house):
+    request = Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP1", "SPS1"
+    house.receive(a_file(RequestAttributesSequence=[request], ProtocolName="t2_sag", BodyPartExamined="PELVIS"))
+    assert catch_up(house.engine, house.files) == 1
+    ((patient,), (study,), (series,), (instance,)) = map(
+        house.rows, (tables.patient, tables.study, tables.series, tables.instance)
+    )
+    assert (patient["patient_id"], patient["issuer_of_patient_id"]) == ("P1", "HOSPITAL")
+    assert (patient["patient_name_alphabetic"], patient["patient_birth_date"]) == ("muster^erika", "19600229")
+    assert (study["study_date"], study["study_time"]) == ("20260102", "093000.000000")
+    assert (study["accession_number"], study["referring_physician_name_alphabetic"]) == ("A1", "arztin^eva")
+    assert study["patient"] == patient["identifier"]
+    assert (series["modality"], series["series_number"], series["series_description"]) == ("MR", 1, "t2 tse")
+    assert (series["requested_procedure_ids"], series["scheduled_procedure_step_ids"]) == ("RP1", "SPS1")
+    assert (series["protocol_name"], series["body_part_examined"]) == ("t2_sag", "PELVIS")
+    assert (instance["sop_instance_uid"], instance["sop_class_uid"]) == ("1.2.3.1.1", MRImageStorage)
+    assert (instance["instance_number"], instance["rows"], instance["columns"]) == (1, 4, 6)
+
+
+def test_the_values_as_they_were_sent_are_beside_them(house):
+    house.receive(a_file(PatientName="Wang^XiaoDong=王^小东", StudyTime="0930"))
+    catch_up(house.engine, house.files)
+    (patient,), (study,) = house.rows(tables.patient), house.rows(tables.study)
+    said = Dataset.from_json(patient["attributes"])
+    assert (str(said.PatientName), said.SpecificCharacterSet) == ("Wang^XiaoDong=王^小东", "ISO_IR 192")
+    assert patient["patient_name_ideographic"] == "王^小东"
+    assert Dataset.from_json(study["attributes"]).StudyTime == "0930"
+    assert "PatientName" not in Dataset.from_json(study["attributes"])
+
+
+def test_entities_are_counted_with_what_was_made_here(house):
+    for series, number in ((1, 1), (1, 2), (2, 1)):
+        house.receive(a_file(number, series))
+    house.receive(a_file(1, 1, study="1.9", AccessionNumber="A2"))
+    house.make(a_file(1, 7, sop_class=SegmentationStorage, Modality="SEG"))
+    catch_up(house.engine, house.files)
+    study = house.rows(tables.study)[0]
+    assert (study["series_count"], study["instance_count"]) == (3, 4)
+    assert study["modalities_in_study"] == "MR\\SEG"
+    assert study["sop_classes_in_study"] == f"{MRImageStorage}\\{SegmentationStorage}"
+    assert [row["instance_count"] for row in house.rows(tables.series)] == [2, 1, 1, 1]
+    (patient,) = house.rows(tables.patient)
+    assert (patient["study_count"], patient["series_count"], patient["instance_count"]) == (2, 4, 5)
+
+
+def test_what_arrives_later_is_added_and_what_is_there_stays_one(house):
+    house.receive(a_file(1))
+    catch_up(house.engine, house.files)
+    house.receive(a_file(1))
+    house.receive(a_file(2))
+    assert catch_up(house.engine, house.files) == 1
+    assert catch_up(house.engine, house.files) == 0
+    (study,) = house.rows(tables.study)
+    assert study["instance_count"] == 2
+
+
+def test_a_revision_takes_the_place_of_the_instance_before_it(house):
+    house.receive(a_file(Rows=4))
+    catch_up(house.engine, house.files)
+    house.receive(a_file(Rows=8, StudyDescription="corrected"))
+    catch_up(house.engine, house.files)
+    (instance,), (study,) = house.rows(tables.instance), house.rows(tables.study)
+    assert (instance["rows"], study["study_description"], study["instance_count"]) == (8, "corrected", 1)
+
+
+def test_a_corrected_patient_takes_the_place_of_the_one_before(house):
+    house.receive(a_file(PatientID="wrong"))
+    catch_up(house.engine, house.files)
+    house.receive(a_file(PatientID="P1"))
+    catch_up(house.engine, house.files)
+    assert [row["patient_id"] for row in house.rows(tables.patient)] == ["P1"]
+
+
+def test_the_order_in_which_objects_are_catalogued_changes_nothing(tmp_path, at):
+    objects = [
+        a_file(number, series, StudyDescription=f"{series}.{number}", PatientName=f"Muster^Erika {series}{number}")
+        for series in (1, 2)
+        for number in (1, 2, 3)
+    ]
+    made = a_file(1, 0, sop_class=SegmentationStorage, Modality="SEG", StudyDescription="made here")
+    contents = []
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        house = House(open_engine(f"sqlite:///{folder / 'index.sqlite'}"), folder, at)
+        if seed:
+            random.Random(seed).shuffle(objects)
+            house.make(made)
+        for each in objects:
+            house.receive(each)
+            catch_up(house.engine, house.files)
+        if not seed:
+            house.make(made)
+            catch_up(house.engine, house.files, limit=1)
+        contents.append(house.contents())
+    assert contents[0] == contents[1] == contents[2]
+    assert json.loads(contents[0]["catalogue_study"][0])["study_description"] == "1.1"
+
+
+def test_who_has_no_patient_id_is_a_patient_in_one_study_only(house):
+    house.receive(a_file(study="1.2.3", PatientID=""))
+    house.receive(a_file(study="1.2.4", PatientID=""))
+    catch_up(house.engine, house.files)
+    assert [row["only_in_study"] for row in house.rows(tables.patient)] == ["1.2.3", "1.2.4"]
+
+
+def test_what_was_not_catalogued_at_a_stop_is_taken_afterwards(house, url):
+    for number in range(1, 8):
+        house.receive(a_file(number))
+    assert catch_up(house.engine, house.files, limit=3) == 3
+    house.engine.dispose()
+    house.engine = open_engine(url)
+    assert [catch_up(house.engine, house.files, limit=3) for _ in range(3)] == [3, 1, 0]
+    assert house.rows(tables.study)[0]["instance_count"] == 7
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_reason_and_holds_up_no_other(house):
+    for number in (1, 2):
+        house.receive(a_file(number))
+    (broken, _) = house.index.instances("1.2.3")
+    whole = house.files.absolute(broken.file).read_bytes()
+    house.files.absolute(broken.file).write_bytes(b"PatientName " * 40)
+    assert catch_up(house.engine, house.files) == 2
+    assert faults(house.engine) == {broken.file.path.as_posix(): "the header cannot be read: InvalidDicomError"}
+    assert house.rows(tables.study)[0]["instance_count"] == 1
+
+    house.files.absolute(broken.file).write_bytes(whole)
+    forget_faults(house.engine)
+    assert catch_up(house.engine, house.files) == 1
+    assert faults(house.engine) == {}
+    assert house.rows(tables.study)[0]["instance_count"] == 2
+
+
+def test_a_file_that_is_gone_is_named_with_its_reason(house):
+    house.receive(a_file())
+    (gone,) = house.index.instances("1.2.3")
+    house.files.absolute(gone.file).unlink()
+    catch_up(house.engine, house.files)
+    assert faults(house.engine) == {gone.file.path.as_posix(): "the file cannot be read: No such file or directory"}
+
+
+def test_a_malformed_element_is_named_and_the_others_are_taken(house):
+    house.receive(a_file().replace(b"\x20\x00\x13\x00IS\x02\x001 ", b"\x20\x00\x13\x00IS\x02\x00xy"))
+    catch_up(house.engine, house.files)
+    assert set(faults(house.engine).values()) == {"(0020,0013) InstanceNumber is malformed"}
+    (instance,) = house.rows(tables.instance)
+    assert (instance["instance_number"], instance["rows"]) == (None, 4)
+
+
+def test_values_of_any_length_and_with_nul_are_taken(house):
+    house.receive(a_file(StudyID="S\0" * 40, SeriesNumber="999999999999"))
+    catch_up(house.engine, house.files)
+    (study,), (series,) = house.rows(tables.study), house.rows(tables.series)
+    assert (study["study_id"], series["series_number"]) == ("S" * 40, 999999999999)
+
+
+def test_results_that_came_back_under_other_uids_are_not_in_the_catalogue(house):
+    assert house.receive(a_file(Manufacturer="rectal-node")) is Registration.OWN_RESULT
+    assert catch_up(house.engine, house.files) == 1
+    assert house.rows(tables.instance) == []
+    assert catch_up(house.engine, house.files) == 0
