@@ -21,7 +21,7 @@ from node.analysis.steps import Models
 from node.analysis.workflow import Rooms, Worker
 from node.completion.settling import Completion
 from node.completion.shortage import Inquiry
-from node.delivery.dicom import Delivery
+from node.delivery.worker import DeliveryWorker
 from node.errors import ConfigurationError
 from node.recognition.header.charsets import settle
 from node.recognition.rules.table import check as check_rules
@@ -98,7 +98,7 @@ class Service:
 
     def _start_delivery(self) -> None:
         for destination in self._settings.destinations:
-            delivery = Delivery(destination, self._deliveries, self._files)
+            delivery = DeliveryWorker(destination, self._deliveries, self._files)
             delivery.start()
             self._stops.append(delivery.stop)
 

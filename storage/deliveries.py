@@ -1,22 +1,28 @@
 """Where results go: one row for each object and destination, and what became of it.
 
-A row is made with the result (`enqueue`), and belongs from then on to delivery, which takes what is `due` and reports
-how it ended. A revocation stops what is not sent and marks what was.
+A row is made with the result (`enqueue`). From then on it belongs to delivery: whoever sends claims rows for a time,
+with one guarded statement, and reports how each attempt ended; every report starts from the claim. A revocation stops
+what is not sent and marks what was. `records.DELIVERY_TRANSITIONS` has the moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, case, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, case, insert, not_, or_, select, update
 
 from storage import database, schema
 from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation, StoredFile
 
-_NOT_SENT = (DeliveryState.PENDING, DeliveryState.FAILED)
+_NOT_SENT = (DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.FAILED)
+_PERHAPS_THERE = (DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNKNOWN)
 _TAKEN_BACK = (DeliveryState.STOPPED, DeliveryState.REVOKED)
+_ORDERED_BY_A_PERSON = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
+_ORDER = (schema.delivery.c.attempts, schema.delivery.c.identifier)
+_NOBODYS: dict[str, object] = {"owner": None, "leased_until": None}
+_ONE_MORE: dict[str, object] = {"attempts": schema.delivery.c.attempts + 1}
 
 
 class Deliveries:
@@ -33,87 +39,138 @@ class Deliveries:
         return self._fetch(query)
 
     def due(self, destination: str, now: datetime, limit: int = 500) -> tuple[DeliveryRecord, ...]:
-        """PENDING deliveries whose time has come, in the order of recording; what has failed before comes last."""
+        """Deliveries that `claim` would take, in its order; claims none."""
+        return self._fetch(_deliveries().where(_is_due(destination, now)).order_by(*_ORDER).limit(limit))
+
+    def claim(
+        self, destination: str, owner: str, now: datetime, until: datetime, limit: int
+    ) -> tuple[DeliveryRecord, ...]:
+        """Claim what is due: QUEUED whose time has come, and CLAIMED whose lease has run out.
+
+        In the order of recording; what has failed before comes last.
+
+        Args:
+            destination: its name.
+            owner: who claims; a name that nobody else has.
+            now: the time of day.
+            until: when the lease runs out unless it is extended.
+            limit: the most deliveries.
+        """
         table = schema.delivery
-        return self._fetch(
-            _deliveries()
-            .where(
-                table.c.destination == destination,
-                table.c.state == DeliveryState.PENDING,
-                table.c.next_attempt_at <= now,
-            )
-            .order_by(table.c.attempts, table.c.identifier)
+        due = _is_due(destination, now)
+        first = (
+            select(table.c.identifier)
+            .where(due)
+            .order_by(*_ORDER)
             .limit(limit)
+            # PostgreSQL: two who claim at the same time take different rows instead of waiting for one another.
+            .with_for_update(skip_locked=True)
+            .cte("first")
         )
+        claim = (
+            update(table)
+            .where(table.c.identifier.in_(select(first.c.identifier)), due)
+            .values(state=DeliveryState.CLAIMED, owner=owner, leased_until=until)
+            .returning(table.c.identifier)
+        )
+        with database.writing(self._engine).begin() as connection:
+            claimed = connection.scalars(claim).all()
+            rows = connection.execute(_deliveries().where(table.c.identifier.in_(claimed)).order_by(*_ORDER))
+            return tuple(_delivery(row) for row in rows)
 
-    def delivered(self, identifier: int, now: datetime, reason: str = "") -> bool:
-        """The destination has it; `reason` holds its warning, if any. False when it was not PENDING.
+    def extend(self, destination: str, owner: str, until: datetime) -> int:
+        """Extend the leases that an owner has at a destination; returns how many they are."""
+        table = schema.delivery
+        with database.writing(self._engine).begin() as connection:
+            extended = connection.execute(
+                update(table)
+                .where(
+                    table.c.destination == destination,
+                    table.c.state == DeliveryState.CLAIMED,
+                    table.c.owner == owner,
+                )
+                .values(leased_until=until)
+            )
+        return int(extended.rowcount)
 
-        One that was stopped while it was under way becomes REVOKED and keeps the reason of that.
+    def release(self, identifiers: Collection[int], owner: str, next_attempt_at: datetime, reason: str | None) -> None:
+        """Give claimed deliveries back that were not tried, for a reason that is not theirs: it costs no attempt.
+
+        Without a reason that of the last attempt stays. Leaves alone what the owner has not claimed any more.
+        """
+        values: dict[str, object] = {"next_attempt_at": next_attempt_at}
+        if reason is not None:
+            values["reason"] = reason
+        if identifiers:
+            self._end_claim(identifiers, owner, DeliveryState.QUEUED, values)
+
+    def stored(self, identifier: int, now: datetime, reason: str = "") -> bool:
+        """The destination has it (status 0000 or Bxxx); `reason` holds its warning, if any.
+
+        That is so whoever has claimed it meanwhile. One that was stopped while it was under way becomes REVOKED and
+        keeps the reason of that.
+
+        Returns:
+            False when it was stopped, or had ended.
         """
         table = schema.delivery
         stopped = table.c.state == DeliveryState.STOPPED
+        under_way = table.c.state.in_((DeliveryState.CLAIMED, DeliveryState.QUEUED))
         with database.writing(self._engine).begin() as connection:
             state = connection.scalar(
                 update(table)
-                .where(table.c.identifier == identifier, or_(table.c.state == DeliveryState.PENDING, stopped))
+                .where(table.c.identifier == identifier, or_(under_way, stopped))
                 .values(
-                    state=case((stopped, DeliveryState.REVOKED.value), else_=DeliveryState.DELIVERED.value),
+                    state=case((stopped, DeliveryState.REVOKED.value), else_=DeliveryState.STORED.value),
                     reason=case((stopped, table.c.reason), else_=reason),
                     attempts=table.c.attempts + 1,
                     next_attempt_at=now,
+                    **_NOBODYS,
                 )
                 .returning(table.c.state)
             )
-        return state == DeliveryState.DELIVERED
+        return state == DeliveryState.STORED
 
-    def postpone(self, identifier: int, reason: str, next_attempt_at: datetime) -> bool:
-        """A transient failure: again at `next_attempt_at`. False when it was not PENDING."""
-        return self._move(identifier, DeliveryState.PENDING, reason, next_attempt_at)
+    def postpone(self, identifier: int, owner: str, reason: str, next_attempt_at: datetime) -> bool:
+        """A transient failure: again at `next_attempt_at`. False when the owner has not claimed it any more."""
+        values = {"reason": reason, "next_attempt_at": next_attempt_at, **_ONE_MORE}
+        return self._end_claim([identifier], owner, DeliveryState.QUEUED, values)
 
-    def defer(self, identifiers: Collection[int], reason: str, next_attempt_at: datetime) -> None:
-        """Nothing was tried of these, for a reason that is not theirs: it costs no attempt. Leaves alone what ended."""
-        table = schema.delivery
-        with database.writing(self._engine).begin() as connection:
-            connection.execute(
-                update(table)
-                .where(table.c.identifier.in_(identifiers), table.c.state == DeliveryState.PENDING)
-                .values(reason=reason, next_attempt_at=next_attempt_at)
-            )
+    def fail(self, identifier: int, owner: str, reason: str) -> bool:
+        """A permanent failure: it waits for a person. False when the owner has not claimed it any more."""
+        return self._end_claim([identifier], owner, DeliveryState.FAILED, {"reason": reason, **_ONE_MORE})
 
-    def fail(self, identifier: int, reason: str) -> bool:
-        """A permanent failure: it waits for a person. False when it was not PENDING."""
-        return self._move(identifier, DeliveryState.FAILED, reason, None)
-
-    def is_pending(self, identifier: int) -> bool:
-        """Whether it is still to be sent."""
+    def is_claimed(self, identifier: int, owner: str) -> bool:
+        """Whether it is still to be sent by this owner."""
         table = schema.delivery
         with self._engine.connect() as connection:
-            state = connection.scalar(select(table.c.state).where(table.c.identifier == identifier))
-        return state == DeliveryState.PENDING
+            row = connection.execute(select(table.c.state, table.c.owner).where(table.c.identifier == identifier)).one()
+        return (row.state, row.owner) == (DeliveryState.CLAIMED, owner)
 
     def retry(self, identifier: int, now: datetime) -> bool:
-        """A person asks for a FAILED delivery again, with a fresh count. False when it was not FAILED."""
+        """A person orders a FAILED or UNKNOWN delivery, with a fresh count. False when it was neither."""
         table = schema.delivery
         with database.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
-                .where(table.c.identifier == identifier, table.c.state == DeliveryState.FAILED)
-                .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=now)
+                .where(table.c.identifier == identifier, table.c.state.in_(_ORDERED_BY_A_PERSON))
+                .values(state=DeliveryState.QUEUED, attempts=0, next_attempt_at=now)
             )
         return bool(moved.rowcount)
 
-    def _move(self, identifier: int, to: DeliveryState, reason: str, at: datetime | None) -> bool:
-        """One attempt was made and ended in `to`; every end of an attempt starts from PENDING."""
+    def _end_claim(
+        self, identifiers: Collection[int], owner: str, to: DeliveryState, values: Mapping[str, object]
+    ) -> bool:
         table = schema.delivery
-        values: dict[str, object] = {"state": to, "reason": reason, "attempts": table.c.attempts + 1}
-        if at is not None:
-            values["next_attempt_at"] = at
         with database.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
-                .where(table.c.identifier == identifier, table.c.state == DeliveryState.PENDING)
-                .values(**values)
+                .where(
+                    table.c.identifier.in_(identifiers),
+                    table.c.state == DeliveryState.CLAIMED,
+                    table.c.owner == owner,
+                )
+                .values(state=to, **values, **_NOBODYS)
             )
         return bool(moved.rowcount)
 
@@ -122,31 +179,41 @@ class Deliveries:
             return tuple(_delivery(row) for row in connection.execute(query))
 
 
+def _is_due(destination: str, now: datetime) -> ColumnElement[bool]:
+    table = schema.delivery
+    waits = and_(table.c.state == DeliveryState.QUEUED, table.c.next_attempt_at <= now)
+    abandoned = and_(table.c.state == DeliveryState.CLAIMED, table.c.leased_until <= now)
+    return and_(table.c.destination == destination, or_(waits, abandoned))
+
+
 def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> None:
     """Stop or mark the deliveries of a study that a revocation names, and put in order those that it does not."""
     table, results = schema.delivery, schema.result
     of_study = table.c.result.in_(select(results.c.identifier).where(results.c.study_instance_uid == study_uid))
     named = table.c.sop_instance_uid.in_(sorted(revocation.sop_instance_uids))
+    in_order = and_(not_(named), table.c.state == DeliveryState.REVOKED)
+    # Of one that was revoked without an attempt nobody knew whether it is there.
     moves = (
         (and_(named, table.c.state.in_(_NOT_SENT)), DeliveryState.STOPPED, revocation.reason),
-        (and_(named, table.c.state == DeliveryState.DELIVERED), DeliveryState.REVOKED, revocation.reason),
-        (and_(not_(named), table.c.state == DeliveryState.REVOKED), DeliveryState.DELIVERED, ""),
+        (and_(named, table.c.state.in_(_PERHAPS_THERE)), DeliveryState.REVOKED, revocation.reason),
+        (and_(in_order, table.c.attempts > 0), DeliveryState.STORED, ""),
+        (and_(in_order, table.c.attempts == 0), DeliveryState.UNKNOWN, ""),
     )
     for which, to, reason in moves:
-        connection.execute(update(table).where(of_study, which).values(state=to, reason=reason))
+        connection.execute(update(table).where(of_study, which).values(state=to, reason=reason, **_NOBODYS))
 
 
 def enqueue(
     connection: Connection, result: int, sop_instance_uid: str, destinations: Sequence[str], now: datetime
 ) -> None:
-    """Have a result sent to each destination (PENDING, due now) that does not have a row for it already."""
+    """Have a result sent to each destination (QUEUED, due now) that does not have a row for it already."""
     table = schema.delivery
     known = connection.scalars(select(table.c.destination).where(table.c.sop_instance_uid == sop_instance_uid)).all()
     # What was taken back is made again: it may be gone there, and the same bytes do no harm where it is not.
     connection.execute(
         update(table)
         .where(table.c.sop_instance_uid == sop_instance_uid, table.c.state.in_(_TAKEN_BACK))
-        .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=now, reason="")
+        .values(state=DeliveryState.QUEUED, attempts=0, next_attempt_at=now, reason="")
     )
     for destination in destinations:
         if destination not in known:
@@ -155,7 +222,7 @@ def enqueue(
                     result=result,
                     sop_instance_uid=sop_instance_uid,
                     destination=destination,
-                    state=DeliveryState.PENDING,
+                    state=DeliveryState.QUEUED,
                     attempts=0,
                     next_attempt_at=now,
                     reason="",

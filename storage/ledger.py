@@ -23,7 +23,7 @@ class Ledger:
         self._engine = engine
 
     def record(self, results: Sequence[ResultRecord], destinations: Sequence[str], now: datetime) -> None:
-        """Keep results and their deliveries (PENDING, due now) in one transaction; again changes nothing."""
+        """Keep results and their deliveries (QUEUED, due now) in one transaction; again changes nothing."""
         database.transact(self._engine, lambda connection: _record(connection, results, destinations, now))
 
     def conclude(

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, and_, case, distinct, exists, func, or_, select
 
 from storage.index import study_record
-from storage.records import UNSETTLED_DELIVERIES, DeliveryState, StudyRecord, StudyState
+from storage.records import DELIVERED, UNSETTLED_DELIVERIES, DeliveryState, StudyRecord, StudyState
 from storage.schema import delivery, quarantine, result, study, verdict
 
 #: Place in the order of a page; a study whose results are not all where they should be comes after these.
@@ -131,7 +131,7 @@ class Overview:
             .select_from(_DELIVERIES)
             .where(
                 result.c.study_instance_uid.in_(studies),
-                delivery.c.state.not_in((DeliveryState.DELIVERED, DeliveryState.REVOKED)),
+                delivery.c.state.not_in(sorted(DELIVERED | {DeliveryState.REVOKED})),
                 delivery.c.reason != "",
             )
             .group_by(result.c.study_instance_uid, delivery.c.destination, delivery.c.reason)

@@ -179,19 +179,52 @@ class ResultRecord:
 class DeliveryState(StrEnum):
     """Where the delivery of one result to one destination stands.
 
+    QUEUED: it is to be sent when its time has come. CLAIMED: a process sends it; another may take it when the lease has
+    run out. STORED: the destination answered with status 0000 or a warning (Bxxx). COMMITTED: it has taken
+    responsibility for it (PS3.4 Annex J). FAILED: it waits for a person. UNKNOWN: the files are there and what became
+    of their deliveries is not (the index was made anew from them); nothing is sent until a person orders it.
     STOPPED and REVOKED are those of results that name, or were made from, another patient than the study: they are
-    never sent, or were sent and a person has to withdraw them there.
+    never sent, or may have been sent and a person has to withdraw them there.
     """
 
-    PENDING = "PENDING"
-    DELIVERED = "DELIVERED"
+    QUEUED = "QUEUED"
+    CLAIMED = "CLAIMED"
+    STORED = "STORED"
+    COMMITTED = "COMMITTED"
     FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
     STOPPED = "STOPPED"
     REVOKED = "REVOKED"
 
 
-UNSETTLED_DELIVERIES = frozenset({DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.REVOKED})
+OPEN_DELIVERIES = frozenset({DeliveryState.QUEUED, DeliveryState.CLAIMED})
+"""What is still to be sent."""
+
+UNSETTLED_DELIVERIES = OPEN_DELIVERIES | {DeliveryState.FAILED, DeliveryState.REVOKED}
 """States in which something is still to be done, by the node or by a person."""
+
+DELIVERED = frozenset({DeliveryState.STORED, DeliveryState.COMMITTED})
+"""What the destination has, as it said itself."""
+
+DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.QUEUED: frozenset({DeliveryState.CLAIMED, DeliveryState.STORED, DeliveryState.STOPPED}),
+    DeliveryState.CLAIMED: frozenset(
+        {
+            DeliveryState.QUEUED,
+            DeliveryState.CLAIMED,
+            DeliveryState.STORED,
+            DeliveryState.FAILED,
+            DeliveryState.STOPPED,
+        }
+    ),
+    DeliveryState.STORED: frozenset({DeliveryState.COMMITTED, DeliveryState.REVOKED}),
+    DeliveryState.COMMITTED: frozenset({DeliveryState.REVOKED}),
+    DeliveryState.FAILED: frozenset({DeliveryState.QUEUED, DeliveryState.STOPPED}),
+    DeliveryState.UNKNOWN: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
+    DeliveryState.STOPPED: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
+    DeliveryState.REVOKED: frozenset({DeliveryState.QUEUED, DeliveryState.STORED, DeliveryState.UNKNOWN}),
+}
+"""Moves of a delivery. QUEUED becomes STORED where the one who sent it had lost the claim before the answer came."""
 
 
 @dataclass(frozen=True, slots=True)

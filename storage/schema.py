@@ -210,6 +210,9 @@ delivery = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", UTCDateTime, nullable=False),
     Column("reason", Text, nullable=False),
+    # Who has claimed it, and until when unless that is extended; NULL where nobody has.
+    Column("owner", String(64)),
+    Column("leased_until", UTCDateTime),
     # One delivery for an object and a destination, whatever number of revisions made the same object.
     UniqueConstraint("sop_instance_uid", "destination"),
     Index("delivery_due", "destination", "state", "next_attempt_at"),

@@ -33,7 +33,7 @@ from node.errors import NodeError
 from node.operations.status import StudyLine, collect
 from node.settings import SHIPPED, Settings, load_settings
 from node.simulator import write_study, write_truth
-from storage.records import DeliveryState, StudyState
+from storage.records import DELIVERED, OPEN_DELIVERIES, StudyState
 
 #: One scanner of each vendor, and the patient that it examines.
 PATIENTS = (("Multiva", 106), ("uMR 770", 108), ("MR750", 111), ("Skyra", 104))
@@ -155,7 +155,7 @@ def _follow(runs: list[Run], settings: Settings) -> None:
 def _is_done(line: StudyLine) -> bool:
     if line.study.state in (StudyState.REFUSED, StudyState.FAILED):
         return True
-    pending = sum(count.get(DeliveryState.PENDING, 0) for count in line.deliveries.values())
+    pending = sum(count.get(state, 0) for count in line.deliveries.values() for state in OPEN_DELIVERIES)
     return line.study.state is StudyState.COMPLETED and not pending
 
 
@@ -174,7 +174,7 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
     for run in runs:
         line, arrived = lines[run.study_instance_uid], arrivals[run.study_instance_uid]
         counts = line.deliveries.get("archive", {})
-        complete &= bool(counts) and counts.get(DeliveryState.DELIVERED, 0) == sum(counts.values())
+        complete &= bool(counts) and _delivered(counts) == sum(counts.values())
         table.add_row(*_row(run, line, arrived, counts))
         arrived.save_pictures(pictures, f"{run.seed}-{run.model.replace(' ', '')}")
     out.print(table)
@@ -186,6 +186,10 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
     return 0 if complete else 1
 
 
+def _delivered(counts: dict[str, int]) -> int:
+    return sum(counts.get(state, 0) for state in DELIVERED)
+
+
 def _row(run: Run, line: StudyLine, arrived: Arrivals, counts: dict[str, int]) -> tuple[str, ...]:
     roles = ", ".join(dict.fromkeys(verdict.role for verdict in line.series if verdict.used))
     return (
@@ -195,7 +199,7 @@ def _row(run: Run, line: StudyLine, arrived: Arrivals, counts: dict[str, int]) -
         f"{arrived.volume_ml:.1f} ({run.truth_ml:.1f})",
         f"{arrived.dice(run.mask):.2f}",
         "-" if arrived.probability is None else f"{arrived.probability:.2f}",
-        f"{counts.get(DeliveryState.DELIVERED, 0)}/{sum(counts.values())}",
+        f"{_delivered(counts)}/{sum(counts.values())}",
         f"{run.seconds:.0f}",
     )
 

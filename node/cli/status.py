@@ -19,6 +19,7 @@ _NAMED = {
     DeliveryState.REVOKED: "of them to be withdrawn",
     DeliveryState.FAILED: "failed",
     DeliveryState.STOPPED: "stopped",
+    DeliveryState.UNKNOWN: "unknown, sent again by `resend` only",
 }
 _STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudyState.FAILED: "red"}
 

@@ -1,1 +1,1 @@
-"""What leaves: one durable queue a destination, fed by rows of the ledger."""
+"""Delivery of results: one durable queue a destination, fed by rows of the storage, and the transports."""

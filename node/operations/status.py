@@ -12,10 +12,10 @@ from node.settings import Settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.index import Index
-from storage.records import DeliveryState, QuarantineRecord, StudyRecord
+from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord
 
 #: States of an object that its destination has.
-ARRIVED = (DeliveryState.DELIVERED, DeliveryState.REVOKED)
+ARRIVED = DELIVERED | {DeliveryState.REVOKED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from node.cli.status import as_json
 from node.operations.status import collect
 from node.settings import load_settings
 from node.simulator import write_study, write_truth
+from storage.records import OPEN_DELIVERIES
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}
@@ -130,7 +131,7 @@ class Node:
         line = self.study(study_instance_uid)
         if line is None or line["study"]["state"] in ("RECEIVING", "QUEUED"):
             return None
-        waiting = sum(counts.get("PENDING", 0) for counts in line["deliveries"].values())
+        waiting = sum(counts.get(state, 0) for counts in line["deliveries"].values() for state in OPEN_DELIVERIES)
         return None if waiting else line
 
     def wait_until_settled(self, study_instance_uid: str, seconds: float = 540) -> dict[str, Any]:

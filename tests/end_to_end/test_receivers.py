@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from node.delivery.dicom import Delivery
+from node.delivery.worker import DeliveryWorker
 from node.settings import DestinationSettings, load_settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
@@ -57,12 +57,10 @@ def delivered(results: Results, receiver: Receiver, folder: Path) -> list[pydico
     settings = DestinationSettings(
         name="pacs", ae_title="PACS", host="127.0.0.1", port=receiver.port, first_retry_s=0.5
     )
-    delivery = Delivery(settings, deliveries, results.files)
+    delivery = DeliveryWorker(settings, deliveries, results.files)
     delivery.start()
     try:
-        wait_for(
-            lambda: {it.state for it in deliveries.records()} == {DeliveryState.DELIVERED}, "all is delivered", 120
-        )
+        wait_for(lambda: {it.state for it in deliveries.records()} == {DeliveryState.STORED}, "all is delivered", 120)
     finally:
         delivery.stop()
     return receiver.data_sets()

@@ -27,7 +27,7 @@ from node.analysis.steps import Models
 from node.analysis.workflow import Rooms, Worker
 from node.cli import status
 from node.completion.settling import Completion
-from node.delivery.dicom import Delivery
+from node.delivery.worker import DeliveryWorker
 from node.operations.status import collect
 from node.recognition.header.rejections import rejection_note
 from node.recognition.plan import recognise
@@ -65,7 +65,7 @@ class Site:
         engine = open_engine(self.settings.storage_url)
         self.files, self.index, self.ledger = ObjectStore(self.folder), Index(engine), Ledger(engine)
         self.deliveries = Deliveries(engine)
-        self.delivery = Delivery(pacs, self.deliveries, self.files)
+        self.delivery = DeliveryWorker(pacs, self.deliveries, self.files)
         models = Models(self.settings.analysis)
         self.worker = Worker(Rooms(self.settings, self.files, self.index, self.ledger, self.deliveries, models))
 
@@ -91,7 +91,7 @@ class Site:
         results = [self._result(image, number, role) for number, role in enumerate(roles)]
         self.ledger.conclude(self.uid, 1, StudyState.COMPLETED, "", results, ["pacs"], datetime.now(UTC))
         for delivery in self.deliveries.due("pacs", datetime.now(UTC))[2:]:
-            self.deliveries.delivered(delivery.identifier, datetime.now(UTC))
+            self.deliveries.stored(delivery.identifier, datetime.now(UTC))
 
     def _result(self, image: Dataset, number: int, role: str) -> ResultRecord:
         made, path = deepcopy(image), self.folder / "result.dcm"

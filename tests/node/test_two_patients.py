@@ -125,10 +125,10 @@ def test_results_of_who_is_not_meant_stay_named_and_those_of_who_is_are_in_order
     assert seen[3].states == {
         1: ["STOPPED", "STOPPED", "REVOKED", "REVOKED", "REVOKED"],
         2: [],
-        3: ["DELIVERED", "DELIVERED", "DELIVERED"],
+        3: ["STORED", "STORED", "STORED"],
     }
     assert [it["revision"] for it in seen[3].status["withdrawals"]] == [1, 1]
-    assert seen[4].states[1] == ["STOPPED", "STOPPED", "DELIVERED", "DELIVERED", "DELIVERED"]
+    assert seen[4].states[1] == ["STOPPED", "STOPPED", "STORED", "STORED", "STORED"]
     assert seen[4].states[3] == ["REVOKED", "REVOKED", "REVOKED"]
     assert {it["revision"] for it in seen[4].status["withdrawals"]} == {3}
 

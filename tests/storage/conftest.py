@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 
 from storage import database
 from storage.deliveries import Deliveries
@@ -21,54 +15,6 @@ from storage.records import InstanceHeader, StoredFile
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """URL of a PostgreSQL server of the tests' own; skipped where PostgreSQL or psycopg is not installed."""
-    pytest.importorskip("psycopg")
-    binary = shutil.which("postgres") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/postgres")), None)
-    if binary is None:
-        pytest.skip("PostgreSQL is not installed")
-    binaries = Path(binary).resolve().parent
-    # Not in pytest's own folder: it is closed to other users again by each further pytest of the same user.
-    folder = Path(tempfile.mkdtemp(prefix="rectal-node-postgresql-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    init = [*as_user, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "node", "-N"]
-    subprocess.run(init, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    call = [*as_user, str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-F"]
-    server = subprocess.Popen(call, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 120
-    while subprocess.run(ready, stdout=subprocess.DEVNULL, check=False).returncode:
-        assert time.monotonic() < deadline, "PostgreSQL does not start"
-        time.sleep(0.1)
-    yield f"postgresql+psycopg://node@127.0.0.1:{port}/postgres"
-    stop = [*as_user, str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"]
-    subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    server.wait(timeout=120)
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'index.sqlite'}"
-    server: str = request.getfixturevalue("postgresql")
-    engine = create_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return server
 
 
 @pytest.fixture

@@ -294,7 +294,7 @@ def test_the_lookups_of_registration_go_through_indexes(tmp_path):
         f"SELECT 1 FROM {OBJECT} AND series_instance_uid='2'",
         "SELECT 1 FROM dicom_object WHERE sop_instance_uid='2'",
         "SELECT * FROM study WHERE state='RECEIVING'",
-        "SELECT 1 FROM delivery WHERE destination='x' AND state='PENDING' AND next_attempt_at<'2026'",
+        "SELECT 1 FROM delivery WHERE destination='x' AND state='QUEUED' AND next_attempt_at<'2026'",
     ]
     with engine.connect() as connection:
         for query in queries:

@@ -1,4 +1,4 @@
-"""What the ledger promises, on SQLite and on PostgreSQL."""
+"""What becomes of results, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_each_result_is_due_at_each_destination_at_once(ledger, deliveries, at):
     for destination in ("PACS", "ARCHIVE"):
         due = deliveries.due(destination, at(0))
         assert [record.result for record in due] == results
-        assert {(record.state, record.attempts) for record in due} == {(DeliveryState.PENDING, 0)}
+        assert {(record.state, record.attempts) for record in due} == {(DeliveryState.QUEUED, 0)}
     assert deliveries.due("ELSEWHERE", at(0)) == ()
 
 
@@ -48,7 +48,7 @@ def test_recording_the_same_again_changes_nothing(ledger, deliveries, at):
 
 def test_recording_again_after_delivery_sends_nothing_twice(ledger, deliveries, at):
     ledger.record([a_result()], ["PACS"], at(0))
-    deliveries.delivered(deliveries.due("PACS", at(0))[0].identifier, at(1))
+    deliveries.stored(deliveries.due("PACS", at(0))[0].identifier, at(1))
     ledger.record([a_result()], ["PACS"], at(2))
     assert deliveries.due("PACS", at(3)) == ()
 
@@ -73,72 +73,6 @@ def test_a_uid_keeps_its_first_bytes_when_a_later_revision_makes_it_again(ledger
     (again,) = ledger.results("1.2.3", 2)
     assert again.file == a_result(1, content="a").file
     assert len(deliveries.records("1.2.3")) == 1
-
-
-def test_a_delivered_result_is_not_due_any_more(ledger, deliveries, at):
-    ledger.record([a_result()], ["PACS"], at(0))
-    (record,) = deliveries.due("PACS", at(0))
-    assert deliveries.delivered(record.identifier, at(1), "status 0xB007") is True
-    (ended,) = deliveries.records()
-    assert (ended.state, ended.attempts, ended.reason) == (DeliveryState.DELIVERED, 1, "status 0xB007")
-    assert deliveries.due("PACS", at(9)) == ()
-
-
-def test_a_postponed_delivery_is_due_again_at_its_time(ledger, deliveries, at):
-    ledger.record([a_result()], ["PACS"], at(0))
-    (record,) = deliveries.due("PACS", at(0))
-    assert deliveries.postpone(record.identifier, "no connection", at(60)) is True
-    assert deliveries.due("PACS", at(59)) == ()
-    (again,) = deliveries.due("PACS", at(60))
-    assert (again.attempts, again.reason) == (1, "no connection")
-
-
-def test_a_failed_delivery_waits_for_a_person(ledger, deliveries, at):
-    ledger.record([a_result()], ["PACS"], at(0))
-    identifier = deliveries.due("PACS", at(0))[0].identifier
-    assert deliveries.fail(identifier, "status 0x0122") is True
-    assert deliveries.due("PACS", at(9999)) == ()
-    assert deliveries.retry(identifier, at(100)) is True
-    (again,) = deliveries.due("PACS", at(100))
-    assert (again.attempts, again.state) == (0, DeliveryState.PENDING)
-
-
-@pytest.mark.parametrize("end", ["delivered", "fail"])
-def test_an_ended_delivery_does_not_move(ledger, deliveries, at, end):
-    ledger.record([a_result()], ["PACS"], at(0))
-    identifier = deliveries.due("PACS", at(0))[0].identifier
-    if end == "delivered":
-        deliveries.delivered(identifier, at(1))
-        assert deliveries.retry(identifier, at(2)) is False
-    else:
-        deliveries.fail(identifier, "refused")
-    before = deliveries.records()
-    assert deliveries.delivered(identifier, at(3)) is False
-    assert deliveries.postpone(identifier, "again", at(3)) is False
-    assert deliveries.fail(identifier, "again") is False
-    assert deliveries.records() == before
-
-
-def test_what_is_due_is_limited_and_comes_in_order_what_has_failed_before_last(ledger, deliveries, at):
-    ledger.record([a_result(number) for number in range(5)], ["PACS"], at(0))
-    first, second = deliveries.due("PACS", at(0), limit=2)
-    for identifier in (first.identifier, first.identifier, second.identifier):
-        deliveries.postpone(identifier, "busy", at(10))
-    due = deliveries.due("PACS", at(10), limit=5)
-    assert [record.result.role for record in due] == ["role 2", "role 3", "role 4", "role 1", "role 0"]
-    assert len(deliveries.due("PACS", at(10), limit=2)) == 2
-
-
-def test_what_was_not_tried_waits_with_its_reason_and_has_used_no_attempt(ledger, deliveries, at):
-    ledger.record([a_result(1), a_result(2), a_result(3)], ["PACS"], at(0))
-    one, two, three = (record.identifier for record in deliveries.due("PACS", at(0)))
-    deliveries.delivered(three, at(1))
-    deliveries.defer([one, three], "no connection", at(60))
-    assert [(record.identifier, record.reason) for record in deliveries.due("PACS", at(59))] == [(two, "")]
-    again = deliveries.due("PACS", at(60))
-    assert [(record.identifier, record.attempts) for record in again] == [(one, 0), (two, 0)]
-    assert again[0].reason == "no connection"
-    assert deliveries.records()[2].reason == ""
 
 
 def test_two_recorders_at_the_same_time_write_each_row_once(deliveries, url, at):

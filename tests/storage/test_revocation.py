@@ -56,10 +56,11 @@ def conclude(index, ledger, make_header, make_file, at):
 def sent(deliveries, conclude, at):
     """Four results of revision 1: delivered, refused by the destination, to be sent, and delivered."""
     conclude(*(a_result(number) for number in range(4)))
-    first, second, _, last = deliveries.due("PACS", at(9))
-    deliveries.delivered(first.identifier, at(10))
-    deliveries.fail(second.identifier, "no")
-    deliveries.delivered(last.identifier, at(11))
+    first, second, third, last = deliveries.claim("PACS", "sender", at(9), at(39), 10)
+    deliveries.stored(first.identifier, at(10))
+    deliveries.fail(second.identifier, "sender", "no")
+    deliveries.release([third.identifier], "sender", at(9), "")
+    deliveries.stored(last.identifier, at(11))
 
 
 def states(deliveries) -> list[str]:
@@ -68,7 +69,7 @@ def states(deliveries) -> list[str]:
 
 def test_what_was_delivered_is_named_and_what_was_not_is_stopped(deliveries, sent, conclude):
     conclude(revoked=(0, 1, 2), to=StudyState.REFUSED)
-    assert states(deliveries) == ["REVOKED", "STOPPED", "STOPPED", "DELIVERED"]
+    assert states(deliveries) == ["REVOKED", "STOPPED", "STOPPED", "STORED"]
     assert [it.reason for it in deliveries.records("1.2.3")] == [WHY, WHY, WHY, ""]
 
 
@@ -85,49 +86,49 @@ def test_what_was_stopped_is_neither_due_nor_sent_again_by_a_person(deliveries, 
     assert deliveries.due("PACS", at(99)) == ()
     for delivery in deliveries.records("1.2.3"):
         assert deliveries.retry(delivery.identifier, at(99)) is False
-        assert deliveries.is_pending(delivery.identifier) is False
+    assert deliveries.claim("PACS", "sender", at(99), at(129), 10) == ()
 
 
 def test_what_is_made_again_by_a_later_revision_is_sent_again(deliveries, sent, conclude, at):
     """It may have been withdrawn meanwhile."""
     conclude(revoked=(0, 1, 2, 3))
     conclude(a_result(0, 3), a_result(2, 3), revoked=(1, 3))
-    assert states(deliveries) == ["PENDING", "STOPPED", "PENDING", "REVOKED"]
+    assert states(deliveries) == ["QUEUED", "STOPPED", "QUEUED", "REVOKED"]
     assert {it.result.sop_instance_uid for it in deliveries.due("PACS", at(3))} == {"1.2.3.9.0", "1.2.3.9.2"}
 
 
 def test_what_turns_out_to_be_in_order_is_not_named_any_more(deliveries, sent, conclude):
     conclude(revoked=(0, 3))
     conclude(revoked=(3,))
-    assert states(deliveries) == ["DELIVERED", "FAILED", "PENDING", "REVOKED"]
+    assert states(deliveries) == ["STORED", "FAILED", "QUEUED", "REVOKED"]
 
 
 def test_an_analysis_that_failed_changes_nothing_of_it(deliveries, sent, conclude):
     conclude(revoked=(0,))
     conclude(revoked=None, to=StudyState.FAILED)
-    assert states(deliveries) == ["REVOKED", "FAILED", "PENDING", "DELIVERED"]
+    assert states(deliveries) == ["REVOKED", "FAILED", "QUEUED", "STORED"]
 
 
 def test_a_revision_that_is_out_of_date_revokes_nothing(index, ledger, deliveries, sent, make_header, make_file, at):
     index.register(make_header(2), make_file(), "SCANNER", at(20))
     named = Revocation(frozenset({"1.2.3.9.0"}), WHY)
     assert not ledger.conclude("1.2.3", 1, StudyState.REFUSED, WHY, [], [], at(21), named)
-    assert states(deliveries) == ["DELIVERED", "FAILED", "PENDING", "DELIVERED"]
+    assert states(deliveries) == ["STORED", "FAILED", "QUEUED", "STORED"]
 
 
 def test_results_of_other_studies_are_left_alone(ledger, deliveries, sent, conclude, at):
     ledger.record([a_result(0, study="1.9")], ["PACS"], at(0))
-    deliveries.delivered(deliveries.records("1.9")[0].identifier, at(1))
+    deliveries.stored(deliveries.records("1.9")[0].identifier, at(1))
     conclude(revoked=(0, 1, 2, 3))
-    assert [it.state for it in deliveries.records("1.9")] == ["DELIVERED"]
+    assert [it.state for it in deliveries.records("1.9")] == ["STORED"]
 
 
 def test_what_was_under_way_when_it_was_stopped_is_named_with_the_reason_of_that(deliveries, conclude, at):
     conclude(a_result(0), a_result(1))
-    under_way, refused = deliveries.due("PACS", at(9))
+    under_way, refused = deliveries.claim("PACS", "sender", at(9), at(39), 10)
     conclude(revoked=(0, 1))
-    assert deliveries.delivered(under_way.identifier, at(12), "warning B000") is False
-    assert deliveries.fail(refused.identifier, "no") is False
+    assert deliveries.stored(under_way.identifier, at(12), "warning B000") is False
+    assert deliveries.fail(refused.identifier, "sender", "no") is False
     first, second = deliveries.records("1.2.3")
     assert (first.state, first.reason, first.next_attempt_at) == ("REVOKED", WHY, at(12))
     assert (second.state, second.reason) == ("STOPPED", WHY)
@@ -142,7 +143,7 @@ def test_ending_again_after_a_crash_changes_nothing(index, ledger, deliveries, s
         for _ in range(2)
     ]
     assert ends == [True, True]
-    assert states(deliveries) == ["REVOKED", "STOPPED", "PENDING", "DELIVERED"]
+    assert states(deliveries) == ["REVOKED", "STOPPED", "QUEUED", "STORED"]
 
 
 # --- who is meant

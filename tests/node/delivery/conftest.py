@@ -94,10 +94,20 @@ def uid(number: int) -> str:
 
 
 @pytest.fixture
-def queue(tmp_path: Path, clock: Any) -> Queue:
+def stored_at(tmp_path: Path, clock: Any) -> Callable[[str], Queue]:
+    """An empty queue in a database."""
+
+    def make(url: str) -> Queue:
+        engine = open_engine(url)
+        return Queue(ObjectStore(tmp_path), Ledger(engine), Deliveries(engine), clock)
+
+    return make
+
+
+@pytest.fixture
+def queue(stored_at: Callable[[str], Queue], tmp_path: Path) -> Queue:
     """Two results that wait."""
-    engine = open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
-    found = Queue(ObjectStore(tmp_path), Ledger(engine), Deliveries(engine), clock)
+    found = stored_at(f"sqlite:///{tmp_path / 'index.sqlite'}")
     found.add(1, 2)
     return found
 

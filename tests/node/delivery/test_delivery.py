@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
 
-from node.delivery.dicom import Delivery, retry_delay_s
+import pytest
+
+from node.delivery.backoff import retry_delay_s
+from node.delivery.worker import DeliveryWorker
+from node.operations.status import collect
+from node.settings import Settings
+
+from .conftest import STUDY, uid
+
+WORKS_UNTIL_ITS_INPUT_ENDS = """
+import sys
+from pathlib import Path
+from node.delivery.worker import DeliveryWorker
+from node.settings import DestinationSettings
+from storage.database import open_engine
+from storage.deliveries import Deliveries
+from storage.files import ObjectStore
+settings, url, root = sys.argv[1:]
+worker = DeliveryWorker(
+    DestinationSettings.model_validate_json(settings), Deliveries(open_engine(url)), ObjectStore(Path(root))
+)
+worker.start()
+sys.stdin.read()
+worker.stop()
+"""
 
 
-def until_all_is_delivered(delivery: Delivery, queue, longest_s: float) -> float:
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def until_all_is_delivered(delivery: DeliveryWorker, queue, longest_s: float) -> float:
     """Move the clock a second at a time; the seconds that it took."""
     for second in range(int(longest_s)):
         delivery.deliver_due()
-        if set(queue.states()) == {"DELIVERED"}:
+        if set(queue.states()) == {"STORED"}:
             return second
         queue.clock.move(1)
     raise AssertionError(f"not within {longest_s} s: {Counter(queue.states())}")
@@ -21,21 +56,21 @@ def until_all_is_delivered(delivery: Delivery, queue, longest_s: float) -> float
 
 def test_what_is_due_is_delivered_once(receiving, destination, queue):
     pacs = receiving()
-    delivery = Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock)
     assert delivery.deliver_due() == 2
     assert delivery.deliver_due() == 0
     assert pacs.kept == ["1.2.3.1.1", "1.2.3.1.2"]
-    assert queue.states() == ["DELIVERED"] * 2
+    assert queue.states() == ["STORED"] * 2
 
 
 def test_the_thread_goes_on_until_it_is_stopped(receiving, destination, queue):
     both = threading.Event()
     pacs = receiving(lambda _event, count: both.set() or 0 if count == 2 else 0)
-    delivery = Delivery(destination(pacs.port), queue.rows, queue.files)
+    delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files)
     delivery.start()
     assert both.wait(60)
     delivery.stop()
-    assert queue.states() == ["DELIVERED"] * 2
+    assert queue.states() == ["STORED"] * 2
 
 
 # --- a destination that is away
@@ -44,30 +79,30 @@ def test_the_thread_goes_on_until_it_is_stopped(receiving, destination, queue):
 def test_a_destination_that_is_away_is_tried_again_after_its_wait_and_then_served(
     receiving, destination, queue, unused_port
 ):
-    delivery = Delivery(destination(unused_port, first_retry_s=10), queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(unused_port, first_retry_s=10), queue.rows, queue.files, queue.clock)
     delivery.deliver_due()
-    assert (queue.states(), queue.reasons()) == (["PENDING"] * 2, {"no connection"})
+    assert (queue.states(), queue.reasons()) == (["QUEUED"] * 2, {"no connection"})
     pacs = receiving(port=unused_port)
     queue.clock.move(9.9)
     assert delivery.deliver_due() == 0
     assert pacs.asked == []
     queue.clock.move(0.2)
     assert delivery.deliver_due() == 2
-    assert queue.states() == ["DELIVERED"] * 2
+    assert queue.states() == ["STORED"] * 2
 
 
 def test_a_destination_that_is_away_costs_no_object_an_attempt_however_long(destination, queue, unused_port):
     settings = destination(unused_port, maximum_attempts=2, first_retry_s=1, longest_retry_s=60)
-    delivery = Delivery(settings, queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
     for _ in range(10):
         delivery.deliver_due()
         queue.clock.move(60)
-    assert (queue.states(), queue.attempts()) == (["PENDING"] * 2, [0, 0])
+    assert (queue.states(), queue.attempts()) == (["QUEUED"] * 2, [0, 0])
 
 
 def test_the_wait_of_a_destination_doubles_and_holds_for_what_is_new_as_well(destination, queue, unused_port, caplog):
     settings = destination(unused_port, first_retry_s=10, longest_retry_s=60)
-    delivery = Delivery(settings, queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
     for wait in (10, 20, 40, 60, 60):
         caplog.clear()
         delivery.deliver_due()
@@ -83,14 +118,14 @@ def test_the_wait_of_a_destination_doubles_and_holds_for_what_is_new_as_well(des
 
 
 def test_an_object_that_is_stored_ends_the_wait_of_the_destination(receiving, destination, queue, unused_port, caplog):
-    delivery = Delivery(destination(unused_port, first_retry_s=10), queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(unused_port, first_retry_s=10), queue.rows, queue.files, queue.clock)
     for wait in (10, 20, 40):
         delivery.deliver_due()
         queue.clock.move(wait)
     queue.add(3)
     receiving(lambda _event, count: 0 if count <= 1 else None, port=unused_port)
     delivery.deliver_due()
-    assert queue.states() == ["DELIVERED", "PENDING", "PENDING"]
+    assert queue.states() == ["STORED", "QUEUED", "QUEUED"]
     assert "1 objects wait, next try in 1 s" in caplog.text
 
 
@@ -102,7 +137,7 @@ def test_a_receiver_that_ends_each_association_after_8_objects_gets_all_of_them_
 ):
     pacs = receiving(lambda _event, count: 0 if count <= 8 else None)
     queue.add(*range(3, 61))
-    delivery = Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock)
     assert until_all_is_delivered(delivery, queue, 120) < 60
     assert Counter(pacs.kept) == dict.fromkeys((f"1.2.3.1.{n}" for n in range(1, 61)), 1)
 
@@ -110,31 +145,126 @@ def test_a_receiver_that_ends_each_association_after_8_objects_gets_all_of_them_
 def test_only_the_object_that_was_under_way_has_used_an_attempt(receiving, destination, queue):
     pacs = receiving(lambda _event, count: 0 if count <= 1 else None)
     queue.add(3, 4)
-    Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
-    assert queue.states() == ["DELIVERED", "PENDING", "PENDING", "PENDING"]
+    DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
+    assert queue.states() == ["STORED", "QUEUED", "QUEUED", "QUEUED"]
     assert queue.attempts() == [1, 1, 0, 0]
     assert [delivery.reason for delivery in queue.deliveries()] == [
         "",
-        "the association was lost before the answer",
+        "object 1.2.3.1.2: the association was lost before the answer",
         "the association ended before its turn",
         "the association ended before its turn",
     ]
 
 
-def test_an_object_at_which_the_receiver_always_aborts_holds_up_none_behind_it(receiving, destination, queue):
-    pacs = receiving(lambda event, _count: None if event.request.AffectedSOPInstanceUID == "1.2.3.1.1" else 0)
-    queue.add(3, 4)
+@pytest.mark.parametrize("at", [1, 3], ids=["first", "middle"])
+def test_an_object_at_which_the_receiver_always_aborts_holds_up_none_behind_it(receiving, destination, queue, at):
+    """The others go on after a second, and it comes back last, also behind what is new."""
+    pacs = receiving(lambda event, _count: None if event.request.AffectedSOPInstanceUID == uid(at) else 0)
+    queue.add(3, 4, 5)
     settings = destination(pacs.port, first_retry_s=10, maximum_attempts=3)
-    delivery = Delivery(settings, queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
     delivery.deliver_due()
-    queue.clock.move(10)
+    queue.clock.move(1)
     delivery.deliver_due()
-    assert [asked for _, asked in pacs.asked] == ["1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3", "1.2.3.1.4", "1.2.3.1.1"]
-    assert queue.states() == ["PENDING", "DELIVERED", "DELIVERED", "DELIVERED"]
+    assert queue.states() == ["QUEUED" if number == at else "STORED" for number in range(1, 6)]
+    queue.add(6, 7)
+    queue.clock.move(9)
+    delivery.deliver_due()
+    assert [asked for _, asked in pacs.asked][-3:] == [uid(6), uid(7), uid(at)]
     queue.clock.move(20)
     delivery.deliver_due()
-    assert queue.states()[0] == "FAILED"
-    assert queue.deliveries()[0].reason == "gave up after 3 attempts: the association was lost before the answer"
+    assert [delivery.reason for delivery in queue.deliveries() if delivery.state == "FAILED"] == [
+        f"gave up after 3 attempts: object {uid(at)}: the association was lost before the answer"
+    ]
+    assert Counter(pacs.kept) == {uid(number): 1 for number in range(1, 8) if number != at}
+
+
+def test_a_receiver_that_aborts_at_every_object_is_left_alone_for_longer_each_time(
+    receiving, destination, queue, caplog
+):
+    pacs = receiving(lambda _event, _count: None)
+    queue.add(*range(3, 7))
+    delivery = DeliveryWorker(destination(pacs.port, first_retry_s=10), queue.rows, queue.files, queue.clock)
+    for wait in (1, 10, 20):
+        caplog.clear()
+        delivery.deliver_due()
+        assert f"objects wait, next try in {wait} s" in caplog.text
+        queue.clock.move(wait)
+
+
+def test_the_status_of_the_study_names_the_object_at_which_the_receiver_aborts(receiving, destination, queue):
+    pacs = receiving(lambda event, _count: None if event.request.AffectedSOPInstanceUID == uid(2) else 0)
+    queue.revoke()  # the study is known
+    queue.add(3)
+    delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock)
+    delivery.deliver_due()
+    queue.clock.move(1)
+    delivery.deliver_due()
+    (line,) = collect(Settings(root=queue.files.root), STUDY).studies
+    assert line.deliveries == {"pacs": {"STORED": 2, "QUEUED": 1}}
+    assert line.delivery_reasons == (f"pacs: object {uid(2)}: the association was lost before the answer",)
+
+
+# --- several at one queue
+
+
+def test_two_processes_at_one_queue_send_each_object_once(receiving, destination, stored_at, url, tmp_path):
+    pacs = receiving()
+    queue = stored_at(url)
+    queue.add(*range(1, 41))
+    settings = destination(pacs.port).model_dump_json()
+    call = [sys.executable, "-c", WORKS_UNTIL_ITS_INPUT_ENDS, settings, url, str(tmp_path)]
+    processes = [subprocess.Popen(call, stdin=subprocess.PIPE) for _ in range(2)]
+    until(lambda: set(queue.states()) == {"STORED"})
+    for process in processes:
+        process.communicate(timeout=60)
+    assert Counter(pacs.kept) == {uid(number): 1 for number in range(1, 41)}
+
+
+def test_what_one_sends_for_longer_than_its_lease_no_other_sends(receiving, destination, queue):
+    """The lease is 0.3 s, and the receiver takes its time; the time of day is the real one."""
+    slow = threading.Event()
+    pacs = receiving(lambda _event, _count: (slow.wait(1.5) and 0) or 0)
+    first, second = (DeliveryWorker(destination(pacs.port), queue.rows, queue.files, lease_s=0.3) for _ in range(2))
+    first.start()
+    until(lambda: pacs.asked)
+    deadline = time.monotonic() + 1.2
+    while time.monotonic() < deadline:
+        assert second.deliver_due() == 0
+        time.sleep(0.05)
+    slow.set()
+    until(lambda: set(queue.states()) == {"STORED"})
+    first.stop()
+    assert Counter(pacs.kept) == {uid(1): 1, uid(2): 1}
+
+
+def test_what_a_process_had_claimed_when_it_died_another_sends_when_the_lease_has_run_out(
+    receiving, destination, queue
+):
+    queue.rows.claim("pacs", "dead", queue.clock(), queue.clock() + timedelta(seconds=30), 10)
+    pacs = receiving()
+    delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock)
+    queue.clock.move(29)
+    assert delivery.deliver_due() == 0
+    queue.clock.move(1)
+    assert delivery.deliver_due() == 2
+
+
+def test_who_stops_gives_back_what_it_has_not_tried(receiving, destination, queue, unused_port):
+    queue.add(*range(3, 10))
+    delivery = DeliveryWorker(destination(unused_port), queue.rows, queue.files)
+    stopping = threading.Thread(target=delivery.stop)
+
+    def stop_at_the_second(_event: object, count: int) -> int:
+        if count == 2:
+            stopping.start()
+            until(lambda: delivery.stopping)
+        return 0
+
+    receiving(stop_at_the_second, unused_port)
+    delivery.start()
+    until(lambda: stopping.ident is not None and not stopping.is_alive())
+    assert Counter(queue.states()) == {"STORED": 2, "QUEUED": 7}
 
 
 # --- answers
@@ -142,7 +272,7 @@ def test_an_object_at_which_the_receiver_always_aborts_holds_up_none_behind_it(r
 
 def test_a_refusal_by_the_destination_stops_at_once_with_its_reason(receiving, destination, queue):
     pacs = receiving(lambda _event, _count: 0xA900)
-    Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
+    DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
     assert queue.states() == ["FAILED"] * 2
     assert "A900" in queue.deliveries()[0].reason
     assert len(pacs.asked) == 2
@@ -150,9 +280,9 @@ def test_a_refusal_by_the_destination_stops_at_once_with_its_reason(receiving, d
 
 def test_a_full_destination_is_tried_again_after_the_wait_of_each_object(receiving, destination, queue):
     pacs = receiving(lambda _event, _count: 0xA700)
-    delivery = Delivery(destination(pacs.port, first_retry_s=60), queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(pacs.port, first_retry_s=60), queue.rows, queue.files, queue.clock)
     assert delivery.deliver_due() == 2
-    assert queue.states() == ["PENDING"] * 2
+    assert queue.states() == ["QUEUED"] * 2
     queue.clock.move(59)
     assert delivery.deliver_due() == 0
     queue.clock.move(1)
@@ -162,7 +292,7 @@ def test_a_full_destination_is_tried_again_after_the_wait_of_each_object(receivi
 def test_after_the_last_attempt_the_object_waits_for_a_person(receiving, destination, queue):
     pacs = receiving(lambda _event, _count: 0xA700)
     settings = destination(pacs.port, first_retry_s=10, maximum_attempts=2)
-    delivery = Delivery(settings, queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
     delivery.deliver_due()
     queue.clock.move(10)
     delivery.deliver_due()
@@ -178,7 +308,7 @@ def test_the_wait_doubles_up_to_the_longest(destination):
 def test_a_round_that_fails_for_a_reason_that_nobody_foresaw_is_not_repeated_every_second(destination, queue, caplog):
     """A port that is no number, as no configuration can have it."""
     impossible = destination(1, first_retry_s=10).model_copy(update={"port": "none"})
-    delivery = Delivery(impossible, queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(impossible, queue.rows, queue.files, queue.clock)
     delivery.start()
     deadline = time.monotonic() + 60
     while "next try in" not in caplog.text:
@@ -187,7 +317,7 @@ def test_a_round_that_fails_for_a_reason_that_nobody_foresaw_is_not_repeated_eve
     assert delivery.deliver_due() == 0
     delivery.stop()
     assert "destination pacs: the round failed; 0 objects wait, next try in 10 s" in caplog.text
-    assert queue.states() == ["PENDING"] * 2
+    assert queue.states() == ["QUEUED"] * 2
 
 
 # --- results of another patient
@@ -196,7 +326,7 @@ def test_a_round_that_fails_for_a_reason_that_nobody_foresaw_is_not_repeated_eve
 def test_what_is_stopped_while_others_are_on_their_way_is_not_sent(receiving, destination, queue):
     """The round has begun and holds both; the study ends as one of two patients when the first is stored."""
     pacs = receiving(lambda _event, _count: queue.revoke("1.2.3.1.1", "1.2.3.1.2") or 0)
-    delivery = Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock)
     assert delivery.deliver_due() == 1
     assert pacs.kept == ["1.2.3.1.1"]
     assert queue.states() == ["REVOKED", "STOPPED"]
@@ -204,7 +334,7 @@ def test_what_is_stopped_while_others_are_on_their_way_is_not_sent(receiving, de
 
 def test_what_was_sent_while_it_was_stopped_is_named_in_the_log(receiving, destination, queue, caplog):
     pacs = receiving(lambda _event, _count: queue.revoke("1.2.3.1.1", "1.2.3.1.2") or 0)
-    Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
+    DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
     (record,) = (record for record in caplog.records if record.levelname == "ERROR")
     assert "object 1.2.3.1.1: destination pacs: " in record.getMessage()
     assert "withdrawn" in record.getMessage()

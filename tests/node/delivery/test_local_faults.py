@@ -10,8 +10,8 @@ from collections import Counter
 
 from sqlalchemy import event as database_event
 
-from node.delivery.dicom import Delivery
 from node.delivery.faults import FaultLog
+from node.delivery.worker import DeliveryWorker
 from storage import database
 from storage.deliveries import Deliveries
 
@@ -25,16 +25,16 @@ def own_lines(caplog) -> list[str]:
 def test_objects_whose_folder_is_away_for_long_are_delivered_when_it_is_back(receiving, destination, queue, caplog):
     pacs = receiving()
     settings = destination(pacs.port, maximum_attempts=1, first_retry_s=5)
-    delivery = Delivery(settings, queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
     objects = queue.files.root / "objects"
     objects.rename(queue.files.root / "away")
     for _ in range(20):
         delivery.deliver_due()
-        assert (queue.states(), queue.attempts(), queue.reasons()) == (["PENDING"] * 2, [0, 0], {AWAY})
+        assert (queue.states(), queue.attempts(), queue.reasons()) == (["QUEUED"] * 2, [0, 0], {AWAY})
         queue.clock.move(5)
     (queue.files.root / "away").rename(objects)
     delivery.deliver_due()
-    assert queue.states() == ["DELIVERED"] * 2
+    assert queue.states() == ["STORED"] * 2
     assert own_lines(caplog) == [
         f"object 1.2.3.1.1: destination pacs: {AWAY}",
         f"object 1.2.3.1.1: destination pacs: {AWAY} (and 23 times more in the last minute)",
@@ -43,7 +43,7 @@ def test_objects_whose_folder_is_away_for_long_are_delivered_when_it_is_back(rec
 
 def test_without_descriptors_nothing_is_lost(receiving, destination, queue):
     pacs = receiving()
-    delivery = Delivery(destination(pacs.port, first_retry_s=5), queue.rows, queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(pacs.port, first_retry_s=5), queue.rows, queue.files, queue.clock)
     queue.deliveries()  # the connection of the database is open
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -51,19 +51,19 @@ def test_without_descriptors_nothing_is_lost(receiving, destination, queue):
         delivery.deliver_due()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (queue.states(), queue.attempts()) == (["PENDING"] * 2, [0, 0])
+    assert (queue.states(), queue.attempts()) == (["QUEUED"] * 2, [0, 0])
     assert queue.reasons() == {"this machine cannot read or send it: Too many open files"}
     queue.clock.move(5)
     delivery.deliver_due()
-    assert queue.states() == ["DELIVERED"] * 2
+    assert queue.states() == ["STORED"] * 2
 
 
 def test_a_file_that_is_there_and_no_whole_object_stops_at_once(receiving, destination, queue):
     pacs = receiving()
     path = queue.files.absolute(queue.deliveries()[0].result.file)
     path.write_bytes(path.read_bytes()[:-20])
-    Delivery(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
-    assert queue.states() == ["FAILED", "DELIVERED"]
+    DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock).deliver_due()
+    assert queue.states() == ["FAILED", "STORED"]
     assert "cut short" in queue.deliveries()[0].reason
 
 
@@ -84,13 +84,13 @@ def test_what_was_sent_while_the_database_was_locked_is_not_sent_again(receiving
         locker.execute("ROLLBACK")
 
     pacs = receiving(lock)
-    delivery = Delivery(destination(pacs.port), impatient(tmp_path), queue.files, queue.clock)
+    delivery = DeliveryWorker(destination(pacs.port), impatient(tmp_path), queue.files, queue.clock)
     unlocking = threading.Thread(target=unlock, daemon=True)
     unlocking.start()
     assert delivery.deliver_due() == 2
     assert said.wait(60)
     assert Counter(pacs.kept) == {"1.2.3.1.1": 1, "1.2.3.1.2": 1}
-    assert (queue.states(), queue.attempts()) == (["DELIVERED"] * 2, [1, 1])
+    assert (queue.states(), queue.attempts()) == (["STORED"] * 2, [1, 1])
     assert own_lines(caplog) == ["destination pacs: this machine: (sqlite3.OperationalError) database is locked"]
 
 

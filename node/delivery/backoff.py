@@ -1,0 +1,59 @@
+"""Back-off: how long an object, and how long a destination, is left alone after a failure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from node.clock import Clock
+from node.settings import DestinationSettings
+
+#: Before the next association where there is reason to believe that the destination takes objects, in s.
+SHORT_WAIT_S = 1.0
+
+
+def retry_delay_s(failures: int, settings: DestinationSettings) -> float:
+    """Seconds to wait after so many earlier failures: doubles from the first to the longest delay."""
+    return float(min(settings.longest_retry_s, settings.first_retry_s * 2.0 ** min(failures, 64)))
+
+
+class DestinationBackoff:
+    """The wait of a destination that could not be reached, or whose association ended early.
+
+    It doubles with each round that stored nothing, and an object that is stored ends it. Where an association ends
+    in the middle of an object, that object may be the reason: once, the others are tried at once without it.
+    """
+
+    def __init__(self, settings: DestinationSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._until = clock()
+        self._in_vain = 0  # rounds in a row that stored nothing because of the destination
+        self._spared = False
+
+    @property
+    def resting(self) -> bool:
+        """Whether the destination is to be left alone now."""
+        return self._clock() < self._until
+
+    def reset(self) -> None:
+        """The destination has stored something."""
+        self._in_vain, self._spared = 0, False
+
+    def rest(self, stored: bool, at_an_object: bool) -> float:
+        """Leave the destination alone after a round that it ended early; returns for how many seconds.
+
+        Args:
+            stored: whether it stored something in that round.
+            at_an_object: whether the connection ended while an object was under way.
+        """
+        if stored:
+            self.reset()
+            delay = SHORT_WAIT_S
+        elif at_an_object and not self._spared:
+            self._spared = True
+            delay = SHORT_WAIT_S
+        else:
+            delay = retry_delay_s(self._in_vain, self._settings)
+            self._in_vain += 1
+        self._until = self._clock() + timedelta(seconds=delay)
+        return delay

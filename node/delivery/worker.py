@@ -1,0 +1,153 @@
+"""Delivery to one destination: what is due is claimed, sent, and settled, in a thread of its own.
+
+A dead destination holds up nobody but itself. Two waits double apart from one another: that of the destination
+(`DestinationBackoff`) and that of an object, which counts only the attempts that were made of it. What was never
+tried, and what this machine could not read, costs no attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from node.clock import Clock, utc_now
+from node.delivery.backoff import DestinationBackoff
+from node.delivery.dicom import send
+from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
+from node.delivery.queue import LEASE_S, Queue
+from node.dicom.outcomes import StoreResult
+from node.settings import DestinationSettings
+from storage.deliveries import Deliveries
+from storage.files import ObjectStore
+from storage.records import DeliveryRecord
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 1.0
+
+
+@dataclass(slots=True)
+class _Round:
+    """One claim: what is left of it, and what came of the rest."""
+
+    left: set[int]
+    tried: int = 0
+    stored: int = 0
+    not_tried: int = 0
+    why_not: str = ""
+    at_an_object: bool = False
+
+
+class DeliveryWorker:
+    """Works one destination's queue off."""
+
+    def __init__(
+        self,
+        settings: DestinationSettings,
+        deliveries: Deliveries,
+        files: ObjectStore,
+        clock: Clock = utc_now,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._settings = settings
+        self._files = files
+        self._faults = FaultLog(clock)
+        self._queue = Queue(settings, deliveries, self._faults, clock, lease_s)
+        self._backoff = DestinationBackoff(settings, clock)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"delivery-{settings.name}", daemon=True)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it has been told to stop."""
+        return self._stop.is_set()
+
+    def start(self) -> None:
+        """Begin to work the queue off."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the object that is under way."""
+        self._stop.set()
+        self._thread.join(timeout=self._settings.timeout_s)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                tried = self.deliver_due()
+            except LOCAL_FAULTS as error:
+                self._report(error)
+                tried = 0
+            except Exception:
+                # The thread is the destination's only one: whatever goes wrong in one round must not end it.
+                log.exception("destination %s: round failed", self._settings.name)
+                tried = 0
+                self._rest(_Round(set(), why_not="the round failed"))
+            if not tried:
+                self._stop.wait(_POLL_S)
+
+    def deliver_due(self) -> int:
+        """Claim what is due and try it once, unless the destination rests; returns the number of objects tried."""
+        if self._backoff.resting:
+            return 0
+        claimed = self._queue.claim()
+        if not claimed:
+            return 0
+        done = _Round({record.identifier for record in claimed})
+        try:
+            with self._queue.leased():
+                self._deliver(claimed, done)
+        finally:
+            self._keep(lambda: self._queue.release(done.left, done.why_not or None))
+        if done.not_tried:
+            self._rest(done)
+        elif done.stored:
+            self._backoff.reset()
+        return done.tried
+
+    def _deliver(self, claimed: Sequence[DeliveryRecord], done: _Round) -> None:
+        attempts = send(claimed, self._settings, self._files, self._queue.still_claimed)
+        with closing(attempts):
+            for attempt in attempts:
+                if attempt.result is StoreResult.NOT_TRIED:
+                    done.not_tried += 1
+                    done.why_not = attempt.reason
+                    continue
+                done.tried += 1
+                done.stored += attempt.result is StoreResult.SENT
+                done.at_an_object |= attempt.ended_connection
+                self._keep(lambda attempt=attempt: self._queue.settle(attempt))  # type: ignore[misc]
+                done.left.discard(attempt.record.identifier)
+                if self._stop.is_set():
+                    break
+
+    def _rest(self, done: _Round) -> None:
+        delay = self._backoff.rest(bool(done.stored), done.at_an_object)
+        log.warning(
+            "destination %s: %s; %d objects wait, next try in %.0f s",
+            self._settings.name,
+            done.why_not,
+            done.not_tried,
+            delay,
+        )
+
+    def _keep(self, note: Callable[[], object]) -> None:
+        """Write into the storage, again and again while this machine cannot: what was sent is not sent twice."""
+        while True:
+            try:
+                note()
+                return
+            except LOCAL_FAULTS as error:
+                self._report(error)
+                if self._stop.wait(_POLL_S):
+                    raise
+
+    def _report(self, error: Exception) -> None:
+        self._faults.report(kind_of(error), f"destination {self._settings.name}: this machine: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
