@@ -27,8 +27,9 @@ from models.radiomics.t2_contrast import SpinEcho
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import simulate_case
 from models.research.training.simulated_cases import t2wi_protocol
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import load_super_resolver, super_resolve
-from models.volume import Sequence, grid_of
+from models.volume import grid_of
 
 WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 Volumes = dict[Sequence, dict[str, sitk.Image]]
@@ -79,9 +80,9 @@ def _study(folder: Path, seed: int, scanner: str) -> tuple[Volumes, dict[Sequenc
                 sitk.WriteImage(volume, folder / f"{sequence}.{kind}.nrrd")
     images = {
         sequence: {kind: sitk.ReadImage(folder / f"{sequence}.{kind}.nrrd") for kind in (NORMAL, SUPER)}
-        for sequence in Sequence
+        for sequence in ANALYSED
     }
-    return images, {sequence: sitk.ReadImage(folder / f"{sequence}.mask.nrrd") for sequence in Sequence}
+    return images, {sequence: sitk.ReadImage(folder / f"{sequence}.mask.nrrd") for sequence in ANALYSED}
 
 
 def _exported(

@@ -20,7 +20,8 @@ from models.radiomics.provenance import Provenance, provenance
 from models.radiomics.settings import RadiomicsSettings
 from models.radiomics.t2_contrast import SpinEcho, stretch_to
 from models.rounding import at_least
-from models.volume import Grid, Sequence, average_onto, grid_of, image_from, same_place, volume_ml
+from models.sequence import Sequence
+from models.volume import Grid, average_onto, grid_of, image_from, same_place, volume_ml
 
 _log = logging.getLogger(__name__)
 

@@ -26,7 +26,8 @@ from models.segmentation.inference import (
     read_alone,
     read_together,
 )
-from models.volume import Float32, Sequence, volume_ml
+from models.sequence import Sequence
+from models.volume import Float32, volume_ml
 
 Parts = tuple[Component, ...]
 

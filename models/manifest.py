@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 
 from models.errors import BundleError
-from models.volume import Sequence
+from models.sequence import Analysed
 
 MANIFEST_NAME = "manifest.json"
 RESEARCH_STATEMENT = "trained on simulated studies; research use only, not for diagnosis"
@@ -28,7 +28,7 @@ class Manifest(pydantic.BaseModel):
     version: str = pydantic.Field(min_length=1)
     kind: str
     """super-resolution, segmentation or prediction."""
-    input_sequences: tuple[Sequence, ...]
+    input_sequences: tuple[Analysed, ...]
     architecture: dict[str, Any]
     """Arguments of the function that builds the network."""
     settings: dict[str, Any] = {}
@@ -37,7 +37,7 @@ class Manifest(pydantic.BaseModel):
     """The network's grid (x, y, z; mm); None when it works on the acquired grid."""
     factor: tuple[int, int, int] | None = None
     """Refinement along each index axis (x, y, z)."""
-    protocol: dict[Sequence, dict[str, tuple[float, float]]] = {}
+    protocol: dict[Analysed, dict[str, tuple[float, float]]] = {}
     """Lowest and highest value in training of an acquisition parameter, by sequence: tr_ms, te_ms, flip_deg,
     slice_thickness_mm, pixel_spacing_mm (the finer of the two acquired), field_strength_t."""
     training_data: str

@@ -9,9 +9,8 @@ Equal geometry has many spellings (`models.rounding`), so nothing here hangs on 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence as SequenceOf
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +27,6 @@ SAME_PLACE_MM = 1e-3
 #: What spacing (mm), origin (mm) and direction cosines are whole multiples of in a settled grid. Powers of two: neither
 #: decimals nor matrix sizes that divide a field of view lie half way between two multiples.
 _SPACING_STEP, _ORIGIN_STEP, _COSINE_STEP = 2.0**-14, 2.0**-10, 2.0**-18
-
-
-class Sequence(StrEnum):
-    """The image contrasts that are analysed."""
-
-    T2WI = "T2WI"
-    DWI = "DWI"
-    PVP = "PVP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +109,7 @@ def check_volume(image: sitk.Image) -> None:
         raise VolumeError("the volume holds values that are not finite")
 
 
-def divided(grid: Grid, parts: SequenceOf[float]) -> Grid:
+def divided(grid: Grid, parts: Sequence[float]) -> Grid:
     """`grid` with each voxel split into `parts` (x, y, z) pieces; factors below 1 merge voxels.
 
     Edge aligned: the first centre moves from `p0` to `p0 + d * (t - s) / 2`, where d is the axis, s the
@@ -132,7 +123,7 @@ def divided(grid: Grid, parts: SequenceOf[float]) -> Grid:
     return Grid(_size(size), _point(new), _point(origin), grid.direction)
 
 
-def with_spacing(grid: Grid, spacing: SequenceOf[float]) -> Grid:
+def with_spacing(grid: Grid, spacing: Sequence[float]) -> Grid:
     """The edge-aligned grid over the same extent with `spacing` (x, y, z; mm)."""
     return divided(grid, [old / new for old, new in zip(grid.spacing, spacing, strict=True)])
 
@@ -158,7 +149,7 @@ def resample_onto(
     )
 
 
-def resample(image: sitk.Image, spacing: SequenceOf[float], interpolator: int = sitk.sitkLinear) -> sitk.Image:
+def resample(image: sitk.Image, spacing: Sequence[float], interpolator: int = sitk.sitkLinear) -> sitk.Image:
     """`image` over the same extent with another `spacing` (x, y, z; mm)."""
     return resample_onto(image, with_spacing(grid_of(image), spacing), interpolator)
 
@@ -223,7 +214,7 @@ def _pitch(image: sitk.Image, direction: npt.NDArray[np.float64]) -> float:
     return float(1.0 / np.linalg.norm(along / np.asarray(image.GetSpacing())))
 
 
-def _block_mean(array: Float32, parts: SequenceOf[int]) -> Float32:
+def _block_mean(array: Float32, parts: Sequence[int]) -> Float32:
     """Mean over blocks of `parts` (z, y, x) voxels."""
     z, y, x = (length // part for length, part in zip(array.shape, parts, strict=True))
     blocks = array.reshape(z, parts[0], y, parts[1], x, parts[2])

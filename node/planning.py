@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import SimpleITK as sitk
 
 from models.manifest import load_manifest
 from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
+from models.sequence import Sequence
 from node.codes import Code
 from node.enhancement import Phase, measure_injection
 from node.errors import NodeError, Refusal
@@ -28,7 +30,7 @@ from node.recognition.header.words import words
 from node.recognition.plan import StudyFacts, gather, plan_study
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import DynamicRun, Revealed, Stack, StudyPlan
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.volumes import Assembled, assemble, assembled
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ def _no_trial(study_instance_uid: str, stack: Stack, image: sitk.Image) -> None:
     """Takes every stack."""
 
 
-def trained_protocols(folders: Sequence[Path]) -> tuple[TrainedProtocol, ...]:
+def trained_protocols(folders: SequenceOf[Path]) -> tuple[TrainedProtocol, ...]:
     """The acquisition parameters that bundles have seen in training, from their manifests.
 
     Raises:
@@ -82,7 +84,7 @@ def studies_in(
         yield replace(study, warnings=(*study.warnings, *clashing))
 
 
-def _nothing_in(path: Path, faults: Sequence[Fault]) -> str:
+def _nothing_in(path: Path, faults: SequenceOf[Fault]) -> str:
     """Why there is nothing to be recognised, with what is wrong with the first files."""
     more = len(faults) - _NAMED_FILES
     named = [fault.sentence for fault in faults[:_NAMED_FILES]] + ([f"and {more} more"] if more > 0 else [])
@@ -92,7 +94,7 @@ def _nothing_in(path: Path, faults: Sequence[Fault]) -> str:
 def plan_from(
     facts: StudyFacts,
     settings: RecognitionSettings,
-    trained: Sequence[TrainedProtocol],
+    trained: SequenceOf[TrainedProtocol],
     revealed: Revealed | None = None,
 ) -> StudyPlan:
     """The plan from headers and training ranges; only an unknown time of injection is looked for in the images."""
@@ -112,15 +114,15 @@ def plan_with_volumes(
     plan: StudyPlan,
     facts: Callable[[], StudyFacts],
     settings: RecognitionSettings,
-    trained: Sequence[TrainedProtocol],
+    trained: SequenceOf[TrainedProtocol],
     trial: Trial = _no_trial,
-) -> tuple[StudyPlan, dict[Role, sitk.Image]]:
+) -> tuple[StudyPlan, dict[Sequence, sitk.Image]]:
     """The plan whose stacks can all be used and are what they must be, and their volumes (as `assemble` gives them).
 
     `facts` is asked only when a stack cannot be used and the study has to be planned again. `trial` raises a Refusal
     where a stack that can be decoded is of no use to what comes after.
     """
-    volumes: dict[Role, Assembled] = {}
+    volumes: dict[Sequence, Assembled] = {}
     for stack in plan.stacks:
         try:
             volumes[stack.role] = assembled(stack)
@@ -140,13 +142,13 @@ def plan_with_volumes(
     return warned, {role: volume.image for role, volume in volumes.items()}
 
 
-def _bright_fat(plan: StudyPlan, volumes: Mapping[Role, Assembled]) -> Fault | None:
+def _bright_fat(plan: StudyPlan, volumes: Mapping[Sequence, Assembled]) -> Fault | None:
     """E-FAT-BRIGHT where fat is not suppressed in the portal-venous phase; T2WI of its space tells where fat is."""
-    pvp, t2wi = plan.stack(Role.PVP), plan.stack(Role.T2WI)
+    pvp, t2wi = plan.stack(Sequence.PVP), plan.stack(Sequence.T2WI)
     if pvp is None:
         return None
-    beside = volumes[Role.T2WI].image if t2wi is not None and t2wi.space == pvp.space else None
-    ratio = fat_to_muscle(volumes[Role.PVP].image, beside)
+    beside = volumes[Sequence.T2WI].image if t2wi is not None and t2wi.space == pvp.space else None
+    ratio = fat_to_muscle(volumes[Sequence.PVP].image, beside)
     if ratio is None or ratio < BRIGHT_FAT:
         return None
     return Fault(
@@ -156,14 +158,14 @@ def _bright_fat(plan: StudyPlan, volumes: Mapping[Role, Assembled]) -> Fault | N
 
 def _without_run(plan: StudyPlan, fault: Fault) -> Revealed:
     """Without any phase of the dynamic run: all have the protocol of the one that was looked at."""
-    stack = plan.stack(Role.PVP)
+    stack = plan.stack(Sequence.PVP)
     assert stack is not None
     keys = {stack.key, *(phase.key for phase in (plan.dynamic.phases if plan.dynamic else ()) if phase.key)}
     return replace(plan.revealed, unusable=(*plan.revealed.unusable, *((key, fault) for key in sorted(keys))))
 
 
 def _injection_is_wanted(plan: StudyPlan, settings: RecognitionSettings) -> bool:
-    refusal = plan.refusal(Role.PVP)
+    refusal = plan.refusal(Sequence.PVP)
     return (
         settings.measure_injection
         and refusal is not None
@@ -192,7 +194,7 @@ def _phase(stack: Stack, time_s: float) -> Phase:
 
 def _measured(plan: StudyPlan) -> tuple[str, ...]:
     injection = plan.revealed.injection
-    if not isinstance(injection, InjectionTime) or plan.stack(Role.PVP) is None:
+    if not isinstance(injection, InjectionTime) or plan.stack(Sequence.PVP) is None:
         return ()
     return (
         f"PVP: no header and no site rule gives the time of injection; it was measured in the images, "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +24,7 @@ from pydantic import (
 )
 
 import models
+from models.sequence import Sequence
 from node.errors import ConfigurationError
 from node.toml_lines import line_of
 
@@ -69,15 +69,6 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Role(StrEnum):
-    """What a stack of images can be used for."""
-
-    T2WI = "T2WI"
-    DWI = "DWI"
-    ADC = "ADC"
-    PVP = "PVP"
-
-
 class PeerSettings(Section):
     """A system that may connect: its AE title and, where given, the address that it must come from."""
 
@@ -118,7 +109,7 @@ class CompletionSettings(Section):
     quiet_s: Seconds = 20
     incomplete_after_s: Seconds = 300
     sweep_every_s: Seconds = 2
-    wanted: tuple[Role, ...] = (Role.T2WI, Role.DWI, Role.PVP)
+    wanted: tuple[Sequence, ...] = (Sequence.T2WI, Sequence.DWI, Sequence.PVP)
     count_at: str = ""
 
     @model_validator(mode="after")

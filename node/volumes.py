@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -19,12 +19,12 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom import Dataset
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.errors import Refusal
 from node.recognition.header.facts import Tile
 from node.recognition.header.files import in_words, read_dataset
 from node.recognition.record import FrameRef, Stack
-from node.settings import Role
 from node.stored_values import UNDECODABLE, ScaleFacts, common_scale, read_cells, scale_facts
 
 # Medians over tissue of diffusion coefficients, 10⁻⁶ mm²/s; free water at 37 °C has 3000.
@@ -73,7 +73,7 @@ def assembled(stack: Stack) -> Assembled:
         raise Refusal(Code.DECODE, f"{stack.series}: a volume of {shape} voxels is not decoded")
     volume, padding = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.bool_)
     slices = _read_slices(stack, volume, padding)
-    scales = common_scale([each.scale for each in slices], diffusivity=stack.role is Role.ADC)
+    scales = common_scale([each.scale for each in slices], diffusivity=stack.role is Sequence.ADC)
     with np.errstate(over="ignore"):  # found by the check that follows
         for values, scale in zip(volume, scales, strict=True):
             values[:] = values.astype(np.float64) * scale.slope + scale.intercept
@@ -81,7 +81,7 @@ def assembled(stack: Stack) -> Assembled:
     if not np.isfinite(image).all():
         raise Refusal(Code.NOT_FINITE, f"{stack.series}: real values beyond any number")
     volume[padding] = image.min(initial=0.0)
-    if stack.role is Role.ADC:
+    if stack.role is Sequence.ADC:
         volume = _diffusivity(volume, stack)
     if not image.size or image.min() == image.max():
         raise Refusal(Code.CONSTANT, f"{stack.series}: all values of the image are the same")
@@ -102,7 +102,7 @@ def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDA
         dataset = _read(path, name)
         for frame, same in groupby(references, key=lambda entry: entry[1].frame):
             cells = read_cells(dataset, frame, name)
-            if cells.inverted and stack.role is Role.ADC:
+            if cells.inverted and stack.role is Sequence.ADC:
                 reason = "a map that is stored inverted does not say which of its values are diffusion coefficients"
                 raise Refusal(Code.PHOTOMETRIC, f"{name}: {reason}")
             scale = scale_facts(dataset, frame, name, cells.as_stored)
@@ -128,7 +128,7 @@ def _read(path: Path, name: str) -> Dataset:
         raise Refusal(Code.DECODE, f"{name}: {in_words(error)}") from error
 
 
-def _remarks(slices: Sequence[_Slice]) -> tuple[str, ...]:
+def _remarks(slices: SequenceOf[_Slice]) -> tuple[str, ...]:
     def count(found: int) -> str:
         return "the images are" if found == len(slices) else f"{found} of {len(slices)} images are"
 

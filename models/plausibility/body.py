@@ -17,7 +17,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from models.rounding import whole_above, whole_nearest
-from models.volume import Float32, Grid, Sequence, grid_of, image_from, resample_onto
+from models.sequence import Sequence
+from models.volume import Float32, Grid, grid_of, image_from, resample_onto
 
 CONTRASTS = (Sequence.T2WI, Sequence.PVP)
 """Where muscle is clearly brighter than air; DWI of high b-values hardly shows muscle, and suppresses fat."""

@@ -16,7 +16,7 @@ from models.prediction.calibration import calibrate
 from models.prediction.explanation import explain
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Target, Unanswered
 from models.radiomics.settings import RadiomicsSettings, load_settings, save_settings
-from models.volume import Sequence
+from models.sequence import ANALYSED, Sequence
 
 KIND = "prediction"
 CATALOGUE_NAME = "models.json"
@@ -125,11 +125,11 @@ def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction |
 def _lacking(features: Mapping[str, float], card: ModelCard) -> tuple[Sequence, ...]:
     """The sequences of which a feature that the model needs is missing, in the order of its inputs."""
     missing = {it.name.split("|")[0] for it in card.features if not np.isfinite(features.get(it.name, np.nan))}
-    return tuple(sequence for sequence in Sequence if sequence in missing)
+    return tuple(sequence for sequence in ANALYSED if sequence in missing)
 
 
 def _preference(answer: ModelPrediction | ModelCard) -> tuple[bool, float]:
-    whole = set(answer.inputs) == set(Sequence) and answer.resolution == "super"
+    whole = set(answer.inputs) == set(ANALYSED) and answer.resolution == "super"
     return whole, answer.cross_validated_auc
 
 

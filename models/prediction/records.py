@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.volume import Sequence
+from models.sequence import Sequence
 
 Resolution = Literal["normal", "super"]
 

@@ -22,7 +22,8 @@ from models.manifest import Manifest
 from models.rounding import at_least, beyond
 from models.segmentation.network import final_head, from_manifest
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
-from models.volume import Float32, Grid, Sequence, average_onto, grid_of, image_from
+from models.sequence import Sequence
+from models.volume import Float32, Grid, average_onto, grid_of, image_from
 
 KIND = "segmentation"
 

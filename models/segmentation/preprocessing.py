@@ -11,10 +11,10 @@ import SimpleITK as sitk
 
 from models.errors import VolumeError
 from models.rounding import at_least, whole_nearest
+from models.sequence import Sequence
 from models.volume import (
     Float32,
     Grid,
-    Sequence,
     average_onto,
     check_volume,
     grid_of,

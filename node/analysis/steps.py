@@ -12,7 +12,8 @@ import logging
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -32,6 +33,7 @@ from models.radiomics.extraction import require_complete
 from models.radiomics.provenance import Provenance
 from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.segmentation.inference import Segmenter, load_segmenter
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from node.planning import plan_from, plan_with_volumes, trained_protocols
 from node.recognition.header import clashes
@@ -42,11 +44,10 @@ from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site
 from node.results.trial import require_encodable
-from node.settings import AnalysisSettings, RecognitionSettings, Role
+from node.settings import AnalysisSettings, RecognitionSettings
 from storage.identity import InstanceKey
 from storage.records import PatientIdentity, ResultRecord
 
-ANALYSED = (Role.T2WI, Role.DWI, Role.PVP)
 _PREDICTION = TypeAdapter(Prediction | None)
 _PROVENANCE = TypeAdapter(dict[str, Provenance])
 _log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Study:
     meant: PatientIdentity | None = None
     rejected: Mapping[InstanceKey, str] = field(default_factory=dict)
 
-    def image(self, role: Role, kind: str) -> Path:
+    def image(self, role: Sequence, kind: str) -> Path:
         """File of one volume: kind is acquired, super, mask or mask_super."""
         return self.folder / f"{role}.{kind}.nrrd"
 
@@ -176,20 +177,20 @@ def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
     and whether the place of the rest was established, goes into the plan.
     """
     plan = read_plan(study)
-    stacks: defaultdict[str, list[models.volume.Sequence]] = defaultdict(list)
+    stacks: defaultdict[str, list[Sequence]] = defaultdict(list)
     for stack in _analysed(plan):
-        stacks[stack.space].append(models.volume.Sequence(stack.role))
+        stacks[stack.space].append(stack.role)
     volumes: dict[str, float] = {}
     readings: list[Found] = []
     for sequences in stacks.values():
         acquired, refined = (
-            {sequence: sitk.ReadImage(study.image(Role(sequence), kind)) for sequence in sequences}
+            {sequence: sitk.ReadImage(study.image(sequence, kind)) for sequence in sequences}
             for kind in ("acquired", "super")
         )
         readings.append(found := find_tumours(acquired, refined, bundles.segmenter))
         for sequence, tumour in found.tumours.items():
-            _write_image(tumour.mask, study.image(Role(sequence), "mask"))
-            _write_image(tumour.mask_super, study.image(Role(sequence), "mask_super"))
+            _write_image(tumour.mask, study.image(sequence, "mask"))
+            _write_image(tumour.mask_super, study.image(sequence, "mask_super"))
             volumes[sequence.value] = tumour.volume_ml
     set_aside = tuple(finding for found in readings for finding in found.set_aside)
     for finding in set_aside:
@@ -208,12 +209,12 @@ def extract_features(study: Study, bundles: Models) -> int:
     resolutions = {analysis.NORMAL: "acquired", analysis.SUPER: "super"}
     measured = analysis.measure(
         {
-            models.volume.Sequence(stack.role): {
+            stack.role: {
                 resolution: sitk.ReadImage(study.image(stack.role, kind)) for resolution, kind in resolutions.items()
             }
             for stack in stacks
         },
-        {models.volume.Sequence(stack.role): sitk.ReadImage(study.image(stack.role, "mask_super")) for stack in stacks},
+        {stack.role: sitk.ReadImage(study.image(stack.role, "mask_super")) for stack in stacks},
         bundles.predictor.radiomics,
         _t2wi_protocol(stacks),
         bundles.threads,
@@ -224,9 +225,9 @@ def extract_features(study: Study, bundles: Models) -> int:
     return len(measured.features)
 
 
-def _t2wi_protocol(stacks: Sequence[Stack]) -> SpinEcho | None:
+def _t2wi_protocol(stacks: SequenceOf[Stack]) -> SpinEcho | None:
     """What the header of the T2WI says of it."""
-    for said in (stack.acquisition for stack in stacks if stack.role is Role.T2WI):
+    for said in (stack.acquisition for stack in stacks if stack.role is Sequence.T2WI):
         return spin_echo(said.tr_ms, said.te_ms, said.field_strength_t)
     return None
 
@@ -244,7 +245,7 @@ def encode_results(
     created_at: datetime,
     settings_digest: str,
     site: Site,
-    earlier: Sequence[ResultRecord] = (),
+    earlier: SequenceOf[ResultRecord] = (),
 ) -> tuple[EncodedObject, ...]:
     """Write the DICOM objects that leave; the same arguments give the same bytes.
 
@@ -308,7 +309,7 @@ def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
         acquired=sitk.ReadImage(study.image(stack.role, "acquired")),
         super_resolved=sitk.ReadImage(study.image(stack.role, "super")),
         mask=masks["mask"],
-        mask_super=masks["mask_super"] if stack.role is Role.T2WI else None,
+        mask_super=masks["mask_super"] if stack.role is Sequence.T2WI else None,
         super_ml=models.volume.volume_ml(masks["mask_super"]),
         features={
             name.removeprefix(prefix): value for name, value in _features(study).items() if name.startswith(prefix)
@@ -316,7 +317,7 @@ def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
     )
 
 
-def _analysed(plan: StudyPlan) -> Sequence[Stack]:
+def _analysed(plan: StudyPlan) -> SequenceOf[Stack]:
     return [stack for role in ANALYSED for stack in plan.stacks if stack.role is role]
 
 

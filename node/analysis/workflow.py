@@ -23,6 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from models.sequence import ANALYSED
 from node.analysis import steps, withdrawal
 from node.analysis.queue import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
 from node.analysis.steps import Models, Study
@@ -318,7 +319,7 @@ def why_refused(plan: StudyPlan) -> str:
     whole = plan.study_refusal()
     if whole is not None:
         return f"{whole.code}: {whole.reason}"
-    if any(stack.role in steps.ANALYSED for stack in plan.stacks):
+    if any(stack.role in ANALYSED for stack in plan.stacks):
         return ""
     return "; ".join(f"{refusal.code}: {refusal.reason}" for refusal in plan.refusals)
 

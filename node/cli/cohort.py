@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from collections.abc import Sequence as SequenceOf
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -13,8 +14,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
+from models.sequence import Sequence, analysed
 from node.errors import NodeError
-from node.settings import Role, load_settings
+from node.settings import load_settings
 
 out = Console()
 T = TypeVar("T")
@@ -55,7 +57,7 @@ def cohort(
 def _import(
     source: Path,
     folder: Path,
-    roles: tuple[Role, ...],
+    roles: tuple[Sequence, ...],
     wanted: tuple[Path | None, str, bool],
     table: Path | None,
     mapping: Path | None,
@@ -93,12 +95,11 @@ def _simulate(folder: Path, count: int, seed: int) -> None:
     out.print(f"{folder}: {made} written, {count - made} there already", highlight=False)
 
 
-def _check(folder: Path, roles: tuple[Role, ...], masks: bool) -> None:
+def _check(folder: Path, roles: tuple[Sequence, ...], masks: bool) -> None:
     from models.research.cohort.reading import read_cohort
     from models.research.cohort.records import Needs
-    from models.volume import Sequence
 
-    needs = Needs(sequences=tuple(Sequence(role) for role in roles), masks=masks)
+    needs = Needs(sequences=roles, masks=masks)
     found = read_cohort(folder, needs, lambda cases: _tracked("cases", cases))
     labels = [case.facts.label for case in found.cases]
     patients = {case.facts.patient_id for case in found.cases}
@@ -109,7 +110,7 @@ def _check(folder: Path, roles: tuple[Role, ...], masks: bool) -> None:
     )
 
 
-def _tracked(description: str, items: Sequence[T]) -> Iterable[T]:
+def _tracked(description: str, items: SequenceOf[T]) -> Iterable[T]:
     return track(items, description=description, console=out, transient=True, disable=not out.is_terminal)
 
 
@@ -120,11 +121,11 @@ def _paths(paths: list[Path], one: bool) -> tuple[Path | None, Path]:
     return (None if one else paths[0]), paths[-1]
 
 
-def _roles(text: str) -> tuple[Role, ...]:
+def _roles(text: str) -> tuple[Sequence, ...]:
     try:
-        roles = tuple(Role(name.strip()) for name in text.split(",") if name.strip())
+        roles = tuple(analysed(name.strip()) for name in text.split(",") if name.strip())
     except ValueError as error:
-        raise typer.BadParameter(f"{error}; known are T2WI, DWI, PVP", param_hint="--sequences") from error
-    if not roles or Role.ADC in roles:
+        raise typer.BadParameter(str(error), param_hint="--sequences") from error
+    if not roles:
         raise typer.BadParameter("one or more of T2WI, DWI, PVP", param_hint="--sequences")
     return roles

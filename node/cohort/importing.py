@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Protocol, TypeVar
 
 import SimpleITK as sitk
 
-import models.volume
 from models.errors import CohortError
 from models.research.cohort.records import CaseFacts, Equipment
 from models.research.cohort.writing import NewVolume, write_case, written_cases
+from models.sequence import ANALYSED, Sequence
 from node.cohort.masks import MaskSources, mask_of, no_tumour
 from node.cohort.register import Registered, registered
 from node.cohort.segmentations import SegmentationFile, segmentation_files
@@ -22,7 +23,7 @@ from node.planning import plan_from, plan_with_volumes, studies_in
 from node.recognition.header.facts import Vendor
 from node.recognition.plan import StudyFacts
 from node.recognition.record import Stack, StudyPlan
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 T = TypeVar("T")
 
@@ -30,11 +31,11 @@ T = TypeVar("T")
 class Track(Protocol):
     """Goes round a list and shows how far it is, such as a progress bar."""
 
-    def __call__(self, description: str, items: Sequence[T], /) -> Iterable[T]:
+    def __call__(self, description: str, items: SequenceOf[T], /) -> Iterable[T]:
         """The items, one after the other."""
 
 
-def untracked(_: str, items: Sequence[T], /) -> Iterable[T]:
+def untracked(_: str, items: SequenceOf[T], /) -> Iterable[T]:
     """Shows nothing."""
     return items
 
@@ -67,7 +68,7 @@ class ImportOptions:
         table: CSV of the site with a row for each study that is to be taken; None takes all.
     """
 
-    sequences: tuple[Role, ...] = (Role.T2WI, Role.DWI, Role.PVP)
+    sequences: tuple[Sequence, ...] = ANALYSED
     masks: MaskSources = field(default_factory=MaskSources)
     table: Path | None = None
 
@@ -119,9 +120,7 @@ def _import(
     for stack in plan.stacks:
         if stack.role in options.sequences:
             try:
-                volumes[models.volume.Sequence(stack.role)] = _volume(
-                    stack, images[stack.role], entry, segmentations, options.masks, uid
-                )
+                volumes[stack.role] = _volume(stack, images[stack.role], entry, segmentations, options.masks, uid)
             except Refusal as refusal:
                 faults.append(f"{stack.role}: {refusal}")
     if faults:
@@ -137,7 +136,7 @@ def _volume(
     stack: Stack,
     image: sitk.Image,
     entry: Registered,
-    segmentations: Sequence[SegmentationFile],
+    segmentations: SequenceOf[SegmentationFile],
     sources: MaskSources,
     study_instance_uid: str,
 ) -> NewVolume:
@@ -150,7 +149,7 @@ def _volume(
     return NewVolume(image, mask, acquisition)
 
 
-def _why(plan: StudyPlan, missing: Sequence[Role]) -> str:
+def _why(plan: StudyPlan, missing: SequenceOf[Sequence]) -> str:
     """Recognition's reason for the whole study, else for each sequence that is missing."""
     whole = plan.study_refusal()
     if whole is not None:

@@ -12,13 +12,14 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from models.sequence import Sequence
 from node.analysis.queue import Progress, Worklist
 from node.clock import Clock, utc_now
 from node.codes import Code
 from node.completion.shortage import Inquiry, Shortage
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
-from node.settings import CompletionSettings, RecognitionSettings, Role
+from node.settings import CompletionSettings, RecognitionSettings
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import StudyRecord, StudyState
@@ -151,7 +152,7 @@ class Completion:
         self._answers = {uid: known for uid, known in self._answers.items() if uid in receiving}
 
 
-def _is_there(plan: StudyPlan, role: Role) -> bool:
+def _is_there(plan: StudyPlan, role: Sequence) -> bool:
     """Whether more images could not help a role: it is found, or only its images can tell the time of injection."""
     refusal = plan.refusal(role)
     return plan.stack(role) is not None or (refusal is not None and refusal.code == Code.DCE_T0)

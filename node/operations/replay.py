@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.errors import NodeError
 from node.planning import plan_from, trained_protocols
 from node.recognition.plan import read_study
 from node.recognition.record import Revealed, SeriesVerdict, StudyPlan, from_json
-from node.settings import Role, Settings
+from node.settings import Settings
 from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
@@ -53,7 +54,7 @@ def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Iterator[Replay
 
 def differences(before: StudyPlan, after: StudyPlan) -> Iterator[str]:
     """What changes from one plan of a study to another."""
-    for role in Role:
+    for role in Sequence:
         one, two = _role(before, role), _role(after, role)
         if one != two:
             yield f"{role}: {one} -> {two}"
@@ -83,7 +84,7 @@ def _revealed(plan: StudyPlan) -> Revealed:
     return Revealed(kept, plan.revealed.injection)
 
 
-def _role(plan: StudyPlan, role: Role) -> str:
+def _role(plan: StudyPlan, role: Sequence) -> str:
     stack = plan.stack(role)
     if stack is None:
         refusal = plan.refusal(role) or plan.study_refusal()

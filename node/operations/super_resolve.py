@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence as SequenceOf
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 
 import SimpleITK as sitk
 
 import models.volume
 from models.manifest import Manifest, digest
+from models.sequence import Sequence, analysed
 from models.super_resolution.inference import load_super_resolver, super_resolve, super_resolve_file
 from models.super_resolution.normalisation import Modality
 from node.codes import Code
@@ -30,10 +29,9 @@ from node.results.findings import AlgorithmIdentity, SequenceResult
 from node.results.identity import SUPER_RESOLUTION, Identity, Site
 from node.results.source import read_frames as read_sources
 from node.results.source import read_header
-from node.settings import Role, Settings
+from node.settings import Settings
 from node.volumes import assemble
 
-Kind = TypeVar("Kind", bound=StrEnum)
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 
 
@@ -48,7 +46,7 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
         VolumeError: the file cannot be read as a volume.
         BundleError: the bundle is missing or damaged.
     """
-    kind, role = _one_of(Modality, modality), Role(_one_of(models.volume.Sequence, sequence))
+    kind, role = _modality(modality), _sequence(sequence)
     resolver = load_super_resolver(settings.analysis.super_resolution)
     as_file = target.name.endswith(_SUFFIXES)
     if not source.is_dir():
@@ -57,7 +55,7 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
         super_resolve_file(source, target, resolver, modality=kind, denoise=denoise)
         return f"{target} written"
     volume = _only_volume(source, settings)
-    kind = _one_of(Modality, volume.first.header.modality)
+    kind = _modality(volume.first.header.modality)
     stack = stack_of(role, volume, None)
     acquired = assemble(stack)
     thickness_mm = stack.acquisition.slice_thickness_mm
@@ -115,15 +113,22 @@ def _identity(stack: Stack, manifest: Manifest, denoise: bool, settings: Setting
     )
 
 
-def _digest(paths: Sequence[Path]) -> str:
+def _digest(paths: SequenceOf[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:
         total.update(path.read_bytes())
     return total.hexdigest()
 
 
-def _one_of(kinds: type[Kind], name: str) -> Kind:
+def _modality(name: str) -> Modality:
     try:
-        return kinds(name)
+        return Modality(name)
     except ValueError as error:
-        raise NodeError(f"{name!r} is none of {', '.join(kinds)}") from error
+        raise NodeError(f"{name!r} is none of {', '.join(Modality)}") from error
+
+
+def _sequence(name: str) -> Sequence:
+    try:
+        return analysed(name)
+    except ValueError as error:
+        raise NodeError(str(error)) from error

@@ -7,10 +7,12 @@ ends as text in the plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.phases import Phases
 from node.recognition.choice.study import choose, choose_nothing
@@ -35,7 +37,7 @@ from node.recognition.rules.findings import Finding
 from node.recognition.rules.series import Series, series_of
 from node.recognition.verdicts import verdict
 from node.recognition.volumes.stacks import Volume
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from storage.header import content_of
 from storage.identity import InstanceKey
 from storage.records import PatientIdentity
@@ -71,7 +73,7 @@ class StudyFacts:
 
 def recognise(
     study_instance_uid: str,
-    files: Sequence[Path],
+    files: SequenceOf[Path],
     settings: RecognitionSettings,
     meant: PatientIdentity | None = None,
     rejected: Mapping[InstanceKey, str] | None = None,
@@ -168,7 +170,7 @@ def _of_another_patient(selection: patient_mix.Selection, settings: RecognitionS
 
 
 def _body_part(
-    series: tuple[Series, ...], settings: RecognitionSettings, warnings: Sequence[str]
+    series: tuple[Series, ...], settings: RecognitionSettings, warnings: SequenceOf[str]
 ) -> tuple[str, Fault | None]:
     images = [entry.header for entry in _mr_images(series)]
     if not images:
@@ -193,7 +195,7 @@ def _study_warnings(series: tuple[Series, ...], body_parts: str) -> list[str]:
     return [] if not unnamed else ["no series names a Body Part Examined; the study is taken as accepted"]
 
 
-def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
+def stack_of(role: Sequence, volume: Volume, time_s: float | None) -> Stack:
     """The record of a volume without a fault."""
     geometry, frame = volume.geometry, volume.first
     placement, sequence = frame.placement, frame.sequence
@@ -203,7 +205,7 @@ def stack_of(role: Role, volume: Volume, time_s: float | None) -> Stack:
         role=role,
         series_instance_uid=frame.header.series_instance_uid,
         frames=tuple(_reference(each) for each in volume.frames),
-        b_value=frame.diffusion.b_value if role is Role.DWI else None,
+        b_value=frame.diffusion.b_value if role is Sequence.DWI else None,
         phase_time_s=time_s,
         origin=geometry.origin,
         row_direction=geometry.row_direction,
@@ -254,7 +256,7 @@ def _run(phases: Phases | None) -> DynamicRun | None:
                 after_injection_s=time_s,
                 chosen=index == phases.chosen,
                 clock_s=centre,
-                stack=stack_of(Role.PVP, volume, None) if phases.zero is None and volume.geometry else None,
+                stack=stack_of(Sequence.PVP, volume, None) if phases.zero is None and volume.geometry else None,
                 key=volume.stack_key,
             )
             for index, (volume, centre, time_s) in enumerate(zip(phases.volumes, phases.centres_s, times, strict=True))

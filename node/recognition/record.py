@@ -12,11 +12,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from models.plausibility.records import Location, SetAside
+from models.sequence import Sequence
 from node.errors import PermanentError
 from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault, Tile
 from node.recognition.rules.evidence import ConditionResult, Confidence, NearMiss
-from node.settings import Role
 from storage.identity import InstanceKey
 
 #: Raise when a record of today cannot be read by the code of yesterday; new fields have defaults instead.
@@ -93,7 +93,7 @@ class Stack:
     empty where the series states none.
     """
 
-    role: Role
+    role: Sequence
     series_instance_uid: str
     frames: tuple[FrameRef, ...]
     b_value: float | None
@@ -209,7 +209,7 @@ class StudyPlan:
     version: int = RECORD_VERSION
     reference: InstanceKey | None = None
 
-    def stack(self, role: Role) -> Stack | None:
+    def stack(self, role: Sequence) -> Stack | None:
         """The chosen stack of a role."""
         return next((stack for stack in self.stacks if stack.role is role), None)
 

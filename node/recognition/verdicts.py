@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.clocks import WEAK_CLOCKS
 from node.recognition.choice.diffusion import b_value_unknown
@@ -14,7 +15,6 @@ from node.recognition.rules.findings import ROLES, Finding
 from node.recognition.rules.series import Series, SeriesVolume
 from node.recognition.volumes.description import geometry, scaling
 from node.recognition.volumes.stacks import Volume, orientation_sizes
-from node.settings import Role
 
 
 def verdict(series: Series, chosen: StudyChoice, refusal: Fault | None) -> SeriesVerdict:
@@ -50,7 +50,7 @@ def verdict(series: Series, chosen: StudyChoice, refusal: Fault | None) -> Serie
 def _doubts_of_phase(entry: SeriesVolume, chosen: StudyChoice) -> list[Doubt]:
     """What is doubtful about a portal-venous phase: a measured injection, a weak clock, a name that says otherwise."""
     used, phases = chosen.role_of(entry.key), chosen.run
-    if used is None or used.role is not Role.PVP or phases is None:
+    if used is None or used.role is not Sequence.PVP or phases is None:
         return []
     found = []
     if phases.zero is not None and phases.zero.uncertainty_s:
@@ -129,7 +129,7 @@ def _reason(series: Series, speaker: SeriesVolume, chosen: StudyChoice, refusal:
     words = _description(series, speaker)
     used = chosen.role_of(speaker.key)
     if used is not None:
-        b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if used.role is Role.DWI else ""
+        b_value = f" at b = {speaker.volume.first.diffusion.b_value:g}" if used.role is Sequence.DWI else ""
         phase = "" if used.time_s is None else f", {used.time_s:.1f} s after injection"
         return f"{words}: used as {used.role.value}{b_value}{phase}"
     of_no_use = speaker.finding in (Finding.NOT_MR, Finding.DAMAGED)

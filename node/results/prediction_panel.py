@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from models.prediction.records import Contribution, ModelPrediction, Prediction
-from models.volume import Sequence
+from models.sequence import ANALYSED
 from node.results.explanation import (
     SHOWN,
     direction,
@@ -103,7 +103,7 @@ def _gauge(axes: Axes, prediction: Prediction) -> None:
 
 def _answers(part: SubFigure, prediction: Prediction) -> None:
     """The probability of each model, a column an input and a row a resolution; the main one bold."""
-    models = sorted((prediction.main, *prediction.others), key=lambda it: [list(Sequence).index(s) for s in it.inputs])
+    models = sorted((prediction.main, *prediction.others), key=lambda it: [list(ANALYSED).index(s) for s in it.inputs])
     columns = list(dict.fromkeys(model.inputs for model in sorted(models, key=lambda it: len(it.inputs))))
     for row, (resolution, label) in enumerate((("normal", "acquired"), ("super", "super-resolved"))):
         write(part, LEFT, 0.115 - 0.065 * row, label, size=6.6, colour=MUTED)
@@ -112,7 +112,7 @@ def _answers(part: SubFigure, prediction: Prediction) -> None:
                 if (model.inputs, model.resolution) == (inputs, resolution):
                     _answer(part, 0.40 + 0.15 * column, 0.115 - 0.065 * row, model, prediction.main)
     for column, inputs in enumerate(columns):
-        name = "all" if set(inputs) == set(Sequence) else "+".join(inputs)
+        name = "all" if set(inputs) == set(ANALYSED) else "+".join(inputs)
         write(part, 0.40 + 0.15 * column, 0.18, name, size=6.6, colour=MUTED, ha="center")
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
+from models.sequence import Sequence
 from node.planning import plan_from, plan_with_volumes
 from node.recognition.choice.injection import InjectionTime
 from node.recognition.plan import StudyFacts, read_study
 from node.recognition.record import from_json, to_json
 from node.recognition.rules.evidence import Confidence
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
 # Relative signal of an artery, of a vein and of muscle in the five phases of the hand-built study.
@@ -63,7 +64,7 @@ def _paint(instance: Dataset, phase: int) -> None:
 def test_the_injection_is_measured_and_the_phase_chosen_with_less_confidence(facts):
     plan = plan_from(facts(enhancing=True), SETTINGS, ())
     assert isinstance(plan.revealed.injection, InjectionTime)
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(70, abs=2 * plan.dynamic.uncertainty_s)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=2 * plan.dynamic.uncertainty_s)
     verdict = next(each for each in plan.verdicts if each.used and each.role == "DCE")
     assert verdict.confidence is not Confidence.HIGH
     assert "measured in the images" in verdict.doubts[0]
@@ -73,22 +74,22 @@ def test_the_injection_is_measured_and_the_phase_chosen_with_less_confidence(fac
 
 def test_where_it_cannot_be_measured_the_refusal_says_so(facts):
     plan = plan_from(facts(enhancing=False), SETTINGS, ())
-    assert plan.stack(Role.PVP) is None
-    assert plan.refusal(Role.PVP).code == "E-DCE-T0"
-    assert "in the images: " in plan.refusal(Role.PVP).reason
+    assert plan.stack(Sequence.PVP) is None
+    assert plan.refusal(Sequence.PVP).code == "E-DCE-T0"
+    assert "in the images: " in plan.refusal(Sequence.PVP).reason
     assert [phase.after_injection_s for phase in plan.dynamic.phases] == [None] * 5
 
 
 def test_phases_without_a_frame_of_reference_are_not_laid_over_each_other(facts):
     plan = plan_from(facts(enhancing=True, in_one_frame=False), SETTINGS, ())
-    assert plan.refusal(Role.PVP).code == "E-DCE-T0"
-    assert "share no frame of reference" in plan.refusal(Role.PVP).reason
+    assert plan.refusal(Sequence.PVP).code == "E-DCE-T0"
+    assert "share no frame of reference" in plan.refusal(Sequence.PVP).reason
 
 
 def test_a_site_may_switch_the_measurement_off(facts):
     settings = RecognitionSettings(measure_injection=False)
     plan = plan_from(facts(enhancing=True), settings, ())
-    assert plan.refusal(Role.PVP).code == "E-DCE-T0"
+    assert plan.refusal(Sequence.PVP).code == "E-DCE-T0"
     assert plan.revealed.injection is None
 
 
@@ -102,12 +103,12 @@ def test_what_was_measured_is_kept_with_the_plan_and_gives_the_same_plan_again(f
 def test_a_stack_whose_pixels_cannot_be_decoded_makes_room_for_the_next_one(facts, tmp_path):
     known = facts(enhancing=True)
     plan = plan_from(known, SETTINGS, ())
-    broken = plan.stack(Role.PVP)
+    broken = plan.stack(Sequence.PVP)
     broken.frames[0].path.write_bytes(broken.frames[0].path.read_bytes()[:-2000])
     after, volumes = plan_with_volumes(plan, lambda: known, SETTINGS, ())
-    assert after.stack(Role.PVP) is None
-    assert after.refusal(Role.PVP).code == "E-DECODE"
-    assert set(volumes) == {Role.T2WI, Role.DWI, Role.ADC}
+    assert after.stack(Sequence.PVP) is None
+    assert after.refusal(Sequence.PVP).code == "E-DECODE"
+    assert set(volumes) == {Sequence.T2WI, Sequence.DWI, Sequence.ADC}
     assert "E-DECODE" in next(
         each.reason for each in after.verdicts if each.series_instance_uid == broken.series_instance_uid
     )
@@ -124,13 +125,13 @@ def test_a_portal_venous_phase_whose_fat_is_bright_is_left_out_with_its_run(writ
         instance.save_as(tmp_path / f"{number:04d}.dcm")
     known = read_study(str(instances[0].StudyInstanceUID), sorted(tmp_path.glob("*.dcm")), SETTINGS)
     plan = plan_from(known, SETTINGS, ())
-    assert plan.stack(Role.PVP) is not None
+    assert plan.stack(Sequence.PVP) is not None
     after, volumes = plan_with_volumes(plan, lambda: known, SETTINGS, ())
-    assert (Role.PVP in volumes) is used
-    assert (after.stack(Role.PVP) is not None) is used
+    assert (Sequence.PVP in volumes) is used
+    assert (after.stack(Sequence.PVP) is not None) is used
     if not used:
-        assert after.refusal(Role.PVP).code == "E-FAT-BRIGHT"
-        assert "2.4 times as bright as muscle" in after.refusal(Role.PVP).reason
+        assert after.refusal(Sequence.PVP).code == "E-FAT-BRIGHT"
+        assert "2.4 times as bright as muscle" in after.refusal(Sequence.PVP).reason
         assert {key for key, _ in after.revealed.unusable} == {phase.key for phase in plan.dynamic.phases}
         assert from_json(to_json(after)) == after
 

@@ -11,9 +11,10 @@ import pytest
 from models.plausibility.body import body_of
 from models.plausibility.corridor import doubt_of, in_words, place_of
 from models.plausibility.fat_suppression import fat_to_muscle
+from models.sequence import Sequence
 from node.planning import plan_from, plan_with_volumes
 from node.recognition.plan import read_study
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.volumes import assemble
 
 ROOT = Path(__file__).parents[2]
@@ -34,18 +35,18 @@ def facts(shared_data):
 @pytest.mark.parametrize(("settings", "zero"), [(RULED, "site rule"), (UNRULED, "measured in the images")])
 def test_the_real_dynamic_run_without_fat_suppression_is_left_out_with_its_reason(facts, settings, zero):
     plan = plan_from(facts, settings, ())
-    assert plan.stack(Role.PVP) is not None
+    assert plan.stack(Sequence.PVP) is not None
     assert plan.dynamic.zero.startswith(zero)
     after, volumes = plan_with_volumes(plan, lambda: facts, settings, ())
-    assert set(volumes) == {Role.T2WI, Role.DWI}
-    assert after.refusal(Role.PVP).code == "E-FAT-BRIGHT"
-    assert "times as bright as muscle" in after.refusal(Role.PVP).reason
+    assert set(volumes) == {Sequence.T2WI, Sequence.DWI}
+    assert after.refusal(Sequence.PVP).code == "E-FAT-BRIGHT"
+    assert "times as bright as muscle" in after.refusal(Sequence.PVP).reason
     assert all("E-FAT-BRIGHT" in it.reason for it in after.verdicts if "Twist" in it.description)
 
 
 def test_places_in_the_real_pelvis_are_told_from_t2wi_and_dynamic(facts):
     plan = plan_from(facts, RULED, ())
-    t2wi, pvp = (assemble(plan.stack(role)) for role in (Role.T2WI, Role.PVP))
+    t2wi, pvp = (assemble(plan.stack(role)) for role in (Sequence.T2WI, Sequence.PVP))
     assert fat_to_muscle(pvp, t2wi) > 2
     assert fat_to_muscle(pvp) > 1.2
     body = body_of([t2wi, pvp])

@@ -21,11 +21,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from models.sequence import Sequence
 from node.errors import Refusal
 from node.planning import plan_from, plan_with_volumes
 from node.recognition.plan import read_study
 from node.recognition.record import FrameRef, Stack
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.volumes import assembled
 
 TWO_SLICES = ("1.2.3.0", "1.2.3.1")
@@ -68,7 +69,7 @@ def mapping(slope: float, first: int = 0, last: int = 4095, unit: str = "1", int
     return item
 
 
-def stack_of(frames: list[FrameRef], role: Role, side: int) -> Stack:
+def stack_of(frames: list[FrameRef], role: Sequence, side: int) -> Stack:
     return Stack(
         role=role,
         series_instance_uid="1.2.3",
@@ -87,7 +88,7 @@ def stack_of(frames: list[FrameRef], role: Role, side: int) -> Stack:
     )
 
 
-def classic(folder: Path, slices: list[Dataset], role: Role = Role.T2WI) -> Stack:
+def classic(folder: Path, slices: list[Dataset], role: Sequence = Sequence.T2WI) -> Stack:
     """A stack of one file a slice."""
     frames = []
     for number, each in enumerate(slices):
@@ -105,7 +106,7 @@ GROUPS = {
 }
 
 
-def multi_frame(folder: Path, slices: list[Dataset], role: Role = Role.T2WI) -> Stack:
+def multi_frame(folder: Path, slices: list[Dataset], role: Sequence = Sequence.T2WI) -> Stack:
     """The same slices as frames of one file; what may differ between them stands in per-frame functional groups."""
     whole = dcmread(_saved(slices[0], folder / "first.dcm"))
     whole.SOPClassUID, whole.NumberOfFrames = EnhancedMRImageStorage, len(slices)
@@ -423,7 +424,7 @@ ADC_CELLS = ((0, 800, 1000, 1200), (900, 1000, 1100, 1300))
     ],
 )
 def test_the_real_world_mapping_of_an_adc_map(tmp_path, written, mappings, wanted):
-    stack = written(tmp_path, both(ADC_CELLS, RealWorldValueMappingSequence=mappings), Role.ADC)
+    stack = written(tmp_path, both(ADC_CELLS, RealWorldValueMappingSequence=mappings), Sequence.ADC)
     if isinstance(wanted, str):
         assert refused(stack) == wanted
     else:
@@ -432,12 +433,12 @@ def test_the_real_world_mapping_of_an_adc_map(tmp_path, written, mappings, wante
 
 def test_an_adc_map_with_a_mapping_in_one_slice_only_is_refused(tmp_path):
     slices = each_its_own({"RealWorldValueMappingSequence": [mapping(2.0, unit="um2/s")]}, {}, cells=ADC_CELLS)
-    assert refused(classic(tmp_path, slices, Role.ADC)) == "E-RWVM"
+    assert refused(classic(tmp_path, slices, Sequence.ADC)) == "E-RWVM"
 
 
 def test_an_inverted_adc_map_is_refused(tmp_path):
     slices = both(ADC_CELLS, PhotometricInterpretation="MONOCHROME1")
-    assert refused(classic(tmp_path, slices, Role.ADC)) == "E-PHOTOMETRIC"
+    assert refused(classic(tmp_path, slices, Sequence.ADC)) == "E-PHOTOMETRIC"
 
 
 def test_the_plan_of_an_inverted_study_says_so_once(written_by, tmp_path):
@@ -456,7 +457,7 @@ def test_the_plan_of_an_inverted_study_says_so_once(written_by, tmp_path):
             "T2WI: the images are stored inverted (MONOCHROME1 or Presentation LUT Shape INVERSE); they were turned "
             "back, and the results are MONOCHROME2"
         ]
-        np.testing.assert_array_equal(*(sitk.GetArrayViewFromImage(it[Role.T2WI]) for it in (volumes, plain[1])))
+        np.testing.assert_array_equal(*(sitk.GetArrayViewFromImage(it[Sequence.T2WI]) for it in (volumes, plain[1])))
 
 
 def _plan(instances, folder, settings):

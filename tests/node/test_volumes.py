@@ -11,19 +11,20 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom import Dataset
-from pydicom.sequence import Sequence
+from pydicom.sequence import Sequence as DatasetSequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from models.sequence import Sequence
 from node.errors import Refusal
 from node.recognition.plan import recognise
 from node.recognition.record import FrameRef, Stack
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.volumes import assemble
 
 SITE_RULES = Path(__file__).parents[2] / "docs" / "site-rules" / "prostatex.toml"
 
 
-def stack_of(paths: list[Path], role: Role = Role.T2WI, frames: int = 1) -> Stack:
+def stack_of(paths: list[Path], role: Sequence = Sequence.T2WI, frames: int = 1) -> Stack:
     """An axial stack with 1 mm pixels of the given files, as they come."""
     first = pydicom.dcmread(paths[0])
     return Stack(
@@ -108,7 +109,7 @@ def test_frames_of_an_enhanced_instance_in_the_order_of_the_stack(shared_data):
     files = sorted(folder.rglob("*.dcm"))
     uid = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
     plan = recognise(uid, files, RecognitionSettings(body_parts=("BRAIN",), b_value_range=(2000, 3000)))
-    stack = plan.stack(Role.DWI)
+    stack = plan.stack(Sequence.DWI)
     assert stack is not None
     frames = pydicom.dcmread(stack.frames[0].path).pixel_array
     image = sitk.GetArrayFromImage(assemble(stack))
@@ -124,7 +125,7 @@ def test_the_real_adc_maps_have_tissue_in_the_right_range(shared_data):
     for folder in [*folders, "ge_SignaHDxt_ADC_prostate_QIN-PROSTATE-01-0001"]:
         files = sorted((shared_data / folder).glob("*.dcm"))
         uid = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
-        image = sitk.GetArrayFromImage(assemble(recognise(uid, files, settings).stack(Role.ADC)))
+        image = sitk.GetArrayFromImage(assemble(recognise(uid, files, settings).stack(Sequence.ADC)))
         assert 500 < np.median(image[image > 100]) < 2500
 
 
@@ -137,7 +138,7 @@ def adc(instance: Dataset, values: np.ndarray, slope: str = "1") -> Dataset:
 
 def test_an_adc_map_in_square_millimetres_per_second_is_brought_to_micrometres(instance, saved):
     values = np.full((instance.Rows, instance.Columns), 1200)
-    image = assemble(stack_of([saved(adc(instance, values, "1e-6"))], Role.ADC))
+    image = assemble(stack_of([saved(adc(instance, values, "1e-6"))], Sequence.ADC))
     assert image.GetPixel(0, 0, 0) == pytest.approx(1200, rel=1e-4)
 
 
@@ -145,11 +146,11 @@ def test_a_real_world_mapping_with_a_unit_is_believed(instance, saved):
     unit = Dataset()
     unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "mm2/s", "UCUM", "mm2/s"
     mapping = Dataset()
-    mapping.MeasurementUnitsCodeSequence = Sequence([unit])
+    mapping.MeasurementUnitsCodeSequence = DatasetSequence([unit])
     mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 2e-6, 0.0
     instance = adc(instance, np.full((instance.Rows, instance.Columns), 500))
-    instance.RealWorldValueMappingSequence = Sequence([mapping])
-    image = assemble(stack_of([saved(instance)], Role.ADC))
+    instance.RealWorldValueMappingSequence = DatasetSequence([mapping])
+    image = assemble(stack_of([saved(instance)], Sequence.ADC))
     assert image.GetPixel(0, 0, 0) == pytest.approx(1000)
 
 
@@ -157,13 +158,13 @@ def test_a_real_world_mapping_with_a_unit_is_believed(instance, saved):
 def test_an_adc_map_outside_physics_is_refused(instance, saved, value, slope):
     values = np.full((instance.Rows, instance.Columns), value)
     with pytest.raises(Refusal) as refusal:
-        assemble(stack_of([saved(adc(instance, values, slope))], Role.ADC))
+        assemble(stack_of([saved(adc(instance, values, slope))], Sequence.ADC))
     assert refusal.value.code == "E-ADC-UNITS"
 
 
 def test_an_empty_adc_map_is_refused(instance, saved):
     with pytest.raises(Refusal, match="E-ADC-UNITS"):
-        assemble(stack_of([saved(adc(instance, np.zeros((instance.Rows, instance.Columns))))], Role.ADC))
+        assemble(stack_of([saved(adc(instance, np.zeros((instance.Rows, instance.Columns))))], Sequence.ADC))
 
 
 def test_pixels_shorter_than_the_matrix_are_refused(instance, saved):

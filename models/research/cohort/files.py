@@ -25,7 +25,8 @@ from models.research.cohort.records import (
     image_path,
     mask_path,
 )
-from models.volume import Grid, Sequence
+from models.sequence import Sequence
+from models.volume import Grid
 
 #: Corners of mask and image may lie so far apart; NIfTI keeps positions in single precision.
 GRID_TOLERANCE_MM = 0.01

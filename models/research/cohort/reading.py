@@ -11,7 +11,8 @@ from models.errors import CohortError, VolumeError
 from models.research.cohort.files import FoundCase, read_case
 from models.research.cohort.records import Case, CaseFacts, CaseVolume, Cohort, Needs, image_path
 from models.research.cohort.table import consistency, read_table
-from models.volume import Sequence, read
+from models.sequence import ANALYSED, Sequence
+from models.volume import read
 
 
 def read_cohort(
@@ -80,5 +81,5 @@ def _unlisted(folder: Path, listed: set[str], rows_unread: bool) -> Iterator[str
         return
     for path in sorted(folder.iterdir()):
         named = path.name in listed or path.name.startswith(".") or not path.is_dir()
-        if not named and any(image_path(path, sequence).exists() for sequence in Sequence):
+        if not named and any(image_path(path, sequence).exists() for sequence in ANALYSED):
             yield f"case {path.name}: no row in labels.csv; add one or take the folder away"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from models.volume import Grid, Sequence
+from models.sequence import ANALYSED, Sequence
+from models.volume import Grid
 
 TABLE_NAME = "labels.csv"
 #: The acquisition parameters of a manifest's `protocol`; ms, degrees, mm, T.
@@ -108,7 +109,7 @@ class Needs:
         cases_a_class: least number of cases of each class, where labels are needed.
     """
 
-    sequences: tuple[Sequence, ...] = tuple(Sequence)
+    sequences: tuple[Sequence, ...] = ANALYSED
     masks: bool = True
     labels: bool = False
     cases: int = 5

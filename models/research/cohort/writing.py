@@ -14,7 +14,8 @@ import SimpleITK as sitk
 from models.errors import CohortError
 from models.research.cohort.records import TABLE_NAME, CaseFacts, acquisition_path, image_path, mask_path
 from models.research.cohort.table import read_table, row_faults, write_table
-from models.volume import Sequence, write
+from models.sequence import Sequence
+from models.volume import write
 
 
 @dataclass(frozen=True, slots=True)

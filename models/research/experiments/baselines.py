@@ -28,7 +28,7 @@ from models.research.evaluation.discrimination import auc_interval
 from models.research.evaluation.overlap import compare
 from models.research.phantom.cohort import TEST, TRAINING, Cohort
 from models.research.phantom.study import SimulatedCase, simulate_case
-from models.volume import Sequence
+from models.sequence import ANALYSED, Sequence
 
 
 def main(
@@ -67,7 +67,7 @@ def _bands(cases: Iterator[SimulatedCase]) -> dict[Sequence, IntensityBand]:
     kept = list(cases)
     return {
         sequence: fit_band([case.images[sequence] for case in kept], [case.masks[sequence] for case in kept])
-        for sequence in Sequence
+        for sequence in ANALYSED
     }
 
 

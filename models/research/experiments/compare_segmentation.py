@@ -47,7 +47,8 @@ from models.research.training.segmentation.patches import Drawing, batches, rand
 from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, tumour_mask, tumour_probabilities
 from models.segmentation.network import build_network
-from models.volume import Sequence, read
+from models.sequence import ANALYSED, Sequence
+from models.volume import read
 
 T2WI = Sequence.T2WI
 SEED = 20
@@ -117,7 +118,7 @@ def _cohort(folder: Path, patients: Cohort, count: int, split: Split) -> list[Ca
         equipment = Equipment(scanner.manufacturer, scanner.model, scanner.field_strength_t)
         tumour = bool(sitk.GetArrayViewFromImage(case.masks[T2WI]).any())
         write_case(folder, CaseFacts(name, name, equipment, split, tumour=tumour), volumes)
-    read_back = read_cohort(folder, Needs(sequences=tuple(Sequence), cases=1))
+    read_back = read_cohort(folder, Needs(sequences=ANALYSED, cases=1))
     return [case for case in read_back.cases if case.facts.case_id in wanted]
 
 
@@ -137,7 +138,7 @@ class OneOutput(nn.Module):
 
 def shipped(shared: Comparison) -> Result:
     """The recipe that is shipped: it reads all sequences of a case together."""
-    order = tuple(Sequence)
+    order = ANALYSED
     return _trained_here("U-Net++, all sequences", lambda: build_network(shared.widths, len(order)), order, shared)
 
 

@@ -38,7 +38,8 @@ from models.research.phantom.specimen import Contrast, tumour_properties
 from models.research.phantom.streams import stream
 from models.research.phantom.study import SimulatedCase, simulate_case, tissue_label_map
 from models.research.phantom.tissue import Properties, Tissue, draw_properties
-from models.volume import Sequence, resample_to
+from models.sequence import Sequence
+from models.volume import resample_to
 
 Floats = npt.NDArray[np.float64]
 console = Console()

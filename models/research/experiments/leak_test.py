@@ -31,7 +31,7 @@ from models.research.training.prediction.fitting.feature_table import FeatureTab
 from models.research.training.prediction.fitting.fit import folds
 from models.research.training.prediction.sources import simulated
 from models.research.training.prediction.tables import complete_cases
-from models.volume import Sequence
+from models.sequence import Sequence
 
 #: How near one half the mean should be.
 GOAL = 0.03

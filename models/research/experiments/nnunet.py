@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.research.cohort.records import Case, Split
-from models.volume import Sequence
+from models.sequence import Sequence
 
 PACKAGES = ("nnunetv2==2.8.1", "torch==2.13.0")
 """A looser request for torch fetches the CUDA build, several gigabytes."""

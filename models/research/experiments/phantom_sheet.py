@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from models.research.phantom import SimulatedStudy, find_scanner, simulate_case, simulate_study
-from models.volume import Sequence
+from models.sequence import Sequence
 
 #: Patients and scanners: both sexes, all growths, one without a tumour, one with a prosthesis.
 PATIENTS = (

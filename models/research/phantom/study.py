@@ -18,7 +18,8 @@ from models.research.phantom.sex import Sex
 from models.research.phantom.specimen import draw_patient
 from models.research.phantom.truth import tissue_labels, tumour_truth
 from models.research.phantom.tumour import TumourForm
-from models.volume import Grid, Sequence, image_from, volume_ml
+from models.sequence import Sequence
+from models.volume import Grid, image_from, volume_ml
 
 MARGIN_MM = 20.0
 """Margin around the tumour of a case's `region="tumour"`."""

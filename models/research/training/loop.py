@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 
 from models.errors import ModelError
-from models.volume import Sequence
+from models.sequence import Sequence, analysed
 
 CHECKPOINT_NAME = "last.ckpt"
 RECIPE_NAME = "recipe.json"
@@ -77,9 +77,9 @@ def command_line(module: str) -> str:
 def wanted(text: str) -> tuple[Sequence, ...]:
     """Comma-separated sequences."""
     try:
-        return tuple(Sequence(name.strip()) for name in text.split(","))
+        return tuple(analysed(name.strip()) for name in text.split(","))
     except ValueError as error:
-        raise typer.BadParameter(f"{error}; known are {', '.join(Sequence)}", param_hint="--sequences") from error
+        raise typer.BadParameter(str(error), param_hint="--sequences") from error
 
 
 def progress_bar(fabric: Fabric) -> ProgressBar:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from models.research.cohort.records import Cohort
 from models.research.phantom.scanners import Protocol, Scanner
-from models.volume import Sequence
+from models.sequence import Sequence
 
 ProtocolRange = dict[Sequence, dict[str, tuple[float, float]]]
 

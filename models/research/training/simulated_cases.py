@@ -11,7 +11,7 @@ import typer
 
 from models.radiomics.t2_contrast import SpinEcho
 from models.research.phantom.scanners import Scanner, load_scanners
-from models.volume import Sequence
+from models.sequence import Sequence
 
 
 @dataclass(frozen=True, slots=True)

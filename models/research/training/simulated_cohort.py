@@ -13,7 +13,7 @@ from models.research.phantom.cohort import simulate_cohort
 from models.research.phantom.scanners import Scanner
 from models.research.phantom.study import SimulatedCase
 from models.research.training.protocol_range import acquisition
-from models.volume import Sequence
+from models.sequence import Sequence
 
 
 def case_id(seed: int) -> str:

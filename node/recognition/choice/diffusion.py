@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.candidates import candidates
 from node.recognition.choice.ranking import SAME_TIME_S, Preference, Ranking, common_rank, later_rank
@@ -15,7 +16,7 @@ from node.recognition.rules.series import Series, SeriesVolume, series_name
 from node.recognition.rules.series import volumes_of as of
 from node.recognition.volumes.lattices import SAME_B_VALUE
 from node.recognition.volumes.stacks import Volume, VolumeKey
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 _CONFLICT_B = 50.0
 _CONFLICT_SHARE = 0.1
@@ -29,8 +30,8 @@ def choose_dwi(series: tuple[Series, ...], settings: RecognitionSettings) -> Rol
     found = found.without({key: fault for key, fault in faults.items() if fault is not None})
     found = found.without(_ambiguous(found.usable))
     if not found.usable:
-        return refused(Role.DWI, series, Finding.DWI, found.passed_over, _no_dwi(series))
-    choice = best_of(Role.DWI, found, _dwi_rank)
+        return refused(Sequence.DWI, series, Finding.DWI, found.passed_over, _no_dwi(series))
+    choice = best_of(Sequence.DWI, found, _dwi_rank)
     assert choice.chosen is not None
     if choice.chosen.volume.first.kind is ImageKind.TRACE:
         return choice
@@ -42,12 +43,12 @@ def choose_adc(series: tuple[Series, ...], settings: RecognitionSettings, dwi: R
     """The map on the grid of the chosen diffusion-weighted volume and acquired nearest to it in time."""
     found = candidates(series, Finding.ADC, settings)
     if found.usable:
-        return best_of(Role.ADC, found, lambda entry: _adc_rank(entry, dwi.chosen))
+        return best_of(Sequence.ADC, found, lambda entry: _adc_rank(entry, dwi.chosen))
     if of(series, Finding.EXPONENTIAL):
         missing = Fault(Code.EADC_AS_ADC, "only an exponential ADC map is present")
     else:
         missing = Fault(Code.MISSING, "no ADC map")
-    return refused(Role.ADC, series, Finding.ADC, found.passed_over, missing)
+    return refused(Sequence.ADC, series, Finding.ADC, found.passed_over, missing)
 
 
 def _b_value_fault(volume: Volume, settings: RecognitionSettings) -> Fault | None:

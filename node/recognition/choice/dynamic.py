@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.candidates import candidates, unusable
 from node.recognition.choice.injection import InjectionTime
@@ -14,7 +15,7 @@ from node.recognition.header.facts import Fault
 from node.recognition.rules.findings import Finding
 from node.recognition.rules.series import Series, SeriesVolume, one_series, series_name, volumes_of
 from node.recognition.volumes.stacks import Volume, VolumeKey
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 _OUTSIDE_RUN = "not of the dynamic run (other TR, TE, flip angle or geometry), and its contrast state is unknown"
 _ALONE = "a single phase: without a dynamic run and a contrast start time its contrast state is unknown"
@@ -51,7 +52,7 @@ def choose_pvp(
     passed_over = {**outside, **candidates(series, Finding.T1_DYNAMIC, settings).passed_over}
     if not runs:
         missing = _no_run(series, bool(members))
-        return DynamicChoice(refused(Role.PVP, series, Finding.T1_DYNAMIC, passed_over, missing))
+        return DynamicChoice(refused(Sequence.PVP, series, Finding.T1_DYNAMIC, passed_over, missing))
     results = [choose_portal_venous(run, settings, measured) for run in runs]
     chosen = [phases for phases in results if phases.chosen is not None]
     run = (chosen or results)[0]
@@ -93,7 +94,7 @@ def _choice_in(phases: Phases, entries: list[SeriesVolume], passed_over: Mapping
     if best is not None:
         del reasons[best.key]
     return RoleChoice(
-        Role.PVP,
+        Sequence.PVP,
         best,
         time_s=None if phases.chosen is None else phases.times_s[phases.chosen],
         refusal=phases.fault,

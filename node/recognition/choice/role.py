@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from models.sequence import Sequence
 from node.recognition.choice.candidates import Candidates
 from node.recognition.choice.ranking import Rank, ranked
 from node.recognition.header.facts import Fault
 from node.recognition.rules.findings import Finding
 from node.recognition.rules.series import Series, SeriesVolume, one_series, series_name, volumes_of
 from node.recognition.volumes.stacks import VolumeKey
-from node.settings import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class RoleChoice:
     that decided against a usable volume.
     """
 
-    role: Role
+    role: Sequence
     chosen: SeriesVolume | None = None
     time_s: float | None = None
     refusal: Fault | None = None
@@ -31,7 +31,7 @@ class RoleChoice:
     warnings: tuple[str, ...] = ()
 
 
-def best_of(role: Role, found: Candidates, rank: Rank) -> RoleChoice:
+def best_of(role: Sequence, found: Candidates, rank: Rank) -> RoleChoice:
     """The usable volume that ranks highest; the others keep the first preference that decided against them."""
     best, decided_by = ranked(found.usable, rank)
     preferred = {
@@ -43,7 +43,7 @@ def best_of(role: Role, found: Candidates, rank: Rank) -> RoleChoice:
 
 
 def refused(
-    role: Role, series: tuple[Series, ...], finding: Finding, passed_over: Mapping[VolumeKey, Fault], missing: Fault
+    role: Sequence, series: tuple[Series, ...], finding: Finding, passed_over: Mapping[VolumeKey, Fault], missing: Fault
 ) -> RoleChoice:
     """A refusal with the named fault of the best volume of a finding, else with `missing`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.diffusion import choose_adc, choose_dwi
 from node.recognition.choice.dynamic import choose_pvp, dynamic_volumes
@@ -16,7 +17,7 @@ from node.recognition.header.facts import Fault
 from node.recognition.rules.series import Series, SeriesVolume, series_name
 from node.recognition.volumes.splitting import REPETITIONS
 from node.recognition.volumes.stacks import VolumeKey
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _repetitions(series: tuple[Series, ...], roles: tuple[RoleChoice, ...]) -> l
     found = []
     for choice in roles:
         # Phases of a dynamic run repeat their slices by nature.
-        if choice.chosen is None or choice.role is Role.PVP:
+        if choice.chosen is None or choice.role is Sequence.PVP:
             continue
         others = _repeated(series, choice.chosen)
         if others:

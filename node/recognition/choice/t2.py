@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.candidates import candidates
 from node.recognition.choice.ranking import Preference, Ranking, common_rank, later_rank
@@ -11,7 +12,7 @@ from node.recognition.header.words import Words, words
 from node.recognition.rules.findings import Finding
 from node.recognition.rules.series import Series, SeriesVolume
 from node.recognition.rules.volume_facts import names
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 
 def choose_t2(series: tuple[Series, ...], settings: RecognitionSettings) -> RoleChoice:
@@ -19,9 +20,9 @@ def choose_t2(series: tuple[Series, ...], settings: RecognitionSettings) -> Role
     found = candidates(series, Finding.T2_TSE, settings)
     if not found.usable:
         missing = Fault(Code.MISSING, "no axial T2-weighted turbo spin echo series")
-        return refused(Role.T2WI, series, Finding.T2_TSE, found.passed_over, missing)
+        return refused(Sequence.T2WI, series, Finding.T2_TSE, found.passed_over, missing)
     vocabulary = words(settings.words_of_site)
-    return best_of(Role.T2WI, found, lambda entry: _rank(entry, vocabulary))
+    return best_of(Sequence.T2WI, found, lambda entry: _rank(entry, vocabulary))
 
 
 def _rank(entry: SeriesVolume, vocabulary: Words) -> Ranking:

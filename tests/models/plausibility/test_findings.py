@@ -13,7 +13,8 @@ from models.manifest import Manifest
 from models.plausibility.records import APART, PLACE, UNCONFIRMED
 from models.segmentation.inference import InferenceSettings, Segmenter, read_together
 from models.segmentation.preprocessing import PreprocessingSettings
-from models.volume import Sequence, divided, grid_of, resample_onto
+from models.sequence import ANALYSED, Sequence
+from models.volume import divided, grid_of, resample_onto
 
 RECTUM, PROSTATE, GLUTEAL = (0.0, 25.0), (0.0, -35.0), (-60.0, 62.0)
 
@@ -33,7 +34,7 @@ class BrightIsTumour(nn.Module):
 
 def _segmenter(least=3.0, own=False, largest_component=True):
     manifest = Manifest(
-        name="bright", version="0", kind="segmentation", input_sequences=tuple(Sequence),
+        name="bright", version="0", kind="segmentation", input_sequences=ANALYSED,
         architecture={}, training_data="none", seed=1, command="none",
     )  # fmt: skip
     settings = InferenceSettings(

@@ -13,7 +13,7 @@ import models
 from models.prediction.explanation import explain, shapley_values
 from models.prediction.predictor import load_predictor, predict
 from models.prediction.records import FeatureCard, ModelCard
-from models.volume import Sequence
+from models.sequence import Sequence
 
 SHIPPED = Path(models.__file__).parent / "weights" / "prediction"
 NAMES = tuple(f"T2WI|super|original_firstorder_{name}" for name in ("Mean", "Median", "Range"))

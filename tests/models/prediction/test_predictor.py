@@ -15,10 +15,10 @@ from models.manifest import Manifest, load_manifest, save_manifest
 from models.prediction.predictor import load_predictor, predict, save_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
 from models.radiomics.settings import load_settings, save_settings
-from models.volume import Sequence
+from models.sequence import ANALYSED, Sequence
 
 TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probability of a test"))
-INPUTS = (*((sequence,) for sequence in Sequence), tuple(Sequence))
+INPUTS = (*((sequence,) for sequence in ANALYSED), ANALYSED)
 AUC = {"T2WI": 0.61, "DWI": 0.74, "PVP": 0.66, "All-sequence": 0.7}
 
 
@@ -59,7 +59,7 @@ def bundle(tmp_path_factory):
         name="test-prediction",
         version="0.1.0",
         kind="prediction",
-        input_sequences=tuple(Sequence),
+        input_sequences=ANALYSED,
         architecture={},
         training_data="none",
         seed=1,
@@ -75,7 +75,7 @@ def predictor(bundle):
     return load_predictor(bundle)
 
 
-def features(sequences=tuple(Sequence), resolutions=("normal", "super"), value=0.8) -> dict[str, float]:
+def features(sequences=ANALYSED, resolutions=("normal", "super"), value=0.8) -> dict[str, float]:
     return {f"{s}|{r}|original_firstorder_Mean": value for s in sequences for r in resolutions}
 
 
@@ -106,7 +106,7 @@ def test_the_first_choice_that_could_not_answer_is_named_with_the_sequences_that
     unanswered = predict(features(("T2WI",)), predictor).unanswered
     assert (unanswered.name, unanswered.lacking) == ("All-sequence super", (Sequence.DWI, Sequence.PVP))
     unanswered = predict(features(resolutions=("normal",)), predictor).unanswered
-    assert unanswered.lacking == tuple(Sequence)
+    assert unanswered.lacking == ANALYSED
 
 
 def test_nothing_is_predicted_from_nothing_or_from_gaps(predictor):

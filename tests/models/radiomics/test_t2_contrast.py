@@ -24,7 +24,8 @@ from models.radiomics.t2_contrast import (
 from models.research.phantom.scanners import load_scanners
 from models.research.phantom.signal import turbo_spin_echo
 from models.research.training.simulated_cases import t2wi_protocol
-from models.volume import Grid, Sequence, image_from
+from models.sequence import Sequence
+from models.volume import Grid, image_from
 
 SETTINGS = load_settings().model_copy(update={"image_types": {"Original": {}}, "surroundings_mm": None})
 REFERENCE = SETTINGS.t2wi_reference

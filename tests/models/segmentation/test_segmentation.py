@@ -23,7 +23,8 @@ from models.segmentation.inference import (
 )
 from models.segmentation.network import EncoderFeatures, build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare, prepare_together
-from models.volume import Sequence, grid_of, image_from, resample, volume_ml
+from models.sequence import Sequence
+from models.volume import grid_of, image_from, resample, volume_ml
 
 FEATURES = (4, 4, 8, 8, 8, 4)
 SPACING = (2.0, 2.0, 4.0)

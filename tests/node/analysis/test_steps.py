@@ -16,9 +16,9 @@ from models.radiomics.extraction import expected_names
 from models.radiomics.t2_contrast import spin_echo, stretch_to
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import build_network
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import super_resolve
 from models.super_resolution.network import build_generator
-from models.volume import Sequence
 from node.analysis.steps import (
     Models,
     Study,
@@ -66,7 +66,7 @@ def _bundles(folder, network):
         name="untrained",
         version="0",
         kind="segmentation",
-        input_sequences=tuple(Sequence),
+        input_sequences=ANALYSED,
         architecture={"features": FEATURES},
         settings=ANYTHING.model_dump(mode="json"),
         training_data="nothing",
@@ -113,8 +113,8 @@ def mask_of(study, sequence):
 def test_every_sequence_gets_its_masks_and_volume(study, bundles):
     here = study(own_frame=())
     volumes = segment_volumes(here, bundles)
-    assert set(volumes) == set(Sequence)
-    for sequence in Sequence:
+    assert set(volumes) == set(ANALYSED)
+    for sequence in ANALYSED:
         assert volumes[sequence] > 0
         assert volumes[sequence] == pytest.approx(mask_of(here, sequence).sum() * 0.096, rel=1e-6)
 
@@ -130,17 +130,17 @@ def test_only_sequences_of_one_frame_of_reference_are_read_together(study, bundl
 
 def test_a_finding_at_an_impossible_place_is_set_aside_on_record_and_in_no_mask(study, everything):
     here = study(own_frame=())
-    for sequence in Sequence:
+    for sequence in ANALYSED:
         for kind in ("acquired", "super"):
             sitk.WriteImage(thin_body(), here.image(sequence, kind))
     volumes = segment_volumes(here, everything)
     plan = read_plan(here)
     assert [(it.sequence, it.code, it.place) for it in plan.set_aside] == [
-        (sequence.value, "E-FINDING-OUTSIDE", "outside the body") for sequence in Sequence
+        (sequence.value, "E-FINDING-OUTSIDE", "outside the body") for sequence in ANALYSED
     ]
     assert all(finding.volume_ml > 1000 for finding in plan.set_aside)
     assert volumes == dict.fromkeys(Sequence, 0)
-    assert not any(mask_of(here, sequence).any() for sequence in Sequence)
+    assert not any(mask_of(here, sequence).any() for sequence in ANALYSED)
     assert plan.locations == ()
     assert extract_features(here, everything) == 0
     assert predict_outcome(here, everything) is None
@@ -161,7 +161,7 @@ def test_sequences_without_a_frame_of_reference_are_read_alone(study, bundles):
     silent, apart = study(own_frame=("PVP", "DWI"), stated=False), study(own_frame=("PVP", "DWI"))
     for here in (silent, apart):
         segment_volumes(here, bundles)
-    for sequence in Sequence:
+    for sequence in ANALYSED:
         np.testing.assert_array_equal(mask_of(silent, sequence), mask_of(apart, sequence))
 
 
@@ -176,7 +176,7 @@ def test_the_slice_thickness_of_the_header_is_the_profile_of_the_super_resolutio
     )
     (here.folder / "plan.json").write_text(to_json(replace(plan, stacks=tuple(changed))))
     manifest = Manifest(
-        name="untrained", version="0", kind="super-resolution", input_sequences=tuple(Sequence), factor=(1, 1, 4),
+        name="untrained", version="0", kind="super-resolution", input_sequences=ANALYSED, factor=(1, 1, 4),
         architecture={"features": 2, "blocks": 1}, training_data="nothing", seed=1, command="none",
     )  # fmt: skip
     save_weights(tmp_path / "bundle", manifest, build_generator(manifest))
@@ -193,7 +193,7 @@ def test_the_slice_thickness_of_the_header_is_the_profile_of_the_super_resolutio
 
 def with_found_tumour(here) -> None:
     """A box in every sequence as the finding."""
-    for sequence in Sequence:
+    for sequence in ANALYSED:
         image = sitk.ReadImage(here.image(sequence, "super"))
         mask = np.zeros(image.GetSize()[::-1], np.uint8)
         mask[5:11, 15:24, 14:25] = 1

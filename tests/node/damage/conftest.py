@@ -25,8 +25,9 @@ from models.research.training.segmentation.loss import soft_dice_loss
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.network import build_generator
-from models.volume import Sequence, resample_onto
+from models.volume import resample_onto
 from node.analysis import steps
 from node.analysis.steps import Models, Study
 from node.analysis.workflow import why_refused
@@ -144,7 +145,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("bundles")
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    common = dict(version="0", input_sequences=tuple(Sequence), training_data="a drawn pelvis", seed=1, command="none")
+    common = dict(version="0", input_sequences=ANALYSED, training_data="a drawn pelvis", seed=1, command="none")
     generator = Manifest(
         name="tiny", kind="super-resolution", factor=(1, 1, 2), architecture={"features": 2, "blocks": 1}, **common
     )
@@ -169,9 +170,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 def trained(steps: int = 70) -> torch.nn.Module:
     """A network that finds the ball, in all sequences together and in each alone."""
-    network = build_network(FEATURES, len(Sequence))
-    images = {sequence: pelvis(sequence, 5.0, 6.0) for sequence in Sequence}
-    channels, grid = prepare_together(images, tuple(Sequence), SETTINGS.preprocessing)
+    network = build_network(FEATURES, len(ANALYSED))
+    images = {sequence: pelvis(sequence, 5.0, 6.0) for sequence in ANALYSED}
+    channels, grid = prepare_together(images, ANALYSED, SETTINGS.preprocessing)
     z, y, x = np.indices((SLICES, SIDE, SIDE), np.float32)
     ball = sitk.GetImageFromArray(
         (((x - SIDE / 2) ** 2 + (y - SIDE / 2 - 4) ** 2 + ((z - SLICES / 2) * 6 / 5) ** 2) < 4.5**2).astype(np.float32)
@@ -180,12 +181,12 @@ def trained(steps: int = 70) -> torch.nn.Module:
     wanted = torch.from_numpy(sitk.GetArrayFromImage(resample_onto(ball, grid)))
     pad = [(0, wanted_size - size) for wanted_size, size in zip(SETTINGS.window, channels.shape[1:], strict=True)]
     values = torch.from_numpy(np.pad(channels, [(0, 0), *pad]))[None]
-    share = torch.from_numpy(np.pad(wanted.numpy(), pad)).expand(1, len(Sequence), -1, -1, -1)
+    share = torch.from_numpy(np.pad(wanted.numpy(), pad)).expand(1, len(ANALYSED), -1, -1, -1)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-2)
     network.train()
     for step in range(steps):
         optimizer.zero_grad()
-        there = [channel for channel in range(len(Sequence)) if step % 2 or channel == step // 2 % len(Sequence)]
+        there = [channel for channel in range(len(ANALYSED)) if step % 2 or channel == step // 2 % len(ANALYSED)]
         seen = torch.zeros_like(values)
         seen[:, there] = values[:, there]
         probability = torch.sigmoid(final_head(network(seen)))[:, there]

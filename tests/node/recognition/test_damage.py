@@ -11,9 +11,10 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
+from models.sequence import Sequence
 from node.recognition.record import STUDY
 from node.recognition.rules.evidence import Confidence
-from node.settings import RecognitionSettings, Role, SiteRule
+from node.settings import RecognitionSettings, SiteRule
 
 FRAME_OF_REFERENCE = Tag("FrameOfReferenceUID")
 SKYRA, MR750, MULTIVA, UMR = "Skyra", "MR750", "Multiva", "uMR 560"
@@ -57,13 +58,13 @@ def twin(instance: Dataset) -> Dataset:
 
 def test_the_undamaged_series_is_used(t2, recognised):
     plan = recognised(t2)
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
 
 
 def test_the_last_digits_of_pixel_spacing_do_not_tear_a_series_apart(t2, recognised):
     for each, spacing in zip(t2, ("0.78125", "0.7812500001", "0.7812499999") * len(t2), strict=False):
         each.PixelSpacing = [spacing, spacing]
-    assert len(recognised(t2).stack(Role.T2WI).frames) == len(t2)
+    assert len(recognised(t2).stack(Sequence.T2WI).frames) == len(t2)
 
 
 def test_a_missing_slice_is_named_with_its_place(t2, recognised):
@@ -304,7 +305,7 @@ def test_two_phases_equally_near_to_the_wanted_time_need_a_site_rule(dynamic, re
     assert refusal(recognised(dynamic), "PVP")[0] == "E-DCE-PVP-AMBIGUOUS"
     rule = SiteRule(name="the earlier of two", preferred_phase_s=70)
     plan = recognised(dynamic, RecognitionSettings(site_rules=(rule,)))
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(65)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(65)
 
 
 def test_the_portal_venous_phase_lost_a_slice(dynamic, recognised):
@@ -343,7 +344,7 @@ def test_roles_in_different_frames_of_reference_are_flagged(t2, series_of, recog
     for instance in t2:
         instance.FrameOfReferenceUID = generate_uid(entropy_srcs=["another table position"])
     plan = recognised([*t2, *series_of(SKYRA, "ADC")])
-    assert {stack.role for stack in plan.stacks} >= {Role.T2WI, Role.ADC}
+    assert {stack.role for stack in plan.stacks} >= {Sequence.T2WI, Sequence.ADC}
     assert any(warning.startswith("E-FOR") for warning in plan.warnings)
 
 
@@ -357,9 +358,9 @@ def test_series_without_a_frame_of_reference_are_used_each_in_a_space_of_its_own
                 FRAME_OF_REFERENCE, "UI", len(value), value.encode(), 0, False, True, True
             )
     plan = recognised(changed)
-    stacks = {role: plan.stack(role) for role in (Role.T2WI, Role.ADC)}
+    stacks = {role: plan.stack(role) for role in (Sequence.T2WI, Sequence.ADC)}
     assert {stack.frame_of_reference_uid for stack in stacks.values()} == {""}
-    assert stacks[Role.T2WI].space != stacks[Role.ADC].space
+    assert stacks[Sequence.T2WI].space != stacks[Sequence.ADC].space
     assert [warning for warning in plan.warnings if warning.startswith("E-FOR")] == [
         f"E-FOR: {role} states no Frame of Reference UID; it is laid over no other series" for role in stacks
     ]
@@ -371,7 +372,7 @@ def test_series_without_a_frame_of_reference_are_used_each_in_a_space_of_its_own
 def test_a_frame_of_reference_with_leading_zeros_is_one(t2, recognised):
     for instance in t2:
         instance.FrameOfReferenceUID = "1.02.003"
-    assert recognised(t2).stack(Role.T2WI).frame_of_reference_uid == "1.02.003"
+    assert recognised(t2).stack(Sequence.T2WI).frame_of_reference_uid == "1.02.003"
 
 
 @pytest.mark.parametrize("spacing", [["1e-30", "1e-30"], ["0.001", "0.7"], ["90", "90"], ["1e30", "0.7"]])
@@ -390,7 +391,7 @@ def test_slices_farther_apart_than_any_patient_is_long(t2, recognised):
 def test_parameters_that_cannot_be_are_none(t2, recognised):
     for instance in t2:
         instance.MagneticFieldStrength, instance.FlipAngle = "-3", "0"
-    acquisition = recognised(t2).stack(Role.T2WI).acquisition
+    acquisition = recognised(t2).stack(Sequence.T2WI).acquisition
     assert (acquisition.field_strength_t, acquisition.flip_deg) == (None, None)
 
 
@@ -402,5 +403,5 @@ def test_objects_are_known_by_the_uids_that_the_storage_reads(t2, recognised, vr
             tag = Tag(keyword)
             instance._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True, True)
         wanted.add(("1.2.3.16", f"1.2.3.{number + 1:04d}"))
-    stack = recognised(t2).stack(Role.T2WI)
+    stack = recognised(t2).stack(Sequence.T2WI)
     assert {(stack.series_instance_uid, frame.sop_instance_uid) for frame in stack.frames} == wanted

@@ -9,9 +9,10 @@ import pydicom
 import pytest
 from pydantic import TypeAdapter
 
+from models.sequence import Sequence
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 SITE_RULES = Path(__file__).parents[3] / "docs" / "site-rules" / "prostatex.toml"
 
@@ -31,16 +32,16 @@ def with_rule(files: list[Path]) -> StudyPlan:
     return _plan(files, RecognitionSettings(site_rules=rules))
 
 
-def _number(plan: StudyPlan, role: Role) -> int | None:
+def _number(plan: StudyPlan, role: Sequence) -> int | None:
     stack = plan.stack(role)
     assert stack is not None
     return next(v.series_number for v in plan.verdicts if v.series_instance_uid == stack.series_instance_uid)
 
 
 def test_the_site_rule_leads_to_t2_series_5_dwi_series_8_its_adc_and_the_phase_at_71_s(with_rule):
-    assert {role: _number(with_rule, role) for role in Role} == {"T2WI": 5, "DWI": 8, "ADC": 9, "PVP": 42}
-    assert with_rule.stack(Role.DWI).b_value == 800
-    assert with_rule.stack(Role.PVP).phase_time_s == pytest.approx(71.2)
+    assert {role: _number(with_rule, role) for role in Sequence} == {"T2WI": 5, "DWI": 8, "ADC": 9, "PVP": 42}
+    assert with_rule.stack(Sequence.DWI).b_value == 800
+    assert with_rule.stack(Sequence.PVP).phase_time_s == pytest.approx(71.2)
     assert with_rule.refusals == ()
 
 
@@ -64,7 +65,11 @@ def test_without_the_rule_the_body_part_is_refused_and_nothing_is_chosen(files):
 def test_without_a_clock_only_the_portal_venous_phase_is_refused(files):
     plan = _plan(files, RecognitionSettings(body_parts=("PROSTATE",)))
     assert [(refusal.role, refusal.code) for refusal in plan.refusals] == [("PVP", "E-DCE-T0")]
-    assert {role: _number(plan, role) for role in (Role.T2WI, Role.DWI, Role.ADC)} == {"T2WI": 5, "DWI": 8, "ADC": 9}
+    assert {role: _number(plan, role) for role in (Sequence.T2WI, Sequence.DWI, Sequence.ADC)} == {
+        "T2WI": 5,
+        "DWI": 8,
+        "ADC": 9,
+    }
 
 
 def test_the_plan_is_the_same_for_files_in_any_order(files, with_rule):
@@ -78,7 +83,7 @@ def test_the_plan_goes_through_json_unchanged(with_rule):
 
 
 def test_slices_rise_along_the_normal(with_rule):
-    stack = with_rule.stack(Role.T2WI)
+    stack = with_rule.stack(Sequence.T2WI)
     assert stack.slice_step_mm == pytest.approx(3.6, abs=1e-3)
     assert stack.normal == pytest.approx((0, 0.3955, 0.9184), abs=1e-4)
     first = pydicom.dcmread(stack.frames[0].path, stop_before_pixels=True)

@@ -7,13 +7,14 @@ from pydicom import dcmread
 from pydicom.uid import EnhancedMRImageStorage
 
 from models.research.phantom.scanners import load_scanners
+from models.sequence import Sequence
 from node.planning import plan_from
 from node.recognition.header.facts import Encoding, Placement
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
 from node.recognition.plan import read_study
 from node.recognition.protocol import TrainedProtocol
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
 
@@ -33,21 +34,21 @@ def planned(tmp_path):
 
 def test_inside_the_range_nothing_is_said(series_of, planned):
     plan = planned(series_of("Skyra", "t2_tse_tra"))
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
     assert plan.warnings == ()
 
 
 def test_outside_the_range_there_is_a_warning_with_both_numbers(series_of, planned):
     plan = planned(series_of("Skyra", "t2_tse_tra"), te_ms=(80.0, 88.0))
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
     assert plan.warnings == ("T2WI: echo time 75 ms, trained on 80 to 88 ms",)
 
 
 def test_far_outside_the_range_the_series_is_refused_with_its_reason(series_of, planned):
     plan = planned(series_of("Skyra", "t2_tse_tra"), te_ms=(160.0, 200.0))
-    assert plan.stack(Role.T2WI) is None
-    assert plan.refusal(Role.T2WI).code == "E-PROTOCOL"
-    assert "echo time 75 ms, trained on 160 to 200 ms" in plan.refusal(Role.T2WI).reason
+    assert plan.stack(Sequence.T2WI) is None
+    assert plan.refusal(Sequence.T2WI).code == "E-PROTOCOL"
+    assert "echo time 75 ms, trained on 160 to 200 ms" in plan.refusal(Sequence.T2WI).reason
     assert "E-PROTOCOL" in plan.verdicts[0].reason
 
 
@@ -60,12 +61,12 @@ def test_another_series_takes_the_place_of_one_that_lies_far_outside(series_of, 
         instance.SeriesNumber = "77"
         instance.EchoTime = "180"
     plan = planned([*t2, *second], te_ms=(160.0, 200.0))
-    assert plan.stack(Role.T2WI).series_instance_uid == second[0].SeriesInstanceUID
+    assert plan.stack(Sequence.T2WI).series_instance_uid == second[0].SeriesInstanceUID
 
 
 def test_the_factor_is_the_site_s(series_of, planned):
     settings = RecognitionSettings(protocol_factor=3.0)
-    assert planned(series_of("Skyra", "t2_tse_tra"), (160.0, 200.0), settings).stack(Role.T2WI) is not None
+    assert planned(series_of("Skyra", "t2_tse_tra"), (160.0, 200.0), settings).stack(Sequence.T2WI) is not None
 
 
 SPACING = (0.67, 0.97)
@@ -90,7 +91,7 @@ def test_an_interpolated_image_is_judged_by_what_was_acquired(series_of, planned
         AcquisitionMatrix=[0, 304, 234, 0], InPlanePhaseEncodingDirection="ROW",
     )  # fmt: skip
     plan = planned(fine, pixel_spacing_mm=SPACING)
-    assert plan.stack(Role.T2WI).acquisition.pixel_spacing_mm == pytest.approx(512 * 0.27 / 304)
+    assert plan.stack(Sequence.T2WI).acquisition.pixel_spacing_mm == pytest.approx(512 * 0.27 / 304)
     assert plan.warnings == ("T2WI: acquired pixel spacing 0.4547 mm, trained on 0.67 to 0.97 mm",)
 
 
@@ -115,37 +116,37 @@ def test_the_finer_acquired_spacing_follows_from_field_of_view_and_matrix(
         series_of("Skyra", "t2_tse_tra"), 1024, 512, 0.25,
         AcquisitionMatrix=matrix, InPlanePhaseEncodingDirection=direction, PercentPhaseFieldOfView=share,
     )  # fmt: skip
-    assert planned(t2).stack(Role.T2WI).acquisition.pixel_spacing_mm == pytest.approx(acquired_mm)
+    assert planned(t2).stack(Sequence.T2WI).acquisition.pixel_spacing_mm == pytest.approx(acquired_mm)
 
 
 def test_fine_pixels_are_no_reason_where_nothing_says_what_was_acquired(series_of, planned):
     plan = planned(interpolated(series_of("Skyra", "t2_tse_tra"), 512, 512, 0.27), pixel_spacing_mm=SPACING)
-    assert plan.stack(Role.T2WI).acquisition.pixel_spacing_mm is None
+    assert plan.stack(Sequence.T2WI).acquisition.pixel_spacing_mm is None
     assert plan.warnings == ()
 
 
 def test_coarse_pixels_are_a_reason_whatever_was_acquired(series_of, planned):
     plan = planned(interpolated(series_of("Skyra", "t2_tse_tra"), 96, 96, 2.5), pixel_spacing_mm=SPACING)
-    assert plan.refusal(Role.T2WI).code == "E-PROTOCOL"
-    assert "acquired pixel spacing 2.5 mm, trained on 0.67 to 0.97 mm" in plan.refusal(Role.T2WI).reason
+    assert plan.refusal(Sequence.T2WI).code == "E-PROTOCOL"
+    assert "acquired pixel spacing 2.5 mm, trained on 0.67 to 0.97 mm" in plan.refusal(Sequence.T2WI).reason
 
 
 def test_a_resolution_far_finer_than_the_training_is_refused(series_of, planned):
     fine = interpolated(series_of("Skyra", "t2_tse_tra"), 512, 512, 0.27, AcquisitionMatrix=[0, 500, 400, 0])
-    assert planned(fine, pixel_spacing_mm=SPACING).refusal(Role.T2WI).code == "E-PROTOCOL"
+    assert planned(fine, pixel_spacing_mm=SPACING).refusal(Sequence.T2WI).code == "E-PROTOCOL"
 
 
 @pytest.mark.parametrize("spacing", ["0.335", "0.33499999", "0.33500001"])
 def test_rounding_does_not_decide_at_a_limit(series_of, planned, spacing):
     t2 = interpolated(series_of("Skyra", "t2_tse_tra"), 512, 512, spacing, AcquisitionMatrix=[0, 512, 512, 0])
-    assert planned(t2, pixel_spacing_mm=SPACING).stack(Role.T2WI) is not None
+    assert planned(t2, pixel_spacing_mm=SPACING).stack(Sequence.T2WI) is not None
 
 
 def test_real_prostate_images_interpolated_from_304_x_234_are_not_refused(shared_data, planned):
     folder = shared_data / "philips_Achieva_T2_prostate" / "MIP-0001"
     real = [dcmread(path) for path in sorted(folder.rglob("*.dcm"))]
     plan = planned(real, settings=RecognitionSettings(body_parts=("PROSTATE",)), pixel_spacing_mm=SPACING)
-    assert plan.stack(Role.T2WI).acquisition.pixel_spacing_mm == pytest.approx(140 / 304, abs=1e-3)
+    assert plan.stack(Sequence.T2WI).acquisition.pixel_spacing_mm == pytest.approx(140 / 304, abs=1e-3)
 
 
 @pytest.mark.parametrize("folder", ["DTI_headers_explicit", "T1W_TSE_R11_plus_RawData"])

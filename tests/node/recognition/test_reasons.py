@@ -8,11 +8,12 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 
+from models.sequence import Sequence
 from node.errors import NodeError, Refusal
 from node.planning import studies_in
 from node.recognition.record import SeriesVerdict
 from node.recognition.rules.evidence import Confidence
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.volumes import assemble
 
 
@@ -35,8 +36,8 @@ def of_phase(series_of, name: str) -> list[Dataset]:
 def test_a_lone_phase_is_not_of_a_run_that_there_is_not(series_of, recognised):
     plan = recognised(of_phase(series_of, "R2"))
     assert "a single phase: without a dynamic run" in plan.verdicts[0].reason
-    assert plan.refusal(Role.PVP).code == "E-CONTRAST-UNKNOWN"
-    assert "not of the dynamic run" not in plan.verdicts[0].reason + plan.refusal(Role.PVP).reason
+    assert plan.refusal(Sequence.PVP).code == "E-CONTRAST-UNKNOWN"
+    assert "not of the dynamic run" not in plan.verdicts[0].reason + plan.refusal(Sequence.PVP).reason
 
 
 def test_a_phase_beside_a_run_is_not_of_it(series_of, recognised):
@@ -147,7 +148,7 @@ def test_pixels_are_refused_by_the_number_of_their_series(series_of, recognised,
     for instance in adc:
         damage(instance)
     with pytest.raises(Refusal) as refused:
-        assemble(recognised(adc).stack(Role.ADC))
+        assemble(recognised(adc).stack(Sequence.ADC))
     assert refused.value.code == code
     assert refused.value.reason.startswith(f"series {adc[0].SeriesNumber}")
     assert str(adc[0].SeriesInstanceUID) not in refused.value.reason
@@ -157,7 +158,7 @@ def test_without_a_number_a_series_is_known_by_its_uid(series_of, recognised):
     adc = series_of("Skyra", "ADC")
     for instance in adc:
         del instance.SeriesNumber
-    assert recognised(adc).stack(Role.ADC).series == f"series {adc[0].SeriesInstanceUID}"
+    assert recognised(adc).stack(Sequence.ADC).series == f"series {adc[0].SeriesInstanceUID}"
 
 
 def test_a_folder_without_a_readable_file_says_what_is_wrong_with_each(tmp_path, series_of):

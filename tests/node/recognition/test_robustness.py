@@ -7,8 +7,9 @@ import time
 import tracemalloc
 from pathlib import Path
 
+from models.sequence import Sequence
 from node.recognition.plan import recognise
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
 
@@ -87,7 +88,7 @@ def test_memory_does_not_grow_with_the_pixels(series_of, tmp_path):
         tracemalloc.start()
         try:
             plan = recognise(uid, files, SETTINGS)
-            assert plan.stack(Role.T2WI) is not None
+            assert plan.stack(Sequence.T2WI) is not None
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

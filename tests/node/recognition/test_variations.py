@@ -8,10 +8,11 @@ from copy import deepcopy
 import pytest
 from pydicom import Dataset
 
+from models.sequence import Sequence
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
 from node.recognition.rules.evidence import Confidence
-from node.settings import RecognitionSettings, Role, SiteRule
+from node.settings import RecognitionSettings, SiteRule
 
 
 def chosen(plan: StudyPlan) -> dict[str, tuple[str, ...]]:
@@ -26,8 +27,8 @@ def plan(written) -> StudyPlan:
 def test_all_four_roles_are_found_on_every_scanner(plan, written):
     assert set(chosen(plan)) == {"T2WI", "DWI", "ADC", "PVP"}
     assert plan.refusals == ()
-    assert plan.stack(Role.DWI).b_value == 800
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert plan.stack(Sequence.DWI).b_value == 800
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=3)
 
 
 def test_file_names_and_their_order_do_not_matter(plan, written, tmp_path):
@@ -62,7 +63,7 @@ def test_descriptions_in_chinese_do_not_matter(series_of, recognised):
         instance.SpecificCharacterSet = "GB18030"
         instance.SeriesDescription = "横断位 直肠"
     plan = recognised(t2)
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
     assert plan.verdicts[0].description == "横断位 直肠"
 
 
@@ -84,7 +85,7 @@ def test_a_study_over_midnight_keeps_its_phase_times(series_of, recognised):
             if keyword in instance:
                 del instance[keyword]
     plan = recognised(kept)
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(65, abs=5)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(65, abs=5)
 
 
 def test_results_of_this_node_are_never_analysed(series_of, recognised):
@@ -103,7 +104,7 @@ def test_a_site_rule_gives_the_injection_relative_to_the_first_phase(series_of, 
     rule = SiteRule(name="injector starts 30 s after the mask", manufacturer="UIH", injection_s=30.0)
     plan = recognised(phases, RecognitionSettings(site_rules=(rule,)))
     assert plan.refusals[-1].role != "PVP"
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(70, abs=8)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=8)
 
 
 def test_a_site_rule_for_another_scanner_changes_nothing(series_of, recognised):
@@ -111,13 +112,13 @@ def test_a_site_rule_for_another_scanner_changes_nothing(series_of, recognised):
     for instance in phases:
         del instance.ContrastBolusStartTime
     rule = SiteRule(name="other", manufacturer="SIEMENS", injection_s=30.0)
-    assert recognised(phases, RecognitionSettings(site_rules=(rule,))).stack(Role.PVP) is None
+    assert recognised(phases, RecognitionSettings(site_rules=(rule,))).stack(Sequence.PVP) is None
 
 
 def test_a_lone_volume_with_a_stated_injection_is_named_by_its_time(series_of, recognised):
     single = series_of("uMR 560", "R4")
     assert single
-    assert recognised(single).stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert recognised(single).stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=3)
 
 
 def test_files_of_another_study_are_passed_over_with_a_warning(written, tmp_path):
@@ -131,7 +132,7 @@ def test_a_study_without_body_part_is_accepted_with_a_warning(series_of, recogni
     for instance in t2:
         del instance.BodyPartExamined
     plan = recognised(t2)
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
     assert any("Body Part" in warning for warning in plan.warnings)
 
 
@@ -142,7 +143,7 @@ def test_a_phase_whose_name_says_another_is_used_by_its_time_with_low_confidence
             instance.SeriesDescription = "T1 动脉期"
     plan = recognised(phases)
     used = next(verdict for verdict in plan.verdicts if verdict.used)
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=3)
     assert (used.confidence, used.doubts) == (Confidence.LOW, ("its name says arterial",))
 
 
@@ -159,5 +160,5 @@ def test_of_two_phases_equally_near_to_the_wanted_time_the_one_named_so_is_used(
         if instance.SeriesDescription.endswith("R4"):
             instance.SeriesDescription = "门静脉期"
     plan = recognised(phases)
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(75)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(75)
     assert any("named so is used" in warning for warning in plan.warnings)

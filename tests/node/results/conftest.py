@@ -19,13 +19,13 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from models.plausibility.records import PLACE, UNCONFIRMED, Location, SetAside
 from models.prediction.records import CodedConcept, Contribution, ModelPrediction, Prediction, Target
 from models.radiomics.codes import REPORTED
-from models.volume import Sequence, divided, grid_of, resample_onto
+from models.sequence import ANALYSED, Sequence
+from models.volume import divided, grid_of, resample_onto
 from node.recognition.record import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
 from node.recognition.rules.evidence import Confidence
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site
-from node.settings import Role
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
 SITE = Site(UID_ROOT, "Our Hospital", "UTC")
@@ -75,7 +75,7 @@ GRIDS = {
     "DWI": ((40, 40, 10), (1.6, 1.6, 4.4)),
     "PVP": ((48, 44, 14), (1.2, 1.2, 3.0)),
 }
-ROLES = {"T2WI": Role.T2WI, "DWI": Role.DWI, "PVP": Role.PVP}
+ROLES = {"T2WI": Sequence.T2WI, "DWI": Sequence.DWI, "PVP": Sequence.PVP}
 TUMOUR_CENTRE, TUMOUR_RADII = np.array((12.0, -31.0, 47.0)), np.array((9.0, 7.0, 8.0))
 
 
@@ -285,11 +285,11 @@ def model_prediction(inputs: tuple[Sequence, ...], resolution: str, probability:
 
 
 PREDICTION = Prediction(
-    main=model_prediction(tuple(Sequence), "super", 0.73),
+    main=model_prediction(ANALYSED, "super", 0.73),
     others=tuple(
         model_prediction(inputs, resolution, 0.4 + 0.03 * number)
         for number, (inputs, resolution) in enumerate(
-            [*product([(sequence,) for sequence in Sequence], ("normal", "super")), (tuple(Sequence), "normal")]
+            [*product([(sequence,) for sequence in ANALYSED], ("normal", "super")), (ANALYSED, "normal")]
         )
     ),
     target=Target(

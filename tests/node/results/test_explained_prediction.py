@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models.prediction.records import CodedConcept, Contribution, Target, Unanswered
-from models.volume import Sequence
+from models.sequence import Sequence
 from node.results.caption import Caption, caption
 from node.results.explanation import SHOWN
 from node.results.identity import RESEARCH_STATEMENT

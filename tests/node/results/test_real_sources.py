@@ -15,12 +15,12 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+from models.sequence import Sequence
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.record import FrameRef, Stack
 from node.results.encode import encode
 from node.results.identity import Identity, Site
 from node.results.source import read_frames, read_header
-from node.settings import Role
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
 IDENTITY = Identity(Site(UID_ROOT), "1.2.3", "", "", datetime(2024, 3, 15, tzinfo=UTC), ())
@@ -62,7 +62,7 @@ def stack_and_image(files: list[Path], every: int = 1) -> tuple[Stack, sitk.Imag
     image.SetDirection(np.stack([orientation[:3], orientation[3:], normal], 1).ravel().tolist())
     first = found[0][3]
     stack = Stack(
-        role=Role.T2WI,
+        role=Sequence.T2WI,
         series_instance_uid=first.SeriesInstanceUID,
         frames=tuple(FrameRef(p, k, ds.SOPInstanceUID, ds.SOPClassUID) for _, p, k, ds, _ in found),
         b_value=None,

@@ -18,18 +18,19 @@ import SimpleITK as sitk
 from highdicom.sr import srread
 from pydicom import Dataset
 
+from models.sequence import Sequence
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.plan import recognise
 from node.recognition.record import Stack
 from node.results.encode import EncodedObject, encode
 from node.results.identity import Identity, Site
 from node.results.source import read_frames
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.volumes import assemble
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
 IDENTITY = Identity(Site(UID_ROOT), "1.2.3", "", "", datetime(2024, 3, 15, tzinfo=UTC), ())
-ROLES = {"T2WI": Role.T2WI, "DWI": Role.DWI, "PVP": Role.PVP}
+ROLES = {"T2WI": Sequence.T2WI, "DWI": Sequence.DWI, "PVP": Sequence.PVP}
 
 needs_dciodvfy = pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools are not installed")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pydicom
 import pytest
 
+from models.sequence import Sequence
 from node.errors import Refusal
 from node.planning import plan_from, plan_with_volumes
 from node.recognition.plan import read_study
 from node.results.trial import require_encodable
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
 
@@ -53,12 +54,12 @@ def test_the_study_is_planned_again_without_it(written_by, tmp_path):
     facts = read_study(str(instances[0].StudyInstanceUID), written_by("Skyra").paths, SETTINGS)
 
     def trial(study_instance_uid, stack, image):
-        if stack.role is Role.T2WI:
+        if stack.role is Sequence.T2WI:
             moved = image[:, :, :]
             moved.SetOrigin([place + 3 for place in image.GetOrigin()])
             require_encodable(study_instance_uid, stack, moved)
         require_encodable(study_instance_uid, stack, image)
 
     plan, volumes = plan_with_volumes(plan_from(facts, SETTINGS, ()), lambda: facts, SETTINGS, (), trial)
-    assert set(volumes) == {Role.DWI, Role.ADC, Role.PVP}
-    assert plan.refusal(Role.T2WI).code == "E-ENCODE"
+    assert set(volumes) == {Sequence.DWI, Sequence.ADC, Sequence.PVP}
+    assert plan.refusal(Sequence.T2WI).code == "E-ENCODE"

@@ -10,9 +10,10 @@ import pytest
 import SimpleITK as sitk
 from pydicom import dcmread
 
+from models.sequence import Sequence
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.volumes import assemble
 
 ROUNDING = 0.51
@@ -29,7 +30,7 @@ def plan(written) -> StudyPlan:
     return _plan(written.instances[0].StudyInstanceUID, written.paths)
 
 
-def _described(plan: StudyPlan, role: Role) -> str:
+def _described(plan: StudyPlan, role: Sequence) -> str:
     stack = plan.stack(role)
     assert stack is not None
     return next(each.description for each in plan.verdicts if each.series_instance_uid == stack.series_instance_uid)
@@ -41,32 +42,33 @@ def _largest_difference(one: sitk.Image, other: sitk.Image) -> float:
 
 def test_no_role_is_refused(plan):
     assert plan.refusals == ()
-    assert {stack.role for stack in plan.stacks} == set(Role)
+    assert {stack.role for stack in plan.stacks} == set(Sequence)
 
 
 def test_t2_is_the_axial_and_not_the_sagittal_series(plan):
-    assert "sag" not in _described(plan, Role.T2WI).lower()
-    assert abs(plan.stack(Role.T2WI).normal[2]) > 0.9
+    assert "sag" not in _described(plan, Sequence.T2WI).lower()
+    assert abs(plan.stack(Sequence.T2WI).normal[2]) > 0.9
 
 
 def test_dwi_is_the_volume_of_the_high_b_value(plan):
-    assert plan.stack(Role.DWI).b_value == 800
+    assert plan.stack(Sequence.DWI).b_value == 800
 
 
 def test_adc_is_the_map(plan):
-    text = _described(plan, Role.ADC).lower()
+    text = _described(plan, Sequence.ADC).lower()
     assert "adc" in text or "apparent diffusion coefficient" in text
 
 
 def test_pvp_is_the_phase_at_70_s(plan, written):
-    stack = plan.stack(Role.PVP)
+    stack = plan.stack(Sequence.PVP)
     source = next(series for series in written.study.series if series.phase_time_s == 70 and series.kind == "DCE")
     assert assemble(stack).GetSize() == source.image.GetSize()
     assert _largest_difference(assemble(stack), source.image) <= ROUNDING
 
 
 @pytest.mark.parametrize(
-    ("role", "kind", "b_value"), [(Role.T2WI, "T2WI", None), (Role.DWI, "DWI", 800.0), (Role.ADC, "ADC", None)]
+    ("role", "kind", "b_value"),
+    [(Sequence.T2WI, "T2WI", None), (Sequence.DWI, "DWI", 800.0), (Sequence.ADC, "ADC", None)],
 )
 def test_the_assembled_volume_is_the_phantom_that_was_measured(plan, written, role, kind, b_value):
     source = next(each for each in written.study.series if each.kind == kind and each.b_value == b_value)

@@ -11,7 +11,8 @@ import SimpleITK as sitk
 
 from models.research.cohort.records import CaseFacts, Equipment, Split
 from models.research.cohort.writing import NewVolume, write_case
-from models.volume import Grid, Sequence, image_from
+from models.sequence import Sequence
+from models.volume import Grid, image_from
 
 SKYRA = Equipment("Siemens", "Skyra", 3.0)
 DIRECTION = (1.0, 0.0, 0.0, 0.0, 0.9612617, -0.2756374, 0.0, 0.2756374, 0.9612617)

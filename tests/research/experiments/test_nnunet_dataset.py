@@ -11,7 +11,8 @@ from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import CaseFacts, Equipment, Needs, Split
 from models.research.cohort.writing import NewVolume, write_case
 from models.research.experiments.nnunet import write_dataset
-from models.volume import Grid, Sequence, grid_of, image_from
+from models.sequence import Sequence
+from models.volume import Grid, grid_of, image_from
 
 GRID = Grid((10, 9, 4), (0.8, 0.8, 6.0), (-10.0, 20.0, 5.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 SPLITS = {"A": Split.TRAIN, "B": Split.TRAIN, "FREE": Split.TRAIN, "T": Split.TEST}

@@ -27,8 +27,9 @@ from models.research.source_digest import source_digest
 from models.research.training.prediction.mask_perturbation import perturbed
 from models.research.training.processes import resumed
 from models.research.training.simulated_cases import slice_thickness_mm, t2wi_protocol
+from models.sequence import Sequence
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
-from models.volume import Sequence, grid_of, resample_onto
+from models.volume import grid_of, resample_onto
 
 #: Cases of a simulated cohort that are measured under other masks, too, and how many masks each.
 PERTURBED_CASES, PERTURBATIONS = 30, 4

@@ -16,8 +16,9 @@ from models.research.cohort.reading import read_cohort, volumes_of
 from models.research.cohort.records import Case as CohortCase
 from models.research.cohort.records import Cohort, Needs, Split
 from models.research.training.prediction.cases import Case, at_resolutions, cache_key, keep, measure_case
+from models.sequence import Sequence
 from models.super_resolution.inference import load_super_resolver
-from models.volume import Sequence, volume_ml
+from models.volume import volume_ml
 
 _PROTOCOL_FAULT = (
     "case {}: T2WI.json lacks tr_ms or te_ms; with the field strength they make the contrast of scanners alike"

@@ -15,7 +15,7 @@ from models.research.training.prediction.fitting.fit import INNER_FOLDS
 from models.research.training.prediction.fitting.harmonisation import LEAST_CASES
 from models.research.training.prediction.study import INPUTS, ModelKey, Plan
 from models.research.training.prediction.tables import CONTROLS, SHIPPED
-from models.volume import Sequence
+from models.sequence import ANALYSED
 
 #: How near the oracle a model should come.
 GOAL = 0.05
@@ -48,7 +48,7 @@ def _cases(results: Results, statement: str) -> str:
     stable = "no case was" if table.perturbed is None else f"{len(table.perturbed.rows)} cases were"
     lines = [
         f"{len(table.cases)} {statement}. {int(table.labels.sum())} are positive. {results.left_out} more were left "
-        f"out, because a feature could not be computed. {len(table.names)} features of {len(Sequence)} sequences at "
+        f"out, because a feature could not be computed. {len(table.names)} features of {len(ANALYSED)} sequences at "
         f"{len(results.resolutions)} resolutions; {stable} measured again under other masks.",
     ]
     if results.held_out is not None:

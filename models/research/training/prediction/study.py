@@ -26,11 +26,11 @@ from models.research.training.prediction.fitting.feature_table import FeatureTab
 from models.research.training.prediction.fitting.selection import Method
 from models.research.training.prediction.tables import SHIPPED
 from models.research.training.processes import in_processes
-from models.volume import Sequence
+from models.sequence import ANALYSED, Sequence
 
 INPUTS: dict[str, tuple[Sequence, ...]] = {
-    **{str(sequence): (sequence,) for sequence in Sequence},
-    "All-sequence": tuple(Sequence),
+    **{str(sequence): (sequence,) for sequence in ANALYSED},
+    "All-sequence": ANALYSED,
 }
 _LIBRARIES = ("catboost", "numpy", "scikit-learn", "scipy")
 _COMBAT_LIBRARIES = (*_LIBRARIES, "combatlearn", "pandas")

@@ -18,7 +18,7 @@ from models.radiomics.settings import load_settings
 from models.research.evaluation.predictions import Cohort, Resolution
 from models.research.training.prediction.cases import Case
 from models.research.training.prediction.fitting.feature_table import FeatureTable, Floats, Perturbed
-from models.volume import Sequence
+from models.sequence import Sequence
 
 #: Resolutions of the bundle's models.
 SHIPPED = (Resolution.NORMAL, Resolution.SUPER)

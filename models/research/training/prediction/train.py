@@ -35,7 +35,7 @@ from models.research.training.prediction.report import report
 from models.research.training.prediction.sources import Measured, of_cohort, simulated, target_of
 from models.research.training.prediction.study import Plan, classifiers_of, models_after_combat, models_of, study
 from models.research.training.prediction.tables import complete_cases, resolutions_of, write_features, write_predictions
-from models.volume import Sequence
+from models.sequence import ANALYSED
 
 WEIGHTS = Path(models.__file__).parent / "weights"
 ALL = "all"
@@ -137,7 +137,7 @@ def _manifest(found: Measured, results: Results, plan: Plan, version: str, super
         name="rectal-prediction",
         version=version,
         kind=KIND,
-        input_sequences=tuple(Sequence),
+        input_sequences=ANALYSED,
         architecture={"trees": "CatBoost", "models": len(shipped_keys())},
         settings={
             "radiomics": load_settings().model_dump(mode="json"),

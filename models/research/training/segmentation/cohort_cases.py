@@ -15,7 +15,8 @@ from models.research.cohort.records import Case
 from models.research.source_digest import source_digest
 from models.research.training.segmentation.prepared_cases import PreparedCase, prepared
 from models.segmentation.preprocessing import PreprocessingSettings
-from models.volume import Grid, Sequence
+from models.sequence import Sequence
+from models.volume import Grid
 
 
 def kept_bytes(grid: Grid, settings: PreprocessingSettings) -> float:

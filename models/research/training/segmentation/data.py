@@ -26,7 +26,7 @@ from models.research.training.segmentation.held_out_dice import HeldOutCase, of_
 from models.research.training.segmentation.prepared_cases import PreparedCase, prepared_simulation
 from models.research.training.simulated_cases import CaseKey, case_keys, split_cases, split_scanners
 from models.segmentation.preprocessing import PreprocessingSettings
-from models.volume import Sequence
+from models.sequence import Sequence
 
 MOST_VALIDATION_CASES = 20
 """Simulated cases that judge every epoch: a whole case costs as much as a few steps."""

@@ -20,8 +20,8 @@ from models.research.training.processes import in_processes
 from models.research.training.segmentation.held_out_dice import Finding, by_intensity, segmented, simulated
 from models.research.training.simulated_cases import CaseKey
 from models.segmentation.inference import Segmenter, load_segmenter
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import SuperResolver, load_super_resolver
-from models.volume import Sequence
 
 BAND_CASES = 12
 """Training cases that the intensity bands of the baselines are fitted to."""
@@ -115,7 +115,7 @@ def _bands(path: Path) -> dict[Sequence, IntensityBand]:
         cases = [simulate_case(seed, scanner) for seed, scanner in islice(TRAINING.patients(), BAND_CASES)]
         bands = {
             sequence: fit_band([case.images[sequence] for case in cases], [case.masks[sequence] for case in cases])
-            for sequence in Sequence
+            for sequence in ANALYSED
         }
         path.write_text(json.dumps({sequence: asdict(band) for sequence, band in bands.items()}), "utf-8")
     return {Sequence(name): IntensityBand(**band) for name, band in json.loads(path.read_text("utf-8")).items()}

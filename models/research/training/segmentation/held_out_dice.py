@@ -23,8 +23,9 @@ from models.research.phantom.study import simulate_case
 from models.research.training.processes import in_order
 from models.research.training.simulated_cases import CaseKey, slice_thickness_mm
 from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
+from models.sequence import Sequence
 from models.super_resolution.inference import SuperResolver, super_resolve
-from models.volume import Sequence, grid_of, resample_onto
+from models.volume import grid_of, resample_onto
 
 
 class Method(StrEnum):

@@ -15,7 +15,8 @@ from models.research.phantom.study import simulate_case
 from models.research.source_digest import source_digest
 from models.research.training.simulated_cases import CaseKey
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
-from models.volume import Float32, Sequence, average_onto
+from models.sequence import Sequence
+from models.volume import Float32, average_onto
 
 Volumes = Mapping[Sequence, sitk.Image]
 

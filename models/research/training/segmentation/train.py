@@ -35,7 +35,7 @@ from models.research.training.segmentation.patches import Drawing, Patch, batche
 from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import KIND, InferenceSettings, Segmenter, load_segmenter, window_probability
 from models.segmentation.network import build_network
-from models.volume import Sequence
+from models.sequence import Sequence
 
 MOMENTUM = 0.99
 GRADIENT_CLIP = 12.0

@@ -34,9 +34,9 @@ from models.research.training.super_resolution.held_out_image_quality import (
 from models.research.training.super_resolution.real_stacks import load_real
 from models.research.training.super_resolution.simulated_stacks import load_simulated
 from models.research.training.super_resolution.stack_pairs import AcquiredPair, PairSource, Size
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.degradation import Factor
 from models.super_resolution.normalisation import Modality
-from models.volume import Sequence
 
 #: Validation volumes that the page of a training shows.
 SHOWN = 4
@@ -154,7 +154,7 @@ def from_simulation(
         tests=_simulated_tests(first, count, known, unknown) if judged and count else {},
         examples=examples,
         cases=cases[1],
-        sequences=tuple(Sequence),
+        sequences=ANALYSED,
         protocol=protocol_range(known),
         statement=f"{cases[1]} simulated studies (seeds {cases[0]} to {cases[0] + cases[1] - 1}) of "
         f"{', '.join(scanner.model for scanner in known)}, split 8:2 by case"

@@ -18,8 +18,8 @@ from models.research.phantom.study import high_resolution, simulate_case
 from models.research.source_digest import source_digest
 from models.research.training.simulated_cases import CaseKey
 from models.research.training.super_resolution.stack_pairs import AcquiredPair
+from models.sequence import ANALYSED
 from models.super_resolution.normalisation import intensity_range
-from models.volume import Sequence
 
 #: Share of rows and columns that is kept: the outer rim is mostly air.
 KEPT_SHARE = 0.75
@@ -35,7 +35,7 @@ def load_simulated(fabric: Fabric, keys: SequenceOf[CaseKey], cache: Path) -> li
         with np.load(path) as arrays:
             pairs.extend(
                 AcquiredPair(f"{key.seed} {key.scanner.model} {it}", arrays[f"{it}-thick"], arrays[f"{it}-thin"])
-                for it in Sequence
+                for it in ANALYSED
             )
         if done % 10 == 0:
             fabric.print(f"{done} of {len(keys)} cases ready", flush=True)

@@ -10,6 +10,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from models.sequence import Sequence
 from node.recognition.choice.diffusion import choose_adc, choose_dwi
 from node.recognition.choice.dynamic import choose_pvp
 from node.recognition.choice.role import RoleChoice
@@ -18,7 +19,7 @@ from node.recognition.choice.t2 import choose_t2
 from node.recognition.header.facts import Fault
 from node.recognition.plan import read_study
 from node.recognition.rules.series import Series, series_of
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
 SKYRA = "Skyra"
@@ -75,7 +76,7 @@ def test_the_adc_map_is_that_of_the_dwi_choice_that_is_given(series_of, series):
 def test_without_a_dwi_the_later_of_equal_adc_maps_is_chosen(series_of, series):
     adc = series_of(SKYRA, "ADC")
     later = moved(adc)
-    refused = RoleChoice(Role.DWI, refusal=Fault("E-MISSING", "no diffusion-weighted series"))
+    refused = RoleChoice(Sequence.DWI, refusal=Fault("E-MISSING", "no diffusion-weighted series"))
     assert uid_of(choose_adc(series([*adc, *later]), SETTINGS, refused)) == later[0].SeriesInstanceUID
 
 

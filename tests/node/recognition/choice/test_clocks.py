@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydicom import Dataset
 
-from node.settings import RecognitionSettings, Role, SiteRule
+from models.sequence import Sequence
+from node.settings import RecognitionSettings, SiteRule
 
 
 def lava(series_of) -> list[Dataset]:
@@ -31,7 +32,7 @@ def injected_after(seconds: float) -> RecognitionSettings:
 
 
 def test_equal_acquisition_times_leave_the_trigger_time(combined, recognised):
-    assert recognised(combined).stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert recognised(combined).stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=3)
 
 
 @pytest.mark.parametrize("ticks_per_second", [1, 10_000])
@@ -40,7 +41,7 @@ def test_ge_timer_in_seconds_or_in_ticks(combined, recognised, ticks_per_second)
     for instance, run in zip(combined, run_numbers(combined), strict=True):
         del instance.TriggerTime
         instance[0x0021, 0x105E].value = str((10 + 20 * (run - first)) * ticks_per_second)
-    stack = recognised(combined, injected_after(0)).stack(Role.PVP)
+    stack = recognised(combined, injected_after(0)).stack(Sequence.PVP)
     assert stack.phase_time_s == pytest.approx(60, abs=11)
 
 
@@ -65,7 +66,7 @@ def test_a_mask_without_contrast_start_time_does_not_hide_that_of_the_phases(ser
     for instance in phases:
         if int(instance.SeriesNumber) == first:
             del instance.ContrastBolusStartTime
-    assert recognised(phases).stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert recognised(phases).stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=3)
 
 
 def test_the_site_pattern_reads_the_time_from_the_description(series_of, recognised):
@@ -75,12 +76,12 @@ def test_the_site_pattern_reads_the_time_from_the_description(series_of, recogni
         instance.SeriesDescription = f"dyn t={15 * numbers.index(int(instance.SeriesNumber))}s"
         del instance.ContrastBolusStartTime
     rule = SiteRule(name="clock", phase_time_pattern=r"t=(\d+)s", injection_s=-10.0)
-    stack = recognised(phases, RecognitionSettings(site_rules=(rule,))).stack(Role.PVP)
+    stack = recognised(phases, RecognitionSettings(site_rules=(rule,))).stack(Sequence.PVP)
     assert stack.phase_time_s == pytest.approx(70)
 
 
 def test_a_second_copy_of_an_instance_is_named_and_ignored(series_of, recognised):
     t2 = series_of("Skyra", "t2_tse_tra")
     plan = recognised([*t2, t2[3]])
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
     assert any("second copy" in warning for warning in plan.warnings)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
 from copy import deepcopy
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
-from node.settings import Role
+from models.sequence import Sequence
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def t2(series_of) -> list[Dataset]:
     return series_of("Skyra", "t2_tse_tra")
 
 
-def repeat(instances: Sequence[Dataset], change: Callable[[Dataset], None] = lambda instance: None) -> list[Dataset]:
+def repeat(instances: SequenceOf[Dataset], change: Callable[[Dataset], None] = lambda instance: None) -> list[Dataset]:
     """The same measured again an hour later, as a series of its own of the next number."""
     copies = [deepcopy(instance) for instance in instances]
     uid = generate_uid()
@@ -31,15 +32,15 @@ def repeat(instances: Sequence[Dataset], change: Callable[[Dataset], None] = lam
     return copies
 
 
-def from_below(instances: Sequence[Dataset]) -> list[Dataset]:
+def from_below(instances: SequenceOf[Dataset]) -> list[Dataset]:
     return sorted(instances, key=lambda each: float(each.ImagePositionPatient[2]))
 
 
 def used(plan) -> str:
-    return plan.stack(Role.T2WI).series_instance_uid
+    return plan.stack(Sequence.T2WI).series_instance_uid
 
 
-def reason(plan, instances: Sequence[Dataset]) -> str:
+def reason(plan, instances: SequenceOf[Dataset]) -> str:
     return next(v.reason for v in plan.verdicts if v.series_instance_uid == instances[0].SeriesInstanceUID)
 
 

@@ -11,12 +11,13 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from models.sequence import Sequence
 from node.analysis.steps import Study, input_digest
 from node.planning import studies_in
 from node.recognition.header.facts import Fault
 from node.recognition.plan import plan_study, read_study, recognise
 from node.recognition.record import Revealed, from_json
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
 EXPLICIT_LITTLE, RLE_LOSSLESS = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0"
@@ -43,7 +44,7 @@ def test_two_series_that_share_uids_are_both_whole(sharing, recognised):
     for order in (sharing, sharing[::-1]):
         plan = recognised(order)
         assert [verdict.instance_count for verdict in plan.verdicts] == [10, 10]
-        assert len(plan.stack(Role.T2WI).frames) == 10
+        assert len(plan.stack(Sequence.T2WI).frames) == 10
 
 
 def test_a_clash_is_named_with_the_numbers_of_the_series(sharing, recognised):
@@ -68,7 +69,7 @@ def test_no_clash_is_named_where_uids_are_unique(series_of, recognised):
 def test_what_makes_one_volume_unusable_leaves_the_other_of_the_same_uid_alone(sharing, recognised, tmp_path):
     plan = recognised(sharing)
     facts = read_study(plan.study_instance_uid, sorted(tmp_path.glob("*.dcm")), SETTINGS)
-    key = plan.stack(Role.T2WI).key
+    key = plan.stack(Sequence.T2WI).key
     again = plan_study(facts, SETTINGS, Revealed(((key, Fault("E-DECODE", "cannot be decoded")),)))
     axial, sagittal = sorted(again.verdicts, key=lambda verdict: verdict.plane)
     assert "E-DECODE" in axial.reason
@@ -80,7 +81,7 @@ def test_of_two_contents_of_one_object_the_last_file_is_taken_and_that_is_said(s
     corrected = deepcopy(t2[3])
     corrected.ImageComments = "second thoughts"
     plan = recognised([*t2, corrected])
-    taken = [frame.path for frame in plan.stack(Role.T2WI).frames]
+    taken = [frame.path for frame in plan.stack(Sequence.T2WI).frames]
     assert len(taken) == 10
     assert tmp_path / "0010.dcm" in taken
     assert tmp_path / "0003.dcm" not in taken
@@ -97,7 +98,7 @@ def test_the_same_bytes_in_another_transfer_syntax_are_no_second_copy(series_of,
     plan = recognise(str(t2[0].StudyInstanceUID), sorted(tmp_path.glob("*.dcm")), SETTINGS)
     assert not any("second copy" in warning for warning in plan.warnings)
     assert any("another content" in warning for warning in plan.warnings)
-    assert copy in [frame.path for frame in plan.stack(Role.T2WI).frames]
+    assert copy in [frame.path for frame in plan.stack(Sequence.T2WI).frames]
 
 
 def test_objects_of_one_uid_in_two_studies_of_a_folder_are_named_in_both(series_of, tmp_path):
@@ -161,4 +162,4 @@ def test_a_record_of_before_is_read_and_what_it_knows_of_a_stack_still_holds(wri
     assert fault.code == "E-DECODE"
     assert not verdict.used
     assert "E-DECODE" in verdict.reason
-    assert [stack.role for stack in record.stacks] == [Role.ADC]
+    assert [stack.role for stack in record.stacks] == [Sequence.ADC]

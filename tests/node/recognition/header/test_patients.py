@@ -11,6 +11,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage
 
+from models.sequence import Sequence
 from node.recognition.header import patients
 from node.recognition.header.facts import Fault
 from node.recognition.header.frames import read_frames, read_patient
@@ -18,7 +19,7 @@ from node.recognition.header.patients import contradict, identity, persons
 from node.recognition.header.words import words
 from node.recognition.plan import recognise
 from node.recognition.record import STUDY, StudyPlan, from_json, to_json
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from storage.identity import InstanceKey
 
 SETTINGS = RecognitionSettings()
@@ -231,7 +232,7 @@ def of_two(study, recognised, tmp_path) -> Callable[..., StudyPlan]:
 def test_only_what_does_not_name_another_patient_is_used(of_two, study):
     plan = of_two("P-0815")
     assert plan.study_refusal() is None
-    assert [stack.role for stack in plan.stacks] == [Role.T2WI]
+    assert [stack.role for stack in plan.stacks] == [Sequence.T2WI]
     left_out = next(verdict for verdict in plan.verdicts if verdict.series_number == number(study["adc"]))
     assert not left_out.used
     assert left_out.reason.endswith("E-PATIENT-MIX: it names another patient than the one who is meant")
@@ -244,7 +245,7 @@ def test_the_plan_warns_that_the_study_held_two_and_says_what_is_left_out(of_two
         f"E-PATIENT-MIX: the study names two patients; a person said which is meant, and what names another is left "
         f"out: series {number(study['adc'])}"
     )
-    assert [stack.role for stack in of_two("x-1 ").stacks] == [Role.ADC]
+    assert [stack.role for stack in of_two("x-1 ").stacks] == [Sequence.ADC]
 
 
 def test_what_states_no_patient_is_kept_for_either(of_two, study):
@@ -290,7 +291,7 @@ def test_two_patients_of_one_id_are_told_apart_by_what_else_is_said(study, recog
     files = sorted(tmp_path.glob("*.dcm"))
     assert "each has the ID that was said" in refusal(recognise(uid, files, SETTINGS, identity("P-0815")))
     plan = recognise(uid, files, SETTINGS, identity("P-0815", *more))
-    assert [stack.role for stack in plan.stacks] == [Role.T2WI]
+    assert [stack.role for stack in plan.stacks] == [Sequence.T2WI]
 
 
 def test_what_was_said_of_a_study_of_one_patient_changes_nothing(study, recognised, tmp_path):
@@ -303,14 +304,14 @@ def test_what_was_said_of_a_study_of_one_patient_changes_nothing(study, recognis
 
 def test_results_take_the_patient_from_an_image_that_is_used(study, recognised):
     plan = recognised(all_of(study))
-    assert plan.reference in plan.stack(Role.T2WI).instances
+    assert plan.reference in plan.stack(Sequence.T2WI).instances
 
 
 def test_results_take_the_patient_from_the_object_that_states_most_of_the_one_who_is_meant(of_two, study):
     for instance in study["axial"]:
         del instance.PatientID
     plan = of_two("P-0815")
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
     assert plan.reference.series_instance_uid == study["sagittal"][0].SeriesInstanceUID
 
 

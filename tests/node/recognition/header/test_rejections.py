@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from pydicom.uid import KeyObjectSelectionDocumentStorage as KEY_OBJECT_NOTE
 
+from models.sequence import Sequence
 from node.recognition.header.frames import read_frames
 from node.recognition.header.rejections import rejection_note
 from node.recognition.header.words import words
 from node.recognition.plan import recognise
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from storage.identity import InstanceKey
 
 from ...key_objects import key_object_note
@@ -75,7 +76,7 @@ def test_rejected_images_leave_the_plan_with_a_warning(series_of, t2, tmp_path):
 
 def test_the_images_of_a_series_that_are_not_rejected_stay(t2, tmp_path):
     plan = planned(t2, {key(t2[0]): "113001"}, tmp_path)
-    assert len(plan.stack(Role.T2WI).frames) == 9
+    assert len(plan.stack(Sequence.T2WI).frames) == 9
     assert "1 of 10 objects" in plan.warnings[0]
 
 
@@ -96,5 +97,5 @@ def test_a_rejected_object_of_another_patient_makes_no_mix(series_of, t2, tmp_pa
 
 def test_an_object_of_the_same_uid_in_another_series_is_not_rejected(t2, tmp_path):
     plan = planned(t2, {InstanceKey("1.2.3", image.SOPInstanceUID): "113001" for image in t2}, tmp_path)
-    assert len(plan.stack(Role.T2WI).frames) == len(t2)
+    assert len(plan.stack(Sequence.T2WI).frames) == len(t2)
     assert isinstance(read_frames(tmp_path / "000.dcm", words(())), tuple)

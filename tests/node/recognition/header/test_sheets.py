@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence as SequenceOf
 from copy import deepcopy
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian
 
+from models.sequence import Sequence
 from node.recognition.header.facts import FrameFacts, Tile
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 from node.simulator.sheets import mosaic, vframe
 from node.simulator.vendors.csa import csa_header
 from node.volumes import assemble
@@ -31,7 +32,7 @@ DWI = {"Skyra": "TRACEW", "uMR 560": "epi_dwi_tra_b800"}
 PLAN = TypeAdapter(StudyPlan)
 
 
-def planned(paths: Sequence[Path]) -> StudyPlan:
+def planned(paths: SequenceOf[Path]) -> StudyPlan:
     uid = str(dcmread(paths[0], specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
     return recognise(uid, paths, RecognitionSettings())
 
@@ -42,7 +43,7 @@ def frames_of(path: Path) -> tuple[FrameFacts, ...]:
     return frames
 
 
-def positions(frames: Sequence[FrameFacts]) -> np.ndarray:
+def positions(frames: SequenceOf[FrameFacts]) -> np.ndarray:
     return np.array([frame.placement.position for frame in frames])
 
 
@@ -59,8 +60,8 @@ def alike(one: np.ndarray, other: np.ndarray) -> float:
 def test_the_stack_of_a_sheet_is_that_of_the_single_slices_voxel_by_voxel(written_by, scanner):
     one_by_one, tiled = (planned(written_by(scanner, sheets=sheets).paths) for sheets in (False, True))
     assert tiled.refusals == ()
-    wanted, found = (assemble(plan.stack(Role.DWI)) for plan in (one_by_one, tiled))
-    assert len({frame.path for frame in tiled.stack(Role.DWI).frames}) == 1
+    wanted, found = (assemble(plan.stack(Sequence.DWI)) for plan in (one_by_one, tiled))
+    assert len({frame.path for frame in tiled.stack(Sequence.DWI).frames}) == 1
     np.testing.assert_array_equal(sitk.GetArrayViewFromImage(found), sitk.GetArrayViewFromImage(wanted))
     last = tuple(size - 1 for size in wanted.GetSize())
     for index in ((0, 0, 0), (last[0], 0, 0), (0, last[1], 0), (0, 0, last[2]), last):
@@ -71,7 +72,7 @@ def test_the_stack_of_a_sheet_is_that_of_the_single_slices_voxel_by_voxel(writte
 @pytest.mark.parametrize("scanner", ["Skyra", "uMR 560"])
 def test_the_choice_is_that_of_the_single_slices(written_by, scanner):
     one_by_one, tiled = (planned(written_by(scanner, sheets=sheets).paths) for sheets in (False, True))
-    wanted, found = one_by_one.stack(Role.DWI), tiled.stack(Role.DWI)
+    wanted, found = one_by_one.stack(Sequence.DWI), tiled.stack(Sequence.DWI)
     assert (found.b_value, found.rows, found.columns) == (wanted.b_value, wanted.rows, wanted.columns)
     assert found.pixel_spacing == wanted.pixel_spacing
     assert [verdict.reason for verdict in tiled.verdicts] == [verdict.reason for verdict in one_by_one.verdicts]
@@ -232,7 +233,7 @@ def test_two_sheets_of_the_same_slices_are_two_volumes(sheet, recognised):
 
 def test_the_plan_of_a_sheet_survives_the_storage(written_by):
     plan = planned(written_by("Skyra", sheets=True).paths)
-    assert all(frame.tile for frame in plan.stack(Role.DWI).frames)
+    assert all(frame.tile for frame in plan.stack(Sequence.DWI).frames)
     assert PLAN.validate_json(PLAN.dump_json(plan)) == plan
 
 

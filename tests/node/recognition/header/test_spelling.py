@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
+from models.sequence import Sequence
 from node.recognition.header.spelling import (
     clock_in,
     has_seconds,
@@ -19,7 +20,7 @@ from node.recognition.header.spelling import (
     read_time,
     standard_form,
 )
-from node.settings import RecognitionSettings, Role, SiteRule
+from node.settings import RecognitionSettings, SiteRule
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def respelled(dynamic: list[Dataset], spell) -> list[Dataset]:
 
 @pytest.mark.parametrize("spell", [colons, comma, twelve_hours])
 def test_the_portal_venous_phase_is_found_however_times_are_spelled(dynamic, recognised, spell):
-    assert recognised(respelled(dynamic, spell)).stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert recognised(respelled(dynamic, spell)).stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=3)
 
 
 def test_times_without_seconds_choose_no_phase(dynamic, recognised):
@@ -169,7 +170,7 @@ def described(dynamic: list[Dataset], text: str) -> list[Dataset]:
 
 def test_a_clock_in_the_description_tells_the_phases_apart_where_no_element_does(dynamic, recognised):
     plan = recognised(described(dynamic, "t1_quick3d {}"))
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(70, abs=8)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=8)
     used = next(verdict for verdict in plan.verdicts if verdict.used)
     assert "the phases are told apart by clock in Series Description only" in used.doubts
 
@@ -178,7 +179,7 @@ def test_a_site_rule_reads_a_clock_of_twelve_hours(dynamic, recognised):
     rule = SiteRule(name="clock", manufacturer="UIH", phase_time_pattern=r"at (\S+ [AP]M)")
     plan = recognised(described(dynamic, "t1_quick3d at {}"), RecognitionSettings(site_rules=(rule,)))
     assert plan.dynamic.clocks[0] == "site rule"
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(60, abs=12)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(60, abs=12)
 
 
 def test_old_dates_carry_a_run_over_midnight(dynamic, recognised):
@@ -190,7 +191,7 @@ def test_old_dates_carry_a_run_over_midnight(dynamic, recognised):
             instance.pop(keyword, None)
         raw(instance, "AcquisitionDate", day)
         instance.AcquisitionTime, instance.ContrastBolusStartTime = time_of_day, "235955"
-    assert recognised(dynamic).stack(Role.PVP).phase_time_s == pytest.approx(70, abs=12)
+    assert recognised(dynamic).stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=12)
 
 
 def test_lengths_with_a_decimal_comma_and_whole_numbers_with_a_point(series_of, recognised):
@@ -203,6 +204,6 @@ def test_lengths_with_a_decimal_comma_and_whole_numbers_with_a_point(series_of, 
         for keyword in ("SeriesNumber", "InstanceNumber", "AcquisitionNumber"):
             raw(instance, keyword, f"{instance[keyword].value}.0")
     plan = recognised(t2)
-    assert plan.stack(Role.T2WI) is not None
+    assert plan.stack(Sequence.T2WI) is not None
     assert plan.verdicts[0].series_number == int(t2[0][0x00200011].value)
-    assert plan.stack(Role.T2WI).acquisition.slice_thickness_mm == 5.0
+    assert plan.stack(Sequence.T2WI).acquisition.slice_thickness_mm == 5.0

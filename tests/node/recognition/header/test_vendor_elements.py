@@ -7,6 +7,7 @@ import struct
 import pytest
 from pydicom import Dataset, dcmread
 
+from models.sequence import Sequence
 from node.recognition.header import vendors
 from node.recognition.header.facts import BValue, Diffusion, Directionality, ImageKind, Vendor, VendorFacts
 from node.recognition.header.frames import read_frames, standard_diffusion
@@ -14,7 +15,7 @@ from node.recognition.header.kinds import image_kind
 from node.recognition.header.private import PrivateElements
 from node.recognition.header.vendors.ge import decode_b_value
 from node.recognition.header.words import words
-from node.settings import RecognitionSettings, Role
+from node.settings import RecognitionSettings
 
 
 def read(vendor: Vendor, dataset: Dataset) -> VendorFacts:
@@ -78,7 +79,7 @@ def test_a_ge_b_value_counts_where_an_element_says_diffusion_whatever_reads_it_o
 
 def test_ge_propeller_diffusion_is_recognised_without_echo_planar_imaging(series_of, recognised):
     plan = recognised(propeller(series_of))
-    assert plan.stack(Role.DWI).b_value == 800
+    assert plan.stack(Sequence.DWI).b_value == 800
 
 
 def test_ge_propeller_b_0_images_are_no_t2(series_of, recognised):
@@ -96,8 +97,8 @@ def test_a_series_that_only_its_name_calls_diffusion_says_which_number_was_not_b
         instance[0x0021105A].value = instance[0x00431030].value = 0
     plan = recognised([each for each in dwi if each[0x00431039].value[0]])
     reason = "(0043,xx39) GEMS_PARM_01 holds 800, but no element says that the images are diffusion-weighted"
-    assert plan.refusal(Role.DWI).code == "E-BVAL-UNKNOWN"
-    assert plan.refusal(Role.DWI).reason == reason
+    assert plan.refusal(Sequence.DWI).code == "E-BVAL-UNKNOWN"
+    assert plan.refusal(Sequence.DWI).reason == reason
     assert reason in plan.verdicts[0].reason
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from models.sequence import Sequence
 from node.errors import ConfigurationError
 from node.recognition.rules import table
 from node.recognition.rules.evidence import Confidence
 from node.recognition.rules.findings import Finding
 from node.recognition.rules.volume_facts import FACTS, VolumeFacts
-from node.settings import RecognitionSettings, Role, load_settings
+from node.settings import RecognitionSettings, load_settings
 
 
 def site(tmp_path: Path, text: str) -> RecognitionSettings:
@@ -51,7 +52,7 @@ def test_a_rule_of_a_known_name_takes_its_place(tmp_path, series_of, recognised)
     settings = site(tmp_path, own)
     names = [row.name for row in table.table(settings)]
     assert names == [row.name for row in table.table(RecognitionSettings())]
-    assert recognised(series_of("Skyra", "t2_tse_tra"), settings).stack(Role.T2WI) is None
+    assert recognised(series_of("Skyra", "t2_tse_tra"), settings).stack(Sequence.T2WI) is None
 
 
 def test_a_rule_can_stand_before_another(tmp_path):
@@ -62,7 +63,7 @@ def test_a_rule_can_stand_before_another(tmp_path):
 
 def test_text_may_narrow_a_rule(tmp_path, series_of, recognised):
     own = rule("navigators", "UNWANTED", "when.spin_echo = true", "when.description = { matches = 'TRA$' }")
-    assert recognised(series_of("Skyra", "t2_tse_tra"), site(tmp_path, own)).stack(Role.T2WI) is None
+    assert recognised(series_of("Skyra", "t2_tse_tra"), site(tmp_path, own)).stack(Sequence.T2WI) is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
-from node.settings import Role
+from models.sequence import Sequence
 
 SKYRA, MULTIVA = "Skyra", "Multiva"
 
@@ -32,7 +32,7 @@ def uids(instances: Iterable[Dataset]) -> set[str]:
     return {str(instance.SOPInstanceUID) for instance in instances}
 
 
-def used(plan, role: Role = Role.T2WI) -> set[str]:
+def used(plan, role: Sequence = Sequence.T2WI) -> set[str]:
     return {frame.sop_instance_uid for frame in plan.stack(role).frames}
 
 
@@ -53,13 +53,13 @@ def trace(series_of) -> list[Dataset]:
 
 def test_a_b_value_that_was_stored_twice_is_no_measure_of_what_others_lack(trace, recognised):
     plan = recognised([*trace, *again(of_b_value(trace, 0))])
-    assert used(plan, Role.DWI) == uids(of_b_value(trace, 800))
+    assert used(plan, Sequence.DWI) == uids(of_b_value(trace, 800))
 
 
 def test_a_b_value_that_was_averaged_at_each_position_is_no_measure_of_what_others_lack(trace, recognised):
     low = of_b_value(trace, 0)
     plan = recognised([*trace, *again(low), *again(low), *again(low)])
-    assert used(plan, Role.DWI) == uids(of_b_value(trace, 800))
+    assert used(plan, Sequence.DWI) == uids(of_b_value(trace, 800))
 
 
 def test_interleaved_slices_of_one_b_value_are_no_measure_of_what_others_lack(trace, recognised):
@@ -67,15 +67,15 @@ def test_interleaved_slices_of_one_b_value_are_no_measure_of_what_others_lack(tr
         return [position[0], position[1], f"{float(position[2]) + 1.7:.4f}"]
 
     plan = recognised([*trace, *again(of_b_value(trace, 0), ImagePositionPatient=moved)])
-    assert used(plan, Role.DWI) == uids(of_b_value(trace, 800))
+    assert used(plan, Sequence.DWI) == uids(of_b_value(trace, 800))
 
 
 def test_a_b_value_that_lost_its_last_slice_still_lacks_it(trace, recognised):
     high = sorted(of_b_value(trace, 800), key=lambda each: float(each.ImagePositionPatient[2]))
     low = of_b_value(trace, 0)
     plan = recognised([*low, *again(low), *high[:-1]])
-    assert plan.refusal(Role.DWI).code == "E-SLICE-MISSING"
-    assert "9 of 10 slices" in plan.refusal(Role.DWI).reason
+    assert plan.refusal(Sequence.DWI).code == "E-SLICE-MISSING"
+    assert "9 of 10 slices" in plan.refusal(Sequence.DWI).reason
 
 
 def test_b_values_that_lost_a_slice_at_opposite_ends_both_lack_one(trace, recognised):
@@ -83,14 +83,14 @@ def test_b_values_that_lost_a_slice_at_opposite_ends_both_lack_one(trace, recogn
         return sorted(of_b_value(trace, b_value), key=lambda each: float(each.ImagePositionPatient[2]))
 
     plan = recognised([*ordered(0)[1:], *ordered(800)[:-1]])
-    assert plan.refusal(Role.DWI).code == "E-SLICE-MISSING"
+    assert plan.refusal(Sequence.DWI).code == "E-SLICE-MISSING"
 
 
 def test_a_phase_that_was_stored_twice_is_no_measure_of_what_other_phases_lack(series_of, recognised):
     dynamic = [each for each in series_of("uMR 560", "t1_quick3d") if "SUB" not in each.SeriesDescription]
     first = [each for each in dynamic if each.SeriesDescription.endswith("R1")]
     plan = recognised([*dynamic, *again(first)])
-    assert plan.stack(Role.PVP).phase_time_s == pytest.approx(70, abs=3)
+    assert plan.stack(Sequence.PVP).phase_time_s == pytest.approx(70, abs=3)
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_single_slices_that_were_acquired_again_one_by_one_leave_the_complete_se
 def test_two_incomplete_sets_make_no_complete_one(t2, recognised):
     ordered = sorted(t2, key=lambda each: float(each.ImagePositionPatient[2]))
     repeated = again(ordered[3:], AcquisitionNumber=2, AcquisitionTime=later)
-    assert recognised([*ordered[:-2], *repeated]).refusal(Role.T2WI).code == "E-SPLIT-UNEXPLAINED"
+    assert recognised([*ordered[:-2], *repeated]).refusal(Sequence.T2WI).code == "E-SPLIT-UNEXPLAINED"
 
 
 def test_of_combined_diffusion_images_that_were_acquired_twice_the_later_set_is_used(trace, recognised):
     repeated = again(of_b_value(trace, 800), AcquisitionNumber=2, AcquisitionTime=later)
     plan = recognised([*trace, *repeated])
-    assert used(plan, Role.DWI) == uids(repeated)
+    assert used(plan, Sequence.DWI) == uids(repeated)
 
 
 def test_diffusion_images_that_may_be_single_directions_stay_refused_when_they_repeat(series_of, recognised):
@@ -156,7 +156,7 @@ def test_diffusion_images_that_may_be_single_directions_stay_refused_when_they_r
         del instance[0x200510B0], instance[0x200510B1], instance[0x200510B2]
     high = [each for each in dwi if each.DiffusionBValue]
     plan = recognised([*dwi, *again(high, AcquisitionNumber=9, AcquisitionTime=later)])
-    assert plan.refusal(Role.DWI).code == "E-MULTIPLE-CANDIDATES"
+    assert plan.refusal(Sequence.DWI).code == "E-MULTIPLE-CANDIDATES"
 
 
 def test_the_volumes_of_a_series_say_why_one_of_them_is_used(t2, recognised):
@@ -179,4 +179,4 @@ def test_spacings_and_b_values_that_differ_by_rounding_do_not_part_a_volume(trac
     for number, instance in enumerate(high):
         # On either side of half of the last digit that a rounding would keep.
         instance.PixelSpacing = ["1.67185", "1.67185"] if number % 2 else ["1.6718500001", "1.6718500001"]
-    assert used(recognised(high), Role.DWI) == uids(high)
+    assert used(recognised(high), Sequence.DWI) == uids(high)

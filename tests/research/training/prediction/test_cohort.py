@@ -17,7 +17,8 @@ from models.research.cohort.records import CaseFacts, Equipment, Split
 from models.research.cohort.writing import NewVolume, write_case
 from models.research.training.prediction import train as prediction
 from models.research.training.prediction.measured_cohort import cache_path, labelled_cohort, measured_cases
-from models.volume import Grid, Sequence, image_from
+from models.sequence import Sequence
+from models.volume import Grid, image_from
 
 SUPER = prediction.WEIGHTS / "super-resolution"
 GRID = Grid((20, 18, 9), (1.2, 1.2, 5.0), (-11.0, 7.5, -30.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))

@@ -35,8 +35,9 @@ from models.research.training.prediction.own_masks.figures import (
 from models.research.training.prediction.own_masks.report import report
 from models.research.training.prediction.own_masks.subset import Masks, subset
 from models.segmentation.inference import load_segmenter
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.network import build_generator
-from models.volume import Grid, Sequence, image_from
+from models.volume import Grid, image_from
 
 SEGMENTATION = measure_cases.WEIGHTS / "segmentation"
 PROTOCOL = SpinEcho(tr_ms=4000, te_ms=85, field_strength_t=3)
@@ -44,7 +45,7 @@ SEED = 700_424
 GRID = Grid((40, 40, 12), (2.0, 2.0, 4.0), (-40.0, -40.0, -24.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
 TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probability of a test"))
-INPUTS = (*((sequence,) for sequence in Sequence), tuple(Sequence))
+INPUTS = (*((sequence,) for sequence in ANALYSED), ANALYSED)
 FITTED, HELD_OUT = 20, 60
 SEEDS = range(FITTED + HELD_OUT)
 NAMES = [f"{sequence}|{resolution}|original_firstorder_Mean" for sequence in Sequence for resolution in (NORMAL, SUPER)]
@@ -60,7 +61,7 @@ def untrained(tmp_path_factory):
     """A small super-resolution bundle."""
     folder = tmp_path_factory.mktemp("bundle") / "super-resolution"
     manifest = Manifest(
-        name="untrained", version="0", kind="super-resolution", input_sequences=tuple(Sequence),
+        name="untrained", version="0", kind="super-resolution", input_sequences=ANALYSED,
         architecture={"features": 2, "blocks": 1}, factor=(1, 1, 4), training_data="none", seed=0, command="a test",
     )  # fmt: skip
     save_weights(folder, manifest, build_generator(manifest))
@@ -112,14 +113,14 @@ def volumes(size: int, inside: float, outside: float) -> tuple[dict, dict]:
     part = slice(20 - size // 2, 20 + size // 2)
     mask[3:9, part, part] = 1
     image = np.where(mask, inside, outside).astype(np.float32)
-    return {it: image_from(image, GRID) for it in Sequence}, {it: image_from(mask, GRID) for it in Sequence}
+    return {it: image_from(image, GRID) for it in ANALYSED}, {it: image_from(mask, GRID) for it in ANALYSED}
 
 
 def test_one_mask_is_found_on_super_resolved_images_and_each_ones_own_on_its_images(segmenter):
     acquired, true = volumes(14, 200, 20)
     refined, _ = volumes(26, 200, 20)
     found, measured = measure_found(acquired, refined, true, PROTOCOL, segmenter, {})
-    for sequence in Sequence:
+    for sequence in ANALYSED:
         size = {
             (resolution, number): features[f"{sequence}|{resolution}|original_shape_MeshVolume"]
             for number, features in enumerate((found.features, found.features_each))
@@ -164,7 +165,7 @@ def case(seed: int) -> Case:
 
 def own_case(case: Case, **changed) -> OwnMaskCase:
     """The patient as if every found mask were the true one, but for what is `changed`."""
-    dice = {sequence: {NORMAL: 1.0, SUPER: 1.0} for sequence in Sequence}
+    dice = {sequence: {NORMAL: 1.0, SUPER: 1.0} for sequence in ANALYSED}
     found = OwnMaskCase(
         features=case.features, features_each=case.features, features_true=case.features, dice=dice, seed=case.seed,
         scanner=case.scanner, label=case.label, volume_ml=case.volume_ml, made_with=MADE_WITH, seconds={},
@@ -197,7 +198,7 @@ def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prediction")
     cards, trees = zip(*(model(*pair) for pair in itertools.product(INPUTS, (NORMAL, SUPER))), strict=True)
     manifest = Manifest(
-        name="test-prediction", version="3", kind="prediction", input_sequences=tuple(Sequence), architecture={},
+        name="test-prediction", version="3", kind="prediction", input_sequences=ANALYSED, architecture={},
         training_data="none", seed=1, command="a test", metrics={"cases": FITTED, "positive_cases": 5},
         settings={"super_resolution": MADE_WITH["super_resolution"]},
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from models.manifest import Manifest
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
 from models.research.training.prediction.page import write_page
-from models.volume import Sequence
+from models.sequence import ANALYSED, Sequence
 
 NAMES = ("T2WI normal", "T2WI super", "DWI normal", "DWI super")
 TARGET = Target("Response", "complete", CodedConcept("COMPLETE", "99RECTALNODE", "Probability of complete response"))
@@ -37,7 +37,7 @@ def card(name: str) -> ModelCard:
 def written(tmp_path):
     """Writes the page into a folder of the test and returns its text."""
     manifest = Manifest(
-        name="rectal-prediction", version="7", kind="prediction", input_sequences=tuple(Sequence), architecture={},
+        name="rectal-prediction", version="7", kind="prediction", input_sequences=ANALYSED, architecture={},
         training_data="cohort my-cohort: 60 cases", intended_use="research use only", seed=3,
         metrics={"test_cohort": {"T2WI super": [0.625, 0.5, 0.75]}}, command="python -m training",
     )  # fmt: skip

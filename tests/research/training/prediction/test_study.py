@@ -18,7 +18,7 @@ from models.research.training.prediction.sources import TARGET
 from models.research.training.prediction.study import Plan, classifiers_of, models_after_combat, models_of, study
 from models.research.training.prediction.tables import SHIPPED
 from models.research.training.prediction.train import classifiers_named
-from models.volume import Sequence
+from models.sequence import Sequence
 
 NAMES = tuple(f"{s}|{r}|{name}" for s in Sequence for r in ("normal", "super", "cubic") for name in ("signal", "noise"))
 PLAN = Plan(seed=3, folds=3, search=False)

@@ -25,9 +25,9 @@ from models.research.phantom.scanners import load_scanners
 from models.research.training.prediction import cases as prediction_cases
 from models.research.training.prediction import train as prediction
 from models.research.training.prediction.cases import Case
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.network import build_generator
-from models.volume import Sequence
 
 NAMES = [f"{s}|{r}|{n}" for s, r, n in product(Sequence, ("normal", "super"), sorted(expected_names(load_settings())))]
 SCANNERS = load_scanners()
@@ -53,7 +53,7 @@ def trained(tmp_path_factory):
         name="untrained",
         version="0",
         kind="super-resolution",
-        input_sequences=tuple(Sequence),
+        input_sequences=ANALYSED,
         architecture={"features": 2, "blocks": 1},
         factor=(1, 1, 4),
         training_data="none",
@@ -175,7 +175,7 @@ def test_a_simulated_case_has_every_feature_at_every_resolution_with_its_provena
     volume = "original_shape_VoxelVolume"
     volumes = [made.features[f"{s}|{r}|{volume}"] / 1000 for s, r in product(Sequence, resolutions)]
     assert volumes == pytest.approx([made.volume_ml] * 12, rel=0.3)
-    for sequence in Sequence:
+    for sequence in ANALYSED:
         masks = {r: measured.provenance[f"{sequence}|{r}"].mask_digest for r in resolutions}
         assert masks["super"] == masks["cubic"] != masks["normal"] == masks["none"]
         assert made.features[f"{sequence}|cubic|{volume}"] == made.features[f"{sequence}|super|{volume}"]

@@ -20,9 +20,10 @@ from models.research.training.segmentation.held_out_dice import HeldOutCase, Met
 from models.research.training.segmentation.report import report, write_table
 from models.segmentation.inference import load_segmenter
 from models.segmentation.network import build_network
+from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.network import build_generator
-from models.volume import Sequence, grid_of
+from models.volume import grid_of
 
 FEATURES = (4, 4, 4, 4, 4, 4)
 
@@ -32,7 +33,7 @@ def manifest(kind, architecture, factor=None):
         name=f"tiny-{kind}",
         version="7",
         kind=kind,
-        input_sequences=tuple(Sequence),
+        input_sequences=ANALYSED,
         architecture=architecture,
         factor=factor,
         training_data="nothing",

@@ -20,7 +20,8 @@ from models.research.training.segmentation import train as segmentation
 from models.research.training.segmentation.data import from_cohort
 from models.research.training.segmentation.loss import soft_dice_loss
 from models.segmentation.inference import InferenceSettings, load_segmenter
-from models.volume import Grid, Sequence, image_from
+from models.sequence import Sequence
+from models.volume import Grid, image_from
 
 GRID = Grid((48, 48, 12), (3.0, 3.0, 5.0), (-72.0, -72.0, -30.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 SETTINGS = InferenceSettings(window=(16, 32, 32))

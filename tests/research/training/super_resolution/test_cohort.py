@@ -22,9 +22,10 @@ from models.research.training.super_resolution.cohort_stacks import cohort_stack
 from models.research.training.super_resolution.cohort_stacks import fine_axes, kept_bytes, passing_bytes
 from models.research.training.super_resolution.data import Pairs, from_cohort
 from models.research.training.super_resolution.held_out_image_quality import cohort_trials
+from models.sequence import Sequence
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.normalisation import CT_RANGE, Modality
-from models.volume import Grid, Sequence, image_from
+from models.volume import Grid, image_from
 
 DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 GRID = Grid((64, 48, 10), (0.8, 0.8, 5.0), (-25.0, -19.0, -25.0), DIRECTION)

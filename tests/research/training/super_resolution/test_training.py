@@ -23,12 +23,12 @@ from models.research.training.super_resolution.losses import (
 from models.research.training.super_resolution.real_stacks import cleaned, real_volumes, turned
 from models.research.training.super_resolution.stack_pairs import AcquiredPair, ThinStack, random_batch
 from models.research.training.super_resolution.train import Recipe, described, prepare_run, served, train_epochs
+from models.sequence import Sequence
 from models.super_resolution.degradation import SliceProfile, add_rician_noise, degrade, thicken
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.interpolation import interpolate
 from models.super_resolution.network import Generator
 from models.super_resolution.normalisation import Modality, intensity_range
-from models.volume import Sequence
 
 FACTORS = [(1, 1, 2), (1, 1, 4), (2, 2, 1), (2, 2, 4)]
 

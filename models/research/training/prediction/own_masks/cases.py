@@ -27,8 +27,9 @@ from models.research.training.prediction.cases import cache_key, keep, patients
 from models.research.training.processes import resumed
 from models.research.training.simulated_cases import slice_thickness_mm, t2wi_protocol
 from models.segmentation.inference import Segmenter, load_segmenter
+from models.sequence import Sequence
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
-from models.volume import Sequence, grid_of, volume_ml
+from models.volume import grid_of, volume_ml
 
 Volumes = Mapping[Sequence, sitk.Image]
 Features = dict[str, float]

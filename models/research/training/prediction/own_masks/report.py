@@ -28,7 +28,7 @@ from models.research.training.prediction.own_masks.figures import (
     without_prediction,
 )
 from models.research.training.prediction.own_masks.subset import Masks, Subset
-from models.volume import Sequence
+from models.sequence import ANALYSED
 
 #: What an agreement compares: masks and noise together, and each of them alone.
 _COMPARED = ((Masks.NODE, Masks.TRUE), (Masks.NODE, Masks.SAME_IMAGES), (Masks.SAME_IMAGES, Masks.TRUE))
@@ -161,7 +161,7 @@ def _agreement(subset: Subset) -> str:
 
 def _dice(cases: SequenceOf[OwnMaskCase]) -> str:
     """Mean and lowest Dice of the tumours found, and how many were not; a row a scanner, super before normal."""
-    columns = [(str(sequence), resolution) for resolution in ("super", "normal") for sequence in Sequence]
+    columns = [(str(sequence), resolution) for resolution in ("super", "normal") for sequence in ANALYSED]
     groups = {scanner: [case for case in cases if case.scanner == scanner] for scanner in _scanners(cases)}
     rows = [
         [name, str(len(chosen)), *(_found(chosen, *column) for column in columns)]
