@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from storage import associations, database, objects, registration, rejections, schema, transition
+from storage import associations, database, objects, quarantine, registration, rejections, schema, transition
 from storage.errors import TransitionError
 from storage.identity import InstanceKey
 from storage.records import (
@@ -23,6 +23,7 @@ from storage.records import (
     OpenAssociation,
     PatientIdentity,
     QuarantineRecord,
+    QuarantineState,
     Registration,
     RejectionNote,
     StoredFile,
@@ -133,8 +134,8 @@ class Index:
         """Move this revision of a study to another state.
 
         Returns:
-            False when the study has moved on to a newer revision: the caller's work is out of date. True when
-            the study is in the state now, also when it was before.
+            False when the study has moved on to a newer revision, or its analysis was cancelled: the caller's work is
+            out of date. True when the study is in the state now, also when it was before.
 
         Raises:
             TransitionError: STUDY_TRANSITIONS does not allow the move, or there is no such revision.
@@ -222,29 +223,27 @@ class Index:
 
     def keep_quarantine(self, file: StoredFile, reason: str, calling_ae: str, now: datetime) -> None:
         """Note bytes that could not be indexed; the same ones again only renew the time."""
-        table = schema.quarantine
+        database.transact(self._engine, lambda connection: quarantine.keep(connection, file, reason, calling_ae, now))
 
-        def keep(connection: Connection) -> None:
-            where = and_(
-                table.c.path == file.path.as_posix(),
-                table.c.calling_ae == calling_ae,
-                table.c.reason == reason,
-            )
-            if not connection.execute(update(table).where(where).values(received_at=now)).rowcount:
-                connection.execute(
-                    insert(table).values(**_file_values(file), reason=reason, calling_ae=calling_ae, received_at=now)
-                )
-
-        database.transact(self._engine, keep)
-
-    def quarantined(self) -> tuple[QuarantineRecord, ...]:
-        """All of the quarantine, oldest first."""
+    def quarantined(self, ended: bool = False, limit: int | None = None) -> tuple[QuarantineRecord, ...]:
+        """What is held in quarantine, oldest first, with what has `ended` where asked for; the latest `limit`."""
         with self._engine.connect() as connection:
-            rows = connection.execute(select(schema.quarantine).order_by(schema.quarantine.c.identifier))
-            return tuple(
-                QuarantineRecord(row.identifier, _file(row), row.reason, row.calling_ae, row.received_at)
-                for row in rows
-            )
+            return quarantine.entries(connection, ended, limit)
+
+    def quarantine_entry(self, identifier: int) -> QuarantineRecord | None:
+        """One entry of the quarantine, whatever became of it."""
+        with self._engine.connect() as connection:
+            return quarantine.entry(connection, identifier)
+
+    def end_quarantine(self, identifier: int, to: QuarantineState, because: str, now: datetime) -> bool:
+        """Say what became of an entry; False when it was not held."""
+        with database.writing(self._engine).begin() as connection:
+            return quarantine.end(connection, identifier, to, because, now)
+
+    def quarantine_needs(self, file: StoredFile) -> bool:
+        """Whether an entry that is held has this file."""
+        with self._engine.connect() as connection:
+            return quarantine.needs(connection, file)
 
 
 def _mean(connection: Connection, study_uid: str, meant: PatientIdentity, now: datetime | None) -> None:

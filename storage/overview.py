@@ -12,9 +12,10 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, and_, case, distinct, exists, func, or_, select
 
+from storage import quarantine
 from storage.index import study_record
 from storage.records import DELIVERED, UNSETTLED_DELIVERIES, DeliveryState, StudyRecord, StudyState
-from storage.schema import delivery, quarantine, result, study, verdict
+from storage.schema import delivery, result, study, verdict
 
 #: Place in the order of a page; a study whose results are not all where they should be comes after these.
 _FIRST = {StudyState.QUEUED: 1, StudyState.RECEIVING: 2, StudyState.FAILED: 3}
@@ -156,9 +157,9 @@ class Overview:
             return {uid: document for uid, document in connection.execute(query)}
 
     def quarantined(self) -> int:
-        """How many entries the quarantine has."""
+        """How many entries the quarantine holds."""
         with self._engine.connect() as connection:
-            return int(connection.execute(select(func.count()).select_from(quarantine)).scalar_one())
+            return quarantine.held(connection)
 
 
 _DELIVERIES = delivery.join(result, delivery.c.result == result.c.identifier)

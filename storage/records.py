@@ -128,19 +128,21 @@ class StudyState(StrEnum):
     COMPLETED = "COMPLETED"
     REFUSED = "REFUSED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 STUDY_TRANSITIONS: dict[StudyState, frozenset[StudyState]] = {
     StudyState.RECEIVING: frozenset({StudyState.QUEUED, StudyState.REFUSED, StudyState.FAILED}),
-    StudyState.QUEUED: frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED}),
+    StudyState.QUEUED: frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED, StudyState.CANCELLED}),
     StudyState.COMPLETED: frozenset(),
     StudyState.REFUSED: frozenset(),
     StudyState.FAILED: frozenset(),
+    StudyState.CANCELLED: frozenset(),
 }
 """Moves within one revision. Back to RECEIVING leads only the beginning of the next revision: from any state a new or
 changed instance (`Index.register`), from one of `ENDED_STATES` a person (`Index.reopen`)."""
 
-ENDED_STATES = frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED})
+ENDED_STATES = frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED, StudyState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,12 +250,26 @@ class Revocation:
     reason: str
 
 
+class QuarantineState(StrEnum):
+    """What became of bytes in quarantine."""
+
+    HELD = "HELD"
+    RELEASED = "RELEASED"
+    DISCARDED = "DISCARDED"
+
+
 @dataclass(frozen=True, slots=True)
 class QuarantineRecord:
-    """Received bytes that cannot be indexed, kept with the reason."""
+    """Received bytes that cannot be indexed, kept with the reason.
+
+    `ended_because`: why a person released or discarded them, at `ended_at`; the file of what was discarded is gone.
+    """
 
     identifier: int
     file: StoredFile
     reason: str
     calling_ae: str
     received_at: datetime
+    state: QuarantineState = QuarantineState.HELD
+    ended_at: datetime | None = None
+    ended_because: str = ""

@@ -25,6 +25,8 @@ def move(connection: Connection, study_uid: str, revision: int, to: StudyState, 
         return False
     if row.state == to:
         return True
+    if row.state == StudyState.CANCELLED and to in STUDY_TRANSITIONS[StudyState.QUEUED]:
+        return False  # the end of an analysis that was in a step when a person cancelled it
     if to not in STUDY_TRANSITIONS[StudyState(row.state)]:
         raise TransitionError(f"study {study_uid} revision {revision} is {row.state}: it cannot become {to}")
     connection.execute(update(study).where(study.c.study_instance_uid == study_uid).values(state=to, reason=reason))

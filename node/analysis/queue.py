@@ -62,7 +62,16 @@ def workflow_id(study_instance_uid: str, revision: int) -> str:
 
 def queue_url(root: Path) -> str:
     """SQLAlchemy URL of the queue's database under the storage root."""
-    return f"sqlite:///{(root / 'worklist.sqlite').absolute()}"
+    return f"sqlite:///{_database(root)}"
+
+
+def has_queue(root: Path) -> bool:
+    """Whether a worker has made the queue's database."""
+    return _database(root).exists()
+
+
+def _database(root: Path) -> Path:
+    return (root / "worklist.sqlite").absolute()
 
 
 def queue_engine(url: str) -> Engine:
@@ -116,6 +125,14 @@ class Worklist:
     def unfinished(self) -> tuple[WorkItem, ...]:
         """Waiting and running study revisions, oldest first."""
         return tuple(self._item(found) for found in self._list(status=["ENQUEUED", "DELAYED", "PENDING"]))
+
+    def running(self) -> tuple[WorkItem, ...]:
+        """Study revisions that are analysed at this moment, oldest first."""
+        return tuple(self._item(found) for found in self._list(status=["PENDING"]))
+
+    def cancel(self, study_instance_uid: str, revision: int) -> None:
+        """Take a study revision out of the queue; one under way ends with the step that it is in."""
+        self._client.cancel_workflow(workflow_id(study_instance_uid, revision))
 
     def close(self) -> None:
         """Give the database connection back."""

@@ -33,7 +33,8 @@ from node.errors import NodeError
 from node.operations.status import StudyLine, collect
 from node.settings import SHIPPED, Settings, load_settings
 from node.simulator import write_study, write_truth
-from storage.records import DELIVERED, OPEN_DELIVERIES, StudyState
+from storage.overview import StudyQuery
+from storage.records import DELIVERED, OPEN_DELIVERIES, DeliveryState, StudyState
 
 #: One scanner of each vendor, and the patient that it examines.
 PATIENTS = (("Multiva", 106), ("uMR 770", 108), ("MR750", 111), ("Skyra", 104))
@@ -160,7 +161,7 @@ def _is_done(line: StudyLine) -> bool:
 
 
 def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
-    lines = {line.study.study_instance_uid: line for line in collect(load_settings(folder / "node.toml")).studies}
+    settings = load_settings(folder / "node.toml")
     pictures = folder / "pictures"
     pictures.mkdir()
     concept = load_predictor(SHIPPED / "prediction").target.concept
@@ -172,7 +173,8 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
         table.add_column(name, no_wrap=name in ("study", "ml (truth)", "delivered"), overflow="fold")
     complete = True
     for run in runs:
-        line, arrived = lines[run.study_instance_uid], arrivals[run.study_instance_uid]
+        (line,) = collect(settings, StudyQuery(run.study_instance_uid)).studies
+        arrived = arrivals[run.study_instance_uid]
         counts = line.deliveries.get("archive", {})
         complete &= bool(counts) and _delivered(counts) == sum(counts.values())
         table.add_row(*_row(run, line, arrived, counts))
@@ -186,11 +188,11 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
     return 0 if complete else 1
 
 
-def _delivered(counts: dict[str, int]) -> int:
+def _delivered(counts: dict[DeliveryState, int]) -> int:
     return sum(counts.get(state, 0) for state in DELIVERED)
 
 
-def _row(run: Run, line: StudyLine, arrived: Arrivals, counts: dict[str, int]) -> tuple[str, ...]:
+def _row(run: Run, line: StudyLine, arrived: Arrivals, counts: dict[DeliveryState, int]) -> tuple[str, ...]:
     roles = ", ".join(dict.fromkeys(verdict.role for verdict in line.series if verdict.used))
     return (
         f"SIM{run.seed:06d}",

@@ -16,19 +16,20 @@ from node import logs
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
-from node.cli import train
+from node.cli import studies, train
+from node.cli.options import CONFIG, ConfigOption, node_settings, out
 from node.errors import NodeError
-from node.settings import Settings, load_settings
-from storage.privacy import keep_private, openness
+from node.settings import load_settings
+from storage.privacy import openness
 
 log = logging.getLogger(__name__)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(bundles.app, name="models")
 app.add_typer(train.app, name="train")
+app.registered_commands += studies.app.registered_commands
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)
-out = Console()
 
 #: Packages of the extra `research`, by the name that they are imported by.
 OF_THE_LABORATORY = frozenset({"docx", "lightning_fabric", "sklearn", "tensorboard", "threadpoolctl"})
@@ -58,10 +59,6 @@ def rectal_node(
     """DICOM node for rectal MRI: studies in, findings out."""
 
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
-CONFIG = Path("config.toml")
-
-
 @app.command()
 def serve(
     config: ConfigOption = CONFIG,
@@ -71,7 +68,7 @@ def serve(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Run the node until it is told to stop."""
-    settings = _node_of(config)
+    settings = node_settings(config)
     logs.configure(log_level)
     if warning := openness(settings.root):
         log.warning("%s", warning)
@@ -168,83 +165,6 @@ def evaluate_models(
     evaluation.segmentation(settings, output, cases, cache, workers, out)
 
 
-@app.command()
-def status(
-    config: ConfigOption = CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")] = False,
-    study: Annotated[str, typer.Option(help="Study Instance UID: show its series and why each is used.")] = "",
-) -> None:
-    """Show what the node knows: studies, deliveries, quarantine."""
-    from node.cli import status as view
-    from node.operations.status import collect
-
-    report = collect(_node_of(config), study)
-    if as_json:
-        sys.stdout.write(view.as_json(report) + "\n")
-    else:
-        out.print(view.as_tables(report))
-
-
-@app.command()
-def explain(
-    study: Annotated[str, typer.Argument(help="Study Instance UID, or a folder or file that never entered the node.")],
-    config: ConfigOption = CONFIG,
-    series: Annotated[int | None, typer.Option(help="Show only the series of this number.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole record as JSON, one line a study.")] = False,
-) -> None:
-    """Say why each series of a study is used or not: conditions wanted and found, near misses, confidence."""
-    from node.cli import explain as view
-    from node.operations.explain import of_files, of_stored
-    from node.recognition.record import to_json
-
-    settings = _node_of(config)
-    path = Path(study)
-    plans = list(of_files(path, settings)) if path.exists() else [of_stored(study, settings)]
-    if as_json:
-        sys.stdout.writelines(to_json(plan) + "\n" for plan in plans)
-    else:
-        out.print(view.group(plans, series), highlight=False)
-
-
-@app.command()
-def replay(
-    studies: Annotated[list[str] | None, typer.Argument(help="Study Instance UIDs; without any: all studies.")] = None,
-    config: ConfigOption = CONFIG,
-) -> None:
-    """Say what the rules in the configuration would change about stored studies; changes nothing."""
-    from node.cli import replay as view
-    from node.operations.replay import replay as replayed
-
-    out.print(view.as_text(list(replayed(_node_of(config), tuple(studies or ())))), highlight=False)
-
-
-@app.command()
-def rerun(
-    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
-    config: ConfigOption = CONFIG,
-    patient: Annotated[str, typer.Option(help="Of a study that names two patients: Patient ID of who is meant.")] = "",
-    born: Annotated[str, typer.Option(help="Birth date (YYYYMMDD), where two have that Patient ID.")] = "",
-    issuer: Annotated[str, typer.Option(help="Issuer of Patient ID, where two have that Patient ID.")] = "",
-) -> None:
-    """Analyse a study again that has ended: after a change of rules or models, a failure, or two patients in it."""
-    from node.operations import rerun as command
-
-    revision = command.rerun(_node_of(config), study, command.said(patient, issuer, born))
-    out.print(f"{study}: revision {revision} is analysed at the next look of the running node", highlight=False)
-
-
-@app.command()
-def resend(
-    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
-    config: ConfigOption = CONFIG,
-) -> None:
-    """Put failed deliveries of a study back into their queues, once the destination is right again."""
-    from node.operations.resend import resend as send_again
-
-    again = send_again(_node_of(config), study)
-    out.print(f"{study}: {again.queued} of {again.deliveries} deliveries queued again", highlight=False)
-
-
 @app.command("new-config")
 def new_config(
     path: Annotated[Path, typer.Argument(help="File to write; one that exists is left alone.")] = CONFIG,
@@ -266,7 +186,7 @@ def check_config(config: ConfigOption = CONFIG) -> None:
     from node.analysis.steps import Models
     from node.recognition.rules.table import check as check_rules
 
-    settings = _node_of(config)
+    settings = node_settings(config)
     check_rules(settings.recognition)
     loaded = Models(settings.analysis)
     loaded.check()
@@ -298,12 +218,6 @@ def demo(folder: Annotated[Path, typer.Argument()] = Path("demo")) -> None:
     from node.cli.demo import run_demo
 
     raise typer.Exit(run_demo(folder.absolute(), out))
-
-
-def _node_of(config: Path) -> Settings:
-    """The configuration of a node, for a command that opens its root: what it writes there is private."""
-    keep_private()
-    return load_settings(config)
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,9 +1,7 @@
-"""The state of the node for a terminal, or as JSON."""
+"""The state of the node for a terminal."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.operations.status import ARRIVED, Report, StudyLine
+from node.operations.status import ARRIVED, Counts, Report, StudyLine
 from node.recognition.record import STUDY, RoleRefusal
 from storage.records import DeliveryState, QuarantineRecord, StudyState
 
@@ -24,19 +22,34 @@ _NAMED = {
 _STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudyState.FAILED: "red"}
 
 
-def as_json(report: Report) -> str:
-    """The report as one JSON document."""
-    return json.dumps(dataclasses.asdict(report), default=str, indent=1)
-
-
 def as_tables(report: Report) -> RenderableType:
     """The report for a terminal: a paragraph a study, so that UIDs and reasons stay whole on 80 columns."""
-    parts: list[RenderableType] = [_study(line) for line in report.studies] or [Text("no studies")]
-    if len(report.studies) == 1:
+    parts: list[RenderableType] = [_counts(report.counts)] if any(report.counts.studies.values()) else []
+    parts += [_study(line) for line in report.studies] or [Text("no studies")]
+    if len(report.studies) == 1 and report.studies[0].series:
         parts.append(_series(report.studies[0]))
     if report.quarantine:
-        parts.append(_quarantine(report.quarantine))
+        parts.append(_quarantine(report.quarantine, report.counts.quarantine))
+    if len(report.studies) < report.page.matching:
+        parts.append(_page(report))
     return Group(*parts)
+
+
+def _counts(counts: Counts) -> Text:
+    """All studies by state in a line, and a line for each destination that lacks results."""
+    states = ", ".join(f"{count} {state.lower()}" for state, count in counts.studies.items() if count)
+    undelivered = f"; {counts.undelivered} undelivered" if counts.undelivered else ""
+    text = Text(f"{states}{undelivered}\n")
+    for name, of_state in counts.deliveries.items():
+        text.append(f"{name}: {', '.join(f'{count} {state.lower()}' for state, count in of_state.items())}\n")
+    return text
+
+
+def _page(report: Report) -> Text:
+    page, shown = report.page, len(report.studies)
+    more = page.offset + shown < page.matching
+    following = f"; the next by --offset {page.offset + shown}" if more else ""
+    return Text(f"studies {page.offset + 1} to {page.offset + shown} of {page.matching}{following}")
 
 
 def _study(line: StudyLine) -> Text:
@@ -49,6 +62,8 @@ def _study(line: StudyLine) -> Text:
         f"last {_ago(study.last_received_at)}\n",
         style="not bold",
     )
+    if line.running:
+        text.append(f"  analysis under way{f', {line.step!r} is done' if line.step else ''}\n", style="not bold")
     for withdrawal in line.withdrawals:
         text.append(f"  {withdrawal}\n", style="not bold red")
     unlocated = (str(location) for location in line.locations if not location.established)
@@ -66,7 +81,7 @@ def _refusal(refusal: RoleRefusal) -> str:
     return f"{of_role}{refusal.code}: {refusal.reason}"
 
 
-def _delivered(name: str, count: dict[str, int]) -> str:
+def _delivered(name: str, count: dict[DeliveryState, int]) -> str:
     text = f"{name}: {sum(count.get(state, 0) for state in ARRIVED)} of {sum(count.values())} delivered"
     others = {state: count.get(state, 0) for state in _NAMED}
     return ", ".join([text, *(f"{number} {_NAMED[state]}" for state, number in others.items() if number)])
@@ -89,12 +104,14 @@ def _series(line: StudyLine) -> Table:
     return table
 
 
-def _quarantine(records: tuple[QuarantineRecord, ...]) -> Table:
-    table = Table(title="Quarantine", title_justify="left")
-    for name in ("received", "from", "file", "why"):
+def _quarantine(records: tuple[QuarantineRecord, ...], held: int) -> Table:
+    latest = f", the latest {len(records)} of {held}" if len(records) < held else ""
+    table = Table(title=f"Quarantine{latest}", title_justify="left")
+    for name in ("no.", "received", "from", "file", "why"):
         table.add_column(name, overflow="fold")
     for record in records:
-        table.add_row(_ago(record.received_at), record.calling_ae, str(record.file.path), record.reason)
+        received = _ago(record.received_at)
+        table.add_row(str(record.identifier), received, record.calling_ae, str(record.file.path), record.reason)
     return table
 
 

@@ -10,6 +10,7 @@ from node.codes import Code
 from node.errors import NodeError
 from node.planning import plan_from, trained_protocols
 from node.recognition.plan import read_study
+from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import Revealed, SeriesVerdict, StudyPlan, from_json
 from node.settings import Settings
 from storage.database import open_engine
@@ -27,7 +28,14 @@ class Replayed:
     differences: tuple[str, ...]
 
 
-def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Iterator[Replayed]:
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Every study that was planned again."""
+
+    studies: tuple[Replayed, ...]
+
+
+def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Replay:
     """Plan stored studies again with `settings` and compare; nothing is changed in the storage.
 
     What the images told when the study was analysed (an injection that was measured, stacks that could not be used)
@@ -39,17 +47,28 @@ def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Iterator[Replay
     settings.root.mkdir(parents=True, exist_ok=True)
     index, store = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
     trained = trained_protocols(settings.analysis.bundles)
-    for study in _wanted(index, studies):
-        document = index.verdict(study.study_instance_uid)
-        if document is None:
-            continue
-        before = from_json(document)
-        files = [store.absolute(record.file) for record in index.instances(study.study_instance_uid)]
-        meant = index.meant_patient(study.study_instance_uid)
-        rejected = index.rejected(study.study_instance_uid)
-        facts = read_study(study.study_instance_uid, files, settings.recognition, meant, rejected)
-        after = plan_from(facts, settings.recognition, trained, _revealed(before))
-        yield Replayed(study.study_instance_uid, study.revision, tuple(differences(before, after)))
+    wanted = tuple(_wanted(index, studies))
+    found = (_replayed(study, index, store, settings, trained) for study in wanted)
+    return Replay(tuple(replayed for replayed in found if replayed is not None))
+
+
+def _replayed(
+    study: StudyRecord,
+    index: Index,
+    store: ObjectStore,
+    settings: Settings,
+    trained: tuple[TrainedProtocol, ...],
+) -> Replayed | None:
+    """One study; None where it has no record yet."""
+    uid = study.study_instance_uid
+    document = index.verdict(uid)
+    if document is None:
+        return None
+    before = from_json(document)
+    files = [store.absolute(record.file) for record in index.instances(uid)]
+    facts = read_study(uid, files, settings.recognition, index.meant_patient(uid), index.rejected(uid))
+    after = plan_from(facts, settings.recognition, trained, _revealed(before))
+    return Replayed(uid, study.revision, tuple(differences(before, after)))
 
 
 def differences(before: StudyPlan, after: StudyPlan) -> Iterator[str]:

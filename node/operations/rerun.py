@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from node.errors import NodeError
@@ -14,8 +15,16 @@ from storage.index import Index
 from storage.records import PatientIdentity
 
 
-def rerun(settings: Settings, study: str, meant: PatientIdentity | None) -> int:
-    """Begin the next revision of a study that has ended; returns its number.
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """A revision of a study that was begun."""
+
+    study_instance_uid: str
+    revision: int
+
+
+def rerun(settings: Settings, study: str, meant: PatientIdentity | None) -> Rerun:
+    """Begin the next revision of a study that has ended.
 
     Raises:
         NodeError: no object of the study names the patient who is meant, or two patients of it fit what was said.
@@ -24,7 +33,7 @@ def rerun(settings: Settings, study: str, meant: PatientIdentity | None) -> int:
     index = Index(open_engine(settings.storage_url))
     if meant is not None and index.study(study) is not None:
         _check(study, meant, index, settings)
-    return index.reopen(study, meant, datetime.now(UTC))
+    return Rerun(study, index.reopen(study, meant, datetime.now(UTC)))
 
 
 def said(patient: str, issuer: str, born: str) -> PatientIdentity | None:

@@ -1,18 +1,27 @@
-"""The state of the node: every study with its deliveries, and the quarantine; read from the storage alone."""
+"""The state of the node: studies with their deliveries, open work first, and what is in quarantine.
+
+It is read from the storage alone, a page of studies at a time, with a number of statements that does not grow with the
+number of studies; no running node is needed.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from models.plausibility.records import Location, SetAside
 from node.analysis.withdrawal import Withdrawal, withdrawals
-from node.recognition.record import RoleRefusal, SeriesVerdict, from_json
+from node.recognition.record import RECORD_VERSION, RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.index import Index
-from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord
+from storage.overview import DeliveryCount, Overview, StudyQuery
+from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord, StudyState
 
 #: States of an object that its destination has.
 ARRIVED = DELIVERED | {DeliveryState.REVOKED}
@@ -20,7 +29,10 @@ ARRIVED = DELIVERED | {DeliveryState.REVOKED}
 
 @dataclass(frozen=True, slots=True)
 class StudyLine:
-    """One study: what is known of it and how far its results have got, by destination."""
+    """One study: what is known of it and how far its results have got, by destination and state.
+
+    `step` is the last step that an analysis under way has finished. `series` is there where one study was asked for.
+    """
 
     study: StudyRecord
     refusals: tuple[RoleRefusal, ...]
@@ -28,54 +40,138 @@ class StudyLine:
     set_aside: tuple[SetAside, ...]
     locations: tuple[Location, ...]
     series: tuple[SeriesVerdict, ...]
-    deliveries: dict[str, dict[str, int]]
+    deliveries: dict[str, dict[DeliveryState, int]]
     delivery_reasons: tuple[str, ...]
-    withdrawals: tuple[Withdrawal, ...] = ()
+    withdrawals: tuple[Withdrawal, ...]
+    running: bool = False
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many studies are in each state, on all pages and whatever is asked for.
+
+    `undelivered`: studies with results that are not all where they should be; `deliveries` are those results, by
+    destination and state; `quarantine`: files that are held.
+    """
+
+    studies: dict[StudyState, int]
+    undelivered: int
+    deliveries: dict[str, dict[DeliveryState, int]]
+    quarantine: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which of the studies that match are shown: `limit` from the one with number `offset`, counted from 0, on."""
+
+    limit: int
+    offset: int
+    matching: int
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that `status` shows."""
+    """Everything that `status` shows; of the quarantine the latest, as many as a page has studies."""
 
+    as_of: datetime
+    counts: Counts
+    page: Page
     studies: tuple[StudyLine, ...]
     quarantine: tuple[QuarantineRecord, ...]
 
 
-def collect(settings: Settings, study_instance_uid: str = "") -> Report:
-    """Read the report from the storage; no running node is needed.
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What a list shows of the record of a study; the rest of the document, thousands of frames, is not built."""
 
-    Args:
-        settings: where the storage is.
-        study_instance_uid: only this study where given.
-    """
+    refusals: tuple[RoleRefusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    locations: tuple[Location, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    version: int = 1
+
+
+_VERSION = TypeAdapter(_Version)
+_NOTES = TypeAdapter(_Notes)
+
+
+def collect(settings: Settings, query: StudyQuery | None = None) -> Report:
+    """The state of the node, with the studies that `query` asks for."""
+    query = query or StudyQuery()
     settings.root.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.storage_url)
-    index, of_all = Index(engine), Deliveries(engine)
-    found = index.study(study_instance_uid) if study_instance_uid else None
-    studies = index.studies() if not study_instance_uid else ((found,) if found else ())
-    report = Report(tuple(_line(study, index, of_all) for study in studies), index.quarantined())
-    engine.dispose()  # callers that wait for something ask again and again
-    return report
+    try:
+        overview, index = Overview(engine), Index(engine)
+        counts = Counts(
+            overview.studies(), overview.undelivered(), overview.unsettled_deliveries(), overview.quarantined()
+        )
+        steps = _running(settings.root) if counts.studies[StudyState.QUEUED] else {}
+        studies = overview.page(query, tuple(steps))
+        lines = _lines(studies, overview, Deliveries(engine), steps, bool(query.study_instance_uid))
+        page = Page(query.limit, query.offset, overview.matching(query))
+        return Report(datetime.now(UTC), counts, page, lines, index.quarantined(limit=query.limit))
+    finally:
+        engine.dispose()  # callers that wait for something ask again and again
 
 
-def _line(study: StudyRecord, index: Index, of_all: Deliveries) -> StudyLine:
-    document = index.verdict(study.study_instance_uid)
-    plan = from_json(document) if document else None
-    counts: dict[str, Counter[str]] = {}
-    reasons: Counter[str] = Counter()
-    deliveries = of_all.records(study.study_instance_uid)
-    for delivery in deliveries:
-        counts.setdefault(delivery.destination, Counter())[delivery.state] += 1
-        if delivery.reason and delivery.state not in ARRIVED:
-            reasons[f"{delivery.destination}: {delivery.reason}"] += 1
-    return StudyLine(
-        study=study,
-        refusals=plan.refusals if plan else (),
-        warnings=plan.warnings if plan else (),
-        set_aside=plan.set_aside if plan else (),
-        locations=plan.locations if plan else (),
-        series=plan.verdicts if plan else (),
-        deliveries={name: dict(count) for name, count in counts.items()},
-        delivery_reasons=tuple(reasons),
-        withdrawals=withdrawals(deliveries),
-    )
+def _running(root: Path) -> dict[str, str]:
+    """Studies that are analysed at this moment, with the last step that each has finished."""
+    if not (root / "worklist.sqlite").exists():
+        return {}
+    # DBOS takes a second to import: only where a study is in its queue.
+    from node.analysis.queue import Worklist, queue_url
+
+    worklist = Worklist(queue_url(root))
+    try:
+        return {item.study_instance_uid: item.last_step for item in worklist.running()}
+    finally:
+        worklist.close()
+
+
+def _lines(
+    studies: Sequence[StudyRecord], overview: Overview, deliveries: Deliveries, steps: Mapping[str, str], whole: bool
+) -> tuple[StudyLine, ...]:
+    uids = [study.study_instance_uid for study in studies]
+    counts, documents, reasons = overview.deliveries(uids), overview.verdicts(uids), overview.reasons(uids)
+    lines = []
+    for study in studies:
+        uid = study.study_instance_uid
+        document = documents.get(uid)
+        notes = _notes(document) if document else _Notes()
+        own = [count for count in counts if count.study_instance_uid == uid]
+        revoked = any(count.state is DeliveryState.REVOKED for count in own)
+        lines.append(
+            StudyLine(
+                study=study,
+                refusals=notes.refusals,
+                warnings=notes.warnings,
+                set_aside=notes.set_aside,
+                locations=notes.locations,
+                series=from_json(document).verdicts if document and whole else (),
+                deliveries=_by_destination(own),
+                delivery_reasons=tuple(f"{name}: {reason}" for of, name, reason in reasons if of == uid),
+                withdrawals=withdrawals(deliveries.records(uid)) if revoked else (),
+                running=uid in steps,
+                step=steps.get(uid, ""),
+            )
+        )
+    return tuple(lines)
+
+
+def _by_destination(counts: Sequence[DeliveryCount]) -> dict[str, dict[DeliveryState, int]]:
+    found: dict[str, dict[DeliveryState, int]] = {}
+    for count in counts:
+        found.setdefault(count.destination, {})[count.state] = count.count
+    return found
+
+
+def _notes(document: str) -> _Notes:
+    version = _VERSION.validate_json(document).version
+    if version <= RECORD_VERSION:
+        return _NOTES.validate_json(document)
+    return _Notes(warnings=(f"its record has version {version}: update the node, or `rectal-node rerun` it",))

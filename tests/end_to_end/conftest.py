@@ -19,10 +19,11 @@ import pydicom
 import pytest
 
 from models.research.phantom import load_scanners, simulate_study
-from node.cli.status import as_json
+from node.operations.answers import as_json
 from node.operations.status import collect
 from node.settings import load_settings
 from node.simulator import write_study, write_truth
+from storage.overview import StudyQuery
 from storage.records import OPEN_DELIVERIES
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +121,7 @@ class Node:
 
     def status(self, study: str = "") -> dict[str, Any]:
         """What `rectal-node status --json` prints, without a new process for each look."""
-        return dict(json.loads(as_json(collect(load_settings(self.config), study))))
+        return dict(json.loads(as_json(collect(load_settings(self.config), StudyQuery(study)))))
 
     def study(self, study_instance_uid: str) -> dict[str, Any] | None:
         lines = self.status(study_instance_uid)["studies"]

@@ -25,9 +25,10 @@ from rich.console import Console
 from node.analysis.queue import Worklist, queue_url
 from node.analysis.steps import Models
 from node.analysis.workflow import Rooms, Worker
-from node.cli import status
+from node.cli.status import as_tables
 from node.completion.settling import Completion
 from node.delivery.worker import DeliveryWorker
+from node.operations.answers import as_json
 from node.operations.status import collect
 from node.recognition.header.rejections import rejection_note
 from node.recognition.plan import recognise
@@ -39,6 +40,7 @@ from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 from storage.ledger import Ledger
+from storage.overview import StudyQuery
 from storage.records import ResultRecord, StudyState
 
 FIRST, SECOND = ("A-4711", "19610307"), ("B-0815", "19700101")
@@ -126,13 +128,13 @@ class Site:
         return [it.state for it in self.deliveries.records(self.uid) if it.result.revision == revision]
 
     def status(self) -> dict[str, Any]:
-        (line,) = json.loads(status.as_json(collect(self.settings, self.uid)))["studies"]
+        (line,) = json.loads(as_json(collect(self.settings, StudyQuery(self.uid))))["studies"]
         return line
 
     def terminal(self) -> str:
         console = Console(width=400)
         with console.capture() as shown:
-            console.print(status.as_tables(collect(self.settings, self.uid)))
+            console.print(as_tables(collect(self.settings, StudyQuery(self.uid))))
         return shown.get()
 
 

@@ -163,6 +163,7 @@ def _bring_to(index, state):
         StudyState.COMPLETED: [StudyState.QUEUED, StudyState.COMPLETED],
         StudyState.REFUSED: [StudyState.REFUSED],
         StudyState.FAILED: [StudyState.FAILED],
+        StudyState.CANCELLED: [StudyState.QUEUED, StudyState.CANCELLED],
     }
     for step in ways[state]:
         index.move("1.2.3", 1, step)
@@ -177,6 +178,9 @@ def test_moves_follow_the_table_and_repeat_harmlessly(tmp_path, make_header, mak
     if to in STUDY_TRANSITIONS[state] or to is state:
         assert index.move("1.2.3", 1, to, "why") is True
         assert index.study("1.2.3").state is to
+    elif state is StudyState.CANCELLED and to in STUDY_TRANSITIONS[StudyState.QUEUED]:
+        assert index.move("1.2.3", 1, to) is False  # an analysis that was in a step comes to its end
+        assert index.study("1.2.3").state is state
     else:
         with pytest.raises(TransitionError, match=f"is {state}: it cannot become {to}"):
             index.move("1.2.3", 1, to)

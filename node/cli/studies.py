@@ -1,0 +1,131 @@
+"""Commands on studies: what is known of them, and what a person orders."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show
+from storage.records import StudyState
+
+app = typer.Typer()
+
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")]
+
+
+@app.command()
+def status(
+    config: ConfigOption = CONFIG,
+    as_json: JsonOption = False,
+    study: Annotated[str, typer.Option(help="Study Instance UID: show its series and why each is used.")] = "",
+    state: Annotated[list[StudyState] | None, typer.Option(help="Only studies in this state; repeatable.")] = None,
+    since: Annotated[str, typer.Option(help="Only what arrived since then: ISO 8601, UTC unless it says.")] = "",
+    destination: Annotated[str, typer.Option(help="Only studies with results for this destination.")] = "",
+    reason: Annotated[str, typer.Option(help="Only studies with this text in a reason.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Studies on a page.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="Studies to pass over.")] = 0,
+) -> None:
+    """Show what the node knows: studies, open work first, deliveries, quarantine."""
+    from node.cli.status import as_tables
+    from node.operations.status import collect
+    from storage.overview import StudyQuery
+
+    query = StudyQuery(study, frozenset(state or ()), _moment(since), destination, reason, limit, offset)
+    show(collect(node_settings(config), query), as_json, as_tables)
+
+
+@app.command()
+def explain(
+    study: Annotated[str, typer.Argument(help="Study Instance UID, or a folder or file that never entered the node.")],
+    config: ConfigOption = CONFIG,
+    series: Annotated[int | None, typer.Option(help="Show only the series of this number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole record as JSON, one line a study.")] = False,
+) -> None:
+    """Say why each series of a study is used or not: conditions wanted and found, near misses, confidence."""
+    from node.cli.explain import group
+    from node.operations.explain import of_files, of_stored
+    from node.recognition.record import to_json
+
+    settings = node_settings(config)
+    path = Path(study)
+    plans = list(of_files(path, settings)) if path.exists() else [of_stored(study, settings)]
+    if as_json:
+        sys.stdout.writelines(to_json(plan) + "\n" for plan in plans)
+    else:
+        out.print(group(plans, series), highlight=False)
+
+
+@app.command()
+def replay(
+    studies: Annotated[list[str] | None, typer.Argument(help="Study Instance UIDs; without any: all studies.")] = None,
+    config: ConfigOption = CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what the rules in the configuration would change about stored studies; changes nothing."""
+    from node.cli.replay import as_text
+    from node.operations.replay import replay as replayed
+
+    show(replayed(node_settings(config), tuple(studies or ())), as_json, as_text)
+
+
+@app.command()
+def rerun(
+    study: StudyArgument,
+    config: ConfigOption = CONFIG,
+    patient: Annotated[str, typer.Option(help="Of a study that names two patients: Patient ID of who is meant.")] = "",
+    born: Annotated[str, typer.Option(help="Birth date (YYYYMMDD), where two have that Patient ID.")] = "",
+    issuer: Annotated[str, typer.Option(help="Issuer of Patient ID, where two have that Patient ID.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Analyse a study again that has ended: after a change of rules or models, a failure, or two patients in it."""
+    from node.operations import rerun as operation
+
+    begun = operation.rerun(node_settings(config), study, operation.said(patient, issuer, born))
+    show(
+        begun,
+        as_json,
+        lambda it: f"{study}: revision {it.revision} is analysed at the next look of the running node",
+    )
+
+
+@app.command()
+def resend(study: StudyArgument, config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
+    """Put failed deliveries of a study back into their queues, once the destination is right again."""
+    from node.operations.resend import resend as send_again
+
+    show(
+        send_again(node_settings(config), study),
+        as_json,
+        lambda it: f"{study}: {it.queued} of {it.deliveries} deliveries queued again",
+    )
+
+
+@app.command()
+def cancel(
+    study: StudyArgument,
+    config: ConfigOption = CONFIG,
+    reason: Annotated[str, typer.Option(help="Why; it stands in `status`.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take a study out of the queue, or end its analysis after the step under way; `rerun` begins it again."""
+    from node.operations.cancel import cancel as end
+
+    show(
+        end(node_settings(config), study, reason),
+        as_json,
+        lambda it: f"{study}: the analysis of revision {it.revision} is cancelled",
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("no time; give it as 2026-11-30 or 2026-11-30T16:00", param_hint="--since") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

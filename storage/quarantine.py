@@ -1,0 +1,77 @@
+"""Received bytes that cannot be indexed, with the reason, and what became of them; within a transaction of the caller.
+
+An entry is HELD until a person has it released by the ordinary door or discards it; its row stays. The same bytes that
+arrive again for the same reason are held again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
+
+from storage.records import QuarantineRecord, QuarantineState, StoredFile
+from storage.schema import quarantine
+
+
+def keep(connection: Connection, file: StoredFile, reason: str, calling_ae: str, now: datetime) -> None:
+    """Note bytes; the same ones again only renew the time.
+
+    Raises:
+        IntegrityError: another transaction noted the same bytes meanwhile.
+    """
+    path = file.path.as_posix()
+    same = and_(quarantine.c.path == path, quarantine.c.calling_ae == calling_ae, quarantine.c.reason == reason)
+    held = {"received_at": now, "state": QuarantineState.HELD, "ended_at": None, "ended_because": ""}
+    if not connection.execute(update(quarantine).where(same).values(**held)).rowcount:
+        values = {"path": path, "digest": file.digest, "size": file.size, "reason": reason, "calling_ae": calling_ae}
+        connection.execute(insert(quarantine).values(**values, **held))
+
+
+def held(connection: Connection) -> int:
+    """How many entries are held."""
+    query = select(func.count()).select_from(quarantine).where(quarantine.c.state == QuarantineState.HELD)
+    return int(connection.execute(query).scalar_one())
+
+
+def entries(connection: Connection, ended: bool, limit: int | None) -> tuple[QuarantineRecord, ...]:
+    """Entries, the oldest first, those that have ended only where asked for; of more than `limit` the latest."""
+    query = select(quarantine).order_by(quarantine.c.identifier.desc()).limit(limit)
+    if not ended:
+        query = query.where(quarantine.c.state == QuarantineState.HELD)
+    return tuple(map(_record, connection.execute(query)))[::-1]
+
+
+def entry(connection: Connection, identifier: int) -> QuarantineRecord | None:
+    """One entry."""
+    row = connection.execute(select(quarantine).where(quarantine.c.identifier == identifier)).one_or_none()
+    return None if row is None else _record(row)
+
+
+def end(connection: Connection, identifier: int, to: QuarantineState, because: str, now: datetime) -> bool:
+    """Say what became of an entry; False when it was not held."""
+    is_held = and_(quarantine.c.identifier == identifier, quarantine.c.state == QuarantineState.HELD)
+    ended = update(quarantine).where(is_held).values(state=to, ended_at=now, ended_because=because)
+    return bool(connection.execute(ended).rowcount)
+
+
+def needs(connection: Connection, file: StoredFile) -> bool:
+    """Whether an entry that is held has this file."""
+    query = select(quarantine.c.identifier).where(
+        quarantine.c.path == file.path.as_posix(), quarantine.c.state == QuarantineState.HELD
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _record(row: Row[tuple[object, ...]]) -> QuarantineRecord:
+    return QuarantineRecord(
+        identifier=row.identifier,
+        file=StoredFile(Path(row.path), row.digest, row.size),
+        reason=row.reason,
+        calling_ae=row.calling_ae,
+        received_at=row.received_at,
+        state=QuarantineState(row.state),
+        ended_at=row.ended_at,
+        ended_because=row.ended_because,
+    )
