@@ -1,7 +1,8 @@
 """The only place that wires the rooms together: roles, scheduled jobs, signals, orderly stop.
 
 The stages meet only in the storage, so each role may run in a process of its own on the same root; by default one
-process has them all.
+process has them all. A role's rooms are imported when it starts: a listener needs no torch, and one that starts beside
+the analysis listens while the models still load. What arrives before they are there is acknowledged and waits.
 """
 
 from __future__ import annotations
@@ -13,26 +14,18 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
-from node.analysis.queue import Worklist, queue_url
-from node.analysis.steps import Models
-from node.analysis.workflow import Rooms, Worker
-from node.completion.settling import Completion
-from node.completion.shortage import Inquiry
-from node.delivery.worker import DeliveryWorker
 from node.errors import ConfigurationError
-from node.recognition.header.charsets import settle
-from node.recognition.rules.table import check as check_rules
-from node.services.listener import Listener
 from node.settings import Settings
-from storage.catalogue.filling import catch_up, forget_faults
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
+
+if TYPE_CHECKING:
+    from node.completion.shortage import Inquiry
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +33,7 @@ _CATALOGUE_EVERY_S = 2
 
 
 class ServiceRole(StrEnum):
-    """A part of the node that can run in a process of its own."""
+    """A part of the node that can run in a process of its own; in the order in which data flows."""
 
     LISTENER = "listener"
     ANALYSIS = "analysis"
@@ -59,14 +52,14 @@ class Service:
         self._index = Index(engine)
         self._ledger = Ledger(engine)
         self._deliveries = Deliveries(engine)
-        self._stops: list[Callable[[], None]] = []
+        self._stops: dict[ServiceRole, list[Callable[[], None]]] = {role: [] for role in ServiceRole}
 
     def start(self) -> None:
-        """Start every role; a role that cannot start stops those before it."""
+        """Start every role, that first which is up soonest; a role that cannot start stops those before it."""
         starters = {
+            ServiceRole.LISTENER: self._start_listener,
             ServiceRole.DELIVERY: self._start_delivery,
             ServiceRole.ANALYSIS: self._start_analysis,
-            ServiceRole.LISTENER: self._start_listener,
         }
         try:
             for role, start in starters.items():
@@ -78,8 +71,9 @@ class Service:
 
     def stop(self) -> None:
         """Stop in the order in which data flows: no more studies in, then no more work, then no more out."""
-        while self._stops:
-            self._stops.pop()()
+        for role in ServiceRole:
+            while self._stops[role]:
+                self._stops[role].pop()()
 
     def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop."""
@@ -96,22 +90,47 @@ class Service:
         self.stop()
         log.info("stopped")
 
+    def _start_listener(self) -> None:
+        from node.services.listener import Listener
+
+        where = self._settings.listener
+        listener = Listener(where, self._settings.peers, self._files, self._index)
+        try:
+            listener.start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"listener: cannot listen on {where.host}:{where.port}: {error.strerror}; is another node running?"
+            ) from error
+        self._stops[ServiceRole.LISTENER].append(listener.stop)
+        log.info("listening as %s on %s:%d", where.ae_title, where.host, where.port)
+
     def _start_delivery(self) -> None:
+        from node.delivery.worker import DeliveryWorker
+
         for destination in self._settings.destinations:
             delivery = DeliveryWorker(destination, self._deliveries, self._files)
             delivery.start()
-            self._stops.append(delivery.stop)
+            self._stops[ServiceRole.DELIVERY].append(delivery.stop)
 
     def _start_analysis(self) -> None:
-        settings = self._settings
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        from node.analysis.queue import Worklist, queue_url
+        from node.analysis.steps import Models
+        from node.analysis.workflow import Rooms, Worker
+        from node.completion.settling import Completion
+        from node.recognition.rules.table import check as check_rules
+        from storage.catalogue.filling import forget_faults
+
+        settings, stops = self._settings, self._stops[ServiceRole.ANALYSIS]
         check_rules(settings.recognition)
         models = Models(settings.analysis)
         models.check()
         worker = Worker(Rooms(settings, self._files, self._index, self._ledger, self._deliveries, models))
         worker.start()
-        self._stops.append(worker.stop)
+        stops.append(worker.stop)
         worklist = Worklist(queue_url(settings.root))
-        self._stops.append(worklist.close)
+        stops.append(worklist.close)
         completion = Completion(
             settings.completion, settings.recognition, self._files, self._index, worklist, self._inquiry()
         )
@@ -122,27 +141,20 @@ class Service:
         forget_faults(self._engine)
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S, max_instances=1, coalesce=True)
         scheduler.start()
-        self._stops.append(scheduler.shutdown)
+        stops.append(scheduler.shutdown)
 
     def _catalogue(self) -> None:
         """Catalogue what has come; of very much only some, so that a stop does not wait for it."""
+        from node.recognition.header.charsets import settle
+        from storage.catalogue.filling import catch_up
+
         until = time.monotonic() + _CATALOGUE_EVERY_S
         while catch_up(self._engine, self._files, settle=settle) and time.monotonic() < until:
             pass
 
     def _inquiry(self) -> Inquiry | None:
         """The PACS that is asked for its counts, where the settings name one."""
+        from node.completion.shortage import Inquiry
+
         named = (it for it in self._settings.destinations if it.name == self._settings.completion.count_at)
         return next((Inquiry(pacs, self._index, self._ledger) for pacs in named), None)
-
-    def _start_listener(self) -> None:
-        where = self._settings.listener
-        listener = Listener(where, self._settings.peers, self._files, self._index)
-        try:
-            listener.start()
-        except OSError as error:
-            raise ConfigurationError(
-                f"listener: cannot listen on {where.host}:{where.port}: {error.strerror}; is another node running?"
-            ) from error
-        self._stops.append(listener.stop)
-        log.info("listening as %s on %s:%d", where.ae_title, where.host, where.port)

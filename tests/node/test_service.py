@@ -1,0 +1,117 @@
+"""How the node starts: what a listener loads, how soon it listens, and that it does not wait for the models."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node.dicom.scu import echo
+from node.settings import SHIPPED
+
+HEAVY = ("torch", "SimpleITK", "monai", "highdicom")
+STORES_ONE_AND_TELLS_WHAT_IS_LOADED = """
+import sys
+from pathlib import Path
+import node.cli.main
+from node.dicom.scu import store
+from node.service import Service, ServiceRole
+from node.settings import load_settings
+settings = load_settings(Path(sys.argv[1]))
+service = Service(settings, frozenset({ServiceRole.LISTENER}))
+service.start()
+(outcome,) = store([Path(sys.argv[2])], "127.0.0.1", settings.listener.port, "RECTALNODE", "SCANNER", 10)
+service.stop()
+print(outcome.result, *(name for name in sys.argv[3:] if name in sys.modules))
+"""
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def config(tmp_path: Path, port: int) -> Path:
+    """A configuration with a free port."""
+    path = tmp_path / "node.toml"
+    path.write_text(f"[listener]\nport = {port}\nminimum_free_gb = 0\n")
+    return path
+
+
+@pytest.fixture
+def serve(config: Path, port: int) -> Iterator[Callable[..., float]]:
+    """Start `rectal-node serve` in place of the one before; gives the seconds until its port takes connections."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def end() -> None:
+        while running:
+            running[-1].kill()
+            running.pop().wait()
+
+    def start(*options: str) -> float:
+        end()
+        begun = time.perf_counter()
+        command = [sys.executable, "-m", "node", "serve", "--config", str(config), *options]
+        running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        while time.perf_counter() < begun + 120:
+            assert running[-1].poll() is None
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    return time.perf_counter() - begun
+            time.sleep(0.01)
+        raise AssertionError("nobody listens")
+
+    yield start
+    end()
+
+
+def test_a_listener_that_stores_has_loaded_nothing_of_the_analysis(config, written_by):
+    image = written_by("Siemens Skyra").paths[0]
+    call = [sys.executable, "-c", STORES_ONE_AND_TELLS_WHAT_IS_LOADED, str(config), str(image), *HEAVY]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["sent"]
+
+
+def test_a_listener_listens_within_three_times_the_imports_of_its_libraries(serve, capsys):
+    listening, bare = [], []
+    for _ in range(3):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import pynetdicom, sqlalchemy, pydantic"], check=True)
+        bare.append(time.perf_counter() - begun)
+        listening.append(serve("--role", "listener"))
+    ratio = statistics.median(listening) / statistics.median(bare)
+    with capsys.disabled():
+        print(f"\nlistens after {statistics.median(listening):.2f} s, {ratio:.2f} x the bare imports")
+    assert ratio < 3
+
+
+def test_the_whole_node_listens_while_its_models_are_not_loaded_yet(serve, config, port):
+    """The worker takes its lock when the models are there."""
+    serve()
+    assert not list(config.parent.rglob("worker.lock"))
+    assert echo("127.0.0.1", port, "RECTALNODE", "SCANNER", 10) == ""
+
+
+@pytest.mark.parametrize("command", ["check-config", "serve"])
+def test_a_broken_bundle_is_found_and_the_node_does_not_go_on_without_it(command, config):
+    """One weight is another than the manifest says."""
+    broken = shutil.copytree(SHIPPED / "segmentation", config.parent / "broken")
+    weights = next(broken.glob("*.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    config.write_text(f'{config.read_text()}[analysis]\nsegmentation = "broken"\n')
+    call = [sys.executable, "-m", "node", command, "--config", str(config)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert "bundle broken: weights.safetensors has SHA-256" in done.stderr
