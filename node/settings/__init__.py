@@ -1,0 +1,42 @@
+"""config.toml as typed, frozen values; every key is documented in config.toml itself.
+
+Rooms receive the section that they need, never the whole. A file that cannot be run with is refused before
+anything starts, one line a fault, naming the file and the key.
+"""
+
+from node.settings.loading import load_settings
+from node.settings.recognition import (
+    Limits,
+    Match,
+    RecognitionRule,
+    RecognitionSettings,
+    SiteRule,
+    Wanted,
+)
+from node.settings.remotes import DestinationSettings, PeerSettings
+from node.settings.sections import (
+    SHIPPED,
+    AnalysisSettings,
+    CompletionSettings,
+    ListenerSettings,
+    ResultSettings,
+    Settings,
+)
+
+__all__ = [
+    "SHIPPED",
+    "AnalysisSettings",
+    "CompletionSettings",
+    "DestinationSettings",
+    "Limits",
+    "ListenerSettings",
+    "Match",
+    "PeerSettings",
+    "RecognitionRule",
+    "RecognitionSettings",
+    "ResultSettings",
+    "Settings",
+    "SiteRule",
+    "Wanted",
+    "load_settings",
+]

@@ -1,0 +1,99 @@
+"""The sections of config.toml and the whole of it; every key is documented in config.toml itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+import models
+from models.sequence import Sequence
+from node.settings.recognition import RecognitionSettings
+from node.settings.remotes import DestinationSettings, PeerSettings
+from node.settings.values import AETitle, Port, Seconds, Section, TimeZone
+
+#: The bundles of the installed package, wherever it lies.
+SHIPPED = Path(models.__file__).parent / "weights"
+
+
+class ListenerSettings(Section):
+    """The SCP side."""
+
+    ae_title: AETitle = "RECTALNODE"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    require_called_ae: bool = True
+    maximum_associations: int = Field(default=16, ge=1)
+    maximum_pdu: int = Field(default=131072, ge=4096)
+    network_timeout_s: Seconds = 60
+    minimum_free_gb: float = Field(default=2.0, ge=0)
+
+
+class CompletionSettings(Section):
+    """When a study is complete."""
+
+    quiet_s: Seconds = 20
+    incomplete_after_s: Seconds = 300
+    sweep_every_s: Seconds = 2
+    wanted: tuple[Sequence, ...] = (Sequence.T2WI, Sequence.DWI, Sequence.PVP)
+    count_at: str = ""
+
+    @model_validator(mode="after")
+    def _order(self) -> CompletionSettings:
+        if self.incomplete_after_s < self.quiet_s:
+            raise ValueError("incomplete_after_s must not be shorter than quiet_s")
+        return self
+
+
+class ResultSettings(Section):
+    """What the results show."""
+
+    name_patient: bool = True
+
+
+class AnalysisSettings(Section):
+    """Which models run, and how."""
+
+    super_resolution: Path = SHIPPED / "super-resolution"
+    segmentation: Path = SHIPPED / "segmentation"
+    prediction: Path = SHIPPED / "prediction"
+    threads: int = Field(default=2, ge=1)
+    concurrent_studies: int = Field(default=1, ge=1)
+    report_refusals: bool = True
+    report_foreign: bool = False
+
+    @property
+    def bundles(self) -> tuple[Path, Path, Path]:
+        """The folders of the model bundles."""
+        return self.super_resolution, self.segmentation, self.prediction
+
+
+class Settings(Section):
+    """The whole of config.toml."""
+
+    root: Path = Path("var")
+    database_url: str = ""
+    uid_root: str = Field(default="1.2.826.0.1.3680043.10.1599.", pattern=r"^[0-2](\.(0|[1-9]\d*))+\.$", max_length=30)
+    institution: str = ""
+    time_zone: TimeZone = ""
+    listener: ListenerSettings = ListenerSettings()
+    peers: tuple[PeerSettings, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
+    completion: CompletionSettings = CompletionSettings()
+    recognition: RecognitionSettings = RecognitionSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+    results: ResultSettings = ResultSettings()
+
+    @model_validator(mode="after")
+    def _destination_names(self) -> Settings:
+        names = [destination.name for destination in self.destinations]
+        if len(set(names)) != len(names):
+            raise ValueError("destinations: two destinations have the same name")
+        if self.completion.count_at and self.completion.count_at not in names:
+            raise ValueError(f"completion.count_at: no [[destinations]] has the name {self.completion.count_at!r}")
+        return self
+
+    @property
+    def storage_url(self) -> str:
+        """SQLAlchemy URL of index and ledger: `database_url`, else a SQLite file under `root`."""
+        return self.database_url or f"sqlite:///{(self.root / 'index.sqlite').absolute()}"

@@ -1,0 +1,46 @@
+"""Values of config.toml that several sections have, each checked as it is read."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _ae_title(value: str) -> str:
+    """AE value representation, PS3.5 6.2: 1 to 16 characters, no backslash, no control character."""
+    if not value.strip() or len(value) > 16 or "\\" in value or not value.isascii() or not value.isprintable():
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return value.strip()
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        if value:
+            ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"no time zone is called {value!r}; give an IANA name such as Asia/Shanghai") from error
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of config.toml: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
