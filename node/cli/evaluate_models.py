@@ -10,10 +10,10 @@ from rich.progress import track
 from models.manifest import load_manifest
 from models.research.phantom.cohort import HELD_OUT_SCANNERS, TEST, TEST_TRAINED_SCANNERS
 from models.research.phantom.scanners import find_scanner
-from models.research.training.segmentation.evaluation import Bundles, Row, evaluate
+from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, evaluate
 from models.research.training.segmentation.report import draw_worst, report, write_table
 from models.research.training.simulated_cases import case_keys
-from models.research.training.super_resolution.report import Evaluation, write_report
+from models.research.training.super_resolution.report import SuperResolutionEvaluation, write_report
 from node.settings import Settings
 
 FIRST_REFINED_CASE = 960_000
@@ -29,7 +29,7 @@ def segmentation(settings: Settings, output: Path, cases: int, cache: Path, work
     bundles = Bundles(settings.analysis.segmentation, settings.analysis.super_resolution)
     cohorts = ((TEST, cases), (TEST_TRAINED_SCANNERS, cases // 2))
     judged = evaluate(cohorts, bundles, cache, workers)
-    rows: list[Row] = []
+    rows: list[SegmentationRow] = []
     for found in track(judged, "segmentation", total=cases + cases // 2, console=out):
         rows += found
     rows.sort(key=lambda row: (row.cohort, row.seed))
@@ -53,6 +53,6 @@ def super_resolution(
         VolumeError: a volume of `real` is missing.
     """
     keys = case_keys(FIRST_REFINED_CASE, cases, [find_scanner(name) for name in HELD_OUT_SCANNERS])
-    evaluation = Evaluation(settings.analysis.super_resolution, keys, real, without_adversarial)
+    evaluation = SuperResolutionEvaluation(settings.analysis.super_resolution, keys, real, without_adversarial)
     write_report(evaluation, output, out.print)
     out.print(f"{output / 'super-resolution.md'} written", highlight=False)

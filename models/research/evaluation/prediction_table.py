@@ -13,8 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import CohortError
-from models.research.evaluation.predictions import About, Cohort, Model, Predictions, Resolution, TrainingProbabilities
-from models.research.evaluation.table_consistency import Row, consistency, sizes
+from models.research.evaluation.predictions import (
+    About,
+    CohortPart,
+    Model,
+    Predictions,
+    Resolution,
+    TrainingProbabilities,
+)
+from models.research.evaluation.table_consistency import PredictionRow, consistency, sizes
 
 COLUMNS = ("case", "cohort", "scanner", "label")
 PATIENT, ORACLE = "patient", "oracle"
@@ -131,7 +138,7 @@ def _header(name: str, columns: tuple[str, ...]) -> tuple[_Header, list[str]]:
     return _Header(models, PATIENT in columns, ORACLE in columns), list(dict.fromkeys(faults))
 
 
-def _row(row: Mapping[str, str], header: _Header) -> tuple[Row | None, list[str]]:
+def _row(row: Mapping[str, str], header: _Header) -> tuple[PredictionRow | None, list[str]]:
     """The row as far as its cells can be understood, and what is wrong with it."""
     columns = [*header.models, *([ORACLE] if header.oracle else [])]
     if row.get("None"):
@@ -140,10 +147,10 @@ def _row(row: Mapping[str, str], header: _Header) -> tuple[Row | None, list[str]
     if faults:
         return None, faults
     return (
-        Row(
+        PredictionRow(
             case=row["case"],
             patient=row[PATIENT] if header.patient else row["case"],
-            cohort=Cohort(row["cohort"]),
+            cohort=CohortPart(row["cohort"]),
             scanner=row["scanner"],
             label=int(row["label"]),
             probabilities=tuple(float(row[name]) for name in columns),
@@ -157,8 +164,8 @@ def _cell_faults(row: Mapping[str, str], patient: bool) -> Iterator[str]:
         yield "case is empty"
     if patient and not row[PATIENT]:
         yield "patient is empty; leave the column out where every case is a patient"
-    if row["cohort"] not in tuple(Cohort):
-        yield f"cohort is {row['cohort']!r}; known are {', '.join(Cohort)}"
+    if row["cohort"] not in tuple(CohortPart):
+        yield f"cohort is {row['cohort']!r}; known are {', '.join(CohortPart)}"
     if row["scanner"].casefold() in _UNKNOWN:
         yield f"unknown scanner: {row['scanner']!r}; manufacturer and model are wanted"
     label = row["label"]
@@ -183,7 +190,7 @@ def _probability(name: str, row: Mapping[str, str]) -> Iterator[str]:
         yield f"{name} is {text}, not a probability from 0 to 1"
 
 
-def _predictions(about: About, rows: list[Row], header: _Header) -> Predictions:
+def _predictions(about: About, rows: list[PredictionRow], header: _Header) -> Predictions:
     values = np.array([row.probabilities for row in rows], dtype=np.float64).T
     return Predictions(
         about=about,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class Cohort(StrEnum):
+class CohortPart(StrEnum):
     """What a case was used for. Cut-offs come from training, every judgement from the others."""
 
     TRAINING = "training"
@@ -99,13 +99,13 @@ class Predictions:
             oracle=None if self.oracle is None else self.oracle[chosen],
         )
 
-    def cohort(self, cohort: Cohort) -> Predictions:
+    def cohort(self, cohort: CohortPart) -> Predictions:
         """The cases of one cohort."""
         return self.where(self.cohorts == cohort)
 
-    def cohorts_present(self) -> Iterator[Cohort]:
+    def cohorts_present(self) -> Iterator[CohortPart]:
         """Training, validation, test, as far as they have cases."""
-        return (cohort for cohort in Cohort if (self.cohorts == cohort).any())
+        return (cohort for cohort in CohortPart if (self.cohorts == cohort).any())
 
     def of(self, model: Model) -> Floats:
         """Probabilities (cases,) of one model."""

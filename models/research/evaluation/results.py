@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.research.evaluation.calibration import Calibration, Group
 from models.research.evaluation.operating_point import OperatingPoint
-from models.research.evaluation.predictions import Cohort, Model, Predictions, Resolution
+from models.research.evaluation.predictions import CohortPart, Model, Predictions, Resolution
 from models.research.evaluation.reclassification import IntegratedDiscrimination, NetReclassification
 from models.research.statistics.estimates import Estimate, Floats
 
@@ -34,7 +34,7 @@ class Options:
 class Performance:
     """One model on one cohort; `net_benefit` at the threshold."""
 
-    cohort: Cohort
+    cohort: CohortPart
     model: Model
     cases: int
     events: int
@@ -54,7 +54,7 @@ class Comparison:
         net_benefit: difference at the threshold.
     """
 
-    cohort: Cohort
+    cohort: CohortPart
     input: str
     resolution: Resolution
     reference: Resolution
@@ -77,7 +77,7 @@ class Subgroup:
     `trained_on`: whether training cases come from it.
     """
 
-    cohort: Cohort
+    cohort: CohortPart
     group: str
     trained_on: bool
     model: Model
@@ -90,7 +90,7 @@ class Subgroup:
 class OracleGap:
     """A model beside the drawn parameters of simulated cases; `difference` is oracle minus model, DeLong's interval."""
 
-    cohort: Cohort
+    cohort: CohortPart
     model: Model
     auc: float
     oracle_auc: float
@@ -119,7 +119,7 @@ class Curves:
         decision: net benefit over the threshold.
     """
 
-    cohort: Cohort
+    cohort: CohortPart
     model: Model
     false_positive: Floats
     sensitivity: Floats
@@ -143,11 +143,11 @@ class Evaluation:
     oracle_gaps: tuple[OracleGap, ...]
     curves: tuple[Curves, ...]
 
-    def performance(self, cohort: Cohort, model: Model) -> Performance:
+    def performance(self, cohort: CohortPart, model: Model) -> Performance:
         """The row of a model on a cohort."""
         return next(row for row in self.performances if (row.cohort, row.model) == (cohort, model))
 
-    def curves_of(self, cohort: Cohort, model: Model) -> Curves:
+    def curves_of(self, cohort: CohortPart, model: Model) -> Curves:
         """The curves of a model on a cohort."""
         return next(row for row in self.curves if (row.cohort, row.model) == (cohort, model))
 

@@ -13,7 +13,7 @@ from models.research.evaluation.calibration import calibration, calibration_grou
 from models.research.evaluation.decision_curve import net_benefit
 from models.research.evaluation.discrimination import auc_difference_samples, auc_interval, delong_test
 from models.research.evaluation.operating_point import at_cutoff, youden
-from models.research.evaluation.predictions import Cohort, Model, Predictions, Resolution
+from models.research.evaluation.predictions import CohortPart, Model, Predictions, Resolution
 from models.research.evaluation.reclassification import (
     category_movement,
     integrated_discrimination,
@@ -48,7 +48,7 @@ CURVE_POINTS = 60
 class _Cohort:
     """The cases of one cohort and its bootstrap: draws within the classes, and of all cases alike."""
 
-    name: Cohort
+    name: CohortPart
     cases: Predictions
     by_class: Floats
     of_all: Floats
@@ -68,7 +68,7 @@ def evaluate(predictions: Predictions, options: Options) -> Evaluation:
         if name not in scanners
     ]:
         raise CohortError(tuple(unknown))
-    training = predictions.cohort(Cohort.TRAINING)
+    training = predictions.cohort(CohortPart.TRAINING)
     cutoffs = {model: youden(training.labels, training.of(model)) for model in predictions.models}
     threshold = options.threshold or float(training.labels.mean())
     cohorts = [_drawn(predictions, cohort, options) for cohort in predictions.cohorts_present()]
@@ -85,9 +85,9 @@ def evaluate(predictions: Predictions, options: Options) -> Evaluation:
     )
 
 
-def _drawn(predictions: Predictions, cohort: Cohort, options: Options) -> _Cohort:
+def _drawn(predictions: Predictions, cohort: CohortPart, options: Options) -> _Cohort:
     cases = predictions.cohort(cohort)
-    seed = options.seed + tuple(Cohort).index(cohort)
+    seed = options.seed + tuple(CohortPart).index(cohort)
     return _Cohort(
         cohort,
         cases,

@@ -7,25 +7,25 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from models.research.evaluation.predictions import Cohort
+from models.research.evaluation.predictions import CohortPart
 
 #: Cases of each class that each cohort needs; with fewer the intervals say nothing.
 LEAST_A_CLASS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PredictionRow:
     """One case; `probabilities` in the order of the columns."""
 
     case: str
     patient: str
-    cohort: Cohort
+    cohort: CohortPart
     scanner: str
     label: int
     probabilities: tuple[float, ...]
 
 
-def consistency(rows: Sequence[Row], data: str, oracle: bool) -> Iterator[str]:
+def consistency(rows: Sequence[PredictionRow], data: str, oracle: bool) -> Iterator[str]:
     """Faults of the table as a whole; `data` is what it says of its origin, `oracle` whether it has that column."""
     if oracle and data != "simulated":
         yield "oracle: true parameters are known of simulated data; say '# data: simulated' or leave the column out"
@@ -34,17 +34,17 @@ def consistency(rows: Sequence[Row], data: str, oracle: bool) -> Iterator[str]:
     yield from _spellings(rows)
 
 
-def sizes(rows: Sequence[Row]) -> Iterator[str]:
+def sizes(rows: Sequence[PredictionRow]) -> Iterator[str]:
     """Cohorts that are missing, too small, or of one class."""
-    if not any(row.cohort is Cohort.TRAINING for row in rows):
+    if not any(row.cohort is CohortPart.TRAINING for row in rows):
         yield "no training case; the cut-off is fixed on the training cohort"
-    for cohort in Cohort:
+    for cohort in CohortPart:
         labels = [row.label for row in rows if row.cohort is cohort]
         if labels:
             yield from _too_few(cohort, labels)
 
 
-def _repeated(rows: Sequence[Row]) -> Iterator[str]:
+def _repeated(rows: Sequence[PredictionRow]) -> Iterator[str]:
     by_name = defaultdict(list)
     for row in rows:
         by_name[row.case.casefold()].append(row)
@@ -56,7 +56,7 @@ def _repeated(rows: Sequence[Row]) -> Iterator[str]:
             yield f"case {group[0].case} stands there {len(group)} times"
 
 
-def _patients_in_two_cohorts(rows: Sequence[Row]) -> Iterator[str]:
+def _patients_in_two_cohorts(rows: Sequence[PredictionRow]) -> Iterator[str]:
     by_patient: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for row in rows:
         by_patient[row.patient].setdefault(row.cohort, row.case)
@@ -66,7 +66,7 @@ def _patients_in_two_cohorts(rows: Sequence[Row]) -> Iterator[str]:
             yield f"patient {patient} stands in two cohorts: {described}"
 
 
-def _spellings(rows: Sequence[Row]) -> Iterator[str]:
+def _spellings(rows: Sequence[PredictionRow]) -> Iterator[str]:
     """One scanner under two spellings would be two subgroups."""
     spelt = defaultdict(set)
     for row in rows:
@@ -76,7 +76,7 @@ def _spellings(rows: Sequence[Row]) -> Iterator[str]:
             yield f"unknown scanner: {' and '.join(sorted(names))} are one; use one spelling"
 
 
-def _too_few(cohort: Cohort, labels: Sequence[int]) -> Iterator[str]:
+def _too_few(cohort: CohortPart, labels: Sequence[int]) -> Iterator[str]:
     rare = min((0, 1), key=labels.count)
     found = labels.count(rare)
     if found == 0:

@@ -26,7 +26,7 @@ from models.research.evaluation.baselines import (
 )
 from models.research.evaluation.discrimination import auc_interval
 from models.research.evaluation.overlap import compare
-from models.research.phantom.cohort import TEST, TRAINING, Cohort
+from models.research.phantom.cohort import TEST, TRAINING, SimulatedCohort
 from models.research.phantom.study import SimulatedCase, simulate_case
 from models.sequence import ANALYSED, Sequence
 
@@ -59,7 +59,7 @@ def main(
     Console().print(f"ellipsoid volume against grade: AUC {area.auc:.2f} ({area.low:.2f} to {area.high:.2f})")
 
 
-def _cases(cohort: Cohort, count: int) -> Iterator[SimulatedCase]:
+def _cases(cohort: SimulatedCohort, count: int) -> Iterator[SimulatedCase]:
     return (simulate_case(seed, scanner) for seed, scanner in islice(cohort.patients(), count))
 
 

@@ -36,7 +36,7 @@ from models.research.cohort.writing import NewVolume, write_case, written_cases
 from models.research.experiments import comparison_table as table
 from models.research.experiments import nnunet
 from models.research.experiments.comparison_table import Result, Training
-from models.research.phantom.cohort import TEST, TRAINING, Cohort
+from models.research.phantom.cohort import TEST, TRAINING, SimulatedCohort
 from models.research.phantom.study import simulate_case
 from models.research.training import loop
 from models.research.training.segmentation import train as segmentation
@@ -105,7 +105,7 @@ def main(
     Console(width=200).print(*table.markdown(rows), sep="\n", soft_wrap=True)
 
 
-def _cohort(folder: Path, patients: Cohort, count: int, split: Split) -> list[Case]:
+def _cohort(folder: Path, patients: SimulatedCohort, count: int, split: Split) -> list[Case]:
     """The first studies of a simulated cohort, whole fields of view; those on disk are read."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"sim-{seed}": (seed, scanner) for seed, scanner in islice(patients.patients(), count)}
@@ -208,7 +208,7 @@ def _train(
     precision: str,
 ) -> tuple[int, float]:
     """Steps until the time is over; the learning rate falls with it as in the recipe. Returns steps and s."""
-    recipe = segmentation.Recipe(
+    recipe = segmentation.SegmentationRecipe(
         epochs=1,
         batches=BATCHES,
         batch_size=1,
@@ -226,7 +226,7 @@ def _train(
     fabric = loop.start(shared.folder / "fabric", SEED, "cpu", 1, precision, threads=1)
     moved = segmentation.build_optimizer(recipe.optimizer, network, recipe.learning_rate)
     parts = dict(zip(("network", "optimizer"), fabric.setup(network, moved), strict=True))
-    run = segmentation.Run(fabric, shared.folder / "fabric", recipe, shared.settings, network, parts)
+    run = segmentation.SegmentationRun(fabric, shared.folder / "fabric", recipe, shared.settings, network, parts)
     drawing = Drawing(shared.settings.window, recipe.batch_size, SEED)
     silent, rounds, began = ProgressBar(disable=True), 0, time.process_time()
     while (gone := time.process_time() - began) < shared.seconds:
@@ -278,17 +278,17 @@ def _manifest(name: str, order: tuple[Sequence, ...], shared: Comparison) -> Man
 
 def nnunet_as_installed(shared: Comparison) -> Result:
     """As its planner and its authors choose."""
-    return _nnunet("nnU-Net v2 as installed", nnunet.Plan(), shared)
+    return _nnunet("nnU-Net v2 as installed", nnunet.NnunetPlan(), shared)
 
 
 def nnunet_small(shared: Comparison) -> Result:
     """Told the voxel size of the U-Net++, to plan for little memory and to use bfloat16: more steps in the time."""
     x, y, z = shared.settings.preprocessing.spacing_mm
-    plan = nnunet.Plan("Small", (z, y, x), SMALL_GB, "bf16-mixed")
+    plan = nnunet.NnunetPlan("Small", (z, y, x), SMALL_GB, "bf16-mixed")
     return _nnunet("nnU-Net v2, planned small", plan, shared)
 
 
-def _nnunet(name: str, plan: nnunet.Plan, shared: Comparison) -> Result:
+def _nnunet(name: str, plan: nnunet.NnunetPlan, shared: Comparison) -> Result:
     tool = nnunet.NnUnet(nnunet.install(shared.folder / "nnunet-environment"), shared.folder / "nnunet")
     nnunet.write_dataset([*shared.training, *shared.test], tool.folder / "raw", T2WI)
     preparation = tool.plan(plan)

@@ -19,11 +19,11 @@ import numpy as np
 import typer
 from scipy.special import expit
 
-from models.research.evaluation.predictions import Cohort, Resolution
+from models.research.evaluation.predictions import CohortPart, Resolution
 
 SCANNERS = ("Philips Multiva", "UIH uMR 560", "UIH uMR 570", "UIH uMR 770", "GE MR750", "Siemens Skyra")
 #: Cases and scanners of each cohort.
-COHORTS = {Cohort.TRAINING: (150, 5), Cohort.VALIDATION: (50, 5), Cohort.TEST: (90, 6)}
+COHORTS = {CohortPart.TRAINING: (150, 5), CohortPart.VALIDATION: (50, 5), CohortPart.TEST: (90, 6)}
 #: How much of the severity an input sees.
 INPUTS = {"T2WI": 0.7, "DWI": 0.6, "PVP": 0.5, "All-sequence": 1.0}
 STEEPNESS, LEVEL = 1.4, -0.4
@@ -46,7 +46,7 @@ def main(
             writer.writerow([f"C{number:03d}", cohort, scanner, *_case(generator)])
 
 
-def _cases() -> Iterator[tuple[Cohort, str]]:
+def _cases() -> Iterator[tuple[CohortPart, str]]:
     for cohort, (count, scanners) in COHORTS.items():
         yield from ((cohort, SCANNERS[case % scanners]) for case in range(count))
 

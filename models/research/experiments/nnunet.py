@@ -28,7 +28,7 @@ LABELS = {"background": 0, "tumour": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NnunetPlan:
     """What nnU-Net is told: nothing, or another spacing (z, y, x; mm), memory to plan for (GB) and precision."""
 
     name: str = "nnUNetPlans"
@@ -96,18 +96,18 @@ class NnUnet:
             )
         return _children_seconds() - began
 
-    def plan(self, plan: Plan) -> float:
+    def plan(self, plan: NnunetPlan) -> float:
         """Fingerprint, plan and preprocessing of the training cases; returns s."""
         single = ("-npfp", "1", "-np", "1", "--no_pbar", "--clean")
         return self.run("nnUNetv2_plan_and_preprocess", "-d", "1", "-c", CONFIGURATION, *single, *plan.options)
 
-    def chosen(self, plan: Plan) -> Configuration:
+    def chosen(self, plan: NnunetPlan) -> Configuration:
         """Read from the plan that `plan` has made."""
         text = (self.folder / "preprocessed" / DATASET / f"{plan.name}.json").read_text("utf-8")
         found = json.loads(text)["configurations"][CONFIGURATION]
         return Configuration(tuple(found["patch_size"]), tuple(found["spacing"]), found["batch_size"])
 
-    def train(self, plan: Plan, seconds: float, least_agreement: float) -> Trained:
+    def train(self, plan: NnunetPlan, seconds: float, least_agreement: float) -> Trained:
         """Steps on all training cases until the time is over."""
         told = {"COMPARISON_SECONDS": str(seconds), "COMPARISON_PRECISION": plan.precision}
         # Patches are augmented between the steps, in the same process.
@@ -117,7 +117,7 @@ class NnUnet:
         results = self.folder / "results" / DATASET / f"{TRAINER}__{plan.name}__{CONFIGURATION}" / "fold_all"
         return Trained(**json.loads((results / "steps.json").read_text("utf-8")))
 
-    def predict(self, plan: Plan, precision: str) -> tuple[Path, float]:
+    def predict(self, plan: NnunetPlan, precision: str) -> tuple[Path, float]:
         """Folder of the masks of the test cases (CASE.nii.gz, on the acquired grid), and s for all of them.
 
         Without the eight mirrored copies that its authors average over: minutes a case on one thread.
@@ -130,7 +130,7 @@ class NnUnet:
         return masks, self.run("nnUNetv2_predict", *options, COMPARISON_PRECISION=precision)
 
     @staticmethod
-    def _model(plan: Plan) -> tuple[str, ...]:
+    def _model(plan: NnunetPlan) -> tuple[str, ...]:
         return ("-tr", TRAINER, "-p", plan.name)
 
 

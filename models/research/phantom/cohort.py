@@ -19,7 +19,7 @@ TRAINED_SCANNERS = tuple(s.model for s in load_scanners() if s.model not in HELD
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
+class SimulatedCohort:
     """Patients by their seeds, and the scanner models that examine them. Patients without a tumour are among them."""
 
     name: str
@@ -39,10 +39,10 @@ class Cohort:
 
 
 # Fixed before any training on this phantom; seeds of one cohort are never used by another.
-TRAINING = Cohort("training", range(100_000, 101_000), TRAINED_SCANNERS)
-VALIDATION = Cohort("validation", range(200_000, 200_200), TRAINED_SCANNERS)
-TEST_TRAINED_SCANNERS = Cohort("test, trained scanners", range(900_000, 900_200), TRAINED_SCANNERS)
-TEST = Cohort("test", range(910_000, 910_200), HELD_OUT_SCANNERS)
+TRAINING = SimulatedCohort("training", range(100_000, 101_000), TRAINED_SCANNERS)
+VALIDATION = SimulatedCohort("validation", range(200_000, 200_200), TRAINED_SCANNERS)
+TEST_TRAINED_SCANNERS = SimulatedCohort("test, trained scanners", range(900_000, 900_200), TRAINED_SCANNERS)
+TEST = SimulatedCohort("test", range(910_000, 910_200), HELD_OUT_SCANNERS)
 COHORTS = (TRAINING, VALIDATION, TEST_TRAINED_SCANNERS, TEST)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import CohortError
 from models.research.evaluation.prediction_table import read_predictions
-from models.research.evaluation.predictions import Cohort, Model, Resolution, TrainingProbabilities
+from models.research.evaluation.predictions import CohortPart, Model, Resolution, TrainingProbabilities
 
 HEADER = "case,cohort,scanner,label,T2WI normal,T2WI super"
 
@@ -36,8 +36,8 @@ def test_a_good_table_is_read_as_it_is(tmp_path: Path):
     above = ("# data: simulated", "# target: Grade", "# positive class: high", "# training probabilities: out-of-fold")
     found = read_predictions(write(tmp_path, rows() + rows("test"), above=above))
     assert found.models == (Model("T2WI", Resolution.NORMAL), Model("T2WI", Resolution.SUPER))
-    assert list(found.cohorts_present()) == [Cohort.TRAINING, Cohort.TEST]
-    test = found.cohort(Cohort.TEST)
+    assert list(found.cohorts_present()) == [CohortPart.TRAINING, CohortPart.TEST]
+    test = found.cohort(CohortPart.TEST)
     assert test.cases[:2].tolist() == ["e0", "e1"]
     assert test.labels.tolist() == [0, 1] * 6
     assert test.of(found.models[1])[:3].tolist() == [0.1, 0.2, 0.3]

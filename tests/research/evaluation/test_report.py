@@ -17,7 +17,7 @@ from models.errors import ModelError
 from models.prediction.predictor import load_catalogue
 from models.research.evaluation.feature_stability import FeatureStability
 from models.research.evaluation.prediction_table import read_predictions
-from models.research.evaluation.predictions import Cohort, Predictions, Resolution, TrainingProbabilities
+from models.research.evaluation.predictions import CohortPart, Predictions, Resolution, TrainingProbabilities
 from models.research.evaluation.report.cautions import SIMULATED, cautions
 from models.research.evaluation.report.checklist import Answer, Extent, clear, tripod_ai
 from models.research.evaluation.report.files import write_report
@@ -37,7 +37,7 @@ OPTIONS = Options(draws=100, seed=1, threshold=None, categories=(), groups={})
 def small(predictions: Predictions) -> Predictions:
     """T2WI at normal and super resolution, training and test: what a report needs at least to be whole."""
     chosen = [i for i, m in enumerate(predictions.models) if m.name in ("T2WI normal", "T2WI super")]
-    cases = predictions.where(predictions.cohorts != Cohort.VALIDATION)
+    cases = predictions.where(predictions.cohorts != CohortPart.VALIDATION)
     models = tuple(predictions.models[i] for i in chosen)
     return replace(cases, models=models, probabilities=cases.probabilities[chosen])
 
@@ -213,6 +213,6 @@ def test_the_cautions_name_patients_with_several_cases(evaluation: Evaluation):
 
 
 def test_the_cautions_say_when_there_is_no_new_case(evaluation: Evaluation):
-    training = evaluation.predictions.cohort(Cohort.TRAINING)
+    training = evaluation.predictions.cohort(CohortPart.TRAINING)
     alone = evaluate(training, OPTIONS)
     assert any("no validation or test cohort" in line for line in cautions(alone))

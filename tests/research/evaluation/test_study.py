@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from models.errors import CohortError
 from models.research.evaluation.discrimination import delong_test
 from models.research.evaluation.prediction_table import read_predictions
-from models.research.evaluation.predictions import Cohort, Model, Predictions, Resolution
+from models.research.evaluation.predictions import CohortPart, Model, Predictions, Resolution
 from models.research.evaluation.results import Evaluation, Options
 from models.research.evaluation.study import PAIRS, evaluate
 
@@ -37,16 +37,16 @@ def found(predictions: Predictions) -> Evaluation:
 def test_every_model_is_judged_on_every_cohort(found: Evaluation):
     assert len(found.performances) == 16 * 3
     assert {(row.cohort, row.cases) for row in found.performances} == {
-        (Cohort.TRAINING, 150),
-        (Cohort.VALIDATION, 50),
-        (Cohort.TEST, 90),
+        (CohortPart.TRAINING, 150),
+        (CohortPart.VALIDATION, 50),
+        (CohortPart.TEST, 90),
     }
 
 
 def test_a_comparison_is_super_minus_its_reference(found: Evaluation, predictions: Predictions):
-    test = predictions.cohort(Cohort.TEST)
+    test = predictions.cohort(CohortPart.TEST)
     expected = delong_test(test.labels, test.of(SUPER), test.of(NORMAL))
-    row = next(r for r in found.comparisons if r.cohort is Cohort.TEST and r.input == "All-sequence")
+    row = next(r for r in found.comparisons if r.cohort is CohortPart.TEST and r.input == "All-sequence")
     assert (row.resolution, row.reference) == (Resolution.SUPER, Resolution.NORMAL)
     assert (row.difference.value, row.p) == (expected.difference, expected.p)
     assert row.bootstrap.low == pytest.approx(expected.low, abs=0.02)
@@ -58,7 +58,7 @@ def test_a_better_super_resolution_is_above_zero_in_every_measure(predictions: P
     right_way = np.where(predictions.labels == 1, 0.15, -0.15)
     better[predictions.models.index(SUPER)] = np.clip(predictions.of(NORMAL) + right_way, 0, 1)
     found = evaluate(replace(predictions, probabilities=better), replace(OPTIONS, categories=(0.5,)))
-    row = next(r for r in found.comparisons if r.cohort is Cohort.TEST and r.input == "All-sequence")
+    row = next(r for r in found.comparisons if r.cohort is CohortPart.TEST and r.input == "All-sequence")
     assert row.difference.value > 0
     assert row.net_benefit.low > 0
     assert row.category_free.nri.value == 2
@@ -71,7 +71,7 @@ def test_the_controls_stand_beside_super_resolution(found: Evaluation):
 
 
 def test_cutoffs_and_threshold_see_the_training_cohort_alone(found: Evaluation, predictions: Predictions):
-    other = predictions.cohorts != Cohort.TRAINING
+    other = predictions.cohorts != CohortPart.TRAINING
     turned = replace(
         predictions,
         labels=np.where(other, 1 - predictions.labels, predictions.labels),
@@ -79,31 +79,31 @@ def test_cutoffs_and_threshold_see_the_training_cohort_alone(found: Evaluation, 
     )
     again = evaluate(turned, OPTIONS)
     assert again.cutoffs == found.cutoffs
-    assert again.threshold == found.threshold == predictions.cohort(Cohort.TRAINING).labels.mean()
+    assert again.threshold == found.threshold == predictions.cohort(CohortPart.TRAINING).labels.mean()
     for row in again.performances:
         assert row.point.cutoff == found.cutoffs[row.model]
 
 
 def test_the_categorical_nri_has_the_cutoffs_of_training(found: Evaluation, predictions: Predictions):
-    test = predictions.cohort(Cohort.TEST)
+    test = predictions.cohort(CohortPart.TEST)
     higher = (test.of(SUPER) >= found.cutoffs[SUPER]).astype(int) - (test.of(NORMAL) >= found.cutoffs[NORMAL])
-    row = next(r for r in found.comparisons if r.cohort is Cohort.TEST and r.input == "All-sequence")
+    row = next(r for r in found.comparisons if r.cohort is CohortPart.TEST and r.input == "All-sequence")
     assert row.categorical.events.value == pytest.approx(higher[test.labels == 1].mean())
     assert row.categorical.others.value == pytest.approx(-higher[test.labels == 0].mean())
 
 
 def test_categories_that_are_asked_for_are_the_same_for_both_models(predictions: Predictions):
     row = evaluate(predictions, replace(OPTIONS, categories=(0.3, 0.6))).comparisons[0]
-    training = predictions.cohort(Cohort.TRAINING)
+    training = predictions.cohort(CohortPart.TRAINING)
     new, old = (training.of(Model("T2WI", resolution)) for resolution in PAIRS[0])
     moved = np.sign(np.digitize(new, (0.3, 0.6)) - np.digitize(old, (0.3, 0.6)))
     assert row.categorical.events.value == pytest.approx(moved[training.labels == 1].mean())
 
 
 def test_a_subgroup_holds_the_cases_of_its_scanners(found: Evaluation, predictions: Predictions):
-    test = predictions.cohort(Cohort.TEST)
+    test = predictions.cohort(CohortPart.TEST)
     inside = np.isin(test.scanners, ["UIH uMR 560", "UIH uMR 570"])
-    row = next(r for r in found.subgroups if (r.cohort, r.group, r.model) == (Cohort.TEST, "560 and 570", SUPER))
+    row = next(r for r in found.subgroups if (r.cohort, r.group, r.model) == (CohortPart.TEST, "560 and 570", SUPER))
     assert row.cases == inside.sum() == 30
     assert row.auc is not None
     assert row.auc.value == pytest.approx(roc_auc_score(test.labels[inside], test.of(SUPER)[inside]))
@@ -130,7 +130,7 @@ def test_a_group_of_a_scanner_that_is_not_there_is_one_line(predictions: Predict
 
 def test_the_oracle_is_compared_with_every_model(found: Evaluation, predictions: Predictions):
     assert len(found.oracle_gaps) == 16 * 3
-    training = predictions.cohort(Cohort.TRAINING)
+    training = predictions.cohort(CohortPart.TRAINING)
     assert found.oracle_gaps[0].oracle_auc == pytest.approx(roc_auc_score(training.labels, training.oracle))
     assert found.oracle_gaps[0].difference.value == pytest.approx(
         found.oracle_gaps[0].oracle_auc - found.oracle_gaps[0].auc
@@ -142,7 +142,7 @@ def test_a_table_without_an_oracle_has_no_gap(predictions: Predictions):
 
 
 def test_the_curves_start_and_end_where_they_must(found: Evaluation):
-    curves = found.curves_of(Cohort.TEST, SUPER)
+    curves = found.curves_of(CohortPart.TEST, SUPER)
     assert (curves.false_positive[0], curves.sensitivity[0]) == (0, 0)
     assert (curves.false_positive[-1], curves.sensitivity[-1]) == (1, 1)
     assert (curves.decision.low <= curves.decision.high).all()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from models.manifest import Manifest, digest
 from models.prediction.records import Catalogue
-from models.research.evaluation.predictions import Cohort, TrainingProbabilities
+from models.research.evaluation.predictions import CohortPart, TrainingProbabilities
 from models.research.evaluation.report.cautions import SIMULATED, cautions
 from models.research.evaluation.report.checklist import Answer
 from models.research.evaluation.results import Evaluation
@@ -146,7 +146,7 @@ def _sizes(evaluation: Evaluation) -> str:
 
 def _testing(evaluation: Evaluation) -> str:
     predictions = evaluation.predictions
-    known = set(predictions.cohort(Cohort.TRAINING).scanners.tolist())
+    known = set(predictions.cohort(CohortPart.TRAINING).scanners.tolist())
     parts = [f"Scanners of training: {', '.join(sorted(known))}."]
     for cohort in predictions.cohorts_present():
         if strange := sorted(set(predictions.cohort(cohort).scanners.tolist()) - known):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.research.evaluation.predictions import Cohort, Predictions, TrainingProbabilities
+from models.research.evaluation.predictions import CohortPart, Predictions, TrainingProbabilities
 from models.research.evaluation.results import Evaluation
 
 SIMULATED = (
@@ -40,12 +40,12 @@ def _cautions(evaluation: Evaluation) -> Iterator[str]:
         yield "The table does not say whether its data are simulated or of patients."
     yield _TRAINING[predictions.about.training_probabilities]
     present = list(predictions.cohorts_present())
-    if present == [Cohort.TRAINING]:
+    if present == [CohortPart.TRAINING]:
         yield "There is no validation or test cohort: nothing here says how the models do on new cases."
     for cohort in present:
         labels = predictions.cohort(cohort).labels
         fewest = min(int(labels.sum()), int(labels.size - labels.sum()))
-        if cohort is not Cohort.TRAINING and fewest < ENOUGH_A_CLASS:
+        if cohort is not CohortPart.TRAINING and fewest < ENOUGH_A_CLASS:
             yield (
                 f"{cohort.capitalize()} cohort: {fewest} cases in the smaller class; calibration of a new cohort wants "
                 f"about {ENOUGH_A_CLASS} of each."
@@ -62,7 +62,7 @@ def _cautions(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _strange_scanners(predictions: Predictions) -> Iterator[str]:
-    known = set(predictions.cohort(Cohort.TRAINING).scanners.tolist())
+    known = set(predictions.cohort(CohortPart.TRAINING).scanners.tolist())
     for cohort in predictions.cohorts_present():
         cases = predictions.cohort(cohort)
         if strange := sorted(set(cases.scanners.tolist()) - known):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from models.research.evaluation.decision_curve import treat_all
-from models.research.evaluation.predictions import Cohort, Model, Resolution
+from models.research.evaluation.predictions import CohortPart, Model, Resolution
 from models.research.evaluation.report.numbers import number
 from models.research.evaluation.report.style import (
     INK,
@@ -124,7 +124,7 @@ def group_roc(evaluation: Evaluation, group: str) -> Figure:
     return figure
 
 
-def _area(evaluation: Evaluation, cohort: Cohort, model: Model, name: str) -> str:
+def _area(evaluation: Evaluation, cohort: CohortPart, model: Model, name: str) -> str:
     return f"{name} {_brief(evaluation.performance(cohort, model).auc)}"
 
 

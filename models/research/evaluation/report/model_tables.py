@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from models.research.evaluation.feature_stability import FeatureStability
-from models.research.evaluation.predictions import Cohort, Model
+from models.research.evaluation.predictions import CohortPart, Model
 from models.research.evaluation.report.document import Table
 from models.research.evaluation.report.numbers import NOTHING, interval, number, percent, signed_interval
 from models.research.evaluation.results import Evaluation, Performance
@@ -99,7 +99,7 @@ def subgroups(evaluation: Evaluation) -> Table:
     named = evaluation.options.groups
     chosen = [row for row in evaluation.subgroups if row.model.input == looks_at]
     keys = dict.fromkeys((row.group, row.cohort, row.trained_on, row.cases, row.events) for row in chosen)
-    order = sorted(keys, key=lambda key: (key[0] in named, key[0], tuple(Cohort).index(key[1])))
+    order = sorted(keys, key=lambda key: (key[0] in named, key[0], tuple(CohortPart).index(key[1])))
     rows = []
     for group, cohort, trained_on, count, events in order:
         found = {r.model.resolution: r.auc for r in chosen if (r.group, r.cohort) == (group, cohort)}

@@ -39,7 +39,7 @@ Resolutions = dict[Sequence, dict[str, sitk.Image]]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class MeasuredCase:
     """One simulated patient on one scanner.
 
     Attributes:
@@ -71,7 +71,7 @@ def cohort(
     workers: int,
     perturbed_cases: int = PERTURBED_CASES,
     passed_over: int = 0,
-) -> Iterator[Case]:
+) -> Iterator[MeasuredCase]:
     """`count` patients whose tumour has a grade, one seed each from `first_seed` on, the scanners in turn.
 
     The first `passed_over` of them are left out.
@@ -101,7 +101,9 @@ def patients(count: int, first_seed: int, perturbed_cases: int) -> Iterator[tupl
         seen[scanner] += 1
 
 
-def make_case(seed: int, scanner: str, resolver: SuperResolver, perturbations: int = 0) -> tuple[Case, list[Measured]]:
+def make_case(
+    seed: int, scanner: str, resolver: SuperResolver, perturbations: int = 0
+) -> tuple[MeasuredCase, list[Measured]]:
     """Simulate one patient, super-resolve each sequence, and measure the true tumour at every resolution.
 
     With the case comes what was measured, under the true and under the perturbed masks, with its provenance.
@@ -115,7 +117,7 @@ def make_case(seed: int, scanner: str, resolver: SuperResolver, perturbations: i
     volumes = at_resolutions(simulated.images, slice_thickness_mm(simulated.scanner), resolver, seconds)
     measured = measure_case(volumes, simulated.masks, t2wi, seconds)
     others = list(_under_other_masks(volumes, simulated.masks, t2wi, perturbations, seed, seconds))
-    case = Case(
+    case = MeasuredCase(
         seed,
         scanner,
         simulated.label,
@@ -164,10 +166,10 @@ def keep(case: Mapping[str, object], measured: Iterable[Measured], path: Path) -
     part.rename(path)
 
 
-def read_case(path: Path) -> Case:
+def read_case(path: Path) -> MeasuredCase:
     """A simulated case that was kept."""
     kept = json.loads(path.read_text(encoding="utf-8"))
-    return Case(**(kept | {"perturbed": tuple(kept.get("perturbed", ()))}))
+    return MeasuredCase(**(kept | {"perturbed": tuple(kept.get("perturbed", ()))}))
 
 
 def _under_other_masks(
@@ -185,7 +187,7 @@ def _under_other_masks(
     seconds["perturbed"] = time.perf_counter() - start
 
 
-def _make_and_keep(seed: int, scanner: str, bundle: Path, perturbations: int, path: Path) -> Case:
+def _make_and_keep(seed: int, scanner: str, bundle: Path, perturbations: int, path: Path) -> MeasuredCase:
     case, measured = make_case(seed, scanner, _resolver(bundle), perturbations)
     keep(asdict(case), measured, path)
     return case

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 import models
-from models.research.training.prediction.cases import PERTURBED_CASES, Case, cache_key, cohort
+from models.research.training.prediction.cases import PERTURBED_CASES, MeasuredCase, cache_key, cohort
 from models.research.training.prediction.own_masks.cases import OwnMaskCase, case_folder, own_mask_cases
 
 WEIGHTS = Path(models.__file__).parent / "weights"
@@ -51,7 +51,7 @@ def measure_cases(
         _told(made, wanted)
 
 
-def _told(made: Iterable[Case | OwnMaskCase], total: int) -> None:
+def _told(made: Iterable[MeasuredCase | OwnMaskCase], total: int) -> None:
     """A line a case, which a log file can hold, with the time that is left."""
     start = time.perf_counter()
     for done, case in enumerate(made, start=1):

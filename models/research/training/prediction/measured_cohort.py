@@ -15,7 +15,7 @@ from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.research.cohort.reading import read_cohort, volumes_of
 from models.research.cohort.records import Case as CohortCase
 from models.research.cohort.records import Cohort, Needs, Split
-from models.research.training.prediction.cases import Case, at_resolutions, cache_key, keep, measure_case
+from models.research.training.prediction.cases import MeasuredCase, at_resolutions, cache_key, keep, measure_case
 from models.sequence import Sequence
 from models.super_resolution.inference import load_super_resolver
 from models.volume import volume_ml
@@ -48,7 +48,7 @@ def labelled_cohort(folder: Path, folds: int) -> Cohort:
     return measured
 
 
-def measured_cases(cohort: Cohort, bundle: Path, cache: Path) -> Iterator[Case]:
+def measured_cases(cohort: Cohort, bundle: Path, cache: Path) -> Iterator[MeasuredCase]:
     """Features of every case in the order of the cohort; those in the cache are read, the others made.
 
     The cache is keyed by files, super-resolution bundle and code, so that a changed mask is measured again.
@@ -66,7 +66,7 @@ def measured_cases(cohort: Cohort, bundle: Path, cache: Path) -> Iterator[Case]:
             keep({"volume_ml": largest, "features": measured.features, "seconds": seconds}, [measured], path)
         kept = json.loads(path.read_text("utf-8"))
         facts = case.facts
-        yield Case(number, facts.equipment.name, int(facts.label or 0), {}, patient=facts.patient_id, **kept)
+        yield MeasuredCase(number, facts.equipment.name, int(facts.label or 0), {}, patient=facts.patient_id, **kept)
 
 
 def _t2wi(case: CohortCase) -> SpinEcho | None:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from models.manifest import Manifest
 from models.prediction.records import Catalogue, ModelCard
-from models.research.evaluation.predictions import About, Cohort, Model, Predictions, Resolution, TrainingProbabilities
+from models.research.evaluation.predictions import (
+    About,
+    CohortPart,
+    Model,
+    Predictions,
+    Resolution,
+    TrainingProbabilities,
+)
 from models.research.evaluation.report.figures import curves_of_input, roc_by_resolution
 from models.research.evaluation.results import Evaluation, Options
 from models.research.evaluation.study import evaluate
@@ -71,7 +78,7 @@ def _evaluated(
         about=About("", "", target.name, target.positive_class, None, TrainingProbabilities.OUT_OF_FOLD),
         cases=numbers,
         patients=numbers,
-        cohorts=np.full(len(labels), Cohort.TRAINING.value),
+        cohorts=np.full(len(labels), CohortPart.TRAINING.value),
         scanners=scanners,
         labels=labels,
         models=tuple(

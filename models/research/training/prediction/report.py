@@ -10,10 +10,10 @@ from models.research.evaluation.discrimination import AucInterval, DeLongTest
 from models.research.evaluation.predictions import Resolution
 from models.research.training.prediction.figures import BEST_INFORMED, CombatEffect, Results
 from models.research.training.prediction.fitting.classifiers import AFTER_COMBAT, CLASSIFIERS, MAIN
-from models.research.training.prediction.fitting.cross_validation import Evidence
+from models.research.training.prediction.fitting.cross_validation import ModelEvidence
 from models.research.training.prediction.fitting.fit import INNER_FOLDS
 from models.research.training.prediction.fitting.harmonisation import LEAST_CASES
-from models.research.training.prediction.study import INPUTS, ModelKey, Plan
+from models.research.training.prediction.study import INPUTS, ModelKey, TrainingPlan
 from models.research.training.prediction.tables import CONTROLS, SHIPPED
 from models.sequence import ANALYSED
 
@@ -27,7 +27,7 @@ Cubic (cubic B-spline to the grid of super-resolution) and none (voxels as acqui
 
 
 def report(
-    results: Results, models: tuple[ModelCard, ...], target: Target, plan: Plan, statement: str, command: str
+    results: Results, models: tuple[ModelCard, ...], target: Target, plan: TrainingPlan, statement: str, command: str
 ) -> str:
     """The report of a study; the same study gives the same text."""
     sections = [
@@ -57,7 +57,7 @@ def _cases(results: Results, statement: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _method(results: Results, plan: Plan) -> str:
+def _method(results: Results, plan: TrainingPlan) -> str:
     stable = results.study[BEST_INFORMED].stable
     stability = (
         "skipped here, because no case was measured again"
@@ -176,7 +176,7 @@ def _chosen_rows(results: Results, card: ModelCard, count: int) -> list[list[str
     ]
 
 
-def _evidence(results: Results, card: ModelCard) -> Evidence:
+def _evidence(results: Results, card: ModelCard) -> ModelEvidence:
     return next(it for key, it in results.study.items() if (key.name, key.classifier) == (card.name, MAIN))
 
 

@@ -14,7 +14,7 @@ from models.prediction.records import CodedConcept, Target
 from models.research.cohort.records import Split
 from models.research.phantom.scanners import load_scanners
 from models.research.training.cohort_division import COHORT_USE
-from models.research.training.prediction.cases import Case, cohort, read_case
+from models.research.training.prediction.cases import MeasuredCase, cohort, read_case
 from models.research.training.prediction.measured_cohort import labelled_cohort, measured_cases
 from models.research.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of
 
@@ -30,8 +30,8 @@ class Measured:
     """Cases to fit on, cases to test on, and what a manifest says of them; `names` of the cases by seed."""
 
     target: Target
-    fitted: list[Case]
-    held_out: list[Case]
+    fitted: list[MeasuredCase]
+    held_out: list[MeasuredCase]
     statement: str
     use: str
     protocol: ProtocolRange

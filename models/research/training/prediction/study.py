@@ -15,10 +15,10 @@ from catboost import CatBoostClassifier
 
 from models.research.evaluation.predictions import Resolution
 from models.research.source_digest import source_digest
-from models.research.training.prediction.fitting.classifiers import AFTER_COMBAT, MAIN, RECIPES, Recipe
+from models.research.training.prediction.fitting.classifiers import AFTER_COMBAT, MAIN, RECIPES, ClassifierRecipe
 from models.research.training.prediction.fitting.cross_validation import (
     ChosenFeature,
-    Evidence,
+    ModelEvidence,
     Unharmonised,
     cross_validate,
 )
@@ -55,7 +55,7 @@ class ModelKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """What is the same for all models of a study: seed, folds, last step of selection, search or not."""
 
     seed: int
@@ -63,13 +63,13 @@ class Plan:
     method: Method = "lasso"
     search: bool = True
 
-    def recipe(self, classifier: str) -> Recipe:
+    def recipe(self, classifier: str) -> ClassifierRecipe:
         """How a classifier is made, with or without a search of hyper-parameters."""
         recipe = RECIPES[classifier]
         return recipe if self.search else recipe.without_search
 
 
-Study = dict[ModelKey, Evidence]
+Study = dict[ModelKey, ModelEvidence]
 
 
 def models_of(resolutions: Iterable[Resolution], classifiers: Iterable[str]) -> Iterator[ModelKey]:
@@ -92,10 +92,10 @@ def study(
     table: FeatureTable,
     held_out: FeatureTable | None,
     keys: Iterable[ModelKey],
-    plan: Plan,
+    plan: TrainingPlan,
     folder: Path,
     workers: int,
-) -> Iterator[tuple[ModelKey, Evidence]]:
+) -> Iterator[tuple[ModelKey, ModelEvidence]]:
     """Evidence of each model as it gets ready, first those that `folder` holds.
 
     What is kept is bound to features, labels, plan, code and libraries: a change of any makes the model anew.
@@ -115,14 +115,14 @@ def study(
 
 
 def classifiers_of(
-    table: FeatureTable, held_out: FeatureTable | None, keys: Iterable[ModelKey], plan: Plan, folder: Path
+    table: FeatureTable, held_out: FeatureTable | None, keys: Iterable[ModelKey], plan: TrainingPlan, folder: Path
 ) -> tuple[CatBoostClassifier, ...]:
     """The boosted trees of models whose evidence is kept in `folder`."""
     paths = [_call(key, table, held_out, plan, folder).path.with_suffix(".cbm") for key in keys]
     return tuple(CatBoostClassifier().load_model(str(path), format="cbm") for path in paths)
 
 
-def digest(table: FeatureTable, held_out: FeatureTable | None, plan: Plan, classifier: str) -> str:
+def digest(table: FeatureTable, held_out: FeatureTable | None, plan: TrainingPlan, classifier: str) -> str:
     """Of everything that a model's evidence depends on."""
     recipe = plan.recipe(classifier)
     key = hashlib.sha256(repr((plan, classifier, table.names, recipe.grid)).encode())
@@ -139,13 +139,13 @@ def digest(table: FeatureTable, held_out: FeatureTable | None, plan: Plan, class
     return key.hexdigest()[:16]
 
 
-def load_evidence(path: Path) -> Evidence:
+def load_evidence(path: Path) -> ModelEvidence:
     """Evidence that `study` has kept."""
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     arrays = {name: np.array(kept[name], dtype=np.float64) for name in ("out_of_fold", "across_scanners", "held_out")}
     features = tuple(ChosenFeature(**feature) for feature in kept["features"])
     unharmonised = Unharmonised(**kept["unharmonised"]) if kept["unharmonised"] else None
-    return Evidence(**(kept | arrays | {"features": features, "unharmonised": unharmonised}))
+    return ModelEvidence(**(kept | arrays | {"features": features, "unharmonised": unharmonised}))
 
 
 class _Call(NamedTuple):
@@ -154,19 +154,19 @@ class _Call(NamedTuple):
     key: ModelKey
     table: FeatureTable
     held_out: FeatureTable | None
-    plan: Plan
+    plan: TrainingPlan
     path: Path
 
 
-def _call(key: ModelKey, table: FeatureTable, held_out: FeatureTable | None, plan: Plan, folder: Path) -> _Call:
+def _call(key: ModelKey, table: FeatureTable, held_out: FeatureTable | None, plan: TrainingPlan, folder: Path) -> _Call:
     own = table.of(INPUTS[key.input], key.resolution)
     unseen = held_out.of(INPUTS[key.input], key.resolution) if held_out is not None else None
     return _Call(key, own, unseen, plan, folder / f"{key.file}-{digest(own, unseen, plan, key.classifier)}.json")
 
 
 def _make_and_keep(
-    key: ModelKey, table: FeatureTable, held_out: FeatureTable | None, plan: Plan, path: Path
-) -> tuple[ModelKey, Evidence]:
+    key: ModelKey, table: FeatureTable, held_out: FeatureTable | None, plan: TrainingPlan, path: Path
+) -> tuple[ModelKey, ModelEvidence]:
     recipe = plan.recipe(key.classifier)
     evidence, model = cross_validate(table, recipe, plan.seed, plan.folds, held_out, plan.method)
     if key.classifier == MAIN:

@@ -15,8 +15,8 @@ from models.errors import ModelError
 from models.prediction.records import Target
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
-from models.research.evaluation.predictions import Cohort, Resolution
-from models.research.training.prediction.cases import Case
+from models.research.evaluation.predictions import CohortPart, Resolution
+from models.research.training.prediction.cases import MeasuredCase
 from models.research.training.prediction.fitting.feature_table import FeatureTable, Floats, Perturbed
 from models.sequence import Sequence
 
@@ -26,14 +26,14 @@ SHIPPED = (Resolution.NORMAL, Resolution.SUPER)
 CONTROLS = (Resolution.CUBIC, Resolution.NONE)
 
 
-def resolutions_of(cases: Iterable[Case], controls: bool = True) -> tuple[Resolution, ...]:
+def resolutions_of(cases: Iterable[MeasuredCase], controls: bool = True) -> tuple[Resolution, ...]:
     """Normal and super, and the controls that the cases were measured at."""
     measured = {name.split("|")[1] for case in cases for name in case.features}
     return (*SHIPPED, *(control for control in CONTROLS if controls and control in measured))
 
 
 def complete_cases(
-    cases: SequenceOf[Case],
+    cases: SequenceOf[MeasuredCase],
     resolutions: SequenceOf[Resolution] = SHIPPED,
     names: Mapping[int, str] | None = None,
 ) -> FeatureTable:
@@ -63,7 +63,7 @@ def complete_cases(
 def write_predictions(
     path: Path,
     target: Target,
-    parts: Mapping[Cohort, tuple[FeatureTable, Mapping[str, Floats]]],
+    parts: Mapping[CohortPart, tuple[FeatureTable, Mapping[str, Floats]]],
 ) -> None:
     """The table that `rectal-node evaluate` takes (docs/evaluation.md): probabilities by model of each cohort."""
     oracle = all(table.oracle is not None for table, _ in parts.values())
@@ -93,7 +93,7 @@ def write_features(path: Path, tables: Iterable[FeatureTable]) -> None:
             writer.writerows([case, *row] for case, row in zip(table.cases, table.values.tolist(), strict=True))
 
 
-def _perturbed(cases: SequenceOf[Case], columns: tuple[str, ...]) -> Perturbed | None:
+def _perturbed(cases: SequenceOf[MeasuredCase], columns: tuple[str, ...]) -> Perturbed | None:
     """The true mask's features before those of the others; as many masks as every perturbed case has."""
     rows = [row for row, case in enumerate(cases) if case.perturbed]
     if not rows:

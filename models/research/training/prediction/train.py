@@ -24,7 +24,7 @@ from models.manifest import Manifest, digest, load_manifest
 from models.prediction.predictor import KIND, save_predictor
 from models.prediction.records import Catalogue, ModelCard, Target
 from models.radiomics.settings import load_settings
-from models.research.evaluation.predictions import Cohort
+from models.research.evaluation.predictions import CohortPart
 from models.research.training.loop import command_line
 from models.research.training.prediction.figures import Results, cards, metrics, shipped_keys
 from models.research.training.prediction.fitting.classifiers import CLASSIFIERS, MAIN
@@ -33,7 +33,13 @@ from models.research.training.prediction.fitting.selection import Method
 from models.research.training.prediction.page import write_page
 from models.research.training.prediction.report import report
 from models.research.training.prediction.sources import Measured, of_cohort, simulated, target_of
-from models.research.training.prediction.study import Plan, classifiers_of, models_after_combat, models_of, study
+from models.research.training.prediction.study import (
+    TrainingPlan,
+    classifiers_of,
+    models_after_combat,
+    models_of,
+    study,
+)
 from models.research.training.prediction.tables import complete_cases, resolutions_of, write_features, write_predictions
 from models.sequence import ANALYSED
 
@@ -69,7 +75,7 @@ def train(
 ) -> None:
     """Simulate the cohort (or read it from the cache), cross-validate, fit, and write bundle, tables and report."""
     compared = classifiers_named(classifiers)
-    plan = Plan(seed, folds, _method(selection), search)
+    plan = TrainingPlan(seed, folds, _method(selection), search)
     if combat:
         load_combat()  # said before hours of measuring, not after
     if data is None:
@@ -113,7 +119,7 @@ def _method(text: str) -> Method:
 
 def _results(
     found: Measured,
-    plan: Plan,
+    plan: TrainingPlan,
     compared: tuple[str, ...],
     controls: bool,
     combat: bool,
@@ -131,7 +137,7 @@ def _results(
     return Results(table, len(found.fitted) - len(table.cases), held_out, {key: kept[key] for key in keys}, plan.folds)
 
 
-def _manifest(found: Measured, results: Results, plan: Plan, version: str, super_resolution: Path) -> Manifest:
+def _manifest(found: Measured, results: Results, plan: TrainingPlan, version: str, super_resolution: Path) -> Manifest:
     resolver = load_manifest(super_resolution)
     return Manifest(
         name="rectal-prediction",
@@ -154,9 +160,9 @@ def _manifest(found: Measured, results: Results, plan: Plan, version: str, super
 
 
 def _write_tables(folder: Path, target: Target, results: Results) -> None:
-    parts = {Cohort.TRAINING: (results.table, results.probabilities())}
+    parts = {CohortPart.TRAINING: (results.table, results.probabilities())}
     if results.held_out is not None:
-        parts[Cohort.TEST] = (results.held_out, results.probabilities(held_out=True))
+        parts[CohortPart.TEST] = (results.held_out, results.probabilities(held_out=True))
     write_predictions(folder / "predictions.csv", target, parts)
     write_features(folder / "features.csv", [table for table, _ in parts.values()])
 

@@ -16,7 +16,7 @@ from models.manifest import RESEARCH_STATEMENT
 from models.research.cohort.memory import check_memory
 from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import Needs
-from models.research.phantom.cohort import TEST, TEST_TRAINED_SCANNERS, Cohort
+from models.research.phantom.cohort import TEST, TEST_TRAINED_SCANNERS, SimulatedCohort
 from models.research.phantom.scanners import Scanner
 from models.research.training.cohort_division import COHORT_USE, cohort_statement, divide
 from models.research.training.processes import in_order
@@ -118,7 +118,7 @@ def from_simulation(
         validation = _load(fabric, validation_keys[:MOST_VALIDATION_CASES], sequences, settings, cache, workers)
     groups = {"test_trained_scanners": (TEST_TRAINED_SCANNERS, known), "test_other_scanners": (TEST, unknown)}
 
-    def of(cohort: Cohort, scanners: tuple[Scanner, ...]) -> Callable[[], Iterable[HeldOutCase]]:
+    def of(cohort: SimulatedCohort, scanners: tuple[Scanner, ...]) -> Callable[[], Iterable[HeldOutCase]]:
         return lambda: simulated(case_keys(cohort.seeds.start, test_cases, scanners), workers)
 
     names = tuple(scanner.model for scanner in known)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.manifest import digest, load_manifest
 from models.research.evaluation.baselines import IntensityBand, fit_band
-from models.research.phantom.cohort import TRAINING, Cohort
+from models.research.phantom.cohort import TRAINING, SimulatedCohort
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import simulate_case
 from models.research.source_digest import source_digest
@@ -42,7 +42,7 @@ class Bundles:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SegmentationRow:
     """One method on one sequence of one case; volumes in ml, the 95 % Hausdorff distance in mm, seconds a case."""
 
     cohort: str
@@ -57,7 +57,9 @@ class Row:
     seconds: float
 
 
-def evaluate(cohorts: Iterable[tuple[Cohort, int]], bundles: Bundles, cache: Path, workers: int) -> Iterator[list[Row]]:
+def evaluate(
+    cohorts: Iterable[tuple[SimulatedCohort, int]], bundles: Bundles, cache: Path, workers: int
+) -> Iterator[list[SegmentationRow]]:
     """The rows of the first cases of each cohort, case by case as they get ready; those in `cache` are read."""
     folder = cache / bundles.digest
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +68,7 @@ def evaluate(cohorts: Iterable[tuple[Cohort, int]], bundles: Bundles, cache: Pat
         for seed, scanner in islice(cohort.patients(), count):
             path = folder / f"{seed}.json"
             if path.is_file():
-                yield [Row(**row) for row in json.loads(path.read_text("utf-8"))]
+                yield [SegmentationRow(**row) for row in json.loads(path.read_text("utf-8"))]
             else:
                 missing.append((cohort.name, seed, scanner.model, path))
     if missing:
@@ -83,7 +85,7 @@ def findings(key: CaseKey, bundles: Bundles, bands: Mapping[Sequence, IntensityB
 
 def _judge_and_keep(
     cohort: str, seed: int, model: str, path: Path, bundles: Bundles, bands: dict[Sequence, IntensityBand]
-) -> list[Row]:
+) -> list[SegmentationRow]:
     key = CaseKey(seed, find_scanner(model))
     rows = [_row(cohort, key, finding) for finding in findings(key, bundles, bands)]
     partial = path.with_suffix(".partial")
@@ -92,10 +94,10 @@ def _judge_and_keep(
     return rows
 
 
-def _row(cohort: str, key: CaseKey, finding: Finding) -> Row:
+def _row(cohort: str, key: CaseKey, finding: Finding) -> SegmentationRow:
     overlap = finding.overlap
     distance = overlap.hausdorff_95_mm
-    return Row(
+    return SegmentationRow(
         cohort=cohort,
         seed=key.seed,
         scanner=key.scanner.model,

@@ -17,7 +17,7 @@ from models.manifest import Manifest
 from models.research.evaluation.overlap import Overlap
 from models.research.phantom.scanners import find_scanner
 from models.research.training.page import FOUND_COLOUR, TRUTH_COLOUR
-from models.research.training.segmentation.evaluation import Bundles, Row, findings
+from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, findings
 from models.research.training.segmentation.held_out_dice import Finding, Method, summary
 from models.research.training.simulated_cases import CaseKey
 
@@ -27,15 +27,15 @@ HEAD = "| cases | Dice, mean | median | lowest | HD95 mm | within 3 mm | missed 
 _RULE = "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 
 
-def write_table(path: Path, rows: Iterable[Row]) -> None:
+def write_table(path: Path, rows: Iterable[SegmentationRow]) -> None:
     """All rows as CSV, in a fixed order."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(stream, [field.name for field in fields(SegmentationRow)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in sorted(rows, key=_order))
 
 
-def report(rows: SequenceOf[Row], manifest: Manifest) -> str:
+def report(rows: SequenceOf[SegmentationRow], manifest: Manifest) -> str:
     """The tables in Markdown: means by method, and of the super-resolved images by scanner and tumour size."""
     lines = [
         f"# Segmentation: {manifest.name} {manifest.version}\n",
@@ -59,7 +59,7 @@ def report(rows: SequenceOf[Row], manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def figures(rows: SequenceOf[Row]) -> str:
+def figures(rows: SequenceOf[SegmentationRow]) -> str:
     """One line of a table."""
     overlaps = [Overlap(row.dice, 0.0, row.hausdorff_95_mm, row.found_ml, row.true_ml) for row in rows]
     found = summary(overlaps)
@@ -75,7 +75,7 @@ def figures(rows: SequenceOf[Row]) -> str:
     )
 
 
-def against_the_goal(rows: SequenceOf[Row]) -> str:
+def against_the_goal(rows: SequenceOf[SegmentationRow]) -> str:
     """By how much the mean Dice and the mean HD95 of the tumours meet their goals, or do not."""
     tumours = [row for row in rows if row.true_ml]
     distances = [row.hausdorff_95_mm for row in tumours if row.hausdorff_95_mm is not None]
@@ -89,12 +89,12 @@ def against_the_goal(rows: SequenceOf[Row]) -> str:
     return f"Goal: {'; '.join(verdicts)}. Why, and what was tried: [segmentation-log.md](segmentation-log.md)."
 
 
-def draw_worst(path: Path, rows: Iterable[Row], bundles: Bundles, count: int = 6) -> None:
+def draw_worst(path: Path, rows: Iterable[SegmentationRow], bundles: Bundles, count: int = 6) -> None:
     """The slice with most true tumour of the cases with the lowest Dice as served, and of two in the middle.
 
     Every case is simulated and segmented once more, and shown in the sequence in which it is worst.
     """
-    worst: dict[int, Row] = {}
+    worst: dict[int, SegmentationRow] = {}
     for row in rows:
         if row.method == Method.SUPER and row.true_ml and row.dice <= worst.get(row.seed, row).dice:
             worst[row.seed] = row
@@ -109,7 +109,7 @@ def draw_worst(path: Path, rows: Iterable[Row], bundles: Bundles, count: int = 6
     figure.savefig(path, dpi=80, metadata={"Software": None})
 
 
-def _draw(axis: Axes, row: Row, finding: Finding) -> None:
+def _draw(axis: Axes, row: SegmentationRow, finding: Finding) -> None:
     image, found, true = (sitk.GetArrayFromImage(it) for it in (finding.image, finding.found, finding.true))
     half = round(60 / finding.image.GetSpacing()[0])
     middle = tuple(slice(max(0, size // 2 - half), size // 2 + half) for size in image.shape[1:])
@@ -123,7 +123,7 @@ def _draw(axis: Axes, row: Row, finding: Finding) -> None:
     axis.set_title(f"{row.scanner} {row.seed} {row.sequence}\n{volumes}, Dice {row.dice:.2f}", fontsize=8)
 
 
-def _again(row: Row, bundles: Bundles) -> Finding:
+def _again(row: SegmentationRow, bundles: Bundles) -> Finding:
     """What the row was measured on, made once more."""
     key = CaseKey(row.seed, find_scanner(row.scanner))
     return next(
@@ -133,8 +133,8 @@ def _again(row: Row, bundles: Bundles) -> Finding:
     )
 
 
-def _groups(rows: SequenceOf[Row]) -> Iterator[tuple[str, list[Row]]]:
-    def those(wanted: Callable[[Row], bool]) -> list[Row]:
+def _groups(rows: SequenceOf[SegmentationRow]) -> Iterator[tuple[str, list[SegmentationRow]]]:
+    def those(wanted: Callable[[SegmentationRow], bool]) -> list[SegmentationRow]:
         return [row for row in rows if wanted(row)]
 
     yield "all", list(rows)
@@ -145,11 +145,11 @@ def _groups(rows: SequenceOf[Row]) -> Iterator[tuple[str, list[Row]]]:
         yield name, those(lambda row, low=low, high=high: low < row.true_ml <= high)  # type: ignore[misc]
 
 
-def _pairs(rows: SequenceOf[Row]) -> Iterator[tuple[str, str]]:
+def _pairs(rows: SequenceOf[SegmentationRow]) -> Iterator[tuple[str, str]]:
     present = {(row.sequence, row.method) for row in rows}
     for sequence in sorted({row.sequence for row in rows}):
         yield from ((sequence, method) for method in Method if (sequence, method.value) in present)
 
 
-def _order(row: Row) -> tuple[str, int, str, str]:
+def _order(row: SegmentationRow) -> tuple[str, int, str, str]:
     return row.cohort, row.seed, row.sequence, row.method

@@ -49,7 +49,7 @@ class Optimizer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class SegmentationRecipe:
     """What determines the weights, apart from the code.
 
     `data`: digest of the prepared cases. `start_from`: the bundle whose weights it began with, and their digest.
@@ -72,12 +72,12 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SegmentationRun:
     """A training that is set up: `network` computes without Fabric, `parts` are what a checkpoint holds."""
 
     fabric: Fabric
     folder: Path
-    recipe: Recipe
+    recipe: SegmentationRecipe
     settings: InferenceSettings
     network: nn.Module
     parts: dict[str, Any]
@@ -129,7 +129,7 @@ def main(
         found = from_simulation(
             fabric, *numbers, others, loop.wanted(sequences), settings.preprocessing, seed, cache, workers
         )
-    recipe = Recipe(
+    recipe = SegmentationRecipe(
         epochs,
         batches,
         batch_size,
@@ -156,11 +156,11 @@ def main(
 def prepare_run(
     fabric: Fabric,
     folder: Path,
-    recipe: Recipe,
+    recipe: SegmentationRecipe,
     settings: InferenceSettings,
     begun: Segmenter | None = None,
     workers: int = 0,
-) -> Run:
+) -> SegmentationRun:
     """Network and optimizer as the recipe says, on their device; the folder is bound to the recipe.
 
     `begun`: whose weights it begins with. Raises ModelError when the folder holds a run of another recipe, BundleError
@@ -172,10 +172,12 @@ def prepare_run(
         network.load_state_dict(begun.network.state_dict())
     loop.keep_recipe(fabric, folder, asdict(recipe))
     prepared, moved = fabric.setup(network, build_optimizer(recipe.optimizer, network, recipe.learning_rate))
-    return Run(fabric, folder, recipe, settings, network, {"network": prepared, "optimizer": moved}, workers)
+    return SegmentationRun(
+        fabric, folder, recipe, settings, network, {"network": prepared, "optimizer": moved}, workers
+    )
 
 
-def _weights_of(begun: Segmenter, recipe: Recipe) -> str:
+def _weights_of(begun: Segmenter, recipe: SegmentationRecipe) -> str:
     """Name, version and digest of the weights that training begins with."""
     manifest = begun.manifest
     if (manifest.architecture, manifest.input_sequences) != ({"features": list(recipe.features)}, recipe.sequences):
@@ -186,7 +188,7 @@ def _weights_of(begun: Segmenter, recipe: Recipe) -> str:
     return bundle.weights_of(manifest)
 
 
-def train_epochs(run: Run, data: SegmentationData, until: int) -> loop.Progress:
+def train_epochs(run: SegmentationRun, data: SegmentationData, until: int) -> loop.Progress:
     """Goes on from the last checkpoint, or begins, and trains up to epoch `until`; every epoch is kept."""
     fabric, recipe = run.fabric, run.recipe
     progress = loop.resume(fabric, run.folder, **run.parts)
@@ -215,7 +217,7 @@ def train_epochs(run: Run, data: SegmentationData, until: int) -> loop.Progress:
 
 
 def finish(
-    run: Run, data: SegmentationData, progress: loop.Progress, version: str, output: Path, command: str
+    run: SegmentationRun, data: SegmentationData, progress: loop.Progress, version: str, output: Path, command: str
 ) -> Manifest:
     """Tests the best network on held-out cases, writes its bundle and the page of the training."""
     network, recipe = run.network, run.recipe
@@ -249,7 +251,7 @@ def finish(
     return written
 
 
-def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
+def write_page(run: SegmentationRun, data: SegmentationData, manifest: Manifest) -> None:
     """`training.html`, and its curves as `curves.svg`, in the folder of the run."""
     if run.fabric.logger is not None:
         run.fabric.logger.experiment.flush()
@@ -268,7 +270,7 @@ def write_page(run: Run, data: SegmentationData, manifest: Manifest) -> None:
     (run.folder / "curves.svg").write_text(page.curves_svg(record.curves), "utf-8")
 
 
-def pictures(case: PreparedCase, run: Run) -> Iterator[page.Picture]:
+def pictures(case: PreparedCase, run: SegmentationRun) -> Iterator[page.Picture]:
     """Of each sequence of a validation case the slice with most tumour, true and found."""
     found = window_probability(case.images, run.network, run.settings) >= run.settings.threshold
     for sequence, image, true, mask in zip(run.recipe.sequences, case.images, case.tumour, found, strict=True):
@@ -287,7 +289,7 @@ def build_optimizer(kind: Optimizer, network: nn.Module, learning_rate: float) -
     return torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
 
 
-def train_epoch(run: Run, patches: Iterable[Patch], bar: ProgressBar, epoch: int) -> float:
+def train_epoch(run: SegmentationRun, patches: Iterable[Patch], bar: ProgressBar, epoch: int) -> float:
     """One epoch of batches; returns the mean loss over all devices."""
     fabric, network, optimizer = run.fabric, run.parts["network"], run.parts["optimizer"]
     network.train()

@@ -56,7 +56,7 @@ Row = dict[str, str | float]
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class SuperResolutionEvaluation:
     """What is judged: `real` is the folder of the volumes in `real_volumes.csv`, None leaves them out.
 
     `without_adversarial` is the bundle after the first phase of the same training; `mirrored` adds the mean of mirrored
@@ -90,7 +90,7 @@ class Findings:
             self.shown[f"{trial.group}-worst"] = found
 
 
-def write_report(evaluation: Evaluation, output: Path, tell: Callable[[str], None]) -> None:
+def write_report(evaluation: SuperResolutionEvaluation, output: Path, tell: Callable[[str], None]) -> None:
     """Judge all methods on all volumes; write table and pictures to `output`. `tell` gets one line a volume.
 
     Raises:
@@ -120,7 +120,7 @@ def write_report(evaluation: Evaluation, output: Path, tell: Callable[[str], Non
             picture(output / f"super-resolution-{name}.png", found)
 
 
-def _trials(evaluation: Evaluation) -> Iterator[Trial]:
+def _trials(evaluation: SuperResolutionEvaluation) -> Iterator[Trial]:
     yield from simulated_trials(evaluation.keys)
     if evaluation.real is not None:
         for noise in (0.0, 0.02):

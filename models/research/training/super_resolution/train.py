@@ -46,7 +46,7 @@ SCHEDULE = {"epochs", "adversarial_from"}
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class SuperResolutionRecipe:
     """What determines the weights, apart from the code. `patch` in thick voxels (z, y, x).
 
     `data`: digest of the stacks. `start_from`: the bundle whose weights it began with, and their digest.
@@ -94,12 +94,12 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SuperResolutionRun:
     """A training that is set up: `generator` computes without Fabric, `parts` are what a checkpoint holds."""
 
     fabric: Fabric
     folder: Path
-    recipe: Recipe
+    recipe: SuperResolutionRecipe
     generator: Generator
     seen: nn.Module
     """The feature network."""
@@ -184,7 +184,7 @@ def main(
         numbers = (first_case, cases), (first_test_case, test_cases)
         found = from_simulation(fabric, *numbers, others, real, pairs, seed, cache)
     weights = LossWeights(weight_l1, weight_gradient, weight_perceptual, weight_adversarial, rounding)
-    recipe = Recipe(
+    recipe = SuperResolutionRecipe(
         epochs, round(adversarial_from * epochs), batches, batch_size, patch, found.cases, clean, real_share,
         as_measured, seed, learning_rate, weights, factor, features, blocks, fold, seen_name, pairs.modality,
         devices, precision, found.digest,
@@ -198,7 +198,9 @@ def main(
         fabric.print(written.model_dump_json(indent=2, include={"metrics", "training_data", "files"}))
 
 
-def prepare_run(fabric: Fabric, folder: Path, recipe: Recipe, seen: nn.Module, start_from: Path | None = None) -> Run:
+def prepare_run(
+    fabric: Fabric, folder: Path, recipe: SuperResolutionRecipe, seen: nn.Module, start_from: Path | None = None
+) -> SuperResolutionRun:
     """Networks and optimizers as the recipe says, on their device; the folder is bound to the recipe.
 
     `seen`: the feature network; `start_from`: the bundle whose weights it begins with. Raises ModelError when the
@@ -216,7 +218,7 @@ def prepare_run(fabric: Fabric, folder: Path, recipe: Recipe, seen: nn.Module, s
     made = fabric.setup(generator, torch.optim.Adam(generator.parameters(), lr=rate))
     judged = fabric.setup(judge, torch.optim.Adam(judge.parameters(), lr=rate, betas=(0.5, 0.99)))
     parts = {"generator": made[0], "optimizer": made[1], "judge": judged[0], "judge_optimizer": judged[1]}
-    return Run(fabric, folder, recipe, generator, seen.to(fabric.device), parts)
+    return SuperResolutionRun(fabric, folder, recipe, generator, seen.to(fabric.device), parts)
 
 
 def _weights_of(begun: SuperResolver, generator: Generator) -> str:
@@ -231,7 +233,7 @@ def _weights_of(begun: SuperResolver, generator: Generator) -> str:
     return bundle.weights_of(manifest)
 
 
-def described(recipe: Recipe, data: SuperResolutionData, version: str, command: str) -> Manifest:
+def described(recipe: SuperResolutionRecipe, data: SuperResolutionData, version: str, command: str) -> Manifest:
     """The manifest, without metrics."""
     percentiles = {"range_percentiles": list(RANGE_PERCENTILES)} if recipe.modality is Modality.MR else {}
     return Manifest(
@@ -251,7 +253,7 @@ def described(recipe: Recipe, data: SuperResolutionData, version: str, command: 
     )
 
 
-def train_epochs(run: Run, data: SuperResolutionData, manifest: Manifest, until: int) -> loop.Progress:
+def train_epochs(run: SuperResolutionRun, data: SuperResolutionData, manifest: Manifest, until: int) -> loop.Progress:
     """Goes on from the last checkpoint, or begins, and trains up to epoch `until`; every epoch is kept.
 
     The generator before the second phase is written with `manifest`.
@@ -282,7 +284,7 @@ def train_epochs(run: Run, data: SuperResolutionData, manifest: Manifest, until:
     return progress
 
 
-def finish(run: Run, data: SuperResolutionData, manifest: Manifest, output: Path) -> Manifest:
+def finish(run: SuperResolutionRun, data: SuperResolutionData, manifest: Manifest, output: Path) -> Manifest:
     """Tests the generator on held-out cases, writes its bundle and the page of the training."""
     metrics = {"recipe": asdict(run.recipe), "validation_l1": validation_error(run, data.validation)}
     resolver = SuperResolver(manifest, run.generator.eval())
@@ -294,7 +296,7 @@ def finish(run: Run, data: SuperResolutionData, manifest: Manifest, output: Path
 
 
 def train_epoch(
-    run: Run, training: SequenceOf[SequenceOf[PairSource]], epoch: int, bar: ProgressBar
+    run: SuperResolutionRun, training: SequenceOf[SequenceOf[PairSource]], epoch: int, bar: ProgressBar
 ) -> dict[str, float]:
     """One epoch; returns the mean of each loss. Its randomness depends on seed, epoch and rank only."""
     fabric, recipe, parts = run.fabric, run.recipe, run.parts
@@ -331,7 +333,7 @@ def served(generator: nn.Module, thick: torch.Tensor, factor: Factor) -> torch.T
     return agree(made, thick, factor, trust.float())
 
 
-def validation_error(run: Run, validation: SequenceOf[SequenceOf[PairSource]]) -> float:
+def validation_error(run: SuperResolutionRun, validation: SequenceOf[SequenceOf[PairSource]]) -> float:
     """Mean L1 over the stacks on patches that are the same in each epoch."""
     recipe, generator = run.recipe, run.generator
     chooser = random.Random(recipe.seed)

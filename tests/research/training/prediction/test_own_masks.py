@@ -22,7 +22,7 @@ from models.radiomics.settings import load_settings
 from models.radiomics.t2_contrast import SpinEcho
 from models.research.phantom.scanners import load_scanners
 from models.research.training.prediction import measure_cases
-from models.research.training.prediction.cases import Case, patients
+from models.research.training.prediction.cases import MeasuredCase, patients
 from models.research.training.prediction.own_masks import compare as own_masks
 from models.research.training.prediction.own_masks.cases import OwnMaskCase, case_folder, measure_found, own_mask_cases
 from models.research.training.prediction.own_masks.figures import (
@@ -155,15 +155,15 @@ def test_the_command_measures_the_patients_that_a_training_holds_out(untrained, 
     assert CliRunner().invoke(measure_cases.app, [*options, "--own-masks", "6"]).exit_code == 2
 
 
-def case(seed: int) -> Case:
+def case(seed: int) -> MeasuredCase:
     """A patient whose features follow the label, and each other, each with an error."""
     random = np.random.default_rng(seed)
     label = seed % 2
     features = {name: float(0.35 + 0.3 * label + random.normal(0, 0.2)) for name in NAMES}
-    return Case(seed, load_scanners()[seed // 2 % 3].name, label, {}, 10.0, features, {})
+    return MeasuredCase(seed, load_scanners()[seed // 2 % 3].name, label, {}, 10.0, features, {})
 
 
-def own_case(case: Case, **changed) -> OwnMaskCase:
+def own_case(case: MeasuredCase, **changed) -> OwnMaskCase:
     """The patient as if every found mask were the true one, but for what is `changed`."""
     dice = {sequence: {NORMAL: 1.0, SUPER: 1.0} for sequence in ANALYSED}
     found = OwnMaskCase(
@@ -213,11 +213,11 @@ def predictor(bundle):
 
 
 @pytest.fixture(scope="module")
-def cohort() -> list[Case]:
+def cohort() -> list[MeasuredCase]:
     return [case(seed) for seed in SEEDS]
 
 
-def held_out(cohort: list[Case]) -> list[OwnMaskCase]:
+def held_out(cohort: list[MeasuredCase]) -> list[OwnMaskCase]:
     return [own_case(case) for case in cohort[FITTED:]]
 
 

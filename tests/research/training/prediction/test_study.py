@@ -15,13 +15,19 @@ from models.research.training.prediction.fitting.classifiers import AFTER_COMBAT
 from models.research.training.prediction.fitting.feature_table import FeatureTable
 from models.research.training.prediction.report import report
 from models.research.training.prediction.sources import TARGET
-from models.research.training.prediction.study import Plan, classifiers_of, models_after_combat, models_of, study
+from models.research.training.prediction.study import (
+    TrainingPlan,
+    classifiers_of,
+    models_after_combat,
+    models_of,
+    study,
+)
 from models.research.training.prediction.tables import SHIPPED
 from models.research.training.prediction.train import classifiers_named
 from models.sequence import Sequence
 
 NAMES = tuple(f"{s}|{r}|{name}" for s in Sequence for r in ("normal", "super", "cubic") for name in ("signal", "noise"))
-PLAN = Plan(seed=3, folds=3, search=False)
+PLAN = TrainingPlan(seed=3, folds=3, search=False)
 AFTER_COMBAT_KEY = BEST_INFORMED._replace(classifier=AFTER_COMBAT)
 WITH_CUBIC = (*SHIPPED, Resolution.CUBIC)
 

@@ -24,7 +24,7 @@ from models.research.phantom.cohort import seeds_with_grade
 from models.research.phantom.scanners import load_scanners
 from models.research.training.prediction import cases as prediction_cases
 from models.research.training.prediction import train as prediction
-from models.research.training.prediction.cases import Case
+from models.research.training.prediction.cases import MeasuredCase
 from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.network import build_generator
@@ -35,14 +35,16 @@ SCANNERS = load_scanners()
 FIRST = 20
 
 
-def case(seed: int) -> Case:
+def case(seed: int) -> MeasuredCase:
     """Features of noise, but for one a sequence and resolution that follows the label's parameter."""
     random = np.random.default_rng(seed)
     label = int(random.uniform() < 0.5)
     t1 = random.normal(1500 + 300 * label, 100)
     features = dict(zip(NAMES, random.normal(size=len(NAMES)).tolist(), strict=True))
     features |= {name: t1 / 100 for name in NAMES if name.endswith("|original_glcm_JointEntropy")}
-    return Case(seed, SCANNERS[seed % len(SCANNERS)].name, label, {"oracle_probability": t1 / 4000}, 20.0, features, {})
+    return MeasuredCase(
+        seed, SCANNERS[seed % len(SCANNERS)].name, label, {"oracle_probability": t1 / 4000}, 20.0, features, {}
+    )
 
 
 @pytest.fixture(scope="module")

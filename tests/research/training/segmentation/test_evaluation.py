@@ -15,7 +15,7 @@ from models.bundle import save_weights
 from models.manifest import Manifest, load_manifest, save_manifest
 from models.research.evaluation.baselines import IntensityBand
 from models.research.phantom.cohort import TEST
-from models.research.training.segmentation.evaluation import Bundles, Row, evaluate
+from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, evaluate
 from models.research.training.segmentation.held_out_dice import HeldOutCase, Method, by_intensity, segmented
 from models.research.training.segmentation.report import report, write_table
 from models.segmentation.inference import load_segmenter
@@ -107,7 +107,7 @@ def row(**changes):
         "hausdorff_95_mm": 2.0,
         "seconds": 1.0,
     }
-    return Row(**facts | changes)
+    return SegmentationRow(**facts | changes)
 
 
 def test_a_case_that_was_judged_is_read_and_not_made_again(bundles, tmp_path):

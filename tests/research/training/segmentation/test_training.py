@@ -56,7 +56,7 @@ def run_of(cohort, folder, epochs, batches=8, begun=None):
     """A run that is set up, and its data."""
     fabric = loop.start(folder, seed=4, accelerator="cpu", devices=1, precision="32-true", threads=1)
     data = from_cohort(fabric, cohort, T2WI, SETTINGS.preprocessing, 4, folder.parent / "cache")
-    recipe = segmentation.Recipe(
+    recipe = segmentation.SegmentationRecipe(
         epochs,
         batches,
         1,

@@ -22,7 +22,13 @@ from models.research.training.super_resolution.losses import (
 )
 from models.research.training.super_resolution.real_stacks import cleaned, real_volumes, turned
 from models.research.training.super_resolution.stack_pairs import AcquiredPair, ThinStack, random_batch
-from models.research.training.super_resolution.train import Recipe, described, prepare_run, served, train_epochs
+from models.research.training.super_resolution.train import (
+    SuperResolutionRecipe,
+    described,
+    prepare_run,
+    served,
+    train_epochs,
+)
 from models.sequence import Sequence
 from models.super_resolution.degradation import SliceProfile, add_rician_noise, degrade, thicken
 from models.super_resolution.inference import load_super_resolver
@@ -251,7 +257,7 @@ def test_ten_steps_lower_the_loss_for_every_modality_and_factor(modality, make, 
     assert judge_losses[-1] < judge_losses[0]
 
 
-RECIPE = Recipe(
+RECIPE = SuperResolutionRecipe(
     epochs=4, adversarial_from=2, batches=2, batch_size=2, patch=(4, 8, 8), cases=5, clean=True, real_share=0.5,
     as_measured=0.5, seed=1, learning_rate=1e-3, weights=LossWeights(perceptual=0), factor=(1, 1, 4), features=4,
     blocks=1, fold=2, feature_network="", modality=Modality.MR, devices=1, precision="32-true", data="",

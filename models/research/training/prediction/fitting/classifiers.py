@@ -36,7 +36,7 @@ _COUNTS = (6, 16)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ClassifierRecipe:
     """How one classifier is made.
 
     Attributes:
@@ -53,7 +53,7 @@ class Recipe:
     combat: bool = False
 
     @property
-    def without_search(self) -> Recipe:
+    def without_search(self) -> ClassifierRecipe:
         """The same with the first value of each hyper-parameter alone."""
         return replace(self, grid={name: values[:1] for name, values in self.grid.items()})
 
@@ -67,7 +67,7 @@ class BalancedMLP(MLPClassifier):
         return self
 
 
-def pipeline(recipe: Recipe, table: FeatureTable, seed: int, method: Method = "lasso") -> Pipeline:
+def pipeline(recipe: ClassifierRecipe, table: FeatureTable, seed: int, method: Method = "lasso") -> Pipeline:
     """Harmonisation, selection and classifier as one estimator for rows of `table.numbered`."""
     harmonising = [(HARMONISATION, HarmonisedFeatures(table.scanners))] if recipe.combat else []
     scaling = [("scaling", StandardScaler())] if recipe.scaled else []
@@ -98,40 +98,40 @@ def _catboost(seed: int) -> CatBoostClassifier:
 
 
 #: Nearest neighbours know no class weights: what their imbalance shifts, the calibration shifts back.
-CLASSIFIERS: dict[str, Recipe] = {
+CLASSIFIERS: dict[str, ClassifierRecipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
+        ClassifierRecipe(
             MAIN,
             _catboost,
             {f"{LEADING}__count": _COUNTS, "classifier__depth": (2, 4), "classifier__l2_leaf_reg": (6.0, 20.0)},
             scaled=False,
         ),
-        Recipe(
+        ClassifierRecipe(
             "logistic-regression",
             lambda seed: LogisticRegression(class_weight="balanced", max_iter=1000),
             {f"{LEADING}__count": _COUNTS, "classifier__C": (0.1, 0.01, 1.0)},
             scaled=True,
         ),
-        Recipe(
+        ClassifierRecipe(
             "svm",
             lambda seed: SVC(class_weight="balanced"),
             {f"{LEADING}__count": _COUNTS, "classifier__C": (1.0, 0.1), "classifier__gamma": ("scale", 0.01)},
             scaled=True,
         ),
-        Recipe(
+        ClassifierRecipe(
             "nearest-neighbours",
             lambda seed: KNeighborsClassifier(weights="distance"),
             {f"{LEADING}__count": _COUNTS, "classifier__n_neighbors": (25, 11, 45)},
             scaled=True,
         ),
-        Recipe(
+        ClassifierRecipe(
             "random-forest",
             lambda seed: RandomForestClassifier(100, class_weight="balanced", random_state=seed, n_jobs=1),
             {f"{LEADING}__count": _COUNTS, "classifier__min_samples_leaf": (5, 15)},
             scaled=False,
         ),
-        Recipe(
+        ClassifierRecipe(
             "histogram-boosting",
             lambda seed: HistGradientBoostingClassifier(
                 max_iter=80, learning_rate=0.05, class_weight="balanced", early_stopping=False, random_state=seed
@@ -139,7 +139,7 @@ CLASSIFIERS: dict[str, Recipe] = {
             {f"{LEADING}__count": _COUNTS, "classifier__max_leaf_nodes": (4, 8)},
             scaled=False,
         ),
-        Recipe(
+        ClassifierRecipe(
             "mlp",
             lambda seed: BalancedMLP((8,), learning_rate_init=0.01, max_iter=300, random_state=seed),
             {f"{LEADING}__count": _COUNTS, "classifier__alpha": (10.0, 1.0)},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneGroupOut
 
 from models.research.evaluation.operating_point import youden
-from models.research.training.prediction.fitting.classifiers import HARMONISATION, Recipe
+from models.research.training.prediction.fitting.classifiers import HARMONISATION, ClassifierRecipe
 from models.research.training.prediction.fitting.feature_table import FeatureTable
 from models.research.training.prediction.fitting.fit import FittedModel, Folds, fit, folds
 from models.research.training.prediction.fitting.selection import LEADING, Method
@@ -38,7 +38,7 @@ class Unharmonised:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ModelEvidence:
     """What is known of one model on one table.
 
     Attributes:
@@ -68,12 +68,12 @@ class Evidence:
 
 def cross_validate(
     table: FeatureTable,
-    recipe: Recipe,
+    recipe: ClassifierRecipe,
     seed: int,
     count: int,
     held_out: FeatureTable | None = None,
     method: Method = "lasso",
-) -> tuple[Evidence, FittedModel]:
+) -> tuple[ModelEvidence, FittedModel]:
     """The model on all cases of `table` with its evidence from `count` folds and from leaving out a scanner at a time.
 
     Harmonisation, selection, search of hyper-parameters and calibration are done anew in every fold. `held_out`, with
@@ -90,7 +90,7 @@ def cross_validate(
     fitted, rest = rows[: len(table.labels)], rows[len(table.labels) :]
     whole = fit(every, fitted, recipe, seed, method)
     weights = zip(whole.selected(table.names), whole.pipeline[LEADING].weights_, strict=True)
-    evidence = Evidence(
+    evidence = ModelEvidence(
         out_of_fold=out_of_fold,
         across_scanners=across,
         held_out=whole.probability(every.numbered[rest]) if len(rest) else np.empty(0),
@@ -112,7 +112,7 @@ def cross_validate(
 
 
 def unseen_probability(
-    table: FeatureTable, split: Folds, recipe: Recipe, seed: int, method: Method = "lasso"
+    table: FeatureTable, split: Folds, recipe: ClassifierRecipe, seed: int, method: Method = "lasso"
 ) -> tuple[Floats, list[FittedModel]]:
     """Calibrated probability (cases,) of each case by the model of the fold that tests it, and these models."""
     probability = np.empty(len(table.labels))

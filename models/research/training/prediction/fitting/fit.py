@@ -15,7 +15,7 @@ from sklearn.model_selection import ParameterGrid, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
 from models.errors import ModelError
-from models.research.training.prediction.fitting.classifiers import Recipe, log_odds, pipeline
+from models.research.training.prediction.fitting.classifiers import ClassifierRecipe, log_odds, pipeline
 from models.research.training.prediction.fitting.feature_table import FeatureTable
 from models.research.training.prediction.fitting.selection import LEADING, Method
 
@@ -48,7 +48,7 @@ class FittedModel:
         return tuple(names[column - 1] for column in columns[0])
 
 
-def fit(table: FeatureTable, rows: Rows, recipe: Recipe, seed: int, method: Method = "lasso") -> FittedModel:
+def fit(table: FeatureTable, rows: Rows, recipe: ClassifierRecipe, seed: int, method: Method = "lasso") -> FittedModel:
     """Search the grid of `recipe`, calibrate and fit on the cases `rows` of `table`; no other case is looked at.
 
     The candidate with the best mean AUC over the inner folds is taken. Its log odds of cases that it has not seen make

@@ -14,7 +14,7 @@ from models.errors import ModelError
 from models.prediction.predictor import Predictor, predict
 from models.prediction.records import ModelCard
 from models.research.statistics.estimates import Floats
-from models.research.training.prediction.cases import Case
+from models.research.training.prediction.cases import MeasuredCase
 from models.research.training.prediction.own_masks.cases import OwnMaskCase
 
 
@@ -59,7 +59,7 @@ class Subset:
 
 
 def subset(
-    measured: Iterable[Case], own: Iterable[OwnMaskCase], predictor: Predictor, cohort: SequenceOf[int]
+    measured: Iterable[MeasuredCase], own: Iterable[OwnMaskCase], predictor: Predictor, cohort: SequenceOf[int]
 ) -> Subset:
     """What the models of a bundle say of the patients of `own`, whose true masks are among `measured`.
 
@@ -102,13 +102,15 @@ def fitted_cases(predictor: Predictor) -> int:
     return int(metrics["cases"] + metrics.get("cases_left_out_as_incomplete", 0))
 
 
-def _held_out(measured: Iterable[Case], predictor: Predictor, cohort: SequenceOf[int]) -> dict[int, Case]:
+def _held_out(
+    measured: Iterable[MeasuredCase], predictor: Predictor, cohort: SequenceOf[int]
+) -> dict[int, MeasuredCase]:
     """The measured cases that the bundle was not fitted on, by seed: a training holds out the last."""
     fitted = frozenset(cohort[: fitted_cases(predictor)])
     return {case.seed: case for case in measured if case.seed not in fitted}
 
 
-def _true(case: OwnMaskCase, held_out: Mapping[int, Case]) -> Case:
+def _true(case: OwnMaskCase, held_out: Mapping[int, MeasuredCase]) -> MeasuredCase:
     found = held_out.get(case.seed)
     if found is None:
         raise ModelError(
