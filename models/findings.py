@@ -37,7 +37,7 @@ FEWEST_WITNESSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Tumour:
-    """What is reported in one sequence; both masks are empty where nothing is.
+    """The finding reported in one sequence; both masks are empty where nothing is.
 
     Attributes:
         mask: on the acquired grid.
@@ -52,7 +52,7 @@ class Tumour:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a reading of one frame of reference has come to; `location` is None where nothing is reported."""
+    """The result of reading one frame of reference; `location` is None where nothing is reported."""
 
     tumours: dict[Sequence, Tumour]
     set_aside: tuple[SetAside, ...]

@@ -20,7 +20,7 @@ RESEARCH_STATEMENT = "trained on simulated studies; research use only, not for d
 
 
 class Manifest(pydantic.BaseModel):
-    """What a bundle is, how it was made and what was measured. Unknown keys are refused."""
+    """Description of a bundle: what it is, how it was made and what was measured. Unknown keys are refused."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 

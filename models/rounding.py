@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 RELATIVE_ERROR = 2e-4
-"""What lengths are taken for equal within: above the errors of headers, below what is measured. The half of a voxel
-that it could cost at the edge of a large volume is bounded by `LARGEST_SLACK`."""
+"""Tolerance within which lengths are taken for equal: above the errors of headers, below what is measured. The half of
+a voxel that it could cost at the edge of a large volume is bounded by `LARGEST_SLACK`."""
 LARGEST_SLACK = 0.1
 
 Whole = npt.NDArray[np.int64]

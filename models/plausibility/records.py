@@ -1,4 +1,4 @@
-"""What is known of the place of a finding, and the record of a finding that is not reported."""
+"""Records of the place of a finding, and of a finding that is not reported."""
 
 from __future__ import annotations
 

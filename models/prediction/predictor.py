@@ -34,7 +34,7 @@ class Predictor:
 
     @property
     def target(self) -> Target:
-        """What the bundle predicts."""
+        """The outcome that the bundle predicts."""
         return self.catalogue.target
 
     @property
@@ -61,7 +61,7 @@ def load_predictor(folder: Path) -> Predictor:
 
 
 def load_catalogue(folder: Path) -> tuple[Manifest, Catalogue]:
-    """What the bundle in `folder` says of itself and of its models, without the models.
+    """Reads the catalogue of the bundle in `folder`: what it says of itself and of its models, without the models.
 
     Raises `BundleError` when a file is missing, changed, or not what it claims.
     """
@@ -97,7 +97,7 @@ def save_predictor(
 
 
 def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction | None:
-    """What every model says whose features are all there; None when there is no such model.
+    """Predicts with every model whose features are all there; None when there is no such model.
 
     `features` are named ``<sequence>|<resolution>|<pyradiomics name>``. A model never sees a gap: one missing
     feature takes the model out, because trees would read the gap as a very small value. The main answer is

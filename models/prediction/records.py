@@ -1,4 +1,4 @@
-"""What a prediction says, and what a prediction bundle says about itself."""
+"""Records of a prediction, and of what a prediction bundle says about itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CodedConcept:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is predicted. `concept` names the probability of `positive_class`."""
+    """The predicted outcome. `concept` names the probability of `positive_class`."""
 
     name: str
     positive_class: str
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one feature of a case adds to the answer of a model.
+    """The share of one feature of a case in the answer of a model.
 
     Attributes:
         name: ``<sequence>|<resolution>|<pyradiomics name>``.

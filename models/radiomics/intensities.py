@@ -15,7 +15,7 @@ from models.radiomics.settings import INTENSITY_CLASSES
 
 
 def intensity_features(image: sitk.Image, mask: sitk.Image, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What `RadiomicsFeatureExtractor.computeFeatures` gives for an image of that name, cut to the tumour."""
+    """The features of `RadiomicsFeatureExtractor.computeFeatures` for an image of that name, cut to the tumour."""
     bins: dict[str, Any] = {}
     found: dict[str, Any] = {}
     for group in INTENSITY_CLASSES:

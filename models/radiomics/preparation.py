@@ -1,4 +1,4 @@
-"""What happens to image and mask before pyradiomics sees them: geometry check, scaling, stretch, resampling, cut.
+"""Preparation of image and mask for pyradiomics: geometry check, scaling, stretch, resampling, cut.
 
 pyradiomics filters and resamples whole volumes. Its values hang on the surroundings of the tumour alone, so only these
 are touched here, on exactly the grid that pyradiomics would choose.
@@ -65,7 +65,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What pyradiomics is given of one tumour.
+    """Image and mask of one tumour as pyradiomics is given them.
 
     Attributes:
         image: float32, scaled.
@@ -96,7 +96,7 @@ def scaled(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, str
 
 
 def prepare(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, stretch: float = 1.0) -> Prepared:
-    """What pyradiomics makes of `scaled` before it filters: resampled, with `pad_voxels` around the tumour.
+    """`scaled` as pyradiomics resamples it before it filters, with `pad_voxels` around the tumour.
 
     Raises `VolumeError` as `scaled` does.
     """
@@ -209,7 +209,7 @@ def _checked(image: sitk.Image, mask: sitk.Image) -> tuple[Grid, npt.NDArray[np.
 def _factor(
     values: npt.NDArray[np.generic], inside: npt.NDArray[np.bool_], box: Box, grid: Grid, settings: RadiomicsSettings
 ) -> np.float32:
-    """What gives `surroundings_percentile` the value `scale` in the box around the tumour, the tumour itself left out;
+    """Factor that gives `surroundings_percentile` the value `scale` in the box around the tumour, without the tumour;
     1 where intensities stay as they are, or all is dark."""
     if settings.surroundings_mm is None:
         return np.float32(1)
@@ -224,7 +224,7 @@ def _factor(
 
 
 def _core(inside: npt.NDArray[np.bool_], grid: Grid, depth_mm: float) -> npt.NDArray[np.bool_]:
-    """What lies further than `depth_mm` from the nearest voxel outside; all of it where that is less than
+    """The voxels further than `depth_mm` from the nearest voxel outside; all of it where that is less than
     `LEAST_CORE_ML`.
 
     Distances are those of centres: the end slices of a tumour stay where slices are thick, and go with its rim where

@@ -52,7 +52,7 @@ def t2_contrast(protocol: SpinEcho) -> float:
 
 
 def stretch_to(reference: SpinEcho, protocol: SpinEcho | None) -> float | None:
-    """What deviations from a tumour's median are multiplied by; None where the protocol is not known or no T2WI."""
+    """The factor for deviations from a tumour's median; None where the protocol is not known or no T2WI."""
     contrast = None if protocol is None else t2_contrast(protocol)
     if contrast is None or contrast < LEAST_CONTRAST:
         return None

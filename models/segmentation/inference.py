@@ -73,7 +73,7 @@ def load_segmenter(folder: Path) -> Segmenter:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the network makes of the sequences of a study that it reads together.
+    """The network's reading of the sequences of a study together.
 
     channels: the prepared sequences (C, Z, Y, X) in the manifest's order, zeros where one is missing; grid: theirs;
     probabilities: of a tumour (float32, 0 to 1) in each sequence that is there, on that grid.

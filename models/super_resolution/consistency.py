@@ -27,7 +27,7 @@ _MEDIAN_TO_DEVIATION = 1.4826
 
 
 def profile_of(thickness_mm: float | None, distance_mm: float) -> SliceProfile:
-    """What slices of a thickness see, at a distance from centre to centre; None: as thick as they are apart.
+    """The slice profile of slices of a thickness at a distance from centre to centre; None: as thick as they are apart.
 
     Slice Thickness (0018,0050) against the distance of Image Position (Patient) (0020,0032): less is a gap.
     """
@@ -57,7 +57,7 @@ def agree(
 def disagreement(
     thin: torch.Tensor, thick: torch.Tensor, factor: Factor, profile: SliceProfile = PROFILE
 ) -> torch.Tensor:
-    """What `thick` differs by from the thick slices of `thin`; (B, 1, Z, Y, X)."""
+    """Difference of `thick` and the thick slices of `thin`, both (B, 1, Z, Y, X)."""
     return thick - thicken(thin, factor, profile)
 
 

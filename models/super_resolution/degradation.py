@@ -1,4 +1,4 @@
-"""What a thick slice sees of thin ones: the slice profile of the excitation, then Rician noise."""
+"""Simulation of thick slices from thin ones: the slice profile of the excitation, then Rician noise."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def load_super_resolver(folder: Path) -> SuperResolver:
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """What the network makes of a stack before it is brought into agreement with it; both scaled to 0 to about 1.
+    """The network's output for a stack before it is brought into agreement with it; both scaled to 0 to about 1.
 
     made: thin voxels (z, y, x); values, trust: the thick ones and the network's trust in them; scale, offset: back to
     the input's intensities; grid: of the result.

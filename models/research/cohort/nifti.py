@@ -1,4 +1,4 @@
-"""What a NIfTI file really holds. ITK reads NaN as 0 and the missing end of a file as 0, without a word."""
+"""Faults of the voxels of a NIfTI file. ITK reads NaN as 0 and the missing end of a file as 0, without a word."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FLOATS = {16: "f4", 64: "f8"}
 
 
 def stored_fault(path: Path) -> str:
-    """What is wrong with the stored voxels of a NIfTI file; empty when they are all there and finite."""
+    """The fault of the stored voxels of a NIfTI file; empty when they are all there and finite."""
     data = _content(path)
     order = next((mark for mark in "<>" if len(data) >= 4 and struct.unpack(f"{mark}i", data[:4])[0] in _LAYOUTS), "")
     if not order:

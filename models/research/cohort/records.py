@@ -1,4 +1,4 @@
-"""What a cohort is: cases with their volumes, scanner, split and label; and what a training needs of one.
+"""A cohort: cases with their volumes, scanner, split and label; and what a training needs of one.
 
 One folder a case: `CASE/T2WI.nii.gz`, `CASE/T2WI.mask.nii.gz`, `CASE/T2WI.json` (acquisition parameters, optional), the
 same for DWI and PVP; one row a case in `labels.csv`.
@@ -20,7 +20,7 @@ ACQUISITION_NAMES = ("tr_ms", "te_ms", "flip_deg", "slice_thickness_mm", "pixel_
 
 
 class Split(StrEnum):
-    """What a case is used for; a case without one is drawn into training or validation."""
+    """Use of a case; a case without one is drawn into training or validation."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -99,7 +99,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a training needs of a cohort.
+    """Conditions that a training has on a cohort.
 
     Attributes:
         sequences: every case must have these; others are not looked at.

@@ -45,7 +45,7 @@ def read_table(folder: Path) -> tuple[tuple[CaseFacts, ...], tuple[str, ...]]:
 
 
 def consistency(entries: Iterable[CaseFacts], needs: Needs) -> Iterator[str]:
-    """What is wrong with the rows taken together."""
+    """Faults of the rows taken together."""
     rows = tuple(entries)
     yield from _repeated(rows)
     yield from _patients_in_two_splits(rows)

@@ -1,4 +1,4 @@
-"""What intensities and size alone can do: baselines that a network and a radiomics model have to beat clearly.
+"""Baselines of intensity and size alone, which a network and a radiomics model have to beat clearly.
 
 All take and give `SimpleITK.Image`; masks are uint8 on the grid of their image.
 """

@@ -1,4 +1,4 @@
-"""What a fixed cut-off does: sensitivity, specificity and predictive values with Wilson intervals."""
+"""Operating point at a fixed cut-off: sensitivity, specificity and predictive values with Wilson intervals."""
 
 from __future__ import annotations
 

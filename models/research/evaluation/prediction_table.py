@@ -97,7 +97,7 @@ def _delimiter(body: str) -> str:
 
 
 def _said(name: str, lines: list[str]) -> tuple[dict[str, str], list[str]]:
-    """What the lines before the header say, and their faults. A spreadsheet may have quoted or padded them."""
+    """The content of the lines before the header, and their faults. A spreadsheet may have quoted or padded them."""
     said: dict[str, str] = {}
     faults = []
     for number, line in enumerate(lines, start=1):

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 class CohortPart(StrEnum):
-    """What a case was used for. Cut-offs come from training, every judgement from the others."""
+    """Part of the cases by their use. Cut-offs come from training, every judgement from the others."""
 
     TRAINING = "training"
     VALIDATION = "validation"
@@ -55,7 +55,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the table says of itself. `target` and `positive_class` may be empty; `simulated` is None where not said."""
+    """The head of a table. `target` and `positive_class` may be empty; `simulated` is None where not said."""
 
     name: str
     digest: str
@@ -113,7 +113,7 @@ class Predictions:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What the models look at, in the order of the columns."""
+        """The inputs of the models, in the order of the columns."""
         return tuple(dict.fromkeys(model.input for model in self.models))
 
     @property

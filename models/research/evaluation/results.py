@@ -1,4 +1,4 @@
-"""What an evaluation finds: one row a finding, as it stands in the CSV files and in the report."""
+"""Findings of an evaluation, one row each, as they stand in the CSV files and in the report."""
 
 from __future__ import annotations
 

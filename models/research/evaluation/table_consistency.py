@@ -1,4 +1,4 @@
-"""What is wrong with the rows of a prediction table taken together."""
+"""Faults of the rows of a prediction table taken together."""
 
 from __future__ import annotations
 

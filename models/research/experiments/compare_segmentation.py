@@ -64,7 +64,7 @@ SMALL_GB = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What all methods share."""
+    """Settings that all methods share."""
 
     folder: Path
     training: list[Case]

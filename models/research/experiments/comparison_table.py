@@ -1,4 +1,4 @@
-"""What a method of the comparison did and how well: judged, kept, and tabulated the same way for all."""
+"""Work and results of the methods of a comparison: judged, kept, and tabulated the same way for all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.research.evaluation.overlap import compare
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What was done in the time. Patch in voxels and spacing in mm are (z, y, x); preparation is not in `seconds`."""
+    """A finished training. Patch in voxels and spacing in mm are (z, y, x); preparation is not in `seconds`."""
 
     method: str
     steps: int

@@ -95,7 +95,7 @@ def main(
 
 
 def eclare(trial: Trial, environment: Path, patches: int, folder: Path, threads: int) -> tuple[sitk.Image, float]:
-    """What ECLARE makes of a trial, on the grid of its truth, and its seconds. Raises CalledProcessError on failure."""
+    """ECLARE's result for a trial, on the grid of its truth, and its seconds. Raises CalledProcessError on failure."""
     factor = trial.factor[2]
     source, kernel, clock = folder / "input.nii.gz", folder / "profile.npy", folder / "seconds.txt"
     if not clock.exists():

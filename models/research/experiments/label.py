@@ -1,4 +1,4 @@
-"""What of the simulated label the three analysed sequences show.
+"""How much of the simulated label the three analysed sequences show.
 
 Three answers: how much the mean signal of a tumour changes when one of its drawn parameters grows by a standard
 deviation; how well a logistic regression on plain statistics of the tumour (ratio to muscle, spread, local spread,

@@ -29,7 +29,7 @@ LABELS = {"background": 0, "tumour": 1}
 
 @dataclass(frozen=True, slots=True)
 class NnunetPlan:
-    """What nnU-Net is told: nothing, or another spacing (z, y, x; mm), memory to plan for (GB) and precision."""
+    """Options of nnU-Net: nothing, or another spacing (z, y, x; mm), memory to plan for (GB) and precision."""
 
     name: str = "nnUNetPlans"
     spacing_mm: tuple[float, float, float] | None = None
@@ -47,7 +47,7 @@ class NnunetPlan:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the planner chose: patch in voxels and spacing in mm (z, y, x), patches a step."""
+    """The planner's choice: patch in voxels and spacing in mm (z, y, x), patches a step."""
 
     patch: tuple[int, ...]
     spacing_mm: tuple[float, ...]
@@ -56,7 +56,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the trainer has left: steps, their time, and how well bfloat16 gradients agree (0: not asked for)."""
+    """Results of the trainer: steps, their time, and how well bfloat16 gradients agree (0: not asked for)."""
 
     steps: int
     seconds: float

@@ -18,7 +18,7 @@ BLOCK_SPACING_MM = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Swell:
-    """What moves for a time: around `centre` (anatomical frame, mm), with a Gaussian of `width_mm`.
+    """A displacement that lasts for a time: around `centre` (anatomical frame, mm), with a Gaussian of `width_mm`.
 
     `shift` (mm) moves the tissue along, `growth` lets it expand by that share at the centre.
     """

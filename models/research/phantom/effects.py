@@ -72,7 +72,7 @@ class Effects:
         return 0, 0
 
     def moved(self, image: Array, grid: Grid, fat: bool = False) -> Array:
-        """What lies where: the image swayed, then displaced."""
+        """The image swayed, then displaced."""
         if self.sway is not None:
             image = pull_rows(image, self.sway.rows(grid))
         if self.displacement is not None:

@@ -1,4 +1,4 @@
-"""What the phantom refuses to simulate."""
+"""Refusals of the phantom."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ NAMES = tuple(_BY_GRADE)
 
 @dataclass(frozen=True, slots=True)
 class TumourBiology:
-    """What was drawn for one tumour: the oracle's view.
+    """Properties drawn for one tumour: the oracle's view.
 
     grade: None of a mucinous tumour; t1_3t_ms: T1 at 3 T, ms; adc_um2_s: mean ADC in 10⁻⁶ mm²/s; the heterogeneities
     are relative standard deviations inside the tumour (of T1, T2, ADC, and of Ktrans); t2_ms does not depend on the

@@ -28,7 +28,7 @@ from models.volume import Grid, divided
 HIGH_RESOLUTION_FACTOR = 4
 """High-resolution references cut the slice distance into this many slices."""
 FOLDED_STRENGTH = 0.7
-"""What the coils see of a place just outside the field of view, against one inside (an assumption)."""
+"""Sensitivity of the coils to a place just outside the field of view, against one inside (an assumption)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What a volume is made of: signal of water, and of the fat that its suppression leaves if it moves on its own."""
+    """Signals of a volume: that of water, and of the fat that its suppression leaves if it moves on its own."""
 
     water: Contrast
     fat: Contrast | None = None

@@ -1,4 +1,4 @@
-"""What lies in the mesorectal fat: lymph nodes and the superior rectal vessels."""
+"""Contents of the mesorectal fat: lymph nodes and the superior rectal vessels."""
 
 from __future__ import annotations
 

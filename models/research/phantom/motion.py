@@ -1,4 +1,4 @@
-"""What moves: patient, bowel and bladder between series, the belly between dynamic phases and within a series.
+"""Motion of patient, bowel and bladder between series, the belly between dynamic phases and within a series.
 
 The axial T2 series is the reference: the truth lies where the patient lay then. Standard deviations of rectal and
 prostatic points over 20 to 30 minutes are 0.7 to 1.0 mm with an empty rectum and 1.0 to 1.7 mm with a full one

@@ -12,7 +12,7 @@ from models.research.phantom.errors import PhantomError
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What one sequence of one scanner is set to.
+    """Settings of one sequence of one scanner.
 
     Times in ms, lengths in mm, angle in degrees. `matrix` is the acquisition matrix (columns = read-out,
     rows = phase encoding) as printed in the source; the reconstructed matrix is the square of its larger number.

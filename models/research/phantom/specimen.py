@@ -1,4 +1,4 @@
-"""What lies on a grid, ready to be measured: tissue map, texture, and the tumour's own properties voxel by voxel."""
+"""The contents of a grid, ready to be measured: tissue map, texture, and the tumour's own properties voxel by voxel."""
 
 from __future__ import annotations
 

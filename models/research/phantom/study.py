@@ -51,7 +51,7 @@ class SimulatedSeries:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known of a simulated patient.
+    """The truth of a simulated patient.
 
     tumour_mask: uint8, 0.6 mm isotropic around the tumour, LPS, as the patient lay in the axial T2 series; label: 0
     low, 1 high grade; oracle: the drawn parameters, by which the label's oracle is computed; form: site and shape of

@@ -14,7 +14,7 @@ COHORT_USE = "trained on the cohort named under training data; research use only
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """What each case is used for; no patient is in two parts."""
+    """The cases by their use; no patient is in two parts."""
 
     training: tuple[Case, ...]
     validation: tuple[Case, ...]
@@ -41,7 +41,7 @@ def divide(cohort: Cohort, seed: int) -> Division:
 
 
 def cohort_statement(cohort: Cohort, division: Division) -> str:
-    """What a manifest says of its training data."""
+    """The sentence of a manifest on its training data."""
     counts = f"{len(division.training)}:{len(division.validation)}:{len(division.test)}"
     scanners = sorted({case.facts.equipment.name for case in division.training})
     return (

@@ -1,4 +1,4 @@
-"""What every training script shares: seeds, device and precision, TensorBoard, checkpoints that resume."""
+"""Parts that every training script shares: seeds, device and precision, TensorBoard, checkpoints that resume."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What the page tells.
+    """Content of the page.
 
     Attributes:
         statement: what the weights may be used for.

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 def in_processes(work: Callable[..., Result], calls: Iterable[tuple[object, ...]], workers: int) -> Iterator[Result]:
-    """What `work` gives for each of the `calls`, as it gets ready; without a call no process is started."""
+    """Yields the result of `work` for each of the `calls`, as it gets ready; without a call no process is started."""
     waiting = list(calls)
     if not waiting:
         return
@@ -28,7 +28,7 @@ def in_processes(work: Callable[..., Result], calls: Iterable[tuple[object, ...]
 
 
 def in_order(work: Callable[..., Result], calls: Iterable[tuple[object, ...]], workers: int) -> Iterator[Result]:
-    """What `work` gives for each of the `calls`, in their order; with 0 `workers` in this process, one by one."""
+    """Yields the results of `work` in the order of the `calls`; with 0 `workers` in this process, one by one."""
     if not workers:
         yield from starmap(work, calls)
         return
@@ -43,7 +43,7 @@ def resumed(
     read: Callable[[Path], Result],
     workers: int,
 ) -> Iterator[Result]:
-    """What `work` gives for each of the `calls`, whose last argument is the file that it keeps the answer in.
+    """Yields the result of `work` for each of the `calls`, whose last argument is the file that it keeps the answer in.
 
     Answers that an earlier run has kept are read and come first; so an interrupted run goes on where it was.
     """

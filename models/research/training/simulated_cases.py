@@ -16,7 +16,7 @@ from models.sequence import Sequence
 
 @dataclass(frozen=True, slots=True)
 class CaseKey:
-    """What makes a simulated case: the seed of the patient and the scanner that images it."""
+    """A simulated case by what makes it: the seed of the patient and the scanner that images it."""
 
     seed: int
     scanner: Scanner

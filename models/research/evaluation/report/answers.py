@@ -1,4 +1,4 @@
-"""What a run knows of itself, as answers to the items of CLEAR and TRIPOD+AI."""
+"""Answers of a run to the items of CLEAR and TRIPOD+AI, as far as it knows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a figure: from the table itself."""
+"""Cautions that a reader must know before believing a figure, from the table itself."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Extent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the run says; `still` names what only the authors can add."""
+    """The answer of the run to one item; `still` names what only the authors can add."""
 
     text: str
     still: str = ""

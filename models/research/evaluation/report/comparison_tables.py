@@ -78,7 +78,7 @@ def reclassification(evaluation: Evaluation) -> Table:
 
 
 def controls(evaluation: Evaluation) -> Table:
-    """What super-resolution does beyond interpolation, and what interpolation does by itself."""
+    """Table of super-resolution against interpolation, and of interpolation against the acquired images."""
     rows = tuple(
         (
             f"{row.resolution} − {row.reference}",
@@ -156,7 +156,7 @@ def verdict(rows: list[Comparison]) -> str:
 
 
 def sentence(row: Comparison) -> str:
-    """What a comparison says, in words that its interval allows."""
+    """A comparison in words that its interval allows."""
     if row.difference.low > 0:
         found = f"{row.resolution} is better"
     elif row.difference.high < 0:

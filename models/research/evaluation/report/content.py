@@ -1,4 +1,4 @@
-"""What the report says, in order: first the answer, then what limits it, then the evidence."""
+"""The content of the report, in order: first the answer, then what limits it, then the evidence."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def performance(evaluation: Evaluation) -> Table:
 
 
 def operating_points(evaluation: Evaluation) -> Table:
-    """What the cut-off of the training cohort does on every cohort."""
+    """Table of the operating point that the cut-off of the training cohort gives on every cohort."""
     rows = []
     for row in _by_model(evaluation):
         point = row.point

@@ -96,7 +96,7 @@ def _table(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
-    """What follows a line break is the interval or the unit, and smaller."""
+    """Renders a cell; what follows a line break is the interval or the unit, and smaller."""
     first, broken, rest = text.partition("\n")
     return f"{_text(first)}<br><small>{_text(rest)}</small>" if broken else _text(first)
 

@@ -76,7 +76,7 @@ class Results:
         return delong_test(self.table.labels, one, other)
 
     def combat(self) -> Iterator[CombatEffect]:
-        """What ComBat changed, model by model; nothing where the study has none after it."""
+        """The effect of ComBat, model by model; nothing where the study has none after it."""
         judged = {"out_of_fold": self.table, "across_scanners": self.table, "held_out": self.held_out}
         for key, after in self.study.items():
             if after.unharmonised is None:
@@ -111,7 +111,7 @@ def shipped_keys() -> tuple[ModelKey, ...]:
 
 
 def cards(results: Results, trees: Iterable[CatBoostClassifier]) -> tuple[ModelCard, ...]:
-    """What the bundle says of each of its models; `trees` in the order of `shipped_keys`."""
+    """The bundle's card of each of its models; `trees` in the order of `shipped_keys`."""
     return tuple(_card(results, key, classifier) for key, classifier in zip(shipped_keys(), trees, strict=True))
 
 

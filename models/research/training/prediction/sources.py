@@ -39,7 +39,7 @@ class Measured:
 
 
 def target_of(name: str, positive_class: str) -> Target:
-    """What a cohort's label says, in the words of a report.
+    """The target that a cohort's label stands for, in the words of a report.
 
     Raises:
         BadParameter: one of them is missing: a prediction that nobody can name is of no use.

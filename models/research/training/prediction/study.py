@@ -56,7 +56,7 @@ class ModelKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What is the same for all models of a study: seed, folds, last step of selection, search or not."""
+    """Settings that all models of a study share: seed, folds, last step of selection, search or not."""
 
     seed: int
     folds: int
@@ -149,7 +149,7 @@ def load_evidence(path: Path) -> ModelEvidence:
 
 
 class _Call(NamedTuple):
-    """What one model is made from: the columns of its input, and where it is kept."""
+    """Arguments that one model is made from: the columns of its input, and where it is kept."""
 
     key: ModelKey
     table: FeatureTable

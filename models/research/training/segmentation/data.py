@@ -1,4 +1,4 @@
-"""What the segmentation is trained, validated and tested on: simulated patients, or a cohort on disk."""
+"""Data for training, validating and testing the segmentation: simulated patients, or a cohort on disk."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class HeldOutCase:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a method found in one image: image, found and true mask on one grid; `seconds` that the whole case took."""
+    """A method's mask in one image: image, found and true mask on one grid; `seconds` that the whole case took."""
 
     sequence: Sequence
     method: Method

@@ -22,7 +22,7 @@ Patch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What the patches of a run are drawn by: `window` voxels (z, y, x) each, `size` to a batch."""
+    """How the patches of a run are drawn: `window` voxels (z, y, x) each, `size` to a batch."""
 
     window: tuple[int, int, int]
     size: int

@@ -1,4 +1,4 @@
-"""What an evaluation of the segmentation found: CSV of all cases, tables against the goals, pictures of the worst."""
+"""Report of an evaluation of the segmentation: CSV of all cases, tables against the goals, pictures of the worst."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _draw(axis: Axes, row: SegmentationRow, finding: Finding) -> None:
 
 
 def _again(row: SegmentationRow, bundles: Bundles) -> Finding:
-    """What the row was measured on, made once more."""
+    """The finding that the row was measured on, made once more."""
     key = CaseKey(row.seed, find_scanner(row.scanner))
     return next(
         finding

@@ -50,7 +50,7 @@ class Optimizer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SegmentationRecipe:
-    """What determines the weights, apart from the code.
+    """All that determines the weights, apart from the code.
 
     `data`: digest of the prepared cases. `start_from`: the bundle whose weights it began with, and their digest.
     """

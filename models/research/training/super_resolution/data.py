@@ -1,4 +1,4 @@
-"""What the super-resolution is trained, validated and tested on: simulated and real series, or a cohort on disk."""
+"""Data for training, validating and testing the super-resolution: simulated and real series, or a cohort on disk."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a method made of a trial; `disagreement` of input and result averaged over its slices, noise of the input:
+    """A method's result for a trial; `disagreement` of input and result averaged over its slices, noise of the input:
     both as a share of the input's intensity range (root mean square, standard deviation)."""
 
     trial: Trial
@@ -112,7 +112,7 @@ def cohort_trials(cases: Iterable[Case], modality: Modality, factor: Factor) -> 
 
 
 def degraded(stack: Float32, factor: Factor, noise: float, profile: SliceProfile) -> tuple[sitk.Image, sitk.Image]:
-    """What thick slices show of thin ones (z, y, x), and as many of the thin ones as make whole slices.
+    """Thick slices made of thin ones (z, y, x), and as many of the thin ones as make whole slices.
 
     `noise`: deviation of the Rician noise, in the unit of `stack`.
     """

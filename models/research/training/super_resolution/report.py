@@ -57,7 +57,7 @@ Row = dict[str, str | float]
 
 @dataclass(frozen=True, slots=True)
 class SuperResolutionEvaluation:
-    """What is judged: `real` is the folder of the volumes in `real_volumes.csv`, None leaves them out.
+    """Settings of an evaluation: `real` is the folder of the volumes in `real_volumes.csv`, None leaves them out.
 
     `without_adversarial` is the bundle after the first phase of the same training; `mirrored` adds the mean of mirrored
     passes, which takes four times as long, on the clean real series.
@@ -72,7 +72,7 @@ class SuperResolutionEvaluation:
 
 @dataclass(slots=True)
 class Findings:
-    """What the judged trials show, gathered one after the other."""
+    """Results of the judged trials, gathered one after the other."""
 
     rows: list[Row] = field(default_factory=list)
     profiles: dict[str, dict[str, npt.NDArray[np.float64]]] = field(default_factory=dict)

@@ -47,7 +47,7 @@ SCHEDULE = {"epochs", "adversarial_from"}
 
 @dataclass(frozen=True, slots=True)
 class SuperResolutionRecipe:
-    """What determines the weights, apart from the code. `patch` in thick voxels (z, y, x).
+    """All that determines the weights, apart from the code. `patch` in thick voxels (z, y, x).
 
     `data`: digest of the stacks. `start_from`: the bundle whose weights it began with, and their digest.
     """

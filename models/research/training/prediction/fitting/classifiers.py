@@ -76,7 +76,7 @@ def pipeline(recipe: ClassifierRecipe, table: FeatureTable, seed: int, method: M
 
 
 def log_odds(estimator: BaseEstimator, features: Floats) -> Floats:
-    """What the estimator says of each case (cases,), before calibration: its decision function, else its log odds."""
+    """Log odds of each case (cases,) before calibration: the estimator's decision function, else its log odds."""
     if hasattr(estimator, "decision_function"):
         return np.asarray(estimator.decision_function(features), dtype=np.float64)
     probability = np.asarray(estimator.predict_proba(features), dtype=np.float64)[:, 1]

@@ -39,7 +39,7 @@ class Unharmonised:
 
 @dataclass(frozen=True, slots=True)
 class ModelEvidence:
-    """What is known of one model on one table.
+    """Evidence of one model on one table.
 
     Attributes:
         out_of_fold: (cases,) calibrated probability from a model that has not seen the case.

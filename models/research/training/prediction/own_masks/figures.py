@@ -120,7 +120,7 @@ def verdict(subset: Subset) -> Verdict:
 
 
 def conclusion(test: DeLongTest, comparisons: int) -> str:
-    """What one of so many comparisons says of a difference: higher, lower, or `NO_DIFFERENCE`."""
+    """The conclusion of one of so many comparisons: higher, lower, or `NO_DIFFERENCE`."""
     if test.p >= LEVEL / comparisons:
         return NO_DIFFERENCE
     return "higher" if test.difference > 0 else "lower"

@@ -19,7 +19,7 @@ from models.research.training.prediction.own_masks.cases import OwnMaskCase
 
 
 class Masks(StrEnum):
-    """What the features of a case were measured under."""
+    """Masks that the features of a case were measured under."""
 
     TRUE = "true"
     """The true masks and the images that the models were trained on, which hold the surroundings of the tumour."""
@@ -61,7 +61,7 @@ class Subset:
 def subset(
     measured: Iterable[MeasuredCase], own: Iterable[OwnMaskCase], predictor: Predictor, cohort: SequenceOf[int]
 ) -> Subset:
-    """What the models of a bundle say of the patients of `own`, whose true masks are among `measured`.
+    """The predictions of a bundle's models for the patients of `own`, whose true masks are among `measured`.
 
     `cohort` holds the seeds of the patients that the bundle was fitted on, in their order, and of any after them.
 
