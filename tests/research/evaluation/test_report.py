@@ -125,6 +125,16 @@ def test_the_page_needs_nothing_else_and_shows_the_figures_of_the_tables(
     assert "&lt;example&gt;" in page
 
 
+def test_page_and_document_read_as_recorded(written: dict[str, bytes], words_of_page, reads_as_before):
+    reads_as_before("evaluation-page", words_of_page(written["report.html"].decode()))
+    blocks = docx.Document(io.BytesIO(written["supplement.docx"])).iter_inner_content()
+    texts = (
+        [block.text] if hasattr(block, "runs") else [" | ".join(c.text for c in row.cells) for row in block.rows]
+        for block in blocks
+    )
+    reads_as_before("evaluation-supplement", "\n".join(line for lines in texts for line in lines))
+
+
 def test_simulated_data_say_so_in_page_and_document(written: dict[str, bytes]):
     assert SIMULATED in written["report.html"].decode()
     assert SIMULATED in [p.text for p in docx.Document(io.BytesIO(written["supplement.docx"])).paragraphs]

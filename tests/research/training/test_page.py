@@ -48,6 +48,10 @@ def test_the_page_needs_nothing_else_and_tells_everything(record):
     assert "--data &#x27;a &lt;b&gt;&#x27;" in text
 
 
+def test_the_page_reads_as_recorded(record, words_of_page, reads_as_before):
+    reads_as_before("training", words_of_page(page.training_page(record)))
+
+
 def test_the_same_record_gives_the_same_page(record):
     assert page.training_page(record) == page.training_page(record)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -227,7 +228,7 @@ def scrambled(cases: list[OwnMaskCase]) -> list[dict[str, float]]:
     return [cases[other].features for other in order]
 
 
-def test_masks_that_are_the_true_ones_give_the_same_conclusion(cohort, predictor):
+def test_masks_that_are_the_true_ones_give_the_same_conclusion(cohort, predictor, reads_as_before):
     cases = held_out(cohort)
     found = subset(cohort, cases, predictor, SEEDS)
     assert verdict(found).same
@@ -242,6 +243,8 @@ def test_masks_that_are_the_true_ones_give_the_same_conclusion(cohort, predictor
     assert "| T2WI super | 1.000 (1.000-1.000) | 1.000 | 1.000 (1.000-1.000) | 1.000 |" in text
     assert text.count("| 60 of 60 |") == 8
     assert text == report(found, cases, predictor, "a command")
+    # Boosted trees may differ between processors; what is said around their figures does not.
+    reads_as_before("own-masks", re.sub(r"\d", "0", text))
 
 
 def test_features_that_say_nothing_under_the_nodes_masks_give_another_conclusion(cohort, predictor):

@@ -71,6 +71,12 @@ def test_the_page_shows_the_curves_of_every_model_and_what_it_looks_at(written):
     assert "weights › T2WI super|1<" not in text, "only the ten heaviest features are listed"
 
 
+def test_the_page_reads_as_recorded(written, words_of_page, reads_as_before):
+    text, _, environment = words_of_page(written("run")).partition("Environment\n")
+    assert environment.startswith("python\n")
+    reads_as_before("prediction-training", text)
+
+
 def test_the_same_training_gives_the_same_page_and_other_probabilities_other_curves(written):
     first = written("first")
     assert written("second") == first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_the_report_holds_every_model_the_oracle_and_what_was_not_done(results, 
     assert text.startswith("# Prediction: Simulated histologic grade")
 
 
-def test_the_report_says_what_combat_changed_and_how_many_cases_it_passed_over(with_combat, evidence):
+def test_the_report_says_what_combat_changed_and_how_many_cases_it_passed_over(with_combat, evidence, reads_as_before):
     models = cards(with_combat, classifiers_of(with_combat.table, with_combat.held_out, shipped_keys(), PLAN, evidence))
     text = report(with_combat, models, TARGET, PLAN, "simulated patients", "a command")
     before, after = with_combat.study[BEST_INFORMED], with_combat.study[AFTER_COMBAT_KEY]
@@ -156,6 +157,8 @@ def test_the_report_says_what_combat_changed_and_how_many_cases_it_passed_over(w
     for key in models_after_combat():
         assert f"| {key.name} | catboost after ComBat | {with_combat.area(key).auc:.3f} (" in text
     assert "was not tried" not in text
+    # Boosted trees may differ between processors; what is said around their figures does not.
+    reads_as_before("prediction", re.sub(r"\d", "0", text))
 
 
 def test_a_report_without_combat_says_that_it_was_not_tried(results, evidence):

@@ -135,7 +135,7 @@ def test_a_changed_threshold_of_the_manifest_is_judged_anew(bundles, tmp_path):
     assert Bundles(tmp_path / "other", bundles.super_resolution).digest != bundles.digest
 
 
-def test_the_report_holds_means_by_method_scanner_and_size_and_counts_tumour_free_cases_apart():
+def test_the_report_holds_means_by_method_scanner_and_size_and_counts_tumour_free_cases_apart(reads_as_before):
     rows = [
         row(),
         row(seed=2, scanner="uMR 570", true_ml=2.0, found_ml=0.0, dice=0.0, hausdorff_95_mm=None),
@@ -143,6 +143,7 @@ def test_the_report_holds_means_by_method_scanner_and_size_and_counts_tumour_fre
         row(seed=1, method="acquired", dice=0.8, hausdorff_95_mm=4.0),
     ]
     text = report(rows, manifest("segmentation", {}))
+    reads_as_before("segmentation", text)
     assert "| T2WI | super-resolved | 2 | 0.450 | 0.450 | 0.000 | 2.0 | 50% | 1 | 1 of 1 |" in text
     assert "| T2WI | acquired | 1 | 0.800 | 0.800 | 0.800 | 4.0 | 0% | 0 | 0 of 0 |" in text
     assert "| uMR 570 | 1 | 0.000 | 0.000 | 0.000 |  | 0% | 1 | 0 of 0 |" in text
