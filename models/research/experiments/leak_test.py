@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.progress import track
 from scipy.stats import ttest_1samp
 
+from models.research.documents.figures import svg
 from models.research.evaluation.discrimination import auc_interval
 from models.research.evaluation.predictions import Resolution
-from models.research.evaluation.report.style import INK, RESOLUTION_COLOURS, heading, panels, svg
+from models.research.evaluation.report.style import INK, RESOLUTION_COLOURS, heading, panels
 from models.research.training.prediction.fitting.classifiers import CLASSIFIERS, MAIN
 from models.research.training.prediction.fitting.cross_validation import unseen_probability
 from models.research.training.prediction.fitting.feature_table import FeatureTable, Floats

@@ -25,6 +25,7 @@ from rich.table import Table
 from scipy.special import expit
 from scipy.stats import kstest
 
+from models.research.documents.figures import svg
 from models.research.evaluation.discrimination import delong_test
 from models.research.evaluation.operating_point import share
 from models.research.evaluation.predictions import Resolution
@@ -34,7 +35,7 @@ from models.research.evaluation.reclassification import (
     movement,
     net_reclassification,
 )
-from models.research.evaluation.report.style import INK, RESOLUTION_COLOURS, heading, panels, svg
+from models.research.evaluation.report.style import INK, RESOLUTION_COLOURS, heading, panels
 
 #: Events and non-events of the cohorts.
 SIZES = ((60, 90), (200, 300))

@@ -1,18 +1,14 @@
-"""The page at the end of a training: curves, pictures, figures, recipe, in one HTML file that needs nothing else."""
+"""The page at the end of a training: curves, pictures, figures, recipe."""
 
 from __future__ import annotations
 
-import base64
-import html
 import importlib.metadata
-import io
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,33 +17,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from models.research.documents.blocks import Block, Code, Document, Gallery, Heading, Picture, Table
+from models.research.documents.figures import svg
+from models.research.documents.page import page
+
 Curve = SequenceOf[tuple[int, float]]
 
 TRUTH_COLOUR, FOUND_COLOUR, LINE_COLOUR = "#2f9e6e", "#e0662f", "#2b5f9e"
 _PACKAGES = ("torch", "monai", "lightning-fabric", "numpy", "SimpleITK")
-_STYLE = """
-:root { color-scheme: light; --ink: #1d2730; --soft: #66727d; --line: #dfe4e8; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 64rem; padding: 2.5rem 1.5rem 4rem; color: var(--ink); background: #fff;
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2.2rem 0 .6rem; }
-p.statement { margin: .3rem 0 0; color: var(--soft); }
-.curves, .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
-.pictures { grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); }
-.drawings { display: flex; flex-wrap: wrap; gap: 1rem; } .drawings figure img { width: auto; max-width: 100%; }
-figure { margin: 0; } figure img { width: 100%; display: block; border-radius: 4px; }
-figcaption { color: var(--soft); font-size: .85rem; margin-top: .25rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-td { border-top: 1px solid var(--line); padding: .3rem .75rem .3rem 0; vertical-align: top; }
-td:first-child { color: var(--soft); width: 16rem; }
-pre { background: #f5f7f8; border-radius: 4px; padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-.key i { display: inline-block; width: .8rem; height: .2rem; margin: 0 .35rem .2rem 1rem; }
-"""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One slice: `image` (rows, columns), and masks on it that are drawn as contours, by colour.
+class Slice:
+    """One slice of a volume: `image` (rows, columns), and masks on it that are drawn as contours, by colour.
 
     `window`: the intensities shown black and white; without it the image's own 1st and 99th percentile.
     """
@@ -74,7 +56,7 @@ class TrainingRecord:
     statement: str
     command: str
     curves: Mapping[str, Curve]
-    pictures: SequenceOf[Picture]
+    pictures: SequenceOf[Slice]
     figures: Mapping[str, object]
     recipe: Mapping[str, object]
     environment: Mapping[str, object]
@@ -84,25 +66,25 @@ class TrainingRecord:
 
 def training_page(record: TrainingRecord) -> str:
     """The page as HTML; the same record gives the same text."""
-    curves = "".join(_figure(name, _curve(name, curve)) for name, curve in record.curves.items() if curve)
-    pictures = "".join(_figure(picture.caption, _slice(picture)) for picture in record.pictures)
-    drawings = "".join(_figure(caption, _embedded(drawing, "svg")) for caption, drawing in record.drawings.items())
-    key = "".join(f'<i style="background:{colour}"></i>{_text(name)}' for colour, name in record.key.items())
-    sections = (
-        ("Curves", f'<div class="curves">{curves}</div>' if curves else ""),
-        ("Models", f'<div class="drawings">{drawings}</div>' if drawings else ""),
-        (f'Examples <span class="key">{key}</span>', f'<div class="pictures">{pictures}</div>' if pictures else ""),
+    return page(training_document(record))
+
+
+def training_document(record: TrainingRecord) -> Document:
+    """The page as a document; a section without content is left out."""
+    curves = tuple(Picture(name, name, _curve(curve)) for name, curve in record.curves.items() if curve)
+    slices = tuple(Picture(it.caption, it.caption, _slice(it), raster=True) for it in record.pictures)
+    drawings = tuple(Picture(caption, caption, drawing) for caption, drawing in record.drawings.items())
+    sections: tuple[tuple[str, Block | None], ...] = (
+        ("Curves", Gallery(curves) if curves else None),
+        ("Models", Gallery(drawings) if drawings else None),
+        ("Examples", Gallery(slices, tuple(record.key.items())) if slices else None),
         ("Figures", _table(record.figures)),
         ("Recipe", _table(record.recipe)),
-        ("Command", f"<pre>{_text(record.command)}</pre>"),
+        ("Command", Code(record.command)),
         ("Environment", _table(record.environment)),
     )
-    body = "".join(f"<section><h2>{title}</h2>{content}</section>\n" for title, content in sections if content)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(record.title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>'
-        f'<h1>{_text(record.title)}</h1><p class="statement">{_text(record.statement)}</p>\n{body}</body></html>\n'
-    )
+    blocks = [part for title, content in sections if content is not None for part in (Heading(title), content)]
+    return Document(record.title, record.statement, tuple(blocks))
 
 
 def logged_curves(folder: Path) -> dict[str, Curve]:
@@ -122,7 +104,7 @@ def curves_svg(curves: Mapping[str, Curve]) -> str:
     for axes, (name, curve) in zip(figure.subplots(1, len(curves), squeeze=False).flat, curves.items(), strict=True):
         _draw(axes, curve)
         axes.set_title(name, fontsize=9)
-    return _saved(figure, "svg").decode()
+    return svg(figure).decode()
 
 
 def environment() -> dict[str, object]:
@@ -132,12 +114,12 @@ def environment() -> dict[str, object]:
     return {"python": platform.python_version(), **versions, "processor": platform.machine(), "GPU": gpu}
 
 
-def _table(values: Mapping[str, object]) -> str:
-    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in _rows(values))
-    return f"<table>{rows}</table>" if rows else ""
+def _table(values: Mapping[str, object]) -> Table | None:
+    rows = tuple(_rows(values))
+    return Table("", ("", ""), rows, labels=2) if rows else None
 
 
-def _rows(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
+def _rows(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _rows(value, f"{prefix}{name} › ")
@@ -147,10 +129,10 @@ def _rows(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str,
             yield f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _curve(name: str, curve: Curve) -> str:
+def _curve(curve: Curve) -> Figure:
     figure = Figure(figsize=(4.6, 2.7), layout="constrained")
     _draw(figure.add_subplot(), curve)
-    return _embedded(figure, "svg")
+    return figure
 
 
 def _draw(axes: Axes, curve: Curve) -> None:
@@ -167,7 +149,7 @@ def _draw(axes: Axes, curve: Curve) -> None:
         axes.spines[side].set_color("#c9d0d6")
 
 
-def _slice(picture: Picture) -> str:
+def _slice(picture: Slice) -> Figure:
     rows, columns = picture.image.shape
     figure = Figure(figsize=(2.8, 2.8 * rows / columns))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -177,27 +159,4 @@ def _slice(picture: Picture) -> str:
         if mask.any() and not mask.all():
             axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.4)
     axes.set_axis_off()
-    return _embedded(figure, "png")
-
-
-def _embedded(figure: Figure, form: str) -> str:
-    """The figure as a data URL."""
-    kind = "svg+xml" if form == "svg" else form
-    return f"data:image/{kind};base64,{base64.b64encode(_saved(figure, form)).decode()}"
-
-
-def _saved(figure: Figure, form: str) -> bytes:
-    """Without a date and with fixed identifiers, so that it is the same every time."""
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "rectal-node", "font.family": "DejaVu Sans"}):
-        figure.savefig(stream, format=form, dpi=160, metadata={"Date": None} if form == "svg" else {"Software": None})
-    return stream.getvalue()
-
-
-def _figure(caption: str, source: str) -> str:
-    text = _text(caption)
-    return f'<figure><img alt="{text}" src="{source}"><figcaption>{text}</figcaption></figure>'
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
+    return figure

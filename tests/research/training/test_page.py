@@ -23,7 +23,7 @@ def record():
         statement="research use only",
         command="python -m models.research.training.segmentation --data 'a <b>'",
         curves={"loss": [(0, 1.5), (1, 1.2), (2, 0.9)], "validation_dice": [(0, 0.1), (1, 0.3), (2, 0.6)]},
-        pictures=[page.Picture("C1 T2WI, Dice 0.61", image, {page.TRUTH_COLOUR: mask})],
+        pictures=[page.Slice("C1 T2WI, Dice 0.61", image, {page.TRUTH_COLOUR: mask})],
         figures={"test": {"T2WI": {"dice_mean": 0.61234, "cases": 4}}},
         recipe={"epochs": 3, "features": [4, 8]},
         environment={"torch": "2"},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from models.research.documents.blocks import Table
 from models.research.evaluation.predictions import Resolution
-from models.research.evaluation.report.document import Table
 from models.research.evaluation.report.numbers import number, one_line, p_value, signed, signed_interval
 from models.research.evaluation.results import Comparison, Evaluation
 from models.research.evaluation.study import PAIRS

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from models.research.documents.blocks import Block, Bullets, Document, Heading, Paragraph, Picture, Table
 from models.research.evaluation.calibration import GROUPS, LEAST_A_GROUP, SPAN
 from models.research.evaluation.feature_stability import FeatureStability
 from models.research.evaluation.report import comparison_tables, feature_figures, figures, model_tables
 from models.research.evaluation.report.answers import Bundle
 from models.research.evaluation.report.cautions import SIMULATED, cautions
 from models.research.evaluation.report.checklist import Extent, Item
-from models.research.evaluation.report.document import Block, Bullets, Document, Heading, Paragraph, Picture, Table
 from models.research.evaluation.report.numbers import number, one_line, signed_interval
 from models.research.evaluation.results import Evaluation
 from models.research.evaluation.study import PAIRS
@@ -43,6 +43,7 @@ def document(
             Heading("How this was made"),
             Table("Input, options and software", ("", ""), tuple(provenance.items()), labels=2),
         ),
+        supplement=True,
     )
 
 
@@ -204,4 +205,5 @@ def _checklists(checklists: Mapping[str, Sequence[Item]]) -> Iterator[Block]:
             ("item", "section", "topic", "state", "answer of the run"),
             tuple((item.item, item.section, item.topic, item.extent.value, item.text) for item in items),
             labels=5,
+            dimmed=Extent.OPEN.value,
         )

@@ -10,15 +10,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from models.errors import ModelError
+from models.research.documents.blocks import Picture
+from models.research.documents.figures import svg
+from models.research.documents.page import page
+from models.research.documents.word import word
 from models.research.evaluation.feature_stability import FeatureStability
 from models.research.evaluation.predictions import Model
 from models.research.evaluation.report.answers import Bundle, clear_answers, tripod_answers
 from models.research.evaluation.report.checklist import Item, clear, tripod_ai
 from models.research.evaluation.report.content import document
-from models.research.evaluation.report.document import Picture
-from models.research.evaluation.report.page import page
-from models.research.evaluation.report.style import svg
-from models.research.evaluation.report.word import word
 from models.research.evaluation.results import Band, Curves, Evaluation
 
 PAGE, WORD = "report.html", "supplement.docx"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from models.research.documents.blocks import Table
 from models.research.evaluation.feature_stability import FeatureStability
 from models.research.evaluation.predictions import CohortPart, Model
-from models.research.evaluation.report.document import Table
 from models.research.evaluation.report.numbers import NOTHING, interval, number, percent, signed_interval
 from models.research.evaluation.results import Evaluation, Performance
 

@@ -1,12 +1,10 @@
-"""How every figure looks, and how it becomes bytes that are the same each time."""
+"""How every figure looks."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -28,7 +26,6 @@ RESOLUTION_STYLES = {
     Resolution.CUBIC: "-.",
     Resolution.NONE: ":",
 }
-_DOTS_PER_INCH = 200
 
 #: Arguments of matplotlib that make a line or a mark.
 Style = dict[str, Any]
@@ -69,24 +66,3 @@ def heading(axes: Axes, text: str) -> None:
 def legend(axes: Axes, place: Literal["lower left", "lower right", "upper left", "upper right"]) -> None:
     """A legend without frame in the panel."""
     axes.legend(loc=place, fontsize=6.6, frameon=True, framealpha=0.85, edgecolor="none", labelcolor=INK)
-
-
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG, letters as outlines; no date, fixed identifiers."""
-    return _saved(figure, "svg", {"Date": None})
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as PNG for where SVG cannot go."""
-    return _saved(figure, "png", {"Software": None})
-
-
-def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
-    if figure.get_layout_engine() is not None:
-        # The places of the panels are found once; each format would seek them anew.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "rectal-node", "font.family": "DejaVu Sans"}):
-        figure.savefig(stream, format=form, dpi=_DOTS_PER_INCH, metadata=metadata)
-    return stream.getvalue()

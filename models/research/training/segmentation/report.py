@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.manifest import Manifest
+from models.research.documents.blocks import Block, Document, Heading, Paragraph, Table
+from models.research.documents.markdown import markdown
 from models.research.evaluation.overlap import Overlap
 from models.research.phantom.scanners import find_scanner
 from models.research.training.page import FOUND_COLOUR, TRUTH_COLOUR
@@ -23,8 +25,7 @@ from models.research.training.simulated_cases import CaseKey
 
 GOAL_DICE, GOAL_MM = 0.95, 3.0
 SIZES_ML = ((0.0, 5.0), (5.0, 20.0), (20.0, 60.0), (60.0, 1000.0))
-HEAD = "| cases | Dice, mean | median | lowest | HD95 mm | within 3 mm | missed | tumour-free with a mask |"
-_RULE = "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+HEAD = ("cases", "Dice, mean", "median", "lowest", "HD95 mm", "within 3 mm", "missed", "tumour-free with a mask")
 
 
 def write_table(path: Path, rows: Iterable[SegmentationRow]) -> None:
@@ -37,41 +38,54 @@ def write_table(path: Path, rows: Iterable[SegmentationRow]) -> None:
 
 def report(rows: SequenceOf[SegmentationRow], manifest: Manifest) -> str:
     """The tables in Markdown: means by method, and of the super-resolved images by scanner and tumour size."""
-    lines = [
-        f"# Segmentation: {manifest.name} {manifest.version}\n",
-        f"{manifest.training_data}. {manifest.intended_use}.\n",
-        f"Goal on super-resolved images: mean Dice {GOAL_DICE} or more, mean 95 % Hausdorff distance (HD95) "
-        f"{GOAL_MM:g} mm or less. The node segments the super-resolved image; cubic B-spline on the same grid and the "
-        "acquired image are controls, the intensity band (fitted to training cases) and its largest component are "
-        'baselines. The network reads all sequences of a case together, but for "others missing".\n',
-    ]
+    return markdown(
+        Document(
+            f"Segmentation: {manifest.name} {manifest.version}",
+            f"{manifest.training_data}. {manifest.intended_use}.",
+            (Paragraph(_GOAL), *_cohorts(rows)),
+        )
+    )
+
+
+_GOAL = (
+    f"Goal on super-resolved images: mean Dice {GOAL_DICE} or more, mean 95 % Hausdorff distance (HD95) "
+    f"{GOAL_MM:g} mm or less. The node segments the super-resolved image; cubic B-spline on the same grid and the "
+    "acquired image are controls, the intensity band (fitted to training cases) and its largest component are "
+    'baselines. The network reads all sequences of a case together, but for "others missing".'
+)
+
+
+def _cohorts(rows: SequenceOf[SegmentationRow]) -> Iterator[Block]:
     for cohort in dict.fromkeys(row.cohort for row in rows):
         part = [row for row in rows if row.cohort == cohort]
-        scanners = ", ".join(sorted({row.scanner for row in part}))
-        lines += [f"## Cohort {cohort}: {scanners}\n", f"| sequence | image {HEAD}", f"| --- | --- {_RULE}"]
-        for sequence, method in _pairs(part):
-            chosen = [row for row in part if (row.sequence, row.method) == (sequence, method)]
-            lines.append(f"| {sequence} | {method} {figures(chosen)}")
+        yield Heading(f"Cohort {cohort}: {', '.join(sorted({row.scanner for row in part}))}")
+        methods = [
+            (sequence, method, *figures([row for row in part if (row.sequence, row.method) == (sequence, method)]))
+            for sequence, method in _pairs(part)
+        ]
+        yield Table("", ("sequence", "image", *HEAD), tuple(methods), labels=2)
         served = [row for row in part if row.method == Method.SUPER]
-        lines += ["", f"| super-resolved, all sequences {HEAD}", f"| --- {_RULE}"]
-        lines += [f"| {name} {figures(chosen)}" for name, chosen in _groups(served) if chosen]
-        lines += ["", against_the_goal(served), ""]
-    return "\n".join(lines)
+        groups = [(name, *figures(chosen)) for name, chosen in _groups(served) if chosen]
+        yield Table("", ("super-resolved, all sequences", *HEAD), tuple(groups))
+        yield Paragraph(against_the_goal(served))
 
 
-def figures(rows: SequenceOf[SegmentationRow]) -> str:
-    """One line of a table."""
+def figures(rows: SequenceOf[SegmentationRow]) -> tuple[str, ...]:
+    """The cells of one line of a table, in the order of `HEAD`."""
     overlaps = [Overlap(row.dice, 0.0, row.hausdorff_95_mm, row.found_ml, row.true_ml) for row in rows]
     found = summary(overlaps)
     alarms = f"{found.get('false_alarms', 0):g} of {found.get('cases_without_tumour', 0):g}"
     if not found["cases"]:
-        return f"| 0 | | | | | | | {alarms} |"
+        return ("0", *[""] * 6, alarms)
     distances = [row.hausdorff_95_mm for row in rows if row.true_ml and row.hausdorff_95_mm is not None]
     within = sum(distance <= GOAL_MM for distance in distances) / found["cases"]
-    mean = f"{found['hausdorff_95_mm_mean']:.1f}" if distances else ""
     return (
-        f"| {found['cases']:g} | {found['dice_mean']:.3f} | {found['dice_median']:.3f} | {found['dice_lowest']:.3f} | "
-        f"{mean} | {within:.0%} | {found['missed']:g} | {alarms} |"
+        f"{found['cases']:g}",
+        *(f"{found[f'dice_{name}']:.3f}" for name in ("mean", "median", "lowest")),
+        f"{found['hausdorff_95_mm_mean']:.1f}" if distances else "",
+        f"{within:.0%}",
+        f"{found['missed']:g}",
+        alarms,
     )
 
 

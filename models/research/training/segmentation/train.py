@@ -270,7 +270,7 @@ def write_page(run: SegmentationRun, data: SegmentationData, manifest: Manifest)
     (run.folder / "curves.svg").write_text(page.curves_svg(record.curves), "utf-8")
 
 
-def pictures(case: PreparedCase, run: SegmentationRun) -> Iterator[page.Picture]:
+def pictures(case: PreparedCase, run: SegmentationRun) -> Iterator[page.Slice]:
     """Of each sequence of a validation case the slice with most tumour, true and found."""
     found = window_probability(case.images, run.network, run.settings) >= run.settings.threshold
     for sequence, image, true, mask in zip(run.recipe.sequences, case.images, case.tumour, found, strict=True):
@@ -279,7 +279,7 @@ def pictures(case: PreparedCase, run: SegmentationRun) -> Iterator[page.Picture]
             page.TRUTH_COLOUR: true[index].astype(np.uint8),
             page.FOUND_COLOUR: mask[index].astype(np.uint8),
         }
-        yield page.Picture(f"{case.name} {sequence}, Dice {dice_of(mask, true):.2f}", image[index], contours)
+        yield page.Slice(f"{case.name} {sequence}, Dice {dice_of(mask, true):.2f}", image[index], contours)
 
 
 def build_optimizer(kind: Optimizer, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:

@@ -42,7 +42,7 @@ def write_page(
     (folder / "curves.svg").write_text(page.curves_svg({name: record.curves[name] for name in _CURVES}), "utf-8")
 
 
-def section(trial: Trial, resolver: SuperResolver) -> Iterator[page.Picture]:
+def section(trial: Trial, resolver: SuperResolver) -> Iterator[page.Slice]:
     """Across the slices, through the middle row: the input's nearest voxels, cubic B-spline, the result, the truth."""
     found = {it.method: it for it in judged(trial, [learned(resolver, "super_resolution", modality=trial.modality)])}
     true, source = (sitk.GetArrayFromImage(image)[trial.judged] for image in (trial.truth, trial.image))
@@ -58,7 +58,7 @@ def section(trial: Trial, resolver: SuperResolver) -> Iterator[page.Picture]:
     }
     low, high = np.percentile(true[:, row], (0.5, 99.5))
     for caption, plane in planes.items():
-        yield page.Picture(caption, _middle(plane), window=(float(low), float(high)))
+        yield page.Slice(caption, _middle(plane), window=(float(low), float(high)))
 
 
 def _middle(

@@ -7,7 +7,7 @@ beside them.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from matplotlib.figure import Figure
 
+from models.research.documents.blocks import Block, Document, Heading, Paragraph, Table
+from models.research.documents.markdown import markdown
 from models.research.training.simulated_cases import CaseKey
 from models.research.training.super_resolution.held_out_image_quality import (
     Judgement,
@@ -110,10 +112,10 @@ def write_report(evaluation: SuperResolutionEvaluation, output: Path, tell: Call
         findings.add(trial, found)
         tell(f"{trial.group}: {trial.source} {trial.contrast}: {gain(found):+.2f} dB")
     write_csv(output / "super-resolution.csv", findings.rows)
-    sections = [f"# Super-resolution: {resolver.manifest.name} {resolver.manifest.version}\n", *table(findings.rows)]
-    if evaluation.real is not None:
-        sections += profile_table(evaluation.real, methods[0])
-    (output / "super-resolution.md").write_text("\n".join(sections) + "\n", encoding="utf-8")
+    name = f"{resolver.manifest.name} {resolver.manifest.version}"
+    profiles = [] if evaluation.real is None else profile_table(evaluation.real, methods[0])
+    text = markdown(Document(f"Super-resolution: {name}", MEASURES, (*tables(findings.rows), *profiles)))
+    (output / "super-resolution.md").write_text(text, encoding="utf-8")
     draw_profiles(output / "super-resolution-edges.png", findings.profiles)
     for name, found in findings.shown.items():
         if name.rsplit("-", 1)[0] in GOALS:
@@ -156,48 +158,51 @@ def write_csv(path: Path, rows: SequenceOf[Row]) -> None:
         writer.writerows(rows)
 
 
-def table(rows: SequenceOf[Row]) -> list[str]:
+MEASURES = (
+    "Gain: PSNR above cubic B-spline. Edge gradient: change across the true edges, 1 is as sharp as the truth. "
+    "Edge width: thin slices from 10 to 90 % of the mean profile. Disagreement: input minus the result averaged "
+    "over the slice profile, as a share of the intensity range (rms); noise: of the input, same unit."
+)
+_MEANS = ("method", "PSNR dB", "gain dB", "SSIM", "edge gradient", "edge width", "disagreement", "noise")
+_VOLUMES = ("volume", "gain of SR dB", "SSIM, cubic and SR", "disagreement", "noise")
+
+
+def tables(rows: SequenceOf[Row]) -> Iterator[Block]:
     """Means of each group and method, then the gain on every volume."""
-    lines = [
-        "Gain: PSNR above cubic B-spline. Edge gradient: change across the true edges, 1 is as sharp as the truth. "
-        "Edge width: thin slices from 10 to 90 % of the mean profile. Disagreement: input minus the result averaged "
-        "over the slice profile, as a share of the intensity range (rms); noise: of the input, same unit.\n",
-    ]
     for group in dict.fromkeys(str(it["group"]) for it in rows):
-        lines += [f"## {group.capitalize()}\n"]
+        part = [it for it in rows if it["group"] == group]
+        yield Heading(group.capitalize())
         if group in GOALS:
-            lines += [against_the_goal([it for it in rows if it["group"] == group], GOALS[group]) + "\n"]
-        lines += [
-            "| method | PSNR dB | gain dB | SSIM | edge gradient | edge width | disagreement | noise |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        ]
-        for method in NAMES:
-            part = [it for it in rows if it["group"] == group and it["method"] == method]
-            if not part:
-                continue
-            mean = {key: float(np.mean([float(it[key]) for it in part])) for key in list(rows[0])[4:]}
-            lines.append(
-                f"| {NAMES[method]} | {mean['psnr_db']:.2f} | {mean['gain_db']:+.2f} | {mean['ssim']:.3f} | "
-                f"{mean['edge_gradient']:.2f} | {mean['edge_width']:.1f} | {mean['disagreement']:.2%} | "
-                f"{mean['noise']:.2%} |"
-            )
-        lines += [
-            "",
-            "| volume | gain of SR dB | SSIM, cubic and SR | disagreement | noise |",
-            "| --- | --- | --- | --- | --- |",
-        ]
-        cubic = {
-            (it["source"], it["contrast"]): it for it in rows if it["group"] == group and it["method"] == REFERENCE
-        }
-        for it in rows:
-            if it["group"] == group and it["method"] == "super_resolution":
-                before = cubic[it["source"], it["contrast"]]
-                lines.append(
-                    f"| {it['source']} {it['contrast']} | {it['gain_db']:+.2f} | {before['ssim']:.3f} {it['ssim']:.3f} "
-                    f"| {it['disagreement']:.2%} | {it['noise']:.2%} |"
-                )
-        lines.append("")
-    return lines
+            yield Paragraph(against_the_goal(part, GOALS[group]))
+        by_method = {name: [it for it in part if it["method"] == name] for name in NAMES}
+        yield Table("", _MEANS, tuple(_means(name, found) for name, found in by_method.items() if found))
+        cubic = {(it["source"], it["contrast"]): it for it in by_method[REFERENCE]}
+        yield Table("", _VOLUMES, tuple(_volume(it, cubic) for it in by_method["super_resolution"]))
+
+
+def _means(method: str, rows: SequenceOf[Row]) -> tuple[str, ...]:
+    mean = {key: float(np.mean([float(it[key]) for it in rows])) for key in list(rows[0])[4:]}
+    return (
+        NAMES[method],
+        f"{mean['psnr_db']:.2f}",
+        f"{mean['gain_db']:+.2f}",
+        f"{mean['ssim']:.3f}",
+        f"{mean['edge_gradient']:.2f}",
+        f"{mean['edge_width']:.1f}",
+        f"{mean['disagreement']:.2%}",
+        f"{mean['noise']:.2%}",
+    )
+
+
+def _volume(found: Row, cubic: Mapping[tuple[str | float, str | float], Row]) -> tuple[str, ...]:
+    before = cubic[found["source"], found["contrast"]]
+    return (
+        f"{found['source']} {found['contrast']}",
+        f"{found['gain_db']:+.2f}",
+        f"{before['ssim']:.3f} {found['ssim']:.3f}",
+        f"{found['disagreement']:.2%}",
+        f"{found['noise']:.2%}",
+    )
 
 
 def against_the_goal(rows: SequenceOf[Row], goal: float) -> str:
@@ -210,19 +215,16 @@ def against_the_goal(rows: SequenceOf[Row], goal: float) -> str:
     )
 
 
-def profile_table(real: Path, method: Method) -> list[str]:
+def profile_table(real: Path, method: Method) -> Iterator[Block]:
     """How the gain depends on the slice profile of the input, which the result's agreement assumes."""
-    lines = [
-        "## Other slice profiles (first real test series)\n",
-        "| slices | gain of SR dB | disagreement |",
-        "| --- | --- | --- |",
-    ]
+    rows = []
     for name, profile in PROFILES.items():
         trial = next(iter(real_trials(real, "test", profile=profile)))
         found = {it.method: it for it in judged(trial, [method])}
         made = found["super_resolution"]
-        lines.append(f"| {name} | {made.psnr_db - found[REFERENCE].psnr_db:+.2f} | {made.disagreement:.2%} |")
-    return lines
+        rows.append((name, f"{made.psnr_db - found[REFERENCE].psnr_db:+.2f}", f"{made.disagreement:.2%}"))
+    yield Heading("Other slice profiles (first real test series)")
+    yield Table("", ("slices", "gain of SR dB", "disagreement"), tuple(rows))
 
 
 def picture(path: Path, found: dict[str, Judgement]) -> None:

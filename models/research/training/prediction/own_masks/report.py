@@ -10,6 +10,8 @@ import numpy as np
 
 from models.manifest import Manifest
 from models.prediction.predictor import Predictor
+from models.research.documents.blocks import Block, Bullets, Code, Document, Heading, Paragraph, Table
+from models.research.documents.markdown import markdown
 from models.research.evaluation.discrimination import AucInterval, DeLongTest
 from models.research.statistics.estimates import Estimate
 from models.research.training.prediction.own_masks.cases import OwnMaskCase
@@ -35,19 +37,26 @@ _COMPARED = ((Masks.NODE, Masks.TRUE), (Masks.NODE, Masks.SAME_IMAGES), (Masks.S
 
 
 def report(subset: Subset, cases: SequenceOf[OwnMaskCase], predictor: Predictor, command: str) -> str:
-    """The report of a comparison; the same subset gives the same text."""
+    """The report of a comparison in Markdown; the same subset gives the same text."""
     found = verdict(subset)
-    sections = [
-        f"# Prediction under the node's own masks: {predictor.target.name}\n\nWritten by\n```\n{command}\n```\n"
-        f"{_cases(subset, cases, predictor.manifest)}\n**{_conclusion(found, len(cases))}**\n",
-        _METHOD,
-        f"## AUC under the true and the node's masks\n{_areas(subset)}",
-        f"## Each resolution with its own mask\n{_resolutions(subset)}",
-        f"## Agreement\n{_agreement(subset)}",
-        f"## Dice by scanner\n{_dice(cases)}",
-        "## Not shown\n" + "".join(f"- {line}\n" for line in _not_shown(subset, found)),
+    blocks = [
+        Code(command),
+        Paragraph(_cases(subset, cases, predictor.manifest)),
+        Paragraph(_conclusion(found, len(cases)), important=True),
+        *_METHOD,
+        Heading("AUC under the true and the node's masks"),
+        *_areas(subset),
+        Heading("Each resolution with its own mask"),
+        *_resolutions(subset),
+        Heading("Agreement"),
+        *_agreement(subset),
+        Heading("Dice by scanner"),
+        *_dice(cases),
+        Heading("Not shown"),
+        Bullets(tuple(_not_shown(subset, found))),
     ]
-    return "\n".join(sections)
+    title = f"Prediction under the node's own masks: {predictor.target.name}"
+    return markdown(Document(title, "Written by", tuple(blocks)))
 
 
 def _cases(subset: Subset, cases: SequenceOf[OwnMaskCase], manifest: Manifest) -> str:
@@ -59,24 +68,34 @@ def _cases(subset: Subset, cases: SequenceOf[OwnMaskCase], manifest: Manifest) -
         f"{len(cases)} simulated patients on {len(set(subset.scanners.tolist()))} simulated scanners, seeds "
         f"{min(case.seed for case in cases)} to {max(case.seed for case in cases)}, {int(subset.labels.sum())} "
         f"positive. {manifest.name} {manifest.version} is not fitted on any of them; its models were fitted on true "
-        f"masks. Masks found by {used}.\n"
+        f"masks. Masks found by {used}."
     )
 
 
-_METHOD = """## Method
-Whole fields of view are simulated and super-resolved, and the tumour is found, as the node does it. The models of the
-bundle are applied as they are to features of the same patients under
-- the true masks: those of the training's cohort, images of the tumour and its surroundings;
-- the node's masks: one a sequence, found on the super-resolved images and brought to each grid, so that resolutions
-  differ by the image alone;
-- each resolution's own mask: found on the acquired images for normal, on the super-resolved images for super;
-- the true masks on the same images: what the masks alone change, without the other noise of the whole field of view.
-
-A sequence without a found tumour has no features, and a model that needs them no prediction. The conclusion is the same
-when no model is shown to have another AUC (DeLong, paired; 5 % for all models together, by Bonferroni), and when no
-comparison of the resolutions changes between higher, lower and no difference shown (5 % for all inputs together).
-Printed intervals and p are those of the single comparison.
-"""
+_METHOD = (
+    Heading("Method"),
+    Paragraph(
+        "Whole fields of view are simulated and super-resolved, and the tumour is found, as the node does it. The "
+        "models of the bundle are applied as they are to features of the same patients under"
+    ),
+    Bullets(
+        (
+            "the true masks: those of the training's cohort, images of the tumour and its surroundings;",
+            "the node's masks: one a sequence, found on the super-resolved images and brought to each grid, so that "
+            "resolutions differ by the image alone;",
+            "each resolution's own mask: found on the acquired images for normal, on the super-resolved images for "
+            "super;",
+            "the true masks on the same images: what the masks alone change, without the other noise of the whole "
+            "field of view.",
+        )
+    ),
+    Paragraph(
+        "A sequence without a found tumour has no features, and a model that needs them no prediction. The conclusion "
+        "is the same when no model is shown to have another AUC (DeLong, paired; 5 % for all models together, by "
+        "Bonferroni), and when no comparison of the resolutions changes between higher, lower and no difference shown "
+        "(5 % for all inputs together). Printed intervals and p are those of the single comparison."
+    ),
+)
 
 
 def _conclusion(found: Verdict, cases: int) -> str:
@@ -98,7 +117,7 @@ def _conclusion(found: Verdict, cases: int) -> str:
     return f"Not the same conclusion: {'; '.join(reasons)}."
 
 
-def _areas(subset: Subset) -> str:
+def _areas(subset: Subset) -> Iterator[Block]:
     """A row a model."""
     header = ["model", "true masks", "the node's masks", "node's - true", "p", "masks alone"]
     rows = []
@@ -108,16 +127,16 @@ def _areas(subset: Subset) -> str:
         areas = [_area(area(subset, masks, card.name)) for masks in (Masks.TRUE, Masks.NODE)]
         missing = without_prediction(subset, Masks.NODE, card.name)
         filled = _area(area_of_all(subset, Masks.NODE, card.name))
-        rows.append([card.name, *areas, _signed(test), _p(test), _signed(alone), str(missing), filled])
-    return (
-        _table([*header, "without prediction", "these as the share"], rows)
-        + "\nAUC (95 %). Node's - true: on the cases with both predictions. Masks alone: the same difference on the "
+        rows.append((card.name, *areas, _signed(test), _p(test), _signed(alone), str(missing), filled))
+    yield Table("", (*header, "without prediction", "these as the share"), tuple(rows))
+    yield Paragraph(
+        "AUC (95 %). Node's - true: on the cases with both predictions. Masks alone: the same difference on the "
         f"same images. The last column has all cases: those without a prediction count as {subset.prevalence:.3f}, the "
-        "share of the positive class that the models were fitted on.\n"
+        "share of the positive class that the models were fitted on."
     )
 
 
-def _resolutions(subset: Subset) -> str:
+def _resolutions(subset: Subset) -> Iterator[Block]:
     """Three rows an input: true masks, the node's one, each resolution's own."""
     rows = []
     for label, (normal, refined) in subset.inputs.items():
@@ -128,11 +147,12 @@ def _resolutions(subset: Subset) -> str:
             chosen = compared_cases(subset, label)
             areas = [_area(area(subset, masks, card.name, chosen)) for card in (normal, refined)]
             stays = "" if masks is Masks.TRUE or not (true and test) else _stays(true, test, len(subset.inputs))
-            rows.append([label, str(masks), count, *areas, _signed(test), _p(test), stays])
-    header = ["input", "masks", "cases", "normal", "super", "super - normal", "p", "as under the true masks"]
-    return _table(header, rows) + (
-        "\nAUC (95 %), DeLong's test for paired areas; the cases are those with all predictions of the input, the same "
-        "under all masks. At super resolution the node's mask and its own are one.\n"
+            rows.append((label, str(masks), count, *areas, _signed(test), _p(test), stays))
+    header = ("input", "masks", "cases", "normal", "super", "super - normal", "p", "as under the true masks")
+    yield Table("", header, tuple(rows), labels=2)
+    yield Paragraph(
+        "AUC (95 %), DeLong's test for paired areas; the cases are those with all predictions of the input, the same "
+        "under all masks. At super resolution the node's mask and its own are one."
     )
 
 
@@ -141,7 +161,7 @@ def _stays(true: DeLongTest, test: DeLongTest, comparisons: int) -> str:
     return f"yes: {now}" if before == now else f"no: {now} instead of {before}"
 
 
-def _agreement(subset: Subset) -> str:
+def _agreement(subset: Subset) -> Iterator[Block]:
     """CCC of probabilities and median ICC of features; a row a model."""
     header = ["model", *(f"{what}, {of}" for of in ("both", "masks", "noise") for what in ("CCC", "ICC"))]
     rows = []
@@ -151,26 +171,28 @@ def _agreement(subset: Subset) -> str:
             row.append(_concordance(concordance(subset, card.name, first, second)))
             row.append(_number(median_icc(subset, card, first, second)))
         same, of = same_side(subset, card, Masks.NODE, Masks.TRUE)
-        rows.append([*row, f"{same} of {of}"])
-    return _table([*header, "same side of the cut-off"], rows) + (
-        "\nLin's CCC of the probabilities (95 %) and median ICC(2,1) of the model's features. Both: the node's against "
+        rows.append((*row, f"{same} of {of}"))
+    yield Table("", (*header, "same side of the cut-off"), tuple(rows))
+    yield Paragraph(
+        "Lin's CCC of the probabilities (95 %) and median ICC(2,1) of the model's features. Both: the node's against "
         "the true masks of the cohort. Masks: on the same images. Noise: the true masks on both images. Cut-off: the "
-        "node's against the true masks.\n"
+        "node's against the true masks."
     )
 
 
-def _dice(cases: SequenceOf[OwnMaskCase]) -> str:
+def _dice(cases: SequenceOf[OwnMaskCase]) -> Iterator[Block]:
     """Mean and lowest Dice of the tumours found, and how many were not; a row a scanner, super before normal."""
     columns = [(str(sequence), resolution) for resolution in ("super", "normal") for sequence in ANALYSED]
     groups = {scanner: [case for case in cases if case.scanner == scanner] for scanner in _scanners(cases)}
     rows = [
-        [name, str(len(chosen)), *(_found(chosen, *column) for column in columns)]
+        (name, str(len(chosen)), *(_found(chosen, *column) for column in columns))
         for name, chosen in {**groups, "all": list(cases)}.items()
     ]
-    header = ["scanner", "cases", *(f"{sequence}, {resolution}" for sequence, resolution in columns)]
-    return _table(header, rows) + (
-        "\nMean (lowest) Dice of found and true mask, on the grid of the images that the mask was found on: "
-        "super-resolved (the node's) or acquired. A tumour that was not found is counted, not averaged.\n"
+    header = ("scanner", "cases", *(f"{sequence}, {resolution}" for sequence, resolution in columns))
+    yield Table("", header, tuple(rows))
+    yield Paragraph(
+        "Mean (lowest) Dice of found and true mask, on the grid of the images that the mask was found on: "
+        "super-resolved (the node's) or acquired. A tumour that was not found is counted, not averaged."
     )
 
 
@@ -226,8 +248,3 @@ def _number(value: float | None) -> str:
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(names)
-
-
-def _table(header: SequenceOf[str], rows: Iterable[SequenceOf[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,4 +1,4 @@
-"""The report as a list of blocks, which the HTML page and the Word document both show."""
+"""A document as a list of blocks, which every format shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Plain text; `important` stands in a box."""
+    """Plain text; `important` stands in a box. Links and code are marked as in Markdown."""
 
     text: str
     important: bool = False
@@ -31,12 +31,21 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """A command as it is typed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Cells as text; a line break parts a value from its interval.
 
     Attributes:
+        title: above the table; may be empty.
         labels: so many columns on the left are words, the others figures. A label equal to the one above is left out.
         note: what a reader must know to read the cells.
+        dimmed: rows that hold this cell stand back.
     """
 
     title: str
@@ -44,6 +53,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     labels: int = 1
     note: str = ""
+    dimmed: str = ""
 
     def shown(self) -> Iterator[tuple[tuple[str, ...], bool]]:
         """Rows with repeated labels left out, and whether a row begins a new first label."""
@@ -58,33 +68,46 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure and the name of its file."""
+    """A figure and the name of its file; `raster`: an image of voxels rather than lines."""
 
     title: str
     name: str
     figure: Figure
     note: str = ""
+    raster: bool = False
 
 
-Block = Heading | Paragraph | Bullets | Table | Picture
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Pictures side by side; `key` says what the colours in them mean, colour and meaning."""
+
+    pictures: tuple[Picture, ...]
+    key: tuple[tuple[str, str], ...] = ()
+
+
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Gallery
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The whole report; `statement` says what it is about."""
+    """A whole report; `statement` says what it is about.
+
+    `supplement`: with a table of contents, and tables and figures numbered as in the supplement of an article.
+    """
 
     title: str
     statement: str
     blocks: tuple[Block, ...]
+    supplement: bool = False
 
     def numbered(self) -> Iterator[Block]:
-        """The blocks with "Table S1." and "Figure S1." before the titles, as a supplement numbers them."""
+        """The blocks; in a supplement with "Table S1." and "Figure S1." before the titles."""
         tables = figures = 0
         for block in self.blocks:
-            if isinstance(block, Table):
+            if self.supplement and isinstance(block, Table):
                 tables += 1
                 yield replace(block, title=f"Table S{tables}. {block.title}")
-            elif isinstance(block, Picture):
+            elif self.supplement and isinstance(block, Picture):
                 figures += 1
                 yield replace(block, title=f"Figure S{figures}. {block.title}")
             else:

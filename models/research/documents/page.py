@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else."""
+"""A document as one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import html
 from collections.abc import Mapping
 from typing import assert_never
 
-from models.research.evaluation.report.checklist import Extent
-from models.research.evaluation.report.document import Block, Bullets, Document, Heading, Paragraph, Picture, Table
+from models.research.documents.blocks import Block, Bullets, Code, Document, Gallery, Heading, Paragraph, Picture, Table
+from models.research.documents.figures import png, svg
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1d2730; --soft: #66727d; --line: #dfe4e8; --warn: #8a4b08; }
@@ -25,6 +25,10 @@ ul { padding-left: 1.2rem; } li { margin: .3rem 0; }
 figure { margin: 1.8rem 0; } figure img { max-width: 100%; display: block; }
 figcaption, .note { color: var(--soft); font-size: .85rem; margin-top: .4rem; max-width: 62rem; }
 figcaption b { color: var(--ink); }
+.gallery figure { margin: 0; }
+.gallery { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+.key i { display: inline-block; width: .8rem; height: .2rem; margin: 0 .35rem .2rem 1rem; }
+pre { background: #f5f7f8; border-radius: 4px; padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: 1.8rem 0; }
 table { border-collapse: collapse; font-size: .84rem; line-height: 1.35; font-variant-numeric: tabular-nums;
   border-bottom: 1.5px solid var(--ink); }
@@ -40,16 +44,21 @@ tr.first td { border-top: 1px solid var(--line); } tr.open td { color: var(--sof
 """
 
 
-def page(report: Document, drawn: Mapping[str, bytes]) -> str:
-    """The report as HTML, `drawn` its figures as SVG by name; the same report gives the same text."""
+def page(report: Document, drawn: Mapping[str, bytes] | None = None) -> str:
+    """The document as HTML; the same document gives the same text.
+
+    `drawn`: figures that are there already, as SVG by name; the others are drawn.
+    """
+    there = drawn or {}
     blocks = list(report.numbered())
-    headings = [block.text for block in blocks if isinstance(block, Heading)]
+    headings = [block.text for block in blocks if isinstance(block, Heading)] if report.supplement else []
     contents = " ".join(f'<a href="#{_anchor(text)}">{_text(text)}</a>' for text in headings)
+    links = f"<nav>{contents}</nav>" if contents else ""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(report.title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>'
-        f'<h1>{_text(report.title)}</h1><p class="statement">{_text(report.statement)}</p><nav>{contents}</nav>\n'
-        + "\n".join(_block(block, drawn) for block in blocks)
+        f'<h1>{_text(report.title)}</h1><p class="statement">{_text(report.statement)}</p>{links}\n'
+        + "\n".join(_block(block, there) for block in blocks)
         + "\n</body></html>\n"
     )
 
@@ -62,20 +71,36 @@ def _block(block: Block, drawn: Mapping[str, bytes]) -> str:
             return f'<p class="important">{_text(text)}</p>' if important else f"<p>{_text(text)}</p>"
         case Bullets(items):
             return f"<ul>{''.join(f'<li>{_text(item)}</li>' for item in items)}</ul>"
+        case Code(text):
+            return f"<pre>{_text(text)}</pre>"
         case Picture():
-            return _picture(block, drawn[block.name])
+            return _picture(block, drawn)
+        case Gallery():
+            return _gallery(block, drawn)
         case Table():
             return _table(block)
         case _:
             assert_never(block)
 
 
-def _picture(picture: Picture, drawn: bytes) -> str:
-    source = f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
-    return (
-        f'<figure><img alt="{_text(picture.title)}" src="{source}">'
-        f"<figcaption><b>{_text(picture.title)}.</b> {_text(picture.note)}</figcaption></figure>"
-    )
+def _picture(picture: Picture, drawn: Mapping[str, bytes]) -> str:
+    title = _text(picture.title)
+    caption = f"<b>{title}.</b> {_text(picture.note)}" if picture.note else title
+    source = _source(picture, drawn)
+    return f'<figure><img alt="{title}" src="{source}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _gallery(gallery: Gallery, drawn: Mapping[str, bytes]) -> str:
+    key = "".join(f'<i style="background:{colour}"></i>{_text(meaning)}' for colour, meaning in gallery.key)
+    legend = f'<p class="key">{key}</p>' if key else ""
+    return f'{legend}<div class="gallery">{"".join(_picture(it, drawn) for it in gallery.pictures)}</div>'
+
+
+def _source(picture: Picture, drawn: Mapping[str, bytes]) -> str:
+    """The picture as a data URL."""
+    kind = "png" if picture.raster else "svg+xml"
+    content = drawn.get(picture.name) or (png if picture.raster else svg)(picture.figure)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _table(table: Table) -> str:
@@ -86,12 +111,12 @@ def _table(table: Table) -> str:
     head = "".join(f'<th class="{kind}">{_cell(cell)}</th>' for kind, cell in zip(kinds, table.header, strict=True))
     body = ""
     for cells, first in table.shown():
-        state = " ".join([*(["first"] if first else []), *(["open"] if Extent.OPEN in cells else [])])
+        state = " ".join([*(["first"] if first else []), *(["open"] if table.dimmed and table.dimmed in cells else [])])
         row = "".join(f'<td class="{kind}">{_cell(cell)}</td>' for kind, cell in zip(kinds, cells, strict=True))
         body += f'<tr class="{state}">{row}</tr>'
     head = f"<thead><tr>{head}</tr></thead>" if any(table.header) else ""
     note = f'<p class="note">{_text(table.note)}</p>' if table.note else ""
-    caption = f"<caption>{_text(table.title)}</caption>"
+    caption = f"<caption>{_text(table.title)}</caption>" if table.title else ""
     return f'<div class="wide"><table>{caption}{head}<tbody>{body}</tbody></table>{note}</div>'
 
 

@@ -1,4 +1,4 @@
-"""The report as a Word document for a supplement; the same report gives the same bytes."""
+"""A document for Word, as a supplement wants it; the same document gives the same bytes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from docx.shared import Mm, Pt, RGBColor
 from docx.styles.style import ParagraphStyle
 from docx.table import _Row
 
-from models.research.evaluation.report.document import Block, Bullets, Document, Heading, Paragraph, Picture, Table
-from models.research.evaluation.report.style import png
+from models.research.documents.blocks import Block, Bullets, Code, Document, Gallery, Heading, Paragraph, Picture, Table
+from models.research.documents.figures import png
 
 _PAGE_MM = (297, 210)
 _MARGIN_MM = 15
@@ -31,7 +31,7 @@ _WARN = RGBColor(0x8A, 0x4B, 0x08)
 
 
 def word(report: Document) -> bytes:
-    """The report as .docx, A4 landscape; figures as PNG, because Word shows no SVG in every version."""
+    """The document as .docx, A4 landscape; figures as PNG, because Word shows no SVG in every version."""
     document = docx.Document()
     section = document.sections[0]
     section.orientation = WD_ORIENT.LANDSCAPE
@@ -57,19 +57,28 @@ def _add(document: WordDocument, block: Block) -> None:
         case Heading(text):
             document.add_heading(text, level=1)
         case Paragraph(text, important):
-            run = document.add_paragraph().add_run(text)
-            run.bold = important
-            if important:
-                run.font.color.rgb = _WARN
+            _add_paragraph(document, text, important)
         case Bullets(items):
             for item in items:
                 document.add_paragraph(item, style="List Bullet")
+        case Code(text):
+            document.add_paragraph().add_run(text).font.name = "Courier New"
         case Picture():
             _add_picture(document, block)
+        case Gallery(pictures):
+            for picture in pictures:
+                _add_picture(document, picture)
         case Table():
             _add_table(document, block)
         case _:
             assert_never(block)
+
+
+def _add_paragraph(document: WordDocument, text: str, important: bool) -> None:
+    run = document.add_paragraph().add_run(text)
+    run.bold = important
+    if important:
+        run.font.color.rgb = _WARN
 
 
 def _add_picture(document: WordDocument, picture: Picture) -> None:
@@ -82,7 +91,8 @@ def _add_picture(document: WordDocument, picture: Picture) -> None:
 
 
 def _add_table(document: WordDocument, table: Table) -> None:
-    _caption(document, table.title, "", keep=True)
+    if table.title:
+        _caption(document, table.title, "", keep=True)
     header = [table.header] if any(table.header) else []
     rows = [*header, *(cells for cells, _ in table.shown())]
     grid = document.add_table(rows=len(rows), cols=len(table.header))
