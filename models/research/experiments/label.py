@@ -38,7 +38,7 @@ from models.research.phantom.specimen import Contrast, tumour_properties
 from models.research.phantom.streams import stream
 from models.research.phantom.study import SimulatedCase, simulate_case, tissue_label_map
 from models.research.phantom.tissue import Properties, Tissue, draw_properties
-from models.sequence import Sequence
+from models.sequence import ANALYSED
 from models.volume import resample_to
 
 Floats = npt.NDArray[np.float64]
@@ -76,7 +76,7 @@ def _sensitivity() -> Table:
     """Relative change of the mean signal for a parameter one standard deviation above its mean, over the scanners."""
     means, deviations = distribution(LOW)
     average = TumourBiology(LOW, **dict(zip(NAMES, means.tolist(), strict=True)), t2_ms=66.6, mucinous=False)
-    table = Table("parameter + 1 SD", *Sequence, title="change of the tumour's mean signal")
+    table = Table("parameter + 1 SD", *ANALYSED, title="change of the tumour's mean signal")
     steps = dict(zip(NAMES, deviations.tolist(), strict=True)) | {"t2_ms": 6.9}
     for name, step in steps.items():
         if name.endswith("heterogeneity"):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from models.research.cohort.records import Cohort
 from models.research.phantom.scanners import Protocol, Scanner
-from models.sequence import Sequence
+from models.sequence import ANALYSED, Sequence
 
 ProtocolRange = dict[Sequence, dict[str, tuple[float, float]]]
 
@@ -17,7 +17,7 @@ def protocol_range(scanners: Iterable[Scanner]) -> ProtocolRange:
     return _ranges(
         (sequence, acquisition(protocol, scanner.field_strength_t))
         for scanner in scanners
-        for sequence, protocol in zip(Sequence, (scanner.t2wi, scanner.dwi, scanner.dce), strict=True)
+        for sequence, protocol in zip(ANALYSED, (scanner.t2wi, scanner.dwi, scanner.dce), strict=True)
     )
 
 

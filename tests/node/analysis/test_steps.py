@@ -213,7 +213,7 @@ def test_features_are_measured_with_the_settings_of_the_bundle_and_kept_with_the
     # The test's images are the same at both resolutions, and so is the one mask.
     assert values["T2WI|normal|original_glcm_Contrast"] == values["T2WI|super|original_glcm_Contrast"]
     origin = json.loads((here.folder / "provenance.json").read_text())
-    assert origin.keys() == {f"{sequence}|{resolution}" for sequence in Sequence for resolution in ("normal", "super")}
+    assert origin.keys() == {f"{sequence}|{resolution}" for sequence in ANALYSED for resolution in ("normal", "super")}
     assert {it["settings_digest"] for it in origin.values()} == {settings.digest}
     assert len({it["mask_digest"] for it in origin.values()}) == 1
 

@@ -18,7 +18,7 @@ from models.radiomics.settings import load_settings
 from models.research.evaluation.predictions import CohortPart, Resolution
 from models.research.training.prediction.cases import MeasuredCase
 from models.research.training.prediction.fitting.feature_table import FeatureTable, Floats, Perturbed
-from models.sequence import Sequence
+from models.sequence import ANALYSED
 
 #: Resolutions of the bundle's models.
 SHIPPED = (Resolution.NORMAL, Resolution.SUPER)
@@ -43,7 +43,7 @@ def complete_cases(
     Raises `ModelError` when none is left.
     """
     features = sorted(expected_names(load_settings()))
-    columns = tuple(f"{s}|{r}|{name}" for s, r, name in product(Sequence, resolutions, features))
+    columns = tuple(f"{s}|{r}|{name}" for s, r, name in product(ANALYSED, resolutions, features))
     kept = [case for case in cases if all(name in case.features for name in columns)]
     if not kept:
         raise ModelError(f"none of {len(cases)} cases has all {len(columns)} features")

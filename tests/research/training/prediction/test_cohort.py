@@ -17,13 +17,13 @@ from models.research.cohort.records import CaseFacts, Equipment, Split
 from models.research.cohort.writing import NewVolume, write_case
 from models.research.training.prediction import train as prediction
 from models.research.training.prediction.measured_cohort import cache_path, labelled_cohort, measured_cases
-from models.sequence import Sequence
+from models.sequence import ANALYSED, Sequence
 from models.volume import Grid, image_from
 
 SUPER = prediction.WEIGHTS / "super-resolution"
 GRID = Grid((20, 18, 9), (1.2, 1.2, 5.0), (-11.0, 7.5, -30.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 SCANNERS = (Equipment("Siemens", "Skyra", 3.0), Equipment("GE", "MR750", 3.0))
-NAMES = [f"{s}|{r}|{n}" for s in Sequence for r in ("normal", "super") for n in sorted(expected_names(load_settings()))]
+NAMES = [f"{s}|{r}|{n}" for s in ANALYSED for r in ("normal", "super") for n in sorted(expected_names(load_settings()))]
 
 
 def volume(seed: int) -> NewVolume:

@@ -49,7 +49,7 @@ TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probabilit
 INPUTS = (*((sequence,) for sequence in ANALYSED), ANALYSED)
 FITTED, HELD_OUT = 20, 60
 SEEDS = range(FITTED + HELD_OUT)
-NAMES = [f"{sequence}|{resolution}|original_firstorder_Mean" for sequence in Sequence for resolution in (NORMAL, SUPER)]
+NAMES = [f"{sequence}|{resolution}|original_firstorder_Mean" for sequence in ANALYSED for resolution in (NORMAL, SUPER)]
 MADE_WITH = {
     "super_resolution": {"name": "sharp", "version": "1", "digest": "abc"},
     "segmentation": {"name": "finder", "version": "2", "digest": "def"},
@@ -88,7 +88,7 @@ def of(features: dict[str, float], resolution: str) -> dict[str, float]:
 
 def test_a_patient_is_measured_under_found_and_true_masks_of_the_same_images(measured):
     case, _ = measured
-    columns = itertools.product(Sequence, (NORMAL, SUPER), expected_names(load_settings()))
+    columns = itertools.product(ANALYSED, (NORMAL, SUPER), expected_names(load_settings()))
     names = {"|".join(column) for column in columns}
     assert case.features.keys() == case.features_each.keys() == case.features_true.keys() == names
     assert all(0.5 < dice < 1 for found in case.dice.values() for dice in (found[NORMAL], found[SUPER]))

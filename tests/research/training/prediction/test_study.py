@@ -25,9 +25,9 @@ from models.research.training.prediction.study import (
 )
 from models.research.training.prediction.tables import SHIPPED
 from models.research.training.prediction.train import classifiers_named
-from models.sequence import Sequence
+from models.sequence import ANALYSED
 
-NAMES = tuple(f"{s}|{r}|{name}" for s in Sequence for r in ("normal", "super", "cubic") for name in ("signal", "noise"))
+NAMES = tuple(f"{s}|{r}|{name}" for s in ANALYSED for r in ("normal", "super", "cubic") for name in ("signal", "noise"))
 PLAN = TrainingPlan(seed=3, folds=3, search=False)
 AFTER_COMBAT_KEY = BEST_INFORMED._replace(classifier=AFTER_COMBAT)
 WITH_CUBIC = (*SHIPPED, Resolution.CUBIC)

@@ -25,11 +25,11 @@ from models.research.phantom.scanners import load_scanners
 from models.research.training.prediction import cases as prediction_cases
 from models.research.training.prediction import train as prediction
 from models.research.training.prediction.cases import MeasuredCase
-from models.sequence import ANALYSED, Sequence
+from models.sequence import ANALYSED
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.network import build_generator
 
-NAMES = [f"{s}|{r}|{n}" for s, r, n in product(Sequence, ("normal", "super"), sorted(expected_names(load_settings())))]
+NAMES = [f"{s}|{r}|{n}" for s, r, n in product(ANALYSED, ("normal", "super"), sorted(expected_names(load_settings())))]
 SCANNERS = load_scanners()
 #: Both classes are among the last 16 of the 48 cases.
 FIRST = 20
@@ -168,14 +168,14 @@ def test_a_simulated_case_has_every_feature_at_every_resolution_with_its_provena
     made, (measured, other) = prediction_cases.make_case(1, "UIH uMR 770", resolver, perturbations=1)
     resolutions = ("normal", "super", "cubic", "none")
     names = sorted(expected_names(unfiltered))
-    assert made.features.keys() == {f"{s}|{r}|{n}" for s, r, n in product(Sequence, resolutions, names)}
+    assert made.features.keys() == {f"{s}|{r}|{n}" for s, r, n in product(ANALYSED, resolutions, names)}
     assert made.perturbed == (other.features,)
     assert made.perturbed[0].keys() == {name for name in made.features if name.split("|")[1] in ("normal", "super")}
     assert made.perturbed[0] != {name: made.features[name] for name in made.perturbed[0]}
     assert made.label in (0, 1)
     assert 0 < made.oracle["oracle_probability"] < 1
     volume = "original_shape_VoxelVolume"
-    volumes = [made.features[f"{s}|{r}|{volume}"] / 1000 for s, r in product(Sequence, resolutions)]
+    volumes = [made.features[f"{s}|{r}|{volume}"] / 1000 for s, r in product(ANALYSED, resolutions)]
     assert volumes == pytest.approx([made.volume_ml] * 12, rel=0.3)
     for sequence in ANALYSED:
         masks = {r: measured.provenance[f"{sequence}|{r}"].mask_digest for r in resolutions}
