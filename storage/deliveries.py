@@ -11,7 +11,22 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, case, insert, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    case,
+    exists,
+    insert,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from storage import database, schema
 from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation, StoredFile
@@ -19,7 +34,6 @@ from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocat
 _NOT_SENT = (DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.FAILED)
 _PERHAPS_THERE = (DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNKNOWN)
 _TAKEN_BACK = (DeliveryState.STOPPED, DeliveryState.REVOKED)
-_ORDERED_BY_A_PERSON = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
 _ORDER = (schema.delivery.c.attempts, schema.delivery.c.identifier)
 _NOBODYS: dict[str, object] = {"owner": None, "leased_until": None}
 _ONE_MORE: dict[str, object] = {"attempts": schema.delivery.c.attempts + 1}
@@ -147,16 +161,48 @@ class Deliveries:
             row = connection.execute(select(table.c.state, table.c.owner).where(table.c.identifier == identifier)).one()
         return (row.state, row.owner) == (DeliveryState.CLAIMED, owner)
 
-    def retry(self, identifier: int, now: datetime) -> bool:
-        """A person orders a FAILED or UNKNOWN delivery, with a fresh count. False when it was neither."""
+    def order(self, identifiers: Collection[int], states: Collection[DeliveryState], now: datetime) -> int:
+        """A person orders deliveries again, with a fresh count; how many of them were in one of the states."""
         table = schema.delivery
         with database.writing(self._engine).begin() as connection:
             moved = connection.execute(
                 update(table)
-                .where(table.c.identifier == identifier, table.c.state.in_(_ORDERED_BY_A_PERSON))
-                .values(state=DeliveryState.QUEUED, attempts=0, next_attempt_at=now)
+                .where(table.c.identifier.in_(identifiers), table.c.state.in_(sorted(states)))
+                .values(
+                    state=DeliveryState.QUEUED,
+                    attempts=0,
+                    next_attempt_at=now,
+                    reason=case((table.c.state == DeliveryState.REVOKED, ""), else_=table.c.reason),
+                )
             )
-        return bool(moved.rowcount)
+        return int(moved.rowcount)
+
+    def add(self, study_uid: str, revision: int, destination: str, objects: Collection[str], now: datetime) -> int:
+        """A person orders results of a revision for a destination that has no delivery of them; how many.
+
+        `objects` are SOP Instance UIDs, all results where empty. What was stopped or revoked anywhere is left out.
+        """
+        table, results = schema.delivery, schema.results
+        of_object = table.c.sop_instance_uid == results.c.sop_instance_uid
+        known = exists().where(of_object, or_(table.c.destination == destination, table.c.state.in_(_TAKEN_BACK)))
+        wanted = (
+            select(
+                results.c.identifier,
+                results.c.sop_instance_uid,
+                literal(destination),
+                literal(DeliveryState.QUEUED.value),
+                literal(0),
+                literal(now, schema.UTCDateTime()),
+                literal(""),
+            )
+            .where(results.c.study_instance_uid == study_uid, results.c.revision == revision, not_(known))
+            .order_by(results.c.identifier)
+        )
+        if objects:
+            wanted = wanted.where(results.c.sop_instance_uid.in_(objects))
+        columns = ("result", "sop_instance_uid", "destination", "state", "attempts", "next_attempt_at", "reason")
+        statement = insert(table).from_select(columns, wanted)
+        return database.transact(self._engine, lambda connection: int(connection.execute(statement).rowcount))
 
     def _end_claim(
         self, identifiers: Collection[int], owner: str, to: DeliveryState, values: Mapping[str, object]

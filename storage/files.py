@@ -73,6 +73,13 @@ class ObjectStore:
         self._keep(document, path.with_suffix(".json"), content_of(document))
         return self._keep(data, path, content)
 
+    def remove_quarantined(self, file: StoredFile) -> None:
+        """Remove a file of the quarantine, and the reason beside it."""
+        path = self.absolute(file)
+        for gone in (path, path.with_suffix(".json")):
+            gone.unlink(missing_ok=True)
+        _sync(path.parent)
+
     def absolute(self, file: StoredFile) -> Path:
         """Where the file is now."""
         return self.root / file.path

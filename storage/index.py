@@ -230,6 +230,11 @@ class Index:
         with self._engine.connect() as connection:
             return quarantine.entries(connection, ended, limit)
 
+    def quarantine_held(self) -> int:
+        """How many entries the quarantine holds."""
+        with self._engine.connect() as connection:
+            return quarantine.held(connection)
+
     def quarantine_entry(self, identifier: int) -> QuarantineRecord | None:
         """One entry of the quarantine, whatever became of it."""
         with self._engine.connect() as connection:

@@ -205,6 +205,9 @@ OPEN_DELIVERIES = frozenset({DeliveryState.QUEUED, DeliveryState.CLAIMED})
 UNSETTLED_DELIVERIES = OPEN_DELIVERIES | {DeliveryState.FAILED, DeliveryState.REVOKED}
 """States in which something is still to be done, by the node or by a person."""
 
+NOT_ARRIVED = frozenset({DeliveryState.FAILED, DeliveryState.UNKNOWN})
+"""What is not sent, or sent again, until a person orders it."""
+
 DELIVERED = frozenset({DeliveryState.STORED, DeliveryState.COMMITTED})
 """What the destination has, as it said itself."""
 
@@ -219,14 +222,15 @@ DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
             DeliveryState.STOPPED,
         }
     ),
-    DeliveryState.STORED: frozenset({DeliveryState.COMMITTED, DeliveryState.REVOKED}),
-    DeliveryState.COMMITTED: frozenset({DeliveryState.REVOKED}),
+    DeliveryState.STORED: frozenset({DeliveryState.QUEUED, DeliveryState.COMMITTED, DeliveryState.REVOKED}),
+    DeliveryState.COMMITTED: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
     DeliveryState.FAILED: frozenset({DeliveryState.QUEUED, DeliveryState.STOPPED}),
     DeliveryState.UNKNOWN: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
     DeliveryState.STOPPED: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
     DeliveryState.REVOKED: frozenset({DeliveryState.QUEUED, DeliveryState.STORED, DeliveryState.UNKNOWN}),
 }
-"""Moves of a delivery. QUEUED becomes STORED where the one who sent it had lost the claim before the answer came."""
+"""Moves of a delivery; what has ended only a person brings back to QUEUED. QUEUED becomes STORED where the one who sent
+it had lost the claim before the answer came."""
 
 
 @dataclass(frozen=True, slots=True)

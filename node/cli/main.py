@@ -16,7 +16,7 @@ from node import logs
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
-from node.cli import studies, train
+from node.cli import quarantine, studies, train
 from node.cli.options import CONFIG, ConfigOption, node_settings, out
 from node.errors import NodeError
 from node.settings import load_settings
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(bundles.app, name="models")
 app.add_typer(train.app, name="train")
+app.add_typer(quarantine.app, name="quarantine")
 app.registered_commands += studies.app.registered_commands
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)

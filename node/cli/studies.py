@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show
-from storage.records import StudyState
+from storage.records import DeliveryState, StudyState
 
 app = typer.Typer()
 
@@ -93,14 +93,26 @@ def rerun(
 
 
 @app.command()
-def resend(study: StudyArgument, config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
-    """Put failed deliveries of a study back into their queues, once the destination is right again."""
+def resend(
+    study: StudyArgument,
+    config: ConfigOption = CONFIG,
+    to: Annotated[str, typer.Option(help="Only to this destination, also what was never meant for it.")] = "",
+    objects: Annotated[list[str] | None, typer.Option("--object", help="SOP Instance UID; repeatable.")] = None,
+    also: Annotated[
+        list[DeliveryState] | None, typer.Option(help="STORED, COMMITTED or REVOKED ones as well; repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send results of a study again: those that failed or are unknown, and others that are named."""
     from node.operations.resend import resend as send_again
 
     show(
-        send_again(node_settings(config), study),
+        send_again(node_settings(config), study, to, objects or (), also or ()),
         as_json,
-        lambda it: f"{study}: {it.queued} of {it.deliveries} deliveries queued again",
+        lambda it: (
+            f"{study}: {it.queued} of {it.deliveries} deliveries queued again"
+            + (f", {it.added} more for the first time" if it.added else "")
+        ),
     )
 
 

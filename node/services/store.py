@@ -33,7 +33,7 @@ from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
-from storage.records import InstanceHeader, Registration
+from storage.records import InstanceHeader, OpenAssociation, Registration
 from storage.reopening import changes_plan
 
 log = logging.getLogger(__name__)
@@ -140,19 +140,15 @@ class Reception:
         mismatch = _mismatch(header, received.command)
         if mismatch:
             return self._quarantine(path, received, Refusal(MISMATCH, mismatch))
-        if self._index.has_uid_of_result(header.sop_instance_uid):
-            registration = Registration.OWN_RESULT
-        else:
-            registration = self._register(path, header, received)
+        registration = self._register(path, header, received)
         self._count(registration)
         log.debug("object %s of study %s: %s", header.sop_instance_uid, header.study_instance_uid, registration)
         return None
 
     def _register(self, path: Path, header: InstanceHeader, received: Received) -> Registration:
-        file, now = self._store.store(path, header), datetime.now(UTC)
+        now = datetime.now(UTC)
         claim = self._leases.claim(received.association, header.study_instance_uid, now)
-        note = rejection_note(self._store.absolute(file), header.sop_class_uid)
-        registration = self._index.register(header, file, received.calling_ae, now, claim, note)
+        registration = admit(path, header, received.calling_ae, now, self._store, self._index, claim)
         if claim is not None and registration is not Registration.OWN_RESULT and changes_plan(header):
             self._leases.keep(received.association, header.study_instance_uid, claim)
         return registration
@@ -183,6 +179,33 @@ class Reception:
             with self._idle:
                 self._storing -= 1
                 self._idle.notify_all()
+
+
+def admit(
+    path: Path,
+    header: InstanceHeader,
+    calling_ae: str,
+    now: datetime,
+    store: ObjectStore,
+    index: Index,
+    claim: OpenAssociation | None = None,
+) -> Registration:
+    """Keep an object that can be indexed and make it known; of a result of this node nothing has to be kept.
+
+    Args:
+        path: a complete file in the spool, which is moved.
+        header: of that file.
+        calling_ae: who sent it.
+        now: the time of its arrival.
+        store: where its bytes are kept.
+        index: where it is made known.
+        claim: the association that brings it, where it is the first object of its study in it.
+    """
+    if index.has_uid_of_result(header.sop_instance_uid):
+        return Registration.OWN_RESULT
+    file = store.store(path, header)
+    note = rejection_note(store.absolute(file), header.sop_class_uid)
+    return index.register(header, file, calling_ae, now, claim, note)
 
 
 def _mismatch(header: InstanceHeader, command: Command) -> str:

@@ -12,7 +12,15 @@ from storage import schema
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.ledger import Ledger
-from storage.records import DELIVERY_TRANSITIONS, DeliveryState, ResultRecord, Revocation, StoredFile
+from storage.records import (
+    DELIVERED,
+    DELIVERY_TRANSITIONS,
+    NOT_ARRIVED,
+    DeliveryState,
+    ResultRecord,
+    Revocation,
+    StoredFile,
+)
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 
@@ -150,7 +158,7 @@ def test_a_failed_delivery_waits_for_a_person(waiting, claim, deliveries, at):
     (identifier,) = claim(0)
     assert deliveries.fail(identifier, "one", "status 0x0122") is True
     assert claim(9999) == []
-    assert deliveries.retry(identifier, at(100)) is True
+    assert deliveries.order([identifier], NOT_ARRIVED, at(100)) == 1
     (again,) = deliveries.due("PACS", at(100))
     assert (again.attempts, again.state) == (0, DeliveryState.QUEUED)
 
@@ -198,7 +206,7 @@ def put(engine, waiting, deliveries, at):
 def test_what_is_unknown_is_not_sent_until_a_person_orders_it(put, claim, deliveries, at):
     identifier = put(DeliveryState.UNKNOWN)
     assert claim(9999) == []
-    assert deliveries.retry(identifier, at(100)) is True
+    assert deliveries.order([identifier], NOT_ARRIVED, at(100)) == 1
     assert claim(100) == [identifier]
 
 
@@ -226,7 +234,8 @@ MOVES = {
     "postpone": lambda it, _engine, at, number: it.postpone(number, "one", "", at(1)),
     "fail": lambda it, _engine, at, number: it.fail(number, "one", ""),
     "release": lambda it, _engine, at, number: it.release([number], "one", at(1), ""),
-    "retry": lambda it, _engine, at, number: it.retry(number, at(1)),
+    "order": lambda it, _engine, at, number: it.order([number], NOT_ARRIVED, at(1)),
+    "order by name": lambda it, _engine, at, number: it.order([number], NOT_ARRIVED | DELIVERED, at(1)),
     "revoke": lambda _, engine, at, number: _revoke(engine, "1.2.3.1"),
     "in order again": lambda _, engine, at, number: _revoke(engine),
     "made again": lambda _, engine, at, number: Ledger(engine).record([a_result(1)], ["PACS"], at(1)),

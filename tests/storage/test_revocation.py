@@ -9,7 +9,15 @@ import pytest
 from storage.database import open_engine
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import DeliveryState, PatientIdentity, ResultRecord, Revocation, StoredFile, StudyState
+from storage.records import (
+    NOT_ARRIVED,
+    DeliveryState,
+    PatientIdentity,
+    ResultRecord,
+    Revocation,
+    StoredFile,
+    StudyState,
+)
 
 WHY = "two patients"
 FIRST, SECOND = PatientIdentity("a" * 64, "", "b" * 64), PatientIdentity("c" * 64)
@@ -85,7 +93,7 @@ def test_what_was_stopped_is_neither_due_nor_sent_again_by_a_person(deliveries, 
     conclude(revoked=(0, 1, 2))
     assert deliveries.due("PACS", at(99)) == ()
     for delivery in deliveries.records("1.2.3"):
-        assert deliveries.retry(delivery.identifier, at(99)) is False
+        assert deliveries.order([delivery.identifier], NOT_ARRIVED, at(99)) == 0
     assert deliveries.claim("PACS", "sender", at(99), at(129), 10) == ()
 
 
