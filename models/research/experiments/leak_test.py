@@ -32,7 +32,7 @@ from models.research.training.prediction.fitting.feature_table import FeatureTab
 from models.research.training.prediction.fitting.fit import folds
 from models.research.training.prediction.sources import simulated
 from models.research.training.prediction.tables import complete_cases
-from models.sequence import Sequence
+from models.sequence import ANALYSED
 
 #: How near one half the mean should be.
 GOAL = 0.03
@@ -56,7 +56,7 @@ def main(
 ) -> None:
     """Print the mean cross-validated AUC over the shuffles; write it with a histogram."""
     found = simulated(cases, first_seed, 0, measured, super_resolution, cache, workers=1)
-    table = complete_cases(found.fitted).of(Sequence, Resolution.SUPER)
+    table = complete_cases(found.fitted).of(ANALYSED, Resolution.SUPER)
     true = _area(table, count, seed)
     areas = np.array(list(track(shuffled_areas(table, shuffles, count, seed), total=shuffles, console=console)))
     text = _report(table, true, areas, count, seed, report.with_suffix(".svg").name)

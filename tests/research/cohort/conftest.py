@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from models.research.cohort.records import CaseFacts, Equipment, Split
 from models.research.cohort.writing import NewVolume, write_case
-from models.sequence import Sequence
+from models.sequence import ANALYSED
 from models.volume import Grid, image_from
 
 SKYRA = Equipment("Siemens", "Skyra", 3.0)
@@ -37,7 +37,7 @@ def add(tmp_path: Path) -> Callable[..., Path]:
     def write(number: int, **changes: object) -> Path:
         facts = {"case_id": f"C{number}", "patient_id": f"P{number}", "equipment": SKYRA, "label": number % 2}
         case = CaseFacts(**(facts | changes))
-        write_case(tmp_path, case, {s: volume(10 * number + n, case.tumour) for n, s in enumerate(Sequence)})
+        write_case(tmp_path, case, {s: volume(10 * number + n, case.tumour) for n, s in enumerate(ANALYSED)})
         return tmp_path / case.case_id
 
     return write

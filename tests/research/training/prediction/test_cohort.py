@@ -41,7 +41,7 @@ def cohort(tmp_path_factory):
         split = Split.TEST if number >= 24 else Split.TRAIN
         scanner = SCANNERS[number // 2 % 2]
         facts = CaseFacts(f"C{number:02d}", f"P{number // 2}", scanner, split, label=number % 2)
-        write_case(folder, facts, {sequence: volume(10 * number + n) for n, sequence in enumerate(Sequence)})
+        write_case(folder, facts, {sequence: volume(10 * number + n) for n, sequence in enumerate(ANALYSED)})
     return folder
 
 
@@ -88,7 +88,7 @@ def test_the_command_fits_on_the_training_cases_and_tests_on_the_others(cohort, 
 def test_a_cohort_of_one_scanner_is_refused_before_anything_is_measured(tmp_path):
     for number in range(8):
         facts = CaseFacts(f"C{number}", f"P{number}", SCANNERS[0], label=number % 2)
-        write_case(tmp_path, facts, {sequence: volume(10 * number + n) for n, sequence in enumerate(Sequence)})
+        write_case(tmp_path, facts, {sequence: volume(10 * number + n) for n, sequence in enumerate(ANALYSED)})
     with pytest.raises(CohortError, match="all cases are of one scanner"):
         labelled_cohort(tmp_path, folds=3)
 
