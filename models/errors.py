@@ -15,6 +15,10 @@ class VolumeError(ModelError):
     """A volume cannot be used: wrong dimension, empty, not finite, or another grid than expected."""
 
 
+class EnhancementError(ModelError):
+    """A dynamic run does not show when contrast was injected; the message says why."""
+
+
 class CohortError(ModelError):
     """A cohort cannot be trained on; `faults` says why, one line each, all at once."""
 

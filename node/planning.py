@@ -15,11 +15,12 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from models.enhancement import Phase, measure_injection
+from models.errors import EnhancementError
 from models.manifest import load_manifest
 from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
 from models.sequence import Sequence
 from node.codes import Code
-from node.enhancement import Phase, measure_injection
 from node.errors import NodeError, Refusal
 from node.recognition import protocol
 from node.recognition.choice.injection import InjectionTime
@@ -184,6 +185,8 @@ def _injection(run: DynamicRun) -> InjectionTime | Fault:
         found = measure_injection([_phase(stack, time_s) for stack, time_s in stacks])
     except Refusal as refusal:
         return Fault(refusal.code, refusal.reason)
+    except EnhancementError as error:
+        return Fault(Code.DCE_T0, str(error))
     return InjectionTime(run.phases[0].clock_s + found.time_s, found.uncertainty_s, found.evidence)
 
 

@@ -4,7 +4,7 @@ The phantom's scanners, dose 0.6-1.2, breathing shifts of 0-2 mm; the arteries f
 injection. `Parker` is the bolus that the node expects and the phantom is made with, so that agreement is partly
 circular; `gamma` is a gamma variate of drawn width and height with a bi-exponential tail.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/injection_time.py
+    python -m models.research.experiments.injection_time
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
+from models.enhancement import DELAY_S, Phase, measure_injection
+from models.errors import EnhancementError
 from models.research.phantom import contrast_kinetics, load_scanners
 from models.research.phantom.measuring import Exposure, expose
 from models.research.phantom.scanners import Scanner
 from models.research.phantom.session import Session, open_session
 from models.volume import image_from
-from node.enhancement import DELAY_S, Phase, measure_injection
-from node.errors import Refusal
 
 Bolus = Callable[[npt.ArrayLike], npt.NDArray[np.float64]]
 PARKER = contrast_kinetics.arterial_concentration
@@ -92,7 +92,7 @@ def _outcomes(
                 run = _run(replace(session, arrival_s=seen_s - lead_s), exposure, moved, rng)
             try:
                 found = measure_injection(run)
-            except Refusal:
+            except EnhancementError:
                 yield (sampling, bolus), None
             else:
                 yield (sampling, bolus), (found.time_s + DELAY_S - seen_s, found.time_s, found.uncertainty_s)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
-from node.enhancement.arteries import Arteries
-from node.enhancement.phases import Phase, Values, refusal
+from models.enhancement.arteries import Arteries
+from models.enhancement.phases import Phase, Values, unmeasurable
 
 _DRAWS = 1500
 _STEP_S = 0.5
@@ -45,7 +45,7 @@ def measure_arrival(arteries: Arteries, times: Values, phase: Phase) -> tuple[fl
     signal are fitted for each. Before the fit every start between two phases is equally likely.
 
     Raises:
-        Refusal: E-DCE-T0 where no bolus fits.
+        EnhancementError: where no bolus fits.
     """
     earliest = max(times[0], times[arteries.first - 1] - _SLOWEST_RISE_S) - _MARGIN_S
     starts = np.arange(earliest, times[arteries.first] + _MARGIN_S, _STEP_S)
@@ -54,7 +54,7 @@ def measure_arrival(arteries: Arteries, times: Values, phase: Phase) -> tuple[fl
     misfit = _misfit(boluses.artery, arteries.curve, arteries.first, since, 0.08)
     misfit += _misfit(boluses.tissue, arteries.tissue, arteries.first, since, 0.15)
     if misfit.min() > _LARGEST_MISFIT * len(times):
-        raise refusal("the curve of what enhances first is not that of an artery")
+        raise unmeasurable("the curve of what enhances first is not that of an artery")
     weights = np.exp(-0.5 * (misfit - misfit.min()))
     seen = starts + boluses.seen_s[:, None]
     mean = float(np.average(seen, weights=weights))

@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 import SimpleITK as sitk
 
-from node.enhancement.arrival import measure_arrival
-from node.enhancement.arteries import Arteries, find_arteries
-from node.enhancement.phases import Phase, Values, refusal
+from models.enhancement.arrival import measure_arrival
+from models.enhancement.arteries import Arteries, find_arteries
+from models.enhancement.phases import Phase, Values, unmeasurable
 
 DELAY_S = 19.0
 """From the start of the injection to the first sight of contrast in the pelvic arteries, adults, 2-3 ml/s."""
@@ -34,7 +34,7 @@ def measure_injection(phases: Sequence[Phase]) -> Injection:
     """The time of injection of a run in order of time.
 
     Raises:
-        Refusal: E-DCE-T0 with the reason: fewer than three phases, times that do not increase, phases on different
+        EnhancementError: with the reason: fewer than three phases, times that do not increase, phases on different
             grids, no phase before the contrast, no enhancement, no artery, or an uncertainty above 15 s.
     """
     _check(phases)
@@ -43,7 +43,7 @@ def measure_injection(phases: Sequence[Phase]) -> Injection:
     arrival, spread = measure_arrival(arteries, times, phases[0])
     uncertainty = math.hypot(spread, DELAY_DEVIATION_S)
     if uncertainty > LARGEST_UNCERTAINTY_S:
-        raise refusal(
+        raise unmeasurable(
             f"arterial arrival at {arrival:.0f} s is only known to ± {spread:.0f} s: the phases are too far apart"
         )
     return Injection(round(arrival - DELAY_S, 1), round(uncertainty, 1), _evidence(arteries, times, arrival, spread))
@@ -51,12 +51,12 @@ def measure_injection(phases: Sequence[Phase]) -> Injection:
 
 def _check(phases: Sequence[Phase]) -> None:
     if len(phases) < 3:
-        raise refusal(f"{len(phases)} phase(s), at least 3 are needed")
+        raise unmeasurable(f"{len(phases)} phase(s), at least 3 are needed")
     if not all(later.time_s > phase.time_s for phase, later in pairwise(phases)):
-        raise refusal("the times of the phases do not increase")
+        raise unmeasurable("the times of the phases do not increase")
     grids = [_grid(phase.image) for phase in phases]
     if any(len(grid) != len(grids[0]) or not np.allclose(grid, grids[0], atol=1e-2) for grid in grids):
-        raise refusal("the phases do not lie on one grid")
+        raise unmeasurable("the phases do not lie on one grid")
 
 
 def _grid(image: sitk.Image) -> tuple[float, ...]:

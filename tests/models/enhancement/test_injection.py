@@ -13,9 +13,9 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from node.enhancement import DELAY_DEVIATION_S, DELAY_S, Injection, Phase, measure_injection
-from node.enhancement.vessels import interior
-from node.errors import Refusal
+from models.enhancement import DELAY_DEVIATION_S, DELAY_S, Injection, Phase, measure_injection
+from models.enhancement.vessels import interior
+from models.errors import EnhancementError
 
 TR_MS, FLIP_DEG, FIELD_T = 4.0, 12.0, 3.0
 SHAPE, SPACING = (14, 80, 100), (4.0, 2.0, 2.0)  # z, y, x
@@ -94,10 +94,9 @@ def run(times_s: Sequence[float], arrival_s: float, dose: float = 1.0, noise: fl
 
 
 def refused(phases: Sequence[Phase]) -> str:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(EnhancementError, match=r"^no time of injection from the images: ") as refusal:
         measure_injection(phases)
-    assert refusal.value.code == "E-DCE-T0"
-    return refusal.value.reason
+    return str(refusal.value)
 
 
 @pytest.mark.parametrize("arrival_s", [12.0, 19.5, 28.0])
@@ -296,11 +295,11 @@ def test_the_thinned_real_run_agrees_with_the_full_one(measured, indices):
 @pytest.mark.parametrize("indices", [(0, 2, 4, 6, 11, 17), (3, 5, 6, 7, 12, 16), (0, 3, 16, 17)])
 def test_breathing_in_the_real_run_is_not_taken_for_contrast(measured, indices):
     """The abdominal wall moves most in these phases, and the first pass falls between two of them."""
-    with pytest.raises(Refusal, match=r"form of vessels|less than an artery"):
+    with pytest.raises(EnhancementError, match=r"form of vessels|less than an artery"):
         measured(*indices)
 
 
 @pytest.mark.parametrize("indices", [range(9, 18), (8, 10, 13, 17), (10, 14, 17)])
 def test_the_real_run_without_its_dark_phases_is_refused(measured, indices):
-    with pytest.raises(Refusal, match="no phase lies before the contrast"):
+    with pytest.raises(EnhancementError, match="no phase lies before the contrast"):
         measured(*indices)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from models.enhancement.phases import Array
 from models.rounding import at_least, beyond, whole_above
-from node.enhancement.phases import Array
 
 _SHELL_MM = 10.0  # skin and what breathes with it
 _REFERENCE_ML = 0.5

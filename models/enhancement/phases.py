@@ -1,4 +1,4 @@
-"""What the measurement is given, and how it declines."""
+"""Phases of a dynamic run, and the error of a run that cannot be measured."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from node.codes import Code
-from node.errors import Refusal
+from models.errors import EnhancementError
 
 Array = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
@@ -30,6 +29,6 @@ class Phase:
     field_strength_t: float | None
 
 
-def refusal(reason: str) -> Refusal:
-    """E-DCE-T0 with its reason."""
-    return Refusal(Code.DCE_T0, f"no time of injection from the images: {reason}")
+def unmeasurable(reason: str) -> EnhancementError:
+    """The error of a run that does not show when contrast was injected."""
+    return EnhancementError(f"no time of injection from the images: {reason}")

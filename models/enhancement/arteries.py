@@ -9,9 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from models.enhancement.phases import Array, Phase, Values, unmeasurable
+from models.enhancement.vessels import Body, interior, tubes_of
 from models.rounding import whole_nearest
-from node.enhancement.phases import Array, Phase, Values, refusal
-from node.enhancement.vessels import Body, interior, tubes_of
 
 _PIXEL_MM = 2.0  # in-plane, after binning: an external iliac artery is 7-10 mm wide
 _NEIGHBOURHOOD = (1, 5, 5)  # pixels (z, y, x), all within 4 mm: what may have moved here
@@ -38,12 +38,12 @@ def find_arteries(phases: Sequence[Phase], times: Values) -> Arteries:
     """The arteries of a run in order of time (s), on one grid.
 
     Raises:
-        Refusal: E-DCE-T0 where no phase lies before the contrast, nothing enhances, or nothing does as arteries do.
+        EnhancementError: where no phase lies before the contrast, nothing enhances, or nothing does as arteries do.
     """
     volumes, spacing = _binned(phases)
     body = Body(interior(volumes.mean(axis=0), spacing), spacing)
     if np.count_nonzero(body.inside) < 10 * body.rank:
-        raise refusal("too little of a body in the field of view")
+        raise unmeasurable("too little of a body in the field of view")
     curves = volumes[:, body.inside]
     around = np.stack([ndimage.maximum_filter(volume, _NEIGHBOURHOOD)[body.inside] for volume in volumes])
     fillings = _fillings(curves, around, times)
@@ -52,7 +52,7 @@ def find_arteries(phases: Sequence[Phase], times: Values) -> Arteries:
     filling = fillings[first - 1]
     vessels = tubes_of(body, filling > 0.6 * _largest(filling, body.rank))
     if not vessels.any():
-        raise refusal("what enhances first does not have the form of vessels")
+        raise unmeasurable("what enhances first does not have the form of vessels")
     blood = _filled_first(curves[:, vessels > 0], first)
     curve = np.median(blood, axis=1).astype(np.float64)
     first = _brightened(curve, first)
@@ -95,7 +95,7 @@ def _onset(fillings: Array, curves: Array, rank: int) -> int:
     """Index of the first phase with half of the largest filling of any phase."""
     largest = np.array([_largest(filling, rank) for filling in fillings])
     if largest.max() < _LEAST_RISE * float(np.median(curves[0])):
-        raise refusal("nothing enhances and stays enhanced")
+        raise unmeasurable("nothing enhances and stays enhanced")
     return 1 + int(np.argmax(largest >= 0.5 * largest.max()))
 
 
@@ -108,7 +108,7 @@ def _refuse_washout(curves: Array, around: Array, fillings: Array, body: Body) -
         kept = np.count_nonzero(around[split:] >= lowest[split - 1], axis=0)
         emptied = (fall > 0.4 * largest) & (kept <= _MOVED_AWAY * (len(curves) - split))
         if np.count_nonzero(tubes_of(body, emptied)) > body.rank:
-            raise refusal(
+            raise unmeasurable(
                 "vessels fade from the first phase on: no phase lies before the contrast, or the body moved too much"
             )
 
@@ -139,6 +139,6 @@ def _tissue(curves: Array) -> Values:
 
 def _refuse_unlike_artery(curve: Values, times: Values, first: int) -> None:
     if curve[first:].max() < (1 + _LEAST_ARTERIAL_RISE) * curve[:first].mean():
-        raise refusal("what enhances first enhances less than an artery does")
+        raise unmeasurable("what enhances first enhances less than an artery does")
     if np.argmax(curve) == len(curve) - 1 and times[-1] > times[first] + 3 * _FIRST_PASS_S:
-        raise refusal("what enhances first has no wash-out, as arteries have")
+        raise unmeasurable("what enhances first has no wash-out, as arteries have")
