@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CATALOGUE_EVERY_S = 2
+_INTAKE_EVERY_S = 1
 
 
 class ServiceRole(StrEnum):
@@ -115,9 +116,11 @@ class Service:
     def _start_analysis(self) -> None:
         from apscheduler.schedulers.background import BackgroundScheduler
 
+        from node.analysis.bundles import Models
+        from node.analysis.context import AnalysisContext
+        from node.analysis.intake import take_queued
         from node.analysis.queue import Worklist, queue_url
-        from node.analysis.steps import Models
-        from node.analysis.workflow import Rooms, Worker
+        from node.analysis.worker import Worker
         from node.completion.settling import Completion
         from node.recognition.rules.table import check as check_rules
         from storage.catalogue.filling import forget_faults
@@ -126,17 +129,18 @@ class Service:
         check_rules(settings.recognition)
         models = Models(settings.analysis)
         models.check()
-        worker = Worker(Rooms(settings, self._files, self._index, self._ledger, self._deliveries, models))
+        worker = Worker(AnalysisContext(settings, self._files, self._index, self._ledger, self._deliveries, models))
         worker.start()
         stops.append(worker.stop)
         worklist = Worklist(queue_url(settings.root))
         stops.append(worklist.close)
-        completion = Completion(
-            settings.completion, settings.recognition, self._files, self._index, worklist, self._inquiry()
-        )
+        completion = Completion(settings.completion, settings.recognition, self._files, self._index, self._inquiry())
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
             completion.sweep, "interval", seconds=settings.completion.sweep_every_s, max_instances=1, coalesce=True
+        )
+        scheduler.add_job(
+            take_queued, "interval", [self._index, worklist], seconds=_INTAKE_EVERY_S, max_instances=1, coalesce=True
         )
         forget_faults(self._engine)
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S, max_instances=1, coalesce=True)

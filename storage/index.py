@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from storage import associations, database, objects, quarantine, registration, rejections, schema, transition
+from storage import associations, database, objects, quarantine, registration, rejections, schema, studies
 from storage.errors import TransitionError
 from storage.identity import InstanceKey
 from storage.records import (
@@ -87,6 +87,11 @@ class Index:
         with self._engine.connect() as connection:
             return objects.latest(connection, study_uid)
 
+    def pinned(self, study_uid: str, revision: int) -> tuple[InstanceRecord, ...]:
+        """The instances of a revision as it was queued, in the order of `instances`; none before that."""
+        with self._engine.connect() as connection:
+            return studies.pinned(connection, study_uid, revision)
+
     def elsewhere(self, study_uid: str) -> dict[InstanceKey, tuple[str, ...]]:
         """Objects of a study whose SOP Instance UID objects of other studies have as well, with the other studies."""
         with self._engine.connect() as connection:
@@ -130,8 +135,10 @@ class Index:
         with self._engine.connect() as connection:
             return tuple(study_record(row) for row in connection.execute(query))
 
-    def move(self, study_uid: str, revision: int, to: StudyState, reason: str = "") -> bool:
-        """Move this revision of a study to another state.
+    def move(self, study_uid: str, revision: int, to: StudyState, reason: str = "", caution: str = "") -> bool:
+        """Move this revision of a study to another state; becoming QUEUED pins it to the instances that are there.
+
+        `caution` is what has to be known of these, of a revision that becomes QUEUED.
 
         Returns:
             False when the study has moved on to a newer revision, or its analysis was cancelled: the caller's work is
@@ -141,7 +148,7 @@ class Index:
             TransitionError: STUDY_TRANSITIONS does not allow the move, or there is no such revision.
         """
         with database.writing(self._engine).begin() as connection:
-            return transition.move(connection, study_uid, revision, to, reason)
+            return studies.move(connection, study_uid, revision, to, reason, caution)
 
     def explain(self, study_uid: str, revision: int, reason: str) -> None:
         """Say why a study that is RECEIVING is not taken yet; one that has moved on is left alone."""
@@ -171,7 +178,7 @@ class Index:
             moved = connection.execute(
                 update(table)
                 .where(table.c.study_instance_uid == study_uid, table.c.state.in_(ENDED_STATES))
-                .values(state=StudyState.RECEIVING, revision=table.c.revision + 1, reason="")
+                .values(state=StudyState.RECEIVING, revision=table.c.revision + 1, reason="", caution="")
             )
             if moved.rowcount and meant is not None:
                 _mean(connection, study_uid, meant, now)
@@ -279,4 +286,5 @@ def study_record(row: Row[tuple[object, ...]]) -> StudyRecord:
         last_received_at=row.last_received_at,
         changed=row.changed,
         reason=row.reason,
+        caution=row.caution,
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from storage import database, deliveries, objects, schema, transition
+from storage import database, deliveries, objects, schema, studies
 from storage.deliveries import result_record
 from storage.records import ResultRecord, Revocation, StudyState
 
@@ -50,7 +50,7 @@ class Ledger:
         """
 
         def end(connection: Connection) -> bool:
-            if not transition.move(connection, study_uid, revision, to, reason):
+            if not studies.move(connection, study_uid, revision, to, reason):
                 return False
             # In this order: what is made again is sent again, which one that is merely in order again is not.
             _record(connection, results, destinations, now)

@@ -82,7 +82,7 @@ def insert(
 def latest(connection: Connection, study_uid: str) -> tuple[InstanceRecord, ...]:
     """The latest revision of each received object of a study, in order of first arrival within each series."""
     query = select(_table).where(_OF_STUDY, _RECEIVED).order_by(_table.c.series_instance_uid, _table.c.identifier)
-    found = (_instance(row) for row in connection.execute(query, {"study": study_uid}))
+    found = (instance_record(row) for row in connection.execute(query, {"study": study_uid}))
     return tuple({record.header.key: record for record in found}.values())
 
 
@@ -172,7 +172,8 @@ def _file(row: Row[tuple[object, ...]]) -> StoredFile:
     return StoredFile(Path(row.path), row.digest, row.size)
 
 
-def _instance(row: Row[tuple[object, ...]]) -> InstanceRecord:
+def instance_record(row: Row[tuple[object, ...]]) -> InstanceRecord:
+    """The instance in a row of the table."""
     header = InstanceHeader(
         sop_class_uid=row.sop_class_uid,
         sop_instance_uid=row.sop_instance_uid,

@@ -150,7 +150,8 @@ class StudyRecord:
     """A study.
 
     `changed`: an instance of it arrived again with another content. `reason`: why it is in its state; what a RECEIVING
-    one waits for, what has to be known of the images of a QUEUED one, why others were refused or failed.
+    one waits for, why others were refused or failed. `caution`: what those who read its results have to know of the
+    images that were sent; completion says it of a revision that it queues.
     """
 
     study_instance_uid: str
@@ -162,6 +163,7 @@ class StudyRecord:
     last_received_at: datetime
     changed: bool
     reason: str
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ _COUNT_IN_STUDY = (
 _TOUCH_STUDY = _COUNT_IN_STUDY.values(
     revision=study.c.revision + case((_receiving, 0), else_=1),
     reason=case((_receiving, study.c.reason), else_=""),
+    caution="",
     state=StudyState.RECEIVING,
     last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
 )
@@ -143,5 +144,6 @@ def _touch_study(connection: Connection, header: InstanceHeader, registration: R
             "last_received_at": now,
             "changed": False,
             "reason": "",
+            "caution": "",
         },
     )

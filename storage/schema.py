@@ -71,6 +71,8 @@ study = Table(
     Column("last_received_at", UTCDateTime, nullable=False),
     Column("changed", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
+    # What those who read the results have to know of what was sent; of a revision that was queued.
+    Column("caution", Text, nullable=False, server_default=""),
     Index("study_by_state", "state", "last_received_at"),
 )
 
@@ -107,6 +109,15 @@ Index(
     dicom_object.c.series_instance_uid,
     sqlite_where=NOT_RECEIVED,
     postgresql_where=NOT_RECEIVED,
+)
+
+# The instances that a revision of a study was queued with: what its analysis reads, whatever arrives meanwhile.
+revision_object = Table(
+    "revision_object",
+    metadata,
+    Column("study_instance_uid", ForeignKey(study.c.study_instance_uid), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("object", ForeignKey(dicom_object.c.identifier), primary_key=True),
 )
 
 association = Table(

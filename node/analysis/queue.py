@@ -21,7 +21,7 @@ QUEUE = "analysis"
 WORKFLOW = "analyse-study"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
 #: same version, and recovering a run into other steps would mix their recorded results.
-WORKFLOW_VERSION = "analysis-4"
+WORKFLOW_VERSION = "analysis-5"
 
 
 class Progress(StrEnum):

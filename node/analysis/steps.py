@@ -6,140 +6,45 @@ renames them, so that running a step again after a crash gives the same files.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 
 import SimpleITK as sitk
-import torch
 from pydantic import TypeAdapter
 
 import models.volume
 from models import analysis
 from models.findings import Found, find_tumours
-from models.manifest import Manifest, digest
-from models.prediction.predictor import Predictor, load_predictor, predict
+from models.prediction.predictor import predict
 from models.prediction.records import Prediction
-from models.radiomics.extraction import require_complete
 from models.radiomics.provenance import Provenance
 from models.radiomics.t2_contrast import SpinEcho, spin_echo
-from models.segmentation.inference import Segmenter, load_segmenter
 from models.sequence import ANALYSED, Sequence
-from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
-from node.planning import plan_from, plan_with_volumes, trained_protocols
+from models.super_resolution.inference import super_resolve
+from node.analysis import identity
+from node.analysis.bundles import Models
+from node.analysis.study import Study
+from node.planning import plan_from, plan_with_volumes
 from node.recognition.header import clashes
 from node.recognition.plan import StudyFacts, read_study
-from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import Stack, StudyPlan, from_json, to_json
 from node.results.encode import EncodedObject, encode
-from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
+from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Site
 from node.results.trial import require_encodable
-from node.settings import AnalysisSettings, RecognitionSettings
-from storage.identity import InstanceKey
-from storage.records import PatientIdentity, ResultRecord
+from node.settings import RecognitionSettings
+from storage.records import ResultRecord
 
 _PREDICTION = TypeAdapter(Prediction | None)
 _PROVENANCE = TypeAdapter(dict[str, Provenance])
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """One study revision on its way: its instances and its work folder.
-
-    Attributes:
-        instances: absolute path and `Content.identifier` of every instance.
-        caution: what is known to be lacking of what was sent; empty when nothing.
-        elsewhere: other studies with an object of the same SOP Instance UID, by the instance.
-        meant: the patient of the study where headers name two and a person has said which.
-        rejected: objects that rejection notes name, with the code of the title of the note.
-    """
-
-    study_instance_uid: str
-    revision: int
-    instances: Mapping[InstanceKey, tuple[Path, str]]
-    folder: Path
-    caution: str = ""
-    elsewhere: Mapping[InstanceKey, tuple[str, ...]] = field(default_factory=dict)
-    meant: PatientIdentity | None = None
-    rejected: Mapping[InstanceKey, str] = field(default_factory=dict)
-
-    def image(self, role: Sequence, kind: str) -> Path:
-        """File of one volume: kind is acquired, super, mask or mask_super."""
-        return self.folder / f"{role}.{kind}.nrrd"
-
-    @property
-    def results(self) -> Path:
-        """Folder of the encoded objects."""
-        return self.folder / "results"
-
-
-class Models:
-    """The bundles of a node, each loaded on first use and kept."""
-
-    def __init__(self, settings: AnalysisSettings) -> None:
-        self._settings = settings
-        torch.set_num_threads(settings.threads)
-
-    @cached_property
-    def super_resolver(self) -> SuperResolver:
-        """Generator of the super-resolution bundle."""
-        return load_super_resolver(self._settings.super_resolution)
-
-    @cached_property
-    def segmenter(self) -> Segmenter:
-        """Network of the segmentation bundle."""
-        return load_segmenter(self._settings.segmentation)
-
-    @cached_property
-    def predictor(self) -> Predictor:
-        """Classifiers of the prediction bundle."""
-        return load_predictor(self._settings.prediction)
-
-    @property
-    def threads(self) -> int:
-        """How many threads or processes a step may use."""
-        return self._settings.threads
-
-    def check(self) -> None:
-        """Load everything now, so that a fault is found before the first patient.
-
-        Raises:
-            BundleError: a bundle is missing, damaged, or does not fit the feature extraction of this node.
-        """
-        require_complete(self.predictor.radiomics)
-        self.identities()
-
-    def trained_protocols(self) -> tuple[TrainedProtocol, ...]:
-        """The acquisition parameters that each bundle has seen in training."""
-        return trained_protocols(self._settings.bundles)
-
-    def identities(self) -> dict[str, AlgorithmIdentity]:
-        """Name, version and digest of every bundle, by kind."""
-        manifests: tuple[Manifest, ...] = (
-            self.super_resolver.manifest,
-            self.segmenter.manifest,
-            self.predictor.manifest,
-        )
-        return {
-            manifest.kind: AlgorithmIdentity(
-                name=manifest.name,
-                version=manifest.version,
-                digest=digest(manifest),
-                statement=manifest.intended_use,
-            )
-            for manifest in manifests
-        }
 
 
 def recognise_study(study: Study, settings: RecognitionSettings, bundles: Models) -> StudyPlan:
@@ -255,7 +160,7 @@ def encode_results(
     results = StudyResults(
         study_instance_uid=study.study_instance_uid,
         revision=study.revision,
-        input_digest=input_digest(study, plan),
+        input_digest=identity.input_digest(study, plan),
         settings_digest=settings_digest,
         created_at=created_at,
         sequences=tuple(_sequence_result(study, stack) for stack in _analysed(plan)),
@@ -285,14 +190,6 @@ def discard_volumes(study: Study) -> None:
     for path in study.folder.glob("*.nrrd"):
         path.unlink(missing_ok=True)
     shutil.rmtree(study.results, ignore_errors=True)
-
-
-def input_digest(study: Study, plan: StudyPlan) -> str:
-    """SHA-256 over UIDs and content of every instance that the results are made from, in UID order."""
-    used = {key for stack in plan.stacks for key in stack.instances}
-    used |= {plan.reference} if plan.reference else set()
-    lines = (f"{key} {study.instances[key][1]}\n" for key in sorted(used))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def read_plan(study: Study) -> StudyPlan:

@@ -184,7 +184,7 @@ def new_config(
 @app.command("check-config")
 def check_config(config: ConfigOption = CONFIG) -> None:
     """Read the configuration and the model bundles; say what is wrong, one line a fault."""
-    from node.analysis.steps import Models
+    from node.analysis.bundles import Models
     from node.recognition.rules.table import check as check_rules
 
     settings = node_settings(config)

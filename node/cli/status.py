@@ -68,7 +68,8 @@ def _study(line: StudyLine) -> Text:
         text.append(f"  {withdrawal}\n", style="not bold red")
     unlocated = (str(location) for location in line.locations if not location.established)
     judged = (*map(str, line.set_aside), *unlocated)
-    notes = [study.reason, *judged, *map(_refusal, line.refusals), *line.warnings]
+    caution = [] if study.caution in line.warnings else [study.caution]
+    notes = [study.reason, *caution, *judged, *map(_refusal, line.refusals), *line.warnings]
     delivered = [_delivered(name, count) for name, count in line.deliveries.items()]
     for note in (*delivered, *line.delivery_reasons, *dict.fromkeys(note for note in notes if note)):
         text.append(f"  {note}\n", style="not bold")

@@ -1,4 +1,4 @@
-"""When a study is complete, and what happens to studies between two states.
+"""Whether a study has settled.
 
 DICOM has no sign for the end of a study. A study is taken as complete when nothing has arrived for the quiet time,
 every association that stored some of it has ended, the wanted sequences are there, and the PACS, where one is
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from models.sequence import Sequence
-from node.analysis.queue import Progress, Worklist
 from node.clock import Clock, utc_now
 from node.codes import Code
 from node.completion.shortage import Inquiry, Shortage
@@ -40,7 +39,7 @@ class _Answer:
 
 
 class Completion:
-    """Looks for settled studies and submits them for analysis."""
+    """Looks for settled studies and queues them for analysis."""
 
     def __init__(
         self,
@@ -48,7 +47,6 @@ class Completion:
         recognition: RecognitionSettings,
         files: ObjectStore,
         index: Index,
-        worklist: Worklist,
         inquiry: Inquiry | None = None,
         clock: Clock = utc_now,
     ) -> None:
@@ -56,20 +54,17 @@ class Completion:
         self._recognition = recognition
         self._files = files
         self._index = index
-        self._worklist = worklist
         self._inquiry = inquiry
         self._clock = clock
         self._missing: dict[str, tuple[_Content, tuple[str, ...]]] = {}
         self._answers: dict[str, _Answer] = {}
 
     def sweep(self) -> None:
-        """Submit every study that has settled; bring studies that a crash left between two states onward."""
+        """Queue every study that has settled."""
         receiving = self._index.studies(StudyState.RECEIVING)
         for study in receiving:
             self._consider(study, self._clock())
         self._forget_all_but({study.study_instance_uid for study in receiving})
-        for study in self._index.studies(StudyState.QUEUED):
-            self._follow(study)
 
     def _consider(self, study: StudyRecord, now: datetime) -> None:
         quiet = now - study.last_received_at
@@ -84,7 +79,7 @@ class Completion:
         if patient and shortage.series:
             self._wait(study, f"for what the PACS has: has {shortage}")
         else:
-            self._submit(study, shortage.caution)
+            self._queue(study, shortage.caution)
 
     def _lack(self, study: StudyRecord, now: datetime) -> str:
         """What has to come before the PACS is asked; empty when nothing."""
@@ -129,23 +124,13 @@ class Completion:
             self._index.explain(study.study_instance_uid, study.revision, reason)
             log.info("study %s: %s", study.study_instance_uid, reason)
 
-    def _submit(self, study: StudyRecord, caution: str) -> None:
+    def _queue(self, study: StudyRecord, caution: str) -> None:
         uid, revision = study.study_instance_uid, study.revision
         current = self._index.study(uid)
         if current is None or _content(current) != _content(study):
             return  # something has come while the headers were read or the PACS was asked
-        # The state moves first: if the process dies between the two lines, `_follow` submits.
-        if self._index.move(uid, revision, StudyState.QUEUED, caution):
-            self._worklist.submit(uid, revision)
+        if self._index.move(uid, revision, StudyState.QUEUED, caution=caution):
             log.info("study %s revision %d: complete, queued%s", uid, revision, f"; {caution}" if caution else "")
-
-    def _follow(self, study: StudyRecord) -> None:
-        progress = self._worklist.progress(study.study_instance_uid, study.revision)
-        if progress is Progress.UNKNOWN:
-            self._worklist.submit(study.study_instance_uid, study.revision)
-        elif progress is Progress.BROKEN:
-            reason = "the analysis broke off repeatedly; see the log, then `rectal-node rerun` the study"
-            self._index.move(study.study_instance_uid, study.revision, StudyState.FAILED, reason)
 
     def _forget_all_but(self, receiving: set[str]) -> None:
         self._missing = {uid: known for uid, known in self._missing.items() if uid in receiving}

@@ -22,9 +22,11 @@ from pynetdicom.sop_class import (
 )
 from rich.console import Console
 
+from node.analysis.bundles import Models
+from node.analysis.context import AnalysisContext
+from node.analysis.intake import take_queued
 from node.analysis.queue import Worklist, queue_url
-from node.analysis.steps import Models
-from node.analysis.workflow import Rooms, Worker
+from node.analysis.worker import Worker
 from node.cli.status import as_tables
 from node.completion.settling import Completion
 from node.delivery.worker import DeliveryWorker
@@ -68,8 +70,8 @@ class Site:
         self.files, self.index, self.ledger = ObjectStore(self.folder), Index(engine), Ledger(engine)
         self.deliveries = Deliveries(engine)
         self.delivery = DeliveryWorker(pacs, self.deliveries, self.files)
-        models = Models(self.settings.analysis)
-        self.worker = Worker(Rooms(self.settings, self.files, self.index, self.ledger, self.deliveries, models))
+        storage = self.files, self.index, self.ledger, self.deliveries
+        self.worker = Worker(AnalysisContext(self.settings, *storage, Models(self.settings.analysis)))
 
     def receive(self, images: list[Dataset], patient: tuple[str, str]) -> None:
         path = self.folder / "image.dcm"
@@ -111,7 +113,8 @@ class Site:
         """The study has been quiet for 60 s: it is queued, unless it waits."""
         worklist = Worklist(queue_url(self.folder))
         settings = CompletionSettings(quiet_s=1, incomplete_after_s=incomplete_after_s)
-        Completion(settings, self.settings.recognition, self.files, self.index, worklist).sweep()
+        Completion(settings, self.settings.recognition, self.files, self.index).sweep()
+        take_queued(self.index, worklist)
         worklist.close()
 
     def analyse(self, incomplete_after_s: float = 30) -> None:

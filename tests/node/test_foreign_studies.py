@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, KeyObjectSelectionDocumentStorage, generate_uid
 
-from node.analysis.workflow import is_answered
+from node.analysis.refusal import is_answered
 from node.settings import AnalysisSettings
 
 from .site import FIRST, Site, running

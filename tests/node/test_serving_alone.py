@@ -55,6 +55,9 @@ import SimpleITK as sitk
 
 from models.volume import image_from, grid_of
 from node.analysis import steps
+from node.analysis.bundles import Models
+from node.analysis.refusal import ANALYSED
+from node.analysis.study import Study
 from node.results.identity import Site
 from node.settings import Settings
 from storage.identity import InstanceKey
@@ -67,14 +70,14 @@ for path in sorted(Path(sys.argv[1]).rglob("*.dcm")):
     instances[InstanceKey(str(header.SeriesInstanceUID), str(header.SOPInstanceUID))] = (path, path.name)
     study_uid = str(header.StudyInstanceUID)
 settings = Settings(root=Path(sys.argv[2]))
-study = steps.Study(study_uid, 1, instances, Path(sys.argv[2]) / "work")
-bundles = steps.Models(settings.analysis)
+study = Study(study_uid, 1, instances, Path(sys.argv[2]) / "work")
+bundles = Models(settings.analysis)
 bundles.check()
 steps.recognise_study(study, settings.recognition, bundles)
 steps.assemble_volumes(study, settings.recognition, bundles)
 steps.super_resolve_volumes(study, bundles)
 steps.segment_volumes(study, bundles)
-for role in steps.ANALYSED:  # the study is noise: a tumour is put into it by hand
+for role in ANALYSED:  # the study is noise: a tumour is put into it by hand
     for kind in ("mask", "mask_super"):
         grid = grid_of(sitk.ReadImage(study.image(role, kind)))
         shape = grid.size[::-1]

@@ -238,3 +238,12 @@ def test_a_database_that_is_current_opens_without_alembic(url):
     )
     done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_study_that_was_queued_is_pinned_to_its_instances_and_keeps_its_caution(taken_over):
+    index = Index(taken_over)
+    queued = index.study("1.2.3.2")
+    assert (queued.reason, queued.caution.partition(":")[0]) == ("", "E-INCOMPLETE")
+    assert index.pinned("1.2.3.2", 1) == index.instances("1.2.3.2")
+    assert len(index.pinned("1.2.3.2", 1)) == 6
+    assert index.pinned("1.2.3.1", 1) == ()

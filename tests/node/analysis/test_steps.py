@@ -19,15 +19,15 @@ from models.segmentation.network import build_network
 from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import super_resolve
 from models.super_resolution.network import build_generator
+from node.analysis.bundles import Models
 from node.analysis.steps import (
-    Models,
-    Study,
     extract_features,
     predict_outcome,
     read_plan,
     segment_volumes,
     super_resolve_volumes,
 )
+from node.analysis.study import Study
 from node.planning import plan_from
 from node.recognition.plan import read_study
 from node.recognition.record import to_json
@@ -139,7 +139,7 @@ def test_a_finding_at_an_impossible_place_is_set_aside_on_record_and_in_no_mask(
         (sequence.value, "E-FINDING-OUTSIDE", "outside the body") for sequence in ANALYSED
     ]
     assert all(finding.volume_ml > 1000 for finding in plan.set_aside)
-    assert volumes == dict.fromkeys(Sequence, 0)
+    assert volumes == dict.fromkeys(ANALYSED, 0)
     assert not any(mask_of(here, sequence).any() for sequence in ANALYSED)
     assert plan.locations == ()
     assert extract_features(here, everything) == 0

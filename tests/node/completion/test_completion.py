@@ -16,6 +16,7 @@ from dbos import DBOS
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
+from node.analysis.intake import take_queued
 from node.analysis.queue import WORKFLOW_VERSION, Progress, Worklist, queue_engine, queue_url
 from node.clock import utc_now
 from node.completion.settling import Completion
@@ -103,12 +104,13 @@ class Arrived:
     ) -> Completion:
         settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s, wanted=self.wanted)
         inquiry = Inquiry(pacs, self.index, self.ledger) if pacs else None
-        return Completion(settings, RecognitionSettings(), self.files, self.index, self.worklist, inquiry, self.clock)
+        return Completion(settings, RecognitionSettings(), self.files, self.index, inquiry, self.clock)
 
     def sweep(
         self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
     ) -> None:
         self.completion(quiet_s, incomplete_after_s, pacs).sweep()
+        take_queued(self.index, self.worklist)
 
     @property
     def study(self) -> StudyRecord:
@@ -358,7 +360,7 @@ def test_a_study_of_which_the_rest_never_comes_is_taken_with_a_caution(
     series, count = last_series(few)
     arrived.receive(few[:-1])
     arrived.sweep(incomplete_after_s=50, pacs=pacs.settings)
-    assert (arrived.state, arrived.study.reason) == (
+    assert (arrived.state, arrived.study.caution) == (
         StudyState.QUEUED,
         f"E-INCOMPLETE: {count - 1} of {count} instances of series {series} had arrived; the PACS has the rest",
     )
@@ -409,7 +411,7 @@ def test_a_pacs_that_cannot_be_asked_holds_up_nothing_and_that_is_said(
     pacs.stop()
     arrived.receive(few[:-1])
     arrived.sweep(pacs=pacs.settings)
-    assert (arrived.state, arrived.study.reason) == (
+    assert (arrived.state, arrived.study.caution) == (
         StudyState.QUEUED,
         "E-NOT-COUNTED: whether the PACS has more images is not known: no connection",
     )

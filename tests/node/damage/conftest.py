@@ -29,8 +29,9 @@ from models.sequence import ANALYSED, Sequence
 from models.super_resolution.network import build_generator
 from models.volume import resample_onto
 from node.analysis import steps
-from node.analysis.steps import Models, Study
-from node.analysis.workflow import why_refused
+from node.analysis.bundles import Models
+from node.analysis.refusal import why_refused
+from node.analysis.study import Study
 from node.results.encode import EncodedObject
 from node.results.identity import Site
 from node.settings import AnalysisSettings, RecognitionSettings

@@ -16,8 +16,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 from pynetdicom.dsutils import split_dataset
 
-from node.analysis.steps import Models, assemble_volumes, encode_results, recognise_study
-from node.analysis.workflow import Rooms
+from node.analysis.bundles import Models
+from node.analysis.context import AnalysisContext
+from node.analysis.steps import assemble_volumes, encode_results, recognise_study
 from node.dicom.scu import StoreResult, store
 from node.logs import LineFormatter
 from node.recognition.record import to_json
@@ -26,6 +27,7 @@ from node.results.source import read_header
 from node.settings import Settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
+from storage.records import StudyState
 
 NAME, IDENTIFIER, ACCESSION, BIRTH = "Seeded^Name", "SEED-4711", "SEEDED-ACC", "19360229"
 SEEDS = (NAME, "Seeded", IDENTIFIER, ACCESSION, BIRTH)
@@ -119,15 +121,17 @@ def test_a_whole_study_through_reception_recognition_volumes_and_results(receivi
     assert sum(outcome.result is StoreResult.SENT for outcome in outcomes) > len(study) * 0.9
     settings = Settings(root=receiving.store.root)
     storage = receiving.store, receiving.index, receiving.ledger, Deliveries(open_engine(settings.storage_url))
-    rooms = Rooms(settings, *storage, Models(settings.analysis))
-    analysis = rooms.study(str(study[1].StudyInstanceUID), 1)
-    recognise_study(analysis, settings.recognition, rooms.models)
-    plan = assemble_volumes(analysis, settings.recognition, rooms.models)
+    context = AnalysisContext(settings, *storage, Models(settings.analysis))
+    uid = str(study[1].StudyInstanceUID)
+    context.index.move(uid, 1, StudyState.QUEUED)
+    analysis = context.study(uid, 1)
+    recognise_study(analysis, settings.recognition, context.models)
+    plan = assemble_volumes(analysis, settings.recognition, context.models)
     for stack in plan.stacks:
         for frame in stack.frames:
             read_header(frame.path)
     (analysis.folder / "plan.json").write_text(to_json(replace(plan, stacks=())))
-    assert encode_results(analysis, rooms.models, datetime.now(UTC), "settings", Site(settings.uid_root))
+    assert encode_results(analysis, context.models, datetime.now(UTC), "settings", Site(settings.uid_root))
     assert plan.stacks
     assert_no_seed(written())
     assert_no_seed(to_json(plan))

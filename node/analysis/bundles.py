@@ -1,0 +1,75 @@
+"""The model bundles that a node analyses with."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+
+from models.manifest import Manifest, digest
+from models.prediction.predictor import Predictor, load_predictor
+from models.radiomics.extraction import require_complete
+from models.segmentation.inference import Segmenter, load_segmenter
+from models.super_resolution.inference import SuperResolver, load_super_resolver
+from node.planning import trained_protocols
+from node.recognition.protocol import TrainedProtocol
+from node.results.findings import AlgorithmIdentity
+from node.settings import AnalysisSettings
+
+
+class Models:
+    """The bundles of a node, each loaded on first use and kept."""
+
+    def __init__(self, settings: AnalysisSettings) -> None:
+        self._settings = settings
+        torch.set_num_threads(settings.threads)
+
+    @cached_property
+    def super_resolver(self) -> SuperResolver:
+        """Generator of the super-resolution bundle."""
+        return load_super_resolver(self._settings.super_resolution)
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """Network of the segmentation bundle."""
+        return load_segmenter(self._settings.segmentation)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Classifiers of the prediction bundle."""
+        return load_predictor(self._settings.prediction)
+
+    @property
+    def threads(self) -> int:
+        """How many threads or processes a step may use."""
+        return self._settings.threads
+
+    def check(self) -> None:
+        """Load everything now, so that a fault is found before the first patient.
+
+        Raises:
+            BundleError: a bundle is missing, damaged, or does not fit the feature extraction of this node.
+        """
+        require_complete(self.predictor.radiomics)
+        self.identities()
+
+    def trained_protocols(self) -> tuple[TrainedProtocol, ...]:
+        """The acquisition parameters that each bundle has seen in training."""
+        return trained_protocols(self._settings.bundles)
+
+    def identities(self) -> dict[str, AlgorithmIdentity]:
+        """Name, version and digest of every bundle, by kind."""
+        manifests: tuple[Manifest, ...] = (
+            self.super_resolver.manifest,
+            self.segmenter.manifest,
+            self.predictor.manifest,
+        )
+        return {
+            manifest.kind: AlgorithmIdentity(
+                name=manifest.name,
+                version=manifest.version,
+                digest=digest(manifest),
+                statement=manifest.intended_use,
+            )
+            for manifest in manifests
+        }

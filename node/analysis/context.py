@@ -1,0 +1,43 @@
+"""What an analysis works with: settings, storage and models of its process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.analysis.bundles import Models
+from node.analysis.study import Study
+from node.settings import Settings
+from storage.deliveries import Deliveries
+from storage.files import ObjectStore
+from storage.index import Index
+from storage.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisContext:
+    """Settings, storage and models of one process."""
+
+    settings: Settings
+    files: ObjectStore
+    index: Index
+    ledger: Ledger
+    deliveries: Deliveries
+    models: Models
+
+    def study(self, study_instance_uid: str, revision: int) -> Study:
+        """The study revision with the instances that it is pinned to."""
+        instances = {
+            record.header.key: (self.files.absolute(record.file), record.content.identifier)
+            for record in self.index.pinned(study_instance_uid, revision)
+        }
+        found = self.index.study(study_instance_uid)
+        return Study(
+            study_instance_uid,
+            revision,
+            instances,
+            self.settings.root / "work" / study_instance_uid / str(revision),
+            found.caution if found is not None and found.revision == revision else "",
+            self.index.elsewhere(study_instance_uid),
+            self.index.meant_patient(study_instance_uid),
+            self.index.rejected(study_instance_uid),
+        )

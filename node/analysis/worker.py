@@ -1,0 +1,81 @@
+"""The process that takes studies from the queue and runs their workflows."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from dbos import DBOS, DBOSConfig
+from sqlalchemy import Engine
+
+from node.analysis import workflow
+from node.analysis.context import AnalysisContext
+from node.analysis.queue import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
+from node.errors import ConfigurationError
+from storage.records import StudyState
+
+
+class Worker:
+    """Takes studies from the queue, one process a storage root."""
+
+    def __init__(self, context: AnalysisContext) -> None:
+        self._context = context
+        self._lock: IO[str] | None = None
+        self._engine: Engine | None = None
+
+    def start(self) -> None:
+        """Recover what was under way and take new work.
+
+        Raises:
+            ConfigurationError: another process works on the same root; two would run a step at the same time.
+        """
+        root = self._context.settings.root
+        self._lock = _exclusive(root / "worker.lock")
+        self._engine = queue_engine(queue_url(root))
+        config: DBOSConfig = {
+            "name": "rectal-node",
+            "system_database_engine": self._engine,
+            "application_version": WORKFLOW_VERSION,
+            "executor_id": "worker-1",
+            "log_level": "ERROR",
+        }
+        DBOS(config=config)
+        workflow.register(self._context)
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=self._context.settings.analysis.concurrent_studies, polling_interval_sec=0.5
+        )
+        self._fail_runs_of_other_versions()
+
+    def stop(self) -> None:
+        """Leave the queue; a study under way goes on at the next start from its last finished step."""
+        DBOS.destroy()
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _fail_runs_of_other_versions(self) -> None:
+        """Runs of another workflow version are never recovered by DBOS: say so instead of leaving them for ever."""
+        for found in DBOS.list_workflows(name=WORKFLOW, status=["PENDING", "ENQUEUED"], load_input=False):
+            if found.app_version in (None, WORKFLOW_VERSION):
+                continue
+            study, revision = found.workflow_id.rsplit(":", 1)
+            reason = f"queued by workflow version {found.app_version}, not {WORKFLOW_VERSION}: `rectal-node rerun` it"
+            DBOS.cancel_workflow(found.workflow_id)
+            self._context.index.move(study, int(revision), StudyState.FAILED, reason)
+
+
+def _exclusive(path: Path) -> IO[str]:
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise ConfigurationError(
+            f"{path}: another worker runs on this root; stop it, or set another root in config.toml"
+        ) from error
+    return handle
