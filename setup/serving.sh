@@ -34,9 +34,14 @@ until_so() { # what is waited for, for how many seconds at most, then the comman
         left=$((left - 1))
     done
 }
-completed() { # all that is due has arrived, too
-    "$bin/rectal-node" status --json --config "$folder/node.toml" >"$folder/status.json"
-    grep -qi '"state": *"completed"' "$folder/status.json" && ! grep -qi '"pending"' "$folder/status.json"
+completed() { # or refused or failed; all that is due has arrived, too
+    "$bin/rectal-node" status --json --config "$folder/node.toml" >"$folder/status.json" || return 1
+    "$bin/python" - "$folder/status.json" <<'END'
+import json, sys
+counts = json.load(open(sys.argv[1]))["counts"]
+ended = sum(counts["studies"][state] for state in ("COMPLETED", "REFUSED", "FAILED"))
+sys.exit(not ended or counts["undelivered"] > 0)
+END
 }
 until_so "the node listens" 120 "$bin/rectal-node" echo RECTALNODE --port "$node"
 until_so "the archive listens" 120 "$bin/rectal-node" echo ARCHIVE --port "$archive"
@@ -45,4 +50,4 @@ began=$(date +%s)
 until_so "the study is analysed and its results have arrived" 900 completed
 made=$(find "$folder/archive/objects" -type f | wc -l)
 echo "analysed in $(($(date +%s) - began)) s without the laboratory; $made results arrived"
-[ "$made" -gt 0 ]
+grep -q '"COMPLETED": 1' "$folder/status.json" && [ "$made" -gt 0 ]
