@@ -19,27 +19,27 @@ Whole = npt.NDArray[np.int64]
 
 
 def whole_nearest(values: npt.ArrayLike) -> Whole:
-    """The nearest whole numbers; half way the greater one."""
+    """The nearest whole numbers; half way the greater one. Any shape."""
     return np.floor(_floats(values) + 0.5 + _slack(values)).astype(np.int64)
 
 
 def whole_above(values: npt.ArrayLike) -> Whole:
-    """The least whole numbers that are not below."""
+    """The least whole numbers that are not below. Any shape."""
     return np.ceil(_floats(values) - _slack(values)).astype(np.int64)
 
 
 def whole_below(values: npt.ArrayLike) -> Whole:
-    """The greatest whole numbers that are not above."""
+    """The greatest whole numbers that are not above. Any shape."""
     return np.floor(_floats(values) + _slack(values)).astype(np.int64)
 
 
 def at_least(values: npt.ArrayLike, limit: float) -> npt.NDArray[np.bool_]:
-    """Whether values reach a limit; what equals it does."""
+    """Whether values reach a limit; what equals it does. Any shape."""
     return np.asarray(_floats(values) >= limit - _slack(limit))
 
 
 def beyond(values: npt.ArrayLike, limit: float) -> npt.NDArray[np.bool_]:
-    """Whether values exceed a limit; what equals it does not."""
+    """Whether values exceed a limit; what equals it does not. Any shape."""
     return np.asarray(_floats(values) > limit + _slack(limit))
 
 

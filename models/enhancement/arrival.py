@@ -41,6 +41,8 @@ class Boluses:
 def measure_arrival(arteries: Arteries, times: Values, phase: Phase) -> tuple[float, float]:
     """Mean and standard deviation (s) of the time at which the arteries reach a tenth of their first peak.
 
+    `times` (phases,): s, rising.
+
     Taken over all starts of all plausible boluses, each weighted by how well it fits; gain and offset of either
     signal are fitted for each. Before the fit every start between two phases is equally likely.
 

@@ -25,7 +25,10 @@ _SAMPLE = 50_000  # voxels
 
 @dataclass(frozen=True, slots=True)
 class Arteries:
-    """Curves of arteries and tissue (one signal a phase), the first enhanced phase, and how much artery was found."""
+    """Curves of arteries and tissue (one signal a phase), the first enhanced phase, and how much artery was found.
+
+    `curve` and `tissue`: (phases,).
+    """
 
     curve: Values
     tissue: Values
@@ -35,7 +38,7 @@ class Arteries:
 
 
 def find_arteries(phases: Sequence[Phase], times: Values) -> Arteries:
-    """The arteries of a run in order of time (s), on one grid.
+    """The arteries of a run in order of time (s), on one grid. `times` (phases,): s, rising.
 
     Raises:
         EnhancementError: where no phase lies before the contrast, nothing enhances, or nothing does as arteries do.

@@ -42,7 +42,7 @@ class Body:
 
 
 def interior(mean: Array, spacing: tuple[float, float, float]) -> Mask:
-    """The body without its outer centimetre, slice by slice."""
+    """The body without its outer centimetre, slice by slice. `mean`: (z, y, x)."""
     threshold = 0.25 * np.median(mean[mean > mean.mean()]) if mean.max() > mean.min() else math.inf
     plane = np.zeros((3, 3, 3), dtype=bool)
     plane[1] = True
@@ -56,7 +56,7 @@ def interior(mean: Array, spacing: tuple[float, float, float]) -> Mask:
 
 
 def tubes_of(body: Body, chosen: Mask) -> Labels:
-    """Labels from 1 of the connected parts of the chosen voxels that have the form of a vessel.
+    """Labels from 1 of the connected parts of the chosen voxels that have the form of a vessel. `chosen`: (z, y, x).
 
     Of one dimension, the voxels of the interior; 0 outside the vessels.
     """

@@ -36,7 +36,7 @@ def overlap(one: Mask, other: Mask, grid: Grid) -> float:
 
 def agreeing(masks: Mapping[str, Mask], grid: Grid) -> frozenset[str]:
     """The sequences whose masks agree with most others, themselves included: all, some, or, where each lies elsewhere
-    or as many contradict, none. One mask alone agrees with itself."""
+    or as many contradict, none. One mask alone agrees with itself. Masks are (z, y, x) on one grid."""
     groups = {
         frozenset(other for other in masks if overlap(masks[name], masks[other], grid) >= LEAST_OVERLAP)
         for name in masks

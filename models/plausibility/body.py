@@ -62,7 +62,7 @@ class Body:
     midline_mm: Values
 
     def level(self, height_mm: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Index of the nearest height."""
+        """Index of the nearest height. `height_mm`: (points,)."""
         index = np.round((np.asarray(height_mm) - self.grid.origin[2]) / self.grid.spacing[2])
         return np.clip(index, 0, self.grid.size[2] - 1).astype(np.int64)
 

@@ -10,5 +10,8 @@ from models.prediction.log_odds import bounded_log_odds
 
 
 def calibrate(probability: NDArray[np.float64], intercept: float, slope: float) -> NDArray[np.float64]:
-    """Logistic calibration of log odds; keeps the order of cases as long as the slope is positive."""
+    """Logistic calibration of log odds; keeps the order of cases as long as the slope is positive.
+
+    `probability`: (cases,).
+    """
     return expit(intercept + slope * bounded_log_odds(probability))

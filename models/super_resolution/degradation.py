@@ -63,7 +63,10 @@ def thicken(thin: torch.Tensor, factor: Factor, profile: SliceProfile) -> torch.
 
 
 def add_rician_noise(volume: torch.Tensor, deviation: float, generator: torch.Generator) -> torch.Tensor:
-    """Magnitude of the volume plus complex Gaussian noise of the given standard deviation per channel."""
+    """Magnitude of the volume plus complex Gaussian noise of the given standard deviation per channel.
+
+    `volume`: (B, 1, Z, Y, X).
+    """
     if deviation == 0:
         return volume
     real, imaginary = (torch.randn(volume.shape, generator=generator).to(volume) * deviation for _ in range(2))

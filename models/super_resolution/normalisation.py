@@ -23,7 +23,7 @@ class Modality(StrEnum):
 
 
 def intensity_range(values: Float32, modality: Modality = Modality.MR) -> tuple[float, float]:
-    """The intensities mapped to 0 and 1, the lower one first; equal only for a constant volume.
+    """The intensities mapped to 0 and 1, the lower one first; equal only for a constant volume. `values`: (z, y, x).
 
     MR: percentiles, as it has no unit. CT: fixed Hounsfield units. US: 0 to the brightest echo, log-compressed.
     """

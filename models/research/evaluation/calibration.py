@@ -55,7 +55,10 @@ class Group:
 
 
 def calibration(labels: ArrayLike, probabilities: ArrayLike, counts: Floats) -> Calibration:
-    """Calibration of `probabilities` for `labels` (0 or 1); the Brier score's interval is of bootstrap `counts`."""
+    """Calibration of `probabilities` for `labels` (0 or 1); the Brier score's interval is of bootstrap `counts`.
+
+    `labels` and `probabilities`: (cases,); `counts`: (draws, cases).
+    """
     events = (np.asarray(labels) == 1).astype(np.float64)
     predicted = np.asarray(probabilities, dtype=np.float64)
     squared = (events - predicted) ** 2
@@ -71,7 +74,10 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, counts: Floats) -> 
 
 
 def calibration_groups(labels: ArrayLike, probabilities: ArrayLike) -> Iterator[Group]:
-    """Up to `GROUPS` groups of equal size in the order of their probability, none below `LEAST_A_GROUP` cases."""
+    """Up to `GROUPS` groups of equal size in the order of their probability, none below `LEAST_A_GROUP` cases.
+
+    Both are (cases,).
+    """
     events, predicted = np.asarray(labels) == 1, np.asarray(probabilities, dtype=np.float64)
     for part in _parts(predicted):
         observed = share(int(events[part].sum()), part.size)

@@ -23,7 +23,10 @@ def net_benefit(
 
 
 def treat_all(labels: ArrayLike, thresholds: ArrayLike) -> Floats:
-    """Net benefit of acting on every case; that of acting on none is 0."""
+    """Net benefit of acting on every case; that of acting on none is 0.
+
+    `labels`: (cases,); `thresholds`: (thresholds,).
+    """
     return _gain(labels, thresholds).mean(axis=0)
 
 

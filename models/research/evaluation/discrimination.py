@@ -39,7 +39,10 @@ class DeLongTest:
 
 
 def auc_interval(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> AucInterval:
-    """AUC of `scores` for `labels` (0 or 1), DeLong's variance. Raises `ModelError` without both classes."""
+    """AUC of `scores` for `labels` (0 or 1), DeLong's variance. Raises `ModelError` without both classes.
+
+    Both are (cases,).
+    """
     areas, covariance = _areas(labels, np.asarray(scores, dtype=np.float64)[None, :])
     error = float(np.sqrt(covariance[0, 0]))
     area = wald(float(areas[0]), error, level)
@@ -47,7 +50,10 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> A
 
 
 def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float = 0.95) -> DeLongTest:
-    """Test whether two scores of the same cases have the same AUC. Identical scores give z = 0, p = 1."""
+    """Test whether two scores of the same cases have the same AUC. Identical scores give z = 0, p = 1.
+
+    All are (cases,).
+    """
     scores = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
     areas, covariance = _areas(labels, scores)
     contrast = np.array([1.0, -1.0])

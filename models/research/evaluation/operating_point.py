@@ -28,13 +28,19 @@ class OperatingPoint:
 
 
 def youden(labels: NDArray[np.int64], probability: Floats) -> float:
-    """The probability from which on a case counts as positive: largest sensitivity + specificity - 1."""
+    """The probability from which on a case counts as positive: largest sensitivity + specificity - 1.
+
+    Both are (cases,).
+    """
     false_positive, sensitivity, thresholds = roc_curve(labels, probability)
     return float(np.clip(thresholds[np.argmax(sensitivity - false_positive)], 0.0, 1.0))
 
 
 def at_cutoff(labels: ArrayLike, probabilities: ArrayLike, cutoff: float) -> OperatingPoint:
-    """The operating point; a case is positive from the cut-off on. The cut-off was fixed on other (training) cases."""
+    """The operating point; a case is positive from the cut-off on. The cut-off was fixed on other (training) cases.
+
+    Both are (cases,).
+    """
     events = np.asarray(labels) == 1
     positive = np.asarray(probabilities, dtype=np.float64) >= cutoff
     tp, fp = int((events & positive).sum()), int((~events & positive).sum())

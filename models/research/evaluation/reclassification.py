@@ -45,7 +45,7 @@ class IntegratedDiscrimination:
 
 
 def movement(old: ArrayLike, new: ArrayLike) -> Floats:
-    """Category-free: 1 where the new probability is higher, -1 where lower, 0 where the same."""
+    """Category-free: 1 where the new probability is higher, -1 where lower, 0 where the same. Both are (cases,)."""
     return np.sign(np.asarray(new, dtype=np.float64) - np.asarray(old, dtype=np.float64))
 
 
@@ -53,6 +53,8 @@ def category_movement(
     old: ArrayLike, new: ArrayLike, old_cutoffs: Sequence[float], new_cutoffs: Sequence[float] | None = None
 ) -> Floats:
     """1 where the new probability lies in a higher risk category, -1 where in a lower one, 0 where in the same.
+
+    Both are (cases,).
 
     A category begins at its cut-off. Cut-offs are fixed beforehand, never on the cases judged; where each model has
     its own, `new_cutoffs` are those of the new one.
@@ -75,7 +77,10 @@ def net_reclassification(labels: ArrayLike, moved: Floats, counts: Floats) -> Ne
 
 
 def integrated_discrimination(labels: ArrayLike, old: ArrayLike, new: ArrayLike) -> IntegratedDiscrimination:
-    """IDI: mean change of probability of the events minus that of the non-events. `ModelError` without both classes."""
+    """IDI: mean change of probability of the events minus that of the non-events. `ModelError` without both classes.
+
+    All are (cases,).
+    """
     events = _events(labels)
     change = np.asarray(new, dtype=np.float64) - np.asarray(old, dtype=np.float64)
     value = float(change[events].mean() - change[~events].mean())

@@ -18,7 +18,7 @@ REACH = 8
 
 @dataclass(frozen=True, slots=True)
 class Sharpness:
-    """Of a made volume at the edges of the true one.
+    """Of a made volume at the edges of the true one. `profile`: (thin slices across the edge,).
 
     gradient_ratio: mean change across the edges relative to the true one, 1 is as sharp; profile: mean intensity at
     -REACH to REACH thin slices from the edge, 0 and 1 being the true levels on its two sides.
@@ -55,7 +55,10 @@ def edge_sharpness(made: Values, true: Values) -> Sharpness:
 
 
 def rise_width(profile: npt.NDArray[np.float64]) -> float:
-    """Samples between 10 and 90 % of the rise of a profile, from the lowest before its middle to the highest after."""
+    """Samples between 10 and 90 % of the rise of a profile, from the lowest before its middle to the highest after.
+
+    `profile`: (samples,).
+    """
     middle = len(profile) // 2
     first = int(np.argmin(profile[:middle]))
     last = middle + int(np.argmax(profile[middle:]))

@@ -151,5 +151,5 @@ def acquired_samples(measurement: Measurement, share: tuple[float, float]) -> tu
 
 
 def magnitude(real: Array, imaginary: Array) -> Array:
-    """Magnitude of a noisy complex image: Rician where the signal lies in one channel."""
+    """Magnitude of a noisy complex image: Rician where the signal lies in one channel. Both are (z, y, x)."""
     return np.asarray(np.sqrt(real * real + imaginary * imaginary))

@@ -17,6 +17,8 @@ Values = npt.NDArray[np.float32]
 def arterial_concentration(time_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Blood concentration (mmol/l) `time_s` after the bolus reaches the artery, 0.1 mmol/kg.
 
+    `time_s` may have any shape.
+
     Population average of Parker et al., Magn Reson Med 2006;56:993-1000, table 1.
     """
     minutes = np.asarray(time_s, dtype=np.float64) / 60

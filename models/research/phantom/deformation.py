@@ -50,7 +50,7 @@ class Deformation:
         return vector([1.1 * np.abs(part).max() for part in self.displacement(x, y, z)])
 
     def place(self, point: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Where an anatomical point (mm) lies in LPS, but for the displacement."""
+        """Where an anatomical point (mm) lies in LPS, but for the displacement. `point`: (3,), x, y, z."""
         return np.asarray(point, dtype=np.float64) * np.asarray(self.scale) + np.asarray(self.offset)
 
     def box(
@@ -119,7 +119,10 @@ class Texture:
         return np.asarray((field - np.float32(self.mean)) / np.float32(self.deviation), dtype=np.float32)
 
     def standardised(self, x: Array, y: Array, z: Array) -> Texture:
-        """The same field with a mean of 0 and a variance of 1 over the given points (mm), of which there are some."""
+        """The same field with a mean of 0 and a variance of 1 over the given points (mm), of which there are some.
+
+        The coordinates have one shape.
+        """
         field = self.values(x, y, z)
         mean, deviation = float(field.mean()), float(field.std())
         return replace(self, mean=self.mean + self.deviation * mean, deviation=self.deviation * deviation)

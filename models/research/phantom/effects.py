@@ -72,7 +72,7 @@ class Effects:
         return 0, 0
 
     def moved(self, image: Array, grid: Grid, fat: bool = False) -> Array:
-        """The image swayed, then displaced."""
+        """The image swayed, then displaced. `image`: (z, y, x)."""
         if self.sway is not None:
             image = pull_rows(image, self.sway.rows(grid))
         if self.displacement is not None:
@@ -80,7 +80,10 @@ class Effects:
         return image
 
     def moved_share(self, share: Array, grid: Grid) -> Array:
-        """Share of a tissue in the signal of each voxel after the same motion; 0 where no signal lands."""
+        """Share of a tissue in the signal of each voxel after the same motion; 0 where no signal lands.
+
+        `share`: (z, y, x).
+        """
         moved = self.moved(share, grid)
         if self.displacement is None:
             return moved

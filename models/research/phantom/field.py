@@ -39,7 +39,7 @@ class FieldMap:
     ppm: Array
 
     def moved(self, offset: npt.ArrayLike) -> FieldMap:
-        """The field of the patient moved by `offset` (mm)."""
+        """The field of the patient moved by `offset` (mm). `offset`: (3,), x, y, z."""
         origin = vector(np.asarray(self.grid.origin) + np.asarray(offset))
         return replace(self, grid=replace(self.grid, origin=origin))
 

@@ -20,7 +20,7 @@ IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def vector(values: npt.ArrayLike) -> Vector:
-    """Three floats from anything that holds three numbers."""
+    """Three floats from anything that holds three numbers. The result is (3,), x, y, z."""
     x, y, z = (float(value) for value in np.asarray(values))
     return x, y, z
 
@@ -47,7 +47,7 @@ def covering(grid: Grid, lower: npt.ArrayLike, upper: npt.ArrayLike) -> tuple[In
 
 
 def isotropic(lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64], spacing_mm: float) -> Grid:
-    """A grid of cubes along the axes of the patient that covers an LPS box."""
+    """A grid of cubes along the axes of the patient that covers an LPS box. Corners are (3,), x, y, z in mm."""
     size = np.ceil((upper - lower) / spacing_mm).astype(int) + 1
     return Grid((int(size[0]), int(size[1]), int(size[2])), (spacing_mm,) * 3, vector(lower), IDENTITY)
 
@@ -59,7 +59,7 @@ def window(grid: Grid, start: Index, stop: Index) -> Grid:
 
 
 def moved(grid: Grid, offset: npt.ArrayLike) -> Grid:
-    """`grid` with its origin moved by `offset` (mm)."""
+    """`grid` with its origin moved by `offset` (mm). `offset`: (3,), x, y, z."""
     return replace(grid, origin=vector(np.asarray(grid.origin) + np.asarray(offset)))
 
 

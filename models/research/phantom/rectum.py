@@ -96,14 +96,14 @@ class Rectum:
         return lower, (float(x.max()) + reach, float(y.max()) + reach, high)
 
     def polar(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-        """Distance from the centre line (mm) and angle (rad) of points."""
+        """Distance from the centre line (mm) and angle (rad) of points. The coordinates (mm) have one shape."""
         dx = x - self.at(self.centre_x, z)
         dy = (y - self.at(self.centre_y, z)) * self.at(self.tilt, z)
         # A wider than deep lumen: distances count less along x.
         return np.hypot(dx / np.float32(self.squeeze), dy * np.float32(self.squeeze)), np.arctan2(dx, -dy)
 
     def lumen(self, angle: Array, z: Array) -> Array:
-        """Radius of the lumen (mm), folds included."""
+        """Radius of the lumen (mm), folds included. `angle` (rad) and `z` (mm) have one shape."""
         radius = self.at(self.radius, z)
         for fold in self.folds:
             near = np.exp(-(((z - np.float32(fold.height)) / np.float32(3.0)) ** 2))
@@ -114,11 +114,11 @@ class Rectum:
         return radius * (1 + np.float32(0.45) * narrow * np.cos(5 * angle + np.float32(0.05) * z))
 
     def outer(self, z: Array) -> Array:
-        """Outer radius of the muscular wall (mm), folds left out."""
+        """Outer radius of the muscular wall (mm), folds left out. `z` (mm) may have any shape."""
         return self.at(self.radius, z) + np.float32(self.wall_mm)
 
     def arc_at(self, z: Array) -> Array:
-        """Length along the bowel from the anal verge (mm)."""
+        """Length along the bowel from the anal verge (mm). `z` (mm) may have any shape."""
         return self.at(self.arc, z)
 
     def surfaces(self, x: Array, y: Array, z: Array) -> Iterable[tuple[Array, Nested]]:
@@ -135,7 +135,7 @@ class Rectum:
         yield np.maximum(inner, level), ((Tissue.GAS, 0),)
 
     def at(self, table: Array, z: Array) -> Array:
-        """One of the tables at heights z, continued by its ends."""
+        """One of the tables at heights z, continued by its ends. `table`: (heights,); `z` (mm) may have any shape."""
         place = np.clip(z - self.heights[0], 0, np.float32(len(table) - 1))
         low = np.minimum(place.astype(np.intp), len(table) - 2)
         below = table[low]

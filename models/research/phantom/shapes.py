@@ -168,7 +168,7 @@ class Union:
 
 
 def smooth_minimum(first: Array, second: Array, blend: float) -> Array:
-    """Minimum whose kink is rounded over `blend` mm (quadratic polynomial)."""
+    """Minimum whose kink is rounded over `blend` mm (quadratic polynomial). Both (mm) have one shape."""
     overlap = np.maximum(np.float32(blend) - np.abs(first - second), 0)
     return np.minimum(first, second) - overlap * overlap * np.float32(0.25 / blend)
 

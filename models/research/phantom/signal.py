@@ -36,14 +36,20 @@ def turbo_spin_echo(pd: Values, t1: Values, t2: Values, tr_ms: float, te_ms: flo
 def diffusion_weighted(
     pd: Values, t1: Values, t2: Values, adc: Values, tr_ms: float, te_ms: float, b_value: float
 ) -> Values:
-    """Spin-echo EPI with diffusion weighting: S = S_spin_echo exp(-b ADC); b in s/mm², ADC in mm²/s."""
+    """Spin-echo EPI with diffusion weighting: S = S_spin_echo exp(-b ADC); b in s/mm², ADC in mm²/s.
+
+    The maps have one shape; T1 and T2 in ms.
+    """
     return np.asarray(spin_echo(pd, t1, t2, tr_ms, te_ms) * np.exp(-b_value * adc), dtype=np.float32)
 
 
 def spoiled_gradient_echo(
     pd: Values, t1: Values, t2_star: Values, tr_ms: float, te_ms: float, flip_deg: float
 ) -> Values:
-    """Ernst formula: S = PD sin a (1 - E1)/(1 - cos a E1) exp(-TE/T2*), E1 = exp(-TR/T1)."""
+    """Ernst formula: S = PD sin a (1 - E1)/(1 - cos a E1) exp(-TE/T2*), E1 = exp(-TR/T1).
+
+    The maps have one shape; T1 and T2 in ms.
+    """
     angle = np.float32(np.deg2rad(flip_deg))
     recovery = np.exp(-tr_ms / t1)
     longitudinal = (1 - recovery) / (1 - np.cos(angle) * recovery)

@@ -233,6 +233,8 @@ def tumour_properties(
 ) -> Properties:
     """Properties of tumour elements, given fields of zero mean and unit variance: of relaxation, diffusion, perfusion.
 
+    The fields have one shape.
+
     Relaxation and diffusion vary independently: with one field for both, T2 shine-through would cancel the diffusion
     contrast at the high b-value, and DWI show no texture. A mucinous tumour holds pools of mucin where `cells` is
     high: a longer T2 and a higher ADC there, shorter and lower between them (so that the means are the drawn ones),

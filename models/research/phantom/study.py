@@ -212,7 +212,10 @@ def _diffusion(session: Session) -> tuple[SimulatedSeries, ...]:
 
 
 def apparent_diffusion(low: Array, high: Array, difference: float) -> Array:
-    """ADC in 10⁻⁶ mm²/s from two images and the difference of their b-values; 0 where there is no signal."""
+    """ADC in 10⁻⁶ mm²/s from two images and the difference of their b-values; 0 where there is no signal.
+
+    Both are (z, y, x).
+    """
     adc = np.log(np.maximum(low, 1) / np.maximum(high, 1)) / np.float32(difference) * np.float32(1e6)
     return np.where(low >= LEAST_SIGNAL_FOR_ADC, np.clip(adc, 0, 4095), 0).round().astype(np.float32)
 

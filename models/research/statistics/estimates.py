@@ -49,6 +49,6 @@ def resample(groups: ArrayLike, draws: int, seed: int) -> Floats:
 
 
 def percentile(value: float, samples: Floats, level: float = 0.95) -> Estimate:
-    """The value with the percentile interval of its bootstrap samples."""
+    """The value with the percentile interval of its bootstrap samples. `samples`: (draws,)."""
     low, high = np.quantile(samples, (0.5 - level / 2, 0.5 + level / 2))
     return Estimate(value, float(low), float(high))

@@ -65,7 +65,10 @@ def write_predictions(
     target: Target,
     parts: Mapping[CohortPart, tuple[FeatureTable, Mapping[str, Floats]]],
 ) -> None:
-    """The table that `rectal-node evaluate` takes (docs/evaluation.md): probabilities by model of each cohort."""
+    """The table that `rectal-node evaluate` takes (docs/evaluation.md): probabilities by model of each cohort.
+
+    Probabilities are (cases,).
+    """
     oracle = all(table.oracle is not None for table, _ in parts.values())
     rows: list[list[object]] = []
     columns: list[str] = []

@@ -31,6 +31,8 @@ def _loss(logits: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
 def soft_dice_loss(probability: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     """One minus Dice with the overlap (|p| + |t| - |p - t|) / 2, lowest where p equals t; mean over the first axis.
 
+    Both are (B, Z, Y, X), or of any one shape with what is averaged first.
+
     The usual product p * t is lowest at a hard mask also where the voxel is half tumour. Source: Wang et al., Dice
     Semimetric Losses (MICCAI 2023), equation 5; for hard masks both are the same.
     """

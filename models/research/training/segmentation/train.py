@@ -316,7 +316,7 @@ def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], se
 
 
 def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:
-    """Dice coefficient; 1 where both are empty."""
+    """Dice coefficient; 1 where both are empty. Both are (z, y, x)."""
     total = int(found.sum()) + int(true.sum())
     return 2 * int((found & true).sum()) / total if total else 1.0
 

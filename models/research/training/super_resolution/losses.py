@@ -26,6 +26,8 @@ class LossWeights:
 def charbonnier_loss(made: torch.Tensor, true: torch.Tensor, rounding: float) -> torch.Tensor:
     """Mean of √(d² + r²) - r over the differences d of two volumes; with r = 0 the mean absolute difference.
 
+    Both are (B, 1, Z, Y, X).
+
     Charbonnier et al., IEEE Trans Image Process 1997;6:298-311.
     """
     if rounding == 0:
@@ -60,7 +62,7 @@ def generator_loss(
     features: nn.Module | None = None,
     discriminator: nn.Module | None = None,
 ) -> dict[str, torch.Tensor]:
-    """The parts of the generator's loss by name, weighted, and their sum as "total".
+    """The parts of the generator's loss by name, weighted, and their sum as "total". Volumes are (B, 1, Z, Y, X).
 
     `features` and `discriminator` may be left out only where their weights are 0 (ValueError otherwise).
     """
@@ -78,7 +80,7 @@ def generator_loss(
 
 
 def discriminator_loss(made: torch.Tensor, true: torch.Tensor, discriminator: nn.Module) -> torch.Tensor:
-    """Least-squares GAN: real pieces towards 1, generated ones towards 0."""
+    """Least-squares GAN: real pieces towards 1, generated ones towards 0. Volumes are (B, 1, Z, Y, X)."""
     real, fake = discriminator(true).float(), discriminator(made.detach()).float()
     return 0.5 * (functional.mse_loss(real, torch.ones_like(real)) + functional.mse_loss(fake, torch.zeros_like(fake)))
 

@@ -74,7 +74,10 @@ class SuperResolutionEvaluation:
 
 @dataclass(slots=True)
 class Findings:
-    """Results of the judged trials, gathered one after the other."""
+    """Results of the judged trials, gathered one after the other.
+
+    `profiles`: (thin slices across the edge,), by group and method.
+    """
 
     rows: list[Row] = field(default_factory=list)
     profiles: dict[str, dict[str, npt.NDArray[np.float64]]] = field(default_factory=dict)
@@ -253,7 +256,10 @@ def picture(path: Path, found: dict[str, Judgement]) -> None:
 
 
 def draw_profiles(path: Path, profiles: dict[str, dict[str, npt.NDArray[np.float64]]]) -> None:
-    """Mean profile of the true edges in every group."""
+    """Mean profile of the true edges in every group.
+
+    Profiles are (thin slices across the edge,), by group and method.
+    """
     figure = Figure(figsize=(5 * len(profiles), 4), layout="constrained")
     axes = figure.subplots(1, len(profiles), squeeze=False)
     for axis, (group, curves) in zip(axes.flat, profiles.items(), strict=True):

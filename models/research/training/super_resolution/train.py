@@ -328,7 +328,7 @@ def train_epoch(
 
 
 def served(generator: nn.Module, thick: torch.Tensor, factor: Factor) -> torch.Tensor:
-    """The thin slices as serving makes them."""
+    """The thin slices as serving makes them. `thick`: (B, 1, Z, Y, X)."""
     made, trust = generator(thick)
     return agree(made, thick, factor, trust.float())
 

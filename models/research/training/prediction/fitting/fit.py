@@ -51,6 +51,8 @@ class FittedModel:
 def fit(table: FeatureTable, rows: Rows, recipe: ClassifierRecipe, seed: int, method: Method = "lasso") -> FittedModel:
     """Search the grid of `recipe`, calibrate and fit on the cases `rows` of `table`; no other case is looked at.
 
+    `rows`: (cases,) indices.
+
     The candidate with the best mean AUC over the inner folds is taken. Its log odds of cases that it has not seen make
     the calibration, so that this needs no cases of its own.
     """
@@ -79,7 +81,7 @@ def folds(labels: Labels, patients: NDArray[np.str_], count: int, seed: int) -> 
 
 
 def calibration(labels: Labels, scores: Floats) -> tuple[float, float]:
-    """Intercept and slope of a logistic line through the log odds.
+    """Intercept and slope of a logistic line through the log odds. Both are (cases,).
 
     Where higher log odds do not go with more cases of the class, the slope is 0 and all get the share of the class: a
     model that knows nothing is not turned round.
