@@ -95,7 +95,7 @@ class Service:
         from node.services.listener import Listener
 
         where = self._settings.listener
-        listener = Listener(where, self._settings.peers, self._files, self._index)
+        listener = Listener(where, self._settings.remotes, self._files, self._index)
         try:
             listener.start()
         except OSError as error:
@@ -160,5 +160,5 @@ class Service:
         """The PACS that is asked for its counts, where the settings name one."""
         from node.completion.shortage import Inquiry
 
-        named = (it for it in self._settings.destinations if it.name == self._settings.completion.count_at)
-        return next((Inquiry(pacs, self._index, self._ledger) for pacs in named), None)
+        pacs = self._settings.counts_at
+        return Inquiry(pacs, self._index, self._ledger) if pacs else None

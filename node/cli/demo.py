@@ -44,11 +44,12 @@ _NODE = """root = "node"
 [listener]
 ae_title = "RECTALNODE"
 port = {node}
-[[destinations]]
+[[remotes]]
 name = "archive"
 ae_title = "ARCHIVE"
 host = "127.0.0.1"
 port = {archive}
+receives_results = true
 [completion]
 quiet_s = 2
 sweep_every_s = 1

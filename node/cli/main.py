@@ -19,7 +19,7 @@ from node.cli import models as bundles
 from node.cli import quarantine, studies, train
 from node.cli.options import CONFIG, ConfigOption, node_settings, out
 from node.errors import NodeError
-from node.settings import load_settings
+from node.settings import former_keys, load_settings
 from storage.privacy import openness
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,8 @@ def serve(
     """Run the node until it is told to stop."""
     settings = node_settings(config)
     logs.configure(log_level)
+    for hint in former_keys(config):
+        log.warning("%s", hint)
     if warning := openness(settings.root):
         log.warning("%s", warning)
     # Torch, MONAI and catboost take seconds to import; the other commands do without them.
@@ -188,6 +190,8 @@ def check_config(config: ConfigOption = CONFIG) -> None:
     from node.recognition.rules.table import check as check_rules
 
     settings = node_settings(config)
+    for hint in former_keys(config):
+        out.print(Text(hint, style="yellow"), soft_wrap=True)
     check_rules(settings.recognition)
     loaded = Models(settings.analysis)
     loaded.check()

@@ -9,7 +9,7 @@ from node.codes import Code
 from node.dicom.association import RemoteAE
 from node.dicom.find import count_images
 from node.errors import TransientError
-from node.settings import DestinationSettings
+from node.settings import RemoteSettings
 from storage.index import Index
 from storage.ledger import Ledger
 
@@ -53,7 +53,7 @@ class Shortage:
 class Inquiry:
     """Asks one PACS."""
 
-    def __init__(self, pacs: DestinationSettings, index: Index, ledger: Ledger) -> None:
+    def __init__(self, pacs: RemoteSettings, index: Index, ledger: Ledger) -> None:
         self._remote = RemoteAE(pacs.host, pacs.port, pacs.ae_title, pacs.calling_ae_title, pacs.timeout_s)
         self._index = index
         self._ledger = ledger

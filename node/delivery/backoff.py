@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from node.clock import Clock
-from node.settings import DestinationSettings
+from node.settings import RemoteSettings
 
 #: Before the next association where there is reason to believe that the destination takes objects, in s.
 SHORT_WAIT_S = 1.0
 
 
-def retry_delay_s(failures: int, settings: DestinationSettings) -> float:
+def retry_delay_s(failures: int, settings: RemoteSettings) -> float:
     """Seconds to wait after so many earlier failures: doubles from the first to the longest delay."""
     return float(min(settings.longest_retry_s, settings.first_retry_s * 2.0 ** min(failures, 64)))
 
@@ -23,7 +23,7 @@ class DestinationBackoff:
     in the middle of an object, that object may be the reason: once, the others are tried at once without it.
     """
 
-    def __init__(self, settings: DestinationSettings, clock: Clock) -> None:
+    def __init__(self, settings: RemoteSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._until = clock()

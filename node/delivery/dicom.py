@@ -8,14 +8,14 @@ from contextlib import closing
 from node.delivery.attempts import Attempt
 from node.dicom.outcomes import StoreOutcome, StoreResult
 from node.dicom.scu import store
-from node.settings import DestinationSettings
+from node.settings import RemoteSettings
 from storage.files import ObjectStore
 from storage.records import DeliveryRecord
 
 
 def send(
     records: Sequence[DeliveryRecord],
-    destination: DestinationSettings,
+    destination: RemoteSettings,
     files: ObjectStore,
     wanted: Callable[[DeliveryRecord], bool],
 ) -> Generator[Attempt, None, None]:

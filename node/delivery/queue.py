@@ -19,7 +19,7 @@ from node.delivery.attempts import Attempt
 from node.delivery.backoff import retry_delay_s
 from node.delivery.faults import LOCAL_FAULTS, FaultLog
 from node.dicom.outcomes import StoreResult
-from node.settings import DestinationSettings
+from node.settings import RemoteSettings
 from storage.deliveries import Deliveries
 from storage.records import DeliveryRecord
 
@@ -36,7 +36,7 @@ class Queue:
 
     def __init__(
         self,
-        settings: DestinationSettings,
+        settings: RemoteSettings,
         deliveries: Deliveries,
         faults: FaultLog,
         clock: Clock,

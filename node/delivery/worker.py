@@ -19,7 +19,7 @@ from node.delivery.dicom import send
 from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
 from node.delivery.queue import LEASE_S, Queue
 from node.dicom.outcomes import StoreResult
-from node.settings import DestinationSettings
+from node.settings import RemoteSettings
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.records import DeliveryRecord
@@ -46,7 +46,7 @@ class DeliveryWorker:
 
     def __init__(
         self,
-        settings: DestinationSettings,
+        settings: RemoteSettings,
         deliveries: Deliveries,
         files: ObjectStore,
         clock: Clock = utc_now,

@@ -63,14 +63,15 @@ _foreign: set[str] = set()
 _foreign_lock = threading.Lock()
 
 
-def acceptable(proposed: Iterable[str]) -> list[PresentationContext]:
-    """Contexts that the listener supports among these abstract syntaxes: verification and storage of any kind."""
-    uids = [UID(uid, validation_mode=config.IGNORE) for uid in dict.fromkeys(proposed)]
-    return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in uids if _accepts(uid)]
+def acceptable(proposed: Iterable[str], store: bool = True) -> list[PresentationContext]:
+    """Contexts that the listener supports among these abstract syntaxes: verification, and with `store` any storage."""
+    uids = [_as_it_is(uid) for uid in dict.fromkeys(proposed)]
+    return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in uids if _accepts(uid, store)]
 
 
-def is_storage(uid: UID) -> bool:
+def is_storage(sop_class: str) -> bool:
     """Whether a SOP class stores composite objects: the standard's classes, retired ones, and all private ones."""
+    uid = _as_it_is(sop_class)
     if not uid.is_valid:
         return False
     service = uid_to_service_class(uid)
@@ -93,10 +94,14 @@ def proposals(pairs: Iterable[tuple[str, str]]) -> list[PresentationContext]:
     return [build_context(sop_class, transfer_syntax) for sop_class, transfer_syntax in unique]
 
 
-def _accepts(uid: UID) -> bool:
+def _as_it_is(uid: str) -> UID:
+    return UID(uid, validation_mode=config.IGNORE)
+
+
+def _accepts(uid: UID, store: bool) -> bool:
     if uid == Verification:
         return True
-    if not is_storage(uid):
+    if not store or not is_storage(uid):
         return False
     return uid_to_service_class(uid) is StorageServiceClass or _register(uid)
 

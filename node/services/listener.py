@@ -16,8 +16,8 @@ from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
-from node.dicom.contexts import acceptable
-from node.dicom.peers import is_admitted
+from node.dicom.contexts import acceptable, is_storage
+from node.dicom.remotes import rights_of
 from node.dicom.transport import send_at_once, send_even_fragments
 from node.logs import Sparing, title
 from node.services.acceptance import Acceptance
@@ -26,7 +26,7 @@ from node.services.door import Arrival, Door, DoorLimits
 from node.services.leases import LEASE_S, Leases
 from node.services.messages import RefusedRequest
 from node.services.store import Received, Reception
-from node.settings import ListenerSettings, PeerSettings
+from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore
 from storage.index import Index
 
@@ -48,14 +48,14 @@ class Listener:
     def __init__(
         self,
         settings: ListenerSettings,
-        peers: Sequence[PeerSettings],
+        remotes: Sequence[RemoteSettings],
         store: ObjectStore,
         index: Index,
         lease_s: float = LEASE_S,
         limits: DoorLimits | None = None,
     ) -> None:
         self._settings = settings
-        self._peers = tuple(peers)
+        self._remotes = tuple(remotes)
         self._store = store
         self._leases = Leases(index, lease_s)
         self._reception = Reception(store, index, self._leases, settings.minimum_free_gb)
@@ -160,15 +160,20 @@ class Listener:
         request = association.requestor.primitive
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         address = association.requestor.address
-        if not is_admitted(self._peers, calling, address):
-            why = f"calling AE {title(calling)} from {address} is not a known peer"
+        rights = rights_of(self._remotes, calling, address)
+        if rights is None:
+            why = f"calling AE {title(calling)} from {address} is not a known remote"
             self._reject(event, _CALLING_AE_UNKNOWN, why)
         elif self._settings.require_called_ae and called != self._settings.ae_title:
             why = f"AE {title(calling)} from {address} called for {title(called)}"
             self._reject(event, _CALLED_AE_UNKNOWN, why)
         else:
             proposed = request.presentation_context_definition_list
-            association.acceptor.supported_contexts = acceptable(str(c.abstract_syntax) for c in proposed)
+            syntaxes = [str(context.abstract_syntax) for context in proposed]
+            association.acceptor.supported_contexts = acceptable(syntaxes, rights.store)
+            if not rights.store and any(map(is_storage, syntaxes)):
+                what = "remote without the right may_store asked to store"
+                self._sparing.write(logging.WARNING, what, address, "%s: AE %s from %s", what, title(calling), address)
 
     def _reject(self, event: Event, diagnostic: int, why: str) -> None:
         self._count("rejected")

@@ -4,7 +4,7 @@ Rooms receive the section that they need, never the whole. A file that cannot be
 anything starts, one line a fault, naming the file and the key.
 """
 
-from node.settings.loading import load_settings
+from node.settings.loading import former_keys, load_settings
 from node.settings.recognition import (
     Limits,
     Match,
@@ -13,7 +13,7 @@ from node.settings.recognition import (
     SiteRule,
     Wanted,
 )
-from node.settings.remotes import DestinationSettings, PeerSettings
+from node.settings.remotes import RemoteSettings
 from node.settings.sections import (
     SHIPPED,
     AnalysisSettings,
@@ -27,16 +27,16 @@ __all__ = [
     "SHIPPED",
     "AnalysisSettings",
     "CompletionSettings",
-    "DestinationSettings",
     "Limits",
     "ListenerSettings",
     "Match",
-    "PeerSettings",
     "RecognitionRule",
     "RecognitionSettings",
+    "RemoteSettings",
     "ResultSettings",
     "Settings",
     "SiteRule",
     "Wanted",
+    "former_keys",
     "load_settings",
 ]

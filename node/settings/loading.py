@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from node.errors import ConfigurationError
 from node.settings.recognition import FORMS, RecognitionRule
+from node.settings.remotes import FormerTables
 from node.settings.sections import Settings
 from node.settings.toml_lines import line_of
+from node.settings.values import Section
+
+_FORMER = frozenset(FormerTables.model_fields)
+_T = TypeVar("_T", bound=Section)
 
 
 def load_settings(path: Path) -> Settings:
@@ -21,18 +27,36 @@ def load_settings(path: Path) -> Settings:
     Raises:
         ConfigurationError: the file cannot be read or a key is unknown, of the wrong type or impossible.
     """
+    text, document = _read(path)
+    former = _validated(path, text, FormerTables, {key: document.pop(key) for key in _FORMER & document.keys()})
+    if former.remotes:
+        document["remotes"] = [*document.get("remotes", ()), *former.remotes]
+    settings = _validated(path, text, Settings, document)
+    return _resolved(_with_lines(settings, path, text), path.absolute().parent)
+
+
+def former_keys(path: Path) -> tuple[str, ...]:
+    """What a file that can be loaded says in the form of an earlier release, and what to write instead, a line each."""
+    text, document = _read(path)
+    former = FormerTables.model_validate({key: document[key] for key in _FORMER & document.keys()})
+    return tuple(f"{path}:{line_of(text, place)}: {hint}" for place, hint in former.hints())
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text("utf-8")
-        document = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+
+
+def _validated(path: Path, text: str, form: type[_T], document: object) -> _T:
     try:
-        settings = Settings.model_validate(document)
+        return form.model_validate(document)
     except ValidationError as error:
         raise ConfigurationError("\n".join(_fault(path, text, fault) for fault in error.errors())) from error
-    return _resolved(_with_lines(settings, path, text), path.absolute().parent)
 
 
 def _fault(path: Path, text: str, fault: object) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 import models
 from models.sequence import Sequence
 from node.settings.recognition import RecognitionSettings
-from node.settings.remotes import DestinationSettings, PeerSettings
+from node.settings.remotes import RemoteSettings
 from node.settings.values import AETitle, Port, Seconds, Section, TimeZone
 
 #: The bundles of the installed package, wherever it lies.
@@ -77,21 +77,33 @@ class Settings(Section):
     institution: str = ""
     time_zone: TimeZone = ""
     listener: ListenerSettings = ListenerSettings()
-    peers: tuple[PeerSettings, ...] = ()
-    destinations: tuple[DestinationSettings, ...] = ()
+    remotes: tuple[RemoteSettings, ...] = ()
     completion: CompletionSettings = CompletionSettings()
     recognition: RecognitionSettings = RecognitionSettings()
     analysis: AnalysisSettings = AnalysisSettings()
     results: ResultSettings = ResultSettings()
 
     @model_validator(mode="after")
-    def _destination_names(self) -> Settings:
-        names = [destination.name for destination in self.destinations]
-        if len(set(names)) != len(names):
-            raise ValueError("destinations: two destinations have the same name")
-        if self.completion.count_at and self.completion.count_at not in names:
-            raise ValueError(f"completion.count_at: no [[destinations]] has the name {self.completion.count_at!r}")
+    def _remote_names(self) -> Settings:
+        names = [remote.name for remote in self.remotes]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"remotes: two remotes are called {twice!r}")
+        asked = self.completion.count_at
+        if asked and self.counts_at is None:
+            raise ValueError(f"completion.count_at: no [[remotes]] with host and port has the name {asked!r}")
         return self
+
+    @property
+    def destinations(self) -> tuple[RemoteSettings, ...]:
+        """The remotes that results are sent to."""
+        return tuple(remote for remote in self.remotes if remote.receives_results)
+
+    @property
+    def counts_at(self) -> RemoteSettings | None:
+        """The remote that is asked for its counts, where one is."""
+        named = (remote for remote in self.remotes if remote.name == self.completion.count_at)
+        return next((remote for remote in named if remote.can_be_called), None)
 
     @property
     def storage_url(self) -> str:

@@ -185,11 +185,12 @@ CONFIG = """
 root = "var"
 [listener]
 port = {port}
-[[destinations]]
+[[remotes]]
 name = "pacs"
 ae_title = "ORTHANC"
 host = "127.0.0.1"
 port = {pacs}
+receives_results = true
 first_retry_s = 1
 [completion]
 quiet_s = 2

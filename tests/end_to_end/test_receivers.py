@@ -15,7 +15,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.delivery.worker import DeliveryWorker
-from node.settings import DestinationSettings, load_settings
+from node.settings import RemoteSettings, load_settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
@@ -54,9 +54,7 @@ def delivered(results: Results, receiver: Receiver, folder: Path) -> list[pydico
     engine = open_engine(f"sqlite:///{folder / 'index.sqlite'}")
     deliveries = Deliveries(engine)
     Ledger(engine).record(results.records, ["pacs"], datetime.now(UTC))
-    settings = DestinationSettings(
-        name="pacs", ae_title="PACS", host="127.0.0.1", port=receiver.port, first_retry_s=0.5
-    )
+    settings = RemoteSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=receiver.port, first_retry_s=0.5)
     delivery = DeliveryWorker(settings, deliveries, results.files)
     delivery.start()
     try:

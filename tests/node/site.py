@@ -35,7 +35,7 @@ from node.operations.status import collect
 from node.recognition.header.rejections import rejection_note
 from node.recognition.plan import recognise
 from node.recognition.record import to_json
-from node.settings import AnalysisSettings, CompletionSettings, DestinationSettings, Settings
+from node.settings import AnalysisSettings, CompletionSettings, RemoteSettings, Settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
@@ -60,10 +60,12 @@ class Site:
     uids_of_results: str = "1.2.3"
 
     def __post_init__(self) -> None:
-        pacs = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port, timeout_s=10)
+        pacs = RemoteSettings(
+            name="pacs", ae_title="PACS", host="127.0.0.1", port=self.port, receives_results=True, timeout_s=10
+        )
         self.settings = Settings(
             root=self.folder,
-            destinations=(pacs,),
+            remotes=(pacs,),
             analysis=AnalysisSettings(report_refusals=True, threads=1),
         )
         engine = open_engine(self.settings.storage_url)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigurationError
-from node.settings import load_settings
+from node.settings import RemoteSettings, former_keys, load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +26,17 @@ def test_the_committed_configuration_is_valid_and_states_the_defaults(tmp_path: 
     defaults = load_settings(tmp_path / "empty.toml")
     committed = load_settings(ROOT / "config.toml")
     assert committed.model_dump(exclude={"root"}) == defaults.model_dump(exclude={"root"})
+
+
+def test_the_committed_configuration_documents_every_key_of_a_remote_with_its_default(tmp_path: Path) -> None:
+    text = (ROOT / "config.toml").read_text()
+    block = text[text.index("# [[remotes]]") : text.index("# A scanner needs")]
+    lines = (line.removeprefix("# ") for line in block.splitlines())
+    (tmp_path / "node.toml").write_text("\n".join(line for line in lines if re.match(r"\[|\w+ = ", line)))
+    (remote,) = load_settings(tmp_path / "node.toml").remotes
+    assert remote.model_fields_set == set(RemoteSettings.model_fields)
+    needed = {"name": remote.name, "ae_title": remote.ae_title, "host": remote.host, "port": remote.port}
+    assert remote == RemoteSettings(**needed)
 
 
 def test_without_bundles_in_the_configuration_those_of_the_installed_package_are_used_from_any_folder(tmp_path: Path):
@@ -50,7 +61,11 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
         ("[listener]\nport = 70000", "listener.port", "less than or equal to 65535"),
         ("[listener]\nae_title = 'LONGER THAN SIXTEEN'", "listener.ae_title", "1 to 16"),
         ("[completion]\nquiet_s = 60\nincomplete_after_s = 5", "completion", "must not be shorter"),
-        ("[completion]\ncount_at = 'pax'", "(file)", "completion.count_at: no [[destinations]] has the name 'pax'"),
+        (
+            "[completion]\ncount_at = 'pax'",
+            "(file)",
+            "completion.count_at: no [[remotes]] with host and port has the name 'pax'",
+        ),
         ("[completion]\nwanted = ['T3']", "completion.wanted.0", "T2WI"),
         ("[recognition]\nb_value_range = [800, 100]", "recognition", "must be below"),
         ("[[recognition.site_rules]]\nname='a'\nmodel='('", "recognition.site_rules.0.model", "regular expression"),
@@ -64,12 +79,11 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
         ("time_zone = 'Asia'", "time_zone", "no time zone is called 'Asia'"),
         ("time_zone = '../etc/passwd'", "time_zone", "no time zone is called '../etc/passwd'"),
         ("time_zone = '+08:00'", "time_zone", "give an IANA name"),
-        (
-            "[[destinations]]\nname='a'\nae_title='A'\nhost='h'\nport=1\n"
-            "[[destinations]]\nname='a'\nae_title='B'\nhost='h'\nport=2",
-            "(file)",
-            "same name",
-        ),
+        ("[[remotes]]\nname='a'\nae_title='A'\n[[remotes]]\nname='a'\nae_title='B'", "(file)", "are called 'a'"),
+        ("[[remotes]]\nname='a'\nae_title='A'\nmay_query=true", "remotes.0.may_query", "unknown key"),
+        ("[[remotes]]\nname='a'\nae_title='A'\nhost='h'\nreceives_results=true", "remotes.0", "host and port"),
+        ("[[destinations]]\nname='a'\nae_title='A'\nhost='h'", "destinations.0.port", "Field required"),
+        ("[[peers]]\nname='a'\nae_title='A'", "peers.0.name", "unknown key"),
     ],
 )
 def test_a_fault_is_one_line_that_names_file_key_and_reason(tmp_path: Path, text: str, key: str, why: str) -> None:
@@ -115,3 +129,68 @@ def test_text_that_is_no_toml_is_refused_with_its_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"absent\.toml: cannot be read"):
         load_settings(tmp_path / "absent.toml")
+
+
+FORMER = """
+[[peers]]
+ae_title = "SKYRA1"
+[[peers]]
+ae_title = "SKYRA1"
+host = "192.0.2.7"
+
+[[destinations]]
+name = "pacs"
+ae_title = "ORTHANC"
+host = "192.0.2.10"
+port = 4242
+first_retry_s = 5
+[completion]
+count_at = "pacs"
+"""
+
+
+def test_peers_and_destinations_of_an_earlier_release_are_read_as_remotes(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text(FORMER)
+    settings = load_settings(tmp_path / "node.toml")
+    pacs = RemoteSettings(
+        name="pacs", ae_title="ORTHANC", host="192.0.2.10", port=4242, first_retry_s=5, receives_results=True
+    )
+    assert settings.destinations == (pacs,)
+    assert settings.counts_at == pacs
+    assert [(it.ae_title, it.host, it.may_store) for it in settings.remotes] == [
+        ("SKYRA1", "", True),
+        ("SKYRA1", "192.0.2.7", True),
+        ("ORTHANC", "192.0.2.10", False),
+    ]
+
+
+def test_each_entry_of_an_earlier_release_comes_with_what_to_write_instead(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(FORMER)
+    assert former_keys(path) == (
+        f"{path}:2: [[peers]] is of an earlier release and still read; write [[remotes]] with "
+        'name = "SKYRA1", ae_title = "SKYRA1", may_store = true',
+        f"{path}:4: [[peers]] is of an earlier release and still read; write [[remotes]] with "
+        'name = "SKYRA1", ae_title = "SKYRA1", host = "192.0.2.7", may_store = true',
+        f"{path}:8: [[destinations]] is of an earlier release and still read; write [[remotes]] with "
+        'the same keys of "pacs" and receives_results = true',
+    )
+
+
+def test_a_remote_may_be_written_beside_tables_of_an_earlier_release(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text(f"{FORMER}\n[[remotes]]\nname = 'workstation'\nae_title = 'WS'")
+    assert [it.name for it in load_settings(tmp_path / "node.toml").remotes] == [
+        "workstation",
+        "peer 1",
+        "peer 2",
+        "pacs",
+    ]
+
+
+def test_a_remote_that_is_asked_for_its_counts_need_not_receive_results(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text(
+        "[completion]\ncount_at = 'pacs'\n[[remotes]]\nname = 'pacs'\nae_title = 'PACS'\nhost = 'h'\nport = 104"
+    )
+    settings = load_settings(tmp_path / "node.toml")
+    assert settings.counts_at is not None
+    assert settings.destinations == ()

@@ -23,7 +23,7 @@ from node.completion.settling import Completion
 from node.completion.shortage import Inquiry
 from node.dicom.scu import store
 from node.services.listener import Listener
-from node.settings import CompletionSettings, DestinationSettings, ListenerSettings, RecognitionSettings
+from node.settings import CompletionSettings, ListenerSettings, RecognitionSettings, RemoteSettings
 from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.header import read_header
@@ -100,15 +100,13 @@ class Arrived:
             self.index.register(header, file, "SCANNER", self.clock() - ago, association)
 
     def completion(
-        self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
+        self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: RemoteSettings | None = None
     ) -> Completion:
         settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s, wanted=self.wanted)
         inquiry = Inquiry(pacs, self.index, self.ledger) if pacs else None
         return Completion(settings, RecognitionSettings(), self.files, self.index, inquiry, self.clock)
 
-    def sweep(
-        self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: DestinationSettings | None = None
-    ) -> None:
+    def sweep(self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: RemoteSettings | None = None) -> None:
         self.completion(quiet_s, incomplete_after_s, pacs).sweep()
         take_queued(self.index, self.worklist)
 
@@ -307,7 +305,7 @@ class Pacs:
         handlers = [(evt.EVT_C_FIND, self._answer)]
         self._server = self._ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         port = self._server.server_address[1]
-        self.settings = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=60)
+        self.settings = RemoteSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=60)
 
     def holds(self, paths: Sequence[Path]) -> None:
         counts = Counter(read_header(path).series_instance_uid for path in paths)

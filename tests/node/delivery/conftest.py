@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
 
-from node.settings import DestinationSettings
+from node.settings import RemoteSettings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
@@ -158,10 +158,10 @@ def unused_port() -> int:
 
 
 @pytest.fixture
-def destination() -> Callable[..., DestinationSettings]:
+def destination() -> Callable[..., RemoteSettings]:
     """Settings of the destination "pacs" at a port."""
 
-    def make(port: int, **changes: float) -> DestinationSettings:
-        return DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, **changes)
+    def make(port: int, **changes: float) -> RemoteSettings:
+        return RemoteSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, **changes)
 
     return make

@@ -16,6 +16,7 @@ from node.delivery.backoff import retry_delay_s
 from node.delivery.worker import DeliveryWorker
 from node.operations.status import collect
 from node.settings import Settings
+from storage.overview import StudyQuery
 
 from .conftest import STUDY, uid
 
@@ -23,13 +24,13 @@ WORKS_UNTIL_ITS_INPUT_ENDS = """
 import sys
 from pathlib import Path
 from node.delivery.worker import DeliveryWorker
-from node.settings import DestinationSettings
+from node.settings import RemoteSettings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 settings, url, root = sys.argv[1:]
 worker = DeliveryWorker(
-    DestinationSettings.model_validate_json(settings), Deliveries(open_engine(url)), ObjectStore(Path(root))
+    RemoteSettings.model_validate_json(settings), Deliveries(open_engine(url)), ObjectStore(Path(root))
 )
 worker.start()
 sys.stdin.read()
@@ -200,7 +201,7 @@ def test_the_status_of_the_study_names_the_object_at_which_the_receiver_aborts(r
     delivery.deliver_due()
     queue.clock.move(1)
     delivery.deliver_due()
-    (line,) = collect(Settings(root=queue.files.root), STUDY).studies
+    (line,) = collect(Settings(root=queue.files.root), StudyQuery(study_instance_uid=STUDY)).studies
     assert line.deliveries == {"pacs": {"STORED": 2, "QUEUED": 1}}
     assert line.delivery_reasons == (f"pacs: object {uid(2)}: the association was lost before the answer",)
 

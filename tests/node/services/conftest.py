@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from node.services.door import DoorLimits
 from node.services.leases import LEASE_S
 from node.services.listener import Listener
-from node.settings import ListenerSettings, PeerSettings
+from node.settings import ListenerSettings, RemoteSettings
 from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
@@ -50,7 +50,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiving]]:
     running: list[Receiving] = []
 
     def begin(
-        peers: tuple[PeerSettings, ...] = (),
+        remotes: tuple[RemoteSettings, ...] = (),
         lease_s: float = LEASE_S,
         limits: DoorLimits | None = None,
         **settings: object,
@@ -59,7 +59,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiving]]:
         engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
         store, index = ObjectStore(root), Index(engine)
         values = ListenerSettings().model_copy(update={"port": 0, "minimum_free_gb": 0.0, **settings})
-        receiving = Receiving(Listener(values, peers, store, index, lease_s, limits), store, index, Ledger(engine))
+        receiving = Receiving(Listener(values, remotes, store, index, lease_s, limits), store, index, Ledger(engine))
         receiving.listener.start()
         running.append(receiving)
         return receiving

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from node.services.door import DoorLimits
-from node.settings import PeerSettings
+from node.settings import RemoteSettings
 
 LIMIT = "rejected 2 3 2"  # transient, presentation, local limit exceeded
 QUICK = DoorLimits(request_s=0.2, parting_s=0.2)
@@ -259,7 +259,7 @@ def test_a_listener_that_stops_sends_away_who_waits(start, scanner):
     ],
 )
 def test_titles_count_without_the_blanks_and_nuls_around_them(start, scanner, called, calling):
-    receiving = start(peers=(PeerSettings(ae_title="SCANNER"),))
+    receiving = start(remotes=(RemoteSettings(name="scanner", ae_title="SCANNER", may_store=True),))
     assert scanner(receiving.port).associate(called=called, calling=calling) == "accepted"
 
 

@@ -19,7 +19,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from node.dicom.outcomes import StoreResult
 from node.dicom.scu import echo, store
-from node.settings import PeerSettings
+from node.settings import RemoteSettings
 from storage.records import Registration, ResultRecord, StudyState
 
 AE_TITLE = "RECTALNODE"
@@ -64,21 +64,32 @@ def test_any_called_ae_title_will_do_where_the_settings_say_so(start):
 
 
 def test_an_unknown_calling_ae_title_is_rejected_with_its_reason_and_logged(start, dcmtk, make_image, caplog):
-    receiving = start(peers=(PeerSettings(ae_title="SCANNER"),))
+    receiving = start(remotes=(RemoteSettings(name="scanner", ae_title="SCANNER", may_store=True),))
     answer = dcmtk("storescu", "-aet", "STRANGER", "-aec", AE_TITLE, "127.0.0.1", receiving.port, make_image())
     assert answer.returncode != 0
     assert "Calling AE Title Not Recognized" in answer.stderr
-    assert "STRANGER from 127.0.0.1 is not a known peer" in caplog.text
+    assert "STRANGER from 127.0.0.1 is not a known remote" in caplog.text
     assert receiving.index.studies() == ()
     assert send(receiving, make_image(), calling="SCANNER")[0].result is StoreResult.SENT
 
 
-def test_a_peer_must_come_from_its_host(start):
-    elsewhere = start(peers=(PeerSettings(ae_title="SCANNER", host="192.0.2.7"),))
-    here = start(peers=(PeerSettings(ae_title="SCANNER", host="localhost"),))
+def test_a_remote_must_come_from_its_host(start):
+    elsewhere = start(remotes=(RemoteSettings(name="scanner", ae_title="SCANNER", host="192.0.2.7", may_store=True),))
+    here = start(remotes=(RemoteSettings(name="scanner", ae_title="SCANNER", host="localhost", may_store=True),))
     refusal = "association rejected: calling AE title not recognised"
     assert echo("127.0.0.1", elsewhere.port, AE_TITLE, "SCANNER", 5) == refusal
     assert echo("127.0.0.1", here.port, AE_TITLE, "SCANNER", 5) == ""
+
+
+def test_a_remote_without_the_right_to_store_is_answered_and_stores_nothing(start, make_image, caplog):
+    pacs = RemoteSettings(name="pacs", ae_title="PACS", host="localhost", port=104, receives_results=True)
+    receiving = start(remotes=(pacs, RemoteSettings(name="scanner", ae_title="SCANNER", may_store=True)))
+    assert echo("127.0.0.1", receiving.port, AE_TITLE, "PACS", 5) == ""
+    (outcome,) = send(receiving, make_image(), calling="PACS")
+    assert outcome.result is StoreResult.PERMANENT
+    assert "no presentation context accepted" in outcome.reason
+    assert receiving.index.studies() == ()
+    assert "remote without the right may_store asked to store: AE PACS from 127.0.0.1" in caplog.text
 
 
 def test_more_associations_than_allowed_are_refused_for_now(start):

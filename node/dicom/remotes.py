@@ -1,0 +1,54 @@
+"""The rights of who connects: the rules on AE titles and addresses.
+
+An AE title is no secret, so an address in the rule is what protects; encrypted transport comes on top of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from node.settings import RemoteSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a system that may connect may ask for; C-ECHO is free."""
+
+    store: bool
+
+
+def rights_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) -> Rights | None:
+    """The rights of a calling AE title from an IP address; None where it may not connect.
+
+    Without any remote that may store, everybody on this machine may store and nobody else.
+    """
+    found = [it for it in remotes if it.ae_title == calling_ae.strip() and _comes_from(it, address)]
+    by_itself = not any(it.may_store for it in remotes) and _plain(address).is_loopback
+    if not found and not by_itself:
+        return None
+    return Rights(store=by_itself or any(it.may_store for it in found))
+
+
+def _comes_from(remote: RemoteSettings, address: str) -> bool:
+    if not remote.host:
+        return True
+    try:
+        found = socket.getaddrinfo(remote.host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        log.warning("remote %s: its host %s cannot be resolved: %s", remote.ae_title, remote.host, error)
+        return False
+    return _plain(address) in {_plain(str(entry[4][0])) for entry in found}
+
+
+def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address without an IPv6 zone, and as IPv4 where a dual-stack socket shows it mapped into IPv6."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        return parsed.ipv4_mapped
+    return parsed
