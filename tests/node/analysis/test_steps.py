@@ -95,7 +95,7 @@ def study(written_by, tmp_path):
         folder.mkdir()
         (folder / "plan.json").write_text(to_json(replace(plan, stacks=stacks)))
         here = Study(uid, 1, {}, folder)
-        for number, sequence in enumerate(Sequence):
+        for number, sequence in enumerate(ANALYSED):
             values = np.random.default_rng(number).normal(100, 20, (16, 40, 40)).astype(np.float32)
             image = sitk.DiscreteGaussian(sitk.GetImageFromArray(values), 2.0)
             image.SetSpacing((4.0, 4.0, 6.0))

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from models.research.cohort.reading import read_cohort, read_image, read_mask
 from models.research.cohort.records import Equipment, Needs, Split
-from models.volume import Sequence as Contrast
+from models.sequence import Sequence as Contrast
 from models.volume import average_onto, divided, grid_of, write
 from node.cli.main import app
 from node.cohort.importing import ImportOptions, Outcome, import_studies
