@@ -250,9 +250,17 @@ def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> No
 
 
 def enqueue(
-    connection: Connection, result: int, sop_instance_uid: str, destinations: Sequence[str], now: datetime
+    connection: Connection,
+    result: int,
+    sop_instance_uid: str,
+    destinations: Sequence[str],
+    now: datetime,
+    state: DeliveryState = DeliveryState.QUEUED,
 ) -> None:
-    """Have a result sent to each destination (QUEUED, due now) that does not have a row for it already."""
+    """Have a result sent to each destination (QUEUED, due now) that does not have a row for it already.
+
+    `state`: of the rows that are made; UNKNOWN where nobody knows whether it was sent before.
+    """
     table = schema.delivery
     known = connection.scalars(select(table.c.destination).where(table.c.sop_instance_uid == sop_instance_uid)).all()
     # What was taken back is made again: it may be gone there, and the same bytes do no harm where it is not.
@@ -268,7 +276,7 @@ def enqueue(
                     result=result,
                     sop_instance_uid=sop_instance_uid,
                     destination=destination,
-                    state=DeliveryState.QUEUED,
+                    state=state,
                     attempts=0,
                     next_attempt_at=now,
                     reason="",

@@ -81,11 +81,12 @@ def _record(
     connection: Connection, results: Sequence[ResultRecord], destinations: Sequence[str], now: datetime
 ) -> None:
     for result in results:
-        identifier = _keep_result(connection, result)
+        identifier = keep_result(connection, result)
         deliveries.enqueue(connection, identifier, result.sop_instance_uid, destinations, now)
 
 
-def _keep_result(connection: Connection, kept: ResultRecord) -> int:
+def keep_result(connection: Connection, kept: ResultRecord) -> int:
+    """The identifier of a result of a revision, which is recorded where it is not yet."""
     table, made = schema.result, objects.keep_made(connection, kept)
     values = {"study_instance_uid": kept.study_instance_uid, "revision": kept.revision, "object": made}
     known = connection.scalar(select(table.c.identifier).filter_by(**values))

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from node.errors import PermanentError
 from storage.records import ResultRecord
 
-_NAME = "results.json"
+MANIFEST = "results.json"
 _RECORDS = TypeAdapter(list[ResultRecord])
 
 
@@ -36,13 +36,13 @@ def write_manifest(folder: Path, results: Sequence[ResultRecord]) -> ManifestRef
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = _RECORDS.dump_json(list(results), indent=1)
-    partial = folder / f"partial-{_NAME}"
+    partial = folder / f"partial-{MANIFEST}"
     with partial.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, folder / _NAME)
-    return ManifestReference(name=_NAME, digest=hashlib.sha256(data).hexdigest())
+    os.replace(partial, folder / MANIFEST)
+    return ManifestReference(name=MANIFEST, digest=hashlib.sha256(data).hexdigest())
 
 
 def read_manifest(folder: Path, reference: ManifestReference) -> list[ResultRecord]:
@@ -57,3 +57,13 @@ def read_manifest(folder: Path, reference: ManifestReference) -> list[ResultReco
     if hashlib.sha256(data).hexdigest() != reference["digest"]:
         raise PermanentError(f"{path}: the list of results has changed since it was written: rerun the study")
     return _RECORDS.validate_json(data)
+
+
+def read_results(path: Path) -> list[ResultRecord]:
+    """The results of a manifest to which there is no reference.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValidationError: it is none.
+    """
+    return _RECORDS.validate_json(path.read_bytes())

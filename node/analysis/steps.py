@@ -42,6 +42,8 @@ from node.results.trial import require_encodable
 from node.settings import RecognitionSettings
 from storage.records import ResultRecord
 
+#: File of the plan in the work folder.
+PLAN = "plan.json"
 _PREDICTION = TypeAdapter(Prediction | None)
 _PROVENANCE = TypeAdapter(dict[str, Provenance])
 _log = logging.getLogger(__name__)
@@ -194,7 +196,7 @@ def discard_volumes(study: Study) -> None:
 
 def read_plan(study: Study) -> StudyPlan:
     """The plan that an earlier step wrote."""
-    return from_json((study.folder / "plan.json").read_text("utf-8"))
+    return from_json((study.folder / PLAN).read_text("utf-8"))
 
 
 def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
@@ -230,7 +232,7 @@ def _features(study: Study) -> dict[str, float]:
 
 def _write_plan(study: Study, plan: StudyPlan) -> None:
     study.folder.mkdir(parents=True, exist_ok=True)
-    _write_text(study.folder / "plan.json", to_json(plan, indent=1))
+    _write_text(study.folder / PLAN, to_json(plan, indent=1))
 
 
 def _write_image(image: sitk.Image, path: Path) -> None:

@@ -31,7 +31,7 @@ class Worker:
             ConfigurationError: another process works on the same root; two would run a step at the same time.
         """
         root = self._context.settings.root
-        self._lock = _exclusive(root / "worker.lock")
+        self._lock = lock_root(root)
         self._engine = queue_engine(queue_url(root))
         config: DBOSConfig = {
             "name": "rectal-node",
@@ -69,7 +69,13 @@ class Worker:
             self._context.index.move(study, int(revision), StudyState.FAILED, reason)
 
 
-def _exclusive(path: Path) -> IO[str]:
+def lock_root(root: Path) -> IO[str]:
+    """Hold a root for this process until the file is closed.
+
+    Raises:
+        ConfigurationError: another process holds it.
+    """
+    path = root / "worker.lock"
     handle = path.open("w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

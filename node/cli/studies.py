@@ -133,6 +133,25 @@ def cancel(
     )
 
 
+@app.command()
+def reindex(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
+    """Make a lost database anew from the files of the root, while the node is stopped."""
+    from node.operations.reindex import reindex as make_anew
+
+    show(
+        make_anew(node_settings(config)),
+        as_json,
+        lambda it: "\n".join(
+            (
+                f"{it.received} objects received, {it.made} made here, {it.returned} that came back, "
+                f"{it.quarantined} in quarantine",
+                f"{it.completed} studies with results, {it.receiving} without, which are taken up as if they came now",
+                *(f"left out: {path}: {reason}" for path, reason in it.left_out.items()),
+            )
+        ),
+    )
+
+
 def _moment(text: str) -> datetime | None:
     if not text:
         return None

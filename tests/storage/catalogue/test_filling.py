@@ -2,81 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
-from pathlib import Path
 
 import pytest
-from pydicom import Dataset, FileMetaDataset, dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, SegmentationStorage
-from sqlalchemy import select
+from pydicom import Dataset
+from pydicom.uid import MRImageStorage, SegmentationStorage
 
 from storage import catalogue_schema as tables
 from storage.catalogue.filling import catch_up, faults, forget_faults
 from storage.database import open_engine
-from storage.files import ObjectStore
-from storage.header import read_header
-from storage.index import Index
-from storage.ledger import Ledger
-from storage.records import Registration, ResultRecord
+from storage.records import Registration
 
-
-class House:
-    """A database and its files."""
-
-    def __init__(self, engine, root: Path, at) -> None:
-        self.engine, self.files, self.at = engine, ObjectStore(root), at
-        self.index, self.ledger = Index(engine), Ledger(engine)
-
-    def receive(self, data: bytes) -> Registration:
-        header = read_header(data)
-        return self.index.register(header, self.files.store(data, header), "SCANNER", self.at(0))
-
-    def make(self, data: bytes) -> None:
-        header = read_header(data)
-        uids = (header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid)
-        result = ResultRecord(header.study_instance_uid, 1, "role", *uids, self.files.store(data, header))
-        self.ledger.record([result], [], self.at(0))
-
-    def rows(self, table):
-        with self.engine.connect() as connection:
-            return connection.execute(select(table).order_by(table.c.identifier)).mappings().all()
-
-    def contents(self):
-        """All rows, without the identifiers that depend on the order of their making."""
-        said = {}
-        for table in (tables.patient, tables.study, tables.series, tables.instance):
-            made_up = {"identifier", "patient", "study", "series", "object"}
-            rows = ({name: value for name, value in row.items() if name not in made_up} for row in self.rows(table))
-            said[table.name] = sorted(map(json.dumps, rows))
-        return said
+from ..house import House, a_file
 
 
 @pytest.fixture
 def house(engine, tmp_path, at):
     return House(engine, tmp_path / "root", at)
-
-
-def a_file(number: int = 1, series: int = 1, study: str = "1.2.3", sop_class=MRImageStorage, **values: object) -> bytes:
-    image = Dataset()
-    image.SpecificCharacterSet = "ISO_IR 192"
-    image.PatientName, image.PatientID, image.IssuerOfPatientID = "Muster^Erika", "P1", "HOSPITAL"
-    image.PatientBirthDate, image.PatientSex = "19600229", "F"
-    image.StudyInstanceUID, image.SeriesInstanceUID = study, f"{study}.{series}"
-    image.SOPClassUID, image.SOPInstanceUID = sop_class, f"{study}.{series}.{number}"
-    image.StudyDate, image.StudyTime, image.AccessionNumber = "20260102", "0930", "A1"
-    image.StudyID, image.StudyDescription = "S1", "Becken MRT"
-    image.ReferringPhysicianName = "Ärztin^Eva"
-    image.Modality, image.SeriesNumber, image.SeriesDescription = "MR", series, "t2 tse"
-    image.InstanceNumber, image.Rows, image.Columns = number, 4, 6
-    for keyword, value in values.items():
-        setattr(image, keyword, value)
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    buffer = io.BytesIO()
-    dcmwrite(buffer, image, enforce_file_format=True, little_endian=True)
-    return buffer.getvalue()
 
 
 def test_an_object_is_found_at_four_levels_in_the_form_that_is_matched(house):

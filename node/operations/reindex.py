@@ -1,0 +1,89 @@
+"""Objects and catalogue made anew from the files of the root, where the database is lost or damaged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from node.analysis.manifest import MANIFEST, read_results
+from node.analysis.steps import PLAN
+from node.analysis.worker import lock_root
+from node.recognition.header.charsets import settle
+from node.recognition.header.rejections import rejection_note
+from node.settings import Settings
+from storage.database import open_engine
+from storage.files import ObjectStore
+from storage.index import Index
+from storage.reindexing import Knowledge, Reindexed
+from storage.reindexing import reindex as make_anew
+
+
+def reindex(settings: Settings) -> Reindexed:
+    """Make the database of a node anew from `objects`, `quarantine` and what analyses left in `work`.
+
+    The queue of the workflow, which knows revisions of before, is put aside.
+
+    Raises:
+        ConfigurationError: the analysis of a node runs on this root.
+        StorageError: the database holds objects.
+    """
+    root = settings.root
+    with closing(lock_root(root)):
+        engine = open_engine(settings.storage_url)
+        revisions = dict(_revisions(root))
+        known = Knowledge(
+            uid_root=settings.uid_root,
+            destinations=tuple(destination.name for destination in settings.destinations),
+            results=_results(root, revisions),
+            revisions={study: max(numbers) for study, numbers in revisions.items()},
+            note_of=rejection_note,
+            settle=settle,
+        )
+        done = make_anew(engine, ObjectStore(root), known)
+        _put_queue_aside(root)
+        _keep_verdicts(root, Index(engine), revisions)
+        engine.dispose()
+    return done
+
+
+def _revisions(root: Path) -> Iterator[tuple[str, list[int]]]:
+    """The revisions of each study of which an analysis left something."""
+    work = root / "work"
+    for folder in sorted(work.iterdir()) if work.is_dir() else ():
+        numbers = sorted(int(it.name) for it in folder.glob("*/") if it.name.isdecimal())
+        if numbers:
+            yield folder.name, numbers
+
+
+def _results(root: Path, revisions: dict[str, list[int]]) -> dict[str, list[tuple[int, str]]]:
+    """Revisions and role of each result that a manifest names; one that cannot be read names none."""
+    found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for study, numbers in revisions.items():
+        for number in numbers:
+            try:
+                results = read_results(root / "work" / study / str(number) / MANIFEST)
+            except (OSError, ValidationError):
+                continue
+            for result in results:
+                found[result.sop_instance_uid].append((number, result.role))
+    return dict(found)
+
+
+def _keep_verdicts(root: Path, index: Index, revisions: dict[str, list[int]]) -> None:
+    for study, numbers in revisions.items():
+        for number in numbers:
+            plan = root / "work" / study / str(number) / PLAN
+            if plan.is_file() and index.study(study) is not None:
+                index.keep_verdict(study, number, plan.read_text("utf-8"))
+
+
+def _put_queue_aside(root: Path) -> None:
+    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    for path in sorted(root.glob("worklist.sqlite*")):
+        if not path.name.endswith(".before-reindex"):
+            path.rename(path.with_name(f"{path.name}.{moment}.before-reindex"))
