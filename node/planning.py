@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +25,8 @@ from node.errors import NodeError, Refusal
 from node.recognition import protocol
 from node.recognition.choice.injection import InjectionTime
 from node.recognition.header import clashes
-from node.recognition.header.facts import Fault, FrameFacts
-from node.recognition.header.frames import read_frames
-from node.recognition.header.words import words
-from node.recognition.plan import StudyFacts, gather, plan_study
+from node.recognition.header.facts import Fault
+from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather, plan_study, read_headers
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import DynamicRun, Revealed, Stack, StudyPlan
 from node.settings import RecognitionSettings
@@ -60,18 +58,15 @@ def trained_protocols(folders: SequenceOf[Path]) -> tuple[TrainedProtocol, ...]:
     )
 
 
-def studies_in(
-    path: Path, settings: RecognitionSettings, track: Callable[[list[Path]], Iterable[Path]] = list
-) -> Iterator[StudyFacts]:
-    """The headers of every study in a folder or file, in the order of their UIDs; `track` goes round the files.
+def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = read_headers) -> Iterator[StudyFacts]:
+    """The headers of every study in a folder or file, in the order of their UIDs; `read` opens the files.
 
     Raises:
         NodeError: there is no DICOM file.
     """
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    vocabulary = words(settings.words_of_site)
-    found = [(file, read_frames(file, vocabulary)) for file in track(files)]
-    studies: dict[str, list[tuple[Path, tuple[FrameFacts, ...] | Fault]]] = defaultdict(list)
+    found = list(zip(files, read(files, settings), strict=True))
+    studies: dict[str, list[tuple[Path, HeaderFinding]]] = defaultdict(list)
     for file, facts in found:
         if not isinstance(facts, Fault):
             studies[facts[0].header.study_instance_uid].append((file, facts))

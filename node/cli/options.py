@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
+from rich.progress import Progress
 
 from node.settings import Settings, load_settings
 from storage.privacy import keep_private
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+_REFRESH_S = 0.1
 
 CONFIG = Path("config.toml")
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
@@ -25,6 +29,22 @@ def node_settings(config: Path) -> Settings:
     """The configuration of a node, for a command that opens its root: what it writes there is private."""
     keep_private()
     return load_settings(config)
+
+
+def watched(description: str) -> Callable[[Iterable[Item], int], Iterator[Item]]:
+    """A progress bar on a terminal's error output; it has no thread of its own, so that processes can be forked."""
+    console = Console(stderr=True)
+
+    def watch(items: Iterable[Item], total: int) -> Iterator[Item]:
+        with Progress(console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
+            task, shown = bar.add_task(description, total=total), 0.0
+            for number, item in enumerate(items, start=1):
+                yield item
+                if time.monotonic() > shown + _REFRESH_S:
+                    bar.update(task, completed=number, refresh=True)
+                    shown = time.monotonic()
+
+    return watch
 
 
 def show(answer: Answer, as_json: bool, view: Callable[[Answer], RenderableType]) -> None:

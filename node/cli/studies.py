@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show, watched
 from storage.records import DeliveryState, StudyState
 
 app = typer.Typer()
@@ -52,7 +52,7 @@ def explain(
 
     settings = node_settings(config)
     path = Path(study)
-    plans = list(of_files(path, settings)) if path.exists() else [of_stored(study, settings)]
+    plans = list(of_files(path, settings, watched("headers"))) if path.exists() else [of_stored(study, settings)]
     if as_json:
         sys.stdout.writelines(to_json(plan) + "\n" for plan in plans)
     else:
@@ -69,7 +69,7 @@ def replay(
     from node.cli.replay import as_text
     from node.operations.replay import replay as replayed
 
-    show(replayed(node_settings(config), tuple(studies or ())), as_json, as_text)
+    show(replayed(node_settings(config), tuple(studies or ()), watched("studies")), as_json, as_text)
 
 
 @app.command()

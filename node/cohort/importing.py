@@ -21,7 +21,7 @@ from node.cohort.segmentations import SegmentationFile, segmentation_files
 from node.errors import Refusal
 from node.planning import plan_from, plan_with_volumes, studies_in
 from node.recognition.header.facts import Vendor
-from node.recognition.plan import StudyFacts
+from node.recognition.plan import HeaderFinding, StudyFacts, read_headers
 from node.recognition.record import Stack, StudyPlan
 from node.settings import RecognitionSettings
 
@@ -90,9 +90,11 @@ def import_studies(
         CohortError: the cohort's own table cannot be understood.
     """
     done = {facts.case_id for facts in written_cases(folder)}
-    studies = {
-        facts.study_instance_uid: facts for facts in studies_in(source, settings, lambda files: track("headers", files))
-    }
+
+    def read(files: list[Path], settings: RecognitionSettings) -> Iterable[HeaderFinding]:
+        return read_headers(track("headers", files), settings)
+
+    studies = {facts.study_instance_uid: facts for facts in studies_in(source, settings, read)}
     known = registered(studies.values(), options.table)
     folder.mkdir(parents=True, exist_ok=True)
     for uid in track("studies", sorted({*studies, *known})):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.errors import NodeError
+from node.operations.headers import Watch, in_processes, unwatched
 from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
 from node.recognition.record import StudyPlan, from_json
 from node.results.trial import require_encodable
@@ -30,13 +31,15 @@ def of_stored(study_instance_uid: str, settings: Settings) -> StudyPlan:
     return from_json(document)
 
 
-def of_files(path: Path, settings: Settings) -> Iterator[StudyPlan]:
+def of_files(path: Path, settings: Settings, watch: Watch = unwatched) -> Iterator[StudyPlan]:
     """What the node would make of the studies in a folder or file, images included; nothing is stored.
+
+    Headers are read in several processes; `watch` is told of each.
 
     Raises:
         NodeError: there is no DICOM file.
     """
     trained = trained_protocols(settings.analysis.bundles)
-    for facts in studies_in(path, settings.recognition):
+    for facts in studies_in(path, settings.recognition, in_processes(watch)):
         plan = plan_from(facts, settings.recognition, trained)
         yield plan_with_volumes(plan, lambda facts=facts: facts, settings.recognition, trained, require_encodable)[0]  # type: ignore[misc]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from models.sequence import Sequence
 from node.codes import Code
 from node.errors import NodeError
+from node.operations.headers import in_processes
 from node.planning import plan_from, trained_protocols
 from node.recognition.plan import read_study
 from node.recognition.protocol import TrainedProtocol
@@ -35,7 +36,15 @@ class Replay:
     studies: tuple[Replayed, ...]
 
 
-def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Replay:
+#: Goes round the studies, of which there are so many.
+WatchStudies = Callable[[Iterable[StudyRecord], int], Iterable[StudyRecord]]
+
+
+def _unwatched(studies: Iterable[StudyRecord], total: int) -> Iterable[StudyRecord]:
+    return studies
+
+
+def replay(settings: Settings, studies: tuple[str, ...] = (), watch: WatchStudies = _unwatched) -> Replay:
     """Plan stored studies again with `settings` and compare; nothing is changed in the storage.
 
     What the images told when the study was analysed (an injection that was measured, stacks that could not be used)
@@ -48,7 +57,7 @@ def replay(settings: Settings, studies: tuple[str, ...] = ()) -> Replay:
     index, store = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
     trained = trained_protocols(settings.analysis.bundles)
     wanted = tuple(_wanted(index, studies))
-    found = (_replayed(study, index, store, settings, trained) for study in wanted)
+    found = (_replayed(study, index, store, settings, trained) for study in watch(wanted, len(wanted)))
     return Replay(tuple(replayed for replayed in found if replayed is not None))
 
 
@@ -66,7 +75,8 @@ def _replayed(
         return None
     before = from_json(document)
     files = [store.absolute(record.file) for record in index.instances(uid)]
-    facts = read_study(uid, files, settings.recognition, index.meant_patient(uid), index.rejected(uid))
+    meant, rejected = index.meant_patient(uid), index.rejected(uid)
+    facts = read_study(uid, files, settings.recognition, meant, rejected, in_processes())
     after = plan_from(facts, settings.recognition, trained, _revealed(before))
     return Replayed(uid, study.revision, tuple(differences(before, after)))
 

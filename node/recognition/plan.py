@@ -7,7 +7,7 @@ ends as text in the plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +42,10 @@ from storage.header import content_of
 from storage.identity import InstanceKey
 from storage.records import PatientIdentity
 
+#: The facts of all frames of a file, or the reason why there are none.
+HeaderFinding = tuple[FrameFacts, ...] | Fault
+#: Reads the headers of files, in their order.
+ReadHeaders = Callable[[list[Path], RecognitionSettings], Iterable[HeaderFinding]]
 #: Codes of refused studies that have no MR series of an accepted body part: they are none of the node's business.
 FOREIGN = frozenset({Code.NO_MR, Code.BODY_PART})
 #: What the refusal of a study says in the verdict on each of its series.
@@ -96,14 +100,25 @@ def read_study(
     settings: RecognitionSettings,
     meant: PatientIdentity | None = None,
     rejected: Mapping[InstanceKey, str] | None = None,
+    read: ReadHeaders | None = None,
 ) -> StudyFacts:
-    """The facts of every frame of a study, without those of rejected objects."""
-    vocabulary = words(settings.words_of_site)
-    facts = gather(study_instance_uid, ((path, read_frames(path, vocabulary)) for path in sorted(files)))
+    """The facts of every frame of a study, without those of rejected objects; `read` opens the files."""
+    paths = sorted(files)
+    facts = gather(study_instance_uid, zip(paths, (read or read_headers)(paths, settings), strict=True))
     return replace(facts, meant=meant).without(rejected or {})
 
 
-def gather(study_instance_uid: str, found: Iterable[tuple[Path, tuple[FrameFacts, ...] | Fault]]) -> StudyFacts:
+def read_headers(files: Iterable[Path], settings: RecognitionSettings) -> Iterator[HeaderFinding]:
+    """What the header of each file says, one after the other."""
+    return (read_header_of(settings.words_of_site, file) for file in files)
+
+
+def read_header_of(words_of_site: tuple[tuple[str, tuple[str, ...]], ...], file: Path) -> HeaderFinding:
+    """What the header of a file says, with the shipped words and those that a site adds."""
+    return read_frames(file, words(words_of_site))
+
+
+def gather(study_instance_uid: str, found: Iterable[tuple[Path, HeaderFinding]]) -> StudyFacts:
     """The frames of files that belong to a study, each object once (`storage.identity`), in the order of the files."""
     objects: dict[InstanceKey | Path, tuple[Path, tuple[FrameFacts, ...]]] = {}
     warnings: list[str] = []

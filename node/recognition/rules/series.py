@@ -12,7 +12,7 @@ from node.recognition.rules.conditions import Rule
 from node.recognition.rules.confidence import Doubt, doubts
 from node.recognition.rules.findings import Finding
 from node.recognition.rules.table import Judgement, judge, table
-from node.recognition.rules.volume_facts import describe, sources
+from node.recognition.rules.volume_facts import describe, facts_of_series, sources
 from node.recognition.volumes.stacks import Volume, VolumeKey, split_series
 from node.settings import RecognitionSettings
 
@@ -69,11 +69,11 @@ def _series(
     rows: tuple[Rule, ...],
     unusable: Mapping[str, Fault],
 ) -> Series:
-    volumes = []
+    volumes, together = [], facts_of_series(frames)
     for found in split_series(frames):
         fault = unusable.get(found.stack_key) or unusable.get(found.former_stack_key)
         volume = found if fault is None else replace(found, fault=fault)
-        judgement = judge(describe(volume, frames, vocabulary), rows, sources(volume))
+        judgement = judge(describe(volume, together, vocabulary), rows, sources(volume))
         volumes.append(SeriesVolume(volume, judgement, doubts(volume, judgement, vocabulary)))
     return Series(uid, frames, tuple(volumes))
 

@@ -105,8 +105,23 @@ FACTS: dict[str, Fact] = {
 }
 
 
-def describe(volume: Volume, series: Frames, vocabulary: Words) -> VolumeFacts:
-    """The facts of a volume that the table looks at; `series` holds all frames of its series."""
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """What all frames of a series tell together; `orientations` has the number of slice positions of each."""
+
+    diffusion_weighted: bool
+    highest_b_value: float | None
+    orientations: tuple[int, ...]
+
+
+def facts_of_series(frames: Frames) -> SeriesFacts:
+    """Gathered once: a dynamic run has hundreds of volumes."""
+    highest = max((frame.diffusion.b_value or 0 for frame in frames), default=None)
+    return SeriesFacts(diffusion_weighted(frames), highest, orientation_sizes(frames))
+
+
+def describe(volume: Volume, series: SeriesFacts, vocabulary: Words) -> VolumeFacts:
+    """The facts of a volume that the table looks at."""
     frame = volume.first
     header, sequence, placement = frame.header, frame.sequence, frame.placement
     return VolumeFacts(
@@ -135,10 +150,10 @@ def describe(volume: Volume, series: Frames, vocabulary: Words) -> VolumeFacts:
         single_shot=sequence.single_shot,
         balanced=sequence.balanced,
         fat_suppressed=sequence.fat_suppressed,
-        diffusion_weighted=diffusion_weighted(series),
+        diffusion_weighted=series.diffusion_weighted,
         diffusion_named=vocabulary.say("diffusion", names(frame)),
         b_value=frame.diffusion.b_value,
-        highest_b_value=max((entry.diffusion.b_value or 0 for entry in series), default=None),
+        highest_b_value=series.highest_b_value,
         directional=_directional(frame),
         localizer=_localizer(frame, series, vocabulary),
         contrast_agent=header.contrast_agent is True,
@@ -171,10 +186,10 @@ def _directional(frame: FrameFacts) -> bool:
     return bool(frame.diffusion.direction and any(frame.diffusion.direction))
 
 
-def _localizer(frame: FrameFacts, series: Frames, vocabulary: Words) -> bool:
+def _localizer(frame: FrameFacts, series: SeriesFacts, vocabulary: Words) -> bool:
     if frame.header.three_planes:
         return True
-    sizes = orientation_sizes(series)
+    sizes = series.orientations
     few = max(sizes, default=0) < LOCALIZER_SLICES
     named = vocabulary.say("localizer", names(frame)) or "AAHSCOUT" in frame.sequence.name.upper()
     return (len(sizes) > 1 and (few or named)) or (few and named)
