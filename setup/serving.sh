@@ -15,7 +15,7 @@ free_port() {
 }
 node=$(free_port) archive=$(free_port)
 printf 'root = "node"\n[listener]\nae_title = "RECTALNODE"\nport = %s\n[completion]\nquiet_s = 2\nsweep_every_s = 1
-[[destinations]]\nname = "archive"\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = %s\n' "$node" "$archive" >"$folder/node.toml"
+[[remotes]]\nname = "archive"\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = %s\nreceives_results = true\n' "$node" "$archive" >"$folder/node.toml"
 printf 'root = "archive"\n[listener]\nae_title = "ARCHIVE"\nport = %s\n' "$archive" >"$folder/archive.toml"
 
 "$bin/rectal-node" serve --config "$folder/node.toml" >"$folder/node.log" 2>&1 &

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from node.errors import NodeError
 from node.operations.resend import Resent, resend
-from node.settings import DestinationSettings, Settings
+from node.settings import RemoteSettings, Settings
 from storage import schema
 from storage.database import open_engine
 from storage.deliveries import Deliveries
@@ -26,11 +26,11 @@ class Storage:
     """A study whose two revisions made two results each, delivered to the PACS."""
 
     def __init__(self, root: Path) -> None:
-        names = ("pacs", "archive")
-        self.settings = Settings(
-            root=root,
-            destinations=tuple(DestinationSettings(name=name, ae_title=name, host="h", port=1) for name in names),
-        )
+        remotes = [
+            RemoteSettings(name=name, ae_title=name, host="h", port=1, receives_results=True)
+            for name in ("pacs", "archive")
+        ]
+        self.settings = Settings(root=root, remotes=tuple(remotes))
         self.engine = open_engine(self.settings.storage_url)
         self.deliveries, index, ledger = Deliveries(self.engine), Index(self.engine), Ledger(self.engine)
         file = StoredFile(Path("objects/1.dcm"), "a" * 64, 1)
