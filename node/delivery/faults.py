@@ -38,5 +38,5 @@ class FaultLog:
 
 
 def kind_of(error: Exception) -> str:
-    """What one fault has in common with others: the class, and the number of the operating system."""
+    """The kind of a fault, which others share: the class, and the number of the operating system."""
     return f"{type(error).__name__} {getattr(error, 'errno', None) or ''}".strip()

@@ -53,7 +53,7 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = tuple(
         )
     )
 )
-"""What the listener accepts, the preferred first: of several in one context, an uncompressed one is taken."""
+"""Transfer syntaxes that the listener accepts, the preferred first: of several, an uncompressed one is taken."""
 
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."

@@ -13,7 +13,7 @@ LOCAL_FAULTS = (OSError, MemoryError)
 
 
 class StoreResult(StrEnum):
-    """What an attempt to store means for the sender.
+    """The meaning of an attempt to store, for the sender.
 
     TRANSIENT: the receiver said that it cannot now, or the association ended while the object was under way.
     NOT_TRIED: there was no association, or it ended before the object's turn. LOCAL_FAULT: this machine could not
@@ -48,7 +48,7 @@ def outcome(
 
 
 def classify(status: int) -> StoreResult:
-    """What the status of a C-STORE response means (PS3.4 B.2.3, PS3.7 C.5).
+    """The meaning of the status of a C-STORE response (PS3.4 B.2.3, PS3.7 C.5).
 
     Warnings (Bxxx) and "duplicate SOP instance" (0111) mean that the receiver has the object.
     """

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a system that may connect may ask for; C-ECHO is free."""
+    """Services that a system which may connect may use; C-ECHO is free."""
 
     store: bool
 

@@ -1,4 +1,4 @@
-"""What associations do on a socket beyond the protocol."""
+"""Socket options and races of associations, beyond the protocol."""
 
 from __future__ import annotations
 

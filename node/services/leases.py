@@ -54,7 +54,7 @@ class Leases:
         self._end(list(self._open))
 
     def claim(self, association: Association, study_uid: str, now: datetime) -> OpenAssociation | None:
-        """What has to be registered with an instance; None where it has been before."""
+        """The lease that has to be registered with an instance; None where it has been before."""
         with self._lock:
             found = self._open.get(association)
         if found is None:

@@ -1,6 +1,6 @@
-"""The SCP side: a door, the associations that come through it, and who may have one.
+"""The listener: one port, the associations that it accepts, and the rights that they have.
 
-What the associations bring is taken in by `Reception`.
+Objects that they send are taken in by `StorageSCP`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from node.dicom.contexts import acceptable, is_storage
 from node.dicom.remotes import rights_of
 from node.dicom.transport import send_at_once, send_even_fragments
 from node.logs import Sparing, title
-from node.services.acceptance import Acceptance
+from node.services.acceptor import Acceptor, AcceptorLimits, ReceivedRequest
+from node.services.association import AcceptedAssociation
 from node.services.command import C_STORE_RQ, Command, Refusal
-from node.services.door import Arrival, Door, DoorLimits
 from node.services.leases import LEASE_S, Leases
 from node.services.messages import RefusedRequest
-from node.services.store import Received, Reception
+from node.services.store import Received, StorageSCP
 from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore
 from storage.index import Index
@@ -36,7 +36,7 @@ SUCCESS = 0x0000
 
 _REJECTED_PERMANENT, _SERVICE_USER = 0x01, 0x01
 _CALLING_AE_UNKNOWN, _CALLED_AE_UNKNOWN = 0x03, 0x07
-_COUNTED_AT_THE_DOOR = 1_000_000
+_COUNTED_BY_THE_ACCEPTOR = 1_000_000
 _POLL_S = 0.02
 _PARTING_S = 1.0  # for the A-ABORT to be sent
 _SPOOL_AGE_S = 3600  # far beyond the writing of one file: what is older was left by a crash
@@ -52,18 +52,20 @@ class Listener:
         store: ObjectStore,
         index: Index,
         lease_s: float = LEASE_S,
-        limits: DoorLimits | None = None,
+        limits: AcceptorLimits | None = None,
     ) -> None:
         self._settings = settings
         self._remotes = tuple(remotes)
         self._store = store
         self._leases = Leases(index, lease_s)
-        self._reception = Reception(store, index, self._leases, settings.minimum_free_gb)
+        self._storage = StorageSCP(store, index, self._leases, settings.minimum_free_gb)
         self._ae = AE(ae_title=settings.ae_title)
-        self._ae.maximum_associations = _COUNTED_AT_THE_DOOR
+        self._ae.maximum_associations = _COUNTED_BY_THE_ACCEPTOR
         self._ae.maximum_pdu_size = settings.maximum_pdu
         self._ae.network_timeout = settings.network_timeout_s
-        self._door = Door(settings.maximum_associations, self._enter, lambda: self._count("rejected"), limits)
+        self._acceptor = Acceptor(
+            settings.maximum_associations, self._negotiate, lambda: self._count("rejected"), limits
+        )
         self._open = False
         self._sparing = Sparing(log)
         self._counts: Counter[str] = Counter()
@@ -72,7 +74,7 @@ class Listener:
     @property
     def port(self) -> int:
         """The port in use; the free one that was found where the settings say 0."""
-        return self._door.address[1] if self._open else self._settings.port
+        return self._acceptor.address[1] if self._open else self._settings.port
 
     @property
     def open_associations(self) -> int:
@@ -82,13 +84,13 @@ class Listener:
     @property
     def waiting_connections(self) -> int:
         """Connections that have not asked for an association yet, or wait for the answer."""
-        return self._door.waiting
+        return self._acceptor.waiting
 
     @property
     def counts(self) -> dict[str, int]:
         """Since the start: associations accepted and rejected, objects by how they ended."""
         with self._counting:
-            return {**self._counts, **self._reception.counts}
+            return {**self._counts, **self._storage.counts}
 
     def start(self) -> None:
         """Bind the port and listen.
@@ -97,7 +99,7 @@ class Listener:
             OSError: the port is taken, or the address is not of this machine.
         """
         self._store.sweep_spool(_SPOOL_AGE_S)
-        self._door.open(self._settings.host, self._settings.port)
+        self._acceptor.open(self._settings.host, self._settings.port)
         self._open = True
         self._leases.start()
 
@@ -108,7 +110,7 @@ class Listener:
         """
         if not self._open:
             return
-        self._door.close()
+        self._acceptor.close()
         self._open = False
         if remaining := self._wait_for_ends(patience_s):
             log.warning("stopping: %d associations aborted", len(remaining))
@@ -117,13 +119,13 @@ class Listener:
             for association in self._wait_for_ends(_PARTING_S):
                 association.disconnect()
             self._wait_for_ends(_PARTING_S)
-        self._reception.wait_until_idle()
+        self._storage.wait_until_idle()
         self._leases.stop()
 
     # --- associations
 
-    def _enter(self, arrival: Arrival) -> None:
-        association = Acceptance(self._ae, arrival, self._refuse, self._ended)
+    def _negotiate(self, request: ReceivedRequest) -> None:
+        association = AcceptedAssociation(self._ae, request, self._refuse, self._ended)
         handlers = (
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_REQUESTED, self._admit),
@@ -136,17 +138,17 @@ class Listener:
         )
         for event, handler in handlers:
             association.bind(event, handler)
-        evt.trigger(association, evt.EVT_CONN_OPEN, {"address": arrival.address})
+        evt.trigger(association, evt.EVT_CONN_OPEN, {"address": request.address})
         association.start()
 
-    def _wait_for_ends(self, patience_s: float) -> list[Acceptance]:
+    def _wait_for_ends(self, patience_s: float) -> list[AcceptedAssociation]:
         """The associations that are still open when it is over."""
         deadline = time.monotonic() + patience_s
         while (found := self._ae.active_associations) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         return found
 
-    def _ended(self, association: Acceptance) -> None:
+    def _ended(self, association: AcceptedAssociation) -> None:
         self._leases.end(association)
         if not association.faults:
             return
@@ -200,7 +202,7 @@ class Listener:
         command = Command(
             C_STORE_RQ, request.MessageID, True, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
         )
-        refusal = self._reception.take(
+        refusal = self._storage.take(
             Received(event.assoc, command, event.context.transfer_syntax, request.DataSet or BytesIO())
         )
         answer = Dataset()
@@ -209,12 +211,12 @@ class Listener:
             answer.ErrorComment = refusal.reason[:64]
         return answer
 
-    def _refuse(self, association: Acceptance, request: RefusedRequest) -> Refusal:
-        """What is said to a request whose command cannot be served; the object that it brought is kept."""
+    def _refuse(self, association: AcceptedAssociation, request: RefusedRequest) -> Refusal:
+        """The status for a request whose command cannot be served; the object that it brought is kept."""
         if request.data_set is None:
             kind, address = "request refused", association.requestor.address
             self._sparing.write(logging.WARNING, kind, address, "%s from %s: %s", kind, address, request.refusal.reason)
             return request.refusal
         syntax = association.transfer_syntax_of(request.context_id)
         received = Received(association, request.command, syntax, request.data_set, request.refusal)
-        return self._reception.take(received) or request.refusal
+        return self._storage.take(received) or request.refusal

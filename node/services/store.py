@@ -85,7 +85,7 @@ class Received:
         return b"\0" * 128 + b"DICM" + meta
 
 
-class Reception:
+class StorageSCP:
     """Takes objects in, from several associations at once."""
 
     def __init__(self, store: ObjectStore, index: Index, leases: Leases, minimum_free_gb: float) -> None:

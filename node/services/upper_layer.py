@@ -1,6 +1,6 @@
 """pynetdicom's upper layer service provider (PS3.8) with bounds on what the other side can make it do.
 
-The request has been read at the door. A PDU that cannot be is a fault of the association: told once, answered by
+The request has been read by the acceptor. A PDU that cannot be is a fault of the association: told once, answered by
 A-ABORT, and what follows it is thrown away unread.
 """
 
@@ -44,7 +44,7 @@ _PIECE = 2**16
 
 
 class UpperLayer(DULServiceProvider):
-    """The provider of one association that has come through the door.
+    """The provider of one association whose request has been read.
 
     `fault` is told in words of ours, which hold nothing of what was sent, what was wrong.
     """

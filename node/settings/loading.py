@@ -36,7 +36,7 @@ def load_settings(path: Path) -> Settings:
 
 
 def former_keys(path: Path) -> tuple[str, ...]:
-    """What a file that can be loaded says in the form of an earlier release, and what to write instead, a line each."""
+    """Entries of a loadable file in the form of an earlier release, each with what to write instead, a line each."""
     text, document = _read(path)
     former = FormerTables.model_validate({key: document[key] for key in _FORMER & document.keys()})
     return tuple(f"{path}:{line_of(text, place)}: {hint}" for place, hint in former.hints())

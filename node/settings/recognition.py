@@ -11,7 +11,7 @@ from node.settings.values import Pattern, Section
 
 
 class SiteRule(Section):
-    """What a site knows of its own protocol and the headers do not say.
+    """A rule of the site: knowledge of its own protocol that the headers do not state.
 
     A rule applies to a series when every given condition holds. `phase_time_pattern` has one group, the seconds
     of the phase on the scanner's clock or its time of day, searched in SeriesDescription; `injection_s` is the time of

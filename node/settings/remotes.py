@@ -97,12 +97,12 @@ class FormerTables(Section):
 
     @property
     def remotes(self) -> tuple[RemoteSettings, ...]:
-        """What they say, as remotes."""
+        """Their entries as remotes."""
         peers = (peer.remote(number) for number, peer in enumerate(self.peers, 1))
         return (*peers, *(destination.remote for destination in self.destinations))
 
     def hints(self) -> Iterator[tuple[tuple[str, int], str]]:
-        """What to write instead: the place of each entry in the file, and the words."""
+        """The place of each entry in the file, and words that say what to write instead."""
         for table in ("peers", "destinations"):
             for number, entry in enumerate(getattr(self, table)):
                 yield (table, number), entry.hint

@@ -46,7 +46,7 @@ class CompletionSettings(Section):
 
 
 class ResultSettings(Section):
-    """What the results show."""
+    """Contents of the results."""
 
     name_patient: bool = True
 

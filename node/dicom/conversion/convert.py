@@ -28,7 +28,7 @@ from storage.inflation import MAXIMUM_INFLATED, inflated
 from storage.records import InstanceHeader
 
 TARGETS = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-"""What an object can be converted to, the preferred first."""
+"""Transfer syntaxes that an object can be converted to, the preferred first."""
 
 _NATIVE = {
     ImplicitVRLittleEndian: IMPLICIT,

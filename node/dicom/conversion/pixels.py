@@ -49,7 +49,7 @@ class NativePixels:
 
 
 def decoder_of(syntax: UID) -> Decoder:
-    """What decodes an encapsulated transfer syntax.
+    """The decoder of an encapsulated transfer syntax.
 
     Raises:
         ConversionError: nothing here does.

@@ -15,7 +15,7 @@ import pytest
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from node.services.door import DoorLimits
+from node.services.acceptor import AcceptorLimits
 from node.services.leases import LEASE_S
 from node.services.listener import Listener
 from node.settings import ListenerSettings, RemoteSettings
@@ -52,7 +52,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiving]]:
     def begin(
         remotes: tuple[RemoteSettings, ...] = (),
         lease_s: float = LEASE_S,
-        limits: DoorLimits | None = None,
+        limits: AcceptorLimits | None = None,
         **settings: object,
     ) -> Receiving:
         root = tmp_path / f"node{len(running)}"

@@ -1,4 +1,4 @@
-"""Who comes to the door, and what it costs: stray connections cost nobody a place."""
+"""Connections before they are associations: stray ones cost nobody a slot."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from node.services.door import DoorLimits
+from node.services.acceptor import AcceptorLimits
 from node.settings import RemoteSettings
 
 LIMIT = "rejected 2 3 2"  # transient, presentation, local limit exceeded
-QUICK = DoorLimits(request_s=0.2, parting_s=0.2)
+QUICK = AcceptorLimits(request_s=0.2, closing_s=0.2)
 
 
 def wait_until(condition, seconds: float = 10) -> None:
@@ -32,14 +32,14 @@ def threads() -> int:
 # --- stray connections
 
 
-def test_connections_that_close_hold_no_place(start, scanner):
+def test_connections_that_close_hold_no_slot(start, scanner):
     receiving = start(maximum_associations=2)
     for _ in range(20):
         scanner(receiving.port).close()
     assert scanner(receiving.port).associate() == "accepted"
 
 
-def test_connections_that_say_nothing_hold_no_place_and_no_thread(start, scanner):
+def test_connections_that_say_nothing_hold_no_slot_and_no_thread(start, scanner):
     receiving = start(maximum_associations=2)
     before = threads()
     silent = [scanner(receiving.port) for _ in range(50)]
@@ -131,7 +131,7 @@ def test_a_request_that_comes_in_pieces_is_accepted(receiving, scanner):
 
 
 def test_of_too_many_that_wait_the_oldest_silent_one_goes(start, scanner):
-    receiving = start(limits=DoorLimits(connections=3))
+    receiving = start(limits=AcceptorLimits(connections=3))
     talking = scanner(receiving.port)
     talking.send(talking.request()[:10])
     silent = [scanner(receiving.port) for _ in range(3)]
@@ -142,7 +142,7 @@ def test_of_too_many_that_wait_the_oldest_silent_one_goes(start, scanner):
 
 
 def test_of_too_many_bytes_that_wait_the_oldest_go(start, scanner):
-    receiving = start(limits=DoorLimits(all_bytes=100_000))
+    receiving = start(limits=AcceptorLimits(all_bytes=100_000))
     greedy = [scanner(receiving.port) for _ in range(3)]
     for each in greedy:
         each.send(b"\x01\x00\x00\x0f\x00\x00" + bytes(40_000))
@@ -182,7 +182,7 @@ class Descriptors:
         resource.setrlimit(resource.RLIMIT_NOFILE, self._usual)
 
 
-# --- places
+# --- slots
 
 
 def test_one_over_the_limit_is_rejected_at_once_and_the_next_enters_when_one_has_gone(start, scanner):
@@ -196,7 +196,7 @@ def test_one_over_the_limit_is_rejected_at_once_and_the_next_enters_when_one_has
 
 
 @pytest.mark.parametrize("end", ["close", "abort", "reset"])
-def test_an_association_that_breaks_off_frees_its_place(start, scanner, end):
+def test_an_association_that_breaks_off_frees_its_slot(start, scanner, end):
     receiving = start(maximum_associations=1)
     first = scanner(receiving.port)
     assert first.associate() == "accepted"
@@ -208,7 +208,7 @@ def test_an_association_that_breaks_off_frees_its_place(start, scanner, end):
     wait_until(lambda: scanner(receiving.port).associate() == "accepted", 3)
 
 
-def test_who_is_rejected_for_its_title_holds_no_place(start, scanner):
+def test_who_is_rejected_for_its_title_holds_no_slot(start, scanner):
     receiving = start(maximum_associations=1)
     strangers = [scanner(receiving.port) for _ in range(10)]
     for each in strangers:
@@ -228,7 +228,7 @@ def test_two_hundred_at_once_have_an_answer_each(start, scanner):
     assert receiving.listener.counts == {"accepted": 4, "rejected": 196}
 
 
-def test_a_peer_that_closes_while_it_negotiates_frees_its_place(start, scanner):
+def test_a_peer_that_closes_while_it_negotiates_frees_its_slot(start, scanner):
     receiving = start(maximum_associations=1)
     for _ in range(5):
         hasty = scanner(receiving.port)

@@ -1,4 +1,4 @@
-"""An association that came through the door, as pynetdicom runs it: in threads of its own, until it ends."""
+"""An association as acceptor (PS3.8), as pynetdicom runs it: in threads of its own, until it ends."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from node.services.acceptor import ReceivedRequest
 from node.services.command import Refusal
-from node.services.door import Arrival
 from node.services.messages import Messages, RefusedRequest
 from node.services.upper_layer import UpperLayer
 
 
-class Acceptance(Association):
-    """One association; its place is free as soon as the other side could know that it has ended.
+class AcceptedAssociation(Association):
+    """One association; its slot is free as soon as the other side could know that it has ended.
 
     Attributes:
         faults: what the other side did that it must not, in the order in which it happened.
@@ -26,38 +26,38 @@ class Acceptance(Association):
     def __init__(
         self,
         ae: AE,
-        arrival: Arrival,
-        refuse: Callable[[Acceptance, RefusedRequest], Refusal],
-        ended: Callable[[Acceptance], None],
+        request: ReceivedRequest,
+        refuse: Callable[[AcceptedAssociation, RefusedRequest], Refusal],
+        ended: Callable[[AcceptedAssociation], None],
     ) -> None:
         """`refuse` says what a request is told whose command cannot be served, `ended` is called once, at the end."""
         super().__init__(ae, MODE_ACCEPTOR)
         self.faults: list[str] = []
-        self._place = arrival.place
+        self._slot = request.slot
         self._refuse, self._ended = refuse, ended
-        self.name = f"AcceptorThread of {arrival.address[0]}:{arrival.address[1]}"
-        self.dul = UpperLayer(self, arrival.request.encoded, ae.maximum_pdu_size, self.faults.append)
+        self.name = f"AcceptorThread of {request.address[0]}:{request.address[1]}"
+        self.dul = UpperLayer(self, request.request.encoded, ae.maximum_pdu_size, self.faults.append)
         self.dimse: Messages = Messages(self, self.faults.append)
         # pynetdicom keeps its time limits in the provider as well.
         self.acse_timeout, self.network_timeout = ae.acse_timeout, ae.network_timeout
-        arrival.socket.settimeout(ae.network_timeout)
-        self.set_socket(AssociationSocket(self, client_socket=arrival.socket))
+        request.socket.settimeout(ae.network_timeout)
+        self.set_socket(AssociationSocket(self, client_socket=request.socket))
         self.acceptor.maximum_length = ae.maximum_pdu_size
         self.acceptor.ae_title = ae.ae_title
-        self.acceptor.address_info = AddressInformation.from_tuple(arrival.socket.getsockname())
+        self.acceptor.address_info = AddressInformation.from_tuple(request.socket.getsockname())
         self.acceptor.implementation_class_uid = ae.implementation_class_uid
         self.acceptor.implementation_version_name = ae.implementation_version_name
-        self.requestor.address_info = AddressInformation.from_tuple(arrival.address)
-        self.bind(evt.EVT_ACCEPTED, lambda _: self._place.settle())
+        self.requestor.address_info = AddressInformation.from_tuple(request.address)
+        self.bind(evt.EVT_ACCEPTED, lambda _: self._slot.establish())
         self.bind(evt.EVT_ACSE_SENT, self._sends)
-        self.bind(evt.EVT_CONN_CLOSE, lambda _: self._place.leave())
+        self.bind(evt.EVT_CONN_CLOSE, lambda _: self._slot.release())
 
     def run_reactor(self) -> None:
         """Negotiate and serve until the association has ended."""
         try:
             super().run_reactor()
         finally:
-            self._place.leave()
+            self._slot.release()
             self.disconnect()
             self._ended(self)
 
@@ -83,4 +83,4 @@ class Acceptance(Association):
         primitive = event.primitive
         rejects = isinstance(primitive, A_ASSOCIATE) and primitive.result != 0
         if rejects or isinstance(primitive, A_ABORT | A_P_ABORT | A_RELEASE):
-            self._place.leave()
+            self._slot.release()
