@@ -76,7 +76,7 @@ def read_header(source: bytes | Path, maximum_inflated: int = MAXIMUM_INFLATED) 
 
 
 def content_of(source: bytes | Path) -> Content:
-    """What a file holds: the bytes that follow the file meta information, all when there is none, and their syntax."""
+    """The content of a file: the bytes after the file meta information, all when there is none, and their syntax."""
     with _opened(source) as buffer:
         try:
             syntax, start = file_meta(buffer)

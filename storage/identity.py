@@ -1,4 +1,4 @@
-"""What one object is, what is a revision of it, and what is a clash. Everything in the house goes by this rule.
+"""The identity of objects: what is one, what is a revision of it, and what is a clash. All of the node goes by it.
 
 - One object is a SOP Instance UID within a series of a study: its `InstanceKey` in that study.
 - Its content is its data set together with the transfer syntax that the bytes are encoded in (`Content`): the same
@@ -37,7 +37,7 @@ class InstanceKey:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an object holds.
+    """The content of an object.
 
     `digest` is the SHA-256 (hex) of the data set bytes, `transfer_syntax_uid` what they are encoded in, empty where no
     file meta information says.

@@ -1,4 +1,4 @@
-"""What was received: instances, studies and their states, verdicts, quarantine.
+"""The index of what was received: instances, studies and their states, verdicts, quarantine.
 
 A transition holds the study's row from the look to the change. Associations register concurrently: unique
 constraints decide, and the loser looks again. Asking for what is already so is answered with yes: workflow steps
@@ -233,7 +233,7 @@ class Index:
         database.transact(self._engine, lambda connection: quarantine.keep(connection, file, reason, calling_ae, now))
 
     def quarantined(self, ended: bool = False, limit: int | None = None) -> tuple[QuarantineRecord, ...]:
-        """What is held in quarantine, oldest first, with what has `ended` where asked for; the latest `limit`."""
+        """Entries held in quarantine, oldest first, with what has `ended` where asked for; the latest `limit`."""
         with self._engine.connect() as connection:
             return quarantine.entries(connection, ended, limit)
 

@@ -46,7 +46,7 @@ class Plain:
 
 
 class Inflated:
-    """What a raw deflate stream holds. Positions that are asked for never go back.
+    """The inflated bytes of a raw deflate stream. Positions that are asked for never go back.
 
     Raises, with every method, HeaderError: see `inflated`.
     """
@@ -86,7 +86,7 @@ class Inflated:
 
 
 def inflated(deflated: Buffer, start: int, limit: int) -> Iterator[bytes]:
-    """What a raw deflate stream holds from `start` of a buffer on, in pieces.
+    """The inflated bytes of a raw deflate stream from `start` of a buffer on, in pieces.
 
     Raises:
         HeaderError: the stream is broken, cut short, or inflates beyond `limit` bytes.

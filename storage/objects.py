@@ -28,13 +28,15 @@ _OF_STUDY = _table.c.study_instance_uid == bindparam("study")
 
 _HAS_UID = select(_table.c.identifier).where(_table.c.sop_instance_uid == bindparam("uid"), _MADE).limit(1)
 _uids: BindParameter[str] = bindparam("uids", expanding=True)
-_RELATED = select(
+# One statement for both questions: each instance that arrives asks them.
+_IS_RESULT = select(
+    _HAS_UID.exists().label("made"),
     or_(
         *(
             select(_table.c.identifier).where(condition, NOT_RECEIVED).exists()
             for condition in (_table.c.series_instance_uid == bindparam("series"), _table.c.sop_instance_uid.in_(_uids))
         )
-    )
+    ).label("related"),
 )
 _KNOWN = select(_table.c.identifier).where(_OF_STUDY, _table.c.path == bindparam("path"), _RETURNED)
 _RETURNED_SO_FAR = select(func.max(_table.c.revision)).where(
@@ -132,12 +134,18 @@ def has_uid_of_result(connection: Connection, sop_instance_uid: str) -> bool:
     return connection.execute(_HAS_UID, {"uid": sop_instance_uid}).first() is not None
 
 
-def is_result(connection: Connection, header: InstanceHeader) -> bool:
-    """Whether an object is a result of this node, whatever its UIDs, or was made from results."""
-    if header.made_here:
-        return True
-    values = {"series": header.series_instance_uid, "uids": [header.sop_instance_uid, *header.sources]}
-    return bool(connection.scalar(_RELATED, values))
+def origin_of(connection: Connection, header: InstanceHeader) -> ObjectOrigin:
+    """The origin of an object that arrives.
+
+    MADE: it is there as the result that it is. RETURNED: it is a result of this node, whatever its UIDs, or was made
+    from results.
+    """
+    uid = header.sop_instance_uid
+    values = {"uid": uid, "series": header.series_instance_uid, "uids": [uid, *header.sources]}
+    made, related = connection.execute(_IS_RESULT, values).one()
+    if made:
+        return ObjectOrigin.MADE
+    return ObjectOrigin.RETURNED if related or header.made_here else ObjectOrigin.RECEIVED
 
 
 # --- came back

@@ -1,4 +1,4 @@
-"""What made an object, as its header tells: the equipment that it names, and the images that it was made from.
+"""The origin of an object, as its header tells: the equipment that it names, and the images that it was made from.
 
 Only whether this node is named is told of the equipment, no text of the sender; of long sequences the beginning is
 looked at, and a broken one tells what stands before the break.
@@ -62,7 +62,7 @@ class Origin:
             while position is not None and source.reaches(position + 8):
                 position = self._nested(source, encoding, position, opened)
         except HeaderError:
-            return  # cut at the limit, or broken: the walk itself judges that
+            return  # cut at the limit, or broken: the walk itself tells
 
     def _nested(self, source: Plain, encoding: Encoding, position: int, opened: list[int]) -> int | None:
         """Offset of the next element; None at the end of the sequence."""

@@ -1,4 +1,4 @@
-"""Who can read what is kept under the root: the owner and nobody else."""
+"""Access to what is kept under the root: for its owner and nobody else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def keep_private() -> None:
 
 
 def openness(root: Path) -> str:
-    """What of an existing root group or others can reach, and what mends it; empty where that is nothing.
+    """A warning of what group or others can reach of an existing root, and what mends it; empty where that is nothing.
 
     Behind a root that is closed nothing can be reached, whatever its own mode.
     """

@@ -1,4 +1,4 @@
-"""What the storage knows, as frozen facts, and the one table of allowed study states.
+"""Facts of the storage, frozen, and the one table of allowed study states.
 
 All times are timezone-aware and in UTC.
 """
@@ -65,7 +65,7 @@ class InstanceRecord:
 
     @property
     def content(self) -> Content:
-        """What it holds."""
+        """Its content."""
         return Content(self.file.digest, self.header.transfer_syntax_uid)
 
 
@@ -112,7 +112,7 @@ class ObjectOrigin(StrEnum):
 
 
 class Registration(StrEnum):
-    """What registering a received instance meant."""
+    """Outcome of registering a received instance."""
 
     NEW = "NEW"
     DUPLICATE = "DUPLICATE"
@@ -202,16 +202,16 @@ class DeliveryState(StrEnum):
 
 
 OPEN_DELIVERIES = frozenset({DeliveryState.QUEUED, DeliveryState.CLAIMED})
-"""What is still to be sent."""
+"""States of what is still to be sent."""
 
 UNSETTLED_DELIVERIES = OPEN_DELIVERIES | {DeliveryState.FAILED, DeliveryState.REVOKED}
 """States in which something is still to be done, by the node or by a person."""
 
 NOT_ARRIVED = frozenset({DeliveryState.FAILED, DeliveryState.UNKNOWN})
-"""What is not sent, or sent again, until a person orders it."""
+"""States of what is not sent, or sent again, until a person orders it."""
 
 DELIVERED = frozenset({DeliveryState.STORED, DeliveryState.COMMITTED})
-"""What the destination has, as it said itself."""
+"""States of what the destination has, as it said itself."""
 
 DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.QUEUED: frozenset({DeliveryState.CLAIMED, DeliveryState.STORED, DeliveryState.STOPPED}),
@@ -257,7 +257,7 @@ class Revocation:
 
 
 class QuarantineState(StrEnum):
-    """What became of bytes in quarantine."""
+    """State of bytes in quarantine."""
 
     HELD = "HELD"
     RELEASED = "RELEASED"

@@ -83,10 +83,10 @@ def register(
     Raises:
         IntegrityError: another transaction registered the same instance, or the first one of the study, meanwhile.
     """
-    if objects.has_uid_of_result(connection, header.sop_instance_uid):
-        return Registration.OWN_RESULT
-    if objects.is_result(connection, header):
+    origin = objects.origin_of(connection, header)
+    if origin is ObjectOrigin.RETURNED:
         objects.keep_returned(connection, header, file, calling_ae, now)
+    if origin is not ObjectOrigin.RECEIVED:
         return Registration.OWN_RESULT
     if association is not None and reopening.changes_plan(header):
         associations.note(connection, association, header.study_instance_uid)

@@ -42,7 +42,7 @@ _ROLE = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the caller knows of the objects.
+    """Facts that the caller has of the objects.
 
     Attributes:
         uid_root: root of the UIDs of results, with its trailing dot.

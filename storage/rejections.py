@@ -1,4 +1,4 @@
-"""What rejection notes reject, within a transaction of the caller; a note may come before what it rejects."""
+"""Objects that rejection notes reject, within a transaction of the caller; a note may come before what it rejects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can change the plan of a study, and so holds one that is being received and opens the next revision of another.
+"""Objects that change the plan of a study: they hold one that is received, and open the next revision of another.
 
 MR images do, of the classes that recognition can use, and rejection notes. All else belongs to its study and is
 counted, but makes no revision: presentation states, documents, segmentations, images of other modalities.

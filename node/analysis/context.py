@@ -1,4 +1,4 @@
-"""What an analysis works with: settings, storage and models of its process."""
+"""The context of an analysis: settings, storage and models of its process."""
 
 from __future__ import annotations
 

@@ -40,8 +40,10 @@ class EarlierResults:
         return [revision for revision in revisions if self._is_of_another(revision, patient, earlier)]
 
     def revocation(self, reason: str, of_another: Collection[int], results: Sequence[ResultRecord]) -> Revocation:
-        """What a person has to take back, and why: what is of another patient, and what was made from rejected images
-        and is superseded by nothing; `results` are those of this revision, `reason` is why it was refused, if it was.
+        """Results that a person has to take back, and why.
+
+        Those are results of another patient, and those that were made from rejected images and are superseded by
+        nothing. `results` are those of this revision, `reason` is why it was refused, if it was.
         """
         uids = {result.sop_instance_uid for result in self._all() if result.revision in of_another}
         of_rejected = self._made_from_rejected({result.role for result in results})

@@ -1,4 +1,4 @@
-"""What the UIDs of results derive from, beside the bundles and the version of the encoder: instances and settings."""
+"""Digests that the UIDs of results derive from, beside bundles and version of the encoder: instances and settings."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def settings_digest(settings: Settings) -> str:
 
 
 def site_of(settings: Settings) -> Site:
-    """What the installation brings to its results."""
+    """The installation, as far as its results show it."""
     return Site(settings.uid_root, settings.institution, settings.time_zone, settings.results.name_patient)

@@ -1,7 +1,6 @@
-"""The one door to the queue of studies that wait for analysis.
+"""The queue of studies that wait for analysis: submitting by name, and how far each is.
 
-Completion, command line and page submit and list by name through here, so that no stage imports another. The queue
-is DBOS's; it lives in its own database file beside the index, and works across processes.
+The queue is DBOS's; it lives in its own database file beside the index, and works across processes.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def extract_features(study: Study, bundles: Models) -> int:
 
 
 def _t2wi_protocol(stacks: SequenceOf[Stack]) -> SpinEcho | None:
-    """What the header of the T2WI says of it."""
+    """Repetition and echo time of the T2WI and field strength, as its header says."""
     for said in (stack.acquisition for stack in stacks if stack.role is Sequence.T2WI):
         return spin_echo(said.tr_ms, said.te_ms, said.field_strength_t)
     return None
@@ -221,7 +221,7 @@ def _analysed(plan: StudyPlan) -> SequenceOf[Stack]:
 
 
 def _prediction(study: Study) -> Prediction | None:
-    """What was predicted; None too for a study that was refused before it came so far."""
+    """The prediction; None too for a study that was refused before it came so far."""
     path = study.folder / "prediction.json"
     return _PREDICTION.validate_json(path.read_text("utf-8")) if path.exists() else None
 

@@ -44,7 +44,7 @@ class Withdrawal:
 
 
 def withdrawals(deliveries: Iterable[DeliveryRecord]) -> tuple[Withdrawal, ...]:
-    """What has to be withdrawn, by destination and series, in the order in which it was recorded."""
+    """Results that have to be withdrawn, by destination and series, in the order in which it was recorded."""
     groups: dict[tuple[str, str], list[DeliveryRecord]] = {}
     for delivery in deliveries:
         if delivery.state is DeliveryState.REVOKED:

@@ -1,1 +1,1 @@
-"""When a study is complete, by what has arrived and by what the PACS has of it."""
+"""Completion of studies, by what has arrived and by what the PACS has of them."""

@@ -1,4 +1,4 @@
-"""Whether a study has settled.
+"""Settling of studies: a study that is complete, or has waited long enough, is queued.
 
 DICOM has no sign for the end of a study. A study is taken as complete when nothing has arrived for the quiet time,
 every association that stored some of it has ended, the wanted sequences are there, and the PACS, where one is
@@ -30,7 +30,7 @@ _Content = tuple[int, int, datetime]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the PACS said of one content of a study, and when to ask again."""
+    """Answer of the PACS for one content of a study, and when to ask again."""
 
     content: _Content
     shortage: Shortage
@@ -82,7 +82,7 @@ class Completion:
             self._queue(study, shortage.caution)
 
     def _lack(self, study: StudyRecord, now: datetime) -> str:
-        """What has to come before the PACS is asked; empty when nothing."""
+        """A sentence on what has to come before the PACS is asked; empty when nothing."""
         if self._index.open_associations(study.study_instance_uid, now):
             return "for the end of an association that stores images of it"
         missing = self._missing_roles(study)
@@ -102,7 +102,7 @@ class Completion:
         return known[1]
 
     def _shortage(self, study: StudyRecord, now: datetime, patient: bool) -> Shortage:
-        """What the PACS has more; asked once for each content, then at a growing interval, and at the very end."""
+        """Shortage against the PACS: asked once for each content, then at a growing interval, and at the end."""
         if self._inquiry is None:
             return Shortage()
         uid, content = study.study_instance_uid, _content(study)
@@ -144,5 +144,5 @@ def _is_there(plan: StudyPlan, role: Sequence) -> bool:
 
 
 def _content(study: StudyRecord) -> _Content:
-    """What has arrived of a study, as far as a change of it shows."""
+    """The content of a study, as far as a change of it shows."""
     return study.revision, study.instance_count, study.last_received_at

@@ -1,4 +1,4 @@
-"""What a PACS has of a study and has not arrived here: its C-FIND counts beside the index."""
+"""Images of a study that a PACS has and that have not arrived here: its C-FIND counts beside the index."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Shortage:
 
     @property
     def caution(self) -> str:
-        """What those who read the results of the study, taken as it is, have to know; empty when it is whole."""
+        """A sentence for those who read the results of the study, taken as it is; empty when it is whole."""
         if self.error:
             return f"{Code.NOT_COUNTED}: whether the PACS has more images is not known: {self.error}"
         if self.series:

@@ -1,1 +1,1 @@
-"""What a query can ask of patients, studies, series and instances (PS3.4 C.6), filled from the stored files."""
+"""The catalogue: keys of patients, studies, series and instances for queries (PS3.4 C.6), from the stored files."""

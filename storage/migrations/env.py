@@ -1,4 +1,4 @@
-"""What Alembic runs: on the connection, and within the transaction, that `storage.migrations` hands over."""
+"""The script that Alembic runs: on the connection, and within the transaction, that `storage.migrations` hands over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of quarantined files stays on record, and deliveries are found by their state."""
+"""The end of quarantined files stays on record, and deliveries are found by their state."""
 
 from __future__ import annotations
 
