@@ -1,4 +1,4 @@
-"""What becomes of deliveries, on SQLite and on PostgreSQL: claimed by one, settled by the one who claimed them."""
+"""Deliveries are claimed by one and settled by the one who claimed them, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 

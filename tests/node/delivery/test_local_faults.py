@@ -1,4 +1,4 @@
-"""What this machine lacks for a while costs no object an attempt, and is said once a minute."""
+"""Faults of this machine cost no object an attempt, and are said once a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the listener accepts and how many contexts a sender proposes."""
+"""Presentation contexts that the listener accepts, and how many a sender proposes."""
 
 from __future__ import annotations
 

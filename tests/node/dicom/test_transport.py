@@ -1,4 +1,4 @@
-"""What pynetdicom leaves to its user on a socket."""
+"""Socket options and races that pynetdicom leaves to its user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes after the results: objects of a reading radiologist, and what an archive rejects."""
+"""Objects that come after the results: those of a reading radiologist, and what an archive rejects."""
 
 from __future__ import annotations
 

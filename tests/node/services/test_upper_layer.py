@@ -1,4 +1,4 @@
-"""What an established association may send, what it costs, and the one line that says so."""
+"""PDUs of an established association that cannot be: their cost, and the one line that says so."""
 
 from __future__ import annotations
 
