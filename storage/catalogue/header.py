@@ -43,7 +43,7 @@ _INSTANCE = (
     *("ContentDescription", "ConceptNameCodeSequence", "ContentTemplateSequence", "CompletionFlag"),
     *("VerificationFlag", "DocumentTitle", "PresentationCreationDate", "PresentationCreationTime"),
 )
-_LONGEST = 4096  # bytes in JSON of one element; what is longer is no key of a query
+_LONGEST = 4096  # characters in JSON of one element; what is longer is no key of a query
 _MALFORMED = (
     *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError, RecursionError),
     *(EOFError, struct.error, zlib.error),
@@ -97,19 +97,19 @@ class _Elements:
                 continue
             try:
                 element = dataset[tag]
-                # Not the VR of a file that says UN or does not say any: the value is what it was read as.
-                self._json[keyword] = {f"{tag:08X}": element.to_json_dict(None, _LONGEST)}
+                model = element.to_json_dict(None, _LONGEST)
+                if len(json.dumps(model)) <= _LONGEST:
+                    self._json[keyword] = {f"{tag:08X}": model}
                 self._values[keyword] = element.value
             except _MALFORMED:
                 self.malformed.append(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword} is malformed")
 
     def level(self, keywords: Iterable[str]) -> str:
-        """The elements of a level that are there, as a JSON object."""
+        """The elements of a level that are there and not too long, as a JSON object."""
         model: dict[str, Any] = {}
         for keyword in (*_OF_ALL, *keywords):
             model |= self._json.get(keyword, {})
-        text = json.dumps(model, sort_keys=True)
-        return text if len(text) <= _LONGEST * len(model) else "{}"
+        return json.dumps(model, sort_keys=True)
 
     def text(self, keyword: str) -> str:
         """Its value, or values with a backslash between; empty where it has none."""

@@ -8,11 +8,13 @@ import random
 import pytest
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage, SegmentationStorage
+from sqlalchemy import select, text
 
 from storage import catalogue_schema as tables
 from storage.catalogue.filling import catch_up, faults, forget_faults
 from storage.database import open_engine
 from storage.records import Registration
+from storage.schema import NOT_CATALOGUED, dicom_object
 
 from ..house import House, a_file
 
@@ -178,8 +180,27 @@ def test_values_of_any_length_and_with_nul_are_taken(house):
     assert (study["study_id"], series["series_number"]) == ("S" * 40, 999999999999)
 
 
+def test_an_element_that_is_too_long_for_a_query_is_left_out_alone(house):
+    house.receive(a_file(PatientComments="word " * 2000))
+    catch_up(house.engine, house.files)
+    (patient,) = house.rows(tables.patient)
+    said = Dataset.from_json(patient["attributes"])
+    assert "PatientComments" not in said
+    assert said.PatientID == "P1"
+
+
 def test_results_that_came_back_under_other_uids_are_not_in_the_catalogue(house):
     assert house.receive(a_file(Manufacturer="rectal-node")) is Registration.OWN_RESULT
     assert catch_up(house.engine, house.files) == 1
     assert house.rows(tables.instance) == []
     assert catch_up(house.engine, house.files) == 0
+
+
+def test_what_is_to_be_catalogued_is_found_without_looking_at_the_rest(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}")
+    query = select(dicom_object.c.path).where(NOT_CATALOGUED).order_by(dicom_object.c.identifier).limit(5)
+    with engine.connect() as connection:
+        compiled = query.compile(engine, compile_kwargs={"literal_binds": True})
+        plan = " ".join(row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
+    assert "object_not_catalogued" in plan
+    assert "TEMP B-TREE" not in plan
