@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.text import Text
 
 from node import logs
@@ -17,10 +16,14 @@ from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
 from node.cli import quarantine, studies, train
-from node.cli.options import CONFIG, ConfigOption, node_settings, out
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show, watched
 from node.errors import NodeError
 from node.settings import former_keys, load_settings
-from storage.privacy import openness
+from storage.privacy import keep_private, openness
+
+if TYPE_CHECKING:
+    from node.operations.configuration import CheckedConfiguration
+    from node.operations.transfer import Sent
 
 log = logging.getLogger(__name__)
 
@@ -92,25 +95,15 @@ def send(
     host: Annotated[str, typer.Option(help="Address of the receiver.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the receiver.")] = 11112,
     calling: Annotated[str, typer.Option(help="AE title to call with.")] = "RECTALSEND",
+    as_json: JsonOption = False,
 ) -> None:
     """Send DICOM files by C-STORE; every file's fate is known at the end."""
-    from node.dicom.outcomes import StoreResult
-    from node.dicom.scu import store
+    from node.operations.transfer import Receiver
+    from node.operations.transfer import send as store
 
-    files = [file for path in paths for file in _files(path)]
-    if not files:
-        raise NodeError(f"{', '.join(map(str, paths))}: no files there")
-    outcomes = track(
-        store(files, host=host, port=port, called_ae=to, calling_ae=calling, timeout_s=30),
-        description="sending",
-        total=len(files),
-        console=out,
-    )
-    failures = [outcome for outcome in outcomes if outcome.result is not StoreResult.SENT]
-    for outcome in failures:
-        out.print(f"[red]{outcome.path}: {outcome.reason}[/red]", highlight=False)
-    out.print(f"{len(files) - len(failures)} of {len(files)} stored at {to} ({host}:{port})", highlight=False)
-    raise typer.Exit(1 if failures else 0)
+    sent = store(paths, Receiver(to, host, port, calling), watched("sending"))
+    show(sent, as_json, _sent)
+    raise typer.Exit(1 if sent.failures else 0)
 
 
 @app.command()
@@ -141,11 +134,13 @@ def super_resolve(
     modality: Annotated[str, typer.Option(help="MR, CT or US; of a DICOM series its header says it.")] = "MR",
     sequence: Annotated[str, typer.Option(help="Name of a DICOM result: T2WI, DWI or PVP.")] = "T2WI",
     denoise: Annotated[bool, typer.Option(help="Without it what the slices measured is kept with its noise.")] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Divide the voxels of one volume by the super-resolution of the configuration."""
     from node.operations.super_resolve import run as resolve
 
-    out.print(resolve(source, target, load_settings(config), modality, sequence, denoise), highlight=False)
+    made = resolve(source, target, load_settings(config), modality, sequence, denoise)
+    show(made, as_json, lambda it: f"{it.images} images in {target}" if it.images else f"{target} written")
 
 
 @app.command("evaluate-models")
@@ -184,22 +179,12 @@ def new_config(
 
 
 @app.command("check-config")
-def check_config(config: ConfigOption = CONFIG) -> None:
+def check_config(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
     """Read the configuration and the model bundles; say what is wrong, one line a fault."""
-    from node.analysis.bundles import Models
-    from node.recognition.rules.table import check as check_rules
+    from node.operations.configuration import check
 
-    settings = node_settings(config)
-    for hint in former_keys(config):
-        out.print(Text(hint, style="yellow"), soft_wrap=True)
-    check_rules(settings.recognition)
-    loaded = Models(settings.analysis)
-    loaded.check()
-    for kind, identity in loaded.identities().items():
-        out.print(f"{kind}: {identity.name} {identity.version} ({identity.digest[:12]})", highlight=False)
-    if warning := openness(settings.root):
-        out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
-    out.print(f"{config}: good; listens as {settings.listener.ae_title} on port {settings.listener.port}")
+    keep_private()
+    show(check(config), as_json, _checked)
 
 
 @app.command()
@@ -208,13 +193,15 @@ def echo(
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: Annotated[int, typer.Option()] = 11112,
     calling: Annotated[str, typer.Option()] = "RECTALSEND",
+    as_json: JsonOption = False,
 ) -> None:
     """Ask a system by C-ECHO whether it answers."""
-    from node.dicom.scu import echo as ask
+    from node.operations.transfer import Receiver
+    from node.operations.transfer import echo as ask
 
-    answer = ask(host=host, port=port, called_ae=to, calling_ae=calling, timeout_s=10)
-    out.print(f"{to} ({host}:{port}): {answer or 'answers'}", highlight=False)
-    raise typer.Exit(1 if answer else 0)
+    echoed = ask(Receiver(to, host, port, calling))
+    show(echoed, as_json, lambda it: f"{to} ({host}:{port}): {'answers' if it.answers else it.reason}")
+    raise typer.Exit(0 if echoed.answers else 1)
 
 
 @app.command(hidden=True)
@@ -225,8 +212,25 @@ def demo(folder: Annotated[Path, typer.Argument()] = Path("demo")) -> None:
     raise typer.Exit(run_demo(folder.absolute(), out))
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+def _sent(sent: Sent) -> Text:
+    text = Text()
+    for outcome in sent.failures:
+        text.append(f"{outcome.path}: {outcome.reason}\n", style="red")
+    receiver = sent.receiver
+    text.append(f"{sent.stored} of {sent.files} stored at {receiver.ae_title} ({receiver.host}:{receiver.port})")
+    return text
+
+
+def _checked(checked: CheckedConfiguration) -> Text:
+    text = Text()
+    for hint in checked.hints:
+        text.append(f"{hint}\n", style="yellow")
+    for bundle in checked.bundles:
+        text.append(f"{bundle.kind}: {bundle.name} {bundle.version} ({bundle.digest[:12]})\n")
+    for warning in checked.warnings:
+        text.append(f"warning: {warning}\n", style="yellow")
+    text.append(f"{checked.path}: good; listens as {checked.ae_title} on port {checked.port}")
+    return text
 
 
 def run() -> None:

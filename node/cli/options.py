@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console, RenderableType
 from rich.progress import Progress
+from rich.text import Text
 
 from node.settings import Settings, load_settings
 from storage.privacy import keep_private
@@ -55,4 +56,4 @@ def show(answer: Answer, as_json: bool, view: Callable[[Answer], RenderableType]
         sys.stdout.write(document(answer) + "\n")
     else:
         text = view(answer)
-        out.print(text, highlight=False, soft_wrap=isinstance(text, str))
+        out.print(text, highlight=False, soft_wrap=isinstance(text, str | Text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,8 +36,16 @@ from node.volumes import assemble
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 
 
-def run(source: Path, target: Path, settings: Settings, modality: str, sequence: str, denoise: bool) -> str:
-    """Super-resolve `source` to `target`; returns one line on what was written.
+@dataclass(frozen=True, slots=True)
+class SuperResolved:
+    """What was written: a volume file, or, where `images` is above 0, so many DICOM images in a folder."""
+
+    target: Path
+    images: int = 0
+
+
+def run(source: Path, target: Path, settings: Settings, modality: str, sequence: str, denoise: bool) -> SuperResolved:
+    """Super-resolve `source` to `target`.
 
     A folder of MR images becomes a derived MR series where `target` is a folder, everything else a volume file.
 
@@ -53,7 +62,7 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
         if not as_file:
             raise NodeError(f"{target}: a volume file becomes a volume file: {', '.join(_SUFFIXES)}")
         super_resolve_file(source, target, resolver, modality=kind, denoise=denoise)
-        return f"{target} written"
+        return SuperResolved(target)
     volume = _only_volume(source, settings)
     kind = _modality(volume.first.header.modality)
     stack = stack_of(role, volume, None)
@@ -62,11 +71,11 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
     made = super_resolve(acquired, resolver, modality=kind, denoise=denoise, thickness_mm=thickness_mm)
     if as_file:
         models.volume.write(made, target)
-        return f"{target} written"
+        return SuperResolved(target)
     if kind is not Modality.MR:
         raise NodeError(f"{target}: only MR is written as DICOM, {kind} as a volume file: {', '.join(_SUFFIXES)}")
     identity = _identity(stack, resolver.manifest, denoise, settings)
-    return f"{_write_series(stack, acquired, made, identity, target)} images in {target}"
+    return SuperResolved(target, _write_series(stack, acquired, made, identity, target))
 
 
 def _only_volume(folder: Path, settings: Settings) -> Volume:

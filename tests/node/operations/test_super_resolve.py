@@ -19,7 +19,7 @@ from models.manifest import Manifest
 from models.super_resolution.network import build_generator
 from models.volume import divided, grid_of, read, write
 from node.errors import NodeError
-from node.operations.super_resolve import run
+from node.operations.super_resolve import SuperResolved, run
 from node.settings import Settings, load_settings
 
 FACTOR = (2, 2, 4)
@@ -99,7 +99,7 @@ def test_a_series_becomes_a_volume_file_where_the_target_is_one(
 ) -> None:
     said = run(series, tmp_path / "out.nii.gz", settings, "MR", "T2WI", denoise=False)
     made = read(tmp_path / "out.nii.gz")
-    assert said == f"{tmp_path / 'out.nii.gz'} written"
+    assert said == SuperResolved(tmp_path / "out.nii.gz")
     assert made.GetDepth() == 4 * len(list(series.iterdir()))
 
 

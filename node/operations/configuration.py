@@ -1,0 +1,59 @@
+"""The configuration and the model bundles that it names, checked as they are at the start of the node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.analysis.bundles import Models
+from node.recognition.rules.table import check as check_rules
+from node.settings import former_keys, load_settings
+from storage.privacy import openness
+
+
+@dataclass(frozen=True, slots=True)
+class BundleIdentity:
+    """A model bundle that the node could run with; `digest` is that of its manifest."""
+
+    kind: str
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedConfiguration:
+    """A configuration that the node can run with; `hints` and `warnings` are for the administrator."""
+
+    path: Path
+    ae_title: str
+    port: int
+    bundles: tuple[BundleIdentity, ...]
+    hints: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check(path: Path) -> CheckedConfiguration:
+    """Read a configuration and load what it names.
+
+    Raises:
+        ConfigurationError: it cannot be run with.
+        BundleError: a bundle is missing, changed or does not fit.
+    """
+    settings = load_settings(path)
+    check_rules(settings.recognition)
+    models = Models(settings.analysis)
+    models.check()
+    bundles = tuple(
+        BundleIdentity(str(kind), identity.name, identity.version, identity.digest)
+        for kind, identity in models.identities().items()
+    )
+    warning = openness(settings.root)
+    return CheckedConfiguration(
+        path=path,
+        ae_title=settings.listener.ae_title,
+        port=settings.listener.port,
+        bundles=bundles,
+        hints=tuple(former_keys(path)),
+        warnings=(warning,) if warning else (),
+    )

@@ -1,0 +1,68 @@
+"""The JSON Schema of every answer: `python -m node.operations.json_schema > docs/json-schema.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from node.operations.bundles import Added, Bundles
+from node.operations.cancel import Cancelled
+from node.operations.configuration import CheckedConfiguration
+from node.operations.quarantine import Discarded, QuarantineDetail, QuarantineList, Released
+from node.operations.replay import Replay
+from node.operations.rerun import Rerun
+from node.operations.resend import Resent
+from node.operations.status import Report
+from node.operations.super_resolve import SuperResolved
+from node.operations.transfer import Echoed, Sent
+from node.recognition.record import StudyPlan
+from storage.reindexing import Reindexed
+
+#: What a command prints with `--json`; `explain` one document a line for each study.
+ANSWERS: dict[str, type] = {
+    "cancel": Cancelled,
+    "check-config": CheckedConfiguration,
+    "echo": Echoed,
+    "explain": StudyPlan,
+    "models add": Added,
+    "models list": Bundles,
+    "models verify": Bundles,
+    "quarantine discard": Discarded,
+    "quarantine list": QuarantineList,
+    "quarantine release": Released,
+    "quarantine show": QuarantineDetail,
+    "reindex": Reindexed,
+    "replay": Replay,
+    "rerun": Rerun,
+    "resend": Resent,
+    "send": Sent,
+    "status": Report,
+    "super-resolve": SuperResolved,
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """One schema with a property for each command, whose value is the schema of its answer."""
+    adapters: list[tuple[str, Literal["serialization"], TypeAdapter[Any]]] = [
+        (command, "serialization", TypeAdapter(kind)) for command, kind in ANSWERS.items()
+    ]
+    schemas, definitions = TypeAdapter.json_schemas(adapters)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What the commands of rectal-node print with --json",
+        "description": "A property a command. Fields keep their names; times are ISO 8601 in UTC.",
+        "type": "object",
+        "properties": {command: schemas[command, "serialization"] for command in ANSWERS},
+        "$defs": definitions["$defs"],
+    }
+
+
+def as_text() -> str:
+    """The schema as it is kept in docs/json-schema.json."""
+    return json.dumps(json_schema(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_text(), end="")

@@ -1,0 +1,85 @@
+"""Files sent to another system, and whether it answers at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.dicom import scu
+from node.dicom.outcomes import StoreOutcome, StoreResult
+from node.errors import NodeError
+
+#: Goes round the outcomes, of which there will be so many.
+Watch = Callable[[Iterable[StoreOutcome], int], Iterable[StoreOutcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A system by AE title, address and port, and the AE title to call it with."""
+
+    ae_title: str
+    host: str
+    port: int
+    calling_ae_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How many of the files the receiver has stored, and what became of the others."""
+
+    receiver: Receiver
+    files: int
+    stored: int
+    failures: tuple[StoreOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    """Whether a system answered a C-ECHO; `reason` says why not."""
+
+    receiver: Receiver
+    answers: bool
+    reason: str
+
+
+def _unwatched(outcomes: Iterable[StoreOutcome], total: int) -> Iterable[StoreOutcome]:
+    return outcomes
+
+
+def send(paths: Iterable[Path], receiver: Receiver, watch: Watch = _unwatched) -> Sent:
+    """Send files, and the files of folders, by C-STORE.
+
+    Raises:
+        NodeError: there are no files.
+    """
+    places = list(paths)
+    files = [file for path in places for file in _files(path)]
+    if not files:
+        raise NodeError(f"{', '.join(map(str, places))}: no files there")
+    outcomes = scu.store(
+        files,
+        host=receiver.host,
+        port=receiver.port,
+        called_ae=receiver.ae_title,
+        calling_ae=receiver.calling_ae_title,
+        timeout_s=30,
+    )
+    failures = tuple(it for it in watch(outcomes, len(files)) if it.result is not StoreResult.SENT)
+    return Sent(receiver, len(files), len(files) - len(failures), failures)
+
+
+def echo(receiver: Receiver) -> Echoed:
+    """Ask a system by C-ECHO whether it answers."""
+    reason = scu.echo(
+        host=receiver.host,
+        port=receiver.port,
+        called_ae=receiver.ae_title,
+        calling_ae=receiver.calling_ae_title,
+        timeout_s=10,
+    )
+    return Echoed(receiver, not reason, reason)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
