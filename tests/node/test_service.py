@@ -104,14 +104,16 @@ def test_the_whole_node_listens_while_its_models_are_not_loaded_yet(serve, confi
 
 @pytest.mark.parametrize("command", ["check-config", "serve"])
 def test_a_broken_bundle_is_found_and_the_node_does_not_go_on_without_it(command, config):
-    """One weight is another than the manifest says."""
+    """One weight is another than the manifest says; what the file has in a former form is said before."""
     broken = shutil.copytree(SHIPPED / "segmentation", config.parent / "broken")
     weights = next(broken.glob("*.safetensors"))
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    config.write_text(f'{config.read_text()}[analysis]\nsegmentation = "broken"\n')
+    config.write_text(f'{config.read_text()}[[peers]]\nae_title = "SKYRA1"\n[analysis]\nsegmentation = "broken"\n')
     call = [sys.executable, "-m", "node", command, "--config", str(config)]
     done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert "bundle broken: weights.safetensors has SHA-256" in done.stderr
+    said = done.stdout if command == "check-config" else done.stderr
+    assert f"{config}:4: [[peers]] is of an earlier release and still read; write [[remotes]] with name" in said
