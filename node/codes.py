@@ -14,7 +14,7 @@ from storage import identity
 
 
 class Kind(StrEnum):
-    """What the node does where it names a code."""
+    """The consequence of a code."""
 
     REFUSAL = "refusal"
     WARNING = "warning"

@@ -8,6 +8,7 @@ patient names.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 
 from models.errors import ModelError
 from storage.errors import StorageError
@@ -44,8 +45,12 @@ class Refusal(NodeError):  # noqa: N818 - a refusal is an answer, not a mistake
         return f"{self.code}: {self.reason}"
 
 
-def told(error: BaseException) -> str:
-    """An error in words that hold nothing of what was read.
+#: Kinds of errors with words for them, in which {kind} and {reason} (of the operating system) may stand.
+Meanings = Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str]]
+
+
+def told(error: BaseException, meanings: Meanings = ()) -> str:
+    """An error in words that hold nothing of what was read; `meanings` has those of the work that was done.
 
     A library's message repeats the value that it could not take, and that may be a name: of such errors kind and
     place are told. The node's own, and what comes from one of them, are told as they are; those of the operating
@@ -55,7 +60,11 @@ def told(error: BaseException) -> str:
     for each in (error, error.__cause__):
         if isinstance(each, NodeError | StorageError | ModelError):
             return str(each)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{kind}: {error.strerror}"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
+    for kinds, words in meanings:
+        if isinstance(error, kinds):
+            return words.format(kind=kind, reason=reason or kind)
+    if reason:
+        return f"{kind}: {reason}"
     frames = traceback.extract_tb(error.__traceback__)
     return f"{kind} at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else kind

@@ -21,9 +21,9 @@ from pydicom import Dataset
 
 from models.sequence import Sequence
 from node.codes import Code
-from node.errors import Refusal
+from node.errors import Refusal, told
 from node.recognition.header.facts import Tile
-from node.recognition.header.files import in_words, read_dataset
+from node.recognition.header.files import DAMAGE, read_dataset
 from node.recognition.record import FrameRef, Stack
 from node.stored_values import UNDECODABLE, ScaleFacts, common_scale, read_cells, scale_facts
 
@@ -125,7 +125,7 @@ def _read(path: Path, name: str) -> Dataset:
     try:
         return read_dataset(path)
     except UNDECODABLE as error:
-        raise Refusal(Code.DECODE, f"{name}: {in_words(error)}") from error
+        raise Refusal(Code.DECODE, f"{name}: {told(error, DAMAGE)}") from error
 
 
 def _remarks(slices: SequenceOf[_Slice]) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class StudyQuery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCount:
-    """How many results of a study are in a state at a destination."""
+    """The number of results of a study that are in a state at a destination."""
 
     study_instance_uid: str
     destination: str
@@ -56,20 +56,20 @@ class Overview:
         self._engine = engine
 
     def studies(self) -> dict[StudyState, int]:
-        """How many studies are in each state."""
+        """Count studies by state; every state is there."""
         query = select(study.c.state, func.count()).group_by(study.c.state)
         with self._engine.connect() as connection:
             found = {state: count for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in StudyState}
 
     def undelivered(self) -> int:
-        """How many studies have results that are not all where they should be."""
+        """Count studies with results that are not all where they should be."""
         query = select(func.count(distinct(result.c.study_instance_uid))).where(_is_undelivered())
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
     def unsettled_deliveries(self) -> dict[str, dict[DeliveryState, int]]:
-        """How many deliveries something is still to be done about, by destination and state."""
+        """Count deliveries that something is still to be done about, by destination and state."""
         query = (
             select(delivery.c.destination, delivery.c.state, func.count())
             .where(_is_unsettled())
@@ -83,7 +83,7 @@ class Overview:
         return found
 
     def matching(self, query: StudyQuery) -> int:
-        """How many studies a query asks for, on all of its pages."""
+        """Count the studies that a query asks for, on all of its pages."""
         wanted = select(func.count()).select_from(study).where(*_conditions(query))
         with self._engine.connect() as connection:
             return int(connection.execute(wanted).scalar_one())
@@ -157,7 +157,7 @@ class Overview:
             return {uid: document for uid, document in connection.execute(query)}
 
     def quarantined(self) -> int:
-        """How many entries the quarantine holds."""
+        """Count the entries that the quarantine holds."""
         with self._engine.connect() as connection:
             return quarantine.held(connection)
 

@@ -30,7 +30,7 @@ def keep(connection: Connection, file: StoredFile, reason: str, calling_ae: str,
 
 
 def held(connection: Connection) -> int:
-    """How many entries are held."""
+    """Count the entries that are held."""
     query = select(func.count()).select_from(quarantine).where(quarantine.c.state == QuarantineState.HELD)
     return int(connection.execute(query).scalar_one())
 

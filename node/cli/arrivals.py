@@ -1,4 +1,4 @@
-"""What a destination holds of a study's results, read back from the DICOM objects that arrived there."""
+"""Results of a study as a destination holds them, read back from the DICOM objects that arrived there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed: the versions that decide results, and the shipped configuration."""
+"""The installation: the versions that decide results, and the shipped configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, the terminal, the configuration, and an answer as text or as JSON."""
+"""Options, terminal and configuration of all commands, and an answer as text or as JSON."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from pydicom.uid import SegmentationStorage
 
 from models.volume import average_onto, grid_of, volume_ml
 from node.codes import Code
-from node.errors import Refusal
+from node.errors import Refusal, told
 from node.recognition.header.elements import MALFORMED, text
 from node.recognition.header.facts import FrameFacts, ImageKind
-from node.recognition.header.files import in_words, read_dataset
+from node.recognition.header.files import DAMAGE, read_dataset
 from node.recognition.record import Stack
 from storage.identity import InstanceKey
 
@@ -96,7 +96,7 @@ def mask_from(file: SegmentationFile, stack: Stack, image: sitk.Image, segment: 
         chosen = _segments(dataset, segment)
         volume = dataset.get_volume(segment_numbers=chosen)
     except _UNREADABLE as error:
-        raise Refusal(Code.DECODE, f"{file.sop_instance_uid}: {in_words(error)}") from error
+        raise Refusal(Code.DECODE, f"{file.sop_instance_uid}: {told(error, DAMAGE)}") from error
     # One channel a segment; fractional segmentations hold shares.
     drawn = np.asarray(volume.array, np.float32).max(axis=-1) >= 0.5
     return on_grid(_image(drawn, volume), image, file.sop_instance_uid)

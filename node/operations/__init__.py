@@ -1,1 +1,1 @@
-"""What an operator can see and do, as functions with typed answers; command line and page show them."""
+"""Functions for all that an operator can see and do, with typed answers; command line and page show them."""

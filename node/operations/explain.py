@@ -1,4 +1,4 @@
-"""Why each series of a study is used or not: the record of a stored study, or the plan of files that never entered."""
+"""Plans of studies, with the reason for each series: of a stored study its record, of files one made now."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def of_stored(study_instance_uid: str, settings: Settings) -> StudyPlan:
 
 
 def of_files(path: Path, settings: Settings, watch: Watch = unwatched) -> Iterator[StudyPlan]:
-    """What the node would make of the studies in a folder or file, images included; nothing is stored.
+    """Plan the studies in a folder or file as the node would, images included; nothing is stored.
 
     Headers are read in several processes; `watch` is told of each.
 

@@ -1,4 +1,4 @@
-"""What was received and cannot be indexed: to be looked at, released by the ordinary door, or discarded for a reason.
+"""Received files that cannot be indexed: looked at, released by the ordinary door, or discarded for a reason.
 
 Nothing leaves the quarantine unrecorded: an entry stays with its state, its time and a reason when its file is gone.
 """

@@ -82,7 +82,7 @@ def _replayed(
 
 
 def differences(before: StudyPlan, after: StudyPlan) -> Iterator[str]:
-    """What changes from one plan of a study to another."""
+    """The changes from one plan of a study to another, a line each."""
     for role in Sequence:
         one, two = _role(before, role), _role(after, role)
         if one != two:
@@ -108,7 +108,7 @@ def _wanted(index: Index, studies: tuple[str, ...]) -> Iterator[StudyRecord]:
 
 
 def _revealed(plan: StudyPlan) -> Revealed:
-    """What the images told. Ranges of models are compared anew: another bundle may have been configured since."""
+    """Facts that the images told. Ranges of models are compared anew: another bundle may have been configured since."""
     kept = tuple((key, fault) for key, fault in plan.revealed.unusable if fault.code != Code.PROTOCOL)
     return Revealed(kept, plan.revealed.injection)
 

@@ -70,7 +70,7 @@ def resend(
 
 
 def _is_meant(delivery: DeliveryRecord, there: list[DeliveryRecord], objects: Collection[str]) -> bool:
-    """What has arrived of earlier revisions is superseded: only by name is it sent again."""
+    """Leave out what has arrived of earlier revisions, unless it is named: it is superseded."""
     if objects:
         return delivery.result.sop_instance_uid in objects
     latest = max(it.result.revision for it in there)

@@ -49,7 +49,7 @@ class StudyLine:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many studies are in each state, on all pages and whatever is asked for.
+    """Numbers of studies by state, on all pages and whatever is asked for.
 
     `undelivered`: studies with results that are not all where they should be; `deliveries` are those results, by
     destination and state; `quarantine`: files that are held.
@@ -83,7 +83,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Notes:
-    """What a list shows of the record of a study; the rest of the document, thousands of frames, is not built."""
+    """The part of a record that a list shows; the rest of the document, thousands of frames, is not built."""
 
     refusals: tuple[RoleRefusal, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 
 @dataclass(frozen=True, slots=True)
 class SuperResolved:
-    """What was written: a volume file, or, where `images` is above 0, so many DICOM images in a folder."""
+    """A result that was written: a volume file, or, where `images` is above 0, so many DICOM images in a folder."""
 
     target: Path
     images: int = 0

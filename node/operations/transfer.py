@@ -26,7 +26,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How many of the files the receiver has stored, and what became of the others."""
+    """The end of a transfer: how many files the receiver has stored, and what became of the others."""
 
     receiver: Receiver
     files: int
@@ -36,7 +36,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Echoed:
-    """Whether a system answered a C-ECHO; `reason` says why not."""
+    """The answer to a C-ECHO; `reason` says why there was none."""
 
     receiver: Receiver
     answers: bool

@@ -18,6 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from node.errors import Meanings
 from storage.errors import HeaderError
 from storage.header import file_meta
 from storage.inflation import inflated
@@ -67,21 +68,15 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             raise InvalidDicomError(str(error)) from error
 
 
-def in_words(error: BaseException) -> str:
-    """Why a file cannot be read, without what pydicom tells programmers, and without anything of its content."""
-    if isinstance(error.__cause__, HeaderError):
-        return str(error.__cause__)
-    if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror or type(error).__name__}"
-    return next((words for kinds, words in _WORDS if isinstance(error, kinds)), f"damaged ({type(error).__name__})")
-
-
-_WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+#: Why a file cannot be read, without what pydicom tells programmers, and without anything of its content.
+DAMAGE: Meanings = (
+    (OSError, "cannot be read: {reason}"),
     (InvalidDicomError, "no DICOM file: it does not begin with a preamble, the letters DICM and file meta information"),
     (EOFError, "cut short: it ends within an element"),
     (zlib.error, "damaged: the deflated data set cannot be inflated"),
     (MemoryError, "damaged: an element claims more than memory holds"),
     (RecursionError, "damaged: sequences are nested without end"),
+    (Exception, "damaged ({kind})"),
 )
 
 

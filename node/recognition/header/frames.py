@@ -14,6 +14,7 @@ from pydicom.tag import Tag
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 from node.codes import Code
+from node.errors import told
 from node.recognition.header import charsets, enhanced, patients, sheets, vendors
 from node.recognition.header import elements as read
 from node.recognition.header.elements import MALFORMED
@@ -32,7 +33,7 @@ from node.recognition.header.facts import (
     Timing,
     VendorFacts,
 )
-from node.recognition.header.files import in_words, read_beginning, read_dataset
+from node.recognition.header.files import DAMAGE, read_beginning, read_dataset
 from node.recognition.header.kinds import image_kind, own_result
 from node.recognition.header.placement import encoding, placement
 from node.recognition.header.private import PrivateElements
@@ -61,7 +62,7 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except UNREADABLE as error:
-            return Fault(Code.DECODE, f"{path.name}: {in_words(error)}")
+            return Fault(Code.DECODE, f"{path.name}: {told(error, DAMAGE)}")
         return frames_of(dataset, path, vocabulary)
 
 

@@ -1,4 +1,4 @@
-"""What an installation says of itself, and the configuration that it hands out."""
+"""An installation tells its versions and hands out a configuration."""
 
 from __future__ import annotations
 
