@@ -24,6 +24,11 @@ def objects(orthanc: Orthanc, study_instance_uid: str) -> list[pydicom.Dataset]:
     return [pydicom.dcmread(io.BytesIO(orthanc.file(instance["ID"]))) for instance in found]
 
 
+def require_every_kind(found: list[pydicom.Dataset]) -> None:
+    """Derived images, segmentations, the report, the page as image and as document: a test on none says nothing."""
+    assert {dataset.Modality for dataset in found} == {"MR", "SEG", "SR", "OT", "DOC"}
+
+
 def test_super_resolved_series_masks_and_report_arrive_under_the_same_study(
     returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc
 ) -> None:
@@ -45,19 +50,23 @@ def test_nothing_that_the_node_keeps_is_open_to_other_users(returned: dict[str, 
 def test_every_object_passes_dciodvfy(
     returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    faults = []
+    faults, checked_files = [], []
     for instance in orthanc.find("Instance", StudyInstanceUID=skyra.uid):
         path = tmp_path / f"{instance['ID']}.dcm"
         path.write_bytes(orthanc.file(instance["ID"]))
+        checked_files.append(pydicom.dcmread(path, stop_before_pixels=True))
         checked = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
         faults += [line for line in checked.stderr.splitlines() if line.startswith("Error")]
+    require_every_kind(checked_files)
     assert faults == []
 
 
 def test_every_object_says_that_it_is_research_from_simulated_training(
     returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc
 ) -> None:
-    for dataset in objects(orthanc, skyra.uid):
+    found = objects(orthanc, skyra.uid)
+    require_every_kind(found)
+    for dataset in found:
         text = str(dataset).lower()
         assert "research" in text, dataset.SOPClassUID.name
         assert "simulated" in text, dataset.SOPClassUID.name

@@ -103,6 +103,8 @@ def answered(written_by, siemens, tmp_path_factory) -> Callable[..., Answer]:
 
 
 SCANNERS = ("Skyra", "uMR 560")
+#: The ten slices of a sheet, twice as fine.
+FINE_SLICES = 20
 
 
 @pytest.fixture(params=SCANNERS)
@@ -142,6 +144,7 @@ GEOMETRY = ("Rows", "Columns", "PixelSpacing", "SliceThickness", "SpacingBetween
 
 def test_the_derived_series_is_that_of_the_single_slices(answered, scanner):
     tiled, single = (answered(scanner, sheets).datasets("super-resolved-dwi") for sheets in (True, False))
+    assert len(tiled) == FINE_SLICES
     for one, other in zip(tiled, single, strict=True):
         assert one.PixelData == other.PixelData
         for keyword in GEOMETRY:
@@ -151,14 +154,18 @@ def test_the_derived_series_is_that_of_the_single_slices(answered, scanner):
 
 
 def test_the_derived_series_passes_on_nothing_that_may_speak_of_the_sheet(answered, scanner):
-    for image in answered(scanner).datasets("super-resolved-dwi"):
+    images = answered(scanner).datasets("super-resolved-dwi")
+    assert len(images) == FINE_SLICES
+    for image in images:
         assert "AcquisitionMatrix" not in image
         assert "ReconstructionDiameter" not in image
 
 
 def test_the_derived_series_refers_to_the_sheet_once_and_claims_no_common_pixels(answered, scanner):
     answer = answered(scanner)
-    for image in answer.datasets("super-resolved-dwi"):
+    images = answer.datasets("super-resolved-dwi")
+    assert len(images) == FINE_SLICES
+    for image in images:
         (source,) = image.SourceImageSequence
         assert source.ReferencedSOPInstanceUID == answer.sheet_uid
         assert "ReferencedFrameNumber" not in source

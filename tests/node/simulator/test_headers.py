@@ -108,8 +108,9 @@ def test_the_time_of_every_phase_after_injection_follows_from_the_header(written
 
 
 def test_philips_dynamics_carry_the_same_begin_time_in_two_elements(written_by):
-    written = written_by("Multiva")
-    for each in written.series("dyn_eTHRIVE"):
+    dynamic = written_by("Multiva").series("dyn_eTHRIVE")
+    assert len({each.TriggerTime for each in dynamic}) == 5
+    for each in dynamic:
         begin_s = each.private_block(0x2005, "Philips MR Imaging DD 001")[0xA0].value
         assert float(each.TriggerTime) == pytest.approx(1000 * begin_s, abs=0.1)
 
