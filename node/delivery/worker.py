@@ -1,6 +1,6 @@
 """Delivery to one destination: what is due is claimed, sent, and settled, in a thread of its own.
 
-A dead destination holds up nobody but itself. Two waits double apart from one another: that of the destination
+A destination that is down delays no other. Two waits double apart from one another: that of the destination
 (`DestinationBackoff`) and that of an object, which counts only the attempts that were made of it. What was never
 tried, and what this machine could not read, costs no attempt.
 """
