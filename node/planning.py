@@ -45,7 +45,7 @@ def _no_trial(study_instance_uid: str, stack: Stack, image: sitk.Image) -> None:
 
 
 def trained_protocols(folders: SequenceOf[Path]) -> tuple[TrainedProtocol, ...]:
-    """The acquisition parameters that bundles have seen in training, from their manifests.
+    """The ranges of acquisition parameters in the training of bundles, from their manifests.
 
     Raises:
         BundleError: a manifest is missing or not understood.

@@ -45,7 +45,7 @@ class Assembled:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """What is known of a slice beside its pixels."""
+    """The scale of a slice, whether it was stored inverted, and whether bits outside its values were set."""
 
     scale: ScaleFacts
     inverted: bool
@@ -61,7 +61,7 @@ def assemble(stack: Stack) -> sitk.Image:
 
     Raises:
         Refusal: E-DECODE (pixels cannot be decoded, or are too many), E-MIXED-MATRIX, what `stored_values` refuses,
-            E-NOT-FINITE, E-CONSTANT (nothing is to be seen) or E-ADC-UNITS (an ADC map outside physics).
+            E-NOT-FINITE, E-CONSTANT (all voxels have one value) or E-ADC-UNITS (an ADC map outside physics).
     """
     return assembled(stack).image
 
@@ -89,7 +89,7 @@ def assembled(stack: Stack) -> Assembled:
 
 
 def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDArray[np.bool_]) -> list[_Slice]:
-    """Fill in the stored values of every slice and where it is padding.
+    """Fill in the stored values of every slice and where it is padding; both (slices, rows, columns).
 
     Every file is opened once, and a sheet decoded once for all its tiles.
     """
@@ -116,6 +116,7 @@ def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDA
 
 
 def _part(image: np.ndarray, tile: Tile | None) -> np.ndarray:
+    """The rows and columns of a slice in an image (rows, columns); the whole image without a tile."""
     if tile is None:
         return image
     return image[tile.row : tile.row + tile.rows, tile.column : tile.column + tile.columns]
@@ -148,7 +149,7 @@ def _remarks(slices: SequenceOf[_Slice]) -> tuple[str, ...]:
 
 
 def _diffusivity(volume: np.ndarray, stack: Stack) -> np.ndarray:
-    """Values in 10⁻⁶ mm²/s; a map in mm²/s is recognised by its median, six orders of magnitude below."""
+    """A map (slices, rows, columns) in 10⁻⁶ mm²/s; one in mm²/s is told by its median, a millionth of that."""
     inside = volume[volume > 0]
     median = float(np.median(inside)) if inside.size else math.nan
     scale = 1e6 if ADC_MEDIAN_RANGE[0] <= median * 1e6 <= ADC_MEDIAN_RANGE[1] else 1.0
@@ -164,6 +165,7 @@ def _diffusivity(volume: np.ndarray, stack: Stack) -> np.ndarray:
 
 
 def _image(volume: np.ndarray, stack: Stack) -> sitk.Image:
+    """The image of an array (slices, rows, columns) on the geometry of its stack; LPS, mm."""
     image = sitk.GetImageFromArray(volume)
     between_rows, between_columns = stack.pixel_spacing
     image.SetSpacing((between_columns, between_rows, stack.slice_step_mm))

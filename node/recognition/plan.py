@@ -58,7 +58,7 @@ _FOR_EACH_SERIES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """What the headers of a study say, read once; `warnings` names the files that tell nothing.
+    """The facts of all headers of a study, read once; `warnings` names the files that tell nothing.
 
     `meant` is the patient of the study where headers name two and a person has said which.
     """
@@ -109,12 +109,12 @@ def read_study(
 
 
 def read_headers(files: Iterable[Path], settings: RecognitionSettings) -> Iterator[HeaderFinding]:
-    """What the header of each file says, one after the other."""
+    """The facts of the header of each file, one after the other."""
     return (read_header_of(settings.words_of_site, file) for file in files)
 
 
 def read_header_of(words_of_site: tuple[tuple[str, tuple[str, ...]], ...], file: Path) -> HeaderFinding:
-    """What the header of a file says, with the shipped words and those that a site adds."""
+    """The facts of the header of a file, with the shipped words and those that a site adds."""
     return read_frames(file, words(words_of_site))
 
 
@@ -139,7 +139,7 @@ def gather(study_instance_uid: str, found: Iterable[tuple[Path, HeaderFinding]])
 
 
 def _repeated(former: Path, latter: Path, header: HeaderFacts) -> str:
-    """What a second file of one object is; the latter is taken."""
+    """A sentence on a second file of one object: a copy, or another content; the latter is taken."""
     if content_of(former) == content_of(latter):
         return f"{latter.name}: a second copy of instance {header.sop_instance_uid}"
     return (

@@ -1,4 +1,4 @@
-"""The parameters of a stack beside those that a model has seen in training."""
+"""The acquisition parameters of a stack compared with their ranges in the training of models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def far_outside(stack: Stack, trained: Sequence[TrainedProtocol], factor: float)
 
 
 def warnings(plan: StudyPlan, trained: Sequence[TrainedProtocol]) -> tuple[str, ...]:
-    """One line for each parameter of a chosen stack outside the range that all models have seen."""
+    """One line for each parameter of a chosen stack outside the range that all models were trained on."""
     return tuple(
         f"{stack.role}: {_sentence(name, value, low, high)}"
         for stack in plan.stacks

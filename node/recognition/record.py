@@ -27,7 +27,7 @@ STUDY = "STUDY"
 
 @dataclass(frozen=True, slots=True)
 class SeriesVerdict:
-    """What a series is and why it is used or not; b-values in s/mm², phase times in s after injection.
+    """The verdict on a series: its kind, and why it is used or not; b-values in s/mm², times in s after injection.
 
     `role` is T2WI, DWI, ADC, DCE or empty. `rule` names the row of the rule table that decided and `evidence` its
     conditions, for the volume that is used, else for the one that tells most. `doubts` is what lowers the confidence.
@@ -117,7 +117,7 @@ class Stack:
 
     @property
     def key(self) -> str:
-        """What tells this stack from every other of the study: its first frame belongs to no other."""
+        """A name that no other stack of the study has: that of its first frame, which belongs to no other."""
         return f"{self.instance(self.frames[0])}#{self.frames[0].frame}"
 
     @property
@@ -171,8 +171,8 @@ class DynamicRun:
 
 @dataclass(frozen=True, slots=True)
 class Revealed:
-    """What is known beside the headers: stacks that cannot be used, by `Stack.key`, and what the images tell of the
-    injection: its time, or why it cannot be measured."""
+    """Facts beside the headers: stacks that cannot be used, by `Stack.key`, and the time of injection measured in the
+    images, or why it cannot be measured."""
 
     unusable: tuple[tuple[str, Fault], ...] = ()
     injection: InjectionTime | Fault | None = None
@@ -189,7 +189,7 @@ class RoleRefusal:
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """The whole of recognition, and what was judged of the findings; round-trips through JSON.
+    """The whole of recognition, and which findings of the segmentation are not reported; round-trips through JSON.
 
     `reference` is the object that states the patient most fully; results take the patient from it where their own
     images state no ID. `set_aside` are findings that are not reported; `locations` says of those that are whether
@@ -218,7 +218,7 @@ class StudyPlan:
         return next((refusal for refusal in self.refusals if refusal.role == role), None)
 
     def location(self, sequence: str) -> Location | None:
-        """What is known of the place of the finding that a sequence reports, where it reports one."""
+        """The place of the finding that a sequence reports, where it reports one."""
         return next((location for location in self.locations if sequence in location.sequences), None)
 
     def study_refusal(self) -> RoleRefusal | None:

@@ -36,9 +36,9 @@ def verdict(series: Series, chosen: StudyChoice, refusal: Fault | None) -> Serie
         phase_times_s=_phase_times(series, chosen),
         reason=_reason(series, speaker, chosen, refusal),
         manufacturer=header.manufacturer,
-        rule=speaker.judgement.rule,
-        evidence=speaker.judgement.evidence,
-        near_misses=speaker.judgement.near_misses,
+        rule=speaker.classification.rule,
+        evidence=speaker.classification.evidence,
+        near_misses=speaker.classification.near_misses,
         confidence=confidence(doubts),
         doubts=tuple(doubt.reason for doubt in doubts),
         volumes=_volumes(series, chosen),
@@ -48,7 +48,7 @@ def verdict(series: Series, chosen: StudyChoice, refusal: Fault | None) -> Serie
 
 
 def _doubts_of_phase(entry: SeriesVolume, chosen: StudyChoice) -> list[Doubt]:
-    """What is doubtful about a portal-venous phase: a measured injection, a weak clock, a name that says otherwise."""
+    """Doubts about a portal-venous phase: a measured injection, a weak clock, a name that says otherwise."""
     used, phases = chosen.role_of(entry.key), chosen.run
     if used is None or used.role is not Sequence.PVP or phases is None:
         return []
@@ -148,12 +148,12 @@ def _unused(series: Series, entry: SeriesVolume) -> str:
     if entry.finding is Finding.DWI_NO_B:
         return b_value_unknown(entry.volume).sentence
     if entry.finding is Finding.UNWANTED:
-        return f"rule {entry.judgement.rule!r} of the site says so"
+        return f"rule {entry.classification.rule!r} of the site says so"
     return _UNUSED.get(entry.finding, "no role needs it")
 
 
 def _localizer(series: Series) -> str:
-    """What made a series a localizer: several orientations, or a name and too few slices to be read."""
+    """The reason why a series is a localizer: several orientations, or a name and too few slices to be read."""
     sizes, images = orientation_sizes(series.frames), len(series.frames)
     if len(sizes) > 1:
         return f"{len(sizes)} orientations in {images} images"

@@ -1,4 +1,4 @@
-"""What the page says of the patient and of itself, in the words that the object around it carries as attributes."""
+"""The caption of the page, on the patient and on itself, in the words of the attributes of the object around it."""
 
 from __future__ import annotations
 

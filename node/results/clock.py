@@ -65,7 +65,7 @@ def pdf_date(moment: datetime) -> str:
 
 
 def _stated(header: Dataset) -> timezone | None:
-    """What the source says, if it is an offset; -0000, which shall not be used, is none."""
+    """The offset from UTC that the source states; -0000, which shall not be used, is none."""
     text = str(header.get("TimezoneOffsetFromUTC", "")).strip()
     found = _OFFSET.fullmatch(text)
     if found is None or text == "-0000":

@@ -62,7 +62,7 @@ class StoredValues:
 
 
 def series_facts(result: SequenceResult) -> SeriesFacts:
-    """What is the same in all images of the derived series."""
+    """The facts that all images of the derived series share."""
     return SeriesFacts(
         role=f"super-resolved-{result.sequence.lower()}",
         number=SERIES_OFFSET[result.sequence],
@@ -96,7 +96,7 @@ def derived_images(
 
 
 def store_values(volume: np.ndarray) -> StoredValues:
-    """Real values to int16: as they are, rounded, when that keeps at least 200 levels and fits; scaled otherwise."""
+    """Real values (slices, rows, columns) as int16: rounded where 200 levels are left and fit, else scaled."""
     largest = float(np.max(np.abs(volume), initial=0.0))
     slope = 1.0
     if largest > 0 and not MINIMUM_LEVELS <= largest <= INT16.max:
@@ -231,7 +231,7 @@ def _encoded_once(image: Dataset) -> Dataset:
 
 
 def _reference_header(image: Dataset) -> Dataset:
-    """What further results need of the derived images' common header."""
+    """The elements of the derived images' common header that further results need."""
     header = Dataset()
     modules = (*attributes.PATIENT, *attributes.STUDY, *attributes.REQUIRED_EVEN_IF_EMPTY)
     inherit(header, image, (*modules, *attributes.FRAME_OF_REFERENCE, *attributes.GEOMETRY, *attributes.LOSSY))

@@ -13,7 +13,7 @@ _UNITS = {"1": "", "mm2": " mm²", "mm3": " mm³"}
 
 
 def describe_prediction(prediction: Prediction) -> str:
-    """What was predicted, from what, and where its cut-off lies, for a reader."""
+    """A sentence on the prediction: of what, from what, and where its cut-off lies."""
     main, target = prediction.main, prediction.target
     side = "above or at" if main.probability >= main.cutoff else "below"
     return (

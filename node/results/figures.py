@@ -44,6 +44,6 @@ def slice_number(index: int, mask: sitk.Image) -> str:
 
 
 def side(direction: np.ndarray) -> str:
-    """Letters of a direction in patient space, the strongest first; weak components are left out."""
+    """Letters of a direction (3,) in LPS, the strongest component first; weak ones are left out."""
     order = np.argsort(-np.abs(direction))
     return "".join(_SIDES[axis][int(direction[axis] > 0)] for axis in order[:2] if abs(direction[axis]) > 0.35)

@@ -1,4 +1,4 @@
-"""What an analysis found, as the encoders take it."""
+"""The findings of an analysis, as the encoders take them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AlgorithmIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SequenceResult:
-    """What was computed from one stack. All images are in LPS, mm; index order x-y-z.
+    """The volumes and measurements computed from one stack. All images are in LPS, mm; index order x-y-z.
 
     Attributes:
         sequence: T2WI, DWI or PVP.

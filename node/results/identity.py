@@ -36,7 +36,7 @@ def product_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What an installation brings to its results.
+    """The settings of an installation that enter its results.
 
     Attributes:
         uid_root: root of its UIDs, with its trailing dot.
@@ -130,7 +130,7 @@ def describe(algorithm: AlgorithmIdentity) -> str:
 
 
 def bundle_statements(algorithms: Mapping[str, AlgorithmIdentity]) -> str:
-    """What the bundles say of their training and intended use, by kind; once where they all say the same."""
+    """The statements of the bundles on their training and intended use, by kind; once where they all say the same."""
     kinds: dict[str, list[str]] = {}
     for kind, algorithm in sorted(algorithms.items()):
         kinds.setdefault(clipped(algorithm.statement, 512).rstrip("."), []).append(kind)

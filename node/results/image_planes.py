@@ -89,7 +89,7 @@ def require_same_place(image: sitk.Image, frames: Sequence[SourceFrame]) -> None
 
 
 def _centre(frame: SourceFrame, column: int, row: int) -> np.ndarray:
-    """Voxel centre in patient space, equation C.7.6.2.1-1."""
+    """The centre (3,) of a voxel, LPS, mm; equation C.7.6.2.1-1."""
     header = frame.header
     orientation = np.asarray(header.ImageOrientationPatient, float)
     spacing = np.asarray(header.PixelSpacing, float)

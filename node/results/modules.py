@@ -19,7 +19,7 @@ LOCAL_SCHEME = "99RECTALNODE"
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
-    """What is the same in all instances of one result series.
+    """Facts that all instances of one result series share.
 
     Attributes:
         role: stable name of the series among the results of a study.

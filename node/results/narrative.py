@@ -1,4 +1,4 @@
-"""What a person should know beside the numbers: statement, what was used, what was refused, what to be wary of.
+"""Remarks beside the numbers: statement, what was used, what was refused, what to be wary of.
 
 The same remarks stand in the report and on the summary page.
 """
@@ -85,7 +85,7 @@ def conclusion(results: StudyResults) -> str:
 
 
 def found_nothing(sequence: str, plan: StudyPlan) -> str:
-    """What is said of a sequence in which no tumour is reported."""
+    """The words for a sequence in which no tumour is reported."""
     return "no reliable finding" if any(it.sequence == sequence for it in plan.set_aside) else "no tumour found"
 
 

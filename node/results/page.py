@@ -1,4 +1,4 @@
-"""The one-page summary: what was seen, what was measured, what was predicted and why, with which limits.
+"""The one-page summary: findings in the images, measurements, prediction with its explanation, limits.
 
 It is drawn once and leaves twice: as pixels and as PDF. Its first line names patient and study as the objects around
 it do, so that a print is not taken for another patient's; without a named caption it names nobody.
@@ -127,7 +127,7 @@ def _head(part: SubFigure, results: StudyResults, caption: Caption) -> None:
 
 
 def _banner(banner: Axes, results: StudyResults) -> None:
-    """What the node says of every result and, beside it, what the bundles in use say of themselves."""
+    """The statement on every result and, beside it, the statements of the bundles in use."""
     banner.set_xticks([])
     banner.set_yticks([])
     for spine in banner.spines.values():

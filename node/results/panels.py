@@ -26,10 +26,10 @@ class Plane:
     """A section through a volume.
 
     Attributes:
-        pixels: rows × columns, as seen.
-        mask: same shape; True inside the tumour.
+        pixels: (rows, columns), the first row on top.
+        mask: bool, same shape; True inside the tumour.
         size_mm: width and height.
-        right, down: direction of a row and of a column (LPS).
+        right, down: unit vectors (3,) of a row and of a column, LPS.
     """
 
     pixels: np.ndarray

@@ -19,7 +19,7 @@ SERIES_OFFSET = 302
 
 
 def series_facts(results: StudyResults) -> SeriesFacts:
-    """What identifies the document."""
+    """The facts that identify the series of the document."""
     return SeriesFacts(
         role="summary-pdf",
         number=SERIES_OFFSET,

@@ -73,7 +73,7 @@ TUMOUR_SEGMENTED = Code("TUMOUR-SEG", LOCAL_SCHEME, "Rectal tumour found by segm
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the report refers to.
+    """The objects that the report refers to.
 
     Attributes:
         frames: source frames by sequence.
@@ -87,7 +87,7 @@ class Evidence:
 
 
 def series_facts(results: StudyResults) -> SeriesFacts:
-    """What identifies the report."""
+    """The facts that identify the series of the report."""
     kinds = (SUPER_RESOLUTION, SEGMENTATION, *((PREDICTION,) if results.prediction else ()))
     return SeriesFacts(
         role="report",

@@ -48,7 +48,7 @@ def tracking_uid(identity: Identity) -> hd.UID:
 
 
 def series_facts(sequence: str, super_resolved: bool) -> SeriesFacts:
-    """What identifies the segmentation series of a sequence on one of its two grids."""
+    """The facts that identify the segmentation series of a sequence on one of its two grids."""
     grid = "super-resolved-" if super_resolved else ""
     return SeriesFacts(
         role=f"segmentation-{grid}{sequence.lower()}",

@@ -1,4 +1,4 @@
-"""What is said of findings that are not reported, and of the place of those that are."""
+"""Remarks on findings that are not reported, and on the place of those that are."""
 
 from __future__ import annotations
 

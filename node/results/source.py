@@ -117,7 +117,7 @@ def read_header(path: Path) -> Dataset:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What of an object results may inherit, its functional groups as they came, and what is malformed."""
+    """The part of an object that results may inherit, its functional groups as they came, and what is malformed."""
 
     header: Dataset
     shared_groups: tuple[Dataset, ...]

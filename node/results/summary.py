@@ -30,7 +30,7 @@ SERIES_OFFSET = 301
 
 
 def series_facts(results: StudyResults) -> SeriesFacts:
-    """What identifies the summary."""
+    """The facts that identify the series of the summary."""
     return SeriesFacts(
         role="summary",
         number=SERIES_OFFSET,

@@ -1,4 +1,4 @@
-"""What the results of a later revision supersede among those of earlier ones.
+"""Supersession: which results of earlier revisions those of a later one replace.
 
 A revision that makes the same object again supersedes nothing: the object is there already.
 """

@@ -103,7 +103,7 @@ def _items(element: DataElement) -> list[Dataset]:
 
 
 def _item(item: Dataset) -> Dataset:
-    """What of an item is standard and valid."""
+    """The elements of an item that are standard and valid."""
     made = Dataset()
     for tag in sorted(item.keys()):
         if tag.is_private or not dictionary_has_tag(tag) or tag == _SPECIFIC_CHARACTER_SET:

@@ -1,4 +1,4 @@
-"""What the stored values of an image mean: from the bits of its pixel cells to the scanner's own intensities.
+"""The meaning of the stored values of an image: from the bits of its pixel cells to the scanner's own intensities.
 
 Everything that changes the meaning of a stored value is applied here or refused by name, in this order, for every
 frame of classic and multi-frame images alike: `cells` takes the value out of the cell, tells padding from image and

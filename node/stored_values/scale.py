@@ -56,7 +56,7 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class ScaleFacts:
-    """What one frame says of its scale: `values` are its least and greatest stored value outside the padding."""
+    """The scale that one frame states: `values` are its least and greatest stored value outside the padding."""
 
     uid: str
     rescale: Linear | None
@@ -65,7 +65,7 @@ class ScaleFacts:
 
 
 def scale_facts(dataset: Dataset, frame: int, uid: str, values: tuple[int, int] | None) -> ScaleFacts:
-    """What a 0-based frame of instance `uid` says of its scale.
+    """The scale that a 0-based frame of instance `uid` states.
 
     Raises:
         Refusal: E-RESCALE where Rescale Slope is no positive number or one of slope and intercept is unreadable.

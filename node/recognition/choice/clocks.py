@@ -188,7 +188,9 @@ def _checked(
 
 
 def _duration_s(run: Run, steps: np.ndarray) -> float:
-    """How long one volume takes: as stated where that fits between two volumes, else estimated.
+    """The duration of one volume, s: as stated where that fits between two volumes, else estimated.
+
+    `steps` (volumes - 1,) are s from start to start.
 
     The estimate is the shortest step, or half the time of all lines (parallel imaging and partial Fourier save at
     least that much) where breath-hold pauses make the steps longer.

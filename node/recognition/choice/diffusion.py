@@ -120,7 +120,7 @@ def _dwi_rank(entry: SeriesVolume) -> Ranking:
 
 
 def _no_dwi(series: tuple[Series, ...]) -> Fault:
-    """What kept the study from having a usable diffusion-weighted volume, the nearest miss first."""
+    """The reason why a study has no usable diffusion-weighted volume, the nearest miss first."""
     measured = sorted({entry.volume.first.diffusion.b_value or 0.0 for entry in of(series, Finding.DWI)})
     if any(b_value > 0 for b_value in measured):
         named = ", ".join(f"{b_value:g}" for b_value in measured)

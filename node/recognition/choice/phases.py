@@ -247,7 +247,7 @@ def _same_lattice(one: Volume, other: Volume) -> bool:
 
 
 def _overlapping(one: Volume, other: Volume) -> bool:
-    """Whether the smaller volume's slices lie on slices of the larger one, seen along the normal."""
+    """Whether the smaller volume's slices lie on slices of the larger one along the normal."""
     placements = [frame.placement for frame in (*one.frames, *other.frames) if frame.placement]
     along = along_normal(tuple(placements))
     first, second = along[: len(one.frames)], along[len(one.frames) :]

@@ -47,7 +47,7 @@ def across(frames: Sequence[FrameFacts], elsewhere: Mapping[InstanceKey, Sequenc
 
 
 def between(studies: Iterable[tuple[str, Sequence[FrameFacts]]]) -> dict[str, dict[InstanceKey, tuple[str, ...]]]:
-    """What `across` takes, for each of several studies by its UID."""
+    """The objects of each study that another study holds under the same UID, as `across` takes them, by study UID."""
     found = [(uid, key) for uid, frames in studies for key in _keys(frames)]
     holders: dict[str, set[str]] = defaultdict(set)
     for uid, key in found:

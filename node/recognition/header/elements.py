@@ -79,7 +79,7 @@ def uid(dataset: Dataset, keyword: str) -> str:
 
 
 def identifier(dataset: Dataset, keyword: str) -> str:
-    """What stands where a UID should, read as the storage does, which knows objects by it: the bytes are text,
+    """The text that stands where a UID should, read as the storage does, which knows objects by it: the bytes are text,
     whatever value representation they are said to have."""
     tag = _tag(keyword)
     raw = dataset.get_item(tag).value if tag in dataset.keys() else None  # noqa: SIM118

@@ -132,7 +132,7 @@ class TiledSlice:
 
 @dataclass(frozen=True, slots=True)
 class VendorFacts:
-    """What only private elements, or a vendor's own use of standard ones, can tell.
+    """Facts that only private elements, or a vendor's own use of standard ones, can tell.
 
     `not_magnitude` is the element that says that the image is a phase, real or imaginary part. `sheet` holds the slices
     that are tiled in one image, or why they cannot be told apart; None for an ordinary image.
@@ -183,7 +183,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What was measured in plane: steps along read-out and phase encoding, which of them follows the image rows.
+    """The in-plane encoding as it was acquired: steps of read-out and phase encoding, and which follow the rows.
 
     `phase_share` is the field of view along phase encoding over that along read-out, as Percent Phase Field of View.
     """
@@ -291,7 +291,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """What holds for a whole instance.
+    """Facts that hold for a whole instance.
 
     `private_elements`: whether the vendor's own elements are there (some archives delete them). `private_orphans`:
     whether there are some whose creator is missing. `missing` names what no object can be without. `sheet_fault` says

@@ -154,7 +154,7 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
 
 
 def _missing(dataset: Dataset) -> tuple[str, ...]:
-    """What no object can be without (PS3.3 C.12.1, C.7.2.1, C.7.3.1), in the words of the standard."""
+    """Missing elements that no object can be without (PS3.3 C.12.1, C.7.2.1, C.7.3.1), as the standard calls them."""
     return tuple(words for keyword, words in _OF_EVERY_OBJECT.items() if not read.uid(dataset, keyword))
 
 

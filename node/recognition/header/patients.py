@@ -19,7 +19,7 @@ from storage.records import NOBODY, PatientIdentity
 
 
 def identity(identifier: str, issuer: str = "", birth_date: str = "") -> PatientIdentity:
-    """What a header states, without keeping it: an issuer says something of an ID only, a date that is none nothing."""
+    """The identity that a header states, as digests; an issuer without an ID and a date that is none do not count."""
     known, day = _plain(identifier), read_birth_date(birth_date)
     return PatientIdentity(
         identifier=_digest("identifier", known),
@@ -39,7 +39,7 @@ def contradict(one: PatientIdentity, other: PatientIdentity) -> bool:
 
 
 def differences(one: PatientIdentity, other: PatientIdentity) -> tuple[str, ...]:
-    """What two headers both state and state differently, in the words of the standard."""
+    """The elements that two headers both state and state differently, in the words of the standard."""
     same_identifier = bool(one.identifier) and one.identifier == other.identifier
     pairs = {
         "Patient ID": (one.identifier, other.identifier),

@@ -34,7 +34,7 @@ _LARGEST = 2**20  # bytes of a file; a note of 8,000 objects is smaller
 
 
 def rejection_note(path: Path, sop_class_uid: str) -> RejectionNote | None:
-    """What a received object rejects; None where it is no rejection note, too large for one, or broken.
+    """The rejection that a received object states; None where it is no rejection note, too large for one, or broken.
 
     Raises:
         OSError: the file cannot be read.

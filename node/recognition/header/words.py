@@ -1,4 +1,4 @@
-"""What the words of a series name tell: shipped patterns and those of a site, by what they mean."""
+"""Words of a series name and their meanings: shipped patterns and those of a site, by what they mean."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Condition:
 
     @property
     def words(self) -> str:
-        """What is wanted, for people."""
+        """The wanted value in words."""
         unit = FACTS[self.fact].unit
         if isinstance(self.wanted, Limits):
             return _limits(self.wanted, unit)

@@ -1,4 +1,4 @@
-"""What lowers the confidence in a verdict: what is not stated, what only a name tells, what a name contradicts."""
+"""Doubts, which lower the confidence in a verdict: facts not stated, told by a name only, or contradicted by one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from node.recognition.header.naming import listed
 from node.recognition.header.words import Words
 from node.recognition.rules.evidence import Confidence
 from node.recognition.rules.findings import Finding
-from node.recognition.rules.table import Judgement
+from node.recognition.rules.table import Classification
 from node.recognition.rules.volume_facts import names
 from node.recognition.volumes.stacks import Volume
 
@@ -33,27 +33,27 @@ class Doubt:
     contradiction: bool = False
 
 
-def doubts(volume: Volume, judgement: Judgement, vocabulary: Words) -> tuple[Doubt, ...]:
-    """What is doubtful about what a volume is said to be."""
+def doubts(volume: Volume, classification: Classification, vocabulary: Words) -> tuple[Doubt, ...]:
+    """The doubts about the finding of a volume."""
     frame = volume.first
-    if judgement.finding is Finding.DAMAGED:
+    if classification.finding is Finding.DAMAGED:
         return (Doubt(f"{listed(frame.header.missing)} missing: what it is cannot be said", contradiction=True),)
-    if judgement.finding is Finding.NOT_MR:
+    if classification.finding is Finding.NOT_MR:
         # What MR images are doubted for says nothing of other objects.
         return ()
-    found = [Doubt(f"{entry.fact} is not stated") for entry in judgement.evidence if entry.doubtful]
-    if judgement.finding is Finding.UNKNOWN:
+    found = [Doubt(f"{entry.fact} is not stated") for entry in classification.evidence if entry.doubtful]
+    if classification.finding is Finding.UNKNOWN:
         found.append(Doubt("no rule applies", contradiction=True))
     if frame.kind_source == DESCRIPTION:
         found.append(Doubt(f"only the name of the series says that it is: {frame.kind}"))
-    if judgement.finding is Finding.DWI and _only_named(volume):
+    if classification.finding is Finding.DWI and _only_named(volume):
         found.append(Doubt("the b-value stands in the sequence name only"))
     if not frame.header.private_elements:
         found.append(Doubt(_without_private_elements(frame)))
     if frame.placement and not frame.placement.frame_of_reference_uid:
         found.append(Doubt("no Frame of Reference UID is stated"))
     found += [Doubt(fault.sentence) for fault in frame.faults]
-    found += _contradictions(volume, judgement.finding, vocabulary)
+    found += _contradictions(volume, classification.finding, vocabulary)
     return tuple(found)
 
 

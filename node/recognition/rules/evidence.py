@@ -1,4 +1,4 @@
-"""What a finding rests on: the conditions of its rule, the rules that nearly applied, how much all that is worth."""
+"""Evidence of a finding: the conditions of its rule, the rules that nearly applied, and the confidence."""
 
 from __future__ import annotations
 

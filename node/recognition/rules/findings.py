@@ -1,4 +1,4 @@
-"""What a volume can be, and the role that it could fill."""
+"""Findings: kinds of volume, and the role that each could fill."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Finding(StrEnum):
-    """What a volume is; only the first four can fill a role."""
+    """A kind of volume; only the first four can fill a role."""
 
     T2_TSE = "T2-weighted turbo spin echo"
     DWI = "diffusion-weighted images"

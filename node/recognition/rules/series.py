@@ -11,7 +11,7 @@ from node.recognition.header.words import Words, words
 from node.recognition.rules.conditions import Rule
 from node.recognition.rules.confidence import Doubt, doubts
 from node.recognition.rules.findings import Finding
-from node.recognition.rules.table import Judgement, judge, table
+from node.recognition.rules.table import Classification, classify, table
 from node.recognition.rules.volume_facts import describe, facts_of_series, sources
 from node.recognition.volumes.stacks import Volume, VolumeKey, split_series
 from node.settings import RecognitionSettings
@@ -22,7 +22,7 @@ class SeriesVolume:
     """A volume with what it is and why; `doubts` is what lowers the confidence in that."""
 
     volume: Volume
-    judgement: Judgement
+    classification: Classification
     doubts: tuple[Doubt, ...] = ()
 
     @property
@@ -32,8 +32,8 @@ class SeriesVolume:
 
     @property
     def finding(self) -> Finding:
-        """What the volume is."""
-        return self.judgement.finding
+        """The finding of the rule that applies to the volume."""
+        return self.classification.finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ def _series(
     for found in split_series(frames):
         fault = unusable.get(found.stack_key) or unusable.get(found.former_stack_key)
         volume = found if fault is None else replace(found, fault=fault)
-        judgement = judge(describe(volume, together, vocabulary), rows, sources(volume))
-        volumes.append(SeriesVolume(volume, judgement, doubts(volume, judgement, vocabulary)))
+        classification = classify(describe(volume, together, vocabulary), rows, sources(volume))
+        volumes.append(SeriesVolume(volume, classification, doubts(volume, classification, vocabulary)))
     return Series(uid, frames, tuple(volumes))
 
 

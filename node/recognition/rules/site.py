@@ -1,4 +1,4 @@
-"""What a site's own rules say of a series: accepted body parts, the clock of its phases, the time of injection."""
+"""Rules of a site applied to a series: accepted body parts, the clock of its phases, the time of injection."""
 
 from __future__ import annotations
 

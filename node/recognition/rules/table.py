@@ -28,8 +28,8 @@ _LEAST_HELD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the table says of a volume."""
+class Classification:
+    """The finding of a volume, the rule that decided, and its evidence."""
 
     finding: Finding
     rule: str
@@ -74,7 +74,7 @@ def check(settings: RecognitionSettings) -> None:
     words(settings.words_of_site)
 
 
-def judge(facts: VolumeFacts, rows: tuple[Rule, ...], sources: Mapping[str, str]) -> Judgement:
+def classify(facts: VolumeFacts, rows: tuple[Rule, ...], sources: Mapping[str, str]) -> Classification:
     """The first row whose conditions all hold, its conditions with the values found, and the near misses.
 
     `sources` names the elements of facts that can stand in several.
@@ -90,9 +90,9 @@ def judge(facts: VolumeFacts, rows: tuple[Rule, ...], sources: Mapping[str, str]
                 NearMiss(rule.name, rule.finding, tuple(_evidence(entry, facts, sources) for entry in failed))
             )
     if winner is None:
-        return Judgement(Finding.UNKNOWN, "", (), tuple(misses))
+        return Classification(Finding.UNKNOWN, "", (), tuple(misses))
     rule, evidence = winner
-    return Judgement(rule.finding, rule.name, evidence, tuple(misses))
+    return Classification(rule.finding, rule.name, evidence, tuple(misses))
 
 
 def _narrowly(failed: list[Condition], rule: Rule, facts: VolumeFacts) -> bool:

@@ -16,7 +16,7 @@ LOCALIZER_SLICES = 6
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What people call a fact, its unit, whether it is a text, and whether somebody typed that text."""
+    """A fact as people call it, its unit, whether it is a text, and whether somebody typed that text."""
 
     label: str
     unit: str = ""
@@ -26,7 +26,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class VolumeFacts:
-    """What the conditions look at: facts of the volume and of the series that it stands in.
+    """Facts that conditions compare: of the volume and of the series that it stands in.
 
     Times are ms, angles degrees, lengths mm, b-values s/mm², field strength T; None where the header does not say.
     """
@@ -107,7 +107,7 @@ FACTS: dict[str, Fact] = {
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
-    """What all frames of a series tell together; `orientations` has the number of slice positions of each."""
+    """The facts that all frames of a series tell together; `orientations` has the number of slice positions of each."""
 
     diffusion_weighted: bool
     highest_b_value: float | None

@@ -39,7 +39,7 @@ class StackGeometry:
 
 
 def along_normal(placements: tuple[Placement, ...]) -> np.ndarray:
-    """The position of each slice along the normal of the first, mm."""
+    """The position of each slice along the normal of the first: float64, (slices,), mm, in the given order."""
     normal = np.asarray(placements[0].normal)
     return np.asarray([placement.position for placement in placements]) @ normal
 
@@ -113,6 +113,7 @@ def _extent_fault(placement: Placement, step: float) -> Fault | None:
 
 
 def _step_fault(steps: np.ndarray, step: float) -> Fault | None:
+    """Slices at one position, missing or unevenly spaced; `steps` (slices - 1,) and their median `step` in mm."""
     if not len(steps):
         return None
     double = np.flatnonzero(steps < SAME_POSITION_MM)
@@ -133,13 +134,17 @@ def _step_fault(steps: np.ndarray, step: float) -> Fault | None:
 
 
 def _is_multiple(ratio: np.ndarray) -> np.ndarray:
+    """Which steps, as multiples of the median step (slices - 1,), span slices that are missing: bool, same shape."""
     nearest = np.round(ratio)
     close_to_two = (ratio > _MISSING_RATIO[0]) & (ratio < _MISSING_RATIO[1])
     return close_to_two | ((nearest > 2) & (np.abs(ratio - nearest) < 0.1 * nearest))
 
 
 def _uneven(steps: np.ndarray, step: float) -> Fault:
-    """Two alternating step lengths betray two interleaved stacks; anything else is plain uneven spacing."""
+    """E-STACK-OVERLAP where two step lengths alternate, as of two interleaved stacks; else E-SPACING.
+
+    `steps` (slices - 1,) and their median `step` in mm.
+    """
     pairs = steps[:-1] + steps[1:]
     if len(pairs) >= 3 and float(np.ptp(pairs)) <= SPACING_TOLERANCE * float(np.median(pairs)):
         return Fault(
@@ -153,7 +158,10 @@ def _uneven(steps: np.ndarray, step: float) -> Fault:
 
 
 def _shear_fault(positions: np.ndarray, along: np.ndarray, placement: Placement) -> Fault | None:
-    """Origins must lie on one line along the normal."""
+    """E-SHEAR where origins do not lie on one line along the normal.
+
+    `positions` (slices, 3) are LPS, mm, in the order of `along` (slices,), their place along the normal, mm.
+    """
     normal = np.asarray(placement.normal)
     expected = positions[0] + np.outer(along - along[0], normal)
     shift = np.linalg.norm(positions - expected, axis=1)

@@ -1,4 +1,4 @@
-"""What frames share that can lie on one another, compared with tolerances: rounding never parts equal frames."""
+"""Lattices: matrix, spacing and orientation that frames of one stack share, compared with tolerances."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Lattices:
         self._spacings = Clusters(SAME_SPACING_MM)
 
     def key(self, placement: Placement, orientation: Sequence[float]) -> tuple[object, ...]:
-        """What equal lattices have in common; `orientation` is what is to count of the direction cosines."""
+        """The key of a lattice, the same for equal ones; `orientation` are the direction cosines that count."""
         return (
             self._orientations.centre(orientation),
             placement.rows,

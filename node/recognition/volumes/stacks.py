@@ -123,6 +123,7 @@ def lost_ends(volume: Volume, others: Sequence[Volume], among: str) -> Fault | N
 
 
 def _span(volume: Volume, normal: np.ndarray) -> tuple[float, float]:
+    """The first and the last slice position along a unit vector (3,), LPS; mm."""
     along = np.asarray([frame.placement.position for frame in volume.frames if frame.placement]) @ normal
     return float(along.min()), float(along.max())
 
@@ -232,7 +233,7 @@ def _same_weighting(one: Volume, other: Volume) -> bool:
 
 
 def _stray_fault(volume: Volume, other: Volume) -> Fault | None:
-    """What parts the frames of two volumes; None where they lie on one lattice."""
+    """The difference that parts the frames of two volumes; None where they lie on one lattice."""
     one, two = volume.first.placement, other.first.placement
     assert one is not None
     assert two is not None

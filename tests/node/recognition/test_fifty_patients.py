@@ -52,7 +52,7 @@ Slice = tuple[SimulatedSeries, Dataset]
 
 @dataclass(frozen=True)
 class Variation:
-    """What differs in one patient's headers."""
+    """The differences in one patient's headers."""
 
     missing: tuple[str, ...]
     chinese: str
@@ -199,7 +199,7 @@ def facts(instance: Dataset):
 
 
 def wrong(plan: StudyPlan, kinds: dict[str, str], variation: Variation) -> list[str]:
-    """What the plan has wrong."""
+    """The faults of a plan."""
     if plan.refusals:
         return [f"{refusal.role} {refusal.code}: {refusal.reason}" for refusal in plan.refusals]
     chosen = {

@@ -1,4 +1,4 @@
-"""What is said of a series is true, names what decided, and calls series by their numbers."""
+"""The reason in a verdict is true, names what decided, and calls series by their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may vary from site to site without changing the plan."""
+"""Variations from site to site that leave the plan as it is."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ def verdict(stack: Stack, sequence: str) -> SeriesVerdict:
 
 
 def sequence_result(stack: Stack, sequence: str, with_tumour: bool = True) -> SequenceResult:
-    """What the pipeline would hand over for one stack."""
+    """The result of one stack, as the analysis hands it over."""
     acquired = phantom(sequence)
     fine = resample_onto(acquired, divided(grid_of(acquired), (1, 1, SCALE)))
     mask = mask_on(acquired) if with_tumour else empty_like(acquired)

@@ -1,4 +1,4 @@
-"""What holds for every object that leaves, whatever the scanner."""
+"""Properties of every object that leaves, whatever the scanner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the results of later revisions say of earlier ones."""
+"""Results of later revisions name the earlier ones that they supersede."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ needs_dciodvfy = pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="di
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found in a study, and the objects that it became."""
+    """The findings of a study, and the objects that they became."""
 
     stacks: dict[str, Stack]
     mask: sitk.Image

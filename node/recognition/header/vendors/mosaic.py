@@ -58,7 +58,7 @@ def _count(private: PrivateElements) -> int | Fault:
 
 
 def _first(sheet: Placement, across: int) -> np.ndarray:
-    """Position of the first slice: from that of the sheet, half of what the sheet is larger than a tile, inwards."""
+    """Position (3,) of the first slice, LPS, mm: that of the sheet, inwards by half of what it exceeds a tile."""
     excess = (1 - 1 / across) / 2
     right = np.asarray(sheet.row_direction) * sheet.spacing[1] * sheet.columns * excess
     down = np.asarray(sheet.column_direction) * sheet.spacing[0] * sheet.rows * excess
@@ -66,7 +66,7 @@ def _first(sheet: Placement, across: int) -> np.ndarray:
 
 
 def _step(dataset: Dataset, private: PrivateElements, sheet: Placement) -> np.ndarray | Fault:
-    """From one slice to the next: along the normal of the image, on the side of the CSA SliceNormalVector."""
+    """The vector (3,) from slice to slice, LPS, mm: along the normal, on the side of the CSA SliceNormalVector."""
     stated = csa.numbers(private, "SliceNormalVector")
     if len(stated) != 3:
         return sheets.fault("no CSA SliceNormalVector says in which direction the slices of the sheet follow")

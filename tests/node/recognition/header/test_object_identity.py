@@ -1,4 +1,4 @@
-"""What is one object, a revision of it or a clash, for recognition: no series loses an image that it has."""
+"""One object, a revision of it and a clash are told apart in recognition: no series loses an image that it has."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_what_is_kept_of_a_patient_is_not_what_the_header_says():
 
 
 def test_there_are_two_persons_where_two_headers_contradict_and_only_there():
-    """Whatever else is stated, and in whatever order."""
+    """All orders, and all that may be stated beside."""
     known = [identity(*it) for it in (PATIENT, ("P-0815",), ("", "", "19610307"), ("X-1",), ("", "", "19700101"))]
     for size in range(1, 4):
         for chosen in permutations(known, size):

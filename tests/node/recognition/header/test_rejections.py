@@ -1,4 +1,4 @@
-"""What rejection notes say, and that what they reject leaves the plan."""
+"""Rejection notes are read, and the objects that they reject leave the plan."""
 
 from __future__ import annotations
 
