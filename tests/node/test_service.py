@@ -102,18 +102,33 @@ def test_the_whole_node_listens_while_its_models_are_not_loaded_yet(serve, confi
     assert echo("127.0.0.1", port, "RECTALNODE", "SCANNER", 10) == ""
 
 
+def run(command: str, config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "node", command, "--config", str(config), *options]
+    return subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
+
+
 @pytest.mark.parametrize("command", ["check-config", "serve"])
 def test_a_broken_bundle_is_found_and_the_node_does_not_go_on_without_it(command, config):
-    """One weight is another than the manifest says; what the file has in a former form is said before."""
+    """One weight is another than the manifest says."""
     broken = shutil.copytree(SHIPPED / "segmentation", config.parent / "broken")
     weights = next(broken.glob("*.safetensors"))
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    config.write_text(f'{config.read_text()}[[peers]]\nae_title = "SKYRA1"\n[analysis]\nsegmentation = "broken"\n')
-    call = [sys.executable, "-m", "node", command, "--config", str(config)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
+    config.write_text(f'{config.read_text()}[analysis]\nsegmentation = "broken"\n')
+    done = run(command, config)
     assert done.returncode == 1
     assert "bundle broken: weights.safetensors has SHA-256" in done.stderr
-    said = done.stdout if command == "check-config" else done.stderr
-    assert f"{config}:4: [[peers]] is of an earlier release and still read; write [[remotes]] with name" in said
+
+
+def test_check_config_and_the_log_name_what_is_written_in_a_former_form(config, port):
+    """The port is taken, so that the node ends after it has read its configuration."""
+    config.write_text(f'{config.read_text()}[[peers]]\nae_title = "SKYRA1"\n')
+    hint = f"{config}:4: [[peers]] is of an earlier release and still read; write [[remotes]] with name"
+    checked = run("check-config", config)
+    assert checked.returncode == 0
+    assert hint in checked.stdout
+    with socket.create_server(("127.0.0.1", port)):
+        served = run("serve", config, "--role", "listener")
+    assert served.returncode == 1
+    assert hint in served.stderr
