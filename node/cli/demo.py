@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,10 @@ from node.simulator import write_study, write_truth
 from storage.overview import StudyQuery
 from storage.records import DELIVERED, OPEN_DELIVERIES, DeliveryState, StudyState
 
-#: One scanner of each vendor, and the patient that it examines.
-PATIENTS = (("Multiva", 106), ("uMR 770", 108), ("MR750", 111), ("Skyra", 104))
+#: One scanner of each vendor, and the patient that it examines; the last one is the hard one.
+PATIENTS = (("Skyra", 104), ("MR750", 111), ("uMR 770", 108), ("Multiva", 106))
 LONGEST_S = 540
+_SMALL_ML = 3.0
 
 _NODE = """root = "node"
 [listener]
@@ -81,13 +82,17 @@ class Run:
         return sitk.ReadImage(self.folder / "truth" / "tumour_mask.nrrd")
 
 
-def run_demo(folder: Path, out: Console) -> int:
-    """Run the demo in `folder`; 0 when every object of every study was delivered."""
+def run_demo(folder: Path, out: Console, patients: Sequence[tuple[str, int]] = PATIENTS) -> int:
+    """Run the demo in `folder` on `patients` (scanner model, seed); 0 when every object of every study was delivered.
+
+    Raises:
+        NodeError: `folder` is not the folder of a demo, or node or destination does not answer.
+    """
     _empty(folder)
     ports = {"node": _free_port(), "archive": _free_port()}
     (folder / "node.toml").write_text(_NODE.format(**ports))
     (folder / "archive.toml").write_text(_ARCHIVE.format(**ports))
-    runs = [Run(find_scanner(m).manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in PATIENTS]
+    runs = [Run(find_scanner(m).manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in patients]
     with (
         _served(folder, "archive", "--role", "listener") as archive,
         _served(folder, "node") as node,
@@ -181,6 +186,10 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
         table.add_row(*_row(run, line, arrived, counts))
         arrived.save_pictures(pictures, f"{run.seed}-{run.model.replace(' ', '')}")
     out.print(table)
+    for run in runs:
+        if run.truth_ml < _SMALL_ML:
+            name, truth = f"SIM{run.seed:06d}", f"{run.truth_ml:.1f} ml"
+            out.print(f"{name} is the hard one: a tumour of {truth}; the shipped networks miss most or all of such.")
     out.print("ml: tumour volume on T2WI as reported; prob.: simulated high grade; s: from sending to delivered.")
     out.print("Tumours, labels and models are simulated: research output, not for diagnosis.")
     out.print(f"Pictures: {pictures}\nObjects:  {folder / 'archive' / 'objects'}\nLogs:     {folder / 'node.log'}")
