@@ -73,7 +73,7 @@ def _volume(entry: SeriesVolume, chosen: StudyChoice) -> str:
     volume = entry.volume
     b_value = volume.first.diffusion.b_value
     weighting = f", b = {b_value:g} s/mm²" if b_value is not None and ROLES.get(entry.finding) == "DWI" else ""
-    time_s = chosen.times_s().get(entry.key)
+    time_s = chosen.times_s.get(entry.key)
     time = "" if time_s is None else f", {time_s:.1f} s after injection"
     split = f", split by {' and '.join(volume.split_by)}" if volume.split_by else ""
     fault = f"; {volume.fault.sentence}" if volume.fault else ""
@@ -121,7 +121,7 @@ def _b_values(series: Series) -> tuple[float, ...]:
 
 
 def _phase_times(series: Series, chosen: StudyChoice) -> tuple[float, ...]:
-    times_s = chosen.times_s()
+    times_s = chosen.times_s
     return tuple(sorted(times_s[entry.key] for entry in series.volumes if entry.key in times_s))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from models.sequence import Sequence
 from node.codes import Code
@@ -25,13 +26,14 @@ class StudyChoice:
     """The choice of every role; none where the study is refused as a whole.
 
     `dynamic` are the volumes that belong to a run of several phases; `run` is the run in which the portal-venous
-    phase was looked for.
+    phase was looked for, `times_s` are the times of its phases after the injection, where that is known.
     """
 
     roles: tuple[RoleChoice, ...] = ()
     warnings: tuple[str, ...] = ()
     dynamic: frozenset[VolumeKey] = frozenset()
     run: Phases | None = None
+    times_s: Mapping[VolumeKey, float] = field(default_factory=dict)
 
     def role_of(self, key: VolumeKey) -> RoleChoice | None:
         """The choice of the role that a volume fills, where it fills one."""
@@ -40,12 +42,6 @@ class StudyChoice:
     def passed_over(self, key: VolumeKey) -> Fault | None:
         """Why a volume fills no role, where it could have."""
         return next((choice.passed_over[key] for choice in self.roles if key in choice.passed_over), None)
-
-    def times_s(self) -> dict[VolumeKey, float]:
-        """The times of the phases of the run after the injection; empty where the injection is not known."""
-        if self.run is None:
-            return {}
-        return {volume.key: time_s for volume, time_s in zip(self.run.volumes, self.run.times_s, strict=False)}
 
 
 def choose(
@@ -64,12 +60,19 @@ def choose(
         ),
         dynamic=dynamic_volumes(series),
         run=dynamic.run,
+        times_s=_times_s(dynamic.run),
     )
 
 
 def choose_nothing(series: tuple[Series, ...]) -> StudyChoice:
     """The choice for a study that is refused as a whole."""
     return StudyChoice(dynamic=dynamic_volumes(series))
+
+
+def _times_s(run: Phases | None) -> dict[VolumeKey, float]:
+    if run is None or not run.times_s:
+        return {}
+    return {volume.key: time_s for volume, time_s in zip(run.volumes, run.times_s, strict=True)}
 
 
 def _repetitions(series: tuple[Series, ...], roles: tuple[RoleChoice, ...]) -> list[str]:

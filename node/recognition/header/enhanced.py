@@ -19,7 +19,7 @@ from node.recognition.header.facts import (
     Timing,
 )
 from node.recognition.header.kinds import image_kind
-from node.recognition.header.placement import encoding, placement
+from node.recognition.header.placement import acquired_matrix, placement
 from node.recognition.header.scaling import scaling
 from node.recognition.header.words import Words
 
@@ -67,7 +67,7 @@ def _frame(
             orientation=read.numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient"),
             measures=group("PixelMeasuresSequence"),
             stack=read.text(content, "StackID"),
-            acquired=encoding(group("MRFOVGeometrySequence")) or encoding(dataset),
+            acquired=acquired_matrix(group("MRFOVGeometrySequence")) or acquired_matrix(dataset),
         ),
         contrast_phase=read.text(group("ContrastBolusUsageSequence"), "ContrastBolusAgentPhase").upper(),
     )

@@ -182,7 +182,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
+class AcquiredMatrix:
     """The in-plane encoding as it was acquired: steps of read-out and phase encoding, and which follow the rows.
 
     `phase_share` is the field of view along phase encoding over that along read-out, as Percent Phase Field of View.
@@ -211,7 +211,7 @@ class Placement:
     thickness_mm: float | None
     frame_of_reference_uid: str
     stack: str = ""
-    acquired: Encoding | None = None
+    acquired: AcquiredMatrix | None = None
 
     @property
     def normal(self) -> Vector:

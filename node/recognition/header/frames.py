@@ -35,7 +35,7 @@ from node.recognition.header.facts import (
 )
 from node.recognition.header.files import DAMAGE, read_beginning, read_dataset
 from node.recognition.header.kinds import image_kind, own_result
-from node.recognition.header.placement import encoding, placement
+from node.recognition.header.placement import acquired_matrix, placement
 from node.recognition.header.private import PrivateElements
 from node.recognition.header.scaling import scaling
 from node.recognition.header.words import Words
@@ -263,5 +263,5 @@ def _placement(dataset: Dataset, special: VendorFacts) -> Placement | None:
         orientation=read.numbers(dataset, "ImageOrientationPatient"),
         measures=dataset,
         stack=special.stack,
-        acquired=encoding(dataset),
+        acquired=acquired_matrix(dataset),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydicom import Dataset
 
 from node.recognition.header import elements as read
-from node.recognition.header.facts import Encoding, Placement, Vector
+from node.recognition.header.facts import AcquiredMatrix, Placement, Vector
 
 
 def placement(
@@ -17,7 +17,7 @@ def placement(
     orientation: tuple[float, ...],
     measures: Dataset,
     stack: str,
-    acquired: Encoding | None,
+    acquired: AcquiredMatrix | None,
 ) -> Placement | None:
     """Where a frame lies, or None where the header does not say; `measures` holds Pixel Spacing."""
     rows, columns = read.integer(dataset, "Rows"), read.integer(dataset, "Columns")
@@ -38,7 +38,7 @@ def placement(
     )
 
 
-def encoding(dataset: Dataset) -> Encoding | None:
+def acquired_matrix(dataset: Dataset) -> AcquiredMatrix | None:
     """The phase encoding of a classic image, or of a frame of which `dataset` is MR FOV/Geometry Sequence.
 
     Acquisition Matrix: frequency rows, frequency columns, phase rows, phase columns; one of each pair is 0.
@@ -52,4 +52,4 @@ def encoding(dataset: Dataset) -> Encoding | None:
     axis = read.text(dataset, "InPlanePhaseEncodingDirection").upper()
     along_row = {"ROW": True, "COL": False, "COLUMN": False}.get(axis)
     share = (read.number(dataset, "PercentPhaseFieldOfView") or 0) / 100
-    return Encoding(read_out=measured[0], phase=measured[1], phase_along_row=along_row, phase_share=share)
+    return AcquiredMatrix(read_out=measured[0], phase=measured[1], phase_along_row=along_row, phase_share=share)

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from node.codes import Code
 from node.recognition.header import elements as read
 from node.recognition.header.facts import Fault, FrameFacts, Tile, TiledSlice
-from node.recognition.header.placement import encoding, placement
+from node.recognition.header.placement import acquired_matrix, placement
 
 
 def fault(reason: str) -> Fault:
@@ -42,7 +42,7 @@ def frames(dataset: Dataset, sheet: FrameFacts, slices: tuple[TiledSlice, ...], 
 
 def _frame(dataset: Dataset, sheet: FrameFacts, each: TiledSlice, stack: str) -> FrameFacts:
     orientation = read.numbers(dataset, "ImageOrientationPatient")
-    placed = placement(dataset, each.position, orientation, dataset, stack, encoding(dataset))
+    placed = placement(dataset, each.position, orientation, dataset, stack, acquired_matrix(dataset))
     acquired_s = sheet.timing.acquisition_s if each.acquired_s is None else each.acquired_s
     return replace(
         sheet,

@@ -106,21 +106,21 @@ FACTS: dict[str, Fact] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesFacts:
-    """The facts that all frames of a series tell together; `orientations` has the number of slice positions of each."""
+class SeriesContext:
+    """The series that a volume stands in; `orientations` has the number of slice positions of each."""
 
     diffusion_weighted: bool
     highest_b_value: float | None
     orientations: tuple[int, ...]
 
 
-def facts_of_series(frames: Frames) -> SeriesFacts:
+def facts_of_series(frames: Frames) -> SeriesContext:
     """Gathered once: a dynamic run has hundreds of volumes."""
     highest = max((frame.diffusion.b_value or 0 for frame in frames), default=None)
-    return SeriesFacts(diffusion_weighted(frames), highest, orientation_sizes(frames))
+    return SeriesContext(diffusion_weighted(frames), highest, orientation_sizes(frames))
 
 
-def describe(volume: Volume, series: SeriesFacts, vocabulary: Words) -> VolumeFacts:
+def describe(volume: Volume, series: SeriesContext, vocabulary: Words) -> VolumeFacts:
     """The facts of a volume that the table looks at."""
     frame = volume.first
     header, sequence, placement = frame.header, frame.sequence, frame.placement
@@ -186,7 +186,7 @@ def _directional(frame: FrameFacts) -> bool:
     return bool(frame.diffusion.direction and any(frame.diffusion.direction))
 
 
-def _localizer(frame: FrameFacts, series: SeriesFacts, vocabulary: Words) -> bool:
+def _localizer(frame: FrameFacts, series: SeriesContext, vocabulary: Words) -> bool:
     if frame.header.three_planes:
         return True
     sizes = series.orientations

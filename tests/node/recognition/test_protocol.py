@@ -9,7 +9,7 @@ from pydicom.uid import EnhancedMRImageStorage
 from models.research.phantom.scanners import load_scanners
 from models.sequence import Sequence
 from node.planning import plan_from
-from node.recognition.header.facts import Encoding, Placement
+from node.recognition.header.facts import AcquiredMatrix, Placement
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
 from node.recognition.plan import read_study
@@ -174,6 +174,6 @@ def test_what_the_phantom_calls_pixel_spacing_is_the_finer_acquired_one(scanner)
             column_direction=(0, 1, 0),
             thickness_mm=protocol.slice_thickness_mm,
             frame_of_reference_uid="1.2.3",
-            acquired=Encoding(*protocol.matrix),
+            acquired=AcquiredMatrix(*protocol.matrix),
         )
         assert image.acquired_spacing_mm == pytest.approx(protocol.pixel_spacing_mm)
