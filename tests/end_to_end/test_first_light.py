@@ -13,6 +13,9 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from sqlalchemy import create_engine, select
+
+from storage import catalogue_schema
 
 from .conftest import ENVIRONMENT, Node, Orthanc, SentStudy, simulated, wait_for
 
@@ -45,6 +48,27 @@ def test_nothing_that_the_node_keeps_is_open_to_other_users(returned: dict[str, 
     kept = [root, *root.rglob("*")]
     assert {path.name for path in kept} >= {"index.sqlite", "worklist.sqlite", "objects", "spool"}
     assert [path for path in kept if path.stat().st_mode & 0o077] == []
+
+
+def test_the_catalogue_has_what_was_sent_and_what_orthanc_says_of_the_results(
+    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc, node: Node
+) -> None:
+    """Orthanc's index of the same results is the independent reference."""
+    database = create_engine(f"sqlite:///{node.folder / 'var' / 'index.sqlite'}")
+    sent, results = len(list(skyra.folder.rglob("*.dcm"))), orthanc.find("Instance", StudyInstanceUID=skyra.uid)
+    query = select(catalogue_schema.study).where(catalogue_schema.study.c.study_instance_uid == skyra.uid)
+
+    def catalogued() -> Any:
+        with database.connect() as connection:
+            found = connection.execute(query).one_or_none()
+        return found if found is not None and found.instance_count == sent + len(results) else None
+
+    study = wait_for(catalogued, "the study is catalogued", 60)
+    (tags,) = (it["MainDicomTags"] for it in orthanc.find("Study", StudyInstanceUID=skyra.uid))
+    assert set(study.modalities_in_study.split("\\")) == {"MR", *orthanc.series(skyra.uid)}
+    assert study.accession_number == tags.get("AccessionNumber", "")
+    assert study.study_date == tags["StudyDate"]
+    database.dispose()
 
 
 def test_every_object_passes_dciodvfy(
