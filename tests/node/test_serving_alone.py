@@ -35,7 +35,8 @@ import importlib, pkgutil
 
 import models, node, storage
 
-COMMANDS = ("node.cli.", "node.simulator", "node.cohort", "node.__main__", "models.research")
+# What serving does not load, and what Alembic alone can run: the migration of a new database does it below.
+COMMANDS = ("node.cli.", "node.simulator", "node.cohort", "node.__main__", "models.research", "storage.migrations.env")
 imported = ["node.cli.main"]
 for package in (node, storage, models):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda _: None):
@@ -61,6 +62,7 @@ from node.analysis.study import Study
 from node.results.identity import Site
 from node.settings import Settings
 from storage.identity import InstanceKey
+from storage.database import open_engine
 
 import pydicom
 
@@ -70,6 +72,7 @@ for path in sorted(Path(sys.argv[1]).rglob("*.dcm")):
     instances[InstanceKey(str(header.SeriesInstanceUID), str(header.SOPInstanceUID))] = (path, path.name)
     study_uid = str(header.StudyInstanceUID)
 settings = Settings(root=Path(sys.argv[2]))
+open_engine(settings.storage_url).dispose()
 study = Study(study_uid, 1, instances, Path(sys.argv[2]) / "work")
 bundles = Models(settings.analysis)
 bundles.check()
