@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"])
-context.run_migrations()
+# The name under which Alembic runs it; as a module of the package it does nothing.
+if __name__ == "env_py":
+    context.configure(connection=context.config.attributes["connection"])
+    context.run_migrations()
