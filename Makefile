@@ -72,7 +72,8 @@ $(VENV)/.installed-test: $(VENV)/.installed-research
 demo: $(VENV)/.installed-research ## Install, then run the node on simulated studies of four vendors
 	$(BIN)/rectal-node demo demo
 
-test: $(VENV)/.installed-test tools lint unit end-to-end ## Install what is missing, then every check and test
+test: $(VENV)/.installed-test tools lint ## Install what is missing, then every check and test
+	$(PYTEST)
 
 lint: $(VENV)/.installed-test ## ruff, mypy --strict, import contract
 	$(BIN)/ruff check .
@@ -80,12 +81,15 @@ lint: $(VENV)/.installed-test ## ruff, mypy --strict, import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Tests of one file share what they have started, so a file stays with one worker. Tests of the whole node wait much:
+# a third worker uses the time.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
+
 unit: $(VENV)/.installed-test ## Tests of the rooms
-	$(BIN)/pytest --ignore tests/end_to_end --ignore tests/node
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/node
+	$(PYTEST) --ignore tests/end_to_end
 
 end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
-	$(BIN)/pytest tests/end_to_end
+	$(PYTEST) tests/end_to_end
 
 DCMJS := tests/end_to_end/dcmjs
 $(DCMJS)/node_modules/.package-lock.json: $(DCMJS)/package-lock.json
