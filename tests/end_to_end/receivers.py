@@ -1,4 +1,4 @@
-"""Receivers that each have a way of their own, and what they got: DCMTK, dcmjs-dimse, and one that hangs up."""
+"""Receivers with ways of their own, and what they got: DCMTK, dcmjs-dimse, one that hangs up, one that coerces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from node.dicom.scu import echo
@@ -83,12 +83,37 @@ def hanging_up_after(count: int) -> Iterator[Receiver]:
             event.assoc.abort()
         return 0
 
+    with _storage_scp(keep) as port:
+        yield Receiver(port, lambda: [pydicom.dcmread(BytesIO(each)) for each in got])
+
+
+@contextmanager
+def coercing_into(folder: Path) -> Iterator[Receiver]:
+    """A router that gives every instance and series another UID, the same one each time, and files it in a folder."""
+    got: list[bytes] = []
+
+    def coerce(event: evt.Event) -> int:
+        got.append(event.encoded_dataset())
+        data_set = pydicom.dcmread(BytesIO(got[-1]))
+        for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+            data_set[keyword].value = generate_uid(entropy_srcs=[str(data_set[keyword].value)])
+        data_set.file_meta.MediaStorageSOPInstanceUID = data_set.SOPInstanceUID
+        data_set.save_as(folder / f"{data_set.SOPInstanceUID}.dcm")
+        return 0
+
+    with _storage_scp(coerce) as port:
+        yield Receiver(port, lambda: [pydicom.dcmread(BytesIO(each)) for each in got])
+
+
+@contextmanager
+def _storage_scp(store: Callable[[evt.Event], int]) -> Iterator[int]:
+    """A storage SCP of pynetdicom's; gives its port."""
     ae = AE(ae_title="PACS")
     for context in AllStoragePresentationContexts:
         ae.add_supported_context(context.abstract_syntax, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
     try:
-        yield Receiver(server.server_address[1], lambda: [pydicom.dcmread(BytesIO(each)) for each in got])
+        yield server.server_address[1]
     finally:
         ae.shutdown()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,14 @@ from node.settings import RemoteSettings, load_settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
+from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, ResultRecord
 
 from .conftest import Node, Orthanc, SentStudy, wait_for
-from .receivers import Receiver, dcmjs_dimse, dcmjs_is_missing, dcmtk_implicit_only, hanging_up_after
+from .receivers import Receiver, coercing_into, dcmjs_dimse, dcmjs_is_missing, dcmtk_implicit_only, hanging_up_after
+
+SEND = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,21 @@ def test_dcmjs_dimse_has_each_object_once_as_it_lies_here(results: Results, tmp_
 def test_a_receiver_that_hangs_up_again_and_again_has_each_object_once(results: Results, tmp_path: Path) -> None:
     with hanging_up_after(4) as receiver:
         each_once_and_equal(results, delivered(results, receiver, tmp_path))
+
+
+def test_what_a_router_coerces_and_sends_back_is_kept_and_makes_no_revision(
+    results: Results, skyra: SentStudy, node: Node, storescu: SEND, tmp_path: Path
+) -> None:
+    before = node.study(skyra.uid)
+    coerced = tmp_path / "coerced"
+    coerced.mkdir()
+    with coercing_into(coerced) as router:
+        each_once_and_equal(results, delivered(results, router, tmp_path))
+    answer = storescu(coerced, node.port)
+    assert answer.returncode == 0, answer.stderr
+    index = Index(open_engine(load_settings(node.config).storage_url))
+    assert len(index.returned_files()[skyra.uid]) == len(results.records)
+    assert node.study(skyra.uid) == before
 
 
 def test_orthanc_has_each_object_of_the_study_as_it_lies_here(
