@@ -32,6 +32,9 @@ from node.results.validity import UNREADABLE, valid
 log = logging.getLogger(__name__)
 
 UNICODE = "ISO_IR 192"
+# Of the length of a direction and of the product of two; validators allow 0.0001.
+_ORIENTATION_TOLERANCE = 5e-5
+_SHORTEST = 1e-6
 MULTI_FRAME = frozenset({EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 
 
@@ -185,6 +188,7 @@ def _frame(read: _Read, index: int, stack: Stack, known: Mapping[str, str]) -> S
         put(classic, "SOPClassUID", MRImageStorage)
     if frame.tile is not None:
         _place(classic, index, stack)
+    _orient(classic)
     for keyword, uid in known.items():
         put(classic, keyword, uid)
     for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
@@ -216,6 +220,25 @@ def _place(header: Dataset, index: int, stack: Stack) -> None:
     }
     for keyword, numbers in places.items():
         put(header, keyword, [format_number_as_ds(float(number)) for number in numbers])
+
+
+def _orient(header: Dataset) -> None:
+    """Make the directions of Image Orientation (0020,0037) orthogonal and of unit length where rounding spoiled that.
+
+    PS3.3 C.7.6.2.1.1 demands that of them, and so do validators of what refers to the image; a source that states three
+    digits does not keep it.
+    """
+    stated = header.get("ImageOrientationPatient")
+    if not stated or len(stated) != 6:
+        return
+    row, column = np.asarray(stated[:3], float), np.asarray(stated[3:], float)
+    lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
+    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column))) <= _ORIENTATION_TOLERANCE:
+        return
+    row = row / max(lengths[0], _SHORTEST)
+    column = column - float(row @ column) * row
+    column = column / max(float(np.linalg.norm(column)), _SHORTEST)
+    put(header, "ImageOrientationPatient", [format_number_as_ds(float(number)) for number in (*row, *column)])
 
 
 def _lift_functional_groups(header: Dataset, groups: Sequence[Dataset]) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
@@ -79,6 +80,25 @@ def test_series_without_a_frame_of_reference_get_one_each_that_all_their_results
     assert [len(uids) for uids in frames.values()] == [1, 1]
     assert frames["DWI"] != frames["T2WI"]
     assert all(uid.startswith(UID_ROOT) for uids in frames.values() for uid in uids)
+
+
+def test_directions_that_were_rounded_are_written_with_unit_length(results_of):
+    """A tilt of 17° in three digits has a column of the length 0.9996."""
+    exact: dict[str, np.ndarray] = {}
+
+    def edit(dataset: Dataset, sequence: str) -> None:
+        row, column = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
+        exact[str(dataset.SeriesInstanceUID)] = np.array([row, column])
+        stated = "\\".join(f"{number:.6f}" for number in (*row, *(0.9996 * column)))
+        raw(dataset, "ImageOrientationPatient", "DS", stated.encode())
+
+    masks = [made for made in results_of(edit) if made.Modality == "SEG"]
+    assert len(masks) >= 2
+    for mask in masks:
+        planes = mask.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+        directions = np.array(planes[0].ImageOrientationPatient, float).reshape(2, 3)
+        assert np.linalg.norm(directions, axis=1) == pytest.approx([1, 1], abs=1e-6)
+        assert any(directions == pytest.approx(each, abs=1e-4) for each in exact.values())
 
 
 def test_uids_with_leading_zeros_are_passed_on_as_they_stand(results_of):
