@@ -30,15 +30,17 @@ def files(written_by: Callable[..., Any], tmp_path: Path) -> list[Path]:
 
 
 class Witness:
-    """Looks on, and counts the processes that read meanwhile."""
+    """Looks on, and counts the processes that read meanwhile; what other tests have left running is none of them."""
 
     def __init__(self) -> None:
         self.seen, self.total, self.processes = 0, 0, 0
+        self._before = {child.pid for child in multiprocessing.active_children()}
 
     def __call__(self, headers: Iterable[HeaderFinding], total: int) -> Iterable[HeaderFinding]:
         self.total = total
         for finding in headers:
-            self.processes = max(self.processes, len(multiprocessing.active_children()))
+            reading = {child.pid for child in multiprocessing.active_children()} - self._before
+            self.processes = max(self.processes, len(reading))
             self.seen += 1
             yield finding
 
