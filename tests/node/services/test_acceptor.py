@@ -88,7 +88,7 @@ def test_what_is_no_association_request_is_aborted_at_once(receiving, scanner, w
     stranger.send(words)
     assert stranger.answer() == "aborted 2 0"
     assert stranger.answer() == "closed"
-    assert threads() == before
+    assert threads() <= before
     assert receiving.listener.counts == {}
 
 
