@@ -26,6 +26,7 @@ from node.recognition import protocol
 from node.recognition.choice.injection import InjectionTime
 from node.recognition.header import clashes
 from node.recognition.header.facts import Fault
+from node.recognition.header.files import files_in
 from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather, plan_study, read_headers
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import DynamicRun, Revealed, Stack, StudyPlan
@@ -64,7 +65,7 @@ def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = re
     Raises:
         NodeError: there is no DICOM file.
     """
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    files = files_in(path)
     found = list(zip(files, read(files, settings), strict=True))
     studies: dict[str, list[tuple[Path, HeaderFinding]]] = defaultdict(list)
     for file, facts in found:

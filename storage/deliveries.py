@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 )
 
 from storage import database, schema
-from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation, StoredFile
+from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation
 
 _NOT_SENT = (DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.FAILED)
 _PERHAPS_THERE = (DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNKNOWN)
@@ -306,7 +305,7 @@ def result_record(row: Row[tuple[object, ...]]) -> ResultRecord:
         sop_class_uid=row.sop_class_uid,
         sop_instance_uid=row.sop_instance_uid,
         series_instance_uid=row.series_instance_uid,
-        file=StoredFile(Path(row.path), row.digest, row.size),
+        file=schema.stored_file(row),
         transfer_syntax_uid=row.transfer_syntax_uid,
     )
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from storage.durability import sync
 from storage.header import check_uid, content_of
 from storage.identity import Content
 from storage.records import InstanceHeader, StoredFile
@@ -78,7 +79,7 @@ class ObjectStore:
         path = self.absolute(file)
         for gone in (path, path.with_suffix(".json")):
             gone.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync(path.parent)
 
     def absolute(self, file: StoredFile) -> Path:
         """Where the file is now."""
@@ -110,18 +111,18 @@ class ObjectStore:
             if isinstance(data, Path):
                 data.unlink()
             # Its writer may not have come to this yet, and the caller is about to acknowledge.
-            _sync(target.parent)
+            sync(target.parent)
             return StoredFile(relative, content.digest, target.stat().st_size)
         temporary = data if isinstance(data, Path) else self.spooled(data)
         try:
             self._make_durably(target.parent)
-            _sync(temporary)
+            sync(temporary)
             size = temporary.stat().st_size
             os.replace(temporary, target)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        _sync(target.parent)
+        sync(target.parent)
         return StoredFile(relative, content.digest, size)
 
     def _make_durably(self, folder: Path) -> None:
@@ -130,12 +131,4 @@ class ObjectStore:
             return
         self._make_durably(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(folder.parent)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
@@ -264,14 +263,6 @@ def _mean(connection: Connection, study_uid: str, meant: PatientIdentity, now: d
     connection.execute(delete(table).where(table.c.study_instance_uid == study_uid))
     values = {"identifier": meant.identifier, "issuer": meant.issuer, "born": meant.born}
     connection.execute(insert(table).values(study_instance_uid=study_uid, said_at=now or datetime.now(UTC), **values))
-
-
-def _file_values(file: StoredFile) -> dict[str, str | int]:
-    return {"path": file.path.as_posix(), "digest": file.digest, "size": file.size}
-
-
-def _file(row: Row[tuple[object, ...]]) -> StoredFile:
-    return StoredFile(Path(row.path), row.digest, row.size)
 
 
 def study_record(row: Row[tuple[object, ...]]) -> StudyRecord:

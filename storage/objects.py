@@ -11,14 +11,13 @@ The statements are built once: with SQLAlchemy, building them anew costs more th
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select
 
 from storage.identity import InstanceKey
 from storage.records import InstanceHeader, InstanceRecord, ObjectOrigin, ResultRecord, StoredFile
-from storage.schema import NOT_RECEIVED, dicom_object
+from storage.schema import NOT_RECEIVED, dicom_object, stored_file
 
 _table = dicom_object
 _RECEIVED = _table.c.origin == ObjectOrigin.RECEIVED
@@ -53,13 +52,13 @@ def insert(
     file: StoredFile,
     calling_ae: str = "",
     received_at: datetime | None = None,
-) -> None:
-    """Add a row.
+) -> int:
+    """Add a row; returns its identifier.
 
     Raises:
         IntegrityError: another transaction added this revision of the object meanwhile.
     """
-    connection.execute(
+    added = connection.execute(
         _INSERT,
         {
             "origin": origin,
@@ -76,6 +75,8 @@ def insert(
             "received_at": received_at,
         },
     )
+    assert added.inserted_primary_key is not None
+    return int(added.inserted_primary_key[0])
 
 
 # --- received
@@ -115,8 +116,7 @@ def elsewhere(connection: Connection, study_uid: str) -> dict[InstanceKey, tuple
 
 def keep_made(connection: Connection, result: ResultRecord) -> int:
     """The identifier of a result's object; one that is there under its SOP Instance UID stays as it was first made."""
-    uid = {"uid": result.sop_instance_uid}
-    if (known := connection.scalar(_HAS_UID, uid)) is not None:
+    if (known := connection.scalar(_HAS_UID, {"uid": result.sop_instance_uid})) is not None:
         return int(known)
     header = InstanceHeader(
         sop_class_uid=result.sop_class_uid,
@@ -125,8 +125,7 @@ def keep_made(connection: Connection, result: ResultRecord) -> int:
         series_instance_uid=result.series_instance_uid,
         transfer_syntax_uid=result.transfer_syntax_uid,
     )
-    insert(connection, ObjectOrigin.MADE, header, 1, result.file)
-    return int(connection.execute(_HAS_UID, uid).scalar_one())
+    return insert(connection, ObjectOrigin.MADE, header, 1, result.file)
 
 
 def has_uid_of_result(connection: Connection, sop_instance_uid: str) -> bool:
@@ -172,12 +171,8 @@ def returned_files(connection: Connection) -> dict[str, list[StoredFile]]:
     """The files of all results that came back, by Study Instance UID, in the order of their arrival."""
     found: dict[str, list[StoredFile]] = {}
     for row in connection.execute(select(_table).where(_RETURNED).order_by(_table.c.identifier)):
-        found.setdefault(row.study_instance_uid, []).append(_file(row))
+        found.setdefault(row.study_instance_uid, []).append(stored_file(row))
     return found
-
-
-def _file(row: Row[tuple[object, ...]]) -> StoredFile:
-    return StoredFile(Path(row.path), row.digest, row.size)
 
 
 def instance_record(row: Row[tuple[object, ...]]) -> InstanceRecord:
@@ -189,4 +184,4 @@ def instance_record(row: Row[tuple[object, ...]]) -> InstanceRecord:
         series_instance_uid=row.series_instance_uid,
         transfer_syntax_uid=row.transfer_syntax_uid,
     )
-    return InstanceRecord(header, row.revision, _file(row), row.calling_ae, row.received_at)
+    return InstanceRecord(header, row.revision, stored_file(row), row.calling_ae, row.received_at)

@@ -12,7 +12,6 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, and_, case, distinct, exists, func, or_, select
 
-from storage import quarantine
 from storage.index import study_record
 from storage.records import DELIVERED, UNSETTLED_DELIVERIES, DeliveryState, StudyRecord, StudyState
 from storage.schema import delivery, result, study, verdict
@@ -155,11 +154,6 @@ class Overview:
         )
         with self._engine.connect() as connection:
             return {uid: document for uid, document in connection.execute(query)}
-
-    def quarantined(self) -> int:
-        """Count the entries that the quarantine holds."""
-        with self._engine.connect() as connection:
-            return quarantine.held(connection)
 
 
 _DELIVERIES = delivery.join(result, delivery.c.result == result.c.identifier)

@@ -7,12 +7,11 @@ arrive again for the same reason are held again.
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from storage.records import QuarantineRecord, QuarantineState, StoredFile
-from storage.schema import quarantine
+from storage.schema import quarantine, stored_file
 
 
 def keep(connection: Connection, file: StoredFile, reason: str, calling_ae: str, now: datetime) -> None:
@@ -67,7 +66,7 @@ def needs(connection: Connection, file: StoredFile) -> bool:
 def _record(row: Row[tuple[object, ...]]) -> QuarantineRecord:
     return QuarantineRecord(
         identifier=row.identifier,
-        file=StoredFile(Path(row.path), row.digest, row.size),
+        file=stored_file(row),
         reason=row.reason,
         calling_ae=row.calling_ae,
         received_at=row.received_at,

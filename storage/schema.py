@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
@@ -24,6 +26,8 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+
+from storage.records import StoredFile
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -57,6 +61,11 @@ def _file_columns() -> tuple[Column[Any], ...]:
         Column("digest", String(64), nullable=False),
         Column("size", BigInteger, nullable=False),
     )
+
+
+def stored_file(row: Row[Any]) -> StoredFile:
+    """The file in a row of a table that has the columns of one."""
+    return StoredFile(Path(row.path), row.digest, row.size)
 
 
 study = Table(

@@ -242,12 +242,13 @@ def run() -> None:
     try:
         app()
     except (NodeError, ModelError, StorageError) as error:
-        # As it is: no wrapping, and no square bracket of a message taken for markup.
-        Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
-        sys.exit(1)
+        message = str(error)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in OF_THE_LABORATORY:
             raise
-        wanted = f"{error.name} is not installed; this command needs the extra `research`: pip install '.[research]'"
-        Console(stderr=True).print(Text(wanted, style="red"), soft_wrap=True)
-        sys.exit(1)
+        message = f"{error.name} is not installed; this command needs the extra `research`: pip install '.[research]'"
+    else:
+        return
+    # As it is: no wrapping, and no square bracket of a message taken for markup.
+    Console(stderr=True).print(Text(message, style="red"), soft_wrap=True)
+    sys.exit(1)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.errors import NodeError
-from node.operations.headers import Watch, in_processes, unwatched
+from node.operations.headers import in_processes
+from node.operations.watching import Watch, unwatched
 from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
+from node.recognition.plan import HeaderFinding
 from node.recognition.record import StudyPlan, from_json
 from node.results.trial import require_encodable
 from node.settings import Settings
@@ -31,7 +33,7 @@ def of_stored(study_instance_uid: str, settings: Settings) -> StudyPlan:
     return from_json(document)
 
 
-def of_files(path: Path, settings: Settings, watch: Watch = unwatched) -> Iterator[StudyPlan]:
+def of_files(path: Path, settings: Settings, watch: Watch[HeaderFinding] = unwatched) -> Iterator[StudyPlan]:
     """Plan the studies in a folder or file as the node would, images included; nothing is stored.
 
     Headers are read in several processes; `watch` is told of each.

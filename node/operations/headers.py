@@ -9,30 +9,23 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
 from node.errors import NodeError
+from node.operations.watching import Watch, unwatched
 from node.recognition.header.words import words
 from node.recognition.plan import HeaderFinding, ReadHeaders, read_header_of, read_headers
 from node.settings import RecognitionSettings
-
-#: Goes round what is read one after the other, of which there will be so many.
-Watch = Callable[[Iterable[HeaderFinding], int], Iterable[HeaderFinding]]
 
 _FEW = 100  # files for which another process does not pay: they take 0.2 s
 _AT_ONCE = 16
 
 
-def unwatched(headers: Iterable[HeaderFinding], total: int) -> Iterable[HeaderFinding]:
-    """Nobody looks on."""
-    return headers
-
-
-def in_processes(watch: Watch = unwatched, processes: int | None = None) -> ReadHeaders:
+def in_processes(watch: Watch[HeaderFinding] = unwatched, processes: int | None = None) -> ReadHeaders:
     """A reader that gives what `read_headers` gives, in the same order.
 
     Args:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from models.sequence import Sequence
 from node.codes import Code
 from node.errors import NodeError
 from node.operations.headers import in_processes
+from node.operations.watching import Watch, unwatched
 from node.planning import plan_from, trained_protocols
 from node.recognition.plan import read_study
 from node.recognition.protocol import TrainedProtocol
@@ -36,15 +37,7 @@ class Replay:
     studies: tuple[Replayed, ...]
 
 
-#: Goes round the studies, of which there are so many.
-WatchStudies = Callable[[Iterable[StudyRecord], int], Iterable[StudyRecord]]
-
-
-def _unwatched(studies: Iterable[StudyRecord], total: int) -> Iterable[StudyRecord]:
-    return studies
-
-
-def replay(settings: Settings, studies: tuple[str, ...] = (), watch: WatchStudies = _unwatched) -> Replay:
+def replay(settings: Settings, studies: tuple[str, ...] = (), watch: Watch[StudyRecord] = unwatched) -> Replay:
     """Plan stored studies again with `settings` and compare; nothing is changed in the storage.
 
     What the images told when the study was analysed (an injection that was measured, stacks that could not be used)

@@ -108,7 +108,7 @@ def collect(settings: Settings, query: StudyQuery | None = None) -> Report:
     try:
         overview, index = Overview(engine), Index(engine)
         counts = Counts(
-            overview.studies(), overview.undelivered(), overview.unsettled_deliveries(), overview.quarantined()
+            overview.studies(), overview.undelivered(), overview.unsettled_deliveries(), index.quarantine_held()
         )
         steps = _running(settings.root) if counts.studies[StudyState.QUEUED] else {}
         studies = overview.page(query, tuple(steps))

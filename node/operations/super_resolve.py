@@ -19,6 +19,7 @@ from node.codes import Code
 from node.errors import NodeError
 from node.recognition.header import patient_mix
 from node.recognition.header.facts import Fault, FrameFacts
+from node.recognition.header.files import files_in
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
 from node.recognition.plan import stack_of
@@ -81,7 +82,7 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
 def _only_volume(folder: Path, settings: Settings) -> Volume:
     """The one volume of the images in a folder."""
     vocabulary = words(settings.recognition.words_of_site)
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    files = files_in(folder)
     found = [read_frames(file, vocabulary) for file in files]
     frames: list[FrameFacts] = [frame for facts in found if not isinstance(facts, Fault) for frame in facts]
     if patient_mix.select("", tuple(frames), None).fault is not None:

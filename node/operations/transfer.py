@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.dicom import scu
 from node.dicom.outcomes import StoreOutcome, StoreResult
 from node.errors import NodeError
-
-#: Goes round the outcomes, of which there will be so many.
-Watch = Callable[[Iterable[StoreOutcome], int], Iterable[StoreOutcome]]
+from node.operations.watching import Watch, unwatched
+from node.recognition.header.files import files_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +42,14 @@ class Echoed:
     reason: str
 
 
-def _unwatched(outcomes: Iterable[StoreOutcome], total: int) -> Iterable[StoreOutcome]:
-    return outcomes
-
-
-def send(paths: Iterable[Path], receiver: Receiver, watch: Watch = _unwatched) -> Sent:
+def send(paths: Iterable[Path], receiver: Receiver, watch: Watch[StoreOutcome] = unwatched) -> Sent:
     """Send files, and the files of folders, by C-STORE.
 
     Raises:
         NodeError: there are no files.
     """
     places = list(paths)
-    files = [file for path in places for file in _files(path)]
+    files = [file for path in places for file in files_in(path)]
     if not files:
         raise NodeError(f"{', '.join(map(str, places))}: no files there")
     outcomes = scu.store(
@@ -79,7 +74,3 @@ def echo(receiver: Receiver) -> Echoed:
         timeout_s=10,
     )
     return Echoed(receiver, not reason, reason)
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

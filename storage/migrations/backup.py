@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from storage.durability import sync
+
 
 def make(engine: Engine, revision: str) -> Path | None:
     """Copy the database to ``<name>.<time>.revision-<revision>.backup``; None where it is not a file of SQLite.
@@ -27,15 +29,7 @@ def make(engine: Engine, revision: str) -> Path | None:
     partial.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(partial)) as new:
         old.backup(new)
-    _sync(partial)
+    sync(partial)
     os.replace(partial, target)
-    _sync(target.parent)
+    sync(target.parent)
     return target
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -29,6 +29,11 @@ LARGEST_INFLATED = 2**28
 _META = 2**14  # bytes; file meta information has about 500
 
 
+def files_in(path: Path) -> list[Path]:
+    """Every file of a folder and of those within it, in the order of their paths; of a file itself."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
 def read_dataset(path: Path, **options: Any) -> Dataset:  # noqa: ANN401 - pydicom's own
     """`pydicom.dcmread`, for which a deflated file becomes one in Explicit VR Little Endian.
 
