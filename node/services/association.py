@@ -10,8 +10,8 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from node.dicom.command import Refusal
 from node.services.acceptor import ReceivedRequest
-from node.services.command import Refusal
 from node.services.messages import Messages, RefusedRequest
 from node.services.upper_layer import UpperLayer
 

@@ -16,13 +16,13 @@ from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
+from node.dicom.command import C_STORE_RQ, Command, Refusal
 from node.dicom.contexts import acceptable, is_storage
 from node.dicom.remotes import rights_of
 from node.dicom.transport import send_at_once, send_even_fragments
 from node.logs import Sparing, title
 from node.services.acceptor import Acceptor, AcceptorLimits, ReceivedRequest
 from node.services.association import AcceptedAssociation
-from node.services.command import C_STORE_RQ, Command, Refusal
 from node.services.leases import LEASE_S, Leases
 from node.services.messages import RefusedRequest
 from node.services.store import Received, StorageSCP

@@ -15,7 +15,7 @@ from pynetdicom import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from node.services.command import (
+from node.dicom.command import (
     C_CANCEL_RQ,
     C_STORE_RQ,
     Command,

@@ -25,9 +25,9 @@ from pynetdicom import Association
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from sqlalchemy.exc import OperationalError
 
+from node.dicom.command import MISMATCH, Command, Refusal
 from node.logs import Sparing, title
 from node.recognition.header.rejections import rejection_note
-from node.services.command import MISMATCH, Command, Refusal
 from node.services.leases import Leases
 from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore

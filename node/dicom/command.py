@@ -45,7 +45,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A request or a response. UIDs stand as they came, without padding; empty where there is none."""
+    """A request or a response. UIDs stand as they came, without padding; empty where there is none.
+
+    Attributes:
+        message_id: of the request; a response repeats it.
+        status: of a response; None where it states none.
+        comment: Error Comment (0000,0902) of a response.
+    """
 
     field: int
     message_id: int
@@ -53,6 +59,8 @@ class Command:
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     priority: int = 0
+    status: int | None = None
+    comment: str = ""
 
     @property
     def is_response(self) -> bool:
@@ -61,7 +69,7 @@ class Command:
 
     @property
     def encoded(self) -> bytes:
-        """The command with what the node makes use of, and nothing else."""
+        """A request with what the node makes use of, and nothing else."""
         elements = {
             _CLASS: _uid(self.sop_class_uid),
             _FIELD: _number(self.field),
@@ -127,6 +135,8 @@ def read_command(data: bytes) -> Command:
         sop_class_uid=_as_text(elements, _CLASS) or (str(Verification) if field == C_ECHO_RQ else ""),
         sop_instance_uid=_as_text(elements, _INSTANCE),
         priority=_as_number(elements, _PRIORITY) or 0,
+        status=_as_number(elements, _STATUS),
+        comment=_as_text(elements, _COMMENT),
     )
 
 
