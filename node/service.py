@@ -12,10 +12,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from node.clock import utc_now
 from node.errors import ConfigurationError
 from node.settings import Settings
 from storage.database import open_engine
@@ -25,12 +27,19 @@ from storage.index import Index
 from storage.ledger import Ledger
 
 if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    from node.completion.settling import Completion
     from node.completion.shortage import Inquiry
 
 log = logging.getLogger(__name__)
 
 _CATALOGUE_EVERY_S = 2
-_INTAKE_EVERY_S = 1
+#: What completion queues is submitted at once; this finds what a crash left between.
+_INTAKE_EVERY_S = 5
+_SETTLING = "settling"
+#: A sweep does not begin before the one that ordered it has returned.
+_AFTER_A_SWEEP = timedelta(seconds=0.05)
 
 
 class ServiceRole(StrEnum):
@@ -53,6 +62,7 @@ class Service:
         self._index = Index(engine)
         self._ledger = Ledger(engine)
         self._deliveries = Deliveries(engine)
+        self._wake_delivery: list[Callable[[], None]] = []
         self._stops: dict[ServiceRole, list[Callable[[], None]]] = {role: [] for role in ServiceRole}
 
     def start(self) -> None:
@@ -111,6 +121,7 @@ class Service:
         for destination in self._settings.destinations:
             delivery = DeliveryWorker(destination, self._deliveries, self._files)
             delivery.start()
+            self._wake_delivery.append(delivery.wake)
             self._stops[ServiceRole.DELIVERY].append(delivery.stop)
 
     def _start_analysis(self) -> None:
@@ -118,7 +129,7 @@ class Service:
 
         from node.analysis.bundles import Models
         from node.analysis.context import AnalysisContext
-        from node.analysis.intake import take_queued
+        from node.analysis.intake import Intake
         from node.analysis.queue import Worklist, queue_url
         from node.analysis.worker import Worker
         from node.completion.settling import Completion
@@ -129,23 +140,35 @@ class Service:
         check_rules(settings.recognition)
         models = Models(settings.analysis)
         models.check()
-        worker = Worker(AnalysisContext(settings, self._files, self._index, self._ledger, self._deliveries, models))
+        storage = self._files, self._index, self._ledger, self._deliveries
+        worker = Worker(AnalysisContext(settings, *storage, models, self._results_are_due))
         worker.start()
         stops.append(worker.stop)
         worklist = Worklist(queue_url(settings.root))
         stops.append(worklist.close)
-        completion = Completion(settings.completion, settings.recognition, self._files, self._index, self._inquiry())
-        scheduler = BackgroundScheduler(timezone="UTC")
-        scheduler.add_job(
-            completion.sweep, "interval", seconds=settings.completion.sweep_every_s, max_instances=1, coalesce=True
+        intake = Intake(self._index, worklist)
+        completion = Completion(
+            settings.completion, settings.recognition, self._files, self._index, self._inquiry(), queued=intake.submit
         )
-        scheduler.add_job(
-            take_queued, "interval", [self._index, worklist], seconds=_INTAKE_EVERY_S, max_instances=1, coalesce=True
-        )
+        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
+        every = settings.completion.sweep_every_s
+        scheduler.add_job(self._settle, "interval", [completion, scheduler], seconds=every, id=_SETTLING)
+        scheduler.add_job(intake.look, "interval", seconds=_INTAKE_EVERY_S, next_run_time=utc_now())
         forget_faults(self._engine)
-        scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S, max_instances=1, coalesce=True)
+        scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S)
         scheduler.start()
         stops.append(scheduler.shutdown)
+
+    def _settle(self, completion: Completion, scheduler: BackgroundScheduler) -> None:
+        """Queue what has settled, and look again at the moment when the next study can, if that comes first."""
+        settles = completion.sweep()
+        if settles is not None:
+            regular = utc_now() + timedelta(seconds=self._settings.completion.sweep_every_s)
+            scheduler.modify_job(_SETTLING, next_run_time=min(regular, max(settles, utc_now() + _AFTER_A_SWEEP)))
+
+    def _results_are_due(self) -> None:
+        for wake in self._wake_delivery:
+            wake()
 
     def _catalogue(self) -> None:
         """Catalogue what has come; of very much only some, so that a stop does not wait for it."""

@@ -6,6 +6,7 @@ renews it, so that one which died with its process ends by itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 
@@ -41,11 +42,11 @@ def discard_expired(connection: Connection, now: datetime) -> None:
     connection.execute(delete(association).where(association.c.open_until < now))
 
 
-def count(connection: Connection, study_uid: str, now: datetime) -> int:
-    """Open associations that have stored something of the study."""
+def count(connection: Connection, now: datetime) -> Counter[str]:
+    """Open associations that have stored something of a study, by its UID."""
     query = (
-        select(func.count())
-        .select_from(association)
-        .where(association.c.study_instance_uid == study_uid, association.c.open_until >= now)
+        select(association.c.study_instance_uid, func.count())
+        .where(association.c.open_until >= now)
+        .group_by(association.c.study_instance_uid)
     )
-    return int(connection.execute(query).scalar_one())
+    return Counter({uid: number for uid, number in connection.execute(query)})

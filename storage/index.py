@@ -7,6 +7,7 @@ repeat after a crash.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -29,6 +30,9 @@ from storage.records import (
     StudyRecord,
     StudyState,
 )
+
+_RESTED = (schema.study.c.last_received_at, schema.study.c.study_instance_uid)
+_RECEIVING = select(schema.study).where(schema.study.c.state == StudyState.RECEIVING)
 
 
 class Index:
@@ -98,10 +102,10 @@ class Index:
 
     # --- associations
 
-    def open_associations(self, study_uid: str, now: datetime) -> int:
-        """Associations that have stored something of the study and have not ended."""
+    def open_associations(self, now: datetime) -> Counter[str]:
+        """How many associations have stored something of a study and have not ended, by its UID."""
         with self._engine.connect() as connection:
-            return associations.count(connection, study_uid, now)
+            return associations.count(connection, now)
 
     def renew_associations(self, identifiers: Collection[str], until: datetime) -> None:
         """Prolong the lease of associations that are still open."""
@@ -128,11 +132,31 @@ class Index:
 
     def studies(self, *states: StudyState) -> tuple[StudyRecord, ...]:
         """Studies in one of these states (all when none is named), the one that rested longest first."""
-        query = select(schema.study).order_by(schema.study.c.last_received_at, schema.study.c.study_instance_uid)
+        query = select(schema.study).order_by(*_RESTED)
         if states:
             query = query.where(schema.study.c.state.in_(states))
         with self._engine.connect() as connection:
             return tuple(study_record(row) for row in connection.execute(query))
+
+    def resting(self, since: datetime) -> tuple[StudyRecord, ...]:
+        """Studies that are RECEIVING and got nothing after `since`, the one that rested longest first."""
+        resting = _RECEIVING.where(schema.study.c.last_received_at <= since).order_by(*_RESTED)
+        with self._engine.connect() as connection:
+            return tuple(study_record(row) for row in connection.execute(resting))
+
+    def received_next(self, after: datetime) -> datetime | None:
+        """The first moment later than `after` since which a study that is RECEIVING has got nothing."""
+        column = schema.study.c.last_received_at
+        query = select(column).where(schema.study.c.state == StudyState.RECEIVING, column > after)
+        with self._engine.connect() as connection:
+            return connection.scalar(query.order_by(column).limit(1))
+
+    def queued(self) -> list[tuple[str, int]]:
+        """UID and revision of each study that is QUEUED, the one that rested longest first."""
+        table = schema.study
+        query = select(table.c.study_instance_uid, table.c.revision).where(table.c.state == StudyState.QUEUED)
+        with self._engine.connect() as connection:
+            return [(uid, revision) for uid, revision in connection.execute(query.order_by(*_RESTED))]
 
     def move(self, study_uid: str, revision: int, to: StudyState, reason: str = "", caution: str = "") -> bool:
         """Move this revision of a study to another state; becoming QUEUED pins it to the instances that are there.

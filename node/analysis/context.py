@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.analysis.bundles import Models
@@ -13,9 +14,13 @@ from storage.index import Index
 from storage.ledger import Ledger
 
 
+def _left_to_delivery() -> None:
+    """What is due is found by whoever delivers."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnalysisContext:
-    """Settings, storage and models of one process."""
+    """Settings, storage and models of one process; `results_are_due` is called when results have become due."""
 
     settings: Settings
     files: ObjectStore
@@ -23,6 +28,7 @@ class AnalysisContext:
     ledger: Ledger
     deliveries: Deliveries
     models: Models
+    results_are_due: Callable[[], None] = _left_to_delivery
 
     def study(self, study_instance_uid: str, revision: int) -> Study:
         """The study revision with the instances that it is pinned to."""

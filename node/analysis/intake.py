@@ -1,10 +1,17 @@
-"""Study revisions that are QUEUED in the storage go into the queue of the workflow; those that broke off there fail."""
+"""Study revisions that are QUEUED in the storage go into the queue of the workflow; those that broke off there fail.
+
+Completion tells of each that it queues, which is submitted at once; looking finds what a crash left between row and
+queue. What was submitted is remembered: a look asks one thing of the storage and one of the queue, whatever number
+of studies waits, and more only of those that are new.
+"""
 
 from __future__ import annotations
 
 import logging
 
-from node.analysis.queue import Progress, Worklist
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.analysis.queue import Worklist
 from storage.index import Index
 from storage.records import StudyState
 
@@ -13,13 +20,34 @@ log = logging.getLogger(__name__)
 _BROKEN = "the analysis broke off repeatedly; see the log, then `rectal-node rerun` the study"
 
 
-def take_queued(index: Index, worklist: Worklist) -> None:
-    """Submit every QUEUED study revision that the queue does not know; again changes nothing."""
-    for study in index.studies(StudyState.QUEUED):
-        uid, revision = study.study_instance_uid, study.revision
-        progress = worklist.progress(uid, revision)
-        if progress is Progress.UNKNOWN:
-            worklist.submit(uid, revision)
-            log.info("study %s revision %d: submitted for analysis", uid, revision)
-        elif progress is Progress.BROKEN:
-            index.move(uid, revision, StudyState.FAILED, _BROKEN)
+class Intake:
+    """Submits the QUEUED study revisions of one storage to one queue."""
+
+    def __init__(self, index: Index, worklist: Worklist) -> None:
+        self._index = index
+        self._worklist = worklist
+        self._submitted: set[tuple[str, int]] = set()
+
+    def submit(self, study_uid: str, revision: int) -> None:
+        """Submit a revision that has just become QUEUED; one that the queue cannot take now is left to `look`."""
+        try:
+            self._worklist.submit(study_uid, revision)
+        except SQLAlchemyError as error:
+            log.warning("study %s revision %d: not submitted, trying again: %s", study_uid, revision, error)
+            return
+        self._submitted.add((study_uid, revision))
+        log.info("study %s revision %d: submitted for analysis", study_uid, revision)
+
+    def look(self) -> None:
+        """Submit every QUEUED study revision that the queue does not know, and fail what broke off there."""
+        queued = self._index.queued()
+        self._submitted &= set(queued)
+        new = [each for each in queued if each not in self._submitted]
+        unknown = self._worklist.unknown(new)
+        for each in new:
+            if each in unknown:
+                self.submit(*each)
+            else:
+                self._submitted.add(each)
+        for study_uid, revision in self._worklist.broken(queued):
+            self._index.move(study_uid, revision, StudyState.FAILED, _BROKEN)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,8 @@ WORKFLOW = "analyse-study"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
 #: same version, and recovering a run into other steps would mix their recorded results.
 WORKFLOW_VERSION = "analysis-5"
+#: Of one statement; SQLite before 3.32 takes 999 values, of later ones 32,766.
+_IDENTIFIERS = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 
 
 class Progress(StrEnum):
@@ -121,6 +124,15 @@ class Worklist:
         found = self._list(workflow_ids=[workflow_id(study_instance_uid, revision)])
         return _PROGRESS[found[0].status] if found else Progress.UNKNOWN
 
+    def unknown(self, revisions: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of these study revisions that were never submitted."""
+        return set(revisions) - {_revision(found) for found in self._among(revisions)}
+
+    def broken(self, revisions: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of these study revisions whose analysis ended without a result of any kind."""
+        ended = [status for status, progress in _PROGRESS.items() if progress is Progress.BROKEN]
+        return {_revision(found) for found in self._among(revisions, status=ended)}
+
     def unfinished(self) -> tuple[WorkItem, ...]:
         """Waiting and running study revisions, oldest first."""
         return tuple(self._item(found) for found in self._list(status=["ENQUEUED", "DELAYED", "PENDING"]))
@@ -138,11 +150,21 @@ class Worklist:
         self._client.destroy()
         self._engine.dispose()
 
+    def _among(self, revisions: Collection[tuple[str, int]], **query: Any) -> Iterator[Any]:  # noqa: ANN401
+        identifiers = [workflow_id(*each) for each in revisions]
+        for begin in range(0, len(identifiers), _IDENTIFIERS):
+            yield from self._list(workflow_ids=identifiers[begin : begin + _IDENTIFIERS], **query)
+
     def _list(self, **query: Any) -> list[Any]:  # noqa: ANN401 - DBOS's own query words
         return self._client.list_workflows(name=WORKFLOW, load_input=False, load_output=False, **query)
 
     def _item(self, found: Any) -> WorkItem:  # noqa: ANN401 - DBOS's status type is private
-        study, revision = found.workflow_id.rsplit(":", 1)
+        study, revision = _revision(found)
         steps = self._client.list_workflow_steps(found.workflow_id)
         last = str(steps[-1]["function_name"]) if steps else ""
-        return WorkItem(study, int(revision), _PROGRESS[found.status], last)
+        return WorkItem(study, revision, _PROGRESS[found.status], last)
+
+
+def _revision(found: Any) -> tuple[str, int]:  # noqa: ANN401 - DBOS's status type is private
+    study, revision = found.workflow_id.rsplit(":", 1)
+    return study, int(revision)

@@ -15,6 +15,9 @@ from node.analysis.queue import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine,
 from node.errors import ConfigurationError
 from storage.records import StudyState
 
+#: How often DBOS looks into the queue, in s: it cannot be told that something has come. A look takes 2 ms or so.
+_POLL_S = 0.1
+
 
 class Worker:
     """Takes studies from the queue, one process a storage root."""
@@ -44,7 +47,9 @@ class Worker:
         workflow.register(self._context)
         DBOS.launch()
         DBOS.register_queue(
-            QUEUE, worker_concurrency=self._context.settings.analysis.concurrent_studies, polling_interval_sec=0.5
+            QUEUE,
+            worker_concurrency=self._context.settings.analysis.concurrent_studies,
+            polling_interval_sec=_POLL_S,
         )
         self._fail_runs_of_other_versions()
 

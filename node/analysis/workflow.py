@@ -147,7 +147,9 @@ class _Analysis:
         ended = self.context.ledger.conclude(
             self.uid, self.revision, StudyState(state), reason, results, destinations, datetime.now(UTC), revocation
         )
-        if not ended:
+        if ended:
+            self.context.results_are_due()
+        else:
             log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
         for found in withdrawal.withdrawals(self.context.deliveries.records(self.uid)) if ended else ():
             log.error("study %s revision %d: %s", self.uid, self.revision, found)

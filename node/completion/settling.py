@@ -4,11 +4,15 @@ DICOM has no sign for the end of a study. A study is taken as complete when noth
 every association that stored some of it has ended, the wanted sequences are there, and the PACS, where one is
 configured for it, has no more of it; or, as it is, when nothing has arrived for the longer time. A late image makes
 a new revision, which is analysed again.
+
+A sweep asks the storage three things, whatever the number of studies that wait, and more only of those of which
+something has come. It says when the next study can settle, so that nobody has to look before.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,6 +31,9 @@ log = logging.getLogger(__name__)
 
 _Content = tuple[int, int, datetime]
 
+#: Until the next look where a study waits only for the end of an association, of which no row tells beforehand.
+_FOR_AN_END = timedelta(seconds=0.25)
+
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -38,8 +45,12 @@ class _Answer:
     again_at: datetime
 
 
+def _left_to_the_intake(_study_uid: str, _revision: int) -> None:
+    """A study that is QUEUED is found by whoever analyses."""
+
+
 class Completion:
-    """Looks for settled studies and queues them for analysis."""
+    """Looks for settled studies and queues them for analysis; `queued` is told of each, by its UID and revision."""
 
     def __init__(
         self,
@@ -49,6 +60,7 @@ class Completion:
         index: Index,
         inquiry: Inquiry | None = None,
         clock: Clock = utc_now,
+        queued: Callable[[str, int], object] = _left_to_the_intake,
     ) -> None:
         self._settings = settings
         self._recognition = recognition
@@ -56,22 +68,39 @@ class Completion:
         self._index = index
         self._inquiry = inquiry
         self._clock = clock
+        self._queued = queued
         self._missing: dict[str, tuple[_Content, tuple[str, ...]]] = {}
         self._answers: dict[str, _Answer] = {}
 
-    def sweep(self) -> None:
-        """Queue every study that has settled."""
-        receiving = self._index.studies(StudyState.RECEIVING)
-        for study in receiving:
-            self._consider(study, self._clock())
-        self._forget_all_but({study.study_instance_uid for study in receiving})
+    def sweep(self) -> datetime | None:
+        """Queue every study that has settled; returns when the next one can, None where none is on its way."""
+        begun = self._clock()
+        quiet, early = (timedelta(seconds=self._settings.quiet_s * share) for share in (1.0, 0.5))
+        resting = self._index.resting(begun - early)
+        held = self._index.open_associations(begun)
+        for study in resting:
+            if begun - study.last_received_at >= quiet:
+                self._consider(study, self._clock(), study.study_instance_uid in held)
+            else:
+                self._missing_roles(study)  # headers are read while nothing comes, so that nobody waits for that
+        self._forget_all_but({study.study_instance_uid for study in resting})
+        return self._next(begun, resting, held)
 
-    def _consider(self, study: StudyRecord, now: datetime) -> None:
-        quiet = now - study.last_received_at
-        if quiet < timedelta(seconds=self._settings.quiet_s):
-            return
-        patient = quiet < timedelta(seconds=self._settings.incomplete_after_s)
-        lack = self._lack(study, now) if patient else ""
+    def _next(self, begun: datetime, resting: tuple[StudyRecord, ...], held: Collection[str]) -> datetime | None:
+        """The next moment at which a study that has not settled can do so, or its headers are to be read."""
+        quiet, longer = (timedelta(seconds=s) for s in (self._settings.quiet_s, self._settings.incomplete_after_s))
+        arriving = self._index.received_next(begun - quiet / 2)
+        moments = [arriving + quiet / 2] if arriving is not None else []
+        for study in resting:
+            settles = study.last_received_at + quiet
+            moments.append(settles if settles > begun else study.last_received_at + longer)
+            if settles <= begun and study.study_instance_uid in held:
+                moments.append(begun + _FOR_AN_END)
+        return min((moment for moment in moments if moment > begun), default=None)
+
+    def _consider(self, study: StudyRecord, now: datetime, held: bool) -> None:
+        patient = now - study.last_received_at < timedelta(seconds=self._settings.incomplete_after_s)
+        lack = self._lack(study, held) if patient else ""
         if lack:
             self._wait(study, lack)
             return
@@ -81,15 +110,17 @@ class Completion:
         else:
             self._queue(study, shortage.caution)
 
-    def _lack(self, study: StudyRecord, now: datetime) -> str:
+    def _lack(self, study: StudyRecord, held: bool) -> str:
         """A sentence on what has to come before the PACS is asked; empty when nothing."""
-        if self._index.open_associations(study.study_instance_uid, now):
+        if held:
             return "for the end of an association that stores images of it"
         missing = self._missing_roles(study)
         return f"for {', '.join(missing)}" if missing else ""
 
     def _missing_roles(self, study: StudyRecord) -> tuple[str, ...]:
         """Wanted roles that the study does not have; read once for each content of the study."""
+        if not self._settings.wanted:
+            return ()
         uid, content = study.study_instance_uid, _content(study)
         known = self._missing.get(uid)
         if known is None or known[0] != content:
@@ -131,6 +162,7 @@ class Completion:
             return  # something has come while the headers were read or the PACS was asked
         if self._index.move(uid, revision, StudyState.QUEUED, caution=caution):
             log.info("study %s revision %d: complete, queued%s", uid, revision, f"; {caution}" if caution else "")
+            self._queued(uid, revision)
 
     def _forget_all_but(self, receiving: set[str]) -> None:
         self._missing = {uid: known for uid, known in self._missing.items() if uid in receiving}

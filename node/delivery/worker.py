@@ -58,6 +58,7 @@ class DeliveryWorker:
         self._queue = Queue(settings, deliveries, self._faults, clock, lease_s)
         self._backoff = DestinationBackoff(settings, clock)
         self._stop = threading.Event()
+        self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"delivery-{settings.name}", daemon=True)
 
     @property
@@ -69,9 +70,14 @@ class DeliveryWorker:
         """Begin to work the queue off."""
         self._thread.start()
 
+    def wake(self) -> None:
+        """Look now: something has become due."""
+        self._due.set()
+
     def stop(self) -> None:
         """End after the object that is under way."""
         self._stop.set()
+        self.wake()
         self._thread.join(timeout=self._settings.timeout_s)
 
     def _run(self) -> None:
@@ -87,7 +93,8 @@ class DeliveryWorker:
                 tried = 0
                 self._rest(_Round(set(), why_not="the round failed"))
             if not tried:
-                self._stop.wait(_POLL_S)
+                self._due.wait(_POLL_S)
+                self._due.clear()
 
     def deliver_due(self) -> int:
         """Claim what is due and try it once, unless the destination rests; returns the number of objects tried."""

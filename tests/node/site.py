@@ -24,7 +24,7 @@ from rich.console import Console
 
 from node.analysis.bundles import Models
 from node.analysis.context import AnalysisContext
-from node.analysis.intake import take_queued
+from node.analysis.intake import Intake
 from node.analysis.queue import Worklist, queue_url
 from node.analysis.worker import Worker
 from node.cli.status import as_tables
@@ -116,7 +116,7 @@ class Site:
         worklist = Worklist(queue_url(self.folder))
         settings = CompletionSettings(quiet_s=1, incomplete_after_s=incomplete_after_s)
         Completion(settings, self.settings.recognition, self.files, self.index).sweep()
-        take_queued(self.index, worklist)
+        Intake(self.index, worklist).look()
         worklist.close()
 
     def analyse(self, incomplete_after_s: float = 30) -> None:

@@ -209,18 +209,18 @@ def test_an_association_is_open_for_the_studies_that_it_was_registered_with(inde
     index.register(make_header(2), make_file(), "SCANNER", at(1), OpenAssociation("b", at(16)))
     index.register(make_header(1, study="1.2.4"), make_file(), "SCANNER", at(2), OpenAssociation("b", at(17)))
     index.register(make_header(1, study="1.2.5"), make_file(), "SCANNER", at(2))
-    assert [index.open_associations(study, at(3)) for study in ("1.2.3", "1.2.4", "1.2.5")] == [2, 1, 0]
+    assert [index.open_associations(at(3))[study] for study in ("1.2.3", "1.2.4", "1.2.5")] == [2, 1, 0]
     index.end_associations(["b"])
-    assert [index.open_associations(study, at(3)) for study in ("1.2.3", "1.2.4")] == [1, 0]
+    assert [index.open_associations(at(3))[study] for study in ("1.2.3", "1.2.4")] == [1, 0]
 
 
 def test_a_lease_ends_by_itself_unless_it_is_renewed(index, make_header, make_file, at):
     for identifier in ("a", "b"):
         index.register(make_header(), make_file(), "SCANNER", at(0), OpenAssociation(identifier, at(15)))
     index.renew_associations(["b"], at(30))
-    assert [index.open_associations("1.2.3", at(second)) for second in (15, 16, 30, 31)] == [2, 1, 1, 0]
+    assert [index.open_associations(at(second))["1.2.3"] for second in (15, 16, 30, 31)] == [2, 1, 1, 0]
     index.discard_expired_associations(at(20))
-    assert index.open_associations("1.2.3", at(0)) == 1
+    assert index.open_associations(at(0))["1.2.3"] == 1
 
 
 def test_verdicts_are_kept_a_revision_and_replaced(index, make_header, make_file, at):

@@ -120,7 +120,7 @@ def test_what_is_known_of_a_study_beside_its_instances_is_found_again(taken_over
     assert index.rejected("1.2.3.1") == {InstanceKey("1.2.3.1.1", "1.2.3.1.1.1"): "113001"}
     assert index.returned_series("1.2.3.5") == {"1.2.3.5.9"}
     assert set(index.returned_files()) == {"1.2.3.5", "1.2.3.77"}
-    assert index.open_associations("1.2.3.1", at(0)) == 1
+    assert index.open_associations(at(0))["1.2.3.1"] == 1
     (broken,) = index.quarantined()
     assert (broken.reason, broken.file.size) == ("no DICOM file: there is no DICM prefix", 12)
 

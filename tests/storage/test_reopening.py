@@ -73,7 +73,7 @@ def test_a_study_that_is_being_received_is_neither_held_nor_hurried_by_others(in
     state = replace(make_header(1, 9), sop_class_uid=OTHERS["presentation state"])
     index.register(state, make_file(), "PACS", at(15), OpenAssociation("a", at(90)))
     assert index.study("1.2.3").last_received_at == at(0)
-    assert index.open_associations("1.2.3", at(16)) == 0
+    assert index.open_associations(at(16))["1.2.3"] == 0
 
 
 def test_a_study_may_begin_with_another_object(index, make_header, make_file, at):

@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pydicom
 import pytest
-from dbos import DBOS
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from node.analysis.intake import take_queued
-from node.analysis.queue import WORKFLOW_VERSION, Progress, Worklist, queue_engine, queue_url
+from node.analysis.queue import Progress, queue_engine, queue_url
 from node.clock import utc_now
-from node.completion.settling import Completion
-from node.completion.shortage import Inquiry
 from node.dicom.scu import store
 from node.services.listener import Listener
-from node.settings import CompletionSettings, ListenerSettings, RecognitionSettings, RemoteSettings
-from storage.database import open_engine
-from storage.files import ObjectStore
+from node.settings import ListenerSettings, RemoteSettings
 from storage.header import read_header
-from storage.index import Index
-from storage.ledger import Ledger
-from storage.records import OpenAssociation, ResultRecord, StudyRecord, StudyState
+from storage.records import OpenAssociation, ResultRecord, StudyState
 
-LONG_AGO = timedelta(seconds=60)
-
-
-@pytest.fixture(scope="module")
-def empty_queue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a queue in which nothing is; DBOS takes a second to make one."""
-    root = tmp_path_factory.mktemp("queue")
-    engine = queue_engine(queue_url(root))
-    DBOS(
-        config={
-            "name": "rectal-node",
-            "system_database_engine": engine,
-            "application_version": WORKFLOW_VERSION,
-            "executor_id": "test",
-            "log_level": "ERROR",
-        }
-    )
-    DBOS.launch()
-    DBOS.destroy()
-    engine.dispose()
-    return root / "worklist.sqlite"
-
-
-@pytest.fixture
-def worklist(tmp_path: Path, empty_queue: Path) -> Any:
-    """A queue that nobody works off."""
-    shutil.copy(empty_queue, tmp_path)
-    found = Worklist(queue_url(tmp_path))
-    yield found
-    found.close()
+from .conftest import Arrived
 
 
 def test_times_of_the_queue_do_not_depend_on_the_version_of_sqlite(tmp_path: Path) -> None:
@@ -76,65 +37,6 @@ def test_times_of_the_queue_do_not_depend_on_the_version_of_sqlite(tmp_path: Pat
     engine.dispose()
     assert abs(at - time.time() * 1000) < 60_000
     assert journal == "wal"
-
-
-class Arrived:
-    """A storage in which a study has arrived some time ago."""
-
-    def __init__(self, root: Path, worklist: Worklist, clock: Any) -> None:
-        self.clock = clock
-        self.files = ObjectStore(root)
-        engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
-        self.index, self.ledger = Index(engine), Ledger(engine)
-        self.worklist = worklist
-        self.wanted = CompletionSettings().wanted
-        self.uid = ""
-
-    def receive(
-        self, paths: Sequence[Path], ago: timedelta = LONG_AGO, association: OpenAssociation | None = None
-    ) -> None:
-        for path in paths:
-            header = read_header(path)
-            self.uid = header.study_instance_uid
-            file = self.files.store(path.read_bytes(), header)
-            self.index.register(header, file, "SCANNER", self.clock() - ago, association)
-
-    def completion(
-        self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: RemoteSettings | None = None
-    ) -> Completion:
-        settings = CompletionSettings(quiet_s=quiet_s, incomplete_after_s=incomplete_after_s, wanted=self.wanted)
-        inquiry = Inquiry(pacs, self.index, self.ledger) if pacs else None
-        return Completion(settings, RecognitionSettings(), self.files, self.index, inquiry, self.clock)
-
-    def sweep(self, quiet_s: float = 20, incomplete_after_s: float = 300, pacs: RemoteSettings | None = None) -> None:
-        self.completion(quiet_s, incomplete_after_s, pacs).sweep()
-        take_queued(self.index, self.worklist)
-
-    @property
-    def study(self) -> StudyRecord:
-        found = self.index.study(self.uid)
-        assert found is not None
-        return found
-
-    @property
-    def state(self) -> StudyState:
-        return self.study.state
-
-    @property
-    def progress(self) -> Progress:
-        return self.worklist.progress(self.uid, self.study.revision)
-
-
-@pytest.fixture
-def arrived(tmp_path: Path, worklist: Worklist, clock: Any) -> Arrived:
-    return Arrived(tmp_path, worklist, clock)
-
-
-@pytest.fixture
-def paths(written_by: Callable[[str], Any]) -> tuple[Path, ...]:
-    """The files of a study; MR images come last, what is none makes no revision."""
-    *images, capture = written_by("Siemens Skyra").paths
-    return (capture, *images)
 
 
 @pytest.fixture
@@ -270,12 +172,12 @@ def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late
         arrived.sweep(quiet_s=1e-6)
         assert arrived.state is StudyState.RECEIVING
         sending.close()  # releases the association
-        _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
+        _until(lambda: not arrived.index.open_associations(datetime.now(UTC))[arrived.uid])
         arrived.sweep(quiet_s=1e-6)
         assert (arrived.study.revision, arrived.state) == (1, StudyState.QUEUED)
         assert [sent.status for sent in store(few[-1:], "127.0.0.1", listener.port, "RECTALNODE", "MR", 60)] == [0]
         assert (arrived.study.revision, arrived.state) == (2, StudyState.RECEIVING)
-        _until(lambda: not arrived.index.open_associations(arrived.uid, datetime.now(UTC)))
+        _until(lambda: not arrived.index.open_associations(datetime.now(UTC))[arrived.uid])
         arrived.sweep(quiet_s=1e-6)
         assert (arrived.study.revision, arrived.state) == (2, StudyState.QUEUED)
         assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}

@@ -74,6 +74,19 @@ def test_the_thread_goes_on_until_it_is_stopped(receiving, destination, queue):
     assert queue.states() == ["STORED"] * 2
 
 
+def test_what_becomes_due_is_sent_at_once_where_the_thread_is_told(receiving, destination, queue, monkeypatch):
+    monkeypatch.setattr("node.delivery.worker._POLL_S", 3600.0)
+    pacs = receiving()
+    delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock)
+    delivery.start()
+    until(lambda: queue.states() == ["STORED"] * 2)
+    for number in (3, 4):
+        queue.add(number)
+        delivery.wake()
+        until(lambda: queue.states() == ["STORED"] * number)  # noqa: B023 - asked within the round
+    delivery.stop()
+
+
 # --- a destination that is away
 
 

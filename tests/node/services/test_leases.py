@@ -50,7 +50,7 @@ def receiving(start):
 
 
 def holders(receiving, study: str = "1.2.3") -> int:
-    return receiving.index.open_associations(study, datetime.now(UTC))
+    return receiving.index.open_associations(datetime.now(UTC))[study]
 
 
 def wait_until(condition, seconds: float = 60) -> None:
@@ -128,7 +128,7 @@ def test_a_quiet_association_holds_beyond_its_lease(start, make_image):
     association = associate(receiving.port)
     association.send_c_store(make_image())
     end_of_lease = datetime.now(UTC) + timedelta(seconds=3)
-    wait_until(lambda: receiving.index.open_associations("1.2.3", end_of_lease) == 1)
+    wait_until(lambda: receiving.index.open_associations(end_of_lease)["1.2.3"] == 1)
     association.release()
     wait_until(lambda: holders(receiving) == 0)
 
@@ -148,10 +148,10 @@ def test_an_association_that_died_with_its_process_holds_no_longer_than_its_leas
         assert association.send_c_store(make_image()).Status == 0
         index = Index(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"))
         end_of_lease = datetime.now(UTC) + timedelta(seconds=3)
-        wait_until(lambda: index.open_associations("1.2.3", end_of_lease) == 1)  # it is renewed
+        wait_until(lambda: index.open_associations(end_of_lease)["1.2.3"] == 1)  # it is renewed
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert index.open_associations("1.2.3", datetime.now(UTC) + timedelta(seconds=3.1)) == 0
+        assert index.open_associations(datetime.now(UTC) + timedelta(seconds=3.1))["1.2.3"] == 0
     finally:
         process.kill()
         process.wait()

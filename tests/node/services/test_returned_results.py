@@ -51,4 +51,4 @@ def test_results_under_other_uids_are_acknowledged_and_kept_and_begin_nothing(re
     assert receiving.index.studies() == before
     assert receiving.listener.counts[Registration.OWN_RESULT] == len(KINDS)
     assert len(receiving.files()) == len(images) + len(KINDS)
-    assert receiving.index.open_associations(study, datetime.now(UTC)) == 0
+    assert receiving.index.open_associations(datetime.now(UTC))[study] == 0
