@@ -18,6 +18,10 @@ from sqlalchemy import create_engine, text
 
 from node.logs import LineFormatter
 
+# Workers share the cores: networks that compute with several threads each would wait for one another, in busy loops.
+# OpenMP reads this when a library loads it, so it stands before the tests import any; their processes inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 #: The patients of all tests: of the simulator, and of those that tests make up.
 _NAMES = re.compile(
     r"SIM\^?\d{6}|Seeded|SEED|Muster|Erika|SOMEBODY.ELSE|CORRECTED|COERCED"

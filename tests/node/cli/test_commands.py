@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,10 +25,6 @@ from storage.index import Index
 from storage.records import StudyState
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "node", *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.fixture
 def site(tmp_path: Path, written_by: Callable[[str], Any]) -> tuple[Path, str]:
     """A configuration whose storage holds a failed study, and that study's UID."""
@@ -44,7 +38,7 @@ def site(tmp_path: Path, written_by: Callable[[str], Any]) -> tuple[Path, str]:
     return config, header.study_instance_uid
 
 
-def test_a_wrong_key_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_a_wrong_key_is_one_line_and_exit_code_1(command: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[listener]\nprot = 1")
     answer = command("serve", "--config", str(tmp_path / "config.toml"))
     assert answer.returncode == 1
@@ -52,7 +46,7 @@ def test_a_wrong_key_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_status_names_a_failed_study_with_its_reason(site: tuple[Path, str]) -> None:
+def test_status_names_a_failed_study_with_its_reason(command: Callable[..., Any], site: tuple[Path, str]) -> None:
     config, uid = site
     report = json.loads(command("status", "--json", "--config", str(config)).stdout)
     (line,) = report["studies"]
@@ -62,7 +56,9 @@ def test_status_names_a_failed_study_with_its_reason(site: tuple[Path, str]) -> 
     assert "the disk was full" in command("status", "--config", str(config)).stdout.replace("\n", " ")
 
 
-def test_status_and_explain_name_what_was_set_aside(site: tuple[Path, str], written_by: Callable[[str], Any]) -> None:
+def test_status_and_explain_name_what_was_set_aside(
+    command: Callable[..., Any], site: tuple[Path, str], written_by: Callable[[str], Any]
+) -> None:
     config, uid = site
     finding = SetAside("DWI", 8.21, "at the left gluteal region", PLACE, "no rectum lies there", (61.0, 70.0, -20.0))
     plan = recognise(uid, written_by("Siemens Skyra").paths[:3], RecognitionSettings())
@@ -75,7 +71,7 @@ def test_status_and_explain_name_what_was_set_aside(site: tuple[Path, str], writ
         assert "DWI: 8.2 ml at the left gluteal region: not reported, no rectum lies there (E-FINDING-PLACE)" in said
 
 
-def test_rerun_begins_the_next_revision(site: tuple[Path, str]) -> None:
+def test_rerun_begins_the_next_revision(command: Callable[..., Any], site: tuple[Path, str]) -> None:
     config, uid = site
     assert "revision 2" in command("rerun", uid, "--config", str(config)).stdout
     again = command("rerun", uid, "--config", str(config))
@@ -83,19 +79,21 @@ def test_rerun_begins_the_next_revision(site: tuple[Path, str]) -> None:
     assert "only a study that has ended" in again.stderr.replace("\n", " ")
 
 
-def test_send_says_which_receiver_does_not_answer(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_send_says_which_receiver_does_not_answer(
+    command: Callable[..., Any], site: tuple[Path, str], tmp_path: Path
+) -> None:
     folder = next((tmp_path / "data" / "objects").iterdir())
     answer = command("send", str(folder), "--port", "9")
     assert answer.returncode == 1
     assert "0 of 3 stored" in answer.stdout
 
 
-def test_simulate_lists_six_scanners() -> None:
+def test_simulate_lists_six_scanners(command: Callable[..., Any]) -> None:
     assert len(command("simulate", "unused", "--list").stdout.strip().splitlines()) == 6
 
 
 def test_a_patient_whom_no_object_names_is_refused_in_one_line_and_one_that_is_named_is_kept(
-    site: tuple[Path, str], tmp_path: Path
+    command: Callable[..., Any], site: tuple[Path, str], tmp_path: Path
 ) -> None:
     config, uid = site
     answer = command("rerun", uid, "--patient", "NOBODY-1", "--config", str(config))

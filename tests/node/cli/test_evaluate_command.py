@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "evaluation-example.csv"
 COLUMNS = ("case", "cohort", "scanner", "label", "T2WI normal", "T2WI super")
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "node", *arguments], capture_output=True, text=True, check=False)
 
 
 def table(folder: Path) -> Path:
@@ -27,7 +23,7 @@ def table(folder: Path) -> Path:
     return path
 
 
-def test_a_table_becomes_a_result_set(tmp_path: Path) -> None:
+def test_a_table_becomes_a_result_set(command: Callable[..., Any], tmp_path: Path) -> None:
     group = "United Imaging 560 and 570=UIH uMR 560+UIH uMR 570"
     answer = command(
         "evaluate", str(table(tmp_path)), "--out", str(tmp_path / "out"), "--group", group, "--draws", "200"
@@ -39,7 +35,7 @@ def test_a_table_becomes_a_result_set(tmp_path: Path) -> None:
     assert "United Imaging 560 and 570" in (tmp_path / "out" / "subgroups.csv").read_text()
 
 
-def test_the_faults_of_a_table_are_one_line_each(tmp_path: Path) -> None:
+def test_the_faults_of_a_table_are_one_line_each(command: Callable[..., Any], tmp_path: Path) -> None:
     path = table(tmp_path)
     path.write_text(path.read_text().replace("C003,training", "C002,training").replace("C004,training", "C004,train"))
     answer = command("evaluate", str(path), "--out", str(tmp_path / "out"))
@@ -51,13 +47,13 @@ def test_the_faults_of_a_table_are_one_line_each(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_group_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_a_group_that_cannot_be_read_is_refused(command: Callable[..., Any], tmp_path: Path) -> None:
     answer = command("evaluate", str(table(tmp_path)), "--out", str(tmp_path / "out"), "--group", "UIH")
     assert answer.returncode == 2
     assert "NAME=SCANNER+SCANNER" in answer.stderr
 
 
-def test_categories_that_do_not_rise_are_refused(tmp_path: Path) -> None:
+def test_categories_that_do_not_rise_are_refused(command: Callable[..., Any], tmp_path: Path) -> None:
     answer = command("evaluate", str(table(tmp_path)), "--out", str(tmp_path / "out"), "--categories", "0.4,0.2")
     assert answer.returncode == 2
     assert "rising numbers" in answer.stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -31,18 +29,6 @@ prediction = "{BUNDLES}/prediction"
 """
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "COLUMNS": "80"}
-    return subprocess.run(
-        [sys.executable, "-m", "node", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        cwd=Path(__file__).parents[3],
-    )
-
-
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "config.toml"
@@ -63,7 +49,9 @@ def stored(tmp_path: Path, config: Path, written_by: Callable[[str], Any]) -> st
     return header.study_instance_uid
 
 
-def test_a_folder_that_never_entered_the_node_is_explained(config: Path, written_by: Callable[[str], Any]) -> None:
+def test_a_folder_that_never_entered_the_node_is_explained(
+    command: Callable[..., Any], config: Path, written_by: Callable[[str], Any]
+) -> None:
     folder = written_by("GE MR750").paths[0].parents[1]
     answer = command("explain", str(folder), "--config", str(config))
     assert answer.returncode == 0, answer.stderr
@@ -75,34 +63,38 @@ def test_a_folder_that_never_entered_the_node_is_explained(config: Path, written
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_a_stored_study_is_explained_from_its_record(config: Path, stored: str) -> None:
+def test_a_stored_study_is_explained_from_its_record(command: Callable[..., Any], config: Path, stored: str) -> None:
     answer = command("explain", stored, "--config", str(config), "--json")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["version"] == RECORD_VERSION
     assert from_json(answer.stdout).study_instance_uid == stored
 
 
-def test_only_one_series_is_shown_when_its_number_is_given(config: Path, stored: str) -> None:
+def test_only_one_series_is_shown_when_its_number_is_given(
+    command: Callable[..., Any], config: Path, stored: str
+) -> None:
     plan = from_json(command("explain", stored, "--config", str(config), "--json").stdout)
     number = str(plan.verdicts[2].series_number)
     text = command("explain", stored, "--config", str(config), "--series", number).stdout
     assert text.count("\nSeries ") + text.startswith("Series ") == 1
 
 
-def test_what_is_neither_file_nor_study_is_one_line(config: Path) -> None:
+def test_what_is_neither_file_nor_study_is_one_line(command: Callable[..., Any], config: Path) -> None:
     answer = command("explain", "1.2.3", "--config", str(config))
     assert answer.returncode == 1
     assert answer.stderr.count("\n") == 1
     assert "1.2.3: neither a file, a folder nor a study" in answer.stderr
 
 
-def test_replaying_with_the_same_rules_changes_nothing(config: Path, stored: str) -> None:
+def test_replaying_with_the_same_rules_changes_nothing(command: Callable[..., Any], config: Path, stored: str) -> None:
     answer = command("replay", "--config", str(config))
     assert answer.returncode == 0, answer.stderr
     assert "0 of 1 studies would change" in answer.stdout
 
 
-def test_replaying_shows_what_a_new_rule_would_change_and_changes_nothing(config: Path, stored: str) -> None:
+def test_replaying_shows_what_a_new_rule_would_change_and_changes_nothing(
+    command: Callable[..., Any], config: Path, stored: str
+) -> None:
     new = config.with_name("new.toml")
     new.write_text(CONFIG + "[recognition]\nb_value_range = [900, 1200]\n")
     answer = command("replay", stored, "--config", str(new))
@@ -112,7 +104,9 @@ def test_replaying_shows_what_a_new_rule_would_change_and_changes_nothing(config
     assert "0 of 1 studies would change" in command("replay", "--config", str(config)).stdout
 
 
-def test_a_rule_that_is_wrong_stops_the_command_with_its_line(config: Path, stored: str) -> None:
+def test_a_rule_that_is_wrong_stops_the_command_with_its_line(
+    command: Callable[..., Any], config: Path, stored: str
+) -> None:
     config.write_text(CONFIG + "[[recognition.rules]]\nname = 'x'\nfinding = 'T9'\nwhen.spin_echo = true\n")
     for arguments in (("replay",), ("explain", str(config.parent)), ("check-config",)):
         answer = command(*arguments, "--config", str(config))
@@ -120,7 +114,9 @@ def test_a_rule_that_is_wrong_stops_the_command_with_its_line(config: Path, stor
         assert "config.toml:9: recognition.rules 'x': unknown finding" in answer.stderr.replace("\n", "")
 
 
-def test_a_record_of_a_later_version_is_refused_in_words(config: Path, stored: str, tmp_path: Path) -> None:
+def test_a_record_of_a_later_version_is_refused_in_words(
+    command: Callable[..., Any], config: Path, stored: str, tmp_path: Path
+) -> None:
     index = Index(open_engine(f"sqlite:///{tmp_path}/data/index.sqlite"))
     document = json.loads(index.verdict(stored)) | {"version": RECORD_VERSION + 1}
     index.keep_verdict(stored, 1, json.dumps(document))
@@ -144,7 +140,7 @@ def test_a_record_of_the_first_version_is_still_read(written_by: Callable[[str],
 
 
 def test_a_folder_of_two_patients_is_refused_with_the_series_that_disagree(
-    config: Path, written_by: Callable[[str], Any], tmp_path: Path
+    command: Callable[..., Any], config: Path, written_by: Callable[[str], Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "study"
     folder.mkdir()

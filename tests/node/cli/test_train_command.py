@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "node", *arguments], capture_output=True, text=True, check=False)
-
-
-def test_a_cohort_with_a_fault_is_one_line_before_the_training_starts(tmp_path: Path) -> None:
+def test_a_cohort_with_a_fault_is_one_line_before_the_training_starts(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
     answer = command(
         *("train", "segmentation", "--data", str(tmp_path), "--folder", str(tmp_path / "run"), "--accelerator", "cpu")
     )
@@ -19,7 +17,7 @@ def test_a_cohort_with_a_fault_is_one_line_before_the_training_starts(tmp_path: 
     assert answer.stderr == f"{tmp_path}/labels.csv: cannot be read: No such file or directory\n"
 
 
-def test_the_help_is_the_scripts(tmp_path: Path) -> None:
+def test_the_help_is_the_scripts(command: Callable[..., Any], tmp_path: Path) -> None:
     answer = command("train", "prediction", "--help")
     assert answer.returncode == 0
     assert "--positive-class" in answer.stdout
