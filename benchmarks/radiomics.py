@@ -1,25 +1,24 @@
 """How fast a study is measured: the node's extraction beside plain pyradiomics, same volumes, masks and settings.
 
 Plain is `RadiomicsFeatureExtractor` on whole exported volumes and masks, one after another. The study is simulated and
-super-resolved once and kept in `--folder`. Prints the median of the rounds, and how far any value differs.
+super-resolved once and kept in `--folder`. Measured with the shipped settings, and with wavelets besides; ends with an
+error where any value differs.
 
-    python benchmarks/radiomics_speed.py
+    python -m benchmarks.radiomics
 """
 
 from __future__ import annotations
 
-import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import SimpleITK as sitk
 import typer
 from radiomics.featureextractor import RadiomicsFeatureExtractor
-from rich.console import Console
-from rich.progress import Progress, track
-from rich.table import Table
 
+from benchmarks.record import Row, record
 from models.analysis import NORMAL, SUPER, contrast_stretch, mask_on, measure
 from models.radiomics.preparation import Prepared, scaled
 from models.radiomics.settings import SHIPPED, RadiomicsSettings, load_settings
@@ -33,39 +32,34 @@ from models.volume import grid_of
 
 WEIGHTS = Path(__file__).parents[1] / "models" / "weights"
 Volumes = dict[Sequence, dict[str, sitk.Image]]
-console = Console()
+#: Relative difference that the order of additions may make.
+_ROUNDING = 1e-9
 
 
 def main(
     scanner: Annotated[str, typer.Option(help="Whose study.")] = "Siemens Skyra",
     seed: Annotated[int, typer.Option(help="Of the patient.")] = 700_001,
-    settings: Annotated[Path, typer.Option(help="Radiomics settings.")] = SHIPPED,
     workers: Annotated[int, typer.Option(min=1, help="Processes of the node.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Plain and node take turns.")] = 3,
     folder: Annotated[Path, typer.Option(help="Where the study is kept.")] = Path("runs/radiomics-speed"),
 ) -> None:
-    """Measure, compare and print."""
-    loaded = load_settings(settings)
+    """Measure, compare and record."""
     images, masks = _study(folder / f"{seed}-{scanner.replace(' ', '-')}", seed, scanner)
     t2wi = t2wi_protocol(find_scanner(scanner))
-    exported = _exported(images, masks, loaded, t2wi, folder)
-    times: dict[str, list[float]] = {"plain": [], "node": []}
-    difference = 0.0
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        plain = _plain(exported, loaded)
-        times["plain"].append(time.perf_counter() - begun)
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("node", total=1.0)
+    shipped = load_settings(SHIPPED)
+    wavelets = shipped.model_copy(update={"image_types": shipped.image_types | {"Wavelet": {"wavelet": "coif1"}}})
+    for name, settings in (("shipped settings", shipped), ("shipped settings and wavelets", wavelets)):
+        exported = _exported(images, masks, settings, t2wi, folder)
+        for run in range(1, rounds + 1):
             begun = time.perf_counter()
-            features = measure(
-                images, masks, loaded, t2wi, workers, lambda share, task=task: progress.update(task, completed=share)
-            ).features
-            times["node"].append(time.perf_counter() - begun)
-        if features.keys() != plain.keys():
-            raise SystemExit(f"{len(features.keys() ^ plain.keys())} features are on one side only")
-        difference = max(difference, *(_relative(features[name], plain[name]) for name in plain))
-    _print(times, len(features), difference, workers)
+            plain = _plain(exported, settings)
+            between = time.perf_counter()
+            features = measure(images, masks, settings, t2wi, workers).features
+            ended = time.perf_counter()
+            _require_equal(features, plain)
+            case = f"{len(features)} features of a study, {name}, {workers} processes"
+            record(Row("radiomics", case, "pyradiomics", run, between - begun, "s"))
+            record(Row("radiomics", case, "node", run, ended - between, "s"))
 
 
 def _study(folder: Path, seed: int, scanner: str) -> tuple[Volumes, dict[Sequence, sitk.Image]]:
@@ -74,7 +68,7 @@ def _study(folder: Path, seed: int, scanner: str) -> tuple[Volumes, dict[Sequenc
         case = simulate_case(seed, find_scanner(scanner))
         resolver = load_super_resolver(WEIGHTS / "super-resolution")
         folder.mkdir(parents=True)
-        for sequence, image in track(case.images.items(), "super-resolution", console=console, transient=True):
+        for sequence, image in case.images.items():
             made = {NORMAL: image, SUPER: super_resolve(image, resolver), "mask": case.masks[sequence]}
             for kind, volume in made.items():
                 sitk.WriteImage(volume, folder / f"{sequence}.{kind}.nrrd")
@@ -97,14 +91,15 @@ def _exported(
             paths = [folder / f"{sequence}-{resolution}-{kind}.nii" for kind in ("image", "core", "whole")]
             for volume, path in zip((made.image, made.core, made.whole), paths, strict=True):
                 sitk.WriteImage(volume, path)
-            found[f"{sequence}|{resolution}"] = Prepared(*map(sitk.ReadImage, paths), made.bin_width)
+            read = [sitk.ReadImage(path) for path in paths]
+            found[f"{sequence}|{resolution}"] = Prepared(read[0], read[1], read[2], made.bin_width)
     return found
 
 
 def _plain(exported: dict[str, Prepared], settings: RadiomicsSettings) -> dict[str, float]:
     """Two calls a tumour: its shape, and the intensities of its core."""
     found: dict[str, float] = {}
-    for name, tumour in track(exported.items(), "plain", console=console, transient=True):
+    for name, tumour in exported.items():
         document = settings.pyradiomics(tumour.bin_width)
         shape = document | {"featureClass": {"shape": None}, "imageType": {"Original": {}}}
         others = document | {"featureClass": {it: None for it in document["featureClass"] if it != "shape"}}
@@ -114,19 +109,14 @@ def _plain(exported: dict[str, Prepared], settings: RadiomicsSettings) -> dict[s
     return found
 
 
-def _relative(value: float, expected: float) -> float:
-    return abs(value - expected) / abs(expected) if expected else abs(value)
-
-
-def _print(times: dict[str, list[float]], features: int, difference: float, workers: int) -> None:
-    table = Table(title=f"{features} features of a study, {workers} processes, median of {len(times['node'])} rounds")
-    for name in ("extraction", "s", "all rounds"):
-        table.add_column(name)
-    for name, found in times.items():
-        table.add_row(name, f"{statistics.median(found):.2f}", ", ".join(f"{seconds:.2f}" for seconds in found))
-    console.print(table)
-    ratio = statistics.median(a / b for a, b in zip(times["plain"], times["node"], strict=True))
-    console.print(f"plain / node: {ratio:.2f}; largest relative difference of a value: {difference:.1e}")
+def _require_equal(features: Mapping[str, float], plain: Mapping[str, float]) -> None:
+    """End with an error unless both have the same features with the same values."""
+    if features.keys() != plain.keys():
+        raise SystemExit(f"{len(features.keys() ^ plain.keys())} features are on one side only")
+    scale = {name: abs(value) or 1.0 for name, value in plain.items()}
+    different = [name for name in plain if abs(features[name] - plain[name]) > _ROUNDING * scale[name]]
+    if different:
+        raise SystemExit(f"{len(different)} features differ from plain pyradiomics: {', '.join(different[:3])}")
 
 
 if __name__ == "__main__":
