@@ -15,6 +15,10 @@ class VolumeError(ModelError):
     """A volume cannot be used: wrong dimension, empty, not finite, or another grid than expected."""
 
 
+class EngineError(ModelError):
+    """A network cannot be run by the engine, or in the precision, that is set."""
+
+
 class EnhancementError(ModelError):
     """A dynamic run does not show when contrast was injected; the message says why."""
 

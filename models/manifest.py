@@ -12,6 +12,7 @@ from typing import Any
 
 import pydantic
 
+from models.engines.execution import Execution
 from models.errors import BundleError
 from models.sequence import Analysed
 
@@ -40,6 +41,9 @@ class Manifest(pydantic.BaseModel):
     protocol: dict[Analysed, dict[str, tuple[float, float]]] = {}
     """Lowest and highest value in training of an acquisition parameter, by sequence: tr_ms, te_ms, flip_deg,
     slice_thickness_mm, pixel_spacing_mm (the finer of the two acquired), field_strength_t."""
+    execution: Execution | None = None
+    """The engine and precision that a measurement chose for these weights (docs/models/engines.md); None: nothing was
+    measured."""
     training_data: str
     intended_use: str = RESEARCH_STATEMENT
     metrics: dict[str, Any] = {}

@@ -138,7 +138,7 @@ class Service:
 
         settings, stops = self._settings, self._stops[ServiceRole.ANALYSIS]
         check_rules(settings.recognition)
-        models = Models(settings.analysis)
+        models = Models(settings.analysis, settings.engines_folder)
         models.check()
         storage = self._files, self._index, self._ledger, self._deliveries
         worker = Worker(AnalysisContext(settings, *storage, models, self._results_are_due))

@@ -17,15 +17,20 @@ from scipy import ndimage
 from torch import nn
 
 from models import bundle
+from models.engines.execution import AS_BUNDLED, Engine, Execution, Installation, Precision
+from models.engines.forward import Forward, Shapes, forward_of
+from models.engines.torch_forward import TorchForward
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.rounding import at_least, beyond
-from models.segmentation.network import final_head, from_manifest
+from models.segmentation.network import DeepestHead, from_manifest
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.sequence import Sequence
 from models.volume import Float32, Grid, average_onto, grid_of, image_from
 
 KIND = "segmentation"
+#: As in training, where weights change with every step.
+TORCH = Execution(engine=Engine.TORCH, precision=Precision.BFLOAT16)
 
 Mask = npt.NDArray[np.bool_]
 
@@ -54,21 +59,35 @@ class InferenceSettings(pydantic.BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Segmenter:
-    """A loaded segmentation bundle."""
+    """A loaded segmentation bundle; `logits` runs the deepest head of `network` by the engine of `execution`."""
 
     manifest: Manifest
     settings: InferenceSettings
     network: nn.Module
+    logits: Forward
+    execution: Execution
 
 
-def load_segmenter(folder: Path) -> Segmenter:
+def load_segmenter(folder: Path, installation: Installation = AS_BUNDLED) -> Segmenter:
     """The segmenter of the bundle in `folder`. Raises BundleError when the bundle is not whole."""
     manifest, network = bundle.load_weights(folder, from_manifest, KIND)
     try:
         settings = InferenceSettings.model_validate(manifest.settings)
     except pydantic.ValidationError as error:
         raise BundleError(f"bundle {folder.name}: settings: {error.errors()[0]['msg']}") from error
-    return Segmenter(manifest, settings, network)
+    execution = installation.execution(manifest.execution)
+    window = (1, len(manifest.input_sequences), *settings.window)
+    shapes = Shapes(example=window, accepted=window)
+    logits = forward_of(DeepestHead(network), bundle.weights_of(manifest), shapes, execution, installation)
+    return Segmenter(manifest, settings, network, logits, execution)
+
+
+def in_torch(
+    manifest: Manifest, settings: InferenceSettings, network: nn.Module, execution: Execution = TORCH
+) -> Segmenter:
+    """The segmenter of a network that is no bundle yet."""
+    logits = TorchForward(DeepestHead(network), execution.precision)
+    return Segmenter(manifest, settings, network, logits, execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +116,7 @@ def read_together(images: Mapping[Sequence, sitk.Image], segmenter: Segmenter) -
     if strange := sorted(set(images) - set(order)):
         raise BundleError(f"{segmenter.manifest.name} was not trained for {', '.join(strange)}")
     channels, grid = prepare_together(images, order, segmenter.settings.preprocessing)
-    found = window_probability(channels, segmenter.network, segmenter.settings)
+    found = window_probability(channels, segmenter.logits, segmenter.settings)
     probabilities = {
         sequence: image_from(probability if channel.any() else np.zeros_like(probability), grid)
         for sequence, probability, channel in zip(order, found, channels, strict=True)
@@ -121,24 +140,22 @@ def read_alone(reading: Reading, sequence: Sequence, segmenter: Segmenter) -> Fl
     alone[number] = reading.channels[number]
     if not alone.any():
         return np.zeros(alone.shape[1:], np.float32)
-    probability: Float32 = window_probability(alone, segmenter.network, segmenter.settings)[number]
+    probability: Float32 = window_probability(alone, segmenter.logits, segmenter.settings)[number]
     return probability
 
 
-def window_probability(values: Float32, network: nn.Module, settings: InferenceSettings) -> Float32:
+def window_probability(values: Float32, logits: Forward, settings: InferenceSettings) -> Float32:
     """Sliding-window probability of prepared channels (C, Z, Y, X) of any size, same shape."""
-    device = next(network.parameters()).device
-    tensor = torch.from_numpy(np.ascontiguousarray(values))[None].to(device)
+    tensor = torch.from_numpy(np.ascontiguousarray(values))[None]
 
-    def logits(window: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device.type, torch.bfloat16):
-            return final_head(network(window))
+    def of_window(window: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(logits(window.numpy())[0])
 
     with torch.inference_mode():
         blended = sliding_window_inference(
-            tensor, settings.window, 1, logits, overlap=settings.overlap, mode="gaussian"
+            tensor, settings.window, 1, of_window, overlap=settings.overlap, mode="gaussian"
         )
-        probability: Float32 = torch.sigmoid(blended)[0].cpu().numpy()
+        probability: Float32 = torch.sigmoid(blended)[0].numpy()
     return probability
 
 

@@ -33,6 +33,17 @@ def final_head(heads: Sequence[torch.Tensor]) -> torch.Tensor:
     return heads[-1].float()
 
 
+class DeepestHead(nn.Module):
+    """A network with the deepest head as its only output, in the form that engines run; what it lacks is left out."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, volume: torch.Tensor) -> tuple[torch.Tensor]:
+        return (final_head(self.network(volume)),)
+
+
 class EncoderFeatures(nn.Module):
     """Frozen features of the first two encoder levels: (B, 1, Z, Y, X) to a list of two feature maps.
 

@@ -13,15 +13,20 @@ import torch
 from torch.nn.utils import convert_conv3d_weight_memory_format
 
 from models import bundle
+from models.engines.execution import AS_BUNDLED, Engine, Execution, Installation, Precision
+from models.engines.forward import Forward, Shapes, forward_of
+from models.engines.torch_forward import TorchForward
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.super_resolution.consistency import PROFILE, agree, profile_of
 from models.super_resolution.degradation import Factor, SliceProfile
-from models.super_resolution.network import Generator, build_generator
+from models.super_resolution.network import Convolutions, Generator, build_generator, fold_pixels
 from models.super_resolution.normalisation import Modality, intensity_range
 from models.volume import Float32, Grid, check_volume, divided, grid_of, image_from, read, write
 
 KIND = "super-resolution"
+#: As in training, where weights change with every step.
+TORCH = Execution(engine=Engine.TORCH, precision=Precision.FLOAT32)
 #: Voxels of the thick grid in one tile: about 160 MB for each live activation of 32 float32 features, folded 2 x 2.
 #: Smaller tiles pay for their margins: a third of this took half as long again for 24 x 448 x 448.
 TILE_VOXELS = 5_000_000
@@ -31,19 +36,31 @@ MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (2,), (0, 2))
 
 @dataclass(frozen=True, slots=True)
 class SuperResolver:
-    """A loaded super-resolution bundle."""
+    """A loaded super-resolution bundle; `convolve` runs `network.convolved` by the engine of `execution`."""
 
     manifest: Manifest
     network: Generator
+    convolve: Forward
+    execution: Execution
 
 
-def load_super_resolver(folder: Path) -> SuperResolver:
+def load_super_resolver(folder: Path, installation: Installation = AS_BUNDLED) -> SuperResolver:
     """The super-resolver of the bundle in `folder`. Raises BundleError when the bundle is not whole."""
     manifest, network = bundle.load_weights(folder, build_generator, KIND)
     if not isinstance(network, Generator):
         raise BundleError(f"bundle {folder.name}: no generator")
     convert_conv3d_weight_memory_format(network, torch.channels_last_3d)
-    return SuperResolver(manifest, network)
+    execution = installation.execution(manifest.execution)
+    channels = network.fold**2
+    shapes = Shapes(example=(1, channels, 4, 8, 8), accepted=(1, channels, -1, -1, -1))
+    convolutions = Convolutions(network)
+    forward = forward_of(convolutions, bundle.weights_of(manifest), shapes, execution, installation)
+    return SuperResolver(manifest, network, forward, execution)
+
+
+def in_torch(manifest: Manifest, network: Generator, execution: Execution = TORCH) -> SuperResolver:
+    """The super-resolver of a network that is no bundle yet."""
+    return SuperResolver(manifest, network, TorchForward(Convolutions(network), execution.precision), execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,7 @@ def refine(
     scale = high - low if high > low else 1.0
     scaled = ((values - low) / scale).astype(np.float32)
     if high > low:
-        made, trust = _in_mirrors(scaled, resolver.network, on_progress, MIRRORS if mirrored else MIRRORS[:1])
+        made, trust = _in_mirrors(scaled, resolver, on_progress, MIRRORS if mirrored else MIRRORS[:1])
     else:
         made, trust = scaled.repeat(factor[2], 0).repeat(factor[1], 1).repeat(factor[0], 2), np.ones_like(scaled)
     return Refined(made, trust, scaled, scale, low, divided(grid_of(image), factor), factor)
@@ -132,13 +149,13 @@ def super_resolve_file(
 
 def _in_mirrors(
     values: Float32,
-    network: Generator,
+    resolver: SuperResolver,
     on_progress: Callable[[float], None] | None,
     mirrors: SequenceOf[tuple[int, ...]],
 ) -> tuple[Float32, Float32]:
     """Mean of the results for the stack mirrored along the given axes, mirrored back."""
     passes = [
-        [np.flip(it, axes) for it in _in_tiles(np.flip(values, axes), network, _part(on_progress, done, len(mirrors)))]
+        [np.flip(it, axes) for it in _in_tiles(np.flip(values, axes), resolver, _part(on_progress, done, len(mirrors)))]
         for done, axes in enumerate(mirrors)
     ]
     made, trust = (np.stack(it).mean(axis=0) for it in zip(*passes, strict=True))
@@ -151,16 +168,17 @@ def _part(on_progress: Callable[[float], None] | None, done: int, passes: int) -
 
 
 def _in_tiles(
-    values: Float32, network: Generator, on_progress: Callable[[float], None] | None
+    values: Float32, resolver: SuperResolver, on_progress: Callable[[float], None] | None
 ) -> tuple[Float32, Float32]:
     """Strips of rows with a margin as wide as the network's reach: equal to one pass over the whole stack."""
+    network = resolver.network
     slices, rows, columns = values.shape
     x, y, z = network.factor
     made, trust = np.empty((slices * z, rows * y, columns * x), np.float32), np.empty_like(values)
     for kept, seen in _strips(rows, slices * columns, network.reach, network.fold):
         tile = torch.from_numpy(np.ascontiguousarray(values[:, seen]))[None, None]
-        with torch.inference_mode():
-            thin, sure = (it[0, 0].numpy() for it in network(tile))
+        found = resolver.convolve(fold_pixels(tile, network.fold).numpy())
+        thin, sure = (it[0, 0].numpy() for it in network.unfolded(tile, *map(torch.from_numpy, found)))
         inner = slice(kept.start - seen.start, kept.stop - seen.start)
         made[:, kept.start * y : kept.stop * y] = thin[:, inner.start * y : inner.stop * y]
         trust[:, kept] = sure[:, inner]

@@ -49,13 +49,37 @@ class Generator(nn.Module):
         return self.fold * (2 + len(self.body) * ResidualBlock.REACH) + self.fold
 
     def forward(self, thick: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        rows, columns = thick.shape[3:]
-        features = self.head(fold_pixels(thick, self.fold))
+        return self.unfolded(thick, *self.convolved(fold_pixels(thick, self.fold)))
+
+    def convolved(self, folded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """All convolutions: (B, fold * fold, Z, Y, X) to the channels of the residual and of the trust, same grid."""
+        features = self.head(folded)
         features = functional.leaky_relu(features + self.body(features), 0.1)
+        return self.tail(features), self.trust(features)
+
+    def unfolded(
+        self, thick: torch.Tensor, residual: torch.Tensor, trust: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The output for `thick` from what `convolved` gave for its folded pixels."""
+        rows, columns = thick.shape[3:]
         x, y, z = self.factor
-        fine = shuffle_voxels(self.tail(features), (self.fold * x, self.fold * y, z))[..., : rows * y, : columns * x]
-        trust = shuffle_voxels(self.trust(features), (self.fold, self.fold, 1))[..., :rows, :columns]
-        return interpolate(thick, self.factor) + fine, trust.sigmoid()
+        fine = shuffle_voxels(residual, (self.fold * x, self.fold * y, z))[..., : rows * y, : columns * x]
+        sure = shuffle_voxels(trust, (self.fold, self.fold, 1))[..., :rows, :columns]
+        return interpolate(thick, self.factor) + fine, sure.sigmoid()
+
+
+class Convolutions(nn.Module):
+    """The part of a generator that takes the time, and that an engine runs: `Generator.convolved`, in float32 or less.
+
+    Interpolation and agreement with the input stay in float32.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, folded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.generator.convolved(folded)
 
 
 class ResidualBlock(nn.Module):

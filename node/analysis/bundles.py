@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 import torch
 
-from models.manifest import Manifest, digest
+from models.engines.execution import Execution, Installation
+from models.engines.processor import require_native
+from models.manifest import Manifest, digest, load_manifest
 from models.prediction.predictor import Predictor, load_predictor
 from models.radiomics.extraction import require_complete
 from models.segmentation.inference import Segmenter, load_segmenter
@@ -18,21 +21,22 @@ from node.settings import AnalysisSettings
 
 
 class Models:
-    """The bundles of a node, each loaded on first use and kept."""
+    """The bundles of a node, each loaded on first use and kept; `cache`: folder of networks converted for an engine."""
 
-    def __init__(self, settings: AnalysisSettings) -> None:
+    def __init__(self, settings: AnalysisSettings, cache: Path | None = None) -> None:
         self._settings = settings
+        self._installation = Installation(settings.engine, settings.precision, settings.threads, cache)
         torch.set_num_threads(settings.threads)
 
     @cached_property
     def super_resolver(self) -> SuperResolver:
         """Generator of the super-resolution bundle."""
-        return load_super_resolver(self._settings.super_resolution)
+        return load_super_resolver(self._settings.super_resolution, self._installation)
 
     @cached_property
     def segmenter(self) -> Segmenter:
         """Network of the segmentation bundle."""
-        return load_segmenter(self._settings.segmentation)
+        return load_segmenter(self._settings.segmentation, self._installation)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -49,9 +53,18 @@ class Models:
 
         Raises:
             BundleError: a bundle is missing, damaged, or does not fit the feature extraction of this node.
+            EngineError: the processor lacks the precision that a network is to run in.
         """
         require_complete(self.predictor.radiomics)
+        for network in (self.super_resolver, self.segmenter):
+            require_native(network.execution, f"{network.manifest.name} {network.manifest.version}")
         self.identities()
+
+    def executions(self) -> dict[str, Execution]:
+        """The engine and precision of every network, by the kind of its bundle."""
+        folders = (self._settings.super_resolution, self._settings.segmentation)
+        manifests = (load_manifest(folder) for folder in folders)
+        return {manifest.kind: self._installation.execution(manifest.execution) for manifest in manifests}
 
     def trained_protocols(self) -> tuple[TrainedProtocol, ...]:
         """The acquisition parameters that each bundle has seen in training."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from models.engines.execution import Execution
 from node.analysis.study import Study
 from node.recognition.record import StudyPlan
 from node.results.identity import Site
@@ -34,11 +36,12 @@ def input_digest(study: Study, plan: StudyPlan) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def settings_digest(settings: Settings) -> str:
-    """SHA-256 (hex) of the settings that can change a result."""
+def settings_digest(settings: Settings, executions: Mapping[str, Execution]) -> str:
+    """SHA-256 (hex) of the settings that can change a result; `executions`: of the networks, by kind of bundle."""
     relevant = {
         "recognition": settings.recognition.model_dump(mode="json", include=_RECOGNITION),
         "threads": settings.analysis.threads,  # sums in another order give other last bits
+        "executions": {kind: str(execution) for kind, execution in executions.items()},
         "site": site_of(settings).canonical,
     }
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()

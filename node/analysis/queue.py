@@ -21,7 +21,7 @@ QUEUE = "analysis"
 WORKFLOW = "analyse-study"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
 #: same version, and recovering a run into other steps would mix their recorded results.
-WORKFLOW_VERSION = "analysis-5"
+WORKFLOW_VERSION = "analysis-6"
 #: Of one statement; SQLite before 3.32 takes 999 values, of later ones 32,766.
 _IDENTIFIERS = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 

@@ -132,7 +132,7 @@ class _Analysis:
             study,
             self.context.models,
             datetime.fromisoformat(started_at),
-            settings_digest(settings),
+            settings_digest(settings, self.context.models.executions()),
             site_of(settings),
             self._earlier.superseded(of_another),
         )

@@ -14,6 +14,7 @@ from node.results.identity import PRODUCT, product_version
 #: Distributions whose release can change a result; pyradiomics, which has more than one name, comes beside them.
 _LIBRARIES = (
     "torch",
+    "openvino",
     "monai",
     "SimpleITK",
     "numpy",

@@ -226,7 +226,8 @@ def _checked(checked: CheckedConfiguration) -> Text:
     for hint in checked.hints:
         text.append(f"{hint}\n", style="yellow")
     for bundle in checked.bundles:
-        text.append(f"{bundle.kind}: {bundle.name} {bundle.version} ({bundle.digest[:12]})\n")
+        text.append(f"{bundle.kind}: {bundle.name} {bundle.version} ({bundle.digest[:12]})")
+        text.append(f", {bundle.execution} on {checked.threads} threads\n" if bundle.execution else "\n")
     for warning in checked.warnings:
         text.append(f"warning: {warning}\n", style="yellow")
     text.append(f"{checked.path}: good; listens as {checked.ae_title} on port {checked.port}")

@@ -13,12 +13,16 @@ from storage.privacy import openness
 
 @dataclass(frozen=True, slots=True)
 class BundleIdentity:
-    """A model bundle that the node could run with; `digest` is that of its manifest."""
+    """A model bundle that the node could run with.
+
+    `digest` is that of its manifest; `execution`: engine and precision of its network, empty where it has none.
+    """
 
     kind: str
     name: str
     version: str
     digest: str
+    execution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class CheckedConfiguration:
     path: Path
     ae_title: str
     port: int
+    threads: int
     bundles: tuple[BundleIdentity, ...]
     hints: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -39,13 +44,15 @@ def check(path: Path) -> CheckedConfiguration:
     Raises:
         ConfigurationError: it cannot be run with.
         BundleError: a bundle is missing, changed or does not fit.
+        EngineError: the processor lacks the precision that a network is to run in.
     """
     settings = load_settings(path)
     check_rules(settings.recognition)
     models = Models(settings.analysis)
     models.check()
+    executions = models.executions()
     bundles = tuple(
-        BundleIdentity(str(kind), identity.name, identity.version, identity.digest)
+        BundleIdentity(str(kind), identity.name, identity.version, identity.digest, str(executions.get(kind, "")))
         for kind, identity in models.identities().items()
     )
     warning = openness(settings.root)
@@ -53,6 +60,7 @@ def check(path: Path) -> CheckedConfiguration:
         path=path,
         ae_title=settings.listener.ae_title,
         port=settings.listener.port,
+        threads=settings.analysis.threads,
         bundles=bundles,
         hints=tuple(former_keys(path)),
         warnings=(warning,) if warning else (),

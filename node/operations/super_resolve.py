@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import SimpleITK as sitk
+import torch
 
 import models.volume
-from models.manifest import Manifest, digest
+from models.engines.execution import Installation
+from models.engines.processor import require_native
+from models.manifest import digest
 from models.sequence import Sequence, analysed
-from models.super_resolution.inference import load_super_resolver, super_resolve, super_resolve_file
+from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve, super_resolve_file
 from models.super_resolution.normalisation import Modality
 from node.codes import Code
 from node.errors import NodeError
@@ -55,9 +58,14 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
             not fit the source.
         VolumeError: the file cannot be read as a volume.
         BundleError: the bundle is missing or damaged.
+        EngineError: the processor lacks the precision that the network is to run in.
     """
     kind, role = _modality(modality), _sequence(sequence)
-    resolver = load_super_resolver(settings.analysis.super_resolution)
+    said = settings.analysis
+    torch.set_num_threads(said.threads)
+    installation = Installation(said.engine, said.precision, said.threads)
+    resolver = load_super_resolver(said.super_resolution, installation)
+    require_native(resolver.execution, resolver.manifest.name)
     as_file = target.name.endswith(_SUFFIXES)
     if not source.is_dir():
         if not as_file:
@@ -75,7 +83,7 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
         return SuperResolved(target)
     if kind is not Modality.MR:
         raise NodeError(f"{target}: only MR is written as DICOM, {kind} as a volume file: {', '.join(_SUFFIXES)}")
-    identity = _identity(stack, resolver.manifest, denoise, settings)
+    identity = _identity(stack, resolver, denoise, settings)
     return SuperResolved(target, _write_series(stack, acquired, made, identity, target))
 
 
@@ -108,16 +116,17 @@ def _write_series(stack: Stack, acquired: sitk.Image, made: sitk.Image, identity
     return int(made.GetDepth())
 
 
-def _identity(stack: Stack, manifest: Manifest, denoise: bool, settings: Settings) -> Identity:
+def _identity(stack: Stack, resolver: SuperResolver, denoise: bool, settings: Settings) -> Identity:
     """The same files, bundle and options give the same UIDs; the date is that of the newest file."""
     paths = list(dict.fromkeys(frame.path for frame in stack.frames))
+    manifest = resolver.manifest
     bundle = AlgorithmIdentity(manifest.name, manifest.version, digest(manifest), manifest.intended_use)
     site = Site(settings.uid_root, settings.institution, settings.time_zone)
     return Identity(
         site=site,
         study_instance_uid=str(read_header(paths[0]).StudyInstanceUID),
         input_digest=_digest(paths),
-        settings_digest=f"{bundle.digest} {denoise=} {site.canonical}",
+        settings_digest=f"{bundle.digest} {resolver.execution} {settings.analysis.threads} {denoise=} {site.canonical}",
         created_at=datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC),
         algorithms=((SUPER_RESOLUTION, bundle),),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 import models
+from models.engines.execution import Engine, Precision
 from models.sequence import Sequence
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
@@ -57,6 +58,8 @@ class AnalysisSettings(Section):
     super_resolution: Path = SHIPPED / "super-resolution"
     segmentation: Path = SHIPPED / "segmentation"
     prediction: Path = SHIPPED / "prediction"
+    engine: Engine | None = None
+    precision: Precision | None = None
     threads: int = Field(default=2, ge=1)
     concurrent_studies: int = Field(default=1, ge=1)
     report_refusals: bool = True
@@ -104,6 +107,11 @@ class Settings(Section):
         """The remote that is asked for its counts, where one is."""
         named = (remote for remote in self.remotes if remote.name == self.completion.count_at)
         return next((remote for remote in named if remote.can_be_called), None)
+
+    @property
+    def engines_folder(self) -> Path:
+        """Networks as an engine converted them; they are made anew when they are not there."""
+        return self.root / "engines"
 
     @property
     def storage_url(self) -> str:

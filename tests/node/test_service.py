@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import socket
 import statistics
@@ -16,7 +17,7 @@ import pytest
 from node.dicom.scu import echo
 from node.settings import SHIPPED
 
-HEAVY = ("torch", "SimpleITK", "monai", "highdicom")
+HEAVY = ("torch", "SimpleITK", "monai", "highdicom", "openvino")
 STORES_ONE_AND_TELLS_WHAT_IS_LOADED = """
 import sys
 from pathlib import Path
@@ -119,6 +120,26 @@ def test_a_broken_bundle_is_found_and_the_node_does_not_go_on_without_it(command
     done = run(command, config)
     assert done.returncode == 1
     assert "bundle broken: weights.safetensors has SHA-256" in done.stderr
+
+
+def test_check_config_names_engine_precision_and_threads_of_each_network(config):
+    config.write_text(f'{config.read_text()}[analysis]\nengine = "torch"\nprecision = "float32"\nthreads = 1\n')
+    lines = run("check-config", config).stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines if line.endswith(", torch float32 on 1 threads")] == [
+        "super-resolution",
+        "segmentation",
+    ]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the variable limits x86 instructions")
+def test_a_precision_that_the_processor_lacks_is_refused_by_name(config, monkeypatch):
+    """OpenVINO leaves newer instructions unused where this variable says so."""
+    monkeypatch.setenv("OV_CPU_MAX_ISA", "AVX2")
+    config.write_text(f'{config.read_text()}[analysis]\nprecision = "bfloat16"\n')
+    done = run("check-config", config)
+    assert done.returncode == 1
+    assert "would run in bfloat16, which this processor does not compute" in done.stderr
+    assert 'set precision = "float32"' in done.stderr
 
 
 def test_check_config_and_the_log_name_what_is_written_in_a_former_form(config, port):

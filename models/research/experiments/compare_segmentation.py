@@ -45,7 +45,7 @@ from models.research.training.segmentation.cohort_cases import prepared_cohort
 from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, batches, random_patch
 from models.research.training.segmentation.prepared_cases import PreparedCase
-from models.segmentation.inference import KIND, InferenceSettings, Segmenter, tumour_mask, tumour_probabilities
+from models.segmentation.inference import KIND, InferenceSettings, in_torch, tumour_mask, tumour_probabilities
 from models.segmentation.network import build_network
 from models.sequence import ANALYSED, Sequence
 from models.volume import read
@@ -171,7 +171,7 @@ def _trained_here(name: str, build: Callable[[], nn.Module], order: tuple[Sequen
         precision=precision,
         million_weights=sum(weights.numel() for weights in network.parameters()) / 1e6,
     )
-    segmenter = Segmenter(_manifest(name, order, shared), shared.settings, network.eval())
+    segmenter = in_torch(_manifest(name, order, shared), shared.settings, network.eval())
     began = time.process_time()
     masks = {}
     for case in shared.test:

@@ -9,7 +9,7 @@ from models.errors import BundleError, VolumeError
 from models.manifest import Manifest
 from models.segmentation.inference import (
     InferenceSettings,
-    Segmenter,
+    in_torch,
     tumour_mask,
     tumour_probabilities,
     window_probability,
@@ -36,7 +36,7 @@ def _segmenter(**settings):
         seed=1,
         command="none",
     )
-    return Segmenter(manifest, InferenceSettings(**settings), build_network(FEATURES, 2).eval())
+    return in_torch(manifest, InferenceSettings(**settings), build_network(FEATURES, 2).eval())
 
 
 def _pelvis(size=(80, 80, 14), spacing=(2.5, 2.5, 6.0), bias=0.0):
@@ -193,7 +193,7 @@ def test_the_probability_covers_the_central_region_and_repeats_bit_equal():
 def test_windows_cover_volumes_smaller_than_one_window():
     segmenter = _segmenter()
     values = np.random.default_rng(0).normal(size=(2, 9, 70, 50)).astype(np.float32)
-    assert window_probability(values, segmenter.network, segmenter.settings).shape == (2, 9, 70, 50)
+    assert window_probability(values, segmenter.logits, segmenter.settings).shape == (2, 9, 70, 50)
 
 
 def test_a_sequence_that_the_network_was_not_trained_for_is_refused():

@@ -16,7 +16,7 @@ from models.super_resolution.consistency import (
     profile_of,
 )
 from models.super_resolution.degradation import SliceProfile
-from models.super_resolution.inference import SuperResolver, super_resolve, super_resolve_file
+from models.super_resolution.inference import in_torch, super_resolve, super_resolve_file
 from models.super_resolution.interpolation import cubic_weights, interpolate
 from models.super_resolution.network import Generator, build_generator, fold_pixels, shuffle_voxels
 from models.super_resolution.normalisation import Modality, intensity_range
@@ -43,7 +43,7 @@ def _resolver(factor=(1, 1, 4)):
     torch.manual_seed(5)
     network = build_generator(_manifest(factor)).eval()
     torch.nn.init.normal_(network.tail.weight, std=0.02)
-    return SuperResolver(_manifest(factor), network)
+    return in_torch(_manifest(factor), network)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from rich.progress import Progress as ProgressBar
 from torch import nn
 
 from models import bundle
+from models.engines.torch_forward import TorchForward
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.research.training import loop, page
@@ -33,8 +34,16 @@ from models.research.training.segmentation.held_out_dice import test_metrics
 from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, Patch, batches
 from models.research.training.segmentation.prepared_cases import PreparedCase
-from models.segmentation.inference import KIND, InferenceSettings, Segmenter, load_segmenter, window_probability
-from models.segmentation.network import build_network
+from models.segmentation.inference import (
+    KIND,
+    TORCH,
+    InferenceSettings,
+    Segmenter,
+    in_torch,
+    load_segmenter,
+    window_probability,
+)
+from models.segmentation.network import DeepestHead, build_network
 from models.sequence import Sequence
 
 MOMENTUM = 0.99
@@ -238,7 +247,7 @@ def finish(
         seed=recipe.seed,
         command=command,
     )
-    segmenter = Segmenter(manifest, run.settings, network.eval())
+    segmenter = in_torch(manifest, run.settings, network.eval())
     metrics: dict[str, Any] = {
         "recipe": asdict(recipe),
         "validation_dice": round(progress.best_score, 4),
@@ -272,7 +281,7 @@ def write_page(run: SegmentationRun, data: SegmentationData, manifest: Manifest)
 
 def pictures(case: PreparedCase, run: SegmentationRun) -> Iterator[page.Slice]:
     """Of each sequence of a validation case the slice with most tumour, true and found."""
-    found = window_probability(case.images, run.network, run.settings) >= run.settings.threshold
+    found = window_probability(case.images, _logits(run.network), run.settings) >= run.settings.threshold
     for sequence, image, true, mask in zip(run.recipe.sequences, case.images, case.tumour, found, strict=True):
         index = int(true.sum(axis=(1, 2)).argmax())
         contours = {
@@ -310,9 +319,14 @@ def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], se
     network.eval()
     found: list[float] = []
     for case in validation:
-        masks = window_probability(case.images, network, settings) >= settings.threshold
+        masks = window_probability(case.images, _logits(network), settings) >= settings.threshold
         found += [dice_of(*pair) for *pair, known in zip(masks, case.tumour, case.known, strict=True) if known]
     return float(np.mean(found))
+
+
+def _logits(network: nn.Module) -> TorchForward:
+    """The network where it lies, in the precision of training."""
+    return TorchForward(DeepestHead(network), TORCH.precision)
 
 
 def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:

@@ -1,0 +1,1 @@
+"""Engines that run networks: torch, and OpenVINO on a CPU."""

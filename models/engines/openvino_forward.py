@@ -1,0 +1,136 @@
+"""A network run by OpenVINO on the CPU, converted from torch once."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import threading
+import warnings
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.engines import ir_cache
+from models.engines.execution import Precision
+from models.errors import EngineError
+from models.volume import Float32
+
+#: Raised by hand when `_converted` gives another network from the same module.
+CONVERSION_VERSION = 1
+_LIBRARIES = ("openvino", "torch", "monai")
+_NAMES = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
+_compiled: dict[tuple[str, Precision, int], Any] = {}
+_compiling = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a converted network is made from.
+
+    Attributes:
+        module: takes one tensor (1, C, Z, Y, X), returns a tuple of them.
+        weights: digest of its weights and architecture.
+        example: an input shape that conversion follows.
+        accepted: input shapes that it takes afterwards, -1 for any length. Any length is as fast as a fixed one, and
+            gives the same bytes (docs/models/engines.md).
+    """
+
+    module: nn.Module
+    weights: str
+    example: tuple[int, ...]
+    accepted: tuple[int, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of everything that decides what the conversion gives."""
+        key = {
+            "conversion": CONVERSION_VERSION,
+            "weights": self.weights,
+            "code": [str(self.module), *_sources(self.module)],
+            "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+            "shapes": [self.example, self.accepted],
+        }
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVinoForward:
+    """`models.engines.forward.Forward` by OpenVINO.
+
+    Attributes:
+        threads: CPU threads; None: as many as torch uses. Another number gives other last bits.
+        cache: folder of converted networks; None: none is kept on disk.
+    """
+
+    conversion: Conversion
+    precision: Precision
+    threads: int | None = None
+    cache: Path | None = None
+
+    def __call__(self, channels: Float32) -> tuple[Float32, ...]:
+        """(1, C, Z, Y, X) to the outputs of the module, each (1, K, Z, Y, X)."""
+        request = self._model().create_infer_request()  # one a call: threads of the worker share the model
+        found = request.infer([np.ascontiguousarray(channels)], share_inputs=True)
+        return tuple(np.array(found[number]) for number in range(len(found)))
+
+    def _model(self) -> Any:  # noqa: ANN401 - openvino is imported when it is needed
+        """The compiled network, one a process for the same weights, precision and threads."""
+        threads = self.threads or torch.get_num_threads()
+        key = (self.conversion.digest, self.precision, threads)
+        with _compiling:  # two studies at a time would both compile, and hold the weights twice
+            if key not in _compiled:
+                _compiled[key] = _compile(self.conversion, self.precision, threads, self.cache)
+            return _compiled[key]
+
+
+def _compile(conversion: Conversion, precision: Precision, threads: int, cache: Path | None) -> Any:  # noqa: ANN401
+    from models.engines.openvino_library import openvino
+
+    core = openvino.Core()
+    representation = ir_cache.kept(cache, conversion.digest, lambda: _converted(conversion))
+    model = core.read_model(representation.xml, representation.weights)
+    compiled = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": _NAMES[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            # Several workers on one machine would be pinned to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        },
+    )
+    used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if used != _NAMES[precision]:
+        raise EngineError(
+            f"OpenVINO computes in {used} on this processor instead of {precision}: set another precision"
+        )
+    return compiled
+
+
+def _sources(module: nn.Module) -> list[str]:
+    """The code of the modules that are this project's own; that of others stands with their release."""
+    kinds = {type(part) for part in module.modules() if type(part).__module__.partition(".")[0] == "models"}
+    return sorted(inspect.getsource(kind) for kind in kinds)
+
+
+def _converted(conversion: Conversion) -> Any:  # noqa: ANN401
+    """The network in OpenVINO's representation (float32)."""
+    from models.engines.openvino_library import openvino
+
+    example = torch.zeros(conversion.example)
+    with torch.inference_mode(), warnings.catch_warnings():
+        # The trace holds for the accepted shapes, whatever sizes a network compares; jit is deprecated, not gone.
+        warnings.simplefilter("ignore")
+        # Traced here: convert_model would run the network twice more to check the trace, which the tests do once.
+        traced = torch.jit.trace(conversion.module, example, check_trace=False)
+    model = openvino.convert_model(traced, example_input=example)
+    model.reshape(list(conversion.accepted))
+    return model
