@@ -7,15 +7,22 @@ mapping ends the process (SIGBUS); here it is an OSError, or the end of the byte
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import Protocol
 
 _PAGE = 2**14  # bytes; the heads of a data set's elements lie close together, its pixels are passed over
+
+
+class HasDescriptor(Protocol):
+    """An open file."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
 
 
 class FileBytes:
     """An open file as a sequence of bytes, of the size that it had at first."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: HasDescriptor) -> None:
         self._descriptor = file.fileno()
         self._size = os.fstat(self._descriptor).st_size
         self._page, self._begin = b"", 0

@@ -3,7 +3,7 @@
 ``objects/<study>/<series>/<SOP instance>-<content>.dcm`` — the content (`storage.identity`) in the name means that a
 revision never overwrites what was there, and that storing the same content twice is one file. Whatever has its final
 name is complete and durable: written under a temporary name in `spool` (same file system), fsync, rename,
-fsync of the folder.
+fsync of the folder, which those share who need it at the same time.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from storage.durability import sync
+from storage.grouping import Group
 from storage.header import check_uid, content_of
 from storage.identity import Content
 from storage.records import InstanceHeader, StoredFile
+from storage.spool import SpooledFile
+
+_MOST_FOLDERS = 4096  # that are remembered
 
 
 class ObjectStore:
@@ -27,6 +32,10 @@ class ObjectStore:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.spool = self.root / "spool"
+        # Folders whose entries this process knows to survive a power cut: that one is there does not say so, another
+        # may just have made it.
+        self._durable: dict[Path, None] = {}
+        self._syncs: Group[Path, None] = Group(_sync_all)
         self._make_durably(self.spool)
 
     def spooled(self, *parts: bytes | memoryview) -> Path:
@@ -45,7 +54,19 @@ class ObjectStore:
             raise
         return Path(name)
 
-    def store(self, data: bytes | Path, header: InstanceHeader) -> StoredFile:
+    def spool_file(self, head: bytes, transfer_syntax_uid: str) -> SpooledFile:
+        """A file in `spool` to be written piece by piece.
+
+        Args:
+            head: preamble and file meta information.
+            transfer_syntax_uid: what the data set is encoded in.
+
+        Raises:
+            OSError: the disk refused; nothing is left behind.
+        """
+        return SpooledFile(self.spool, head, transfer_syntax_uid)
+
+    def store(self, data: bytes | Path | SpooledFile, header: InstanceHeader) -> StoredFile:
         """Keep a DICOM file; `data` is its bytes, or a complete file in `spool`, which is moved.
 
         Returns when the file survives a power cut.
@@ -57,18 +78,18 @@ class ObjectStore:
         study = check_uid(header.study_instance_uid, "Study Instance UID")
         series = check_uid(header.series_instance_uid, "Series Instance UID")
         instance = check_uid(header.sop_instance_uid, "SOP Instance UID")
-        folder, content = Path("objects", study, series), content_of(data)
+        folder, content = Path("objects", study, series), _content_of(data)
         # Before the transfer syntax was part of the content the name held the digest of the data set alone.
         former = folder / f"{instance}-{content.digest[:16]}.dcm"
         name = folder / f"{instance}-{content.identifier[:16]}.dcm"
         return self._keep(data, former if self._holds(former, content) else name, content)
 
-    def quarantine(self, data: bytes | Path, reason: str) -> StoredFile:
+    def quarantine(self, data: bytes | Path | SpooledFile, reason: str) -> StoredFile:
         """Keep bytes that cannot be indexed, with the reason in a small JSON file beside them.
 
         The name is the content: a sender that repeats the same broken object does not fill the disk.
         """
-        content = content_of(data)
+        content = _content_of(data)
         path = Path("quarantine", f"{content.identifier}.dcm")
         document = json.dumps({"digest": content.digest, "reason": reason}, indent=1).encode()
         self._keep(document, path.with_suffix(".json"), content_of(document))
@@ -105,30 +126,58 @@ class ObjectStore:
         target = self.root / relative
         return target.is_file() and content_of(target) == content
 
-    def _keep(self, data: bytes | Path, relative: Path, content: Content) -> StoredFile:
+    def _keep(self, data: bytes | Path | SpooledFile, relative: Path, content: Content) -> StoredFile:
         target = self.root / relative
         if self._holds(relative, content):
-            if isinstance(data, Path):
-                data.unlink()
+            _discard(data)
             # Its writer may not have come to this yet, and the caller is about to acknowledge.
-            sync(target.parent)
+            self._syncs.do(target.parent)
             return StoredFile(relative, content.digest, target.stat().st_size)
-        temporary = data if isinstance(data, Path) else self.spooled(data)
+        temporary = self.spooled(data) if isinstance(data, bytes) else data
         try:
             self._make_durably(target.parent)
-            sync(temporary)
-            size = temporary.stat().st_size
-            os.replace(temporary, target)
+            size = _synced(temporary)
+            os.replace(temporary.path if isinstance(temporary, SpooledFile) else temporary, target)
+            self._syncs.do(target.parent)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            self._durable.pop(target.parent, None)  # it may be gone
+            _discard(temporary)
             raise
-        sync(target.parent)
         return StoredFile(relative, content.digest, size)
 
     def _make_durably(self, folder: Path) -> None:
-        """Make a folder whose entry survives a power cut."""
-        if folder.is_dir():
+        """Make a folder whose entry survives a power cut; the root itself only where there is none."""
+        if folder in self._durable or (self.root not in folder.parents and folder.is_dir()):
             return
         self._make_durably(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+        self._syncs.do(folder.parent)
+        self._durable[folder] = None
+        if len(self._durable) > _MOST_FOLDERS:
+            self._durable.pop(next(iter(self._durable)), None)
+
+
+def _content_of(data: bytes | Path | SpooledFile) -> Content:
+    return data.content if isinstance(data, SpooledFile) else content_of(data)
+
+
+def _synced(file: Path | SpooledFile) -> int:
+    """The size of a file whose bytes survive a power cut from here on."""
+    if isinstance(file, SpooledFile):
+        file.sync()
+        return file.size
+    sync(file)
+    return file.stat().st_size
+
+
+def _discard(data: bytes | Path | SpooledFile) -> None:
+    if isinstance(data, SpooledFile):
+        data.discard()
+    elif isinstance(data, Path):
+        data.unlink(missing_ok=True)
+
+
+def _sync_all(folders: Sequence[Path]) -> Sequence[None]:
+    for folder in dict.fromkeys(folders):
+        sync(folder)
+    return [None] * len(folders)

@@ -21,6 +21,7 @@ from storage.identity import Content
 from storage.inflation import MAXIMUM_INFLATED, Buffer, Inflated, Plain
 from storage.origin import Origin
 from storage.records import InstanceHeader
+from storage.spool import SpooledFile
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})
@@ -55,7 +56,7 @@ def check_uid(value: str, name: str) -> str:
     return value
 
 
-def read_header(source: bytes | Path, maximum_inflated: int = MAXIMUM_INFLATED) -> InstanceHeader:
+def read_header(source: bytes | Path | SpooledFile, maximum_inflated: int = MAXIMUM_INFLATED) -> InstanceHeader:
     """The index's elements of a DICOM file (preamble, file meta information, data set) that is whole.
 
     Raises:
@@ -89,12 +90,14 @@ def content_of(source: bytes | Path) -> Content:
 
 
 @contextmanager
-def _opened(source: bytes | Path) -> Iterator[Buffer]:
+def _opened(source: bytes | Path | SpooledFile) -> Iterator[Buffer]:
     if isinstance(source, bytes):
         yield source
-        return
-    with source.open("rb") as file:
-        yield FileBytes(file)
+    elif isinstance(source, SpooledFile):
+        yield FileBytes(source)
+    else:
+        with source.open("rb") as file:
+            yield FileBytes(file)
 
 
 def file_meta(buffer: Buffer) -> tuple[str, int]:

@@ -8,13 +8,14 @@ repeat after a crash.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
 from storage import associations, database, objects, quarantine, registration, rejections, schema, studies
 from storage.errors import TransitionError
+from storage.grouping import Group
 from storage.identity import InstanceKey
 from storage.records import (
     ENDED_STATES,
@@ -30,6 +31,7 @@ from storage.records import (
     StudyRecord,
     StudyState,
 )
+from storage.registration import Arrived
 
 _RESTED = (schema.study.c.last_received_at, schema.study.c.study_instance_uid)
 _RECEIVING = select(schema.study).where(schema.study.c.state == StudyState.RECEIVING)
@@ -40,6 +42,7 @@ class Index:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._registrations: Group[Arrived, Registration] = Group(self._register_all)
 
     # --- instances
 
@@ -52,7 +55,9 @@ class Index:
         association: OpenAssociation | None = None,
         note: RejectionNote | None = None,
     ) -> Registration:
-        """Make a stored instance known, in one transaction; `note` is what it rejects, where it is a rejection note.
+        """Make a stored instance known, durably; `note` is what it rejects, where it is a rejection note.
+
+        One transaction serves all threads that wait for one; a thread alone waits for no other.
 
         NEW or REVISED that changes the plan of a study (`storage.reopening`) opens the next revision of one that
         already left RECEIVING; so does a note in the studies of which it rejects what is there. DUPLICATE (the latest
@@ -60,10 +65,10 @@ class Index:
         given, it counts as open for the study where the instance is one that changes the plan; once an association
         and study is enough.
         """
-        return database.transact(
-            self._engine,
-            lambda connection: registration.register(connection, header, file, calling_ae, now, association, note),
-        )
+        return self._registrations.do(Arrived(header, file, calling_ae, now, association, note))
+
+    def _register_all(self, arrived: Sequence[Arrived]) -> Sequence[Registration]:
+        return database.transact(self._engine, lambda connection: registration.register_all(connection, arrived))
 
     def has_uid_of_result(self, sop_instance_uid: str) -> bool:
         """Whether the object is there as a result of this node: nothing has to be kept of it."""

@@ -1,10 +1,12 @@
-"""Registering one instance, within a transaction of the caller; what is one object stands in `storage.identity`.
+"""Registering instances, within a transaction of the caller; what is one object stands in `storage.identity`.
 
 The statements are built once: with SQLAlchemy, building them anew costs more than running them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
@@ -67,6 +69,35 @@ _TOUCH_STUDY = _COUNT_IN_STUDY.values(
     last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
 )
 _BEGIN_STUDY = insert(study)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An instance whose file is durable, and what `Index.register` is told of it."""
+
+    header: InstanceHeader
+    file: StoredFile
+    calling_ae: str
+    now: datetime
+    association: OpenAssociation | None = None
+    note: RejectionNote | None = None
+
+
+def register_all(connection: Connection, arrived: Sequence[Arrived]) -> list[Registration]:
+    """Make stored instances known, in one transaction; what became of each, in their order.
+
+    Raises:
+        IntegrityError: another transaction registered one of them, or the first one of a study, meanwhile.
+    """
+    # Studies are locked in the same order by all processes, so that no two wait for one another.
+    order = sorted(range(len(arrived)), key=lambda number: arrived[number].header.study_instance_uid)
+    found: dict[int, Registration] = {}
+    for number in order:
+        each = arrived[number]
+        found[number] = register(
+            connection, each.header, each.file, each.calling_ae, each.now, each.association, each.note
+        )
+    return [found[number] for number in range(len(arrived))]
 
 
 def register(

@@ -6,7 +6,7 @@ Encoded in Implicit VR Little Endian. The group length is not looked at: the fra
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pynetdicom.service_class import StorageServiceClass
@@ -18,6 +18,7 @@ from storage.header import check_uid
 C_STORE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0030, 0x0FFF
 RESPONSE = 0x8000
 
+SUCCESS = 0x0000
 # PS3.7 Annex C, and PS3.4 B.2.3 for the first.
 MISMATCH = 0xA900
 INVALID_INSTANCE = 0x0117
@@ -81,11 +82,12 @@ class Command:
             elements[_INSTANCE] = _uid(self.sop_instance_uid)
         return _encoded(elements)
 
-    def refusal(self) -> Refusal | None:
-        """Why it is refused before anything else of it is looked at."""
-        if self.field == C_ECHO_RQ:
-            other = self.sop_class_uid != Verification
-            return Refusal(SOP_CLASS_NOT_SUPPORTED, "C-ECHO is of the verification class") if other else None
+    def refusal(self, served: Collection[int]) -> Refusal | None:
+        """Why it is refused before anything else of it is looked at; `served` are other command fields than C-STORE."""
+        if self.field == C_ECHO_RQ and self.sop_class_uid != Verification:
+            return Refusal(SOP_CLASS_NOT_SUPPORTED, "C-ECHO is of the verification class")
+        if self.field in served:
+            return None
         if self.field != C_STORE_RQ:
             return Refusal(UNRECOGNISED_OPERATION, f"command {self.field:04X} is not served here")
         try:
@@ -100,15 +102,16 @@ class Command:
             return Refusal(SOP_CLASS_NOT_SUPPORTED, f"{self.sop_class_uid} is no class that is stored here")
         return None
 
-    def answer(self, refusal: Refusal) -> bytes:
-        """The response that refuses it; it repeats no UID that is none."""
+    def answer(self, refusal: Refusal | None) -> bytes:
+        """The response, which says Success where there is no refusal; it repeats no UID that is none."""
         elements = {
             _FIELD: _number(self.field | RESPONSE),
             _ANSWERED: _number(self.message_id),
             _DATA_SET_TYPE: _number(_NO_DATA_SET),
-            _STATUS: _number(refusal.status),
-            _COMMENT: _even(refusal.reason.encode("ascii", "replace")[:_LONGEST_COMMENT], b" "),
+            _STATUS: _number(SUCCESS if refusal is None else refusal.status),
         }
+        if refusal is not None:
+            elements[_COMMENT] = _even(refusal.reason.encode("ascii", "replace")[:_LONGEST_COMMENT], b" ")
         for tag, uid in ((_CLASS, self.sop_class_uid), (_INSTANCE, self.sop_instance_uid)):
             if _is_uid(uid):
                 elements[tag] = _uid(uid)

@@ -7,7 +7,7 @@ classes, retired ones and private ones are treated alike, and negotiation copies
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pydicom import config
 from pydicom.uid import (
@@ -63,10 +63,12 @@ _foreign: set[str] = set()
 _foreign_lock = threading.Lock()
 
 
-def acceptable(proposed: Iterable[str], store: bool = True) -> list[PresentationContext]:
-    """Contexts that the listener supports among these abstract syntaxes: verification, and with `store` any storage."""
+def acceptable(proposed: Iterable[str], store: bool = True, others: Collection[str] = ()) -> list[PresentationContext]:
+    """Contexts that the listener supports among these abstract syntaxes: verification, `others`, and with `store` any
+    storage."""
     uids = [_as_it_is(uid) for uid in dict.fromkeys(proposed)]
-    return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in uids if _accepts(uid, store)]
+    supported = [uid for uid in uids if uid in others or _accepts(uid, store)]
+    return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in supported]
 
 
 def is_storage(sop_class: str) -> bool:

@@ -1,86 +1,157 @@
-"""An association as acceptor (PS3.8), as pynetdicom runs it: in threads of its own, until it ends."""
+"""An association as acceptor (PS3.8): a thread that negotiates by pynetdicom, and then reads its connection itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection
 
 from pynetdicom import AE, Association, evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.events import Event
+from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
-from pynetdicom.transport import AddressInformation, AssociationSocket
+from pynetdicom.transport import AddressInformation
 
-from node.dicom.command import Refusal
+from node.dicom.command import Command, Refusal
+from node.errors import told
 from node.services.acceptor import ReceivedRequest
-from node.services.messages import Messages, RefusedRequest
+from node.services.connection import Connection
+from node.services.messages import IncomingObject, Messages
+from node.services.pdu_reader import (
+    MALFORMED,
+    AssociationEnd,
+    BrokenConnectionError,
+    FaultError,
+    PDUReader,
+    ReleaseRequested,
+    SilenceError,
+    SlowError,
+    TimeLimits,
+)
+from node.services.request import ABORT
 from node.services.upper_layer import UpperLayer
+
+log = logging.getLogger(__name__)
+
+_PARTING_S = 1.0
 
 
 class AcceptedAssociation(Association):
     """One association; its slot is free as soon as the other side could know that it has ended.
 
     Attributes:
-        faults: what the other side did that it must not, in the order in which it happened.
+        faults: what the other side did that it must not.
     """
 
     def __init__(
         self,
         ae: AE,
         request: ReceivedRequest,
-        refuse: Callable[[AcceptedAssociation, RefusedRequest], Refusal],
+        limits: TimeLimits,
+        begin: Callable[[AcceptedAssociation, Command, int, Refusal | None], IncomingObject],
+        refused: Callable[[AcceptedAssociation, Refusal], None],
+        served: Collection[int],
         ended: Callable[[AcceptedAssociation], None],
     ) -> None:
-        """`refuse` says what a request is told whose command cannot be served, `ended` is called once, at the end."""
+        """`begin`, `refused` and `served` are as in `Messages`; `ended` is called once, at the end."""
         super().__init__(ae, MODE_ACCEPTOR)
         self.faults: list[str] = []
-        self._slot = request.slot
-        self._refuse, self._ended = refuse, ended
+        self._slot, self._ended = request.slot, ended
+        self._request = request.request.encoded
+        self._parting = self._sent_abort = False
         self.name = f"AcceptorThread of {request.address[0]}:{request.address[1]}"
-        self.dul = UpperLayer(self, request.request.encoded, ae.maximum_pdu_size, self.faults.append)
-        self.dimse: Messages = Messages(self, self.faults.append)
-        # pynetdicom keeps its time limits in the provider as well.
-        self.acse_timeout, self.network_timeout = ae.acse_timeout, ae.network_timeout
-        request.socket.settimeout(ae.network_timeout)
-        self.set_socket(AssociationSocket(self, client_socket=request.socket))
+        local = request.socket.getsockname()
+        self._connection = Connection(request.socket, limits.silence_s)
+        self.dul = UpperLayer(self, self._connection)
+        self.dimse: Messages = Messages(
+            self,
+            self._connection,
+            PDUReader(self._connection, ae.maximum_pdu_size, limits),
+            lambda command, context_id, refusal: begin(self, command, context_id, refusal),
+            lambda refusal: refused(self, refusal),
+            served,
+        )
         self.acceptor.maximum_length = ae.maximum_pdu_size
         self.acceptor.ae_title = ae.ae_title
-        self.acceptor.address_info = AddressInformation.from_tuple(request.socket.getsockname())
+        self.acceptor.address_info = AddressInformation.from_tuple(local)
         self.acceptor.implementation_class_uid = ae.implementation_class_uid
         self.acceptor.implementation_version_name = ae.implementation_version_name
         self.requestor.address_info = AddressInformation.from_tuple(request.address)
         self.bind(evt.EVT_ACCEPTED, lambda _: self._slot.establish())
         self.bind(evt.EVT_ACSE_SENT, self._sends)
-        self.bind(evt.EVT_CONN_CLOSE, lambda _: self._slot.release())
 
     def run_reactor(self) -> None:
         """Negotiate and serve until the association has ended."""
         try:
-            super().run_reactor()
+            self._negotiate_and_serve()
+        except OSError as error:
+            log.debug("association ended: %s", told(error))
         finally:
+            self.is_established = False
             self._slot.release()
-            self.disconnect()
+            if self._parting:
+                self._connection.part(_PARTING_S)
+            self._connection.close()
             self._ended(self)
 
     def transfer_syntax_of(self, context_id: int) -> str:
         """The transfer syntax of an accepted presentation context."""
         return str(self._accepted_cx[context_id].transfer_syntax[0])
 
-    def disconnect(self) -> None:
-        """Close the connection, whatever waits for it."""
-        transport = self.dul.socket
-        if transport is not None and transport.socket is not None:
-            transport._shutdown_socket()
+    def abort_now(self) -> None:
+        """Send an A-ABORT, from whatever thread; the association ends by it."""
+        if self._sent_abort or self.is_released:
+            return
+        self._sent_abort = True
+        try:
+            self.acse.send_abort(0x00)
+        except OSError as error:
+            log.debug("A-ABORT not sent: %s", told(error))
+        self._connection.end_sending()
 
-    def _serve_request(self, msg: object, context_id: int) -> None:
-        """Serve what pynetdicom understands, and refuse the rest."""
-        if isinstance(msg, RefusedRequest):
-            self.dimse.answer(msg, self._refuse(self, msg))
-        else:
-            super()._serve_request(msg, context_id)
+    def disconnect(self) -> None:
+        """End the connection, whatever waits for it."""
+        self._connection.disconnect()
+
+    def _negotiate_and_serve(self) -> None:
+        try:
+            self._negotiate()
+            if self.is_established:
+                self.dimse.serve()
+        except ReleaseRequested:
+            self.is_released = True
+            self.acse.send_release(is_response=True)
+        except SilenceError:
+            self.acse.send_abort(0x00)
+        except SlowError as slow:
+            self.faults.append(str(slow))
+            self.acse.send_abort(0x00)
+        except BrokenConnectionError as fault:
+            self.faults.append(str(fault))
+        except FaultError as fault:
+            self.faults.append(str(fault))
+            self._slot.release()
+            self._parting = True
+            self._connection.send(ABORT)
+        except AssociationEnd:
+            self.is_aborted = True
+
+    def _negotiate(self) -> None:
+        try:
+            request = A_ASSOCIATE_RQ()
+            request.decode(self._request)
+            self.requestor.primitive = request.to_primitive()
+            evt.trigger(self, evt.EVT_REQUESTED, {})
+            if not self.is_aborted and not self.is_rejected:
+                self.acse.negotiate_association()
+        except MALFORMED as error:
+            log.debug("association request not decoded: %s", told(error))
+            raise FaultError("an association request that cannot be decoded") from error
 
     def _sends(self, event: Event) -> None:
         """Just before it is sent: who reads the end of this association may ask for the next one."""
         primitive = event.primitive
         rejects = isinstance(primitive, A_ASSOCIATE) and primitive.result != 0
         if rejects or isinstance(primitive, A_ABORT | A_P_ABORT | A_RELEASE):
+            self._parting = True
             self._slot.release()

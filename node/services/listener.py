@@ -9,37 +9,56 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from pydicom import Dataset
 from pynetdicom import AE, evt
-from pynetdicom.events import Event
+from pynetdicom.events import Event, EventType
 
-from node.dicom.command import C_STORE_RQ, Command, Refusal
+from node.dicom.command import C_ECHO_RQ, SUCCESS, Command, Refusal
 from node.dicom.contexts import acceptable, is_storage
 from node.dicom.remotes import rights_of
-from node.dicom.transport import send_at_once, send_even_fragments
+from node.dicom.transport import send_even_fragments
 from node.logs import Sparing, title
 from node.services.acceptor import Acceptor, AcceptorLimits, ReceivedRequest
 from node.services.association import AcceptedAssociation
 from node.services.leases import LEASE_S, Leases
-from node.services.messages import RefusedRequest
-from node.services.store import Received, StorageSCP
+from node.services.pdu_reader import TimeLimits
+from node.services.store import Arrival, Reception, StorageSCP
 from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore
 from storage.index import Index
 
 log = logging.getLogger(__name__)
 
-SUCCESS = 0x0000
-
 _REJECTED_PERMANENT, _SERVICE_USER = 0x01, 0x01
 _CALLING_AE_UNKNOWN, _CALLED_AE_UNKNOWN = 0x03, 0x07
 _COUNTED_BY_THE_ACCEPTOR = 1_000_000
 _POLL_S = 0.02
 _PARTING_S = 1.0  # for the A-ABORT to be sent
+_KILOBYTE = 1000
 _SPOOL_AGE_S = 3600  # far beyond the writing of one file: what is older was left by a crash
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that pynetdicom's service class runs on an accepted association.
+
+    Attributes:
+        command_field: of its requests.
+        event: of pynetdicom, to which the handler is bound.
+        handler: of the event.
+        sop_classes: that are accepted for it.
+    """
+
+    command_field: int
+    event: EventType
+    handler: Callable[[Event], Any]
+    sop_classes: frozenset[str] = frozenset()
+
+
+ECHO = Service(C_ECHO_RQ, evt.EVT_C_ECHO, lambda _event: SUCCESS)
 
 
 class Listener:
@@ -53,16 +72,18 @@ class Listener:
         index: Index,
         lease_s: float = LEASE_S,
         limits: AcceptorLimits | None = None,
+        services: Sequence[Service] = (ECHO,),
     ) -> None:
         self._settings = settings
+        self._services = tuple(services)
+        self._limits = TimeLimits(settings.network_timeout_s, settings.slowest_kb_s * _KILOBYTE)
         self._remotes = tuple(remotes)
         self._store = store
         self._leases = Leases(index, lease_s)
-        self._storage = StorageSCP(store, index, self._leases, settings.minimum_free_gb)
+        self._storage = StorageSCP(store, index, self._leases, settings.minimum_free_gb, settings.largest_object_gb)
         self._ae = AE(ae_title=settings.ae_title)
         self._ae.maximum_associations = _COUNTED_BY_THE_ACCEPTOR
         self._ae.maximum_pdu_size = settings.maximum_pdu
-        self._ae.network_timeout = settings.network_timeout_s
         self._acceptor = Acceptor(
             settings.maximum_associations, self._negotiate, lambda: self._count("rejected"), limits
         )
@@ -115,7 +136,7 @@ class Listener:
         if remaining := self._wait_for_ends(patience_s):
             log.warning("stopping: %d associations aborted", len(remaining))
             for association in remaining:
-                association.abort(block=False)
+                association.abort_now()
             for association in self._wait_for_ends(_PARTING_S):
                 association.disconnect()
             self._wait_for_ends(_PARTING_S)
@@ -125,20 +146,22 @@ class Listener:
     # --- associations
 
     def _negotiate(self, request: ReceivedRequest) -> None:
-        association = AcceptedAssociation(self._ae, request, self._refuse, self._ended)
-        handlers = (
-            (evt.EVT_CONN_OPEN, send_at_once),
+        association = AcceptedAssociation(
+            self._ae,
+            request,
+            self._limits,
+            self._begin,
+            self._refused,
+            [service.command_field for service in self._services],
+            self._ended,
+        )
+        for event, handler in (
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_ACCEPTED, send_even_fragments),
             (evt.EVT_ACCEPTED, self._count_accepted),
-            (evt.EVT_RELEASED, self._end),
-            (evt.EVT_ABORTED, self._end),
-            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-            (evt.EVT_C_STORE, self._store_object),
-        )
-        for event, handler in handlers:
+            *((service.event, service.handler) for service in self._services),
+        ):
             association.bind(event, handler)
-        evt.trigger(association, evt.EVT_CONN_OPEN, {"address": request.address})
         association.start()
 
     def _wait_for_ends(self, patience_s: float) -> list[AcceptedAssociation]:
@@ -172,7 +195,8 @@ class Listener:
         else:
             proposed = request.presentation_context_definition_list
             syntaxes = [str(context.abstract_syntax) for context in proposed]
-            association.acceptor.supported_contexts = acceptable(syntaxes, rights.store)
+            others = {uid for service in self._services for uid in service.sop_classes}
+            association.acceptor.supported_contexts = acceptable(syntaxes, rights.store, others)
             if not rights.store and any(map(is_storage, syntaxes)):
                 what = "remote without the right may_store asked to store"
                 self._sparing.write(logging.WARNING, what, address, "%s: AE %s from %s", what, title(calling), address)
@@ -184,9 +208,6 @@ class Listener:
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, diagnostic)
         event.assoc.kill()
 
-    def _end(self, event: Event) -> None:
-        self._leases.end(event.assoc)
-
     def _count_accepted(self, _event: Event) -> None:
         self._count("accepted")
 
@@ -196,27 +217,14 @@ class Listener:
 
     # --- objects
 
-    def _store_object(self, event: Event) -> Dataset:
-        """Handler of C-STORE: the status for its response."""
-        request = event.request
-        command = Command(
-            C_STORE_RQ, request.MessageID, True, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-        )
-        refusal = self._storage.take(
-            Received(event.assoc, command, event.context.transfer_syntax, request.DataSet or BytesIO())
-        )
-        answer = Dataset()
-        answer.Status = SUCCESS if refusal is None else refusal.status
-        if refusal is not None:
-            answer.ErrorComment = refusal.reason[:64]
-        return answer
+    def _begin(
+        self, association: AcceptedAssociation, command: Command, context_id: int, refusal: Refusal | None
+    ) -> Reception:
+        """What takes the data set of a C-STORE."""
+        syntax = association.transfer_syntax_of(context_id)
+        return self._storage.begin(Arrival(association, command, syntax, refusal))
 
-    def _refuse(self, association: AcceptedAssociation, request: RefusedRequest) -> Refusal:
-        """The status for a request whose command cannot be served; the object that it brought is kept."""
-        if request.data_set is None:
-            kind, address = "request refused", association.requestor.address
-            self._sparing.write(logging.WARNING, kind, address, "%s from %s: %s", kind, address, request.refusal.reason)
-            return request.refusal
-        syntax = association.transfer_syntax_of(request.context_id)
-        received = Received(association, request.command, syntax, request.data_set, request.refusal)
-        return self._storage.take(received) or request.refusal
+    def _refused(self, association: AcceptedAssociation, refusal: Refusal) -> None:
+        """A request that brings no object is refused for its command."""
+        kind, address = "request refused", association.requestor.address
+        self._sparing.write(logging.WARNING, kind, address, "%s from %s: %s", kind, address, refusal.reason)

@@ -14,20 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
 from pynetdicom import Association
-from pynetdicom.dsutils import create_file_meta, encode_file_meta
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from node.dicom.command import MISMATCH, Command, Refusal
 from node.logs import Sparing, title
 from node.recognition.header.rejections import rejection_note
+from node.services import part10
 from node.services.leases import Leases
 from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
@@ -35,6 +30,7 @@ from storage.header import read_header
 from storage.index import Index
 from storage.records import InstanceHeader, OpenAssociation, Registration
 from storage.reopening import changes_plan
+from storage.spool import SpooledFile
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +41,17 @@ _GIGABYTE = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A C-STORE whose data set is there, and, where its command was refused already, why."""
+class Arrival:
+    """A C-STORE whose data set is coming, and, where its command was refused already, why."""
 
     association: Association
     command: Command
     transfer_syntax: str
-    data_set: BytesIO
     refusal: Refusal | None = None
 
     @property
     def calling_ae(self) -> str:
-        """Who sent it."""
+        """Who sends it."""
         return self.association.requestor.ae_title.strip()
 
     @property
@@ -67,30 +62,56 @@ class Received:
     @property
     def head(self) -> bytes:
         """Preamble and file meta information; of a refused command only what is sure."""
-        if self.refusal is None:
-            command = self.command
-            meta = encode_file_meta(
-                create_file_meta(
-                    sop_class_uid=UID(command.sop_class_uid),
-                    sop_instance_uid=UID(command.sop_instance_uid),
-                    transfer_syntax=UID(self.transfer_syntax),
-                )
-            )
-        else:
-            known = FileMetaDataset()
-            known.TransferSyntaxUID = UID(self.transfer_syntax)
-            buffer = DicomBytesIO()
-            write_file_meta_info(buffer, known, enforce_standard=False)
-            meta = buffer.getvalue()
-        return b"\0" * 128 + b"DICM" + meta
+        if self.refusal is not None:
+            return part10.head_without_uids(self.transfer_syntax)
+        return part10.head(self.command.sop_class_uid, self.command.sop_instance_uid, self.transfer_syntax)
+
+
+class Reception:
+    """The data set of a C-STORE on its way into the spool; of one that is refused meanwhile nothing is kept."""
+
+    def __init__(self, scp: StorageSCP, arrival: Arrival) -> None:
+        self.arrival = arrival
+        self.file: SpooledFile | None = None
+        self.refusal: Refusal | None = None
+        self._scp = scp
+
+    def write(self, piece: memoryview) -> None:
+        """Append to the file, unless the object is refused already."""
+        if self.file is None:
+            return
+        if self.file.data_set_size + len(piece) > self._scp.largest_object:
+            self._scp.refuse_size(self)
+            return
+        try:
+            self.file.write(piece)
+        except OSError as error:
+            self._scp.refuse_for(self, error)
+
+    def end(self) -> Refusal | None:
+        """Keep the object; why it is refused, None when it is acknowledged."""
+        return self._scp.take(self)
+
+    def discard(self) -> None:
+        """Remove what has come."""
+        if self.file is not None:
+            self.file.discard()
+            self.file = None
 
 
 class StorageSCP:
-    """Takes objects in, from several associations at once."""
+    """Takes objects in, from several associations at once.
 
-    def __init__(self, store: ObjectStore, index: Index, leases: Leases, minimum_free_gb: float) -> None:
+    Attributes:
+        largest_object: bytes of a data set; a larger one is refused.
+    """
+
+    def __init__(
+        self, store: ObjectStore, index: Index, leases: Leases, minimum_free_gb: float, largest_object_gb: float
+    ) -> None:
         self._store, self._index, self._leases = store, index, leases
         self._minimum_free = minimum_free_gb * _GIGABYTE
+        self.largest_object = int(largest_object_gb * _GIGABYTE)
         self._sparing = Sparing(log)
         self._storing = 0
         self._counts: Counter[str] = Counter()
@@ -104,65 +125,83 @@ class StorageSCP:
             return dict(self._counts)
 
     def wait_until_idle(self) -> None:
-        """Return when no object is in the middle of being stored."""
+        """Return when no object that has come whole is in the middle of being stored."""
         with self._idle:
             self._idle.wait_for(lambda: self._storing == 0)
 
-    def take(self, received: Received) -> Refusal | None:
-        """Keep an object; why it is refused, None when it is acknowledged."""
+    def begin(self, arrival: Arrival) -> Reception:
+        """What takes the data set of a C-STORE."""
+        reception = Reception(self, arrival)
+        if self._store.free_bytes() < self._minimum_free:
+            self._tell(logging.ERROR, arrival, "object refused", f"disk below {self._minimum_free / _GIGABYTE:g} GB")
+            reception.refusal = Refusal(OUT_OF_RESOURCES, "disk space is low")
+            return reception
+        try:
+            reception.file = self._store.spool_file(arrival.head, arrival.transfer_syntax)
+        except OSError as error:
+            self.refuse_for(reception, error)
+        return reception
+
+    def refuse_size(self, reception: Reception) -> None:
+        """The object is larger than the settings allow."""
+        reception.discard()
+        limit = f"larger than {self.largest_object / _GIGABYTE:g} GB"
+        self._tell(logging.WARNING, reception.arrival, "object refused", limit)
+        reception.refusal = Refusal(OUT_OF_RESOURCES, f"the object is {limit}")
+
+    def refuse_for(self, reception: Reception, error: Exception) -> None:
+        """The object cannot be stored now."""
+        reception.discard()
+        self._tell(logging.ERROR, reception.arrival, "object could not be stored", str(error))
+        reception.refusal = Refusal(OUT_OF_RESOURCES, "the object could not be stored")
+
+    def take(self, reception: Reception) -> Refusal | None:
+        """Keep an object whose data set is whole; why it is refused, None when it is acknowledged."""
         with self._counted():
-            try:
-                refusal = self._take(received)
-            except (OSError, StorageError, OperationalError) as error:
-                self._tell(logging.ERROR, received, "object could not be stored", str(error))
-                refusal = Refusal(OUT_OF_RESOURCES, "the object could not be stored")
+            if reception.file is not None:
+                try:
+                    reception.refusal = self._keep(reception.file, reception.arrival)
+                except (OSError, StorageError, SQLAlchemyError) as error:
+                    self.refuse_for(reception, error)
+                finally:
+                    reception.discard()
+            refusal = reception.refusal
             self._count(f"status {0 if refusal is None else refusal.status:04X}")
         return refusal
 
-    def _take(self, received: Received) -> Refusal | None:
-        if self._store.free_bytes() < self._minimum_free:
-            self._tell(logging.ERROR, received, "object refused", f"disk below {self._minimum_free / _GIGABYTE:g} GB")
-            return Refusal(OUT_OF_RESOURCES, "disk space is low")
-        with received.data_set.getbuffer() as data:
-            path = self._store.spooled(received.head, data)
+    def _keep(self, file: SpooledFile, arrival: Arrival) -> Refusal | None:
+        if arrival.refusal is not None:
+            return self._quarantine(file, arrival, arrival.refusal)
         try:
-            return self._keep(path, received)
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _keep(self, path: Path, received: Received) -> Refusal | None:
-        if received.refusal is not None:
-            return self._quarantine(path, received, received.refusal)
-        try:
-            header = read_header(path)
+            header = read_header(file)
         except HeaderError as error:
-            return self._quarantine(path, received, Refusal(CANNOT_UNDERSTAND, str(error)))
-        mismatch = _mismatch(header, received.command)
+            return self._quarantine(file, arrival, Refusal(CANNOT_UNDERSTAND, str(error)))
+        mismatch = _mismatch(header, arrival.command)
         if mismatch:
-            return self._quarantine(path, received, Refusal(MISMATCH, mismatch))
-        registration = self._register(path, header, received)
+            return self._quarantine(file, arrival, Refusal(MISMATCH, mismatch))
+        registration = self._register(file, header, arrival)
         self._count(registration)
         log.debug("object %s of study %s: %s", header.sop_instance_uid, header.study_instance_uid, registration)
         return None
 
-    def _register(self, path: Path, header: InstanceHeader, received: Received) -> Registration:
+    def _register(self, file: SpooledFile, header: InstanceHeader, arrival: Arrival) -> Registration:
         now = datetime.now(UTC)
-        claim = self._leases.claim(received.association, header.study_instance_uid, now)
-        registration = admit(path, header, received.calling_ae, now, self._store, self._index, claim)
+        claim = self._leases.claim(arrival.association, header.study_instance_uid, now)
+        registration = admit(file, header, arrival.calling_ae, now, self._store, self._index, claim)
         if claim is not None and registration is not Registration.OWN_RESULT and changes_plan(header):
-            self._leases.keep(received.association, header.study_instance_uid, claim)
+            self._leases.keep(arrival.association, header.study_instance_uid, claim)
         return registration
 
-    def _quarantine(self, path: Path, received: Received, refusal: Refusal) -> Refusal:
-        file = self._store.quarantine(path, refusal.reason)
-        self._index.keep_quarantine(file, refusal.reason, received.calling_ae, datetime.now(UTC))
+    def _quarantine(self, spooled: SpooledFile, arrival: Arrival, refusal: Refusal) -> Refusal:
+        file = self._store.quarantine(spooled, refusal.reason)
+        self._index.keep_quarantine(file, refusal.reason, arrival.calling_ae, datetime.now(UTC))
         self._count("quarantined")
-        self._tell(logging.WARNING, received, "object kept in quarantine", f"{refusal.reason} ({file.path.name})")
+        self._tell(logging.WARNING, arrival, "object kept in quarantine", f"{refusal.reason} ({file.path.name})")
         return refusal
 
-    def _tell(self, level: int, received: Received, what: str, why: str) -> None:
+    def _tell(self, level: int, arrival: Arrival, what: str, why: str) -> None:
         """One line a minute for what happens to each object of a series."""
-        sender = f"{title(received.calling_ae)} at {received.address}"
+        sender = f"{title(arrival.calling_ae)} at {arrival.address}"
         self._sparing.write(level, what, sender, "%s from %s: %s", what, sender, why)
 
     def _count(self, what: str) -> None:
@@ -182,7 +221,7 @@ class StorageSCP:
 
 
 def admit(
-    path: Path,
+    spooled: Path | SpooledFile,
     header: InstanceHeader,
     calling_ae: str,
     now: datetime,
@@ -193,7 +232,7 @@ def admit(
     """Keep an object that can be indexed and make it known; of a result of this node nothing has to be kept.
 
     Args:
-        path: a complete file in the spool, which is moved.
+        spooled: a complete file in the spool, which is moved.
         header: of that file.
         calling_ae: who sent it.
         now: the time of its arrival.
@@ -203,7 +242,7 @@ def admit(
     """
     if index.has_uid_of_result(header.sop_instance_uid):
         return Registration.OWN_RESULT
-    file = store.store(path, header)
+    file = store.store(spooled, header)
     note = rejection_note(store.absolute(file), header.sop_class_uid)
     return index.register(header, file, calling_ae, now, claim, note)
 

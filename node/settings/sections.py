@@ -27,6 +27,8 @@ class ListenerSettings(Section):
     maximum_associations: int = Field(default=16, ge=1)
     maximum_pdu: int = Field(default=131072, ge=4096)
     network_timeout_s: Seconds = 60
+    slowest_kb_s: float = Field(default=20, gt=0)
+    largest_object_gb: float = Field(default=8, gt=0)
     minimum_free_gb: float = Field(default=2.0, ge=0)
 
 
