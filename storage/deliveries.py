@@ -250,37 +250,38 @@ def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> No
 
 def enqueue(
     connection: Connection,
-    result: int,
-    sop_instance_uid: str,
+    results: Mapping[str, int],
     destinations: Sequence[str],
     now: datetime,
     state: DeliveryState = DeliveryState.QUEUED,
 ) -> None:
-    """Have a result sent to each destination (QUEUED, due now) that does not have a row for it already.
+    """Have results sent to each destination (QUEUED, due now) that does not have a row for them already.
 
-    `state`: of the rows that are made; UNKNOWN where nobody knows whether it was sent before.
+    Args:
+        results: the identifier of each result by its SOP Instance UID.
+        state: of the rows that are made; UNKNOWN where nobody knows whether it was sent before.
     """
     table = schema.delivery
-    known = connection.scalars(select(table.c.destination).where(table.c.sop_instance_uid == sop_instance_uid)).all()
+    of_results = table.c.sop_instance_uid.in_(results)
+    known = {
+        tuple(row)
+        for row in connection.execute(select(table.c.sop_instance_uid, table.c.destination).where(of_results))
+    }
     # What was taken back is made again: it may be gone there, and the same bytes do no harm where it is not.
     connection.execute(
         update(table)
-        .where(table.c.sop_instance_uid == sop_instance_uid, table.c.state.in_(_TAKEN_BACK))
+        .where(of_results, table.c.state.in_(_TAKEN_BACK))
         .values(state=DeliveryState.QUEUED, attempts=0, next_attempt_at=now, reason="")
     )
-    for destination in destinations:
-        if destination not in known:
-            connection.execute(
-                insert(table).values(
-                    result=result,
-                    sop_instance_uid=sop_instance_uid,
-                    destination=destination,
-                    state=state,
-                    attempts=0,
-                    next_attempt_at=now,
-                    reason="",
-                )
-            )
+    values = {"state": state, "attempts": 0, "next_attempt_at": now, "reason": ""}
+    added = [
+        {"result": identifier, "sop_instance_uid": uid, "destination": destination, **values}
+        for uid, identifier in results.items()
+        for destination in destinations
+        if (uid, destination) not in known
+    ]
+    if added:
+        connection.execute(insert(table), added)
 
 
 def _deliveries() -> Select[tuple[object, ...]]:

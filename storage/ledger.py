@@ -6,7 +6,7 @@ revision makes again under the same UID keeps the first file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
@@ -14,6 +14,9 @@ from sqlalchemy import Connection, Engine, insert, select
 from storage import database, deliveries, objects, schema, studies
 from storage.deliveries import result_record
 from storage.records import ResultRecord, Revocation, StudyState
+
+_AT_ONCE = 500
+"""Results of one statement, which has a parameter for each."""
 
 
 class Ledger:
@@ -80,18 +83,30 @@ class Ledger:
 def _record(
     connection: Connection, results: Sequence[ResultRecord], destinations: Sequence[str], now: datetime
 ) -> None:
-    for result in results:
-        identifier = keep_result(connection, result)
-        deliveries.enqueue(connection, identifier, result.sop_instance_uid, destinations, now)
+    for begin in range(0, len(results), _AT_ONCE):
+        part = results[begin : begin + _AT_ONCE]
+        identifiers = keep_results(connection, part)
+        due = {result.sop_instance_uid: number for result, number in zip(part, identifiers, strict=True)}
+        deliveries.enqueue(connection, due, destinations, now)
 
 
-def keep_result(connection: Connection, kept: ResultRecord) -> int:
-    """The identifier of a result of a revision, which is recorded where it is not yet."""
-    table, made = schema.result, objects.keep_made(connection, kept)
-    values = {"study_instance_uid": kept.study_instance_uid, "revision": kept.revision, "object": made}
-    known = connection.scalar(select(table.c.identifier).filter_by(**values))
-    if known is not None:
-        return int(known)
-    identifier = connection.scalar(insert(table).values(**values, role=kept.role).returning(table.c.identifier))
-    assert identifier is not None
-    return int(identifier)
+def keep_results(connection: Connection, results: Sequence[ResultRecord]) -> list[int]:
+    """The identifiers of results of revisions, which are recorded where they are not yet."""
+    made = objects.keep_made(connection, results)
+    keys = [(result.study_instance_uid, result.revision, made[result.sop_instance_uid]) for result in results]
+    known = _identifiers(connection, made)
+    added = {
+        key: {"study_instance_uid": key[0], "revision": key[1], "object": key[2], "role": result.role}
+        for key, result in zip(keys, results, strict=True)
+        if key not in known
+    }
+    if added:
+        connection.execute(insert(schema.result), list(added.values()))
+        known = _identifiers(connection, made)
+    return [known[key] for key in keys]
+
+
+def _identifiers(connection: Connection, made: Mapping[str, int]) -> dict[tuple[str, int, int], int]:
+    table = schema.result
+    rows = connection.execute(select(table).where(table.c.object.in_(made.values())))
+    return {(row.study_instance_uid, row.revision, row.object): row.identifier for row in rows}

@@ -10,6 +10,7 @@ The statements are built once: with SQLAlchemy, building them anew costs more th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ _OF_STUDY = _table.c.study_instance_uid == bindparam("study")
 
 _HAS_UID = select(_table.c.identifier).where(_table.c.sop_instance_uid == bindparam("uid"), _MADE).limit(1)
 _uids: BindParameter[str] = bindparam("uids", expanding=True)
+_MADE_OF = select(_table.c.sop_instance_uid, _table.c.identifier).where(_table.c.sop_instance_uid.in_(_uids), _MADE)
 # One statement for both questions: each instance that arrives asks them.
 _IS_RESULT = select(
     _HAS_UID.exists().label("made"),
@@ -58,25 +60,33 @@ def insert(
     Raises:
         IntegrityError: another transaction added this revision of the object meanwhile.
     """
-    added = connection.execute(
-        _INSERT,
-        {
-            "origin": origin,
-            "study_instance_uid": header.study_instance_uid,
-            "series_instance_uid": header.series_instance_uid,
-            "sop_class_uid": header.sop_class_uid,
-            "sop_instance_uid": header.sop_instance_uid,
-            "transfer_syntax_uid": header.transfer_syntax_uid,
-            "revision": revision,
-            "path": file.path.as_posix(),
-            "digest": file.digest,
-            "size": file.size,
-            "calling_ae": calling_ae,
-            "received_at": received_at,
-        },
-    )
+    added = connection.execute(_INSERT, _values(origin, header, revision, file, calling_ae, received_at))
     assert added.inserted_primary_key is not None
     return int(added.inserted_primary_key[0])
+
+
+def _values(
+    origin: ObjectOrigin,
+    header: InstanceHeader | ResultRecord,
+    revision: int,
+    file: StoredFile,
+    calling_ae: str = "",
+    received_at: datetime | None = None,
+) -> dict[str, object]:
+    return {
+        "origin": origin,
+        "study_instance_uid": header.study_instance_uid,
+        "series_instance_uid": header.series_instance_uid,
+        "sop_class_uid": header.sop_class_uid,
+        "sop_instance_uid": header.sop_instance_uid,
+        "transfer_syntax_uid": header.transfer_syntax_uid,
+        "revision": revision,
+        "path": file.path.as_posix(),
+        "digest": file.digest,
+        "size": file.size,
+        "calling_ae": calling_ae,
+        "received_at": received_at,
+    }
 
 
 # --- received
@@ -114,18 +124,21 @@ def elsewhere(connection: Connection, study_uid: str) -> dict[InstanceKey, tuple
 # --- made here
 
 
-def keep_made(connection: Connection, result: ResultRecord) -> int:
-    """The identifier of a result's object; one that is there under its SOP Instance UID stays as it was first made."""
-    if (known := connection.scalar(_HAS_UID, {"uid": result.sop_instance_uid})) is not None:
-        return int(known)
-    header = InstanceHeader(
-        sop_class_uid=result.sop_class_uid,
-        sop_instance_uid=result.sop_instance_uid,
-        study_instance_uid=result.study_instance_uid,
-        series_instance_uid=result.series_instance_uid,
-        transfer_syntax_uid=result.transfer_syntax_uid,
-    )
-    return insert(connection, ObjectOrigin.MADE, header, 1, result.file)
+def keep_made(connection: Connection, results: Sequence[ResultRecord]) -> dict[str, int]:
+    """The identifiers of the objects of results, by SOP Instance UID.
+
+    One that is there under its SOP Instance UID stays as it was first made.
+    """
+    kept = _made(connection, [result.sop_instance_uid for result in results])
+    added = {it.sop_instance_uid: it for it in results if it.sop_instance_uid not in kept}
+    if added:
+        connection.execute(_INSERT, [_values(ObjectOrigin.MADE, result, 1, result.file) for result in added.values()])
+        kept |= _made(connection, list(added))
+    return kept
+
+
+def _made(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
+    return {row.sop_instance_uid: row.identifier for row in connection.execute(_MADE_OF, {"uids": uids})}
 
 
 def has_uid_of_result(connection: Connection, sop_instance_uid: str) -> bool:

@@ -167,9 +167,8 @@ def _in_batches(engine: Engine, found: Sequence[_Found], work: Callable[[Connect
 
 def _keep_result(connection: Connection, found: _Found, known: Knowledge) -> None:
     header = found.header
-    now = found.written_at
-    for revision, role in known.results.get(header.sop_instance_uid, [(1, _ROLE)]):
-        record = ResultRecord(
+    results = [
+        ResultRecord(
             study_instance_uid=header.study_instance_uid,
             revision=revision,
             role=role,
@@ -179,10 +178,11 @@ def _keep_result(connection: Connection, found: _Found, known: Knowledge) -> Non
             file=found.file,
             transfer_syntax_uid=header.transfer_syntax_uid,
         )
-        identifier = ledger.keep_result(connection, record)
-        deliveries.enqueue(
-            connection, identifier, header.sop_instance_uid, known.destinations, now, DeliveryState.UNKNOWN
-        )
+        for revision, role in known.results.get(header.sop_instance_uid, [(1, _ROLE)])
+    ]
+    first, *_ = ledger.keep_results(connection, results)
+    due = {header.sop_instance_uid: first}
+    deliveries.enqueue(connection, due, known.destinations, found.written_at, DeliveryState.UNKNOWN)
 
 
 def _settle_states(connection: Connection, known: Knowledge) -> tuple[int, int]:

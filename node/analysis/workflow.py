@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from dbos import DBOS
-from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy.exc import OperationalError
 
 from node.analysis import steps, withdrawal
@@ -22,14 +21,13 @@ from node.analysis.context import AnalysisContext
 from node.analysis.earlier import EarlierResults
 from node.analysis.identity import settings_digest, site_of
 from node.analysis.manifest import ManifestReference, read_manifest, write_manifest
+from node.analysis.objects import keep
 from node.analysis.queue import WORKFLOW
 from node.analysis.refusal import is_answered, why_refused
 from node.analysis.study import Study
 from node.errors import TransientError, told
 from node.recognition.record import StudyPlan, to_json
-from node.results.encode import EncodedObject
-from storage.files import ObjectStore
-from storage.records import InstanceHeader, ResultRecord, StudyState
+from storage.records import StudyState
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +134,7 @@ class _Analysis:
             site_of(settings),
             self._earlier.superseded(of_another),
         )
-        return write_manifest(study.folder, [_record(self.context.files, study, made) for made in objects])
+        return write_manifest(study.folder, keep(self.context.files, study, objects))
 
     def _hand_over(
         self, state: str, reason: str, manifest: ManifestReference | None, of_another: list[int] | None = None
@@ -163,27 +161,6 @@ def _is_transient(error: BaseException) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
-
-
-def _record(files: ObjectStore, study: Study, made: EncodedObject) -> ResultRecord:
-    """Keep an encoded object in the object store."""
-    header = InstanceHeader(
-        sop_class_uid=made.sop_class_uid,
-        sop_instance_uid=made.sop_instance_uid,
-        study_instance_uid=study.study_instance_uid,
-        series_instance_uid=made.series_instance_uid,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-    )
-    return ResultRecord(
-        study_instance_uid=study.study_instance_uid,
-        revision=study.revision,
-        role=made.role,
-        sop_class_uid=made.sop_class_uid,
-        sop_instance_uid=made.sop_instance_uid,
-        series_instance_uid=made.series_instance_uid,
-        file=files.store(made.path.read_bytes(), header),
-        transfer_syntax_uid=header.transfer_syntax_uid,
-    )
 
 
 def _one_line(error: BaseException) -> str:

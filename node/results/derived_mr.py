@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom import dcmread, dcmwrite
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, MRImageStorage
 from pydicom.valuerep import format_number_as_ds
 
 from node.results import attributes
+from node.results.encoded import EncodedImage, Template
 from node.results.findings import SequenceResult
 from node.results.identity import RESEARCH_STATEMENT, SUPER_RESOLUTION, Identity, clipped, describe
 from node.results.image_planes import ImagePlanes, planes_of
@@ -31,7 +30,6 @@ from node.results.modules import (
     source_image_items,
 )
 from node.results.source import SourceFrame, put
-from node.results.text import conform
 from node.results.window import grey_range
 
 LEARNED_SUPER_RESOLUTION = Code("AI-SR", LOCAL_SCHEME, "Learned super-resolution")
@@ -41,6 +39,9 @@ SERIES_OFFSET = {"T2WI": 1, "DWI": 2, "PVP": 3}
 MINIMUM_LEVELS = 200
 SCALED_MAXIMUM = 4095
 INT16 = np.iinfo(np.int16)
+
+#: What differs from slice to slice beside the pixels, in the order of the tags.
+_OF_SLICE = ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "SliceLocation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +76,33 @@ def series_facts(result: SequenceResult) -> SeriesFacts:
 
 def derived_images(
     result: SequenceResult, frames: Sequence[SourceFrame], identity: Identity
-) -> Iterator[tuple[Dataset, SourceFrame]]:
-    """The images of the derived series, slice by slice along the normal, each with its own reference.
-
-    The same dataset object is changed and yielded again: write it before asking for the next.
-    """
+) -> Iterator[tuple[EncodedImage, SourceFrame]]:
+    """The images of the derived series, slice by slice along the normal, each with its own reference."""
     facts = series_facts(result)
     planes = planes_of(result.super_resolved)
     stored = store_values(sitk.GetArrayViewFromImage(result.super_resolved))
-    image = _common(result, frames, identity, facts, planes, stored)
-    header = _reference_header(image)
-    image = _encoded_once(image)
+    common = _common(result, frames, identity, facts, planes, stored)
+    header, template = _reference_header(common), Template(common, _OF_SLICE)
     for index, position in enumerate(planes.positions):
-        put(image, "SOPInstanceUID", identity.uid(f"{facts.role}/instance", index))
-        put(image, "InstanceNumber", index + 1)
-        put(image, "ImagePositionPatient", [decimal(value) for value in position])
-        put(image, "SliceLocation", decimal(planes.location(index)))
-        image.add_new("PixelData", "OW", stored.array[index].tobytes())
-        yield image, _reference(image, header)
+        uid = identity.uid(f"{facts.role}/instance", index)
+        own = Dataset()
+        put(own, "SOPInstanceUID", uid)
+        put(own, "InstanceNumber", index + 1)
+        put(own, "ImagePositionPatient", [decimal(value) for value in position])
+        put(own, "SliceLocation", decimal(planes.location(index)))
+        parts = template.filled(own, stored.array[index].data)
+        image = EncodedImage(UID(facts.sop_class_uid), uid, common.SeriesInstanceUID, parts)
+        yield image, _reference(own, header)
 
 
 def store_values(volume: np.ndarray) -> StoredValues:
     """Real values (slices, rows, columns) as int16: rounded where 200 levels are left and fit, else scaled."""
-    largest = float(np.max(np.abs(volume), initial=0.0))
+    largest = max(0.0, float(volume.max()), -float(volume.min())) if volume.size else 0.0
     slope = 1.0
     if largest > 0 and not MINIMUM_LEVELS <= largest <= INT16.max:
         slope = largest / SCALED_MAXIMUM
-    array = np.clip(np.rint(volume / slope), INT16.min, INT16.max).astype("<i2")
-    return StoredValues(array, slope)
+    levels = np.rint(volume if slope == 1.0 else volume / slope)
+    return StoredValues(np.clip(levels, INT16.min, INT16.max, out=levels).astype("<i2"), slope)
 
 
 def decimal(value: float) -> str:
@@ -216,20 +216,6 @@ def _real_world_mapping(stored: StoredValues) -> Dataset:
     return item
 
 
-def _encoded_once(image: Dataset) -> Dataset:
-    """The same dataset, its elements already encoded: pydicom writes those as they are.
-
-    Writing the long reference sequences, equal in all images, again for each image took most of the time.
-    """
-    conform(image)
-    buffer = BytesIO()
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dcmwrite(buffer, image)
-    buffer.seek(0)
-    return dcmread(buffer, force=True)
-
-
 def _reference_header(image: Dataset) -> Dataset:
     """The elements of the derived images' common header that further results need."""
     header = Dataset()
@@ -244,4 +230,4 @@ def _reference(image: Dataset, common: Dataset) -> SourceFrame:
     header = Dataset()
     header.update(common)
     inherit(header, image, ("SOPInstanceUID", "ImagePositionPatient"))
-    return SourceFrame(header, str(image.SOPClassUID), str(image.SOPInstanceUID), None)
+    return SourceFrame(header, str(common.SOPClassUID), str(image.SOPInstanceUID), None)

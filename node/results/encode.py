@@ -10,22 +10,21 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 from pydicom import config
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
 from models.prediction.records import Prediction
 from node.errors import PermanentError
 from node.recognition.record import StudyPlan
 from node.results import derived_mr, pdf, report, segmentation, summary
+from node.results.encoded import EncodedImage, file_of, uids_of
 from node.results.findings import SequenceResult, StudyResults
-from node.results.identity import PRODUCT, Identity, Site, product_version
+from node.results.identity import Identity, Site
 from node.results.image_planes import require_same_place
 from node.results.modules import SeriesFacts
+from node.results.page import Page
 from node.results.set_aside import is_in_rectum
 from node.results.source import SourceFrame, read_frames, read_header, with_patient
 from node.results.supersession import predecessor, superseding
-from node.results.text import conform
 from storage.records import ResultRecord
 
 _PLAN = TypeAdapter(StudyPlan)
@@ -119,9 +118,10 @@ def _objects(
     findings = report.report(results, evidence, identity, content)
     yield write_object(findings, "report", folder / "report.dcm", identity)
     used = [frame for frames in sources.values() for frame in frames]
-    page = summary.summary(results, used, header, identity, content)
-    yield write_object(page, "summary", folder / "summary.dcm", identity)
-    document = pdf.summary_pdf(results, used, findings, header, identity, content)
+    page = Page(results)
+    picture = summary.summary(results, page, used, header, identity, content)
+    yield write_object(picture, "summary", folder / "summary.dcm", identity)
+    document = pdf.summary_pdf(results, page, used, findings, header, identity, content)
     yield write_object(document, "summary-pdf", folder / "summary-pdf.dcm", identity)
 
 
@@ -175,29 +175,10 @@ def _content_digest(results: StudyResults) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def write_object(dataset: Dataset, role: str, path: Path, identity: Identity) -> EncodedObject:
+def write_object(content: Dataset | EncodedImage, role: str, path: Path, identity: Identity) -> EncodedObject:
     """Part 10 file under its final name only when it is whole."""
     partial = path.with_name(f"partial-{path.name}")
-    dcmwrite(partial, part_10(dataset, identity), enforce_file_format=True)
+    with partial.open("wb") as file:
+        file.writelines(file_of(content, identity))
     os.replace(partial, path)
-    return EncodedObject(
-        role=role,
-        path=path,
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-        series_instance_uid=str(dataset.SeriesInstanceUID),
-    )
-
-
-def part_10(dataset: Dataset, identity: Identity) -> Dataset:
-    """The data set with its file meta information, its text as the value representations allow."""
-    conform(dataset)
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\0\1"
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = identity.implementation_class_uid
-    meta.ImplementationVersionName = f"{PRODUCT} {product_version()}"[:16]
-    dataset.file_meta = meta
-    return dataset
+    return EncodedObject(role, path, *map(str, uids_of(content)))

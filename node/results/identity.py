@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 
 from pydicom.dataset import Dataset
@@ -29,8 +30,9 @@ SUPER_RESOLUTION, SEGMENTATION, PREDICTION = "super-resolution", "segmentation",
 FIRST_SERIES_NUMBER = 9000
 
 
+@cache
 def product_version() -> str:
-    """Version of the installed package."""
+    """Version of the installed package; looking it up takes milliseconds."""
     return metadata.version(PRODUCT)
 
 

@@ -53,29 +53,39 @@ _MARGIN = 0.02
 _NO_GLYPH = "A letter that no font of the node has stands as its Unicode number, such as [U+13000]."
 
 
-def render(results: StudyResults, caption: Caption) -> np.ndarray:
-    """The page as pixels; uint8, rows × columns × RGB, the same for the same results and libraries.
+class Page:
+    """The page of some results, drawn once for all objects that show it under the same caption."""
 
-    Args:
-        results: what was found.
-        caption: whose page it is, and when it was made.
-    """
-    buffer = BytesIO()
-    page_figure(results, caption).savefig(buffer, format="rgba", dpi=DPI, facecolor=BACKGROUND)
-    columns, rows = (round(length * DPI) for length in SIZE_INCH)
-    pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(rows, columns, 4)
-    return np.ascontiguousarray(pixels[:, :, :3])
+    def __init__(self, results: StudyResults) -> None:
+        self._results = results
+        self._drawn: tuple[Caption, Figure] | None = None
 
+    def pixels(self, caption: Caption) -> np.ndarray:
+        """The page as pixels; uint8, rows × columns × RGB, the same for the same results and libraries.
 
-def render_pdf(results: StudyResults, caption: Caption) -> bytes:
-    """The page as PDF, with text that can be searched; arguments as of `render`."""
-    buffer = BytesIO()
-    facts = {"Title": TITLE, "Creator": PRODUCT, "Producer": None, "CreationDate": None}
-    with PdfPages(buffer, metadata=facts) as document:
-        # matplotlib would write the offset of a date with the wrong sign, and its minutes as seconds.
-        document.infodict()["CreationDate"] = pdf_date(caption.made_at)
-        document.savefig(page_figure(results, caption), dpi=DPI, facecolor=BACKGROUND)
-    return buffer.getvalue()
+        Args:
+            caption: whose page it is, and when it was made.
+        """
+        buffer = BytesIO()
+        self._figure(caption).savefig(buffer, format="rgba", dpi=DPI, facecolor=BACKGROUND)
+        columns, rows = (round(length * DPI) for length in SIZE_INCH)
+        pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(rows, columns, 4)
+        return np.ascontiguousarray(pixels[:, :, :3])
+
+    def pdf(self, caption: Caption) -> bytes:
+        """The page as PDF, with text that can be searched."""
+        buffer = BytesIO()
+        facts = {"Title": TITLE, "Creator": PRODUCT, "Producer": None, "CreationDate": None}
+        with PdfPages(buffer, metadata=facts) as document:
+            # matplotlib would write the offset of a date with the wrong sign, and its minutes as seconds.
+            document.infodict()["CreationDate"] = pdf_date(caption.made_at)
+            document.savefig(self._figure(caption), dpi=DPI, facecolor=BACKGROUND)
+        return buffer.getvalue()
+
+    def _figure(self, caption: Caption) -> Figure:
+        if self._drawn is None or self._drawn[0] != caption:
+            self._drawn = caption, page_figure(self._results, caption)
+        return self._drawn[1]
 
 
 def page_figure(results: StudyResults, caption: Caption) -> Figure:
@@ -152,19 +162,21 @@ def _sequence(column: SubFigure, result: SequenceResult, plan: StudyPlan) -> Non
     write(column, RIGHT, 0.33, "bar 2 cm", size=7, colour=MUTED, ha="right")
     for left, image, mask, title in (
         (LEFT, result.acquired, result.mask, "across slices, acquired"),
-        (0.52, result.super_resolved, _mask_super(result), "across slices, super-resolved"),
+        (0.52, result.super_resolved, result.mask_super, "across slices, super-resolved"),
     ):
-        across = through_plane(image, mask, _index_at(image, result.acquired, x, y)[0])
-        shown = cropped(across, _index_at(image, result.acquired, x, y)[1], _PROPORTION * across.size_mm[1])
+        at_column, at_row = _index_at(image, result.acquired, x, y)
+        # Of the slices no more is looked at than this column, so no more is carried over.
+        section = image[at_column : at_column + 1, :, :]
+        outlined = _carried_over(result.mask, section) if mask is None else mask[at_column : at_column + 1, :, :]
+        across = through_plane(section, outlined, 0)
+        shown = cropped(across, at_row, _PROPORTION * across.size_mm[1])
         draw(column.add_axes((left, 0.045, 0.43, 0.255)), shown, grey, smooth=False)
         write(column, left, 0.015, title, size=7, colour=MUTED)
 
 
-def _mask_super(result: SequenceResult) -> sitk.Image:
-    """Mask on the super-resolved grid: its own, else the acquired one carried over."""
-    if result.mask_super is not None:
-        return result.mask_super
-    return sitk.Resample(result.mask, result.super_resolved, sitk.Transform(), sitk.sitkNearestNeighbor)
+def _carried_over(mask: sitk.Image, image: sitk.Image) -> sitk.Image:
+    """A mask on the grid of an image."""
+    return sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
 
 
 def _index_at(image: sitk.Image, acquired: sitk.Image, x: int, y: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from node.results.caption import caption
 from node.results.findings import StudyResults
 from node.results.identity import Identity
 from node.results.modules import SeriesFacts, code_item, identify, patient_and_study
-from node.results.page import TITLE, render_pdf
+from node.results.page import TITLE, Page
 from node.results.source import SourceFrame, put
 
 SERIES_OFFSET = 302
@@ -32,6 +32,7 @@ def series_facts(results: StudyResults) -> SeriesFacts:
 
 def summary_pdf(
     results: StudyResults,
+    page: Page,
     frames: Sequence[SourceFrame],
     report: Dataset,
     header: Dataset,
@@ -42,6 +43,7 @@ def summary_pdf(
 
     Args:
         results: what was found.
+        page: of these results.
         frames: all source images used.
         report: the structured report of the same results, which the document is made from.
         header: header of any instance of the study, for patient and study.
@@ -52,7 +54,7 @@ def summary_pdf(
     document = Dataset()
     patient_and_study(document, header)
     identify(document, facts, identity, header, content)
-    page = render_pdf(results, caption(document, identity.made_at(header), identity.site.name_patient))
+    printed = page.pdf(caption(document, identity.made_at(header), identity.site.name_patient))
     sources = dict.fromkeys(
         [(report.SOPClassUID, report.SOPInstanceUID), *((it.sop_class_uid, it.sop_instance_uid) for it in frames)]
     )
@@ -67,8 +69,8 @@ def summary_pdf(
         "ConceptNameCodeSequence": [code_item(codes.DCM.ImagingMeasurementReport)],
         "SourceInstanceSequence": [_reference(*source) for source in sources],
         "MIMETypeOfEncapsulatedDocument": "application/pdf",
-        "EncapsulatedDocumentLength": len(page),
-        "EncapsulatedDocument": page + b"\0" * (len(page) % 2),
+        "EncapsulatedDocumentLength": len(printed),
+        "EncapsulatedDocument": printed + b"\0" * (len(printed) % 2),
     }
     for keyword, value in values.items():
         put(document, keyword, value)

@@ -20,7 +20,7 @@ from node.results.modules import (
     referenced_series,
     source_image_items,
 )
-from node.results.page import render
+from node.results.page import Page
 from node.results.panels import overlay_png
 from node.results.source import SourceFrame, put
 
@@ -42,12 +42,18 @@ def series_facts(results: StudyResults) -> SeriesFacts:
 
 
 def summary(
-    results: StudyResults, frames: Sequence[SourceFrame], header: Dataset, identity: Identity, content: str
+    results: StudyResults,
+    page: Page,
+    frames: Sequence[SourceFrame],
+    header: Dataset,
+    identity: Identity,
+    content: str,
 ) -> Dataset:
     """The page as one image.
 
     Args:
         results: what was found.
+        page: of these results.
         frames: all source images used.
         header: header of any instance of the study, for patient and study.
         identity: origin of UIDs and dates.
@@ -74,7 +80,7 @@ def summary(
     if frames:
         put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
         put(image, "ReferencedSeriesSequence", referenced_series(frames))
-    _pixels(image, render(results, caption(image, identity.made_at(header), identity.site.name_patient)))
+    _pixels(image, page.pixels(caption(image, identity.made_at(header), identity.site.name_patient)))
     return image
 
 

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import traceback
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 
 import SimpleITK as sitk
 from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.filewriter import dcmwrite
 from pydicom.uid import PYDICOM_ROOT_UID
 
 from node.codes import Code
 from node.errors import PermanentError, Refusal
 from node.recognition.record import Stack, StudyPlan
 from node.results import derived_mr, report, segmentation
-from node.results.encode import part_10
+from node.results.encoded import EncodedImage, file_of
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import PREDICTION, SEGMENTATION, SUPER_RESOLUTION, Identity, Site
 from node.results.image_planes import require_same_place
@@ -50,8 +48,8 @@ def require_encodable(study_instance_uid: str, stack: Stack, image: sitk.Image) 
     identity = Identity.of(results, Site(PYDICOM_ROOT_UID, time_zone="UTC"))
     try:
         with config.disable_value_validation():
-            for dataset in _objects(results, identity):
-                dcmwrite(BytesIO(), part_10(dataset, identity), enforce_file_format=True)
+            for content in _objects(results, identity):
+                file_of(content, identity)
     except _UNWRITABLE as error:
         reason = f"series {stack.series_instance_uid}: no result of it can be written ({_reason(error)})"
         raise Refusal(Code.ENCODE, reason) from error
@@ -86,7 +84,7 @@ def _results(study_instance_uid: str, stack: Stack, image: sitk.Image) -> StudyR
     )
 
 
-def _objects(results: StudyResults, identity: Identity) -> list[Dataset]:
+def _objects(results: StudyResults, identity: Identity) -> list[Dataset | EncodedImage]:
     (found,) = results.sequences
     frames = read_frames(found.stack, identity)
     require_same_place(found.acquired, frames)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from storage import database, registration
 from storage.database import open_engine
@@ -135,3 +136,14 @@ def test_a_revision_that_has_ended_otherwise_keeps_no_results(ledger, queued, at
     with pytest.raises(TransitionError, match="FAILED: it cannot become COMPLETED"):
         conclude(ledger, at)
     assert ledger.results("1.2.3") == ()
+
+
+def test_recording_takes_as_many_statements_for_many_results_as_for_few(engine, at):
+    statements = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: statements.append(statement))
+    counts = []
+    for first, last in ((1, 3), (3, 303)):
+        statements.clear()
+        Ledger(engine).record([a_result(number) for number in range(first, last)], ["PACS", "ARCHIVE"], at(0))
+        counts.append(len(statements))
+    assert counts[0] == counts[1] < 15

@@ -200,8 +200,8 @@ def test_the_pdf_is_a_document_of_the_study_that_names_the_report_as_its_source(
 def test_the_pdf_has_the_same_bytes_in_another_process(siemens):
     (document,) = siemens.datasets("summary-pdf")
     call = (
-        "import pickle, sys; from node.results.page import render_pdf; "
-        "sys.stdout.buffer.write(render_pdf(*pickle.load(sys.stdin.buffer)))"
+        "import pickle, sys; from node.results.page import Page; results, caption = pickle.load(sys.stdin.buffer); "
+        "sys.stdout.buffer.write(Page(results).pdf(caption))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     again = subprocess.run(

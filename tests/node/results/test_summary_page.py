@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.colors import to_rgb
 from PIL import Image
 
 from node.results.caption import Caption
-from node.results.page import render
+from node.results.page import Page
 from node.results.panels import BACKGROUND, OUTLINE, acquired_plane, centre_of, overlay_png, side
 
 
@@ -32,11 +34,18 @@ def test_the_tumour_is_outlined_in_each_of_the_three_columns_and_only_where_ther
 
 
 def test_a_page_without_any_sequence_is_still_drawn(siemens):
-    from dataclasses import replace
-
-    page = render(replace(siemens.results, sequences=(), prediction=None), Caption(siemens.results.created_at))
+    page = Page(replace(siemens.results, sequences=(), prediction=None)).pixels(Caption(siemens.results.created_at))
     assert page.shape == (1230, 1740, 3)
     assert (~near(page, BACKGROUND)).mean() > 0.02
+
+
+def test_the_picture_is_the_same_whether_or_not_the_drawing_became_a_pdf_before(siemens):
+    now = Caption(siemens.results.created_at, "Doe", "ID 1")
+    once = Page(siemens.results)
+    printed = once.pdf(now)
+    assert (once.pixels(now) == Page(siemens.results).pixels(now)).all()
+    assert once.pdf(now) == printed
+    assert (once.pixels(now) != once.pixels(replace(now, patient="Roe"))).any()
 
 
 def test_the_slice_with_the_most_tumour_is_shown(siemens):

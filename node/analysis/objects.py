@@ -1,0 +1,46 @@
+"""The encoded objects of an analysis, on their way from the work folder into the object store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pydicom.uid import ExplicitVRLittleEndian
+
+from node.analysis.study import Study
+from node.results.encode import EncodedObject
+from storage.files import ObjectStore
+from storage.records import InstanceHeader, ResultRecord
+
+#: Objects that wait for the disk at the same time: it writes for many of them in about the time that it takes for one.
+_AT_ONCE = 16
+
+
+def keep(files: ObjectStore, study: Study, objects: Sequence[EncodedObject]) -> list[ResultRecord]:
+    """Move encoded objects into the object store; returns when all of them survive a power cut.
+
+    Raises:
+        OSError: the disk refused one of them.
+    """
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="encode-store") as pool:
+        return list(pool.map(lambda made: _keep(files, study, made), objects))
+
+
+def _keep(files: ObjectStore, study: Study, made: EncodedObject) -> ResultRecord:
+    header = InstanceHeader(
+        sop_class_uid=made.sop_class_uid,
+        sop_instance_uid=made.sop_instance_uid,
+        study_instance_uid=study.study_instance_uid,
+        series_instance_uid=made.series_instance_uid,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    return ResultRecord(
+        study_instance_uid=study.study_instance_uid,
+        revision=study.revision,
+        role=made.role,
+        sop_class_uid=made.sop_class_uid,
+        sop_instance_uid=made.sop_instance_uid,
+        series_instance_uid=made.series_instance_uid,
+        file=files.store(made.path, header),
+        transfer_syntax_uid=header.transfer_syntax_uid,
+    )
