@@ -134,7 +134,7 @@ class Service:
         from node.analysis.worker import Worker
         from node.completion.settling import Completion
         from node.recognition.rules.table import check as check_rules
-        from storage.catalogue.filling import forget_faults
+        from storage.catalogue import faults
 
         settings, stops = self._settings, self._stops[ServiceRole.ANALYSIS]
         check_rules(settings.recognition)
@@ -154,7 +154,7 @@ class Service:
         every = settings.completion.sweep_every_s
         scheduler.add_job(self._settle, "interval", [completion, scheduler], seconds=every, id=_SETTLING)
         scheduler.add_job(intake.look, "interval", seconds=_INTAKE_EVERY_S, next_run_time=utc_now())
-        forget_faults(self._engine)
+        faults.forget(self._engine)
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S)
         scheduler.start()
         stops.append(scheduler.shutdown)

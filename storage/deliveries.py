@@ -7,7 +7,7 @@ what is not sent and marks what was. `records.DELIVERY_TRANSITIONS` has the move
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -229,6 +229,12 @@ def _is_due(destination: str, now: datetime) -> ColumnElement[bool]:
     waits = and_(table.c.state == DeliveryState.QUEUED, table.c.next_attempt_at <= now)
     abandoned = and_(table.c.state == DeliveryState.CLAIMED, table.c.leased_until <= now)
     return and_(table.c.destination == destination, or_(waits, abandoned))
+
+
+def of_studies(connection: Connection, studies: Collection[str], state: DeliveryState) -> Iterator[DeliveryRecord]:
+    """The deliveries of studies in a state, in the order of recording; within a transaction of the caller."""
+    query = _deliveries().where(schema.results.c.study_instance_uid.in_(studies), schema.delivery.c.state == state)
+    return map(_delivery, connection.execute(query.order_by(schema.delivery.c.identifier)))
 
 
 def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> None:

@@ -1,7 +1,8 @@
 """The storage at a glance: how many studies stand where, and pages of them with open work first.
 
-Each method is one statement, whatever the number of studies. A page is sorted by the database; what belongs to its
-studies is asked for all of them together.
+Each method is one statement, whatever the number of studies, on the connection of the caller: what is asked within
+one transaction belongs together. A page is sorted by the database; what belongs to its studies is asked for all of
+them together.
 """
 
 from __future__ import annotations
@@ -10,10 +11,21 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, and_, case, distinct, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, or_, select
 
+from storage import deliveries, quarantine
+from storage.catalogue import faults
+from storage.catalogue.faults import CatalogueFault
 from storage.index import study_record
-from storage.records import DELIVERED, UNSETTLED_DELIVERIES, DeliveryState, StudyRecord, StudyState
+from storage.records import (
+    DELIVERED,
+    UNSETTLED_DELIVERIES,
+    DeliveryRecord,
+    DeliveryState,
+    QuarantineRecord,
+    StudyRecord,
+    StudyState,
+)
 from storage.schema import delivery, result, study, verdict
 
 #: Place in the order of a page; a study whose results are not all where they should be comes after these.
@@ -49,23 +61,21 @@ class DeliveryCount:
 
 
 class Overview:
-    """Reads one database; safe for use by several threads and processes."""
+    """Reads one database within a transaction of the caller."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def studies(self) -> dict[StudyState, int]:
         """Count studies by state; every state is there."""
         query = select(study.c.state, func.count()).group_by(study.c.state)
-        with self._engine.connect() as connection:
-            found = {state: count for state, count in connection.execute(query)}
+        found = {state: count for state, count in self._connection.execute(query)}
         return {state: found.get(state, 0) for state in StudyState}
 
     def undelivered(self) -> int:
         """Count studies with results that are not all where they should be."""
         query = select(func.count(distinct(result.c.study_instance_uid))).where(_is_undelivered())
-        with self._engine.connect() as connection:
-            return int(connection.execute(query).scalar_one())
+        return int(self._connection.execute(query).scalar_one())
 
     def unsettled_deliveries(self) -> dict[str, dict[DeliveryState, int]]:
         """Count deliveries that something is still to be done about, by destination and state."""
@@ -76,16 +86,30 @@ class Overview:
             .order_by(delivery.c.destination, delivery.c.state)
         )
         found: dict[str, dict[DeliveryState, int]] = {}
-        with self._engine.connect() as connection:
-            for destination, state, count in connection.execute(query):
-                found.setdefault(destination, {})[DeliveryState(state)] = count
+        for destination, state, count in self._connection.execute(query):
+            found.setdefault(destination, {})[DeliveryState(state)] = count
         return found
+
+    def quarantine_held(self) -> int:
+        """How many entries the quarantine holds."""
+        return quarantine.held(self._connection)
+
+    def quarantined(self, limit: int) -> tuple[QuarantineRecord, ...]:
+        """The latest entries that the quarantine holds, oldest first."""
+        return quarantine.entries(self._connection, False, limit)
+
+    def catalogue_faults(self) -> int:
+        """How many files are not, or not wholly, in the catalogue."""
+        return faults.count(self._connection)
+
+    def faulty(self, limit: int) -> tuple[CatalogueFault, ...]:
+        """Files that are not, or not wholly, in the catalogue, the last that came first."""
+        return faults.entries(self._connection, limit)
 
     def matching(self, query: StudyQuery) -> int:
         """Count the studies that a query asks for, on all of its pages."""
         wanted = select(func.count()).select_from(study).where(*_conditions(query))
-        with self._engine.connect() as connection:
-            return int(connection.execute(wanted).scalar_one())
+        return int(self._connection.execute(wanted).scalar_one())
 
     def page(self, query: StudyQuery, running: Collection[str] = ()) -> tuple[StudyRecord, ...]:
         """A page of studies: running, queued, receiving, failed, undelivered, then all others; each the latest first.
@@ -106,8 +130,7 @@ class Overview:
             .limit(query.limit)
             .offset(query.offset)
         )
-        with self._engine.connect() as connection:
-            return tuple(study_record(row) for row in connection.execute(selection))
+        return tuple(study_record(row) for row in self._connection.execute(selection))
 
     def deliveries(self, studies: Sequence[str]) -> tuple[DeliveryCount, ...]:
         """Deliveries of studies, counted by study, destination and state."""
@@ -118,11 +141,17 @@ class Overview:
             .group_by(result.c.study_instance_uid, delivery.c.destination, delivery.c.state)
             .order_by(result.c.study_instance_uid, delivery.c.destination, delivery.c.state)
         )
-        with self._engine.connect() as connection:
-            return tuple(
-                DeliveryCount(uid, destination, DeliveryState(state), count)
-                for uid, destination, state, count in connection.execute(query)
-            )
+        return tuple(
+            DeliveryCount(uid, destination, DeliveryState(state), count)
+            for uid, destination, state, count in self._connection.execute(query)
+        )
+
+    def revoked(self, studies: Sequence[str]) -> dict[str, list[DeliveryRecord]]:
+        """The deliveries of studies that a person has to take back, by study, in the order of recording."""
+        found: dict[str, list[DeliveryRecord]] = {}
+        for record in deliveries.of_studies(self._connection, studies, DeliveryState.REVOKED):
+            found.setdefault(record.result.study_instance_uid, []).append(record)
+        return found
 
     def reasons(self, studies: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
         """Study, destination and reason of results that are not where they should be; each once."""
@@ -137,8 +166,7 @@ class Overview:
             .group_by(result.c.study_instance_uid, delivery.c.destination, delivery.c.reason)
             .order_by(func.min(delivery.c.identifier))
         )
-        with self._engine.connect() as connection:
-            return tuple((uid, destination, reason) for uid, destination, reason in connection.execute(query))
+        return tuple((uid, destination, reason) for uid, destination, reason in self._connection.execute(query))
 
     def verdicts(self, studies: Sequence[str]) -> dict[str, str]:
         """The latest verdict of each study that has one."""
@@ -152,8 +180,7 @@ class Overview:
             latest,
             and_(verdict.c.study_instance_uid == latest.c.study_instance_uid, verdict.c.revision == latest.c.revision),
         )
-        with self._engine.connect() as connection:
-            return {uid: document for uid, document in connection.execute(query)}
+        return {uid: document for uid, document in self._connection.execute(query)}
 
 
 _DELIVERIES = delivery.join(result, delivery.c.result == result.c.identifier)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    event,
     false,
     literal_column,
     select,
@@ -111,14 +113,11 @@ dicom_object = Table(
 )
 #: As the conditions of indexes are written, to which other objects add nothing.
 NOT_CATALOGUED = dicom_object.c.catalogued == false()
-Index("object_not_catalogued", dicom_object.c.identifier, sqlite_where=NOT_CATALOGUED, postgresql_where=NOT_CATALOGUED)
 NOT_RECEIVED = dicom_object.c.origin != literal_column("'RECEIVED'")
-Index(
-    "result_object_by_series",
-    dicom_object.c.series_instance_uid,
-    sqlite_where=NOT_RECEIVED,
-    postgresql_where=NOT_RECEIVED,
-)
+_PARTIAL = {
+    Index("object_not_catalogued", dicom_object.c.identifier): NOT_CATALOGUED,
+    Index("result_object_by_series", dicom_object.c.series_instance_uid): NOT_RECEIVED,
+}
 
 # The instances that a revision of a study was queued with: what its analysis reads, whatever arrives meanwhile.
 revision_object = Table(
@@ -239,3 +238,14 @@ delivery = Table(
     Index("delivery_by_result", "result"),
     Index("delivery_by_state", "state", "destination", "result"),
 )
+
+
+@event.listens_for(metadata, "before_create")
+def _make_partial(_target: MetaData, connection: Connection, **_options: object) -> None:
+    """Give partial indexes their conditions for the database at hand.
+
+    As arguments of the indexes they would import SQLAlchemy's PostgreSQL into every process, which takes as long as a
+    question to SQLite.
+    """
+    for index, condition in _PARTIAL.items():
+        index.dialect_options[connection.dialect.name]["where"] = condition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from node.analysis import steps, withdrawal
+from node.analysis import patients, steps
 from node.analysis.context import AnalysisContext
 from node.analysis.refusal import names_two_patients
 from node.analysis.study import Study
@@ -36,7 +36,7 @@ class EarlierResults:
         if names_two_patients(refusal) or not earlier:
             return revisions
         plan = steps.read_plan(study)
-        patient = withdrawal.patient_of(plan, steps.reference(study, plan))
+        patient = patients.patient_of(plan, steps.reference(study, plan))
         return [revision for revision in revisions if self._is_of_another(revision, patient, earlier)]
 
     def revocation(self, reason: str, of_another: Collection[int], results: Sequence[ResultRecord]) -> Revocation:
@@ -59,13 +59,13 @@ class EarlierResults:
         series = {
             it.series_instance_uid: self.context.files.absolute(it.file) for it in earlier if it.revision == revision
         }
-        return withdrawal.names_another(patient, self._plan_of(revision), list(series.values()))
+        return patients.names_another(patient, self._plan_of(revision), list(series.values()))
 
     def _made_from_rejected(self, superseding: Collection[str]) -> list[str]:
         """SOP Instance UIDs of results, in other roles than these, made from images that are rejected."""
         rejected = self.context.index.rejected(self.study_instance_uid)
         earlier = [result for result in self._all() if result.role not in superseding] if rejected else []
-        made = {it.revision for it in earlier if withdrawal.made_from(self._plan_of(it.revision), rejected)}
+        made = {it.revision for it in earlier if patients.made_from(self._plan_of(it.revision), rejected)}
         return [result.sop_instance_uid for result in earlier if result.revision in made]
 
     def _plan_of(self, revision: int) -> StudyPlan | None:

@@ -17,8 +17,9 @@ from dbos import DBOSClient, EnqueueOptions
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from node.analysis.progress import WORKFLOW, queue_database
+
 QUEUE = "analysis"
-WORKFLOW = "analyse-study"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
 #: same version, and recovering a run into other steps would mix their recorded results.
 WORKFLOW_VERSION = "analysis-6"
@@ -64,16 +65,7 @@ def workflow_id(study_instance_uid: str, revision: int) -> str:
 
 def queue_url(root: Path) -> str:
     """SQLAlchemy URL of the queue's database under the storage root."""
-    return f"sqlite:///{_database(root)}"
-
-
-def has_queue(root: Path) -> bool:
-    """Whether a worker has made the queue's database."""
-    return _database(root).exists()
-
-
-def _database(root: Path) -> Path:
-    return (root / "worklist.sqlite").absolute()
+    return f"sqlite:///{queue_database(root)}"
 
 
 def queue_engine(url: str) -> Engine:
@@ -136,10 +128,6 @@ class Worklist:
     def unfinished(self) -> tuple[WorkItem, ...]:
         """Waiting and running study revisions, oldest first."""
         return tuple(self._item(found) for found in self._list(status=["ENQUEUED", "DELAYED", "PENDING"]))
-
-    def running(self) -> tuple[WorkItem, ...]:
-        """Study revisions that are analysed at this moment, oldest first."""
-        return tuple(self._item(found) for found in self._list(status=["PENDING"]))
 
     def cancel(self, study_instance_uid: str, revision: int) -> None:
         """Take a study revision out of the queue; one under way ends with the step that it is in."""

@@ -1,4 +1,4 @@
-"""Results that are of another patient than their study, or of rejected images: which they are, and where they went.
+"""Results that a person has to take back: of another patient than their study, or of rejected images.
 
 A study may turn out to name two patients after results of it were sent, a person may say that another patient is
 meant than the one whom they name, or a rejection note may name what they were made from. The node takes nothing back
@@ -7,16 +7,11 @@ from an archive: a person does, and has to know what.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from node.recognition.header import patients
-from node.recognition.header.frames import read_patient
-from node.recognition.record import StudyPlan
-from storage.identity import InstanceKey
-from storage.records import NOBODY, DeliveryRecord, DeliveryState, PatientIdentity
+from storage.records import DeliveryRecord, DeliveryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +57,3 @@ def withdrawals(deliveries: Iterable[DeliveryRecord]) -> tuple[Withdrawal, ...]:
         )
         for (destination, series), of_series in groups.items()
     )
-
-
-def patient_of(plan: StudyPlan, reference: Path | None) -> PatientIdentity:
-    """The patient of a revision: all that its reference and one image of each of its stacks state."""
-    paths = [reference] if reference else []
-    person = NOBODY
-    for path in (*paths, *(stack.frames[0].path for stack in plan.stacks)):
-        person = patients.merged(person, read_patient(path))
-    return person
-
-
-def names_another(patient: PatientIdentity, plan: StudyPlan | None, results: Sequence[Path]) -> bool:
-    """Whether the results of a revision name another patient, or were made from an image that does.
-
-    Args:
-        patient: who is meant.
-        plan: of that revision, where one was kept.
-        results: files of its results, one a series.
-    """
-    images = dict.fromkeys(frame.path for stack in plan.stacks for frame in stack.frames) if plan else ()
-    return any(patients.contradict(patient, read_patient(path)) for path in (*results, *images))
-
-
-def made_from(plan: StudyPlan | None, rejected: Collection[InstanceKey]) -> bool:
-    """Whether the results of a revision were made from any of these objects; no where its plan was not kept."""
-    return plan is not None and any(key in rejected for stack in plan.stacks for key in stack.instances)

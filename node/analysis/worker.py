@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from node.analysis import workflow
 from node.analysis.context import AnalysisContext
-from node.analysis.queue import QUEUE, WORKFLOW, WORKFLOW_VERSION, queue_engine, queue_url
+from node.analysis.progress import WORKFLOW
+from node.analysis.queue import QUEUE, WORKFLOW_VERSION, queue_engine, queue_url
 from node.errors import ConfigurationError
 from storage.records import StudyState
 

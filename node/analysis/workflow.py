@@ -22,7 +22,7 @@ from node.analysis.earlier import EarlierResults
 from node.analysis.identity import settings_digest, site_of
 from node.analysis.manifest import ManifestReference, read_manifest, write_manifest
 from node.analysis.objects import keep
-from node.analysis.queue import WORKFLOW
+from node.analysis.progress import WORKFLOW
 from node.analysis.refusal import is_answered, why_refused
 from node.analysis.study import Study
 from node.errors import TransientError, told

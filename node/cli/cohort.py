@@ -11,7 +11,6 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.text import Text
 
 from models.sequence import Sequence, analysed
@@ -111,6 +110,8 @@ def _check(folder: Path, roles: tuple[Sequence, ...], masks: bool) -> None:
 
 
 def _tracked(description: str, items: SequenceOf[T]) -> Iterable[T]:
+    from rich.progress import track
+
     return track(items, description=description, console=out, transient=True, disable=not out.is_terminal)
 
 

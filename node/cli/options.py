@@ -10,7 +10,6 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import Progress
 from rich.text import Text
 
 from node.settings import Settings, load_settings
@@ -34,6 +33,8 @@ def node_settings(config: Path) -> Settings:
 
 def watched(description: str) -> Callable[[Iterable[Item], int], Iterator[Item]]:
     """A progress bar on a terminal's error output; it has no thread of its own, so that processes can be forked."""
+    from rich.progress import Progress
+
     console = Console(stderr=True)
 
     def watch(items: Iterable[Item], total: int) -> Iterator[Item]:

@@ -30,6 +30,8 @@ def as_tables(report: Report) -> RenderableType:
         parts.append(_series(report.studies[0]))
     if report.quarantine:
         parts.append(_quarantine(report.quarantine, report.counts.quarantine))
+    if report.counts.catalogue_faults:
+        parts.append(_faults(report))
     if len(report.studies) < report.page.matching:
         parts.append(_page(report))
     return Group(*parts)
@@ -113,6 +115,22 @@ def _quarantine(records: tuple[QuarantineRecord, ...], held: int) -> Table:
     for record in records:
         received = _ago(record.received_at)
         table.add_row(str(record.identifier), received, record.calling_ae, str(record.file.path), record.reason)
+    return table
+
+
+def _faults(report: Report) -> RenderableType:
+    """How many files the catalogue lacks, and which, where that was asked for."""
+    count, shown = report.counts.catalogue_faults, report.catalogue_faults
+    files = "1 file is" if count == 1 else f"{count} files are"
+    lacking = f"{files} not, or not wholly, in the catalogue"
+    if not shown:
+        return Text(f"{lacking}: `rectal-node status --faults` says which, and why")
+    latest = f", the latest {len(shown)} of them" if len(shown) < count else ""
+    table = Table(title=f"{lacking}{latest}", title_justify="left")
+    for name in ("study", "object", "file", "why"):
+        table.add_column(name, overflow="fold")
+    for fault in shown:
+        table.add_row(fault.study_instance_uid, fault.sop_instance_uid, str(fault.path), fault.reason)
     return table
 
 

@@ -28,6 +28,7 @@ def status(
     reason: Annotated[str, typer.Option(help="Only studies with this text in a reason.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Studies on a page.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Studies to pass over.")] = 0,
+    faults: Annotated[bool, typer.Option("--faults", help="List files that the catalogue lacks, and why.")] = False,
 ) -> None:
     """Show what the node knows: studies, open work first, deliveries, quarantine."""
     from node.cli.status import as_tables
@@ -35,7 +36,7 @@ def status(
     from storage.overview import StudyQuery
 
     query = StudyQuery(study, frozenset(state or ()), _moment(since), destination, reason, limit, offset)
-    show(collect(node_settings(config), query), as_json, as_tables)
+    show(collect(node_settings(config), query, faults), as_json, as_tables)
 
 
 @app.command()

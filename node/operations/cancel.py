@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.analysis.queue import Worklist, has_queue, queue_url
+from node.analysis.progress import queue_database
 from node.errors import NodeError
 from node.settings import Settings
 from storage.database import open_engine
@@ -45,7 +45,10 @@ def cancel(settings: Settings, study_instance_uid: str, reason: str = "") -> Can
     # The state moves first: whatever the analysis does from here on, it cannot end in results.
     if not index.move(study_instance_uid, study.revision, StudyState.CANCELLED, because):
         raise NodeError(f"study {study_instance_uid}: images have arrived, and revision {study.revision} is past")
-    if has_queue(settings.root):
+    if queue_database(settings.root).exists():
+        # DBOS takes a second to import: only where it has something to do.
+        from node.analysis.queue import Worklist, queue_url
+
         worklist = Worklist(queue_url(settings.root))
         try:
             worklist.cancel(study_instance_uid, study.revision)

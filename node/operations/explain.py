@@ -1,20 +1,23 @@
-"""Plans of studies, with the reason for each series: of a stored study its record, of files one made now."""
+"""Plans of studies, with the reason for each series: of a stored study its record, of files one made now.
+
+A record is read without importing anything that reads files.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from node.errors import NodeError
-from node.operations.headers import in_processes
 from node.operations.watching import Watch, unwatched
-from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
-from node.recognition.plan import HeaderFinding
 from node.recognition.record import StudyPlan, from_json
-from node.results.trial import require_encodable
 from node.settings import Settings
 from storage.database import open_engine
 from storage.index import Index
+
+if TYPE_CHECKING:
+    from node.recognition.plan import HeaderFinding
 
 
 def of_stored(study_instance_uid: str, settings: Settings) -> StudyPlan:
@@ -41,6 +44,10 @@ def of_files(path: Path, settings: Settings, watch: Watch[HeaderFinding] = unwat
     Raises:
         NodeError: there is no DICOM file.
     """
+    from node.operations.headers import in_processes
+    from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
+    from node.results.trial import require_encodable
+
     trained = trained_protocols(settings.analysis.bundles)
     for facts in studies_in(path, settings.recognition, in_processes(watch)):
         plan = plan_from(facts, settings.recognition, trained)

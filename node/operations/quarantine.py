@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.errors import NodeError
-from node.services.store import admit
 from node.settings import Settings
 from storage.database import open_engine
 from storage.errors import HeaderError
@@ -97,6 +96,9 @@ def release(settings: Settings, identifier: int, because: str = "") -> Released:
     Raises:
         NodeError: there is no such entry, it has ended, or its file cannot be indexed today either; it stays.
     """
+    # With it comes pynetdicom, which the other operations do without.
+    from node.services.store import admit
+
     index, store = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
     entry = _held(index, identifier)
     path = store.absolute(entry.file)

@@ -1,4 +1,7 @@
-"""The next revision of a study that has ended, and whom it is of where its headers name two."""
+"""The next revision of a study that has ended, and whom it is of where its headers name two.
+
+Headers are read only where a person names the patient; without, nothing is imported that reads them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from node.errors import NodeError
-from node.recognition.header import patient_mix, patients
-from node.recognition.plan import read_study
 from node.settings import Settings
 from storage.database import open_engine
 from storage.files import ObjectStore
@@ -46,12 +47,17 @@ def said(patient: str, issuer: str, born: str) -> PatientIdentity | None:
         if issuer or born:
             raise NodeError("--issuer and --born say more of the patient of --patient: give the Patient ID as well")
         return None
+    from node.recognition.header import patients
+
     if born and patients.read_birth_date(born) is None:
         raise NodeError("--born is no date: give it as YYYYMMDD")
     return patients.identity(patient, issuer, born)
 
 
 def _check(study: str, meant: PatientIdentity, index: Index, settings: Settings) -> None:
+    from node.recognition.header import patient_mix
+    from node.recognition.plan import read_study
+
     store = ObjectStore(settings.root)
     files = [store.absolute(record.file) for record in index.instances(study)]
     facts = read_study(study, files, settings.recognition, rejected=index.rejected(study))

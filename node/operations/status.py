@@ -14,12 +14,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from models.plausibility.records import Location, SetAside
+from node.analysis.progress import running_steps
 from node.analysis.withdrawal import Withdrawal, withdrawals
 from node.recognition.record import RECORD_VERSION, RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
+from storage.catalogue.faults import CatalogueFault
 from storage.database import open_engine
-from storage.deliveries import Deliveries
-from storage.index import Index
 from storage.overview import DeliveryCount, Overview, StudyQuery
 from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord, StudyState
 
@@ -52,13 +52,15 @@ class Counts:
     """Numbers of studies by state, on all pages and whatever is asked for.
 
     `undelivered`: studies with results that are not all where they should be; `deliveries` are those results, by
-    destination and state; `quarantine`: files that are held.
+    destination and state; `quarantine`: files that are held; `catalogue_faults`: files that are not, or not wholly, in
+    the catalogue.
     """
 
     studies: dict[StudyState, int]
     undelivered: int
     deliveries: dict[str, dict[DeliveryState, int]]
     quarantine: int
+    catalogue_faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that `status` shows; of the quarantine the latest, as many as a page has studies."""
+    """Everything that `status` shows; of the quarantine the latest, as many as a page has studies.
+
+    `catalogue_faults` is there where it was asked for, as many as a page has studies.
+    """
 
     as_of: datetime
     counts: Counts
     page: Page
     studies: tuple[StudyLine, ...]
     quarantine: tuple[QuarantineRecord, ...]
+    catalogue_faults: tuple[CatalogueFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,51 +106,50 @@ _VERSION = TypeAdapter(_Version)
 _NOTES = TypeAdapter(_Notes)
 
 
-def collect(settings: Settings, query: StudyQuery | None = None) -> Report:
-    """The state of the node, with the studies that `query` asks for."""
+def collect(settings: Settings, query: StudyQuery | None = None, faults: bool = False) -> Report:
+    """The state of the node, with the studies that `query` asks for, and the faults of the catalogue if asked."""
     query = query or StudyQuery()
     settings.root.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.storage_url)
     try:
-        overview, index = Overview(engine), Index(engine)
-        counts = Counts(
-            overview.studies(), overview.undelivered(), overview.unsettled_deliveries(), index.quarantine_held()
-        )
-        steps = _running(settings.root) if counts.studies[StudyState.QUEUED] else {}
-        studies = overview.page(query, tuple(steps))
-        lines = _lines(studies, overview, Deliveries(engine), steps, bool(query.study_instance_uid))
-        page = Page(query.limit, query.offset, overview.matching(query))
-        return Report(datetime.now(UTC), counts, page, lines, index.quarantined(limit=query.limit))
+        with engine.connect() as connection:
+            return _report(Overview(connection), settings.root, query, faults)
     finally:
         engine.dispose()  # callers that wait for something ask again and again
 
 
-def _running(root: Path) -> dict[str, str]:
-    """Studies that are analysed at this moment, with the last step that each has finished."""
-    if not (root / "worklist.sqlite").exists():
-        return {}
-    # DBOS takes a second to import: only where a study is in its queue.
-    from node.analysis.queue import Worklist, queue_url
-
-    worklist = Worklist(queue_url(root))
-    try:
-        return {item.study_instance_uid: item.last_step for item in worklist.running()}
-    finally:
-        worklist.close()
+def _report(overview: Overview, root: Path, query: StudyQuery, faults: bool) -> Report:
+    counts = Counts(
+        overview.studies(),
+        overview.undelivered(),
+        overview.unsettled_deliveries(),
+        overview.quarantine_held(),
+        overview.catalogue_faults(),
+    )
+    steps = running_steps(root) if counts.studies[StudyState.QUEUED] else {}
+    return Report(
+        as_of=datetime.now(UTC),
+        counts=counts,
+        page=Page(query.limit, query.offset, overview.matching(query)),
+        studies=_lines(overview.page(query, tuple(steps)), overview, steps, bool(query.study_instance_uid)),
+        quarantine=overview.quarantined(query.limit),
+        catalogue_faults=overview.faulty(query.limit) if faults else (),
+    )
 
 
 def _lines(
-    studies: Sequence[StudyRecord], overview: Overview, deliveries: Deliveries, steps: Mapping[str, str], whole: bool
+    studies: Sequence[StudyRecord], overview: Overview, steps: Mapping[str, str], whole: bool
 ) -> tuple[StudyLine, ...]:
     uids = [study.study_instance_uid for study in studies]
     counts, documents, reasons = overview.deliveries(uids), overview.verdicts(uids), overview.reasons(uids)
+    revoked = {count.study_instance_uid for count in counts if count.state is DeliveryState.REVOKED}
+    to_withdraw = overview.revoked(sorted(revoked)) if revoked else {}
     lines = []
     for study in studies:
         uid = study.study_instance_uid
         document = documents.get(uid)
         notes = _notes(document) if document else _Notes()
         own = [count for count in counts if count.study_instance_uid == uid]
-        revoked = any(count.state is DeliveryState.REVOKED for count in own)
         lines.append(
             StudyLine(
                 study=study,
@@ -155,7 +160,7 @@ def _lines(
                 series=from_json(document).verdicts if document and whole else (),
                 deliveries=_by_destination(own),
                 delivery_reasons=tuple(f"{name}: {reason}" for of, name, reason in reasons if of == uid),
-                withdrawals=withdrawals(deliveries.records(uid)) if revoked else (),
+                withdrawals=withdrawals(to_withdraw.get(uid, ())),
                 running=uid in steps,
                 step=steps.get(uid, ""),
             )

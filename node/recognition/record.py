@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -226,12 +227,15 @@ class StudyPlan:
         return self.refusal(STUDY)
 
 
-_PLAN = TypeAdapter(StudyPlan)
+@cache
+def _plans() -> TypeAdapter[StudyPlan]:
+    """Made where a whole record is written or read: making it takes longer than reading one."""
+    return TypeAdapter(StudyPlan)
 
 
 def to_json(plan: StudyPlan, indent: int | None = None) -> str:
     """The record as it is kept."""
-    return _PLAN.dump_json(plan, indent=indent).decode()
+    return _plans().dump_json(plan, indent=indent).decode()
 
 
 def from_json(document: str | bytes) -> StudyPlan:
@@ -246,4 +250,4 @@ def from_json(document: str | bytes) -> StudyPlan:
             f"a study's record has version {version}, this node reads up to {RECORD_VERSION}: update the node or "
             f"`rectal-node rerun` the study"
         )
-    return _PLAN.validate_json(document)
+    return _plans().validate_json(document)

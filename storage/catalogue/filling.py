@@ -34,8 +34,9 @@ class _Read:
 def catch_up(engine: Engine, files: ObjectStore, limit: int = 500, settle: Settle | None = None) -> int:
     """Catalogue objects that are not catalogued yet, the first of them; returns how many were taken.
 
-    A file that cannot be read leaves a row with its reason (`faults`). Results that came back under other UIDs belong
-    to no study and are not in the catalogue. `settle` makes text readable whose character set is not the declared one.
+    A file that cannot be read leaves a row with its reason (`storage.catalogue.faults`). Results that came back under
+    other UIDs belong to no study and are not in the catalogue. `settle` makes text readable whose character set is not
+    the declared one.
     """
     table = dicom_object
     with engine.connect() as connection:
@@ -45,23 +46,6 @@ def catch_up(engine: Engine, files: ObjectStore, limit: int = 500, settle: Settl
     if found:
         database.transact(engine, lambda connection: _keep(connection, found, read))
     return len(found)
-
-
-def faults(engine: Engine) -> dict[str, str]:
-    """Why files are not, or not wholly, in the catalogue: reasons by path relative to the root of the storage."""
-    query = select(dicom_object.c.path, tables.fault.c.reason).join(
-        dicom_object, tables.fault.c.object == dicom_object.c.identifier
-    )
-    with engine.connect() as connection:
-        return {path: reason for path, reason in connection.execute(query.order_by(dicom_object.c.path))}
-
-
-def forget_faults(engine: Engine) -> None:
-    """Have files with a fault read again by the next `catch_up`."""
-    with database.writing(engine).begin() as connection:
-        faulty = select(tables.fault.c.object)
-        connection.execute(update(dicom_object).where(dicom_object.c.identifier.in_(faulty)).values(catalogued=False))
-        connection.execute(delete(tables.fault))
 
 
 def _read(row: _Object, files: ObjectStore, settle: Settle | None) -> _Read:

@@ -36,6 +36,30 @@ def clock() -> MovedClock:
     return MovedClock()
 
 
+@pytest.fixture(scope="session")
+def empty_queue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a queue in which nothing is; DBOS takes a second to make one."""
+    from dbos import DBOS
+
+    from node.analysis.queue import WORKFLOW_VERSION, queue_engine, queue_url
+
+    root = tmp_path_factory.mktemp("queue")
+    engine = queue_engine(queue_url(root))
+    DBOS(
+        config={
+            "name": "rectal-node",
+            "system_database_engine": engine,
+            "application_version": WORKFLOW_VERSION,
+            "executor_id": "test",
+            "log_level": "ERROR",
+        }
+    )
+    DBOS.launch()
+    DBOS.destroy()
+    engine.dispose()
+    return root / "worklist.sqlite"
+
+
 PHASE_TIMES_S = (-30.0, 25.0, 45.0, 70.0, 120.0)
 B_VALUES = (0.0, 800.0)
 MATRIX = 48

@@ -84,6 +84,12 @@ def test_a_migrated_database_has_the_schema_of_one_that_is_made_now(taken_over, 
     made.dispose()
 
 
+def test_indexes_of_some_rows_are_made_for_these_alone(engine):
+    where = {it["name"]: it["dialect_options"] for it in inspect(engine).get_indexes("dicom_object")}
+    partial = {name for name, options in where.items() if options.get(f"{engine.dialect.name}_where") is not None}
+    assert partial == {"object_not_catalogued", "result_object_by_series"}
+
+
 def test_a_database_of_before_revisions_is_at_the_newest_afterwards(taken_over):
     with taken_over.connect() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == migrations.REVISIONS[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ UNSETTLED, SETTLED = DeliveryState.FAILED, next(s for s in DeliveryState if s no
 
 
 @pytest.fixture
-def overview(engine: Engine) -> Overview:
+def overview(engine: Engine) -> Iterator[Overview]:
     """Five studies, the newest first: done, undelivered, failed, receiving, queued; two results each but two."""
     studies = (
         ("done", "COMPLETED", "", SETTLED),
@@ -49,7 +50,8 @@ def overview(engine: Engine) -> Overview:
                 )
             for number in range(2 if delivered else 0):
                 _deliver(connection, uid, 10 * age + number, delivered)
-    return Overview(engine)
+    with engine.connect() as connection:
+        yield Overview(connection)
 
 
 def _deliver(connection, uid, identifier, state) -> None:

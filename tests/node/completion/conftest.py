@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dbos import DBOS
 
 from node.analysis.intake import Intake
-from node.analysis.queue import WORKFLOW_VERSION, Progress, Worklist, queue_engine, queue_url
+from node.analysis.queue import Progress, Worklist, queue_url
 from node.completion.settling import Completion
 from node.completion.shortage import Inquiry
 from node.settings import CompletionSettings, RecognitionSettings, RemoteSettings
@@ -24,26 +23,6 @@ from storage.ledger import Ledger
 from storage.records import OpenAssociation, StudyRecord, StudyState
 
 LONG_AGO = timedelta(seconds=60)
-
-
-@pytest.fixture(scope="package")
-def empty_queue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a queue in which nothing is; DBOS takes a second to make one."""
-    root = tmp_path_factory.mktemp("queue")
-    engine = queue_engine(queue_url(root))
-    DBOS(
-        config={
-            "name": "rectal-node",
-            "system_database_engine": engine,
-            "application_version": WORKFLOW_VERSION,
-            "executor_id": "test",
-            "log_level": "ERROR",
-        }
-    )
-    DBOS.launch()
-    DBOS.destroy()
-    engine.dispose()
-    return root / "worklist.sqlite"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from node.analysis.progress import running_steps
 from node.analysis.queue import Progress, Worklist, queue_url
 from node.errors import NodeError
 from node.operations.cancel import cancel
@@ -41,6 +42,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def _steps_by_dbos(worklist: Worklist) -> dict[str, str]:
+    running = (it for it in worklist.unfinished() if it.progress is Progress.RUNNING)
+    return {it.study_instance_uid: it.last_step for it in running}
+
+
 def test_a_queued_study_is_never_analysed_and_can_be_run_again(site: Site, worklist: Worklist) -> None:
     site.worker.stop()
     site.sweep()
@@ -58,9 +64,9 @@ def test_a_queued_study_is_never_analysed_and_can_be_run_again(site: Site, workl
 
 def test_an_analysis_under_way_ends_without_results(site: Site, worklist: Worklist) -> None:
     site.sweep()
-    wait_for(lambda: bool(worklist.running()))
+    wait_for(lambda: _steps_by_dbos(worklist) == running_steps(site.folder) != {})
     cancel(site.settings, site.uid)
-    wait_for(lambda: worklist.progress(site.uid, 1) is Progress.BROKEN and not worklist.running())
+    wait_for(lambda: worklist.progress(site.uid, 1) is Progress.BROKEN and not running_steps(site.folder))
     study = site.index.study(site.uid)
     assert (study.state, study.reason) == (StudyState.CANCELLED, "cancelled by a person")
     assert site.deliveries.records(site.uid) == ()

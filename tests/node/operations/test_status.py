@@ -8,15 +8,18 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from rich.console import Console
 from sqlalchemy import Engine, event, insert, update
 
 from models.plausibility.records import PLACE, SetAside
+from node.cli.status import as_tables
 from node.codes import Code
 from node.operations.answers import as_json
 from node.operations.status import Report, collect
 from node.recognition.record import RECORD_VERSION, STUDY, RoleRefusal, StudyPlan, to_json
 from node.settings import Settings
 from storage import schema
+from storage.catalogue_schema import fault
 from storage.database import open_engine, writing
 from storage.overview import StudyQuery
 from storage.records import DeliveryState, StudyState
@@ -205,3 +208,24 @@ def test_a_record_of_a_later_version_is_named_and_hides_no_other_study(tmp_path:
     first, second = collect(settings).studies
     assert "update the node" in first.warnings[0]
     assert second.warnings == ("a caution",)
+
+
+def test_files_that_the_catalogue_lacks_are_counted_and_listed_where_that_is_asked_for(tmp_path: Path) -> None:
+    settings = _node(tmp_path, 2)
+    engine = open_engine(settings.storage_url)
+    with engine.begin() as connection:
+        connection.execute(insert(fault).values(object=5, reason="the header cannot be read: InvalidDicomError"))
+    engine.dispose()
+    report = collect(settings)
+    assert (report.counts.catalogue_faults, report.catalogue_faults) == (1, ())
+    assert "1 file is not, or not wholly, in the catalogue: `rectal-node status --faults`" in _shown(report)
+    listed = collect(settings, faults=True)
+    assert [(it.study_instance_uid, it.sop_instance_uid) for it in listed.catalogue_faults] == [("1.1", "4.5")]
+    assert "InvalidDicomError" in _shown(listed)
+
+
+def _shown(report: Report) -> str:
+    console = Console(width=400)
+    with console.capture() as shown:
+        console.print(as_tables(report))
+    return shown.get()

@@ -11,7 +11,8 @@ from pydicom.uid import MRImageStorage, SegmentationStorage
 from sqlalchemy import select, text
 
 from storage import catalogue_schema as tables
-from storage.catalogue.filling import catch_up, faults, forget_faults
+from storage.catalogue import faults
+from storage.catalogue.filling import catch_up
 from storage.database import open_engine
 from storage.records import Registration
 from storage.schema import NOT_CATALOGUED, dicom_object
@@ -22,6 +23,13 @@ from ..house import House, a_file
 @pytest.fixture
 def house(engine, tmp_path, at):
     return House(engine, tmp_path / "root", at)
+
+
+def faults_of(house) -> dict[str, str]:
+    with house.engine.connect() as connection:
+        found = faults.entries(connection)
+        assert faults.count(connection) == len(found)
+    return {it.path.as_posix(): it.reason for it in found}
 
 
 def test_an_object_is_found_at_four_levels_in_the_form_that_is_matched(house):
@@ -147,13 +155,13 @@ def test_a_file_that_cannot_be_read_is_named_with_its_reason_and_holds_up_no_oth
     whole = house.files.absolute(broken.file).read_bytes()
     house.files.absolute(broken.file).write_bytes(b"PatientName " * 40)
     assert catch_up(house.engine, house.files) == 2
-    assert faults(house.engine) == {broken.file.path.as_posix(): "the header cannot be read: InvalidDicomError"}
+    assert faults_of(house) == {broken.file.path.as_posix(): "the header cannot be read: InvalidDicomError"}
     assert house.rows(tables.study)[0]["instance_count"] == 1
 
     house.files.absolute(broken.file).write_bytes(whole)
-    forget_faults(house.engine)
+    faults.forget(house.engine)
     assert catch_up(house.engine, house.files) == 1
-    assert faults(house.engine) == {}
+    assert faults_of(house) == {}
     assert house.rows(tables.study)[0]["instance_count"] == 2
 
 
@@ -162,13 +170,13 @@ def test_a_file_that_is_gone_is_named_with_its_reason(house):
     (gone,) = house.index.instances("1.2.3")
     house.files.absolute(gone.file).unlink()
     catch_up(house.engine, house.files)
-    assert faults(house.engine) == {gone.file.path.as_posix(): "the file cannot be read: No such file or directory"}
+    assert faults_of(house) == {gone.file.path.as_posix(): "the file cannot be read: No such file or directory"}
 
 
 def test_a_malformed_element_is_named_and_the_others_are_taken(house):
     house.receive(a_file().replace(b"\x20\x00\x13\x00IS\x02\x001 ", b"\x20\x00\x13\x00IS\x02\x00xy"))
     catch_up(house.engine, house.files)
-    assert set(faults(house.engine).values()) == {"(0020,0013) InstanceNumber is malformed"}
+    assert set(faults_of(house).values()) == {"(0020,0013) InstanceNumber is malformed"}
     (instance,) = house.rows(tables.instance)
     assert (instance["instance_number"], instance["rows"]) == (None, 4)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node.analysis.withdrawal import names_another, patient_of
+from node.analysis.patients import names_another, patient_of
 from node.recognition.header.patients import identity
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan

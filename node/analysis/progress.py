@@ -1,0 +1,40 @@
+"""How far the analyses of a root are, read from the tables of its queue.
+
+DBOS says the same and takes a second to import, which nobody should wait for who only looks.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+WORKFLOW = "analyse-study"
+_WAIT_S = 30.0
+_IS_MADE = "SELECT 1 FROM sqlite_master WHERE name = 'operation_outputs'"
+_RUNNING = """
+    SELECT workflow_uuid, coalesce(
+        (
+            SELECT function_name FROM operation_outputs
+            WHERE operation_outputs.workflow_uuid = workflow_status.workflow_uuid ORDER BY function_id DESC LIMIT 1
+        ), ''
+    )
+    FROM workflow_status WHERE status = 'PENDING' AND name = ? ORDER BY created_at
+"""
+
+
+def queue_database(root: Path) -> Path:
+    """The database of the queue, an SQLite file, of a storage root."""
+    return (root / "worklist.sqlite").absolute()
+
+
+def running_steps(root: Path) -> dict[str, str]:
+    """Studies that are analysed at this moment, with the last step that each has finished; empty for none."""
+    path = queue_database(root)
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
+        if connection.execute(_IS_MADE).fetchone() is None:
+            return {}
+        running = connection.execute(_RUNNING, (WORKFLOW,)).fetchall()
+    return {identifier.rpartition(":")[0]: step for identifier, step in running}
