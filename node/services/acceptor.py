@@ -16,11 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from node.dicom.pdu_reader import HEADER
 from node.logs import Sparing, title
 from node.services.request import (
     ABORT,
     ABORT_INVALID,
-    HEADER,
     PDU_TYPE,
     SMALLEST_BODY,
     AssociationRequest,

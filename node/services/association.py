@@ -13,11 +13,8 @@ from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 from pynetdicom.transport import AddressInformation
 
 from node.dicom.command import Command, Refusal
-from node.errors import told
-from node.services.acceptor import ReceivedRequest
-from node.services.connection import Connection
-from node.services.messages import IncomingObject, Messages
-from node.services.pdu_reader import (
+from node.dicom.connection import Connection
+from node.dicom.pdu_reader import (
     MALFORMED,
     AssociationEnd,
     BrokenConnectionError,
@@ -28,6 +25,9 @@ from node.services.pdu_reader import (
     SlowError,
     TimeLimits,
 )
+from node.errors import told
+from node.services.acceptor import ReceivedRequest
+from node.services.messages import IncomingObject, Messages
 from node.services.request import ABORT
 from node.services.upper_layer import UpperLayer
 

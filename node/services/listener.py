@@ -18,13 +18,13 @@ from pynetdicom.events import Event, EventType
 
 from node.dicom.command import C_ECHO_RQ, SUCCESS, Command, Refusal
 from node.dicom.contexts import acceptable, is_storage
+from node.dicom.pdu_reader import TimeLimits
 from node.dicom.remotes import rights_of
 from node.dicom.transport import send_even_fragments
 from node.logs import Sparing, title
 from node.services.acceptor import Acceptor, AcceptorLimits, ReceivedRequest
 from node.services.association import AcceptedAssociation
 from node.services.leases import LEASE_S, Leases
-from node.services.pdu_reader import TimeLimits
 from node.services.store import Arrival, Reception, StorageSCP
 from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore

@@ -27,8 +27,8 @@ from node.dicom.command import (
     Refusal,
     read_command,
 )
-from node.services.connection import Connection
-from node.services.pdu_reader import COMMAND, LAST, MALFORMED, AssociationEnd, FaultError, PDUReader
+from node.dicom.connection import Connection
+from node.dicom.pdu_reader import COMMAND, LAST, MALFORMED, AssociationEnd, FaultError, PDUReader
 
 LARGEST_COMMAND = 2**16
 """Bytes of a command set; an honest one has some 200."""

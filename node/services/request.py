@@ -9,8 +9,9 @@ import struct
 from dataclasses import dataclass
 from enum import Enum
 
+from node.dicom.pdu_reader import HEADER
+
 PDU_TYPE = 0x01
-HEADER = 6  # bytes of every PDU before its body
 SMALLEST_BODY = 68
 
 _FIXED = 74  # bytes before the variable items

@@ -13,7 +13,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_RELEASE_RP, P_DATA_TF
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE, P_DATA
 
-from node.services.connection import Connection
+from node.dicom.connection import Connection
 
 Primitive: TypeAlias = A_ASSOCIATE | A_RELEASE | A_ABORT | A_P_ABORT | P_DATA
 

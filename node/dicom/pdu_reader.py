@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from pynetdicom.dul import _PDU_TYPES as DECODERS
 
-from node.services.connection import LARGEST_PIECE, Connection
-from node.services.request import HEADER
+from node.dicom.connection import LARGEST_PIECE, Connection
+
+HEADER = 6
+"""Bytes of every PDU before its body."""
 
 LARGEST_PDU = 2**20
 """Bytes of a PDU that are read at least, whatever maximum the node has named: some senders do not keep to it."""
