@@ -12,9 +12,11 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+from xdist.scheduler import LoadFileScheduling, Scheduling
 
 from node.logs import LineFormatter
 
@@ -27,6 +29,31 @@ _NAMES = re.compile(
     r"SIM\^?\d{6}|Seeded|SEED|Muster|Erika|SOMEBODY.ELSE|CORRECTED|COERCED"
     r"|Wang\^|Xiao ?Dong|王|Müller|Änne|穆勒|李|雷|Han\^|韩"
 )
+
+
+#: What takes longest begins first, so that no worker is left with it at the end.
+_ROOMS_FIRST = ("end_to_end", "research")
+#: Files that look at the same analysed study are one worker's.
+_LOOK_AT_ONE_STUDY = ("tests/end_to_end/test_first_light.py", "tests/end_to_end/test_receivers.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rooms = [item.path.relative_to(Path(__file__).parent).parts[0] for item in items]
+    places = {room: place for place, room in enumerate(_ROOMS_FIRST)}
+    order = sorted(range(len(items)), key=lambda number: places.get(rooms[number], len(places)))
+    items[:] = [items[number] for number in order]
+
+
+class _FilesAndStudies(LoadFileScheduling):
+    """Tests of one file share what they have started, so a file stays with one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return _LOOK_AT_ONE_STUDY[0] if file in _LOOK_AT_ONE_STUDY else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return _FilesAndStudies(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,15 +10,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
-from models.research.phantom import load_scanners, simulate_study
+from models.research.phantom import find_scanner, simulate_study
+from models.research.phantom.scanners import Protocol, Scanner
 from node.operations.answers import as_json
 from node.operations.status import collect
 from node.settings import load_settings
@@ -197,6 +199,7 @@ quiet_s = 2
 sweep_every_s = 1
 {completion}
 [analysis]
+threads = 1
 {analysis}
 super_resolution = "{weights}/super-resolution"
 segmentation = "{weights}/segmentation"
@@ -260,14 +263,43 @@ class SentStudy:
     folder: Path
     truth: Path
 
+    def slices(self, description: str) -> list[Path]:
+        """The files of the series whose Series Description holds `description`, by Instance Number."""
+        headers = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in self.folder.rglob("*.dcm")}
+        found = [path for path, ds in headers.items() if description in str(ds.get("SeriesDescription", "")).lower()]
+        return sorted(found, key=lambda path: int(headers[path].InstanceNumber))
+
+
+def _coarse(protocol: Protocol) -> Protocol:
+    """240 mm in 160 x 160 pixels: a quarter of the pixels, the whole pelvis."""
+    return replace(protocol, matrix=(160, 96), pixel_spacing_mm=1.5)
+
+
+def small(scanner: Scanner) -> Scanner:
+    """The scanner with coarse T2WI and dynamic series; the demo analyses a study of full size."""
+    return replace(scanner, t2wi=_coarse(scanner.t2wi), dce=_coarse(scanner.dce))
+
 
 def simulated(folder: Path, model: str, seed: int) -> SentStudy:
-    scanner = next(known for known in load_scanners() if known.model == model)
-    study = simulate_study(seed, scanner)
+    study = simulate_study(seed, small(find_scanner(model)))
     paths = write_study(study, folder / "dicom")
     write_truth(study, folder / "truth")
     uid = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
     return SentStudy(uid, folder / "dicom", folder / "truth")
+
+
+def as_of_another(paths: Iterable[Path], folder: Path, patient_id: str, **change: str) -> SentStudy:
+    """Copies of the images as if of another patient: patient and UIDs are others, and so are elements of `change`."""
+    folder.mkdir()
+    for number, path in enumerate(paths):
+        ds = pydicom.dcmread(path)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
+            setattr(ds, keyword, generate_uid(entropy_srcs=[patient_id, getattr(ds, keyword)]))
+        for keyword, value in {"PatientID": patient_id, **change}.items():
+            setattr(ds, keyword, value)
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        ds.save_as(folder / f"{number:03d}.dcm")
+    return SentStudy(str(ds.StudyInstanceUID), folder, folder)
 
 
 @pytest.fixture(scope="session")

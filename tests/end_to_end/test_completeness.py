@@ -12,10 +12,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from models.research.phantom import find_scanner, simulate_study
-from node.simulator import write_study
-
-from .conftest import Node, Orthanc, wait_for
+from .conftest import Node, Orthanc, SentStudy, as_of_another, wait_for
 
 SEND = Callable[..., subprocess.CompletedProcess[str]]
 COMPLETION = """
@@ -26,16 +23,13 @@ count_at = "pacs"
 
 
 class T2Study:
-    """The T2WI series of a simulated patient, in slices that are sent one part at a time."""
+    """The T2WI series of a patient, in slices that are sent one part at a time."""
 
-    def __init__(self, folder: Path, seed: int, send: SEND) -> None:
+    def __init__(self, folder: Path, study: SentStudy, send: SEND) -> None:
         self._folder, self._send, self._parts = folder, send, 0
-        written = write_study(simulate_study(seed, find_scanner("Skyra")), folder / "dicom")
-        headers = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in written}
-        slices = {p: ds for p, ds in headers.items() if "t2_tse_tra" in str(ds.SeriesDescription).lower()}
-        self.slices = sorted(slices, key=lambda path: int(slices[path].InstanceNumber))
-        first = slices[self.slices[0]]
-        self.uid, self.series = str(first.StudyInstanceUID), str(first.SeriesInstanceUID)
+        self.slices = study.slices("t2_tse_tra")
+        self.uid = study.uid
+        self.series = str(pydicom.dcmread(self.slices[0], stop_before_pixels=True).SeriesInstanceUID)
 
     def send(self, slices: Sequence[Path], port: int, called: str) -> None:
         self._parts += 1
@@ -54,8 +48,10 @@ def counting(make_node: Callable[..., Node]) -> Node:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, storescu: SEND) -> T2Study:
-    return T2Study(tmp_path_factory.mktemp("study"), 4301, storescu)
+def study(tmp_path_factory: pytest.TempPathFactory, skyra: SentStudy, storescu: SEND) -> T2Study:
+    folder = tmp_path_factory.mktemp("study")
+    images = as_of_another(skyra.slices("t2_tse_tra"), folder / "images", "SIM004301")
+    return T2Study(folder, images, storescu)
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +116,11 @@ def test_a_late_slice_leads_to_results_that_supersede_the_first_ones(
 
 
 def test_what_never_came_is_a_warning_in_status_and_report(
-    counting: Node, orthanc: Orthanc, storescu: SEND, tmp_path: Path
+    counting: Node, orthanc: Orthanc, skyra: SentStudy, storescu: SEND, tmp_path: Path
 ) -> None:
     """A study of a knee: its answer is a short report, without the time of an analysis."""
-    knee = T2Study(tmp_path, 4302, storescu)
-    for path in knee.slices:
-        ds = pydicom.dcmread(path)
-        ds.BodyPartExamined = "KNEE"
-        ds.save_as(path)
+    images = as_of_another(skyra.slices("t2_tse_tra"), tmp_path / "knee", "SIM004302", BodyPartExamined="KNEE")
+    knee = T2Study(tmp_path, images, storescu)
     knee.send(knee.slices, orthanc.dicom_port, "ORTHANC")
     knee.send(knee.slices[:-2], counting.port, "RECTALNODE")
     line = counting.wait_until_settled(knee.uid, 90)

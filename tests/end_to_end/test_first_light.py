@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import pydicom
+import pytest
 import SimpleITK as sitk
 from sqlalchemy import create_engine, select
 
 from storage import catalogue_schema
 
-from .conftest import ENVIRONMENT, Node, Orthanc, SentStudy, simulated, wait_for
+from .conftest import ENVIRONMENT, Node, Orthanc, SentStudy, as_of_another, simulated, wait_for
 
 SEND = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,6 +25,17 @@ SEND = Callable[..., subprocess.CompletedProcess[str]]
 def objects(orthanc: Orthanc, study_instance_uid: str) -> list[pydicom.Dataset]:
     found = orthanc.find("Instance", StudyInstanceUID=study_instance_uid)
     return [pydicom.dcmread(io.BytesIO(orthanc.file(instance["ID"]))) for instance in found]
+
+
+@pytest.fixture(scope="module")
+def results(returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc) -> list[pydicom.Dataset]:
+    """What the node has made of the Skyra study, as the PACS has it."""
+    return objects(orthanc, skyra.uid)
+
+
+def instance_uids(orthanc: Orthanc, study_instance_uid: str) -> set[str]:
+    found = orthanc.find("Instance", StudyInstanceUID=study_instance_uid)
+    return {instance["MainDicomTags"]["SOPInstanceUID"] for instance in found}
 
 
 def require_every_kind(found: list[pydicom.Dataset]) -> None:
@@ -85,23 +96,18 @@ def test_every_object_passes_dciodvfy(
     assert faults == []
 
 
-def test_every_object_says_that_it_is_research_from_simulated_training(
-    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc
-) -> None:
-    found = objects(orthanc, skyra.uid)
-    require_every_kind(found)
-    for dataset in found:
+def test_every_object_says_that_it_is_research_from_simulated_training(results: list[pydicom.Dataset]) -> None:
+    require_every_kind(results)
+    for dataset in results:
         text = str(dataset).lower()
         assert "research" in text, dataset.SOPClassUID.name
         assert "simulated" in text, dataset.SOPClassUID.name
 
 
-def test_the_t2_mask_lies_where_the_tumour_truly_is(
-    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc
-) -> None:
+def test_the_t2_mask_lies_where_the_tumour_truly_is(results: list[pydicom.Dataset], skyra: SentStudy) -> None:
     truth = sitk.ReadImage(next(skyra.truth.glob("*mask*")))
-    t2 = {str(d.SOPInstanceUID) for d in source_series(skyra, "T2WI")}
-    masks = [d for d in objects(orthanc, skyra.uid) if d.Modality == "SEG" and references(d) <= t2]
+    t2 = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in skyra.slices("t2_tse_tra")}
+    masks = [d for d in results if d.Modality == "SEG" and references(d) <= t2]
     assert len(masks) == 1
     segmentation = hd.seg.Segmentation.from_dataset(masks[0])
     volume = segmentation.get_volume(combine_segments=True)
@@ -112,12 +118,6 @@ def test_the_t2_mask_lies_where_the_tumour_truly_is(
     assert np.linalg.norm(centroid - true_centroid) < 10
 
 
-def source_series(study: SentStudy, role: str) -> list[pydicom.Dataset]:
-    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in study.folder.rglob("*") if path.is_file()]
-    assert role == "T2WI"
-    return [d for d in headers if "t2_tse_tra" in str(d.get("SeriesDescription", "")).lower()]
-
-
 def references(segmentation: pydicom.Dataset) -> set[str]:
     items = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence
     return {str(item.ReferencedSOPInstanceUID) for item in items}
@@ -126,25 +126,35 @@ def references(segmentation: pydicom.Dataset) -> set[str]:
 def test_sending_the_same_study_again_changes_nothing(
     returned: dict[str, Any], skyra: SentStudy, node: Node, orthanc: Orthanc, storescu: SEND
 ) -> None:
-    before = {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)}
+    before = instance_uids(orthanc, skyra.uid)
     assert storescu(skyra.folder, node.port).returncode == 0
     line = node.study(skyra.uid)
     assert line is not None
     assert line["study"]["revision"] == returned["study"]["revision"]
     assert line["study"]["state"] == "COMPLETED"
-    assert {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)} == before
+    assert instance_uids(orthanc, skyra.uid) == before
 
 
-def test_a_manual_c_move_at_the_pacs_brings_results_to_the_pacs(
-    node: Node, orthanc: Orthanc, storescu: SEND, tmp_path: Path
-) -> None:
-    study = simulated(tmp_path, "Multiva", 103)
+@pytest.fixture(scope="module")
+def moved(
+    node: Node, orthanc: Orthanc, storescu: SEND, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[SentStudy, dict[str, Any]]:
+    """T2WI and DWI of a Philips scanner that the PACS has sent to the node when it was asked to; the study's end."""
+    folder = tmp_path_factory.mktemp("multiva")
+    whole = simulated(folder, "Multiva", 103)
+    study = as_of_another([*whole.slices("t2w_tse_tra"), *whole.slices("dwi")], folder / "moved", "SIM000103")
     assert storescu(study.folder, orthanc.dicom_port, "ORTHANC").returncode == 0
     call = ["movescu", "-S", "-aet", "MOVESCU", "-aec", "ORTHANC", "-aem", "RECTALNODE", "127.0.0.1"]
     call += [str(orthanc.dicom_port), "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}"]
-    moved = subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert moved.returncode == 0, moved.stderr
-    line = node.wait_until_settled(study.uid)
+    answer = subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return study, node.wait_until_settled(study.uid)
+
+
+def test_a_manual_c_move_at_the_pacs_brings_results_to_the_pacs(
+    moved: tuple[SentStudy, dict[str, Any]], orthanc: Orthanc
+) -> None:
+    study, line = moved
     assert line["study"]["state"] == "COMPLETED", line
     series = orthanc.series(study.uid)
     assert len(series["SEG"]) >= 1
@@ -152,25 +162,26 @@ def test_a_manual_c_move_at_the_pacs_brings_results_to_the_pacs(
 
 
 def test_a_node_killed_in_the_middle_ends_the_study_once_with_the_same_uids(
-    returned: dict[str, Any], skyra: SentStudy, make_node: Callable[..., Node], storescu: SEND, orthanc: Orthanc
+    moved: tuple[SentStudy, dict[str, Any]], make_node: Callable[..., Node], storescu: SEND, orthanc: Orthanc
 ) -> None:
     """The same study at a second, empty node: killed in a step and started again, it makes the same objects."""
-    expected = {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)}
+    study, _ = moved
+    received = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in study.folder.rglob("*.dcm")}
+    expected = instance_uids(orthanc, study.uid) - received
     second = make_node()
-    assert storescu(skyra.folder, second.port).returncode == 0
-    work = second.folder / "var" / "work" / skyra.uid / "1"
+    assert storescu(study.folder, second.port).returncode == 0
+    work = second.folder / "var" / "work" / study.uid / "1"
     wait_for(lambda: (work / "T2WI.super.nrrd").exists(), "super-resolution is under way", 120)
     second.kill()
     assert not (work / "prediction.json").exists()
     second.start()
-    line = second.wait_until_settled(skyra.uid)
+    line = second.wait_until_settled(study.uid)
     assert line["study"]["state"] == "COMPLETED", line
-    made = second.folder / "var" / "objects" / skyra.uid
-    received = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in skyra.folder.rglob("*.dcm")}
+    made = second.folder / "var" / "objects" / study.uid
     kept = [str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in made.rglob("*.dcm")]
     assert sorted(set(kept) - received) == sorted(expected)
     assert len(kept) == len(set(kept)), "an object was written twice with different bytes"
-    assert {str(d.SOPInstanceUID) for d in objects(orthanc, skyra.uid)} == expected
+    assert instance_uids(orthanc, study.uid) - received == expected
 
 
 def test_a_wrong_called_ae_title_is_turned_away(node: Node, skyra: SentStudy, storescu: SEND) -> None:
@@ -179,15 +190,10 @@ def test_a_wrong_called_ae_title_is_turned_away(node: Node, skyra: SentStudy, st
     assert "Called AE Title Not Recognized" in answer.stderr
 
 
-def test_a_study_of_another_body_part_is_refused_with_its_reason(node: Node, storescu: SEND, tmp_path: Path) -> None:
-    study = simulated(tmp_path, "Skyra", 4244)
-    for path in list(study.folder.rglob("*.dcm")):
-        dataset = pydicom.dcmread(path)
-        if "t2_tse_tra" not in str(dataset.get("SeriesDescription", "")).lower():
-            path.unlink()
-            continue
-        dataset.BodyPartExamined = "KNEE"
-        dataset.save_as(path)
+def test_a_study_of_another_body_part_is_refused_with_its_reason(
+    node: Node, skyra: SentStudy, storescu: SEND, tmp_path: Path
+) -> None:
+    study = as_of_another(skyra.slices("t2_tse_tra"), tmp_path / "knee", "SIM004244", BodyPartExamined="KNEE")
     assert storescu(study.folder, node.port).returncode == 0
     line = node.wait_until_settled(study.uid, 60)
     assert line["study"]["state"] == "REFUSED"
@@ -195,31 +201,14 @@ def test_a_study_of_another_body_part_is_refused_with_its_reason(node: Node, sto
 
 
 def test_a_missing_slice_and_absent_sequences_are_named_and_the_rest_is_reported(
-    node: Node, storescu: SEND, orthanc: Orthanc, tmp_path: Path
+    node: Node, skyra: SentStudy, storescu: SEND, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    study = simulated(tmp_path, "Skyra", 4245)
-    t2 = [path for path in study.folder.rglob("*.dcm") if is_t2(path)]
-    dwi = [path for path in study.folder.rglob("*.dcm") if is_dwi(path)]
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    for path in t2[:7] + t2[8:] + dwi:
-        shutil.copy(path, kept / f"{path.parent.name}-{path.name}")
-    assert storescu(kept, node.port).returncode == 0
+    t2, dwi = skyra.slices("t2_tse_tra"), skyra.slices("ep2d")
+    study = as_of_another(t2[:7] + t2[8:] + dwi, tmp_path / "study", "SIM004245")
+    assert storescu(study.folder, node.port).returncode == 0
     line = node.wait_until_settled(study.uid)
     refusals = {refusal["role"]: refusal for refusal in line["refusals"]}
     assert refusals["T2WI"]["code"] == "E-SLICE-MISSING", refusals
     assert "PVP" in refusals
     assert line["study"]["state"] == "COMPLETED"
     assert set(orthanc.series(study.uid)) >= {"MR", "SR"}
-
-
-def is_t2(path: Path) -> bool:
-    return "t2_tse_tra" in description(path)
-
-
-def is_dwi(path: Path) -> bool:
-    return "ep2d" in description(path) or "dwi" in description(path)
-
-
-def description(path: Path) -> str:
-    return str(pydicom.dcmread(path, stop_before_pixels=True).get("SeriesDescription", "")).lower()

@@ -60,7 +60,7 @@ from node.analysis.bundles import Models
 from node.analysis.refusal import ANALYSED
 from node.analysis.study import Study
 from node.results.identity import Site
-from node.settings import Settings
+from node.settings import AnalysisSettings, Settings
 from storage.identity import InstanceKey
 from storage.database import open_engine
 
@@ -71,7 +71,7 @@ for path in sorted(Path(sys.argv[1]).rglob("*.dcm")):
     header = pydicom.dcmread(path, stop_before_pixels=True)
     instances[InstanceKey(str(header.SeriesInstanceUID), str(header.SOPInstanceUID))] = (path, path.name)
     study_uid = str(header.StudyInstanceUID)
-settings = Settings(root=Path(sys.argv[2]))
+settings = Settings(root=Path(sys.argv[2]), analysis=AnalysisSettings(threads=1))
 open_engine(settings.storage_url).dispose()
 study = Study(study_uid, 1, instances, Path(sys.argv[2]) / "work")
 bundles = Models(settings.analysis)

@@ -55,6 +55,21 @@ def written(evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory) ->
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
+@pytest.fixture(scope="module")
+def alone(evaluation: Evaluation) -> Evaluation:
+    """One model at one resolution, of patients that are not simulated."""
+    predictions = evaluation.predictions
+    about = replace(predictions.about, simulated=False)
+    one = replace(predictions, about=about, models=predictions.models[:1], probabilities=predictions.probabilities[:1])
+    return evaluate(one, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def written_alone(alone: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("alone")
+    return {path.name: path for path in write_report(alone, folder, None, {"table": "example"})}
+
+
 def rows(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode())))
 
@@ -140,11 +155,8 @@ def test_simulated_data_say_so_in_page_and_document(written: dict[str, bytes]):
     assert SIMULATED in [p.text for p in docx.Document(io.BytesIO(written["supplement.docx"])).paragraphs]
 
 
-def test_patients_are_not_called_simulated(evaluation: Evaluation, tmp_path: Path):
-    about = replace(evaluation.predictions.about, simulated=False)
-    real = replace(evaluation, predictions=replace(evaluation.predictions, about=about))
-    write_report(real, tmp_path, None, {"table": "example"})
-    assert "Simulated data" not in (tmp_path / "report.html").read_text("utf-8")
+def test_patients_are_not_called_simulated(written_alone: dict[str, Path]):
+    assert "Simulated data" not in written_alone["report.html"].read_text("utf-8")
 
 
 def test_word_holds_the_same_tables_and_figures_as_the_page(written: dict[str, bytes]):
@@ -163,19 +175,16 @@ def test_figures_are_drawings_without_a_date(written: dict[str, bytes]):
             assert b"<dc:date>" not in content
 
 
-def test_a_table_without_pairs_is_reported_without_comparisons(evaluation: Evaluation, tmp_path: Path):
-    predictions = evaluation.predictions
-    alone = replace(predictions, models=predictions.models[:1], probabilities=predictions.probabilities[:1])
-    paths = write_report(evaluate(alone, OPTIONS), tmp_path, None, {"table": "example"})
-    assert "comparisons.csv" not in {path.name for path in paths}
-    assert "T2WI normal, test cohort: AUC" in (tmp_path / "report.html").read_text("utf-8")
+def test_a_table_without_pairs_is_reported_without_comparisons(written_alone: dict[str, Path]):
+    assert "comparisons.csv" not in written_alone
+    assert "T2WI normal, test cohort: AUC" in written_alone["report.html"].read_text("utf-8")
 
 
-def test_a_folder_with_the_result_of_another_run_is_refused(evaluation: Evaluation, tmp_path: Path):
+def test_a_folder_with_the_result_of_another_run_is_refused(alone: Evaluation, tmp_path: Path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "roc-cubic.svg").touch()
     with pytest.raises(ModelError, match=r"holds figures/roc-cubic\.svg, which this run does not write"):
-        write_report(evaluation, tmp_path, None, {"table": "example"})
+        write_report(alone, tmp_path, None, {"table": "example"})
     assert not (tmp_path / "report.html").exists()
 
 

@@ -34,6 +34,18 @@ def found(predictions: Predictions) -> Evaluation:
     return evaluate(predictions, OPTIONS)
 
 
+@pytest.fixture(scope="module")
+def few(predictions: Predictions) -> Predictions:
+    """Two models of the sixteen: All-sequence at normal and super resolution."""
+    chosen = [predictions.models.index(model) for model in (NORMAL, SUPER)]
+    return replace(predictions, models=(NORMAL, SUPER), probabilities=predictions.probabilities[chosen])
+
+
+@pytest.fixture(scope="module")
+def found_of_few(few: Predictions) -> Evaluation:
+    return evaluate(few, OPTIONS)
+
+
 def test_every_model_is_judged_on_every_cohort(found: Evaluation):
     assert len(found.performances) == 16 * 3
     assert {(row.cohort, row.cases) for row in found.performances} == {
@@ -53,11 +65,11 @@ def test_a_comparison_is_super_minus_its_reference(found: Evaluation, prediction
     assert row.bootstrap.high == pytest.approx(expected.high, abs=0.02)
 
 
-def test_a_better_super_resolution_is_above_zero_in_every_measure(predictions: Predictions):
-    better = predictions.probabilities.copy()
-    right_way = np.where(predictions.labels == 1, 0.15, -0.15)
-    better[predictions.models.index(SUPER)] = np.clip(predictions.of(NORMAL) + right_way, 0, 1)
-    found = evaluate(replace(predictions, probabilities=better), replace(OPTIONS, categories=(0.5,)))
+def test_a_better_super_resolution_is_above_zero_in_every_measure(few: Predictions):
+    better = few.probabilities.copy()
+    right_way = np.where(few.labels == 1, 0.15, -0.15)
+    better[few.models.index(SUPER)] = np.clip(few.of(NORMAL) + right_way, 0, 1)
+    found = evaluate(replace(few, probabilities=better), replace(OPTIONS, categories=(0.5,)))
     row = next(r for r in found.comparisons if r.cohort is CohortPart.TEST and r.input == "All-sequence")
     assert row.difference.value > 0
     assert row.net_benefit.low > 0
@@ -70,18 +82,18 @@ def test_the_controls_stand_beside_super_resolution(found: Evaluation):
     assert {(row.resolution, row.reference) for row in found.comparisons} == set(PAIRS)
 
 
-def test_cutoffs_and_threshold_see_the_training_cohort_alone(found: Evaluation, predictions: Predictions):
-    other = predictions.cohorts != CohortPart.TRAINING
+def test_cutoffs_and_threshold_see_the_training_cohort_alone(found_of_few: Evaluation, few: Predictions):
+    other = few.cohorts != CohortPart.TRAINING
     turned = replace(
-        predictions,
-        labels=np.where(other, 1 - predictions.labels, predictions.labels),
-        probabilities=np.where(other, 1 - predictions.probabilities, predictions.probabilities),
+        few,
+        labels=np.where(other, 1 - few.labels, few.labels),
+        probabilities=np.where(other, 1 - few.probabilities, few.probabilities),
     )
     again = evaluate(turned, OPTIONS)
-    assert again.cutoffs == found.cutoffs
-    assert again.threshold == found.threshold == predictions.cohort(CohortPart.TRAINING).labels.mean()
+    assert again.cutoffs == found_of_few.cutoffs
+    assert again.threshold == found_of_few.threshold == few.cohort(CohortPart.TRAINING).labels.mean()
     for row in again.performances:
-        assert row.point.cutoff == found.cutoffs[row.model]
+        assert row.point.cutoff == found_of_few.cutoffs[row.model]
 
 
 def test_the_categorical_nri_has_the_cutoffs_of_training(found: Evaluation, predictions: Predictions):
@@ -92,10 +104,10 @@ def test_the_categorical_nri_has_the_cutoffs_of_training(found: Evaluation, pred
     assert row.categorical.others.value == pytest.approx(-higher[test.labels == 0].mean())
 
 
-def test_categories_that_are_asked_for_are_the_same_for_both_models(predictions: Predictions):
-    row = evaluate(predictions, replace(OPTIONS, categories=(0.3, 0.6))).comparisons[0]
-    training = predictions.cohort(CohortPart.TRAINING)
-    new, old = (training.of(Model("T2WI", resolution)) for resolution in PAIRS[0])
+def test_categories_that_are_asked_for_are_the_same_for_both_models(few: Predictions):
+    row = evaluate(few, replace(OPTIONS, categories=(0.3, 0.6))).comparisons[0]
+    training = few.cohort(CohortPart.TRAINING)
+    new, old = (training.of(Model("All-sequence", resolution)) for resolution in PAIRS[0])
     moved = np.sign(np.digitize(new, (0.3, 0.6)) - np.digitize(old, (0.3, 0.6)))
     assert row.categorical.events.value == pytest.approx(moved[training.labels == 1].mean())
 
@@ -137,8 +149,8 @@ def test_the_oracle_is_compared_with_every_model(found: Evaluation, predictions:
     )
 
 
-def test_a_table_without_an_oracle_has_no_gap(predictions: Predictions):
-    assert evaluate(replace(predictions, oracle=None), OPTIONS).oracle_gaps == ()
+def test_a_table_without_an_oracle_has_no_gap(few: Predictions):
+    assert evaluate(replace(few, oracle=None), OPTIONS).oracle_gaps == ()
 
 
 def test_the_curves_start_and_end_where_they_must(found: Evaluation):
@@ -149,13 +161,13 @@ def test_the_curves_start_and_end_where_they_must(found: Evaluation):
     assert sum(1 for _ in curves.groups) == 9
 
 
-def test_the_same_options_give_the_same_figures(found: Evaluation, predictions: Predictions):
-    again = evaluate(predictions, OPTIONS)
-    assert again.comparisons == found.comparisons
-    assert again.performances == found.performances
+def test_the_same_options_give_the_same_figures(found_of_few: Evaluation, few: Predictions):
+    again = evaluate(few, OPTIONS)
+    assert again.comparisons == found_of_few.comparisons
+    assert again.performances == found_of_few.performances
 
 
-def test_another_seed_moves_bootstrap_intervals_and_nothing_else(found: Evaluation, predictions: Predictions):
-    again = evaluate(predictions, replace(OPTIONS, seed=2)).comparisons[0]
-    assert again.difference == found.comparisons[0].difference
-    assert again.bootstrap != found.comparisons[0].bootstrap
+def test_another_seed_moves_bootstrap_intervals_and_nothing_else(found_of_few: Evaluation, few: Predictions):
+    again, before = evaluate(few, replace(OPTIONS, seed=2)).comparisons[0], found_of_few.comparisons[0]
+    assert again.difference == before.difference
+    assert again.bootstrap != before.bootstrap
