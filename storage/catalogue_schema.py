@@ -94,7 +94,6 @@ series = Table(
     *_source(),
     UniqueConstraint("study", "series_instance_uid"),
     Index("series_by_uid", "series_instance_uid"),
-    Index("series_by_modality", "modality"),
 )
 
 instance = Table(

@@ -51,6 +51,12 @@ class Deliveries:
             query = query.where(schema.results.c.study_instance_uid == study_uid)
         return self._fetch(query)
 
+    def is_due(self, destination: str, now: datetime) -> bool:
+        """Whether `claim` would take any; costs the same however many there are."""
+        waits, abandoned = (select(schema.delivery.c.identifier).where(*each) for each in _due(destination, now))
+        with self._engine.connect() as connection:
+            return bool(connection.scalar(select(or_(waits.exists(), abandoned.exists()))))
+
     def due(self, destination: str, now: datetime, limit: int = 500) -> tuple[DeliveryRecord, ...]:
         """Deliveries that `claim` would take, in its order; claims none."""
         return self._fetch(_deliveries().where(_is_due(destination, now)).order_by(*_ORDER).limit(limit))
@@ -70,19 +76,19 @@ class Deliveries:
             limit: the most deliveries.
         """
         table = schema.delivery
-        due = _is_due(destination, now)
         first = (
             select(table.c.identifier)
-            .where(due)
+            .where(_is_due(destination, now))
             .order_by(*_ORDER)
             .limit(limit)
-            # PostgreSQL: two who claim at the same time take different rows instead of waiting for one another.
+            # PostgreSQL: two who claim at the same time take different rows instead of waiting for one another, and
+            # these are theirs until the transaction ends; SQLite's transaction holds the write lock.
             .with_for_update(skip_locked=True)
             .cte("first")
         )
         claim = (
             update(table)
-            .where(table.c.identifier.in_(select(first.c.identifier)), due)
+            .where(table.c.identifier.in_(select(first.c.identifier)))
             .values(state=DeliveryState.CLAIMED, owner=owner, leased_until=until)
             .returning(table.c.identifier)
         )
@@ -224,11 +230,18 @@ class Deliveries:
             return tuple(_delivery(row) for row in connection.execute(query))
 
 
-def _is_due(destination: str, now: datetime) -> ColumnElement[bool]:
+def _due(destination: str, now: datetime) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...]]:
+    """The two kinds of what is due: QUEUED whose time has come, and CLAIMED whose lease has run out."""
     table = schema.delivery
-    waits = and_(table.c.state == DeliveryState.QUEUED, table.c.next_attempt_at <= now)
-    abandoned = and_(table.c.state == DeliveryState.CLAIMED, table.c.leased_until <= now)
-    return and_(table.c.destination == destination, or_(waits, abandoned))
+    there = table.c.destination == destination
+    waits = (there, table.c.state == DeliveryState.QUEUED, table.c.next_attempt_at <= now)
+    return waits, (there, table.c.state == DeliveryState.CLAIMED, table.c.leased_until <= now)
+
+
+def _is_due(destination: str, now: datetime) -> ColumnElement[bool]:
+    waits, abandoned = (and_(*each) for each in _due(destination, now))
+    # Of the index of what is open: by it the first ones are found without a look at all others.
+    return and_(schema.delivery.c.destination == destination, schema.IS_OPEN, or_(waits, abandoned))
 
 
 def of_studies(connection: Connection, studies: Collection[str], state: DeliveryState) -> Iterator[DeliveryRecord]:

@@ -114,10 +114,6 @@ dicom_object = Table(
 #: As the conditions of indexes are written, to which other objects add nothing.
 NOT_CATALOGUED = dicom_object.c.catalogued == false()
 NOT_RECEIVED = dicom_object.c.origin != literal_column("'RECEIVED'")
-_PARTIAL = {
-    Index("object_not_catalogued", dicom_object.c.identifier): NOT_CATALOGUED,
-    Index("result_object_by_series", dicom_object.c.series_instance_uid): NOT_RECEIVED,
-}
 
 # The instances that a revision of a study was queued with: what its analysis reads, whatever arrives meanwhile.
 revision_object = Table(
@@ -238,6 +234,15 @@ delivery = Table(
     Index("delivery_by_result", "result"),
     Index("delivery_by_state", "state", "destination", "result"),
 )
+
+IS_OPEN = delivery.c.state.in_([literal_column("'CLAIMED'"), literal_column("'QUEUED'")])
+
+_PARTIAL = {
+    Index("object_not_catalogued", dicom_object.c.identifier): NOT_CATALOGUED,
+    Index("result_object_by_series", dicom_object.c.series_instance_uid): NOT_RECEIVED,
+    # In the order in which deliveries are claimed.
+    Index("delivery_open", *(delivery.c[name] for name in ("destination", "attempts", "identifier"))): IS_OPEN,
+}
 
 
 @event.listens_for(metadata, "before_create")

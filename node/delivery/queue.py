@@ -52,7 +52,7 @@ class Queue:
     def claim(self) -> tuple[DeliveryRecord, ...]:
         """Deliveries that are due, claimed for this process; what has failed before comes last."""
         now, name = self._clock(), self._settings.name
-        if not self._deliveries.due(name, now, limit=1):  # looks without the lock that writers need
+        if not self._deliveries.is_due(name, now):  # looks without the lock that writers need
             return ()
         return self._deliveries.claim(name, self._owner, now, now + self._lease, CLAIMED_AT_ONCE)
 

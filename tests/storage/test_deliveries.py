@@ -122,6 +122,15 @@ def test_many_who_claim_at_the_same_time_share_the_rows(waiting, claim, url):
     assert len(everything) == len(set(everything)) == 40
 
 
+def test_whether_anything_is_due_is_what_a_claim_would_find(waiting, claim, deliveries, at):
+    assert not deliveries.is_due("PACS", at(0))
+    waiting(1)
+    assert deliveries.is_due("PACS", at(0))
+    assert not deliveries.is_due("ARCHIVE", at(0))
+    claim(0)
+    assert [deliveries.is_due("PACS", at(seconds)) for seconds in (29, 30)] == [False, True]
+
+
 def test_what_is_claimed_is_limited_and_comes_in_order_what_has_failed_before_last(waiting, claim, deliveries, at):
     waiting(5)
     first, second = claim(0, limit=2)

@@ -84,10 +84,17 @@ def test_a_migrated_database_has_the_schema_of_one_that_is_made_now(taken_over, 
     made.dispose()
 
 
+def partial_indexes(engine):
+    found = [it for table in ("dicom_object", "delivery") for it in inspect(engine).get_indexes(table)]
+    return {it["name"] for it in found if it["dialect_options"].get(f"{engine.dialect.name}_where") is not None}
+
+
 def test_indexes_of_some_rows_are_made_for_these_alone(engine):
-    where = {it["name"]: it["dialect_options"] for it in inspect(engine).get_indexes("dicom_object")}
-    partial = {name for name, options in where.items() if options.get(f"{engine.dialect.name}_where") is not None}
-    assert partial == {"object_not_catalogued", "result_object_by_series"}
+    assert partial_indexes(engine) == {"object_not_catalogued", "result_object_by_series", "delivery_open"}
+
+
+def test_indexes_of_some_rows_are_migrated_as_such(taken_over):
+    assert partial_indexes(taken_over) == {"object_not_catalogued", "result_object_by_series", "delivery_open"}
 
 
 def test_a_database_of_before_revisions_is_at_the_newest_afterwards(taken_over):
