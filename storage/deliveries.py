@@ -17,6 +17,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     case,
     exists,
     insert,
@@ -36,6 +37,11 @@ _TAKEN_BACK = (DeliveryState.STOPPED, DeliveryState.REVOKED)
 _ORDER = (schema.delivery.c.attempts, schema.delivery.c.identifier)
 _NOBODYS: dict[str, object] = {"owner": None, "leased_until": None}
 _ONE_MORE: dict[str, object] = {"attempts": schema.delivery.c.attempts + 1}
+
+# Built once: it is asked for each object.
+_CLAIM = select(schema.delivery.c.state, schema.delivery.c.owner).where(
+    schema.delivery.c.identifier == bindparam("delivery")
+)
 
 
 class Deliveries:
@@ -123,32 +129,36 @@ class Deliveries:
         if identifiers:
             self._end_claim(identifiers, owner, DeliveryState.QUEUED, values)
 
-    def stored(self, identifier: int, now: datetime, reason: str = "") -> bool:
-        """The destination has it (status 0000 or Bxxx); `reason` holds its warning, if any.
+    def stored(self, reasons: Mapping[int, str], now: datetime) -> frozenset[int]:
+        """The destination has these (status 0000 or Bxxx); by identifier, a reason holds its warning, if any.
 
-        That is so whoever has claimed it meanwhile. One that was stopped while it was under way becomes REVOKED and
-        keeps the reason of that.
+        That is so whoever has claimed them meanwhile. What was stopped while it was under way becomes REVOKED and keeps
+        the reason of that.
 
         Returns:
-            False when it was stopped, or had ended.
+            those that are now STORED; the others were stopped, or had ended.
         """
         table = schema.delivery
         stopped = table.c.state == DeliveryState.STOPPED
         under_way = table.c.state.in_((DeliveryState.CLAIMED, DeliveryState.QUEUED))
+        kept: list[int] = []
         with database.writing(self._engine).begin() as connection:
-            state = connection.scalar(
-                update(table)
-                .where(table.c.identifier == identifier, or_(under_way, stopped))
-                .values(
-                    state=case((stopped, DeliveryState.REVOKED.value), else_=DeliveryState.STORED.value),
-                    reason=case((stopped, table.c.reason), else_=reason),
-                    attempts=table.c.attempts + 1,
-                    next_attempt_at=now,
-                    **_NOBODYS,
+            for reason in dict.fromkeys(reasons.values()):
+                alike = [identifier for identifier, its in reasons.items() if its == reason]
+                rows = connection.execute(
+                    update(table)
+                    .where(table.c.identifier.in_(alike), or_(under_way, stopped))
+                    .values(
+                        state=case((stopped, DeliveryState.REVOKED.value), else_=DeliveryState.STORED.value),
+                        reason=case((stopped, table.c.reason), else_=reason),
+                        attempts=table.c.attempts + 1,
+                        next_attempt_at=now,
+                        **_NOBODYS,
+                    )
+                    .returning(table.c.identifier, table.c.state)
                 )
-                .returning(table.c.state)
-            )
-        return state == DeliveryState.STORED
+                kept += [row.identifier for row in rows if row.state == DeliveryState.STORED]
+        return frozenset(kept)
 
     def postpone(self, identifier: int, owner: str, reason: str, next_attempt_at: datetime) -> bool:
         """A transient failure: again at `next_attempt_at`. False when the owner has not claimed it any more."""
@@ -161,9 +171,8 @@ class Deliveries:
 
     def is_claimed(self, identifier: int, owner: str) -> bool:
         """Whether it is still to be sent by this owner."""
-        table = schema.delivery
         with self._engine.connect() as connection:
-            row = connection.execute(select(table.c.state, table.c.owner).where(table.c.identifier == identifier)).one()
+            row = connection.execute(_CLAIM, {"delivery": identifier}).one()
         return (row.state, row.owner) == (DeliveryState.CLAIMED, owner)
 
     def order(self, identifiers: Collection[int], states: Collection[DeliveryState], now: datetime) -> int:

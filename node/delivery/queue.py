@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 from node.clock import Clock
@@ -85,11 +86,18 @@ class Queue:
         """Give claimed deliveries back that were not tried, which costs no attempt; they are due at once."""
         self._deliveries.release(identifiers, self._owner, self._clock(), reason)
 
-    def settle(self, attempt: Attempt) -> None:
-        """Record what came of an attempt: delivered, failed, or again later."""
-        if attempt.result is StoreResult.SENT:
-            self._stored(attempt)
-        elif attempt.result is StoreResult.PERMANENT:
+    def settling(self, attempts: Sequence[Attempt]) -> Iterator[Callable[[], None]]:
+        """What is to be done to record what came of attempts: delivered, failed, or again later; each of it at once.
+
+        All that was stored is recorded in one transaction.
+        """
+        stored = [attempt for attempt in attempts if attempt.result is StoreResult.SENT]
+        if stored:
+            yield partial(self._stored, stored)
+        yield from (partial(self._settle, attempt) for attempt in attempts if attempt.result is not StoreResult.SENT)
+
+    def _settle(self, attempt: Attempt) -> None:
+        if attempt.result is StoreResult.PERMANENT:
             self._fail(attempt)
         elif attempt.result is StoreResult.LOCAL_FAULT:
             self._put_off(attempt)
@@ -98,14 +106,14 @@ class Queue:
         else:
             self._postpone(attempt)
 
-    def _stored(self, attempt: Attempt) -> None:
-        record = attempt.record
-        if not self._deliveries.stored(record.identifier, self._clock(), attempt.reason):
-            log.error(
-                "object %s: destination %s: it was sent while its delivery was stopped; it has to be withdrawn there",
-                record.result.sop_instance_uid,
-                self._settings.name,
-            )
+    def _stored(self, attempts: Sequence[Attempt]) -> None:
+        reasons = {attempt.record.identifier: attempt.reason for attempt in attempts}
+        kept = self._deliveries.stored(reasons, self._clock())
+        for attempt in attempts:
+            if attempt.record.identifier not in kept:
+                log.error(
+                    "%s: it was sent while its delivery was stopped; it has to be withdrawn there", self._named(attempt)
+                )
 
     def _fail(self, attempt: Attempt, why: str = "") -> None:
         self._deliveries.fail(attempt.record.identifier, self._owner, why + _kept_reason(attempt))

@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from node.clock import Clock, utc_now
+from node.delivery.attempts import Attempt
 from node.delivery.backoff import DestinationBackoff
 from node.delivery.dicom import send
 from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
@@ -26,7 +27,10 @@ from storage.records import DeliveryRecord
 
 log = logging.getLogger(__name__)
 
-_POLL_S = 1.0
+#: Before the storage is looked at again where nobody says that something is due: another process may have made it so.
+_LOOK_S = 0.25
+#: Before this machine is asked again for what it could not do.
+_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -93,7 +97,7 @@ class DeliveryWorker:
                 tried = 0
                 self._rest(_Round(set(), why_not="the round failed"))
             if not tried:
-                self._due.wait(_POLL_S)
+                self._due.wait(_LOOK_S)
                 self._due.clear()
 
     def deliver_due(self) -> int:
@@ -116,20 +120,27 @@ class DeliveryWorker:
         return done.tried
 
     def _deliver(self, claimed: Sequence[DeliveryRecord], done: _Round) -> None:
-        attempts = send(claimed, self._settings, self._files, self._queue.still_claimed)
-        with closing(attempts):
-            for attempt in attempts:
-                if attempt.result is StoreResult.NOT_TRIED:
-                    done.not_tried += 1
-                    done.why_not = attempt.reason
-                    continue
-                done.tried += 1
-                done.stored += attempt.result is StoreResult.SENT
-                done.at_an_object |= attempt.ended_connection
-                self._keep(lambda attempt=attempt: self._queue.settle(attempt))  # type: ignore[misc]
-                done.left.discard(attempt.record.identifier)
-                if self._stop.is_set():
-                    break
+        with closing(send(claimed, self._settings, self._files, self._is_wanted)) as groups:
+            for attempts in groups:
+                for attempt in attempts:
+                    self._count(attempt, done)
+                tried = [it for it in attempts if it.result is not StoreResult.NOT_TRIED]
+                for settle in self._queue.settling(tried):
+                    self._keep(settle)
+                done.left.difference_update(it.record.identifier for it in tried)
+
+    def _is_wanted(self, record: DeliveryRecord) -> bool:
+        """Asked in the threads that send, when the turn of an object comes."""
+        return not self._stop.is_set() and self._queue.still_claimed(record)
+
+    def _count(self, attempt: Attempt, done: _Round) -> None:
+        if attempt.result is StoreResult.NOT_TRIED:
+            done.not_tried += 1
+            done.why_not = attempt.reason
+            return
+        done.tried += 1
+        done.stored += attempt.result is StoreResult.SENT
+        done.at_an_object |= attempt.ended_connection
 
     def _rest(self, done: _Round) -> None:
         delay = self._backoff.rest(bool(done.stored), done.at_an_object)
@@ -149,7 +160,7 @@ class DeliveryWorker:
                 return
             except LOCAL_FAULTS as error:
                 self._report(error)
-                if self._stop.wait(_POLL_S):
+                if self._stop.wait(_AGAIN_S):
                     raise
 
     def _report(self, error: Exception) -> None:

@@ -6,7 +6,6 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom import Dataset
 from pynetdicom import AE, Association, evt
 
 from node.dicom.contexts import proposals
@@ -83,11 +82,10 @@ def narrowness(association: Association) -> str:
     return f"the maximum length of PDUs that the receiver names leaves no room for an object: {said}"
 
 
-def in_words(answer: Dataset, meanings: dict[int, tuple[str, str]]) -> str:
+def in_words(status: int, comment: str, meanings: dict[int, tuple[str, str]]) -> str:
     """Status, its meaning and the other side's comment (0000,0902); empty for plain success."""
-    status = answer.Status
     if status == 0:
         return ""
     _, meaning = meanings.get(status, ("", ""))
-    words = [f"status 0x{status:04X}", meaning, answer.get("ErrorComment") or ""]
+    words = [f"status 0x{status:04X}", meaning, comment]
     return ", ".join(word for word in words if word)

@@ -39,6 +39,19 @@ class Connection:
         """What has come and was not asked for yet."""
         return self._buffer[self._begin : self._end]
 
+    @property
+    def rests(self) -> bool:
+        """Whether it stands, as far as is known here, and nothing has come that was not asked for."""
+        if self.unread:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False  # there is something, or the end
+
     def read(self, count: int, deadline: float) -> memoryview:
         """The next `count` bytes, at most `LARGEST_PIECE`; they are there until the next call.
 

@@ -107,4 +107,4 @@ def _require_success(status: Dataset) -> None:
     if "Status" not in status:
         raise TransientError(CONNECTION_LOST)
     if status.Status != 0:
-        raise TransientError(in_words(status, QR_FIND_SERVICE_CLASS_STATUS))
+        raise TransientError(in_words(status.Status, status.get("ErrorComment") or "", QR_FIND_SERVICE_CLASS_STATUS))

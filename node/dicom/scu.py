@@ -6,13 +6,14 @@ A file goes as it lies on disk where the receiver accepts that, else converted w
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom import Association, _config
+from pynetdicom import Association
 from pynetdicom.sop_class import Verification
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
@@ -25,17 +26,31 @@ from node.dicom.association import (
     narrowness,
     refusal,
 )
+from node.dicom.command import Command
 from node.dicom.conversion.errors import ConversionError
 from node.dicom.outcomes import LOCAL_FAULTS, StoreOutcome, StoreResult, classify, local_fault, outcome
-from node.dicom.sendable import batches, candidates, sendable
+from node.dicom.sendable import Sendable, batches, candidates, opened
+from node.dicom.storing import LostAssociationError, StoreAssociation
 from storage.errors import HeaderError
 from storage.header import read_header
 from storage.records import InstanceHeader
 
-# Makes pynetdicom send the bytes of a file instead of decoding and encoding them again; holds for the process.
-_config.STORE_SEND_CHUNKED_DATASET = True
 
-_Batch = Sequence[tuple[Path, InstanceHeader]]
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why an association ended, or there was none, before all files had their turn.
+
+    Attributes:
+        result: what that means for those files.
+        reason: in words; empty where it is that of each file that it is not accepted.
+    """
+
+    result: StoreResult
+    reason: str = ""
+
+    def of(self, file: Sendable) -> StoreOutcome:
+        """The outcome of a file that had no turn."""
+        return outcome(file.path, file.header, self.result, self.reason or _not_accepted(file.header))
 
 
 def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
@@ -61,102 +76,134 @@ def store(
     called_ae: str,
     calling_ae: str,
     timeout_s: float,
-    wanted: Callable[[Path], bool] = lambda _: True,
 ) -> Generator[StoreOutcome, None, None]:
     """Send DICOM files by C-STORE, one association for as many as its presentation contexts allow.
 
     Yields one outcome for each file, in the order of `paths` unless more than 128 presentation contexts are
     needed. When an association fails, only the file that was under way has failed; the rest was not tried. Closing
-    the iterator early releases the association. A file that is not `wanted` any more when its turn comes is left out,
-    without an outcome.
+    the iterator early releases the association.
     """
     receiver = RemoteAE(host, port, called_ae, calling_ae, timeout_s)
-    files: list[tuple[Path, InstanceHeader]] = []
+    files: list[Sendable] = []
     for path in paths:
         try:
-            files.append((path, read_header(path)))
+            files.append(Sendable(path, read_header(path)))
         except HeaderError as error:
             yield outcome(path, None, StoreResult.PERMANENT, f"cannot be sent: {error}")
         except LOCAL_FAULTS as error:
             yield outcome(path, None, StoreResult.LOCAL_FAULT, local_fault(error))
     for batch in batches(files):
-        yield from _store_batch(receiver, batch, wanted)
+        waiting = deque(batch)
+        end = yield from sent(receiver, batch, waiting)
+        for file in waiting:
+            yield end.of(file)
 
 
-def _store_batch(receiver: RemoteAE, batch: _Batch, wanted: Callable[[Path], bool]) -> Iterator[StoreOutcome]:
+def sent(
+    receiver: RemoteAE,
+    batch: Sequence[Sendable],
+    waiting: deque[Sendable],
+    wanted: Callable[[Sendable], bool] = lambda _: True,
+) -> Generator[StoreOutcome, None, End]:
+    """Send over one association what waits, until nothing does or the association ends.
+
+    Closing the iterator early releases the association. Several may take from what waits at the same time, each in a
+    thread of its own.
+
+    Args:
+        receiver: where to.
+        batch: whose presentation contexts are asked for.
+        waiting: files of the batch; what is left in it had no turn.
+        wanted: asked when the turn of a file comes: one that is not is left out, without an outcome.
+
+    Returns:
+        what holds for the files that still wait.
+    """
     try:
-        association = receiver.associate([pair for _, header in batch for pair in candidates(header)])
+        association = receiver.associate([pair for file in _kinds(batch) for pair in candidates(file.header)])
     except socket.gaierror as error:  # the name of the host is not known
-        yield from _all(batch, StoreResult.NOT_TRIED, f"no connection: {error}")
-        return
+        return End(StoreResult.NOT_TRIED, f"no connection: {error}")
     except LOCAL_FAULTS as error:
-        yield from _all(batch, StoreResult.LOCAL_FAULT, local_fault(error))
-        return
-    if association.is_established:
-        with closing(Sending(association)) as sending:
-            for path, header in batch:
-                if wanted(path):
-                    yield sending.store(path, header)
-    elif accepts_nothing(association):
-        for path, header in batch:
-            yield outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))
-    else:
-        yield from _all(batch, StoreResult.NOT_TRIED, refusal(association))
+        return End(StoreResult.LOCAL_FAULT, local_fault(error))
+    if not association.is_established:
+        return (
+            End(StoreResult.PERMANENT)
+            if accepts_nothing(association)
+            else End(StoreResult.NOT_TRIED, refusal(association))
+        )
+    if why := narrowness(association):
+        association.release()
+        return End(StoreResult.NOT_TRIED, why)
+    try:
+        sending = Sending(association, receiver.timeout_s)
+    except LostAssociationError:
+        return End(StoreResult.NOT_TRIED, ENDED_BEFORE)
+    with closing(sending):
+        yield from _sent(sending, waiting, wanted)
+    return End(StoreResult.NOT_TRIED, ENDED_BEFORE)
 
 
-def _all(batch: _Batch, result: StoreResult, reason: str) -> Iterator[StoreOutcome]:
-    for path, header in batch:
-        yield outcome(path, header, result, reason)
+def _kinds(batch: Sequence[Sendable]) -> Iterator[Sendable]:
+    """One file for each SOP class and transfer syntax."""
+    return iter({(it.header.sop_class_uid, it.header.transfer_syntax_uid): it for it in batch}.values())
+
+
+def _sent(sending: Sending, waiting: deque[Sendable], wanted: Callable[[Sendable], bool]) -> Iterator[StoreOutcome]:
+    while not sending.is_over:
+        try:
+            file = waiting.popleft()
+        except IndexError:
+            return
+        if wanted(file):
+            yield sending.store(file)
 
 
 class Sending:
     """An established association over which files are stored, one after the other."""
 
-    def __init__(self, association: Association) -> None:
-        self._association = association
-        self._accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
-        self._over = False  # pynetdicom itself notes the end only after a while
+    def __init__(self, association: Association, timeout_s: float) -> None:
+        """Take over an association.
 
-    def store(self, path: Path, header: InstanceHeader) -> StoreOutcome:
+        Raises:
+            LostAssociationError: it has ended meanwhile.
+        """
+        self._context_ids = {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id)
+            for context in association.accepted_contexts
+        }
+        self._association = StoreAssociation(association, timeout_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._association.is_over
+
+    def store(self, file: Sendable) -> StoreOutcome:
         """Send one file, in the first of its candidate transfer syntaxes that the receiver accepted."""
-        chosen = next((pair for pair in candidates(header) if pair in self._accepted), None)
+        path, header = file.path, file.header
+        chosen = next((pair for pair in candidates(header) if pair in self._context_ids), None)
         if chosen is None:
             return outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))
-        if why := self._is_over():
-            return outcome(path, header, StoreResult.NOT_TRIED, why)
         try:
-            with sendable(path, header, chosen[1]) as file:
-                answer = self._answer(file)
+            answer = self._store(file, chosen)
         except (ConversionError, HeaderError, ValueError) as error:
             return outcome(path, header, StoreResult.PERMANENT, f"cannot be sent: {error}")
-        except RuntimeError:  # it ended between the look above and the sending
-            return outcome(path, header, StoreResult.NOT_TRIED, ENDED_BEFORE)
         except LOCAL_FAULTS as error:
             return outcome(path, header, StoreResult.LOCAL_FAULT, local_fault(error))
-        status = answer.get("Status")
-        if status is None:
-            self._over = True
+        except LostAssociationError:
             return outcome(path, header, StoreResult.TRANSIENT, CONNECTION_LOST)
-        return outcome(path, header, classify(status), in_words(answer, STORAGE_SERVICE_CLASS_STATUS), status)
+        status = answer.status or 0
+        words = in_words(status, answer.comment, STORAGE_SERVICE_CLASS_STATUS)
+        return outcome(path, header, classify(status), words, status)
 
     def close(self) -> None:
         """Release the association, unless it has ended."""
-        self._association.release()
+        self._association.close()
 
-    def _is_over(self) -> str:
-        """Why nothing can be sent any more; empty where it can."""
-        if self._over or not self._association.is_established or self._association.acse.is_aborted():
-            return ENDED_BEFORE
-        return narrowness(self._association)
-
-    def _answer(self, file: Path) -> Dataset:
-        """The response to a C-STORE of the file; an association whose message broke off here can carry no other."""
-        try:
-            return self._association.send_c_store(file)
-        except LOCAL_FAULTS:
-            self._over = True
-            self._association.abort()
-            raise
+    def _store(self, file: Sendable, chosen: tuple[str, str]) -> Command:
+        with opened(file, chosen[1]) as (content, start):
+            header, context_id = file.header, self._context_ids[chosen]
+            return self._association.store(context_id, header.sop_class_uid, header.sop_instance_uid, content, start)
 
 
 def _not_accepted(header: InstanceHeader) -> str:

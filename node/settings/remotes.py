@@ -24,6 +24,7 @@ class RemoteSettings(Section):
         may_store: it may store objects here. Whatever its rights, it may ask by C-ECHO whether the node answers.
         receives_results: results are sent to it.
         calling_ae_title: what the node calls itself there.
+        associations: over which results are sent to it at the same time.
         maximum_attempts: of one object; then it waits for a person.
         first_retry_s: wait after the first failure, in s; it doubles with each …
         longest_retry_s: … up to this, in s.
@@ -37,6 +38,7 @@ class RemoteSettings(Section):
     may_store: bool = False
     receives_results: bool = False
     calling_ae_title: AETitle = "RECTALNODE"
+    associations: int = Field(default=1, ge=1, le=16)
     maximum_attempts: int = Field(default=200, ge=1)
     first_retry_s: Seconds = 10
     longest_retry_s: Seconds = 3600

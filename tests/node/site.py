@@ -97,7 +97,7 @@ class Site:
         results = [self._result(image, number, role) for number, role in enumerate(roles)]
         self.ledger.conclude(self.uid, 1, StudyState.COMPLETED, "", results, ["pacs"], datetime.now(UTC))
         for delivery in self.deliveries.due("pacs", datetime.now(UTC))[2:]:
-            self.deliveries.stored(delivery.identifier, datetime.now(UTC))
+            self.deliveries.stored({delivery.identifier: ""}, datetime.now(UTC))
 
     def _result(self, image: Dataset, number: int, role: str) -> ResultRecord:
         made, path = deepcopy(image), self.folder / "result.dcm"

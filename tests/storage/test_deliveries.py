@@ -101,9 +101,9 @@ def test_what_was_stored_is_stored_whoever_has_claimed_it_meanwhile(waiting, cla
     waiting(1)
     (identifier,) = claim(0, "one")
     claim(30, "other")
-    assert deliveries.stored(identifier, at(31)) is True
+    assert deliveries.stored({identifier: ""}, at(31)) == {identifier}
     assert deliveries.is_claimed(identifier, "other") is False
-    assert deliveries.stored(identifier, at(32)) is False
+    assert deliveries.stored({identifier: ""}, at(32)) == frozenset()
 
 
 def test_many_who_claim_at_the_same_time_share_the_rows(waiting, claim, url):
@@ -147,7 +147,7 @@ def test_what_is_claimed_is_limited_and_comes_in_order_what_has_failed_before_la
 def test_a_stored_result_is_not_due_any_more(waiting, claim, deliveries, at):
     waiting(1)
     (identifier,) = claim(0)
-    assert deliveries.stored(identifier, at(1), "status 0xB007") is True
+    assert deliveries.stored({identifier: "status 0xB007"}, at(1)) == {identifier}
     (ended,) = deliveries.records()
     assert (ended.state, ended.attempts, ended.reason) == (DeliveryState.STORED, 1, "status 0xB007")
     assert deliveries.due("PACS", at(999)) == ()
@@ -175,7 +175,7 @@ def test_a_failed_delivery_waits_for_a_person(waiting, claim, deliveries, at):
 def test_what_was_not_tried_is_given_back_with_its_reason_and_has_used_no_attempt(waiting, claim, deliveries, at):
     waiting(3)
     one, two, three = claim(0)
-    deliveries.stored(three, at(1))
+    deliveries.stored({three: ""}, at(1))
     deliveries.release([one, three], "one", at(60), "no connection")
     assert claim(29) == []
     assert [(it.identifier, it.attempts, it.reason) for it in deliveries.due("PACS", at(60))] == [
@@ -239,7 +239,7 @@ def _revoke(engine, *uids: str) -> None:
 
 MOVES = {
     "claim": lambda it, _engine, at, _: it.claim("PACS", "other", at(60), at(90), 9),
-    "stored": lambda it, _engine, at, number: it.stored(number, at(1)),
+    "stored": lambda it, _engine, at, number: bool(it.stored({number: ""}, at(1))),
     "postpone": lambda it, _engine, at, number: it.postpone(number, "one", "", at(1)),
     "fail": lambda it, _engine, at, number: it.fail(number, "one", ""),
     "release": lambda it, _engine, at, number: it.release([number], "one", at(1), ""),

@@ -49,7 +49,7 @@ def test_recording_the_same_again_changes_nothing(ledger, deliveries, at):
 
 def test_recording_again_after_delivery_sends_nothing_twice(ledger, deliveries, at):
     ledger.record([a_result()], ["PACS"], at(0))
-    deliveries.stored(deliveries.due("PACS", at(0))[0].identifier, at(1))
+    deliveries.stored({deliveries.due("PACS", at(0))[0].identifier: ""}, at(1))
     ledger.record([a_result()], ["PACS"], at(2))
     assert deliveries.due("PACS", at(3)) == ()
 

@@ -65,10 +65,10 @@ def sent(deliveries, conclude, at):
     """Four results of revision 1: delivered, refused by the destination, to be sent, and delivered."""
     conclude(*(a_result(number) for number in range(4)))
     first, second, third, last = deliveries.claim("PACS", "sender", at(9), at(39), 10)
-    deliveries.stored(first.identifier, at(10))
+    deliveries.stored({first.identifier: ""}, at(10))
     deliveries.fail(second.identifier, "sender", "no")
     deliveries.release([third.identifier], "sender", at(9), "")
-    deliveries.stored(last.identifier, at(11))
+    deliveries.stored({last.identifier: ""}, at(11))
 
 
 def states(deliveries) -> list[str]:
@@ -126,7 +126,7 @@ def test_a_revision_that_is_out_of_date_revokes_nothing(index, ledger, deliverie
 
 def test_results_of_other_studies_are_left_alone(ledger, deliveries, sent, conclude, at):
     ledger.record([a_result(0, study="1.9")], ["PACS"], at(0))
-    deliveries.stored(deliveries.records("1.9")[0].identifier, at(1))
+    deliveries.stored({deliveries.records("1.9")[0].identifier: ""}, at(1))
     conclude(revoked=(0, 1, 2, 3))
     assert [it.state for it in deliveries.records("1.9")] == ["STORED"]
 
@@ -135,7 +135,7 @@ def test_what_was_under_way_when_it_was_stopped_is_named_with_the_reason_of_that
     conclude(a_result(0), a_result(1))
     under_way, refused = deliveries.claim("PACS", "sender", at(9), at(39), 10)
     conclude(revoked=(0, 1))
-    assert deliveries.stored(under_way.identifier, at(12), "warning B000") is False
+    assert deliveries.stored({under_way.identifier: "warning B000"}, at(12)) == frozenset()
     assert deliveries.fail(refused.identifier, "sender", "no") is False
     first, second = deliveries.records("1.2.3")
     assert (first.state, first.reason, first.next_attempt_at) == ("REVOKED", WHY, at(12))

@@ -75,7 +75,7 @@ def test_the_thread_goes_on_until_it_is_stopped(receiving, destination, queue):
 
 
 def test_what_becomes_due_is_sent_at_once_where_the_thread_is_told(receiving, destination, queue, monkeypatch):
-    monkeypatch.setattr("node.delivery.worker._POLL_S", 3600.0)
+    monkeypatch.setattr("node.delivery.worker._LOOK_S", 3600.0)
     pacs = receiving()
     delivery = DeliveryWorker(destination(pacs.port), queue.rows, queue.files, queue.clock)
     delivery.start()

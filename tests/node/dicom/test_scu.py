@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import socket
@@ -9,7 +10,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, FileMetaDataset, dcmread
@@ -22,7 +25,7 @@ from pynetdicom.sop_class import Verification
 from node.dicom.association import RemoteAE, accepts_nothing, refusal
 from node.dicom.outcomes import StoreResult, classify
 from node.dicom.scu import Sending, echo, store
-from node.dicom.sendable import candidates
+from node.dicom.sendable import Sendable, candidates
 from storage.header import read_header
 
 from .upper_layer import ABORT, RawReceiver, pdu
@@ -35,13 +38,15 @@ NOT_TRIED, LOCAL_FAULT = StoreResult.NOT_TRIED, StoreResult.LOCAL_FAULT
 def make_object(tmp_path: Path) -> Callable[..., Path]:
     """Write an object `number` of a SOP class and transfer syntax."""
 
-    def make(number: int, sop_class: str = MRImageStorage, syntax: str = ExplicitVRLittleEndian) -> Path:
+    def make(
+        number: int, sop_class: str = MRImageStorage, syntax: str = ExplicitVRLittleEndian, length: int = 1000
+    ) -> Path:
         made = Dataset()
         made.file_meta = FileMetaDataset()
         made.file_meta.TransferSyntaxUID = syntax
         made.SOPClassUID, made.SOPInstanceUID = sop_class, f"1.2.3.4.{number}"
         made.StudyInstanceUID, made.SeriesInstanceUID = "1.2.3", "1.2.3.4"
-        made.PixelData = bytes(1000)
+        made.PixelData = bytes(length)
         made["PixelData"].VR = "OW"
         path = tmp_path / f"{number}.dcm"
         made.save_as(path, enforce_file_format=True)
@@ -55,15 +60,15 @@ def receiver() -> Iterator[Callable[..., int]]:
     """Start a storage SCP whose C-STORE handler a test gives; its port."""
     running = []
 
-    def start(handler: Callable[[evt.Event], object], *sop_classes: str, called: str = "") -> int:
+    def start(handler: Callable[[evt.Event], object], *others: Any, called: str = "") -> int:
         ae = AE(ae_title=called or "PACS")
         ae.require_called_aet = bool(called)
         contexts = [
             build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-            for uid in (Verification, *(sop_classes or (MRImageStorage,)))
+            for uid in (Verification, MRImageStorage)
         ]
         server = ae.start_server(
-            ("127.0.0.1", 0), block=False, contexts=contexts, evt_handlers=[(evt.EVT_C_STORE, handler)]
+            ("127.0.0.1", 0), block=False, contexts=contexts, evt_handlers=[(evt.EVT_C_STORE, handler), *others]
         )
         running.append(ae)
         return server.server_address[1]
@@ -215,26 +220,41 @@ def test_without_a_descriptor_for_a_connection_nothing_is_tried(receiver, make_o
     assert [again.result for again in send([path], port)] == [SENT]
 
 
-def test_a_file_that_goes_away_while_it_is_sent_leaves_the_receiver_no_half_message(receiver, make_object):
-    """The command is on its way when the file cannot be opened: what followed would be taken for its data set."""
-    stored, path = [], make_object(1)
+def test_a_file_that_becomes_shorter_while_it_is_sent_leaves_the_receiver_no_half_message(receiver, make_object):
+    """The command and a part of the data set are on their way by then: what followed would be taken for the rest."""
+    stored, path = [], make_object(1, length=64_000_000)
 
     def keep(event: evt.Event) -> int:
         stored.append(event)
         return 0
 
-    remote = RemoteAE("127.0.0.1", receiver(keep), "PACS", "NODE", 60)
-    association = remote.associate([(MRImageStorage, ExplicitVRLittleEndian)])
-    association.bind(evt.EVT_DIMSE_SENT, lambda _: path.unlink())
-    sending = Sending(association)
-    outcome = sending.store(path, read_header(path))
+    def cut(event: evt.Event) -> None:
+        if event.data.startswith(b"\x04"):  # P-DATA
+            os.truncate(path, 1000)
+
+    association = RemoteAE("127.0.0.1", receiver(keep, (evt.EVT_DATA_RECV, cut)), "PACS", "NODE", 60).associate(
+        [(MRImageStorage, ExplicitVRLittleEndian)]
+    )
+    sending = Sending(association, 60)
+    outcome = sending.store(Sendable(path, read_header(path)))
     assert (outcome.result, outcome.reason) == (
         LOCAL_FAULT,
-        "this machine cannot read or send it: No such file or directory",
+        "this machine cannot read or send it: the file became shorter while it was read",
     )
-    following = make_object(2)
-    assert sending.store(following, read_header(following)).result is NOT_TRIED
+    assert sending.is_over
     assert stored == []
+
+
+def test_a_file_of_another_size_than_was_stored_is_not_sent(receiver, make_object):
+    association = RemoteAE("127.0.0.1", receiver(lambda _: 0), "PACS", "NODE", 60).associate(
+        [(MRImageStorage, ExplicitVRLittleEndian)]
+    )
+    path = make_object(1)
+    size, header = path.stat().st_size, read_header(path)
+    with closing(Sending(association, 60)) as sending:
+        outcomes = [sending.store(Sendable(path, header, known)) for known in (size + 1, size - 1, size)]
+    assert [outcome.result for outcome in outcomes] == [PERMANENT, PERMANENT, SENT]
+    assert "cut short" in outcomes[0].reason
 
 
 # --- what goes wrong
