@@ -129,6 +129,16 @@ class Deliveries:
         if identifiers:
             self._end_claim(identifiers, owner, DeliveryState.QUEUED, values)
 
+    def take_back(self, owner: str, now: datetime) -> int:
+        """What an owner that is gone had claimed is due at once, at every destination; returns how many."""
+        table = schema.delivery
+        claimed = (table.c.state == DeliveryState.CLAIMED, table.c.owner == owner)
+        with database.writing(self._engine).begin() as connection:
+            taken = connection.execute(
+                update(table).where(*claimed).values(state=DeliveryState.QUEUED, next_attempt_at=now, **_NOBODYS)
+            )
+        return int(taken.rowcount)
+
     def stored(self, reasons: Mapping[int, str], now: datetime) -> frozenset[int]:
         """The destination has these (status 0000 or Bxxx); by identifier, a reason holds its warning, if any.
 

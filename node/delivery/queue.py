@@ -1,7 +1,7 @@
 """The queue of one destination: deliveries claimed with a lease, and the verdict on each attempt.
 
 Any number of processes may work the same queue off: each claims other rows. A claim is extended while its owner
-lives; one whose owner died is taken again when its lease has run out.
+lives; one whose owner died is taken again when its lease has run out, or at the next start on its root (`presence`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from uuid import uuid4
+from pathlib import Path
 
 from node.clock import Clock
 from node.delivery.attempts import Attempt
 from node.delivery.backoff import retry_delay_s
 from node.delivery.faults import LOCAL_FAULTS, FaultLog
+from node.delivery.presence import Presence, gone
 from node.dicom.outcomes import StoreResult
 from node.settings import RemoteSettings
 from storage.deliveries import Deliveries
@@ -41,6 +42,7 @@ class Queue:
         deliveries: Deliveries,
         faults: FaultLog,
         clock: Clock,
+        root: Path,
         lease_s: float = LEASE_S,
     ) -> None:
         self._settings = settings
@@ -48,7 +50,20 @@ class Queue:
         self._faults = faults
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
-        self._owner = uuid4().hex
+        self._root = root
+        self._presence = Presence(root)
+        self._owner = self._presence.name
+
+    def open(self) -> None:
+        """Take back what processes of this root had claimed that were killed, and be known as one that lives."""
+        self._presence.begin()
+        for owner in gone(self._root):
+            if count := self._deliveries.take_back(owner, self._clock()):
+                log.warning("%d deliveries of a process that has ended are taken back", count)
+
+    def close(self) -> None:
+        """Nothing is claimed by this process any more."""
+        self._presence.end()
 
     def claim(self) -> tuple[DeliveryRecord, ...]:
         """Deliveries that are due, claimed for this process; what has failed before comes last."""

@@ -59,7 +59,7 @@ class DeliveryWorker:
         self._settings = settings
         self._files = files
         self._faults = FaultLog(clock)
-        self._queue = Queue(settings, deliveries, self._faults, clock, lease_s)
+        self._queue = Queue(settings, deliveries, self._faults, clock, files.root, lease_s)
         self._backoff = DestinationBackoff(settings, clock)
         self._stop = threading.Event()
         self._due = threading.Event()
@@ -72,6 +72,7 @@ class DeliveryWorker:
 
     def start(self) -> None:
         """Begin to work the queue off."""
+        self._queue.open()
         self._thread.start()
 
     def wake(self) -> None:
@@ -83,6 +84,8 @@ class DeliveryWorker:
         self._stop.set()
         self.wake()
         self._thread.join(timeout=self._settings.timeout_s)
+        if not self._thread.is_alive():
+            self._queue.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -131,6 +131,15 @@ def test_whether_anything_is_due_is_what_a_claim_would_find(waiting, claim, deli
     assert [deliveries.is_due("PACS", at(seconds)) for seconds in (29, 30)] == [False, True]
 
 
+def test_what_an_owner_who_is_gone_had_claimed_is_due_at_once_and_costs_no_attempt(waiting, claim, deliveries, at):
+    waiting(3)
+    claim(0, "gone", 2)
+    (other,) = claim(0, "here")
+    assert deliveries.take_back("gone", at(1)) == 2
+    assert [(it.state, it.attempts) for it in deliveries.due("PACS", at(1))] == [(DeliveryState.QUEUED, 0)] * 2
+    assert deliveries.is_claimed(other, "here")
+
+
 def test_what_is_claimed_is_limited_and_comes_in_order_what_has_failed_before_last(waiting, claim, deliveries, at):
     waiting(5)
     first, second = claim(0, limit=2)

@@ -264,6 +264,31 @@ def test_what_a_process_had_claimed_when_it_died_another_sends_when_the_lease_ha
     assert delivery.deliver_due() == 2
 
 
+def test_what_a_process_of_this_root_had_claimed_when_it_was_killed_is_sent_at_the_next_start(
+    receiving, destination, queue, tmp_path
+):
+    """The clock stands still: no lease runs out."""
+    go_on = threading.Event()
+    pacs = receiving(lambda _event, _count: (go_on.wait(60) and 0) or 0)
+    settings = destination(pacs.port)
+    url = f"sqlite:///{tmp_path / 'index.sqlite'}"
+    call = [sys.executable, "-c", WORKS_UNTIL_ITS_INPUT_ENDS, settings.model_dump_json(), url, str(tmp_path)]
+    process = subprocess.Popen(call, stdin=subprocess.PIPE)
+    until(lambda: pacs.asked)
+    living = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
+    living.start()
+    assert queue.states() == ["CLAIMED"] * 2  # who lives keeps what it has claimed
+    living.stop()
+    process.kill()
+    process.communicate()
+    go_on.set()
+    delivery = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
+    delivery.start()
+    until(lambda: queue.states() == ["STORED"] * 2)
+    delivery.stop()
+    assert not list((tmp_path / "delivery").iterdir())
+
+
 def test_who_stops_gives_back_what_it_has_not_tried(receiving, destination, queue, unused_port):
     queue.add(*range(3, 10))
     delivery = DeliveryWorker(destination(unused_port), queue.rows, queue.files)
