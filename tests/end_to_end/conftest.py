@@ -271,13 +271,14 @@ class SentStudy:
 
 
 def _coarse(protocol: Protocol) -> Protocol:
-    """240 mm in 160 x 160 pixels: a quarter of the pixels, the whole pelvis."""
-    return replace(protocol, matrix=(160, 96), pixel_spacing_mm=1.5)
+    """The whole pelvis, 240 mm in 160 x 160 pixels, in few slices."""
+    return replace(protocol, matrix=(160, 96), pixel_spacing_mm=1.5, slice_thickness_mm=7.0)
 
 
 def small(scanner: Scanner) -> Scanner:
-    """The scanner with coarse T2WI and dynamic series; the demo analyses a study of full size."""
-    return replace(scanner, t2wi=_coarse(scanner.t2wi), dce=_coarse(scanner.dce))
+    """The scanner with coarse series; the demo analyses a study of full size."""
+    dwi = replace(scanner.dwi, slice_thickness_mm=7.0)
+    return replace(scanner, t2wi=_coarse(scanner.t2wi), dwi=dwi, dce=_coarse(scanner.dce))
 
 
 def simulated(folder: Path, model: str, seed: int) -> SentStudy:
