@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from storage.errors import HeaderError
@@ -43,6 +44,7 @@ class Encoding:
 _TAGS = {order: struct.Struct(order + "HH") for order in "<>"}
 _LONGS = {order: struct.Struct(order + "L") for order in "<>"}
 _SHORTS = {order: struct.Struct(order + "H") for order in "<>"}
+_NO_GROUPS = (b"\0\0", b"\xfe\xff")  # zeros after a data set, delimiters
 EXPLICIT = Encoding(True, "<")
 IMPLICIT = Encoding(False, "<")
 
@@ -62,6 +64,55 @@ def element(source: Source, position: int, encoding: Encoding) -> tuple[int, byt
         return tag, b"", encoding.long.unpack_from(head, 4)[0], position + 8
     except struct.error:
         raise HeaderError("the data set is cut short inside the header of an element") from None
+
+
+def looked_at(tags: Iterable[int]) -> frozenset[bytes]:
+    """Tags as they are encoded in little endian, and those of items, which have no VR in any encoding."""
+    return frozenset(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in (*tags, ITEM, ITEM_END, SEQUENCE_END))
+
+
+def after_others(head: bytes, position: int, end: int, encoding: Encoding, wanted: frozenset[bytes]) -> tuple[int, int]:
+    """Offset after elements that nobody looks at, in little endian and within the `head` of a data set; their number.
+
+    What it stops at has to be looked at by `element`: a wanted tag, a length that is not defined or leads beyond the
+    `end`, a VR that is none.
+    """
+    if encoding.integers != "<":
+        return position, 0
+    passed = _after_explicit if encoding.explicit else _after_implicit
+    return passed(head, position, end, wanted)
+
+
+def _after_explicit(head: bytes, position: int, end: int, wanted: frozenset[bytes]) -> tuple[int, int]:
+    last = min(len(head), end) - 12
+    short, long = _SHORTS["<"].unpack_from, _LONGS["<"].unpack_from
+    count = 0
+    while position <= last and head[position : position + 4] not in wanted:
+        vr = head[position + 4 : position + 6]
+        if vr in _SHORT:
+            after = position + 8 + short(head, position + 6)[0]
+        elif vr in _LONG:
+            (length,) = long(head, position + 8)
+            after = position + 12 + length if length != UNDEFINED else end + 1
+        else:
+            break
+        if after > end:
+            break
+        position, count = after, count + 1
+    return position, count
+
+
+def _after_implicit(head: bytes, position: int, end: int, wanted: frozenset[bytes]) -> tuple[int, int]:
+    last = min(len(head), end) - 8
+    long = _LONGS["<"].unpack_from
+    count = 0
+    while position <= last and head[position : position + 4] not in wanted:
+        (length,) = long(head, position + 4)
+        after = position + 8 + length
+        if length == UNDEFINED or after > end or head[position : position + 2] in _NO_GROUPS:
+            break
+        position, count = after, count + 1
+    return position, count
 
 
 def end_of(source: Source, tag: int, length: int, value: int) -> int:

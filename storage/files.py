@@ -4,6 +4,7 @@
 revision never overwrites what was there, and that storing the same content twice is one file. Whatever has its final
 name is complete and durable: written under a temporary name in `spool` (same file system), fsync, rename,
 fsync of the folder, which those share who need it at the same time.
+A caller that makes something else durable as well (`place`) does it while the folder is synced.
 """
 
 from __future__ import annotations
@@ -13,17 +14,33 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
-from storage.durability import sync
-from storage.grouping import Group
+from storage.durability import FolderSyncs, sync
 from storage.header import check_uid, content_of
 from storage.identity import Content
 from storage.records import InstanceHeader, StoredFile
 from storage.spool import SpooledFile
 
 _MOST_FOLDERS = 4096  # that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file whose bytes survive a power cut, and whose name is about to."""
+
+    file: StoredFile
+    named: Future[None]
+
+    def wait(self) -> None:
+        """Return when the name survives a power cut as well.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        self.named.result()
 
 
 class ObjectStore:
@@ -35,7 +52,7 @@ class ObjectStore:
         # Folders whose entries this process knows to survive a power cut: that one is there does not say so, another
         # may just have made it.
         self._durable: dict[Path, None] = {}
-        self._syncs: Group[Path, None] = Group(_sync_all)
+        self._syncs = FolderSyncs()
         self._make_durably(self.spool)
 
     def spooled(self, *parts: bytes | memoryview) -> Path:
@@ -75,6 +92,12 @@ class ObjectStore:
             HeaderError: a UID of the header cannot be a file name.
             OSError: the disk refused; nothing has the final name.
         """
+        placed = self.place(data, header)
+        placed.wait()
+        return placed.file
+
+    def place(self, data: bytes | Path | SpooledFile, header: InstanceHeader) -> Placed:
+        """As `store`, but return when the bytes survive a power cut; the name does after `Placed.wait`."""
         study = check_uid(header.study_instance_uid, "Study Instance UID")
         series = check_uid(header.series_instance_uid, "Series Instance UID")
         instance = check_uid(header.sop_instance_uid, "SOP Instance UID")
@@ -92,8 +115,12 @@ class ObjectStore:
         content = _content_of(data)
         path = Path("quarantine", f"{content.identifier}.dcm")
         document = json.dumps({"digest": content.digest, "reason": reason}, indent=1).encode()
-        self._keep(document, path.with_suffix(".json"), content_of(document))
-        return self._keep(data, path, content)
+        for placed in (
+            self._keep(document, path.with_suffix(".json"), content_of(document)),
+            kept := self._keep(data, path, content),
+        ):
+            placed.wait()
+        return kept.file
 
     def remove_quarantined(self, file: StoredFile) -> None:
         """Remove a file of the quarantine, and the reason beside it."""
@@ -126,24 +153,26 @@ class ObjectStore:
         target = self.root / relative
         return target.is_file() and content_of(target) == content
 
-    def _keep(self, data: bytes | Path | SpooledFile, relative: Path, content: Content) -> StoredFile:
+    def _keep(self, data: bytes | Path | SpooledFile, relative: Path, content: Content) -> Placed:
         target = self.root / relative
         if self._holds(relative, content):
             _discard(data)
             # Its writer may not have come to this yet, and the caller is about to acknowledge.
-            self._syncs.do(target.parent)
-            return StoredFile(relative, content.digest, target.stat().st_size)
+            file = StoredFile(relative, content.digest, target.stat().st_size)
+            return Placed(file, self._syncs.begin(target.parent))
         temporary = self.spooled(data) if isinstance(data, bytes) else data
         try:
             self._make_durably(target.parent)
             size = _synced(temporary)
-            os.replace(temporary.path if isinstance(temporary, SpooledFile) else temporary, target)
-            self._syncs.do(target.parent)
+            if isinstance(temporary, SpooledFile):
+                temporary.move(target)
+            else:
+                os.replace(temporary, target)
         except OSError:
             self._durable.pop(target.parent, None)  # it may be gone
             _discard(temporary)
             raise
-        return StoredFile(relative, content.digest, size)
+        return Placed(StoredFile(relative, content.digest, size), self._syncs.begin(target.parent))
 
     def _make_durably(self, folder: Path) -> None:
         """Make a folder whose entry survives a power cut; the root itself only where there is none."""
@@ -151,7 +180,7 @@ class ObjectStore:
             return
         self._make_durably(folder.parent)
         folder.mkdir(exist_ok=True)
-        self._syncs.do(folder.parent)
+        sync(folder.parent)
         self._durable[folder] = None
         if len(self._durable) > _MOST_FOLDERS:
             self._durable.pop(next(iter(self._durable)), None)
@@ -175,9 +204,3 @@ def _discard(data: bytes | Path | SpooledFile) -> None:
         data.discard()
     elif isinstance(data, Path):
         data.unlink(missing_ok=True)
-
-
-def _sync_all(folders: Sequence[Path]) -> Sequence[None]:
-    for folder in dict.fromkeys(folders):
-        sync(folder)
-    return [None] * len(folders)

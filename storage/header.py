@@ -14,12 +14,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage.elements import EXPLICIT, IMPLICIT, UNDEFINED, Encoding, Source, after_items, element, end_of
+from storage.elements import (
+    EXPLICIT,
+    IMPLICIT,
+    UNDEFINED,
+    Encoding,
+    Source,
+    after_items,
+    after_others,
+    element,
+    end_of,
+    looked_at,
+)
 from storage.errors import HeaderError
 from storage.filebytes import FileBytes
 from storage.identity import Content
 from storage.inflation import MAXIMUM_INFLATED, Buffer, Inflated, Plain
-from storage.origin import Origin
+from storage.origin import OF_ORIGIN, Origin
 from storage.records import InstanceHeader
 from storage.spool import SpooledFile
 
@@ -32,6 +43,7 @@ _PIECE = 2**18  # bytes
 _MAXIMUM_UID = 64
 _LONGEST_UID_VALUE = 256  # bytes; what is padded beyond is no UID, and is not read
 _ZEROS = 2**16  # bytes that are looked at together, a multiple of the 8 of an element without value
+_HEAD = 2**16  # bytes of a data set that are passed over in one go where nothing is to be looked at
 _TRANSFER_SYNTAX = 0x00020010
 _INDEXED = {
     0x00080016: "SOP Class UID",
@@ -39,6 +51,7 @@ _INDEXED = {
     0x0020000D: "Study Instance UID",
     0x0020000E: "Series Instance UID",
 }
+_LOOKED_AT = looked_at(_INDEXED.keys() | OF_ORIGIN)
 # PS3.5 9.1 without the rule on leading zeros, which real devices break and which endangers nothing.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
@@ -132,7 +145,13 @@ def _indexed_values(source: Source, encoding: Encoding, origin: Origin) -> dict[
     """
     values: dict[int, str] = {}
     position = 0
+    head = source.at(0, _HEAD) if isinstance(source, Plain) else b""
     while source.reaches(position + 1):
+        if isinstance(source, Plain):
+            position, passed = after_others(head, position, source.end, encoding, _LOOKED_AT)
+            source.count(passed)
+            if passed:
+                continue
         if (after := _after_zeros(source, position, encoding)) > position:
             position = after
             continue

@@ -40,6 +40,14 @@ class Plain:
         begin = self._start + position
         return self._buffer[begin : begin + count]
 
+    def count(self, elements: int) -> None:
+        """So many elements were passed over without `at`.
+
+        Raises:
+            HeaderError: as `at`.
+        """
+        self._reads = _counted(self._reads, elements)
+
     def reaches(self, position: int) -> bool:
         """Whether the data set has so many bytes."""
         return position <= self.end
@@ -111,7 +119,7 @@ def inflated(deflated: Buffer, start: int, limit: int) -> Iterator[bytes]:
             yield piece
 
 
-def _counted(reads: int) -> int:
-    if reads >= MAXIMUM_READS:
+def _counted(reads: int, more: int = 1) -> int:
+    if reads + more > MAXIMUM_READS:
         raise HeaderError(f"the data set has more than {MAXIMUM_READS} elements")
-    return reads + 1
+    return reads + more

@@ -5,7 +5,7 @@ them other UIDs: such an object is a result all the same where its equipment say
 results, or where it was made from results. It is kept as RETURNED, and belongs to no study: it is not analysed, makes
 no revision and is not delivered.
 
-The statements are built once: with SQLAlchemy, building them anew costs more than running them.
+The statements that every instance runs are compiled once (`storage.prepared`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select
 
 from storage.identity import InstanceKey
+from storage.prepared import Prepared
 from storage.records import InstanceHeader, InstanceRecord, ObjectOrigin, ResultRecord, StoredFile
-from storage.schema import NOT_RECEIVED, dicom_object, stored_file
+from storage.schema import NOT_RECEIVED, UTCDateTime, dicom_object, stored_file
 
 _table = dicom_object
 _RECEIVED = _table.c.origin == ObjectOrigin.RECEIVED
@@ -39,11 +40,35 @@ _IS_RESULT = select(
         )
     ).label("related"),
 )
+# The same for an object that names no source, as nearly all: the statement of a fixed number of parameters.
+_IS_RESULT_ALONE = Prepared(
+    select(
+        _HAS_UID.exists().label("made"),
+        or_(
+            select(_table.c.identifier)
+            .where(_table.c.series_instance_uid == bindparam("series"), NOT_RECEIVED)
+            .exists(),
+            select(_table.c.identifier).where(_table.c.sop_instance_uid == bindparam("uid"), NOT_RECEIVED).exists(),
+        ).label("related"),
+    )
+)
+_HAS_UID_PREPARED = Prepared(_HAS_UID)
 _KNOWN = select(_table.c.identifier).where(_OF_STUDY, _table.c.path == bindparam("path"), _RETURNED)
 _RETURNED_SO_FAR = select(func.max(_table.c.revision)).where(
     _OF_STUDY, _table.c.sop_instance_uid == bindparam("uid"), _RETURNED
 )
 _INSERT = sa.insert(_table)
+_WRITTEN = (
+    *("study_instance_uid", "series_instance_uid", "sop_class_uid", "sop_instance_uid", "transfer_syntax_uid"),
+    *("revision", "path", "digest", "size", "calling_ae"),
+)
+_INSERT_RECEIVED = Prepared(
+    _INSERT.values(
+        {name: bindparam(name) for name in _WRITTEN}
+        | {"received_at": bindparam("received_at", type_=UTCDateTime)}
+        | {"origin": ObjectOrigin.RECEIVED, "catalogued": False}
+    ).inline()
+)
 
 
 def insert(
@@ -90,6 +115,32 @@ def _values(
 
 
 # --- received
+
+
+def insert_received(
+    connection: Connection, header: InstanceHeader, revision: int, file: StoredFile, calling_ae: str, now: datetime
+) -> None:
+    """Add the row of an object that was received.
+
+    Raises:
+        IntegrityError: another transaction added this revision of the object meanwhile.
+    """
+    _INSERT_RECEIVED.change(
+        connection,
+        {
+            "study_instance_uid": header.study_instance_uid,
+            "series_instance_uid": header.series_instance_uid,
+            "sop_class_uid": header.sop_class_uid,
+            "sop_instance_uid": header.sop_instance_uid,
+            "transfer_syntax_uid": header.transfer_syntax_uid,
+            "revision": revision,
+            "path": file.path.as_posix(),
+            "digest": file.digest,
+            "size": file.size,
+            "calling_ae": calling_ae,
+            "received_at": now,
+        },
+    )
 
 
 def latest(connection: Connection, study_uid: str) -> tuple[InstanceRecord, ...]:
@@ -143,7 +194,7 @@ def _made(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
 
 def has_uid_of_result(connection: Connection, sop_instance_uid: str) -> bool:
     """Whether an object of this SOP Instance UID was made here."""
-    return connection.execute(_HAS_UID, {"uid": sop_instance_uid}).first() is not None
+    return bool(_HAS_UID_PREPARED.rows(connection, {"uid": sop_instance_uid}))
 
 
 def origin_of(connection: Connection, header: InstanceHeader) -> ObjectOrigin:
@@ -153,8 +204,11 @@ def origin_of(connection: Connection, header: InstanceHeader) -> ObjectOrigin:
     from results.
     """
     uid = header.sop_instance_uid
-    values = {"uid": uid, "series": header.series_instance_uid, "uids": [uid, *header.sources]}
-    made, related = connection.execute(_IS_RESULT, values).one()
+    values = {"uid": uid, "series": header.series_instance_uid}
+    if header.sources:
+        made, related = connection.execute(_IS_RESULT, {**values, "uids": [uid, *header.sources]}).one()
+    else:
+        ((made, related),) = _IS_RESULT_ALONE.rows(connection, values)
     if made:
         return ObjectOrigin.MADE
     return ObjectOrigin.RETURNED if related or header.made_here else ObjectOrigin.RECEIVED

@@ -24,6 +24,8 @@ _MAXIMUM_SOURCES = 64
 # Contributing Equipment, Source Image, the functional groups with the Derivation Image Sequence of frames.
 _TOP = frozenset({0x0018A001, 0x00082112, 0x52009229, 0x52009230})
 _NESTED = frozenset({0x00089124, 0x00082112})
+#: Top-level elements that tell something of the origin.
+OF_ORIGIN = _TOP | _EQUIPMENT
 # What Referenced Image Sequence names an image was planned on, and not made from.
 _PASSED_OVER = 0x00081140
 _LOOKED_AT = 2**16  # bytes of a sequence

@@ -1,6 +1,6 @@
 """Registering instances, within a transaction of the caller; what is one object stands in `storage.identity`.
 
-The statements are built once: with SQLAlchemy, building them anew costs more than running them.
+The statements that every instance runs are compiled once (`storage.prepared`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or
 
 from storage import associations, objects, rejections, reopening
 from storage.identity import Content
+from storage.prepared import Prepared
 from storage.records import (
     InstanceHeader,
     ObjectOrigin,
@@ -27,7 +28,7 @@ from storage.schema import UTCDateTime, dicom_object, study
 _received = dicom_object.c.origin == ObjectOrigin.RECEIVED
 
 #: All that arrived under a SOP Instance UID in a study, the latest first; objects of several series in a clash.
-_ARRIVED = (
+_ARRIVED = Prepared(
     select(*(dicom_object.c[name] for name in ("series_instance_uid", "revision", "digest", "transfer_syntax_uid")))
     .where(
         dicom_object.c.study_instance_uid == bindparam("study"),
@@ -37,8 +38,7 @@ _ARRIVED = (
     .order_by(dicom_object.c.revision.desc())
 )
 
-# SQLite knows no row locks and needs none: there the transaction holds the write lock from its beginning.
-_LOCK_STUDY = (
+_LOCK_STUDY = Prepared(
     select(study.c.study_instance_uid).where(study.c.study_instance_uid == bindparam("study")).with_for_update()
 )
 _receiving = study.c.state == StudyState.RECEIVING
@@ -52,7 +52,7 @@ _series_known = (
     .exists()
 )
 _now = bindparam("now", type_=UTCDateTime)
-_COUNT_IN_STUDY = (
+_COUNTED = (
     update(study)
     .where(study.c.study_instance_uid == bindparam("study"))
     .values(
@@ -61,13 +61,16 @@ _COUNT_IN_STUDY = (
         changed=or_(study.c.changed, bindparam("revised", type_=Boolean)),
     )
 )
-_TOUCH_STUDY = _COUNT_IN_STUDY.values(
-    revision=study.c.revision + case((_receiving, 0), else_=1),
-    reason=case((_receiving, study.c.reason), else_=""),
-    caution="",
-    state=StudyState.RECEIVING,
-    last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
+_TOUCH_STUDY = Prepared(
+    _COUNTED.values(
+        revision=study.c.revision + case((_receiving, 0), else_=1),
+        reason=case((_receiving, study.c.reason), else_=""),
+        caution="",
+        state=StudyState.RECEIVING,
+        last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
+    )
 )
+_COUNT_IN_STUDY = Prepared(_COUNTED)
 _BEGIN_STUDY = insert(study)
 
 
@@ -124,9 +127,9 @@ def register(
     registration = _add(connection, header, file, calling_ae, now)
     # Of a note that is there already too: it may have come before the node knew of such notes.
     for rejected_in, series in rejections.keep(connection, note, header.sop_instance_uid, now) if note else ():
-        connection.execute(_LOCK_STUDY, {"study": rejected_in})
+        _lock(connection, rejected_in)
         values = {"study": rejected_in, "series": series, "added": 0, "revised": False, "now": now}
-        connection.execute(_TOUCH_STUDY, values)
+        _TOUCH_STUDY.change(connection, values)
     return registration
 
 
@@ -136,17 +139,22 @@ def _add(
     """Make it part of its study, unless it is there."""
     # From here on no other transaction adds to the study. A statement of its own: PostgreSQL lets a statement that
     # waited for a lock see the locked row as it is now, but all others as they were when the statement began.
-    connection.execute(_LOCK_STUDY, {"study": header.study_instance_uid})
-    arrived = connection.execute(_ARRIVED, {"study": header.study_instance_uid, "uid": header.sop_instance_uid}).all()
-    latest = next((row for row in arrived if row.series_instance_uid == header.series_instance_uid), None)
-    content = Content(file.digest, header.transfer_syntax_uid)
-    if latest is not None and Content(latest.digest, latest.transfer_syntax_uid) == content:
+    _lock(connection, header.study_instance_uid)
+    arrived = _ARRIVED.rows(connection, {"study": header.study_instance_uid, "uid": header.sop_instance_uid})
+    latest = next((Content(*content) for series, _, *content in arrived if series == header.series_instance_uid), None)
+    if latest == Content(file.digest, header.transfer_syntax_uid):
         return Registration.DUPLICATE
     registration = Registration.NEW if latest is None else Registration.REVISED
     _touch_study(connection, header, registration, now)
-    revision = arrived[0].revision + 1 if arrived else 1
-    objects.insert(connection, ObjectOrigin.RECEIVED, header, revision, file, calling_ae, now)
+    revision = arrived[0][1] + 1 if arrived else 1
+    objects.insert_received(connection, header, revision, file, calling_ae, now)
     return registration
+
+
+def _lock(connection: Connection, study_uid: str) -> None:
+    """Hold the row of a study, if there is one."""
+    if connection.dialect.name != "sqlite":  # it knows no row locks: the transaction holds the database
+        _LOCK_STUDY.rows(connection, {"study": study_uid})
 
 
 def _touch_study(connection: Connection, header: InstanceHeader, registration: Registration, now: datetime) -> None:
@@ -158,10 +166,10 @@ def _touch_study(connection: Connection, header: InstanceHeader, registration: R
         "revised": registration is Registration.REVISED,
     }
     if reopening.changes_plan(header):
-        touched = connection.execute(_TOUCH_STUDY, {**values, "now": now})
+        touched = _TOUCH_STUDY.change(connection, {**values, "now": now})
     else:
-        touched = connection.execute(_COUNT_IN_STUDY, values)
-    if touched.rowcount:
+        touched = _COUNT_IN_STUDY.change(connection, values)
+    if touched:
         return
     connection.execute(
         _BEGIN_STUDY,

@@ -32,6 +32,7 @@ class SpooledFile:
         """
         self.path = f"{folder}/{_WRITER}-{next(_numbers)}.part"
         self.size = self.data_set_size = 0
+        self._moved = False
         self._syntax = transfer_syntax_uid
         self._hash = hashlib.sha256()
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -69,10 +70,20 @@ class SpooledFile:
         os.fsync(self._descriptor)
         self._close()
 
+    def move(self, target: Path) -> None:
+        """Give it its name.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        os.replace(self.path, target)
+        self._moved = True
+
     def discard(self) -> None:
-        """Close and remove it; nothing where it has been taken over."""
+        """Close and remove it; nothing where it has its name."""
         self._close()
-        Path(self.path).unlink(missing_ok=True)
+        if not self._moved:
+            Path(self.path).unlink(missing_ok=True)
 
     def _put(self, piece: memoryview) -> None:
         written = os.write(self._descriptor, piece)

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pynetdicom import AE, Association, evt
 
 from node.dicom.contexts import proposals
-from node.dicom.transport import SMALLEST_EVEN, end_waiting, keep_responses, send_at_once, send_even_fragments
+from node.dicom.transport import (
+    SMALLEST_EVEN,
+    end_waiting,
+    keep_responses,
+    send_at_once,
+    send_even_fragments,
+    take_early_rejection,
+)
 
 CONNECTION_LOST = "the association was lost before the answer"
 ENDED_BEFORE = "the association ended before its turn"
@@ -53,6 +60,7 @@ class RemoteAE:
             )
         except RuntimeError as error:  # how Python says that no thread can be started
             raise OSError(errno.EAGAIN, str(error)) from error
+        take_early_rejection(association)
         keep_responses(association)
         return association
 

@@ -6,7 +6,7 @@ import socket
 
 from pynetdicom import Association
 from pynetdicom.events import Event
-from pynetdicom.pdu_primitives import MaximumLengthNotification
+from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 
 #: Bytes of a PDU with the smallest even fragment: item length, context and header take 6.
 SMALLEST_EVEN = 8
@@ -42,6 +42,20 @@ def end_waiting(event: Event) -> None:
     pynetdicom would go on waiting for it until its time limit.
     """
     event.assoc.dimse.msg_queue.put((None, None))
+
+
+def take_early_rejection(association: Association) -> None:
+    """Requestor: a rejection that came before pynetdicom 3.0.4 looked whether the connection stands.
+
+    Its provider closes the connection on A-ASSOCIATE-RJ, and who asked for the association then finds none and aborts,
+    with the rejection unread.
+    """
+    if association.acceptor.primitive is not None or not association.is_aborted:
+        return
+    answer = association.dul.peek_next_pdu()
+    if isinstance(answer, A_ASSOCIATE) and answer.result:
+        association.acceptor.primitive = answer
+        association.is_rejected, association.is_aborted = True, False
 
 
 def keep_responses(association: Association) -> None:

@@ -242,9 +242,13 @@ def admit(
     """
     if index.has_uid_of_result(header.sop_instance_uid):
         return Registration.OWN_RESULT
-    file = store.store(spooled, header)
-    note = rejection_note(store.absolute(file), header.sop_class_uid)
-    return index.register(header, file, calling_ae, now, claim, note)
+    placed = store.place(spooled, header)
+    note = rejection_note(store.absolute(placed.file), header.sop_class_uid)
+    # The folder is synced meanwhile. Where the power goes in between, the row may be there without it: see `recovery`.
+    try:
+        return index.register(header, placed.file, calling_ae, now, claim, note)
+    finally:
+        placed.wait()
 
 
 def _mismatch(header: InstanceHeader, command: Command) -> str:
