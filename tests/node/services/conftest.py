@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pynetdicom import _config
 
 from node.services.acceptor import AcceptorLimits
 from node.services.leases import LEASE_S
@@ -23,6 +24,9 @@ from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
+
+# pynetdicom as a sender: files go as they lie on the disk, broken ones too.
+_config.STORE_SEND_CHUNKED_DATASET = True
 
 ListenerWithParts = tuple[Listener, ObjectStore, Index, Ledger]
 
