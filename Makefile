@@ -160,8 +160,8 @@ train-super-resolution: $(VENV)/.installed-research runs/super-resolution-0.2.0 
 	$(SUPER_RESOLUTION) --epochs 32 --adversarial-from 0.9375 --stop-after 16
 	$(SUPER_RESOLUTION) --epochs 21 --adversarial-from 0.9524
 
-bench: $(VENV)/.installed-research ## Receiving speed of the node beside DCMTK's storescp
-	$(BIN)/python benchmarks/throughput.py
+bench: $(VENV)/.installed-research ## Every measurement in turns, and the page docs/performance.md
+	$(BIN)/python -m benchmarks
 
 upgrade: $(VENV)/.installed-test ## Newest releases into setup/constraints.txt, then every test; torch by TORCH_VERSION=
 	sh setup/upgrade.sh $(BIN) $(TORCH) $(TORCH_VERSION)
