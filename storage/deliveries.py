@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Engine,
     Row,
     Select,
+    Text,
     and_,
     bindparam,
     case,
@@ -38,7 +40,22 @@ _ORDER = (schema.delivery.c.attempts, schema.delivery.c.identifier)
 _NOBODYS: dict[str, object] = {"owner": None, "leased_until": None}
 _ONE_MORE: dict[str, object] = {"attempts": schema.delivery.c.attempts + 1}
 
-# Built once: it is asked for each object.
+_UNDER_WAY = schema.delivery.c.state.in_((DeliveryState.CLAIMED, DeliveryState.QUEUED))
+_STOPPED = schema.delivery.c.state == DeliveryState.STOPPED
+_identifiers: BindParameter[int] = bindparam("deliveries", expanding=True)
+# Built once, as they are asked again and again while objects are sent.
+_STORED = (
+    update(schema.delivery)
+    .where(schema.delivery.c.identifier.in_(_identifiers), or_(_UNDER_WAY, _STOPPED))
+    .values(
+        state=case((_STOPPED, DeliveryState.REVOKED.value), else_=DeliveryState.STORED.value),
+        reason=case((_STOPPED, schema.delivery.c.reason), else_=bindparam("why", type_=Text)),
+        next_attempt_at=bindparam("now", type_=schema.UTCDateTime),
+        **_ONE_MORE,
+        **_NOBODYS,
+    )
+    .returning(schema.delivery.c.identifier, schema.delivery.c.state)
+)
 _CLAIM = select(schema.delivery.c.state, schema.delivery.c.owner).where(
     schema.delivery.c.identifier == bindparam("delivery")
 )
@@ -148,25 +165,11 @@ class Deliveries:
         Returns:
             those that are now STORED; the others were stopped, or had ended.
         """
-        table = schema.delivery
-        stopped = table.c.state == DeliveryState.STOPPED
-        under_way = table.c.state.in_((DeliveryState.CLAIMED, DeliveryState.QUEUED))
         kept: list[int] = []
         with database.writing(self._engine).begin() as connection:
             for reason in dict.fromkeys(reasons.values()):
                 alike = [identifier for identifier, its in reasons.items() if its == reason]
-                rows = connection.execute(
-                    update(table)
-                    .where(table.c.identifier.in_(alike), or_(under_way, stopped))
-                    .values(
-                        state=case((stopped, DeliveryState.REVOKED.value), else_=DeliveryState.STORED.value),
-                        reason=case((stopped, table.c.reason), else_=reason),
-                        attempts=table.c.attempts + 1,
-                        next_attempt_at=now,
-                        **_NOBODYS,
-                    )
-                    .returning(table.c.identifier, table.c.state)
-                )
+                rows = connection.execute(_STORED, {"deliveries": alike, "why": reason, "now": now})
                 kept += [row.identifier for row in rows if row.state == DeliveryState.STORED]
         return frozenset(kept)
 

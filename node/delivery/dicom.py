@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
@@ -18,8 +19,11 @@ from node.settings import RemoteSettings
 from storage.files import ObjectStore
 from storage.records import DeliveryRecord, InstanceHeader
 
-UNSETTLED = 8
-"""Attempts that have ended and wait to be settled, while as many are being settled: what goes twice after a kill."""
+UNSETTLED = 16
+"""Attempts that are settled together, while as many may have ended: what goes twice, at most, after a kill."""
+
+_TOGETHER_S = 0.05
+"""How long an attempt that has ended waits for others, so that one commit does for all."""
 
 
 def send(
@@ -58,7 +62,8 @@ class _Associations:
             destination.calling_ae_title,
             destination.timeout_s,
         )
-        self._name, self._count = destination.name, min(destination.associations, len(batch))
+        self._name, self._most = destination.name, destination.associations
+        self._threads: list[threading.Thread] = []
         self._ended: queue.Queue[StoreOutcome | End | Exception] = queue.Queue(UNSETTLED)
         self._over = threading.Event()
 
@@ -68,25 +73,33 @@ class _Associations:
         Raises:
             OSError: this machine has no thread left.
         """
-        threads = [
-            threading.Thread(target=self._send, name=f"delivery-{self._name}-{number}", daemon=True)
-            for number in range(1, self._count + 1)
-        ]
         try:
-            for thread in threads:
-                _start(thread)
+            self._begin_another()
             end = yield from self._collected()
         finally:
             self._over.set()
-            while any(thread.is_alive() for thread in threads):
+            while any(thread.is_alive() for thread in self._threads):
                 self._taken(wait_s=0.1)
         yield [end.of(file) for file in self._waiting]
 
+    def _begin_another(self) -> None:
+        number = len(self._threads) + 1
+        thread = threading.Thread(target=self._send, name=f"delivery-{self._name}-{number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # how Python says that no thread can be started
+            raise OSError(errno.EAGAIN, str(error)) from error
+        self._threads.append(thread)
+
     def _collected(self) -> Generator[list[StoreOutcome], None, End]:
-        """The outcomes until all associations have ended; returns what holds for the files that had no turn."""
+        """The outcomes until all associations have ended; returns what holds for the files that had no turn.
+
+        They begin one after another, each when those before it have brought something: of several at the same time a
+        receiver that takes fewer may reject all.
+        """
         ends: list[End] = []
         faults: list[Exception] = []
-        while len(ends) + len(faults) < self._count:
+        while len(ends) + len(faults) < len(self._threads):
             taken = self._taken()
             ends += [it for it in taken if isinstance(it, End)]
             faults += [it for it in taken if isinstance(it, Exception)]
@@ -94,18 +107,21 @@ class _Associations:
                 self._over.set()
             if group := [it for it in taken if isinstance(it, StoreOutcome)]:
                 yield group
+                if len(self._threads) < self._most and self._waiting and not ends:
+                    self._begin_another()
         if faults:
             raise faults[0]
         # What one association was told is no refusal of an object as long as another was not told so.
         return min(ends, key=lambda end: end.result is StoreResult.PERMANENT)
 
     def _taken(self, wait_s: float | None = None) -> list[StoreOutcome | End | Exception]:
-        """All that has ended, as soon as there is something; nothing where there is not within `wait_s`."""
+        """What has ended, with what ends soon after it; nothing where there is nothing within `wait_s`."""
         taken: list[StoreOutcome | End | Exception] = []
         with suppress(queue.Empty):
             taken.append(self._ended.get(timeout=wait_s))
-            while len(taken) < UNSETTLED:
-                taken.append(self._ended.get_nowait())
+            until = time.monotonic() + _TOGETHER_S
+            while len(taken) < UNSETTLED and isinstance(taken[-1], StoreOutcome):
+                taken.append(self._ended.get(timeout=max(0.0, until - time.monotonic())))
         return taken
 
     def _send(self) -> None:
@@ -126,13 +142,6 @@ class _Associations:
             except StopIteration as stop:
                 end: End = stop.value
                 return end
-
-
-def _start(thread: threading.Thread) -> None:
-    try:
-        thread.start()
-    except RuntimeError as error:  # how Python says that no thread can be started
-        raise OSError(errno.EAGAIN, str(error)) from error
 
 
 def _header(record: DeliveryRecord) -> InstanceHeader:

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Of a claim, in s: long beside the stalls of a busy machine, short beside the patience after a crash.
 LEASE_S = 30.0
-#: Deliveries of one claim: enough for one association, few enough to leave something for other processes.
-CLAIMED_AT_ONCE = 250
+#: Deliveries of one claim: the results of a study, few enough to leave something for other processes.
+CLAIMED_AT_ONCE = 500
 
 
 class Queue:

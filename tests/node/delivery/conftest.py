@@ -116,11 +116,13 @@ def queue(stored_at: Callable[[str], Queue], tmp_path: Path) -> Queue:
 def receiving() -> Iterator[Callable[..., Receiver]]:
     """Start receivers; `answer` gives the status of a request from its event and how many this association has had.
 
-    `None` ends the association without an answer.
+    `None` ends the association without an answer. It takes `at_once` associations.
     """
     running = []
 
-    def start(answer: Callable[[evt.Event, int], int | None] = lambda _event, _count: 0, port: int = 0) -> Receiver:
+    def start(
+        answer: Callable[[evt.Event, int], int | None] = lambda _event, _count: 0, port: int = 0, at_once: int = 10
+    ) -> Receiver:
         found = Receiver(port)
         lock = threading.Lock()
 
@@ -139,6 +141,7 @@ def receiving() -> Iterator[Callable[..., Receiver]]:
             return status or 0
 
         ae = AE(ae_title="PACS")
+        ae.maximum_associations = at_once
         ae.add_supported_context(MRImageStorage, ExplicitVRLittleEndian)
         server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, handle)])
         found.port = server.server_address[1]

@@ -11,11 +11,17 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from pynetdicom import evt
+from sqlalchemy import event
 
+from node.clock import utc_now
 from node.delivery.backoff import retry_delay_s
+from node.delivery.dicom import UNSETTLED
 from node.delivery.worker import DeliveryWorker
 from node.operations.status import collect
 from node.settings import Settings
+from storage.database import open_engine
+from storage.deliveries import Deliveries
 from storage.overview import StudyQuery
 
 from .conftest import STUDY, uid
@@ -217,6 +223,79 @@ def test_the_status_of_the_study_names_the_object_at_which_the_receiver_aborts(r
     (line,) = collect(Settings(root=queue.files.root), StudyQuery(study_instance_uid=STUDY)).studies
     assert line.deliveries == {"pacs": {"STORED": 2, "QUEUED": 1}}
     assert line.delivery_reasons == (f"pacs: object {uid(2)}: the association was lost before the answer",)
+
+
+# --- several associations, many verdicts
+
+
+def test_several_associations_send_each_object_once(receiving, destination, queue):
+    def wait_for_the_other(event: evt.Event, count: int) -> int:
+        if count == 2:
+            until(lambda: len(event.assoc.ae.active_associations) == 2)
+        return 0
+
+    pacs = receiving(wait_for_the_other)
+    queue.add(*range(3, 31))
+    delivery = DeliveryWorker(destination(pacs.port, associations=2), queue.rows, queue.files, queue.clock)
+    assert delivery.deliver_due() == 30
+    assert len(pacs.associations) == 2
+    assert Counter(pacs.kept) == {uid(number): 1 for number in range(1, 31)}
+    assert set(queue.states()) == {"STORED"}
+
+
+def test_a_receiver_that_takes_fewer_associations_gets_all_over_those_that_it_takes(
+    receiving, destination, queue, caplog
+):
+    pacs = receiving(at_once=1)
+    queue.add(*range(3, 31))
+    delivery = DeliveryWorker(destination(pacs.port, associations=3), queue.rows, queue.files, queue.clock)
+    assert delivery.deliver_due() == 30
+    assert set(queue.states()) == {"STORED"}
+    assert "next try" not in caplog.text
+
+
+def test_the_verdicts_on_many_objects_take_few_commits(receiving, destination, queue, tmp_path):
+    pacs = receiving()
+    queue.add(*range(3, 81))
+    engine, commits = open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"), []
+    event.listen(engine, "commit", commits.append)
+    DeliveryWorker(destination(pacs.port), Deliveries(engine), queue.files, queue.clock).deliver_due()
+    assert set(queue.states()) == {"STORED"}
+    assert len(commits) <= 80 / UNSETTLED + 20
+
+
+def test_what_a_killed_process_had_not_settled_goes_once_more_and_nothing_else(
+    receiving, destination, stored_at, tmp_path
+):
+    url = f"sqlite:///{tmp_path / 'index.sqlite'}"
+    queue = stored_at(url)
+    queue.add(*range(1, 121))
+    begun, killed = threading.Event(), threading.Event()
+
+    def hold_the_60th(_event: object, count: int) -> int:
+        if count == 60:
+            begun.set()
+            assert killed.wait(60)
+        return 0
+
+    pacs = receiving(hold_the_60th)
+    settings = destination(pacs.port, timeout_s=600).model_dump_json()
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKS_UNTIL_ITS_INPUT_ENDS, settings, url, str(tmp_path)], stdin=subprocess.PIPE
+    )
+    assert begun.wait(60)
+    process.kill()
+    process.communicate()
+    killed.set()
+    after_its_lease = DeliveryWorker(
+        destination(pacs.port), queue.rows, queue.files, lambda: utc_now() + timedelta(hours=1)
+    )
+    after_its_lease.deliver_due()
+    assert set(queue.states()) == {"STORED"}
+    times = Counter(asked for _, asked in pacs.asked)
+    assert len(times) == 120
+    assert max(times.values()) <= 2
+    assert sum(times.values()) - 120 <= 2 * UNSETTLED
 
 
 # --- several at one queue
