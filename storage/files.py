@@ -98,14 +98,20 @@ class ObjectStore:
 
     def place(self, data: bytes | Path | SpooledFile, header: InstanceHeader) -> Placed:
         """As `store`, but return when the bytes survive a power cut; the name does after `Placed.wait`."""
-        study = check_uid(header.study_instance_uid, "Study Instance UID")
-        series = check_uid(header.series_instance_uid, "Series Instance UID")
-        instance = check_uid(header.sop_instance_uid, "SOP Instance UID")
-        folder, content = Path("objects", study, series), _content_of(data)
-        # Before the transfer syntax was part of the content the name held the digest of the data set alone.
-        former = folder / f"{instance}-{content.digest[:16]}.dcm"
-        name = folder / f"{instance}-{content.identifier[:16]}.dcm"
-        return self._keep(data, former if self._holds(former, content) else name, content)
+        content = _content_of(data)
+        return self._keep(data, self._name(header, content), content)
+
+    def name_of(self, path: Path, header: InstanceHeader) -> Path:
+        """The name, relative to the root, under which a DICOM file is kept.
+
+        Raises:
+            HeaderError: a UID of the header cannot be a file name.
+        """
+        return self._name(header, content_of(path))
+
+    def leftovers(self) -> list[Path]:
+        """Files in the spool: being written now, or left by interrupted writers."""
+        return sorted(path for path in self.spool.iterdir() if path.is_file())
 
     def quarantine(self, data: bytes | Path | SpooledFile, reason: str) -> StoredFile:
         """Keep bytes that cannot be indexed, with the reason in a small JSON file beside them.
@@ -143,11 +149,20 @@ class ObjectStore:
         `older_than_s`: more than a writer takes for one file; 0 only when no process writes.
         """
         limit, removed = time.time() - older_than_s, 0
-        for path in self.spool.iterdir():
-            if path.is_file() and path.stat().st_mtime <= limit:
+        for path in self.leftovers():
+            if path.stat().st_mtime <= limit:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
+
+    def _name(self, header: InstanceHeader, content: Content) -> Path:
+        study = check_uid(header.study_instance_uid, "Study Instance UID")
+        series = check_uid(header.series_instance_uid, "Series Instance UID")
+        instance = check_uid(header.sop_instance_uid, "SOP Instance UID")
+        folder = Path("objects", study, series)
+        # Before the transfer syntax was part of the content the name held the digest of the data set alone.
+        former = folder / f"{instance}-{content.digest[:16]}.dcm"
+        return former if self._holds(former, content) else folder / f"{instance}-{content.identifier[:16]}.dcm"
 
     def _holds(self, relative: Path, content: Content) -> bool:
         target = self.root / relative

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
@@ -74,6 +75,11 @@ class Index:
         """Whether the object is there as a result of this node: nothing has to be kept of it."""
         with self._engine.connect() as connection:
             return objects.has_uid_of_result(connection, sop_instance_uid)
+
+    def has_file(self, header: InstanceHeader, path: Path) -> bool:
+        """Whether a received object has this file, whose path is relative to the root of the files."""
+        with self._engine.connect() as connection:
+            return objects.has_file(connection, header, path)
 
     def returned_series(self, study_uid: str) -> frozenset[str]:
         """Series Instance UIDs under which results of this node came back in a study."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select
@@ -141,6 +142,14 @@ def insert_received(
             "received_at": now,
         },
     )
+
+
+def has_file(connection: Connection, header: InstanceHeader, path: Path) -> bool:
+    """Whether a received object has this file."""
+    query = select(_table.c.identifier).where(
+        _OF_STUDY, _table.c.sop_instance_uid == header.sop_instance_uid, _table.c.path == path.as_posix(), _RECEIVED
+    )
+    return connection.execute(query, {"study": header.study_instance_uid}).first() is not None
 
 
 def latest(connection: Connection, study_uid: str) -> tuple[InstanceRecord, ...]:

@@ -104,6 +104,7 @@ class Acceptor:
     def __init__(
         self,
         maximum: int,
+        maximum_per_remote: int,
         negotiate: Callable[[ReceivedRequest], None],
         refused: Callable[[], None] = lambda: None,
         limits: AcceptorLimits | None = None,
@@ -112,11 +113,12 @@ class Acceptor:
 
         Args:
             maximum: associations at once.
+            maximum_per_remote: of these, from one address.
             negotiate: begins the association of a request.
             refused: counts.
             limits: of connections without association.
         """
-        self._slots = Slots(maximum, self._wake)
+        self._slots = Slots(maximum, maximum_per_remote, self._wake)
         self._negotiate, self._refused = negotiate, refused
         self._limits = limits or AcceptorLimits()
         self._connections: dict[_Connection, None] = {}  # in the order in which they came
@@ -275,13 +277,11 @@ class Acceptor:
     def _admit_waiting(self) -> None:
         """Negotiate with those whose request is whole, the first first, or reject them where no slot is free."""
         for connection in [each for each in self._connections if each.request is not None and not each.closing]:
-            if self._slots.full:
+            remote = connection.address[0]
+            if self._slots.full(remote):
                 self._refuse(connection, Rejection.LIMIT)
-                continue
-            slot = self._slots.take()
-            if slot is None:
-                return
-            self._hand_over(connection, slot)
+            elif (slot := self._slots.take(remote)) is not None:
+                self._hand_over(connection, slot)
 
     def _hand_over(self, connection: _Connection, slot: Slot) -> None:
         assert connection.request is not None

@@ -25,6 +25,7 @@ from node.logs import Sparing, title
 from node.services.acceptor import Acceptor, AcceptorLimits, ReceivedRequest
 from node.services.association import AcceptedAssociation
 from node.services.leases import LEASE_S, Leases
+from node.services.recovery import finish_names
 from node.services.store import Arrival, Reception, StorageSCP
 from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore
@@ -50,12 +51,14 @@ class Service:
         event: of pynetdicom, to which the handler is bound.
         handler: of the event.
         sop_classes: that are accepted for it.
+        sends_objects: on the same association, where the other side asks for the role to take them (PS3.7 D.3.3.4).
     """
 
     command_field: int
     event: EventType
     handler: Callable[[Event], Any]
     sop_classes: frozenset[str] = frozenset()
+    sends_objects: bool = False
 
 
 ECHO = Service(C_ECHO_RQ, evt.EVT_C_ECHO, lambda _event: SUCCESS)
@@ -78,14 +81,18 @@ class Listener:
         self._services = tuple(services)
         self._limits = TimeLimits(settings.network_timeout_s, settings.slowest_kb_s * _KILOBYTE)
         self._remotes = tuple(remotes)
-        self._store = store
+        self._store, self._index = store, index
         self._leases = Leases(index, lease_s)
         self._storage = StorageSCP(store, index, self._leases, settings.minimum_free_gb, settings.largest_object_gb)
         self._ae = AE(ae_title=settings.ae_title)
         self._ae.maximum_associations = _COUNTED_BY_THE_ACCEPTOR
         self._ae.maximum_pdu_size = settings.maximum_pdu
         self._acceptor = Acceptor(
-            settings.maximum_associations, self._negotiate, lambda: self._count("rejected"), limits
+            settings.maximum_associations,
+            settings.maximum_associations_per_remote,
+            self._negotiate,
+            lambda: self._count("rejected"),
+            limits,
         )
         self._open = False
         self._sparing = Sparing(log)
@@ -119,6 +126,7 @@ class Listener:
         Raises:
             OSError: the port is taken, or the address is not of this machine.
         """
+        finish_names(self._store, self._index)
         self._store.sweep_spool(_SPOOL_AGE_S)
         self._acceptor.open(self._settings.host, self._settings.port)
         self._open = True
@@ -196,7 +204,11 @@ class Listener:
             proposed = request.presentation_context_definition_list
             syntaxes = [str(context.abstract_syntax) for context in proposed]
             others = {uid for service in self._services for uid in service.sop_classes}
-            association.acceptor.supported_contexts = acceptable(syntaxes, rights.store, others)
+            contexts = acceptable(syntaxes, rights.store, others)
+            if any(service.sends_objects for service in self._services):
+                for context in contexts:
+                    context.scu_role = context.scp_role = True
+            association.acceptor.supported_contexts = contexts
             if not rights.store and any(map(is_storage, syntaxes)):
                 what = "remote without the right may_store asked to store"
                 self._sparing.write(logging.WARNING, what, address, "%s: AE %s from %s", what, title(calling), address)

@@ -28,7 +28,7 @@ def damaged(data: bytes, draw: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_requests_commands_and_data_sets(start, scanner, make_image, caplog, seed):
-    receiving, draw = start(network_timeout_s=0.2, maximum_associations=64), random.Random(seed)
+    receiving, draw = start(network_timeout_s=0.2, maximum_associations_per_remote=32), random.Random(seed)
     data_set = make_image(pixels=64).read_bytes()[-250:]
     command = {0x0002: b"1.2.840.10008.5.1.4.1.1.4\0", 0x0100: b"\1\0", 0x0110: b"\1\0", 0x0700: b"\0\0"}
     command |= {0x0800: b"\1\0", 0x1000: b"1.2.3.4.1\0"}

@@ -1,0 +1,49 @@
+"""A power cut between the row of an object and the durability of its name: the state that it leaves, made by hand."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from node.dicom.scu import store
+from node.services.recovery import finish_names
+
+
+@pytest.fixture
+def received(receiving, make_image):
+    """An object that was received."""
+    (outcome,) = store([make_image()], "127.0.0.1", receiving.port, "RECTALNODE", "SCANNER", 10)
+    assert outcome.status == 0
+    (record,) = receiving.index.instances("1.2.3")
+    return receiving.store.absolute(record.file)
+
+
+def back_in_the_spool(receiving, file):
+    lost = receiving.store.spool / "of-a-writer-that-is-gone.part"
+    shutil.move(file, lost)
+    return lost
+
+
+def test_a_complete_file_that_has_a_row_gets_its_name(receiving, received):
+    content = received.read_bytes()
+    lost = back_in_the_spool(receiving, received)
+    assert finish_names(receiving.store, receiving.index) == 1
+    assert received.read_bytes() == content
+    assert not lost.exists()
+
+
+def test_what_is_cut_short_or_has_no_row_stays_where_it_is(receiving, received, make_image):
+    lost = back_in_the_spool(receiving, received)
+    lost.write_bytes(lost.read_bytes()[:-10])
+    unknown = receiving.store.spooled(make_image(9).read_bytes())
+    assert finish_names(receiving.store, receiving.index) == 0
+    assert sorted(receiving.store.leftovers()) == sorted([lost, unknown])
+    assert not received.exists()
+
+
+def test_a_file_that_has_its_name_is_left_alone(receiving, received):
+    shutil.copy(received, receiving.store.spool / "copy.part")
+    before = received.stat().st_ino
+    assert finish_names(receiving.store, receiving.index) == 0
+    assert received.stat().st_ino == before
