@@ -130,6 +130,7 @@ class Service:
         from node.analysis.bundles import Models
         from node.analysis.context import AnalysisContext
         from node.analysis.intake import Intake
+        from node.analysis.leftovers import discard_leftovers
         from node.analysis.queue import Worklist, queue_url
         from node.analysis.worker import Worker
         from node.completion.settling import Completion
@@ -155,6 +156,7 @@ class Service:
         scheduler.add_job(self._settle, "interval", [completion, scheduler], seconds=every, id=_SETTLING)
         scheduler.add_job(intake.look, "interval", seconds=_INTAKE_EVERY_S, next_run_time=utc_now())
         faults.forget(self._engine)
+        scheduler.add_job(discard_leftovers, args=[settings.root, self._index])
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S)
         scheduler.start()
         stops.append(scheduler.shutdown)

@@ -21,6 +21,9 @@ _RUNNING = """
     )
     FROM workflow_status WHERE status = 'PENDING' AND name = ? ORDER BY created_at
 """
+_UNFINISHED = (
+    "SELECT workflow_uuid FROM workflow_status WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') AND name = ?"
+)
 
 
 def queue_database(root: Path) -> Path:
@@ -30,11 +33,20 @@ def queue_database(root: Path) -> Path:
 
 def running_steps(root: Path) -> dict[str, str]:
     """Studies that are analysed at this moment, with the last step that each has finished; empty for none."""
+    return {identifier.rpartition(":")[0]: step for identifier, step in _fetch(root, _RUNNING)}
+
+
+def unfinished(root: Path) -> set[tuple[str, int]]:
+    """Study revisions that wait in the queue or are analysed at this moment."""
+    found = (identifier.rpartition(":") for (identifier,) in _fetch(root, _UNFINISHED))
+    return {(study, int(revision)) for study, _, revision in found}
+
+
+def _fetch(root: Path, query: str) -> list[tuple[str, ...]]:
     path = queue_database(root)
     if not path.exists():
-        return {}
+        return []
     with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
         if connection.execute(_IS_MADE).fetchone() is None:
-            return {}
-        running = connection.execute(_RUNNING, (WORKFLOW,)).fetchall()
-    return {identifier.rpartition(":")[0]: step for identifier, step in running}
+            return []
+        return connection.execute(query, (WORKFLOW,)).fetchall()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
@@ -185,13 +184,6 @@ def _facts(study: Study, settings: RecognitionSettings) -> StudyFacts:
     facts = read_study(study.study_instance_uid, paths, settings, study.meant, study.rejected)
     clashing = clashes.across(facts.frames, study.elsewhere)
     return replace(facts, warnings=(*filter(None, [study.caution]), *facts.warnings, *clashing))
-
-
-def discard_volumes(study: Study) -> None:
-    """Remove what the object store now holds and what can be computed again; plan, features, prediction stay."""
-    for path in study.folder.glob("*.nrrd"):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(study.results, ignore_errors=True)
 
 
 def read_plan(study: Study) -> StudyPlan:

@@ -10,6 +10,9 @@ from models.sequence import Sequence
 from storage.identity import InstanceKey
 from storage.records import PatientIdentity
 
+#: Folder of the encoded objects in the work folder of a revision.
+RESULTS = "results"
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -39,4 +42,4 @@ class Study:
     @property
     def results(self) -> Path:
         """Folder of the encoded objects."""
-        return self.folder / "results"
+        return self.folder / RESULTS

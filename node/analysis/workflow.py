@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from dbos import DBOS
+from dbos import error as dbos_errors
 from sqlalchemy.exc import OperationalError
 
 from node.analysis import steps, withdrawal
 from node.analysis.context import AnalysisContext
 from node.analysis.earlier import EarlierResults
 from node.analysis.identity import settings_digest, site_of
+from node.analysis.leftovers import discard_volumes, is_over
 from node.analysis.manifest import ManifestReference, read_manifest, write_manifest
 from node.analysis.objects import keep
 from node.analysis.progress import WORKFLOW
@@ -64,14 +66,23 @@ class _Analysis:
             state = StudyState.REFUSED if refusal else StudyState.COMPLETED
             self._step("hand to delivery", self._hand_over, state, refusal, manifest, of_another)
             # A step of its own, after the objects are on record: a repeated encode still needs the volumes.
-            self._step("discard volumes", lambda: steps.discard_volumes(self._study()))
+            self._step("discard volumes", self._discard_volumes)
             if refusal:
                 log.warning("study %s revision %d: refused: %s", self.uid, self.revision, refusal)
         except Exception as error:
             log.exception("study %s revision %d: analysis failed", self.uid, self.revision)
             self._step("hand to delivery", self._hand_over, StudyState.FAILED, _one_line(error), None)
+            self._step("discard volumes", self._discard_volumes)
+            raise
+        except (dbos_errors.DBOSWorkflowCancelledError, dbos_errors.DBOSWorkflowConflictIDError):
+            # The second one too: whoever cancels takes the run from its thread, which learns it at the end of a step.
+            if is_over(self.context.index, self.uid, self.revision):
+                self._discard_volumes()
             raise
         log.info("study %s revision %d: analysis complete", self.uid, self.revision)
+
+    def _discard_volumes(self) -> None:
+        discard_volumes(self._study().folder)
 
     def _analyse(self) -> None:
         models = self.context.models

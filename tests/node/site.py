@@ -58,6 +58,7 @@ class Site:
     arrived: list[Dataset] = field(default_factory=list)
     uid: str = ""
     uids_of_results: str = "1.2.3"
+    analysis: AnalysisSettings = field(default_factory=lambda: AnalysisSettings(threads=1))
 
     def __post_init__(self) -> None:
         pacs = RemoteSettings(
@@ -66,7 +67,7 @@ class Site:
         self.settings = Settings(
             root=self.folder,
             remotes=(pacs,),
-            analysis=AnalysisSettings(report_refusals=True, threads=1),
+            analysis=self.analysis,
         )
         engine = open_engine(self.settings.storage_url)
         self.files, self.index, self.ledger = ObjectStore(self.folder), Index(engine), Ledger(engine)
@@ -144,7 +145,7 @@ class Site:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Site]:
+def running(folder: Path, analysis: AnalysisSettings | None = None) -> Iterator[Site]:
     """A site whose worker and PACS run."""
     ae = AE("PACS")
     for kind in KINDS:
@@ -156,7 +157,7 @@ def running(folder: Path) -> Iterator[Site]:
         return 0
 
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
-    site = Site(folder, server.server_address[1], arrived)
+    site = Site(folder, server.server_address[1], arrived, analysis=analysis or AnalysisSettings(threads=1))
     (site.folder / "worklist.sqlite").touch()
     site.worker.start()
     yield site

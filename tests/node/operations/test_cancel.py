@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from node.analysis.queue import Progress, Worklist, queue_url
 from node.errors import NodeError
 from node.operations.cancel import cancel
 from node.operations.rerun import rerun
+from node.settings import SHIPPED, AnalysisSettings
 from storage.errors import TransitionError
 from storage.records import StudyState
 
@@ -47,6 +49,10 @@ def _steps_by_dbos(worklist: Worklist) -> dict[str, str]:
     return {it.study_instance_uid: it.last_step for it in running}
 
 
+def _volumes(site: Site) -> list[Path]:
+    return list((site.folder / "work").rglob("*.nrrd"))
+
+
 def test_a_queued_study_is_never_analysed_and_can_be_run_again(site: Site, worklist: Worklist) -> None:
     site.worker.stop()
     site.sweep()
@@ -65,11 +71,25 @@ def test_a_queued_study_is_never_analysed_and_can_be_run_again(site: Site, workl
 def test_an_analysis_under_way_ends_without_results(site: Site, worklist: Worklist) -> None:
     site.sweep()
     wait_for(lambda: _steps_by_dbos(worklist) == running_steps(site.folder) != {})
+    wait_for(lambda: bool(_volumes(site)))
     cancel(site.settings, site.uid)
     wait_for(lambda: worklist.progress(site.uid, 1) is Progress.BROKEN and not running_steps(site.folder))
+    wait_for(lambda: not _volumes(site))  # after the step that was under way
     study = site.index.study(site.uid)
     assert (study.state, study.reason) == (StudyState.CANCELLED, "cancelled by a person")
     assert site.deliveries.records(site.uid) == ()
+
+
+def test_an_analysis_that_fails_leaves_no_volumes(tmp_path: Path, written_by: Callable[[str], Any]) -> None:
+    broken = shutil.copytree(SHIPPED / "segmentation", tmp_path / "broken")
+    next(broken.glob("*.safetensors")).write_bytes(b"no weights")
+    with running(tmp_path, AnalysisSettings(segmentation=broken, threads=1)) as site:
+        site.receive(written_by("Siemens Skyra").series("t2_tse_tra"), FIRST)
+        site.analyse()
+        assert site.index.study(site.uid).state is StudyState.FAILED
+        wait_for(lambda: not _volumes(site))
+        (plan,) = (tmp_path / "work").rglob("plan.json")
+        assert "T2WI" in plan.read_text()
 
 
 def test_asking_again_does_no_harm_and_what_has_ended_is_refused(site: Site) -> None:
