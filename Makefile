@@ -24,7 +24,7 @@ $(error TORCH is cpu or cuda, not $(TORCH))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit end-to-end damage serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
+.PHONY: help demo test receiving lint unit end-to-end damage serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
@@ -159,6 +159,9 @@ runs/super-resolution-0.2.0:
 train-super-resolution: $(VENV)/.installed-research runs/super-resolution-0.2.0 ## Repeat the shipped super-resolution
 	$(SUPER_RESOLUTION) --epochs 32 --adversarial-from 0.9375 --stop-after 16
 	$(SUPER_RESOLUTION) --epochs 21 --adversarial-from 0.9524
+
+receiving: $(VENV)/.installed-test ## Long forms of the tests of the receiving loop: 20,000 mutated associations
+	RECTAL_NODE_LONG=1 $(BIN)/pytest tests/node/services/test_mutated_streams.py
 
 bench: $(VENV)/.installed-research ## Every measurement in turns, and the page docs/performance.md
 	$(BIN)/python -m benchmarks

@@ -22,7 +22,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, MRImageStorage
 from rich.console import Console
 from rich.table import Table
 
-HOST = "127.0.0.1"
+HOST, _HOSTILE = "127.0.0.1", "127.0.0.2"
+_CROWD_EVERY_S = 5
 MEGABYTE = 1e6
 _ASSOCIATED, _REJECTED, _ABORTED = 0x02, 0x03, 0x07
 _NAMES = {_ASSOCIATED: "accepted", _REJECTED: "rejected", _ABORTED: "aborted", 0: "closed"}
@@ -154,6 +155,102 @@ def _flood(connection: socket.socket, data: bytes, times: int) -> str:
         answer = "connection broken"
     connection.close()
     return f"{answer} after {sent / MEGABYTE:.1f} MB"
+
+
+# --- slow and many peers at once
+
+
+@contextmanager
+def load(port: int) -> Iterator[None]:
+    """50 connections that drip a request, 16 associations that drip a message, 200 more at once every 5 s."""
+    call = [sys.executable, "-c", f"import benchmarks.hostile_senders as it; it.press({port})"]
+    with subprocess.Popen(call) as process:
+        try:
+            time.sleep(2)  # until all are there
+            yield
+        finally:
+            process.kill()
+
+
+@contextmanager
+def sink() -> Iterator[int]:
+    """A process that accepts every connection and reads what comes; its port."""
+    call = [sys.executable, "-c", "import benchmarks.hostile_senders as it; it.swallow()"]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def press(port: int) -> None:
+    """The load, until the process is ended; from an address of its own."""
+    whole, message = request(), pdata(3, command()) + b"\4\0\0\0\x40\0\0\0\x3f\xfc\1\0"
+    slow = [(whole[:1], whole[1:])] * 50 + [(whole + message, bytes(16_000))] * 16
+    opened: list[tuple[socket.socket, Iterator[int]] | None] = [None] * len(slow)
+    crowd: list[socket.socket] = []
+    next_crowd = time.monotonic()
+    while True:
+        for place, (at_once, slowly) in enumerate(slow):
+            opened[place] = _dripped(opened[place]) or _begun(port, at_once, slowly)
+        if time.monotonic() > next_crowd:
+            next_crowd += _CROWD_EVERY_S
+            for each in crowd:
+                each.close()
+            crowd = [found[0] for _ in range(200) if (found := _begun(port, whole, b""))]
+        time.sleep(0.2)
+
+
+def _begun(port: int, at_once: bytes, slowly: bytes) -> tuple[socket.socket, Iterator[int]] | None:
+    connection = socket.socket()
+    try:
+        connection.bind((_HOSTILE, 0))
+        connection.connect((HOST, port))
+        connection.setblocking(False)
+        connection.send(at_once)
+    except OSError:
+        connection.close()
+        return None
+    return connection, iter(slowly)
+
+
+def _dripped(opened: tuple[socket.socket, Iterator[int]] | None) -> tuple[socket.socket, Iterator[int]] | None:
+    """Send the next byte; None where the connection has ended, or has nothing more to say."""
+    if opened is None:
+        return None
+    connection, rest = opened
+    byte = next(rest, None)
+    try:
+        if byte is not None and connection.send(bytes([byte])):
+            return opened
+    except OSError:
+        pass  # it has been ended
+    connection.close()
+    return None
+
+
+def swallow() -> None:
+    """The sink, until the process is ended."""
+    import selectors
+
+    listening = socket.create_server((HOST, 0), backlog=512)
+    print(listening.getsockname()[1], flush=True)
+    selector = selectors.DefaultSelector()
+    selector.register(listening, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is listening:
+                selector.register(listening.accept()[0], selectors.EVENT_READ)
+                continue
+            assert isinstance(key.fileobj, socket.socket)
+            try:
+                gone = not key.fileobj.recv(2**16)
+            except OSError:
+                gone = True
+            if gone:
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
 
 
 # --- a scanner
