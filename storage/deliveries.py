@@ -289,6 +289,13 @@ def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> No
         connection.execute(update(table).where(of_study, which).values(state=to, reason=reason, **_NOBODYS))
 
 
+def doubt(connection: Connection, sop_instance_uids: Collection[str], reason: str) -> None:
+    """Say of UNKNOWN deliveries of results why they are to be sent by nobody who does not name them."""
+    table = schema.delivery
+    doubtful = table.c.sop_instance_uid.in_(sop_instance_uids), table.c.state == DeliveryState.UNKNOWN
+    connection.execute(update(table).where(*doubtful).values(reason=reason))
+
+
 def enqueue(
     connection: Connection,
     results: Mapping[str, int],

@@ -186,7 +186,8 @@ class DeliveryState(StrEnum):
     QUEUED: it is to be sent when its time has come. CLAIMED: a process sends it; another may take it when the lease has
     run out. STORED: the destination answered with status 0000 or a warning (Bxxx). COMMITTED: it has taken
     responsibility for it (PS3.4 Annex J). FAILED: it waits for a person. UNKNOWN: the files are there and what became
-    of their deliveries is not (the index was made anew from them); nothing is sent until a person orders it.
+    of their deliveries is not (the index was made anew from them); nothing is sent until a person orders it, and where
+    there is a reason, until a person names the object.
     STOPPED and REVOKED are those of results that name, or were made from, another patient than the study: they are
     never sent, or may have been sent and a person has to withdraw them there.
     """

@@ -3,7 +3,7 @@
 What files cannot tell is not guessed. A study with results that were made here is COMPLETED; every other one is
 RECEIVING and taken up in the ordinary way, as if it had just come in. Deliveries are UNKNOWN: nothing is sent until a
 person orders it. From whom an object came is not known, and it arrived when its file was written. That a person said
-which patient is meant, or that a result was taken back, is lost.
+which patient is meant is lost; so is that a result was taken back, which the caller may find out anew.
 """
 
 from __future__ import annotations

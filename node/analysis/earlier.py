@@ -6,11 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from node.analysis import patients, steps
-from node.analysis.context import AnalysisContext
 from node.analysis.refusal import names_two_patients
 from node.analysis.study import Study
 from node.codes import Code
 from node.recognition.record import StudyPlan, from_json
+from storage.files import ObjectStore
+from storage.index import Index
+from storage.ledger import Ledger
 from storage.records import PatientIdentity, ResultRecord, Revocation
 
 _OF_REJECTED = f"{Code.REJECTED}: it was made from images that have been rejected"
@@ -21,7 +23,9 @@ _OF_ANOTHER = f"{Code.PATIENT_MIX}: it names another patient than the study, or 
 class EarlierResults:
     """The results of the revisions of a study before one."""
 
-    context: AnalysisContext
+    files: ObjectStore
+    index: Index
+    ledger: Ledger
     study_instance_uid: str
     revision: int
 
@@ -51,23 +55,30 @@ class EarlierResults:
         reasons += [_OF_REJECTED] if of_rejected else []
         return Revocation(frozenset((*uids, *of_rejected)), "; ".join(reasons))
 
+    def without_record(self) -> list[int]:
+        """Revisions of which it cannot be told what their results were made from: record or images are not there."""
+        revisions = sorted({result.revision for result in self._all()})
+        return [revision for revision in revisions if not _is_whole(self._plan_of(revision))]
+
     def _all(self) -> list[ResultRecord]:
-        results = self.context.ledger.all_results(self.study_instance_uid)
+        results = self.ledger.all_results(self.study_instance_uid)
         return [result for result in results if result.revision < self.revision]
 
     def _is_of_another(self, revision: int, patient: PatientIdentity, earlier: Sequence[ResultRecord]) -> bool:
-        series = {
-            it.series_instance_uid: self.context.files.absolute(it.file) for it in earlier if it.revision == revision
-        }
+        series = {it.series_instance_uid: self.files.absolute(it.file) for it in earlier if it.revision == revision}
         return patients.names_another(patient, self._plan_of(revision), list(series.values()))
 
     def _made_from_rejected(self, superseding: Collection[str]) -> list[str]:
         """SOP Instance UIDs of results, in other roles than these, made from images that are rejected."""
-        rejected = self.context.index.rejected(self.study_instance_uid)
+        rejected = self.index.rejected(self.study_instance_uid)
         earlier = [result for result in self._all() if result.role not in superseding] if rejected else []
         made = {it.revision for it in earlier if patients.made_from(self._plan_of(it.revision), rejected)}
         return [result.sop_instance_uid for result in earlier if result.revision in made]
 
     def _plan_of(self, revision: int) -> StudyPlan | None:
-        document = self.context.index.verdict(self.study_instance_uid, revision)
+        document = self.index.verdict(self.study_instance_uid, revision)
         return from_json(document) if document else None
+
+
+def _is_whole(plan: StudyPlan | None) -> bool:
+    return plan is not None and all(frame.path.exists() for stack in plan.stacks for frame in stack.frames)

@@ -18,23 +18,25 @@ from storage.records import DeliveryRecord, DeliveryState
 class Withdrawal:
     """Objects of one series of results that a person has to withdraw from a destination.
 
-    `delivered_at` is the time of the last of them; `role` and `revision` say which result they are.
+    `delivered_at` is the time of the last of them, None where nobody knows whether they were delivered; `role` and
+    `revision` say which result they are.
     """
 
     destination: str
     series_instance_uid: str
     role: str
     revision: int
-    delivered_at: datetime
+    delivered_at: datetime | None
     reason: str
     sop_instance_uids: tuple[str, ...]
 
     def __str__(self) -> str:
         count = len(self.sop_instance_uids)
+        known = self.delivered_at is not None
+        delivered = f"delivered {self.delivered_at:%Y-%m-%d %H:%M:%S %Z}" if known else "if they were delivered"
         return (
             f"to be withdrawn from {self.destination}: {count} {'object' if count == 1 else 'objects'} of series "
-            f"{self.series_instance_uid} ({self.role} of revision {self.revision}), delivered "
-            f"{self.delivered_at:%Y-%m-%d %H:%M:%S %Z}: {self.reason}"
+            f"{self.series_instance_uid} ({self.role} of revision {self.revision}), {delivered}: {self.reason}"
         )
 
 
@@ -51,7 +53,7 @@ def withdrawals(deliveries: Iterable[DeliveryRecord]) -> tuple[Withdrawal, ...]:
             role=of_series[0].result.role,
             revision=of_series[0].result.revision,
             # Of a delivery that was made the ledger keeps when.
-            delivered_at=max(delivery.next_attempt_at for delivery in of_series),
+            delivered_at=max((it.next_attempt_at for it in of_series if it.attempts), default=None),
             reason=of_series[0].reason,
             sop_instance_uids=tuple(delivery.result.sop_instance_uid for delivery in of_series),
         )

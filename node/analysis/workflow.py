@@ -130,7 +130,8 @@ class _Analysis:
 
     @property
     def _earlier(self) -> EarlierResults:
-        return EarlierResults(self.context, self.uid, self.revision)
+        context = self.context
+        return EarlierResults(context.files, context.index, context.ledger, self.uid, self.revision)
 
     def _of_another_patient(self, refusal: str) -> list[int]:
         return self._earlier.revisions_of_another_patient(self._study(), refusal)

@@ -107,14 +107,19 @@ def resend(
     """Send results of a study again: those that failed or are unknown, and others that are named."""
     from node.operations.resend import resend as send_again
 
+    resent = send_again(node_settings(config), study, to, objects or (), also or ())
     show(
-        send_again(node_settings(config), study, to, objects or (), also or ()),
+        resent,
         as_json,
-        lambda it: (
-            f"{study}: {it.queued} of {it.deliveries} deliveries queued again"
-            + (f", {it.added} more for the first time" if it.added else "")
+        lambda it: "\n".join(
+            (
+                f"{study}: {it.queued} of {it.deliveries} deliveries queued again"
+                + (f", {it.added} more for the first time" if it.added else ""),
+                *(f"{it.refused} not sent, name them by --object if they are right: {why}" for why in it.reasons),
+            )
         ),
     )
+    raise typer.Exit(1 if resent.refused else 0)
 
 
 @app.command()

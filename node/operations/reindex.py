@@ -13,8 +13,11 @@ from pydantic import ValidationError
 from node.analysis.manifest import MANIFEST, read_results
 from node.analysis.steps import PLAN
 from node.analysis.worker import lock_root
+from node.errors import PermanentError
+from node.operations.revoking import revoke_what_is_of_others
 from node.recognition.header.charsets import settle
 from node.recognition.header.rejections import rejection_note
+from node.recognition.record import from_json
 from node.settings import Settings
 from storage.database import open_engine
 from storage.files import ObjectStore
@@ -47,6 +50,7 @@ def reindex(settings: Settings) -> Reindexed:
         done = make_anew(engine, ObjectStore(root), known)
         _put_queue_aside(root)
         _keep_verdicts(root, Index(engine), revisions)
+        revoke_what_is_of_others(engine, root, known.revisions)
         engine.dispose()
     return done
 
@@ -77,9 +81,19 @@ def _results(root: Path, revisions: dict[str, list[int]]) -> dict[str, list[tupl
 def _keep_verdicts(root: Path, index: Index, revisions: dict[str, list[int]]) -> None:
     for study, numbers in revisions.items():
         for number in numbers:
-            plan = root / "work" / study / str(number) / PLAN
-            if plan.is_file() and index.study(study) is not None:
-                index.keep_verdict(study, number, plan.read_text("utf-8"))
+            plan = _read_plan(root / "work" / study / str(number) / PLAN)
+            if plan is not None and index.study(study) is not None:
+                index.keep_verdict(study, number, plan)
+
+
+def _read_plan(path: Path) -> str | None:
+    """The record in a file; None where there is none that this release can read."""
+    try:
+        text = path.read_text("utf-8")
+        from_json(text)
+    except (OSError, ValueError, PermanentError):
+        return None
+    return text
 
 
 def _put_queue_aside(root: Path) -> None:

@@ -22,13 +22,16 @@ class Resent:
     """Which deliveries of a study were queued.
 
     `queued`: those that were made before, of `deliveries` that there are; `added`: first deliveries to a destination
-    that results of the study had not been meant for.
+    that results of the study had not been meant for; `refused`: those that nobody sends without naming the object, for
+    the `reasons`.
     """
 
     study_instance_uid: str
     queued: int
     added: int
     deliveries: int
+    refused: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 def resend(
@@ -45,7 +48,7 @@ def resend(
         study_instance_uid: whose results.
         destination: only to that one; results of the present revision that it was never meant to have are sent, too.
         objects: SOP Instance UIDs, only these; without any all that are of the latest revision with results, or have
-            not arrived.
+            not arrived, but none of which it is not known of whom they are.
         also: states beside FAILED and UNKNOWN, of `NAMEABLE`: what has arrived, or what was to be withdrawn.
 
     Raises:
@@ -65,8 +68,17 @@ def resend(
     if missing := set(objects) - {it.result.sop_instance_uid for it in there}:
         raise NodeError(f"{', '.join(sorted(missing))}: no result of study {study_instance_uid}")
     states = NOT_ARRIVED | set(also)
-    wanted = [it.identifier for it in there if it.state in states and _is_meant(it, there, objects)]
-    return Resent(study_instance_uid, deliveries.order(wanted, states, now), added, len(there))
+    wanted = [it for it in there if it.state in states and _is_meant(it, there, objects)]
+    refused = [it for it in wanted if _is_doubtful(it) and not objects]
+    queued = deliveries.order([it.identifier for it in wanted if it not in refused], states, now)
+    reasons = tuple(dict.fromkeys(it.reason for it in refused))
+    return Resent(study_instance_uid, queued, added, len(there), len(refused), reasons)
+
+
+def _is_doubtful(delivery: DeliveryRecord) -> bool:
+    """Whether an index that was made anew has it as another patient's, or does not know of whom it is."""
+    known_as_such = delivery.state is DeliveryState.REVOKED and not delivery.attempts
+    return known_as_such or (delivery.state is DeliveryState.UNKNOWN and bool(delivery.reason))
 
 
 def _is_meant(delivery: DeliveryRecord, there: list[DeliveryRecord], objects: Collection[str]) -> bool:

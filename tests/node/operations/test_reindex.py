@@ -17,8 +17,12 @@ from typer.testing import CliRunner
 from node.analysis.manifest import write_manifest
 from node.analysis.worker import lock_root
 from node.cli.main import app
+from node.codes import Code
 from node.errors import ConfigurationError
 from node.operations.reindex import reindex
+from node.operations.resend import resend
+from node.recognition.plan import recognise
+from node.recognition.record import STUDY, RoleRefusal, StudyPlan, to_json
 from node.settings import Settings, load_settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
@@ -59,28 +63,36 @@ def settings(config: Path) -> Settings:
 @pytest.fixture
 def images(settings: Settings, written_by: Callable[[str], Any]) -> list[Dataset]:
     """A root with a study of three images and a note that rejects one, analysed twice; its database is gone."""
-    images = written_by("Siemens Skyra").instances[:3]
+    images = [deepcopy(image) for image in written_by("Siemens Skyra").instances[:3]]
+    fill(settings, images)
+    return images
+
+
+def fill(settings: Settings, images: list[Dataset], rejected: bool = True, **of_first: str) -> None:
+    """What two analyses leave; `of_first` are elements of the result of the first."""
     files, engine = ObjectStore(settings.root), open_engine(settings.storage_url)
     index, uid = Index(engine), str(images[0].StudyInstanceUID)
-    for image in (*images, key_object_note(images[:1])):
+    for image in (*images, *([key_object_note(images[:1])] if rejected else [])):
         header, file = stored(files, image)
         index.register(header, file, "SKYRA", NOW)
+    paths = [files.absolute(it.file) for it in index.instances(uid)]
     for revision, role in ((1, "report"), (2, "summary")):
         made = deepcopy(images[0])
         made.Manufacturer, made.SOPInstanceUID = "rectal-node", f"{settings.uid_root}{revision}"
         made.SeriesInstanceUID = f"{settings.uid_root}9.{revision}"
+        for keyword, value in of_first.items() if revision == 1 else ():
+            setattr(made, keyword, value)
         header, file = stored(files, made)
         uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
         result = ResultRecord(uid, revision, role, *uids, file)
         Ledger(engine).record([result], ["pacs"], NOW)
         folder = settings.root / "work" / uid / str(revision)
         write_manifest(folder, [result])
-        (folder / "plan.json").write_text(f'{{"revision": {revision}}}')
+        (folder / "plan.json").write_text(to_json(recognise(uid, paths, settings.recognition)))
     engine.dispose()
     (settings.root / "worklist.sqlite").write_bytes(b"the queue of before")
     for path in settings.root.glob("index.sqlite*"):
         path.unlink()
-    return images
 
 
 def stored(files: ObjectStore, image: Dataset) -> tuple[Any, StoredFile]:
@@ -104,8 +116,8 @@ def test_study_results_and_rejections_are_there_again(settings: Settings, images
 
 def test_why_series_were_used_is_known_again(settings: Settings, images: list[Dataset]) -> None:
     reindex(settings)
-    index = Index(open_engine(settings.storage_url))
-    assert index.verdict(str(images[0].StudyInstanceUID)) == '{"revision": 2}'
+    index, uid = Index(open_engine(settings.storage_url)), str(images[0].StudyInstanceUID)
+    assert (settings.root / "work" / uid / "2" / "plan.json").read_text() == index.verdict(uid)
 
 
 def test_the_queue_of_before_is_put_aside(settings: Settings, images: list[Dataset]) -> None:
@@ -128,3 +140,65 @@ def test_a_root_on_which_a_node_works_is_left_alone(settings: Settings, images: 
     with lock_root(settings.root), pytest.raises(ConfigurationError, match="another worker"):
         reindex(settings)
     assert (settings.root / "worklist.sqlite").exists()
+
+
+# --- what nobody sends who does not name it
+
+
+@pytest.fixture
+def study(written_by: Callable[[str], Any]) -> list[Dataset]:
+    return [deepcopy(image) for image in written_by("Siemens Skyra").instances[:3]]
+
+
+def deliveries_of(settings: Settings) -> list[tuple[int, DeliveryState, str]]:
+    found = Deliveries(open_engine(settings.storage_url)).records()
+    return [(it.result.revision, it.state, it.reason) for it in found]
+
+
+def test_results_of_one_patient_are_sent_when_a_person_orders_it(settings: Settings, study: list[Dataset]) -> None:
+    fill(settings, study, rejected=False)
+    reindex(settings)
+    assert deliveries_of(settings) == [(1, DeliveryState.UNKNOWN, ""), (2, DeliveryState.UNKNOWN, "")]
+    assert (resend(settings, str(study[0].StudyInstanceUID))).queued == 2
+
+
+def test_a_result_of_another_patient_stays_refused(settings: Settings, study: list[Dataset]) -> None:
+    fill(settings, study, rejected=False, PatientID="OTHER", PatientBirthDate="19010101")
+    uid, first = str(study[0].StudyInstanceUID), f"{settings.uid_root}1"
+    reindex(settings)
+    (_, state, reason), (_, other, _) = deliveries_of(settings)
+    assert (state, other) == (DeliveryState.REVOKED, DeliveryState.UNKNOWN)
+    assert reason.startswith("E-PATIENT-MIX: ")
+    assert "whether it was sent is not known" in reason
+    assert resend(settings, uid).queued == 1
+    again = resend(settings, uid, also=[DeliveryState.REVOKED])
+    assert (again.queued, again.refused, again.reasons) == (0, 1, (reason,))
+    assert resend(settings, uid, objects=[first], also=[DeliveryState.REVOKED]).queued == 1
+
+
+def test_after_a_refusal_for_two_patients_no_result_is_sent(settings: Settings, study: list[Dataset]) -> None:
+    fill(settings, study, rejected=False)
+    uid = str(study[0].StudyInstanceUID)
+    refusal = RoleRefusal(STUDY, Code.PATIENT_MIX, "it names two patients")
+    folder = settings.root / "work" / uid / "3"
+    folder.mkdir()
+    (folder / "plan.json").write_text(to_json(StudyPlan(uid, (), (), (refusal,), (), "")))
+    reindex(settings)
+    assert {state for _, state, _ in deliveries_of(settings)} == {DeliveryState.REVOKED}
+    assert resend(settings, uid).queued == 0
+
+
+@pytest.mark.parametrize("lost", ["1", "2"])
+def test_where_the_record_of_a_revision_is_lost_the_result_has_to_be_named(
+    settings: Settings, config: Path, study: list[Dataset], lost: str
+) -> None:
+    fill(settings, study, rejected=False)
+    uid = str(study[0].StudyInstanceUID)
+    (settings.root / "work" / uid / lost / "plan.json").write_text("lost")
+    reindex(settings)
+    (_, _, reason), (_, _, of_last) = deliveries_of(settings)
+    assert f"the record of revision {lost}, or an image that it names, is not there" in reason
+    assert of_last == ""
+    done = CliRunner().invoke(app, ["resend", uid, "--config", str(config)])
+    assert (done.exit_code, "1 of 2 deliveries queued" in done.stdout, reason in done.stdout) == (1, True, True)
+    assert resend(settings, uid, objects=[f"{settings.uid_root}1"]).queued == 1

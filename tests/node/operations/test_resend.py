@@ -44,11 +44,11 @@ class Storage:
                 index.reopen(STUDY)
         self.put(DeliveryState.STORED)
 
-    def put(self, state: DeliveryState, *uids: str) -> None:
+    def put(self, state: DeliveryState, *uids: str, reason: str = "so") -> None:
         table = schema.delivery
         with self.engine.begin() as connection:
             wanted = table.c.sop_instance_uid.in_(uids) if uids else table.c.identifier > 0
-            connection.execute(update(table).where(wanted).values(state=state, attempts=3, reason="so"))
+            connection.execute(update(table).where(wanted).values(state=state, attempts=3, reason=reason))
 
     def states(self) -> dict[tuple[str, str], DeliveryState]:
         return {(it.result.sop_instance_uid, it.destination): it.state for it in self.deliveries.records(STUDY)}
@@ -67,7 +67,7 @@ def storage(tmp_path: Path) -> Storage:
 
 def test_what_failed_or_is_unknown_is_queued_with_a_fresh_count(storage: Storage) -> None:
     storage.put(DeliveryState.FAILED, "9.1.1")
-    storage.put(DeliveryState.UNKNOWN, "9.2.2")
+    storage.put(DeliveryState.UNKNOWN, "9.2.2", reason="")
     assert resend(storage.settings, STUDY) == Resent(STUDY, queued=2, added=0, deliveries=4)
     queued = [it for it in storage.deliveries.records(STUDY) if it.state is DeliveryState.QUEUED]
     assert [(it.result.sop_instance_uid, it.attempts) for it in queued] == [("9.1.1", 0), ("9.2.2", 0)]
