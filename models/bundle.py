@@ -10,21 +10,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from models.errors import BundleError
-from models.manifest import Manifest, check_files, load_manifest, save_manifest
+from models.manifest import Manifest, check_files, load_manifest
 
 WEIGHTS_NAME = "weights.safetensors"
-
-
-def save_weights(folder: Path, manifest: Manifest, network: nn.Module) -> Manifest:
-    """Writes the network's state as safetensors and the manifest with its digest; returns that manifest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS_NAME, metadata={"name": manifest.name, "version": manifest.version})
-    return save_manifest(folder, manifest, (WEIGHTS_NAME,))
 
 
 def weights_of(manifest: Manifest) -> str:

@@ -53,14 +53,6 @@ class Manifest(pydantic.BaseModel):
     """File name -> SHA-256 digest (hex)."""
 
 
-def save_manifest(folder: Path, manifest: Manifest, names: tuple[str, ...]) -> Manifest:
-    """Writes `manifest.json` with the digests of the files `names`, which must already lie in `folder`."""
-    files = {name: file_digest(folder / name) for name in names}
-    complete = manifest.model_copy(update={"files": files})
-    (folder / MANIFEST_NAME).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return complete
-
-
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of the bundle in `folder`. Raises BundleError when it is missing or not understood."""
     path = folder / MANIFEST_NAME

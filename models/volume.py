@@ -149,11 +149,6 @@ def resample_onto(
     )
 
 
-def resample(image: sitk.Image, spacing: Sequence[float], interpolator: int = sitk.sitkLinear) -> sitk.Image:
-    """`image` over the same extent with another `spacing` (x, y, z; mm)."""
-    return resample_onto(image, with_spacing(grid_of(image), spacing), interpolator)
-
-
 def resample_to(
     image: sitk.Image, reference: sitk.Image, interpolator: int = sitk.sitkLinear, outside: float = 0.0
 ) -> sitk.Image:

@@ -11,11 +11,11 @@ from catboost import CatBoostClassifier, CatBoostError
 from pydantic import ValidationError
 
 from models.errors import BundleError, ModelError
-from models.manifest import Manifest, check_files, digest, load_manifest, save_manifest
+from models.manifest import Manifest, check_files, digest, load_manifest
 from models.prediction.calibration import calibrate
 from models.prediction.explanation import explain
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Target, Unanswered
-from models.radiomics.settings import RadiomicsSettings, load_settings, save_settings
+from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.sequence import ANALYSED, Sequence
 
 KIND = "prediction"
@@ -78,22 +78,6 @@ def load_catalogue(folder: Path) -> tuple[Manifest, Catalogue]:
         where = ".".join(str(part) for part in first["loc"])
         raise BundleError(f"bundle {folder.name}: {CATALOGUE_NAME}, {where}: {first['msg']}") from error
     return manifest, catalogue
-
-
-def save_predictor(
-    folder: Path,
-    manifest: Manifest,
-    catalogue: Catalogue,
-    classifiers: tuple[CatBoostClassifier, ...],
-    settings: RadiomicsSettings,
-) -> Manifest:
-    """Write models, catalogue, radiomics settings and manifest; returns the manifest with the digests of the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for card, classifier in zip(catalogue.models, classifiers, strict=True):
-        classifier.save_model(str(folder / card.file), format="cbm")
-    (folder / CATALOGUE_NAME).write_text(catalogue.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    save_settings(settings, folder / RADIOMICS_NAME)
-    return save_manifest(folder, manifest, (CATALOGUE_NAME, RADIOMICS_NAME, *(card.file for card in catalogue.models)))
 
 
 def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction | None:

@@ -85,11 +85,6 @@ class RadiomicsSettings(BaseModel):
         }
 
 
-def save_settings(settings: RadiomicsSettings, path: Path) -> None:
-    """Write settings as the YAML file that `load_settings` reads."""
-    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-
-
 def load_settings(path: Path = SHIPPED) -> RadiomicsSettings:
     """Settings from a YAML file; an unknown key or impossible value is a `ModelError` naming file and key."""
     try:

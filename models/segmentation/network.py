@@ -42,22 +42,3 @@ class DeepestHead(nn.Module):
 
     def forward(self, volume: torch.Tensor) -> tuple[torch.Tensor]:
         return (final_head(self.network(volume)),)
-
-
-class EncoderFeatures(nn.Module):
-    """Frozen features of the first two encoder levels: (B, 1, Z, Y, X) to a list of two feature maps.
-
-    The volume takes the place of every sequence: which one it shows the encoder need not know.
-    """
-
-    def __init__(self, network: BasicUNetPlusPlus, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.level_0 = network.conv_0_0
-        self.level_1 = network.conv_1_0
-        self.requires_grad_(False)
-        self.eval()
-
-    def forward(self, volume: torch.Tensor) -> list[torch.Tensor]:
-        level_0 = self.level_0(volume.expand(-1, self.channels, -1, -1, -1))
-        return [level_0, self.level_1(level_0)]

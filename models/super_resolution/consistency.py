@@ -11,7 +11,6 @@ Volumes are (B, 1, Z, Y, X), thin ones (B, 1, fz * Z, fy * Y, fx * X).
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
 from models.rounding import beyond
 from models.super_resolution.degradation import Factor, SliceProfile, along, thicken
@@ -23,7 +22,6 @@ SAME_THICKNESS = 0.01
 #: Thickness that is believed. Slices that overlap more are mostly interpolated ones of a 3D acquisition, and agreement
 #: with them amplifies noise: at the upper limit 1.4 times as much as at 1.0, at 2.0 it would be 17 times.
 THICKNESS_LIMITS = (0.5, 1.25)
-_MEDIAN_TO_DEVIATION = 1.4826
 
 
 def profile_of(thickness_mm: float | None, distance_mm: float) -> SliceProfile:
@@ -59,23 +57,3 @@ def disagreement(
 ) -> torch.Tensor:
     """Difference of `thick` and the thick slices of `thin`, both (B, 1, Z, Y, X)."""
     return thick - thicken(thin, factor, profile)
-
-
-def noise_deviation(thick: torch.Tensor) -> torch.Tensor:
-    """Standard deviation of the noise of each volume (B, 1, 1, 1, 1), where there is signal.
-
-    From second differences along rows and columns: linear structures cancel, noise is amplified by 6 (Immerkær, Comput
-    Vis Image Underst 1996;64:300-302). Robust against edges (median); texture is counted as noise, that of a
-    zero-filled image is underestimated. 0 for an image less than 3 pixels wide.
-    """
-    if min(thick.shape[3:]) < 3:
-        return thick.new_zeros(len(thick), 1, 1, 1, 1)
-    difference = thick.new_tensor([1.0, -2.0, 1.0])
-    kernel = difference[:, None] * difference[None, :]
-    detail = functional.conv3d(thick, kernel[None, None, None]).abs()
-    inner = thick[:, :, :, 1:-1, 1:-1]
-    found = [
-        one[signal].median() if (signal := part > whole.mean()).any() else one.median()
-        for one, part, whole in zip(detail, inner, thick, strict=True)
-    ]
-    return torch.stack(found).reshape(-1, 1, 1, 1, 1) * _MEDIAN_TO_DEVIATION / kernel.norm()

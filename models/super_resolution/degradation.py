@@ -1,20 +1,14 @@
-"""Simulation of thick slices from thin ones: the slice profile of the excitation, then Rician noise."""
+"""Thick slices of thin ones: the slice profile of the excitation."""
 
 from __future__ import annotations
 
 import math
-import random
 from dataclasses import dataclass
 
 import torch
 
 Factor = tuple[int, int, int]
 """Thin voxels in a thick one along the index axes x, y, z; the arrays are (…, z, y, x)."""
-
-#: Ranges of the profiles and noise in training: from gaps of 15 % of the step to slices that overlap by 10 %.
-THICKNESS = (0.85, 1.1)
-SOFTNESS = (0.08, 0.25)
-LARGEST_NOISE = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +54,6 @@ def thicken(thin: torch.Tensor, factor: Factor, profile: SliceProfile) -> torch.
             seen = profile if axis == 2 else SliceProfile()
             thin = along(seen.weights(thin.shape[axis] // parts, parts), thin, axis)
     return thin
-
-
-def add_rician_noise(volume: torch.Tensor, deviation: float, generator: torch.Generator) -> torch.Tensor:
-    """Magnitude of the volume plus complex Gaussian noise of the given standard deviation per channel.
-
-    `volume`: (B, 1, Z, Y, X).
-    """
-    if deviation == 0:
-        return volume
-    real, imaginary = (torch.randn(volume.shape, generator=generator).to(volume) * deviation for _ in range(2))
-    return torch.hypot(volume + real, imaginary)
-
-
-def random_profile(chooser: random.Random) -> SliceProfile:
-    """A profile drawn evenly from the ranges of training."""
-    return SliceProfile(chooser.uniform(*THICKNESS), chooser.uniform(*SOFTNESS))
-
-
-def degrade(
-    thin: torch.Tensor, factor: Factor, chooser: random.Random, largest_noise: float = LARGEST_NOISE
-) -> torch.Tensor:
-    """Thick slices with a random profile and noise level, for thin (B, 1, Z, Y, X) in units of 0 to about 1.
-
-    The noise is 0 to `largest_noise` of the intensity range, small levels more often than large ones.
-    """
-    deviation = largest_noise * chooser.random() ** 2
-    noise = torch.Generator().manual_seed(chooser.getrandbits(62))
-    return add_rician_noise(thicken(thin, factor, random_profile(chooser)), deviation, noise)
 
 
 def is_refinement(factor: Factor) -> bool:

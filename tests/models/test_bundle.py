@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.bundle import load_weights, save_weights
+from models.bundle import load_weights
 from models.errors import BundleError
 from models.manifest import RESEARCH_STATEMENT, Manifest, digest, file_digest, load_manifest
+from models.research.training.bundles import save_weights
 
 
 def _build(manifest):

@@ -12,7 +12,6 @@ from models.volume import (
     grid_of,
     image_from,
     read,
-    resample,
     resample_onto,
     volume_ml,
     with_spacing,
@@ -57,7 +56,7 @@ def test_a_ramp_resampled_to_another_spacing_stays_at_its_place():
     image = _image(direction=(1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
     z, y, x = np.indices(image.GetSize()[::-1])
     ramp = image_from((10 + x + 2 * y + 3 * z * 5).astype(np.float32), grid_of(image))
-    fine = resample(ramp, (0.5, 0.5, 2.5))
+    fine = resample_onto(ramp, with_spacing(grid_of(ramp), (0.5, 0.5, 2.5)))
     point = ramp.TransformContinuousIndexToPhysicalPoint((7.0, 8.0, 4.0))
     index = fine.TransformPhysicalPointToContinuousIndex(point)
     assert fine.EvaluateAtContinuousIndex(index) == pytest.approx(10 + 7 + 16 + 60, abs=1e-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import time
 from functools import cache
 
@@ -15,7 +15,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 
 from node.recognition.header import spelling
-from node.recognition.header.facts import Vector
+from node.recognition.header.facts import Scaling, Vector
 from storage.errors import HeaderError
 from storage.header import check_uid
 
@@ -110,8 +110,17 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
 
 def vector(dataset: Dataset, keyword: str) -> Vector | None:
     """Three finite numbers."""
-    found = numbers(dataset, keyword)
+    return three(numbers(dataset, keyword))
+
+
+def three(found: Sequence[float]) -> Vector | None:
+    """Three numbers, or nothing when there are more or fewer."""
     return (found[0], found[1], found[2]) if len(found) == 3 else None
+
+
+def scaling(dataset: Dataset, scale_slope: float | None) -> Scaling:
+    """Rescale Slope and Intercept of a data set, or of the Pixel Value Transformation of a frame."""
+    return Scaling(number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept"), scale_slope)
 
 
 def item(dataset: Dataset, keyword: str) -> Dataset:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.header import elements as read
-from node.recognition.header.elements import MALFORMED
 from node.recognition.header.facts import (
     BValue,
     Diffusion,
@@ -18,26 +17,17 @@ from node.recognition.header.facts import (
     PulseSequence,
     Timing,
 )
-from node.recognition.header.kinds import image_kind
+from node.recognition.header.kinds import image_kind, told_by_diffusion
 from node.recognition.header.placement import acquired_matrix, placement
-from node.recognition.header.scaling import scaling
 from node.recognition.header.words import Words
 
 
 def frames(dataset: Dataset, instance: FrameFacts, vocabulary: Words) -> tuple[FrameFacts, ...]:
     """One set of facts a frame; `instance` holds what the top level of the data set says."""
     shared = read.item(dataset, "SharedFunctionalGroupsSequence")
-    per_frame = read.value(dataset, "PerFrameFunctionalGroupsSequence") or ()
-    own_groups = enumerate(_datasets(per_frame))
+    own_groups = enumerate(read.datasets(dataset, "PerFrameFunctionalGroupsSequence"))
     made = (_frame(dataset, instance, shared, own, index, vocabulary) for index, own in own_groups)
     return tuple(made) or (instance,)
-
-
-def _datasets(found: object) -> list[Dataset]:
-    try:
-        return [group for group in found if isinstance(group, Dataset)]  # type: ignore[attr-defined]
-    except MALFORMED:
-        return []
 
 
 def _frame(
@@ -60,7 +50,7 @@ def _frame(
         diffusion=diffusion,
         timing=_timing(content, instance.timing),
         sequence=_sequence(dataset, instance.sequence, group),
-        scaling=scaling(transformation, instance.scaling.scale_slope) if transformation else instance.scaling,
+        scaling=read.scaling(transformation, instance.scaling.scale_slope) if transformation else instance.scaling,
         placement=placement(
             dataset,
             position=read.vector(group("PlanePositionSequence"), "ImagePositionPatient"),
@@ -83,8 +73,7 @@ def _kind(
     if component in {"PHASE", "REAL", "IMAGINARY"}:
         return ImageKind.NOT_MAGNITUDE, f"Complex Image Component {component}"
     kind, source = image_kind(header.vendor, image_type, header.description, instance.sequence.name, vocabulary)
-    weighted = diffusion.directionality is Directionality.ISOTROPIC and (diffusion.b_value or 0) > 0
-    return (ImageKind.TRACE, "diffusion directionality") if kind is ImageKind.ACQUIRED and weighted else (kind, source)
+    return told_by_diffusion(kind, source, diffusion)
 
 
 def _diffusion(group: Dataset, instance: Diffusion) -> Diffusion:

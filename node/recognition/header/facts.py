@@ -67,6 +67,12 @@ class Directionality(StrEnum):
             return cls.DIRECTIONAL
         return cls.__members__.get(name, cls.UNKNOWN)
 
+    def or_by(self, direction: Vector | None) -> Directionality:
+        """Itself where it is known, else what a gradient direction tells: combined images have a zero vector."""
+        if self is not Directionality.UNKNOWN or direction is None:
+            return self
+        return Directionality.DIRECTIONAL if any(direction) else Directionality.ISOTROPIC
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -109,6 +115,11 @@ class Diffusion:
     def b_value(self) -> float | None:
         """The b-value believed most."""
         return self.b_values[0].value if self.b_values else None
+
+    @property
+    def combined(self) -> bool:
+        """Whether a weighted image holds all directions."""
+        return self.directionality is Directionality.ISOTROPIC and (self.b_value or 0) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +335,6 @@ class HeaderFacts:
     patient: PatientIdentity = NOBODY
     three_planes: bool = False
     sheet_fault: Fault | None = None
-    expected_instances: int | None = None
 
     @property
     def key(self) -> InstanceKey:

@@ -34,10 +34,9 @@ from node.recognition.header.facts import (
     VendorFacts,
 )
 from node.recognition.header.files import DAMAGE, read_beginning, read_dataset
-from node.recognition.header.kinds import image_kind, own_result
+from node.recognition.header.kinds import image_kind, own_result, told_by_diffusion
 from node.recognition.header.placement import acquired_matrix, placement
 from node.recognition.header.private import PrivateElements
-from node.recognition.header.scaling import scaling
 from node.recognition.header.words import Words
 from storage.records import NOBODY, PatientIdentity
 
@@ -106,7 +105,7 @@ def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFac
         diffusion=special.diffusion,
         timing=_timing(dataset, special),
         sequence=_sequence(dataset, special),
-        scaling=scaling(dataset, special.scale_slope),
+        scaling=read.scaling(dataset, special.scale_slope),
         placement=_placement(dataset, special),
         faults=tuple(private.faults),
     )
@@ -149,7 +148,6 @@ def _header(path: Path, dataset: Dataset, special: VendorFacts) -> HeaderFacts:
         contrast_start_to_the_minute=read.to_the_minute(dataset, "ContrastBolusStartTime"),
         three_planes=special.three_planes,
         sheet_fault=special.sheet if isinstance(special.sheet, Fault) else None,
-        expected_instances=read.integer(dataset, "ImagesInAcquisition"),
     )
 
 
@@ -184,9 +182,7 @@ def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabular
     kind, source = image_kind(header.vendor, header.image_type, header.description, special.sequence_name, vocabulary)
     if kind is ImageKind.ACQUIRED and special.not_magnitude:
         return ImageKind.NOT_MAGNITUDE, special.not_magnitude
-    if kind is ImageKind.ACQUIRED and _isotropic(special.diffusion):
-        return ImageKind.TRACE, "diffusion directionality"
-    return kind, source
+    return told_by_diffusion(kind, source, special.diffusion)
 
 
 def _equipment(dataset: Dataset) -> Iterator[str]:
@@ -194,10 +190,6 @@ def _equipment(dataset: Dataset) -> Iterator[str]:
     for item in (dataset, *read.datasets(dataset, "ContributingEquipmentSequence")):
         for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
             yield read.text(item, keyword)
-
-
-def _isotropic(diffusion: Diffusion) -> bool:
-    return diffusion.directionality is Directionality.ISOTROPIC and (diffusion.b_value or 0) > 0
 
 
 def _timing(dataset: Dataset, special: VendorFacts) -> Timing:

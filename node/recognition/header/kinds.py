@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from node.recognition.header.facts import ImageKind, Vendor
+from node.recognition.header.facts import Diffusion, ImageKind, Vendor
 from node.recognition.header.words import Words
 from storage.origin import names_this_node
 
@@ -79,6 +79,13 @@ def image_kind(
     if kind is None and tokens & _NOT_MAGNITUDE:
         kind = ImageKind.NOT_MAGNITUDE
     return kind or ImageKind.ACQUIRED, "\\".join(image_type)
+
+
+def told_by_diffusion(kind: ImageKind, source: str, diffusion: Diffusion) -> tuple[ImageKind, str]:
+    """The kind of an image and where it was read, which for combined images may be the directionality."""
+    if kind is ImageKind.ACQUIRED and diffusion.combined:
+        return ImageKind.TRACE, "diffusion directionality"
+    return kind, source
 
 
 def own_result(names: Iterable[str]) -> bool:

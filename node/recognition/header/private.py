@@ -49,6 +49,11 @@ class PrivateElements:
         found = self.numbers(group, creator, element, vr)
         return found[0] if found else None
 
+    def integer(self, group: int, creator: str, element: int, vr: str) -> int | None:
+        """The same without what stands behind the decimal point."""
+        found = self.number(group, creator, element, vr)
+        return None if found is None else int(found)
+
     def numbers(self, group: int, creator: str, element: int, vr: str) -> tuple[float, ...]:
         """The numbers of an element whose type is `vr`; of the wrong length or kind: none, and a fault."""
         raw = self._raw(group, creator, element)

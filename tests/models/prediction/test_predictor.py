@@ -11,10 +11,11 @@ import pytest
 from catboost import CatBoostClassifier
 
 from models.errors import BundleError
-from models.manifest import Manifest, load_manifest, save_manifest
-from models.prediction.predictor import load_predictor, predict, save_predictor
+from models.manifest import Manifest, load_manifest
+from models.prediction.predictor import load_predictor, predict
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
-from models.radiomics.settings import load_settings, save_settings
+from models.radiomics.settings import load_settings
+from models.research.training.bundles import save_manifest, save_predictor, save_settings
 from models.sequence import ANALYSED, Sequence
 
 TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probability of a test"))

@@ -19,7 +19,8 @@ from models.radiomics.extraction import expected_names, extract, require_complet
 from models.radiomics.parallel import Region, extract_all
 from models.radiomics.preparation import prepare, scaled
 from models.radiomics.provenance import mask_digest, provenance, pyradiomics
-from models.radiomics.settings import RadiomicsSettings, load_settings, save_settings
+from models.radiomics.settings import RadiomicsSettings, load_settings
+from models.research.training.bundles import save_settings
 
 FEW = load_settings()
 #: With the wavelets, which the shipped settings leave out.

@@ -7,6 +7,7 @@ import torch
 
 from models.errors import BundleError, VolumeError
 from models.manifest import Manifest
+from models.research.training.super_resolution.feature_networks import EncoderFeatures
 from models.segmentation.inference import (
     InferenceSettings,
     in_torch,
@@ -14,10 +15,10 @@ from models.segmentation.inference import (
     tumour_probabilities,
     window_probability,
 )
-from models.segmentation.network import EncoderFeatures, build_network, final_head
+from models.segmentation.network import build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare, prepare_together
 from models.sequence import Sequence
-from models.volume import grid_of, image_from, resample, volume_ml
+from models.volume import grid_of, image_from, resample_onto, volume_ml, with_spacing
 
 FEATURES = (4, 4, 8, 8, 8, 4)
 SPACING = (2.0, 2.0, 4.0)
@@ -148,7 +149,7 @@ def test_the_borrowed_encoder_is_frozen_but_passes_gradients():
 
 def test_the_sequences_of_a_study_lie_on_the_grid_of_the_first():
     first = _pelvis()
-    second = resample(first, (4.0, 4.0, 3.0))
+    second = resample_onto(first, with_spacing(grid_of(first), (4.0, 4.0, 3.0)))
     settings = PreprocessingSettings(spacing_mm=SPACING, central_region_mm=(80.0, 90.0))
     channels, grid = prepare_together({Sequence.PVP: second, Sequence.T2WI: first}, ORDER, settings)
     assert channels.shape == (2, 21, 45, 40)

@@ -7,12 +7,12 @@ import torch
 
 from models.errors import VolumeError
 from models.manifest import Manifest
+from models.research.training.super_resolution.degradation import noise_deviation
 from models.super_resolution import inference
 from models.super_resolution.consistency import (
     THICKNESS_LIMITS,
     agree,
     disagreement,
-    noise_deviation,
     profile_of,
 )
 from models.super_resolution.degradation import SliceProfile

@@ -10,10 +10,10 @@ import SimpleITK as sitk
 import torch
 
 import models
-from models.bundle import save_weights
 from models.manifest import Manifest
 from models.radiomics.extraction import expected_names
 from models.radiomics.t2_contrast import spin_echo, stretch_to
+from models.research.training.bundles import save_weights
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import build_network
 from models.sequence import ANALYSED, Sequence

@@ -17,10 +17,10 @@ import torch
 from pydicom import Dataset
 
 import models
-from models.bundle import save_weights
 from models.manifest import Manifest
 from models.research.phantom.scanners import Protocol, find_scanner
 from models.research.phantom.study import SimulatedSeries, SimulatedStudy
+from models.research.training.bundles import save_weights
 from models.research.training.segmentation.loss import soft_dice_loss
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import build_network, final_head

@@ -14,8 +14,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from models import bundle
 from models.manifest import Manifest
+from models.research.training.bundles import save_weights
 from models.super_resolution.network import build_generator
 from models.volume import divided, grid_of, read, write
 from node.errors import NodeError
@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> Settings:
         architecture={"features": 4, "blocks": 1}, factor=FACTOR, training_data="none", seed=1, command="none",
     )  # fmt: skip
     torch.manual_seed(0)
-    bundle.save_weights(tmp_path / "bundle", manifest, build_generator(manifest))
+    save_weights(tmp_path / "bundle", manifest, build_generator(manifest))
     config = tmp_path / "config.toml"
     config.write_text(f"[analysis]\nsuper_resolution = {json.dumps(str(tmp_path / 'bundle'))}\n")
     return load_settings(config)

@@ -21,10 +21,11 @@ from rich.table import Table as RichTable
 
 import models
 from models.manifest import Manifest, digest, load_manifest
-from models.prediction.predictor import KIND, save_predictor
+from models.prediction.predictor import KIND
 from models.prediction.records import Catalogue, ModelCard, Target
 from models.radiomics.settings import load_settings
 from models.research.evaluation.predictions import CohortPart
+from models.research.training.bundles import save_predictor
 from models.research.training.loop import command_line
 from models.research.training.prediction.figures import Results, cards, metrics, shipped_keys
 from models.research.training.prediction.fitting.classifiers import CLASSIFIERS, MAIN

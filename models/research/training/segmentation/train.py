@@ -29,6 +29,7 @@ from models.engines.torch_forward import TorchForward
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.research.training import loop, page
+from models.research.training.bundles import save_weights
 from models.research.training.segmentation.data import SegmentationData, from_cohort, from_simulation
 from models.research.training.segmentation.held_out_dice import test_metrics
 from models.research.training.segmentation.loss import deep_supervision_loss
@@ -255,7 +256,7 @@ def finish(
     }
     for group, cases in data.tests.items():
         metrics[group] = test_metrics(cases(), segmenter)
-    written = bundle.save_weights(output, manifest.model_copy(update={"metrics": metrics}), network)
+    written = save_weights(output, manifest.model_copy(update={"metrics": metrics}), network)
     write_page(run, data, written)
     return written
 

@@ -26,9 +26,10 @@ from models.research.evaluation.sharpness import Sharpness, edge_sharpness
 from models.research.phantom.study import high_resolution, simulate_case
 from models.research.training.simulated_cases import CaseKey
 from models.research.training.super_resolution.cohort_stacks import fine_axes
+from models.research.training.super_resolution.degradation import add_rician_noise, noise_deviation
 from models.research.training.super_resolution.real_stacks import read_real, real_volumes, turned, without_rim
-from models.super_resolution.consistency import disagreement, noise_deviation
-from models.super_resolution.degradation import Factor, SliceProfile, add_rician_noise, thicken
+from models.super_resolution.consistency import disagreement
+from models.super_resolution.degradation import Factor, SliceProfile, thicken
 from models.super_resolution.inference import SuperResolver, in_agreement, refine
 from models.super_resolution.normalisation import Modality, intensity_range
 from models.volume import Float32, Grid, divided, image_from

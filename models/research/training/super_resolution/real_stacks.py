@@ -20,8 +20,8 @@ import torch
 from scipy import ndimage, signal
 
 from models.errors import VolumeError
+from models.research.training.super_resolution.degradation import noise_deviation
 from models.research.training.super_resolution.stack_pairs import Float16, ThinStack
-from models.super_resolution.consistency import noise_deviation
 from models.super_resolution.normalisation import Modality, intensity_range
 from models.volume import Float32, check_volume
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from models.super_resolution.degradation import LARGEST_NOISE, Factor, degrade
+from models.research.training.super_resolution.degradation import LARGEST_NOISE, degrade
+from models.super_resolution.degradation import Factor
 
 Float16 = npt.NDArray[np.float16]
 Pair = tuple[torch.Tensor, torch.Tensor]

@@ -26,6 +26,7 @@ from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.research.training import loop
+from models.research.training.bundles import save_weights
 from models.research.training.super_resolution.data import Pairs, SuperResolutionData, from_cohort, from_simulation
 from models.research.training.super_resolution.discriminator import Discriminator
 from models.research.training.super_resolution.feature_networks import encoder_of, scripted
@@ -264,7 +265,7 @@ def train_epochs(run: SuperResolutionRun, data: SuperResolutionData, manifest: M
         while progress.epoch < until:
             began = time.perf_counter()
             if progress.epoch == recipe.adversarial_from and fabric.is_global_zero:
-                bundle.save_weights(run.folder / "without-adversarial", manifest, run.generator)
+                save_weights(run.folder / "without-adversarial", manifest, run.generator)
             for name in ("optimizer", "judge_optimizer"):
                 loop.set_rate(run.parts[name], recipe.rate(progress.epoch))
             losses = train_epoch(run, data.training, progress.epoch, bar)
@@ -289,7 +290,7 @@ def finish(run: SuperResolutionRun, data: SuperResolutionData, manifest: Manifes
     metrics = {"recipe": asdict(run.recipe), "validation_l1": validation_error(run, data.validation)}
     resolver = in_torch(manifest, run.generator.eval())
     metrics |= {name: test_metrics(held_out, resolver) for name, held_out in data.tests.items()}
-    written = bundle.save_weights(output, manifest.model_copy(update={"metrics": metrics}), run.generator)
+    written = save_weights(output, manifest.model_copy(update={"metrics": metrics}), run.generator)
     build_generator(written)
     write_page(run.fabric, run.folder, in_torch(written, run.generator), data, asdict(run.recipe))
     return written

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.header.elements import texts
-from node.recognition.header.facts import BValue, Diffusion, Directionality, VendorFacts
+from node.recognition.header.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
 from node.recognition.header.private import PrivateElements
 
 _ACQUISITION = "GEMS_ACQU_01"
@@ -43,9 +43,10 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         single_shot=bool(re.match("ssfse", name, re.IGNORECASE)) or "SS_GEMS" in options,
         three_planes=private.number(0x0019, _ACQUISITION, 0x17, "SS") == _THREE_PLANES,
         not_magnitude=f"(0043,xx2F) {_PARAMETERS}" if private.number(0x0043, _PARAMETERS, 0x2F, "SS") else "",
-        elapsed_s=_elapsed(private),
+        # RTIA timer; 0 where it is not used.
+        elapsed_s=private.number(0x0021, _RELATION, 0x5E, "DS") or None,
         duration_s=_duration(private),
-        run_number=_run_number(private),
+        run_number=private.integer(0x0019, _ACQUISITION, 0xA2, "SL"),
     )
 
 
@@ -93,7 +94,7 @@ def _declared(private: PrivateElements, raw: float | None, own: BValue | None) -
 
 
 def _directionality(
-    standard: Diffusion, direction: tuple[float, float, float] | None, tensor: bool, private: PrivateElements
+    standard: Diffusion, direction: Vector | None, tensor: bool, private: PrivateElements
 ) -> Directionality:
     if standard.directionality is not Directionality.UNKNOWN:
         return standard.directionality
@@ -105,24 +106,14 @@ def _directionality(
     return Directionality.ISOTROPIC if combined and not tensor else Directionality.UNKNOWN
 
 
-def _vector(private: PrivateElements) -> tuple[float, float, float] | None:
+def _vector(private: PrivateElements) -> Vector | None:
     """The gradient direction; in the frame of the image, so only its being zero is used."""
     parts = [private.number(0x0019, _ACQUISITION, element, "DS") for element in (0xBB, 0xBC, 0xBD)]
     x, y, z = parts
     return None if x is None or y is None or z is None else (x, y, z)
 
 
-def _elapsed(private: PrivateElements) -> float | None:
-    """RTIA timer; 0 where it is not used."""
-    return private.number(0x0021, _RELATION, 0x5E, "DS") or None
-
-
 def _duration(private: PrivateElements) -> float | None:
     """Acquisition duration, stored in µs; of the series or of the whole run."""
     found = private.number(0x0019, _ACQUISITION, 0x5A, "FL")
     return None if found is None else found / 1e6
-
-
-def _run_number(private: PrivateElements) -> int | None:
-    found = private.number(0x0019, _ACQUISITION, 0xA2, "SL")
-    return None if found is None else int(found)

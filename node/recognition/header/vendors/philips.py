@@ -43,14 +43,14 @@ def _diffusion(private: PrivateElements, standard: Diffusion, technique: str) ->
     own = private.number(0x2001, _IMAGING, 0x03, "FL")
     if own is not None:
         b_values.append(BValue(own, f"(2001,xx03) {_IMAGING}"))
-    standard = replace(standard, direction=standard.direction or _direction(private))
-    number = private.number(0x2005, _MR_5, 0x13, "IS")
+    direction = standard.direction or _direction(private)
     return replace(
         standard,
         b_values=tuple(b_values),
+        direction=direction,
         declared=_declared(private, technique),
-        directionality=_directionality(private, standard),
-        direction_number=None if number is None else int(number),
+        directionality=_directionality(private, standard).or_by(direction),
+        direction_number=private.integer(0x2005, _MR_5, 0x13, "IS"),
     )
 
 
@@ -72,9 +72,4 @@ def _declared(private: PrivateElements, technique: str) -> bool:
 def _directionality(private: PrivateElements, standard: Diffusion) -> Directionality:
     if standard.directionality is not Directionality.UNKNOWN:
         return standard.directionality
-    code = _CODES.get(private.text(0x2001, _IMAGING, 0x04).upper())
-    if code is not None:
-        return code
-    if standard.direction is None:
-        return Directionality.UNKNOWN
-    return Directionality.DIRECTIONAL if any(standard.direction) else Directionality.ISOTROPIC
+    return _CODES.get(private.text(0x2001, _IMAGING, 0x04).upper(), Directionality.UNKNOWN)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
-from node.recognition.header.elements import text
-from node.recognition.header.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
+from node.recognition.header.elements import text, three
+from node.recognition.header.facts import BValue, Diffusion, Directionality, VendorFacts
 from node.recognition.header.private import PrivateElements
 from node.recognition.header.vendors import csa, mosaic
 
@@ -46,7 +46,7 @@ def _diffusion(private: PrivateElements, standard: Diffusion, name: str) -> Diff
         standard,
         b_values=tuple(b_values),
         directionality=_directionality(private, standard),
-        direction=_direction(private) or standard.direction,
+        direction=three(private.numbers(0x0019, _HEADER, 0x0E, "FD")) or standard.direction,
     )
 
 
@@ -59,11 +59,6 @@ def _named(name: str) -> list[BValue]:
 def _directionality(private: PrivateElements, standard: Diffusion) -> Directionality:
     own = Directionality.of(private.text(0x0019, _HEADER, 0x0D))
     return standard.directionality if own is Directionality.UNKNOWN else own
-
-
-def _direction(private: PrivateElements) -> Vector | None:
-    own = private.numbers(0x0019, _HEADER, 0x0E, "FD")
-    return (own[0], own[1], own[2]) if len(own) == 3 else None
 
 
 def _stated_duration(private: PrivateElements) -> float | None:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.header import sheets
-from node.recognition.header.elements import datetime_s, number, text, texts, vector
-from node.recognition.header.facts import BValue, Diffusion, Directionality, Fault, TiledSlice, Vector, VendorFacts
+from node.recognition.header.elements import datetime_s, number, text, texts, three, vector
+from node.recognition.header.facts import BValue, Diffusion, Fault, TiledSlice, VendorFacts
 from node.recognition.header.private import PrivateElements
 
 _IMAGE = "Image Private Header"
@@ -30,7 +30,7 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
         echo_planar=name.lower().startswith("epi"),
         single_shot="ssfse" in name.lower(),
         duration_s=_duration(dataset),
-        run_number=_repetition(private),
+        run_number=private.integer(0x0065, _IMAGE, 0x2C, "IS"),
         stack=private.text(0x0065, _IMAGE, 0x06),
         sheet=_sheet(dataset, private),
     )
@@ -46,12 +46,12 @@ def _diffusion(private: PrivateElements, standard: Diffusion, name: str) -> Diff
         b_values = [BValue(effective, f"(0065,xx09) {_IMAGE}"), *b_values]
     if not b_values:
         b_values = _named(name)
-    direction = _direction(private) or standard.direction
+    direction = three(private.numbers(0x0065, _IMAGE, 0x37, "FD")) or standard.direction
     return replace(
         standard,
         b_values=tuple(b_values),
         direction=direction,
-        directionality=_directionality(standard, direction),
+        directionality=standard.directionality.or_by(direction),
     )
 
 
@@ -60,26 +60,10 @@ def _named(name: str) -> list[BValue]:
     return [BValue(float(found.group(1)), "sequence name")] if found else []
 
 
-def _direction(private: PrivateElements) -> Vector | None:
-    own = private.numbers(0x0065, _IMAGE, 0x37, "FD")
-    return (own[0], own[1], own[2]) if len(own) == 3 else None
-
-
-def _directionality(standard: Diffusion, direction: Vector | None) -> Directionality:
-    if standard.directionality is not Directionality.UNKNOWN or direction is None:
-        return standard.directionality
-    return Directionality.DIRECTIONAL if any(direction) else Directionality.ISOTROPIC
-
-
 def _duration(dataset: Dataset) -> float | None:
     """Acquisition Duration (0018,9073), in ms where the standard has seconds."""
     found = number(dataset, "AcquisitionDuration")
     return None if found is None else found / 1000
-
-
-def _repetition(private: PrivateElements) -> int | None:
-    found = private.number(0x0065, _IMAGE, 0x2C, "IS")
-    return None if found is None else int(found)
 
 
 def _sheet(dataset: Dataset, private: PrivateElements) -> tuple[TiledSlice, ...] | Fault | None:

@@ -13,15 +13,15 @@ from catboost import CatBoostClassifier
 from typer.testing import CliRunner
 
 from models.analysis import NORMAL, SUPER
-from models.bundle import save_weights
 from models.errors import ModelError
 from models.manifest import Manifest
-from models.prediction.predictor import load_predictor, save_predictor
+from models.prediction.predictor import load_predictor
 from models.prediction.records import Catalogue, CodedConcept, FeatureCard, ModelCard, Target
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
 from models.radiomics.t2_contrast import SpinEcho
 from models.research.phantom.scanners import load_scanners
+from models.research.training.bundles import save_predictor, save_weights
 from models.research.training.prediction import measure_cases
 from models.research.training.prediction.cases import MeasuredCase, patients
 from models.research.training.prediction.own_masks import compare as own_masks

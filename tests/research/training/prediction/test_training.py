@@ -13,7 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 import node.cli.main
-from models.bundle import save_weights
 from models.errors import MissingPackageError, ModelError
 from models.manifest import Manifest
 from models.prediction.predictor import load_predictor, predict
@@ -22,6 +21,7 @@ from models.radiomics.settings import load_settings
 from models.research.evaluation.prediction_table import read_predictions
 from models.research.phantom.cohort import seeds_with_grade
 from models.research.phantom.scanners import load_scanners
+from models.research.training.bundles import save_weights
 from models.research.training.prediction import cases as prediction_cases
 from models.research.training.prediction import train as prediction
 from models.research.training.prediction.cases import MeasuredCase

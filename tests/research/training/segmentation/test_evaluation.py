@@ -11,10 +11,10 @@ import SimpleITK as sitk
 import torch
 
 from models.analysis import mask_on
-from models.bundle import save_weights
-from models.manifest import Manifest, load_manifest, save_manifest
+from models.manifest import Manifest, load_manifest
 from models.research.evaluation.baselines import IntensityBand
 from models.research.phantom.cohort import TEST
+from models.research.training.bundles import save_manifest, save_weights
 from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, evaluate
 from models.research.training.segmentation.held_out_dice import HeldOutCase, Method, by_intensity, segmented
 from models.research.training.segmentation.report import report, write_table

@@ -10,6 +10,7 @@ import torch
 from models.errors import BundleError, ModelError
 from models.research.training import loop
 from models.research.training.super_resolution.data import SuperResolutionData
+from models.research.training.super_resolution.degradation import add_rician_noise, degrade
 from models.research.training.super_resolution.discriminator import Discriminator
 from models.research.training.super_resolution.feature_networks import scripted
 from models.research.training.super_resolution.losses import (
@@ -30,7 +31,7 @@ from models.research.training.super_resolution.train import (
     train_epochs,
 )
 from models.sequence import Sequence
-from models.super_resolution.degradation import SliceProfile, add_rician_noise, degrade, thicken
+from models.super_resolution.degradation import SliceProfile, thicken
 from models.super_resolution.inference import load_super_resolver
 from models.super_resolution.interpolation import interpolate
 from models.super_resolution.network import Generator
