@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -177,22 +176,6 @@ def volume_ml(mask: sitk.Image) -> float:
     """Volume of the non-zero voxels, ml."""
     voxel_mm3 = float(np.prod(mask.GetSpacing()))
     return float(np.count_nonzero(sitk.GetArrayViewFromImage(mask))) * voxel_mm3 / 1000.0
-
-
-def read(path: Path) -> sitk.Image:
-    """A float32 volume from a NIfTI, NRRD or MetaImage file. Raises VolumeError when it cannot be read."""
-    try:
-        image = sitk.ReadImage(str(path), sitk.sitkFloat32)
-    except RuntimeError as error:
-        raise VolumeError(f"{path.name} cannot be read as a volume") from error
-    check_volume(image)
-    return image
-
-
-def write(image: sitk.Image, path: Path) -> None:
-    """Writes `image`, the format chosen by the suffix (.nii.gz, .nrrd, .mha), compressed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path), useCompression=True)
 
 
 def _widened(grid: Grid) -> Grid:

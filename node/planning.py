@@ -7,8 +7,7 @@ from the same facts, so that another series can take the place of one that canno
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 from pathlib import Path
@@ -21,21 +20,17 @@ from models.manifest import load_manifest
 from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
 from models.sequence import Sequence
 from node.codes import Code
-from node.errors import NodeError, Refusal
+from node.errors import Refusal
 from node.recognition import protocol
-from node.recognition.choice.injection import InjectionTime
-from node.recognition.header import clashes
+from node.recognition.choice.clocks import InjectionTime
 from node.recognition.header.facts import Fault
-from node.recognition.header.files import files_in
-from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather, plan_study, read_headers
+from node.recognition.plan import StudyFacts, plan_study
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import DynamicRun, Revealed, Stack, StudyPlan
 from node.settings import RecognitionSettings
 from node.volumes import Assembled, assemble, assembled
 
 log = logging.getLogger(__name__)
-
-_NAMED_FILES = 5
 
 #: Study Instance UID, stack, its volume.
 Trial = Callable[[str, Stack, sitk.Image], None]
@@ -57,35 +52,6 @@ def trained_protocols(folders: SequenceOf[Path]) -> tuple[TrainedProtocol, ...]:
         for manifest in manifests
         if manifest.protocol
     )
-
-
-def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = read_headers) -> Iterator[StudyFacts]:
-    """The headers of every study in a folder or file, in the order of their UIDs; `read` opens the files.
-
-    Raises:
-        NodeError: there is no DICOM file.
-    """
-    files = files_in(path)
-    found = list(zip(files, read(files, settings), strict=True))
-    studies: dict[str, list[tuple[Path, HeaderFinding]]] = defaultdict(list)
-    for file, facts in found:
-        if not isinstance(facts, Fault):
-            studies[facts[0].header.study_instance_uid].append((file, facts))
-    if not studies:
-        raise NodeError(_nothing_in(path, [facts for _, facts in found if isinstance(facts, Fault)]))
-    unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
-    gathered = [gather(uid, (*own, *unreadable)) for uid, own in sorted(studies.items())]
-    elsewhere = clashes.between((study.study_instance_uid, study.frames) for study in gathered)
-    for study in gathered:
-        clashing = clashes.across(study.frames, elsewhere.get(study.study_instance_uid, {}))
-        yield replace(study, warnings=(*study.warnings, *clashing))
-
-
-def _nothing_in(path: Path, faults: SequenceOf[Fault]) -> str:
-    """Why there is nothing to be recognised, with what is wrong with the first files."""
-    more = len(faults) - _NAMED_FILES
-    named = [fault.sentence for fault in faults[:_NAMED_FILES]] + ([f"and {more} more"] if more > 0 else [])
-    return "; ".join((f"{path}: no DICOM file that can be read", *named))
 
 
 def plan_from(

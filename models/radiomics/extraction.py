@@ -136,6 +136,3 @@ def _prefixes(settings: RadiomicsSettings) -> list[str]:
         else:
             prefixes += [f"wavelet-{band}" for band in _WAVELET_BANDS]
     return prefixes
-
-
-__all__ = ["RadiomicsSettings", "expected_names", "extract", "features_of", "require_complete"]

@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from models.errors import VolumeError
 from models.radiomics.settings import RadiomicsSettings
 from models.rounding import at_least, beyond, whole_above, whole_below
-from models.volume import SAME_PLACE_MM, Grid, grid_of, image_from, settled
+from models.volume import SAME_PLACE_MM, Grid, grid_of, image_from, on_grid, settled
 
 #: Voxels kept beside what a cubic B-spline is evaluated on. Its coefficients are recursive and forget a voxel's
 #: distance by a factor of 2 - sqrt(3): after 24 voxels 2e-14 is left (Unser, IEEE Signal Process Mag 1999;16(6):22-38).
@@ -165,10 +165,7 @@ def resampled_grid(grid: Grid, box: Box, settings: RadiomicsSettings) -> Grid | 
     last = np.minimum(whole_above((box.last + 0.5) * ratio + settings.pad_voxels), whole_above(size * ratio) - 1)
     x, y, z = (last - first + 1).tolist()
     corner = 0.5 * (new - old) / old + first / ratio
-    empty = sitk.Image(1, 1, 1, sitk.sitkUInt8)
-    empty.SetSpacing(grid.spacing)
-    empty.SetOrigin(grid.origin)
-    empty.SetDirection(grid.direction)
+    empty = on_grid(sitk.Image(1, 1, 1, sitk.sitkUInt8), grid)
     origin = empty.TransformContinuousIndexToPhysicalPoint(corner.tolist())
     return Grid((x, y, z), (float(new[0]), float(new[1]), float(new[2])), origin, grid.direction)
 
@@ -259,10 +256,5 @@ def _source(grid: Grid, target: Grid) -> Box:
 
 
 def _resampled(image: sitk.Image, grid: Grid, interpolator: int) -> sitk.Image:
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(grid.size)
-    resampler.SetOutputSpacing(grid.spacing)
-    resampler.SetOutputOrigin(grid.origin)
-    resampler.SetOutputDirection(grid.direction)
-    resampler.SetInterpolator(interpolator)
-    return resampler.Execute(image)
+    identity = sitk.Transform(3, sitk.sitkIdentity)
+    return sitk.Resample(image, grid.size, identity, interpolator, grid.origin, grid.spacing, grid.direction)

@@ -22,7 +22,7 @@ from models.super_resolution.consistency import PROFILE, agree, profile_of
 from models.super_resolution.degradation import Factor, SliceProfile
 from models.super_resolution.network import Convolutions, Generator, build_generator, fold_pixels
 from models.super_resolution.normalisation import Modality, intensity_range
-from models.volume import Float32, Grid, check_volume, divided, grid_of, image_from, read, write
+from models.volume import Float32, Grid, check_volume, divided, grid_of, image_from
 
 KIND = "super-resolution"
 #: As in training, where weights change with every step.
@@ -135,16 +135,6 @@ def in_agreement(refined: Refined, denoise: bool, profile: SliceProfile = PROFIL
     if refined.values.min() * refined.scale + refined.offset >= 0:
         made = np.maximum(made, 0)
     return image_from(made.astype(np.float32), refined.grid)
-
-
-def super_resolve_file(
-    source: Path, target: Path, resolver: SuperResolver, *, modality: Modality = Modality.MR, denoise: bool = True
-) -> None:
-    """A NIfTI, NRRD or MetaImage file to another one, the formats chosen by the suffixes.
-
-    Raises VolumeError when `source` cannot be read as a volume.
-    """
-    write(super_resolve(read(source), resolver, modality=modality, denoise=denoise), target)
 
 
 def _in_mirrors(

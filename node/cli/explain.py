@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node.recognition.record import DynamicRun, SeriesVerdict, StudyPlan
-from node.recognition.rules.evidence import Confidence
+from node.recognition.rules.findings import Confidence
 
 _STYLES = {Confidence.HIGH: "green", Confidence.MEDIUM: "yellow", Confidence.LOW: "red"}
 

@@ -19,7 +19,8 @@ from node.cohort.masks import MaskSources, mask_of, no_tumour
 from node.cohort.register import Registered, registered
 from node.cohort.segmentations import SegmentationFile, segmentation_files
 from node.errors import Refusal
-from node.planning import plan_from, plan_with_volumes, studies_in
+from node.planning import plan_from, plan_with_volumes
+from node.recognition.folder import studies_in
 from node.recognition.header.facts import Vendor
 from node.recognition.plan import HeaderFinding, StudyFacts, read_headers
 from node.recognition.record import Stack, StudyPlan

@@ -15,7 +15,8 @@ import SimpleITK as sitk
 
 from models.errors import VolumeError
 from models.research.cohort.nifti import stored_fault
-from models.volume import grid_of, image_from, read
+from models.volume import grid_of, image_from
+from models.volume_files import read
 from node.codes import Code
 from node.cohort.segmentations import SegmentationFile, mask_from, on_grid, segmentation_of
 from node.errors import Refusal

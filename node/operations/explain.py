@@ -45,7 +45,8 @@ def of_files(path: Path, settings: Settings, watch: Watch[HeaderFinding] = unwat
         NodeError: there is no DICOM file.
     """
     from node.operations.headers import in_processes
-    from node.planning import plan_from, plan_with_volumes, studies_in, trained_protocols
+    from node.planning import plan_from, plan_with_volumes, trained_protocols
+    from node.recognition.folder import studies_in
     from node.results.trial import require_encodable
 
     trained = trained_protocols(settings.analysis.bundles)

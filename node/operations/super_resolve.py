@@ -11,13 +11,13 @@ from pathlib import Path
 import SimpleITK as sitk
 import torch
 
-import models.volume
 from models.engines.execution import Installation
 from models.engines.processor import require_native
 from models.manifest import digest
 from models.sequence import Sequence, analysed
-from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve, super_resolve_file
+from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
 from models.super_resolution.normalisation import Modality
+from models.volume_files import read, write
 from node.codes import Code
 from node.errors import NodeError
 from node.recognition.header import patient_mix
@@ -70,7 +70,7 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
     if not source.is_dir():
         if not as_file:
             raise NodeError(f"{target}: a volume file becomes a volume file: {', '.join(_SUFFIXES)}")
-        super_resolve_file(source, target, resolver, modality=kind, denoise=denoise)
+        write(super_resolve(read(source), resolver, modality=kind, denoise=denoise), target)
         return SuperResolved(target)
     volume = _only_volume(source, settings)
     kind = _modality(volume.first.header.modality)
@@ -79,7 +79,7 @@ def run(source: Path, target: Path, settings: Settings, modality: str, sequence:
     thickness_mm = stack.acquisition.slice_thickness_mm
     made = super_resolve(acquired, resolver, modality=kind, denoise=denoise, thickness_mm=thickness_mm)
     if as_file:
-        models.volume.write(made, target)
+        write(made, target)
         return SuperResolved(target)
     if kind is not Modality.MR:
         raise NodeError(f"{target}: only MR is written as DICOM, {kind} as a volume file: {', '.join(_SUFFIXES)}")

@@ -11,12 +11,11 @@ from models.volume import (
     divided,
     grid_of,
     image_from,
-    read,
     resample_onto,
     volume_ml,
     with_spacing,
-    write,
 )
+from models.volume_files import read, write
 
 OBLIQUE = (1.0, 0.0, 0.0, 0.0, 0.8, -0.6, 0.0, 0.6, 0.8)
 

@@ -12,7 +12,7 @@ from models.research.cohort.files import FoundCase, read_case
 from models.research.cohort.records import Case, CaseFacts, CaseVolume, Cohort, Needs, image_path
 from models.research.cohort.table import consistency, read_table
 from models.sequence import ANALYSED, Sequence
-from models.volume import read
+from models.volume_files import read
 
 
 def read_cohort(

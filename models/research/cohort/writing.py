@@ -15,7 +15,7 @@ from models.errors import CohortError
 from models.research.cohort.records import TABLE_NAME, CaseFacts, acquisition_path, image_path, mask_path
 from models.research.cohort.table import read_table, row_faults, write_table
 from models.sequence import Sequence
-from models.volume import write
+from models.volume_files import write
 
 
 @dataclass(frozen=True, slots=True)

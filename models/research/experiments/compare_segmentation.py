@@ -48,7 +48,7 @@ from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import KIND, InferenceSettings, in_torch, tumour_mask, tumour_probabilities
 from models.segmentation.network import build_network
 from models.sequence import ANALYSED, Sequence
-from models.volume import read
+from models.volume_files import read
 
 T2WI = Sequence.T2WI
 SEED = 20

@@ -31,7 +31,7 @@ from models.research.training.super_resolution.held_out_image_quality import (
 )
 from models.super_resolution.degradation import SliceProfile
 from models.super_resolution.inference import load_super_resolver
-from models.volume import read, write
+from models.volume_files import read, write
 
 METHODS = {
     "cubic_b_spline": "cubic B-spline",

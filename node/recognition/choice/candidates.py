@@ -21,17 +21,17 @@ class Candidates:
     usable: tuple[SeriesVolume, ...]
     passed_over: Mapping[VolumeKey, Fault]
 
-    def without(self, faults: Mapping[VolumeKey, Fault]) -> Candidates:
-        """Those that are left when some are passed over, too."""
-        left = tuple(entry for entry in self.usable if entry.key not in faults)
-        return Candidates(left, {**self.passed_over, **faults})
+    def without(self, faults: Mapping[VolumeKey, Fault | None]) -> Candidates:
+        """Those that are left when those with a fault are passed over, too."""
+        left = tuple(entry for entry in self.usable if faults.get(entry.key) is None)
+        found = {key: fault for key, fault in faults.items() if fault is not None}
+        return Candidates(left, {**self.passed_over, **found})
 
 
 def candidates(series: tuple[Series, ...], finding: Finding, settings: RecognitionSettings) -> Candidates:
     """The volumes of a finding, parted by whether they could fill a role."""
     volumes = volumes_of(series, finding)
-    faults = {entry.key: unusable(entry.volume, settings) for entry in volumes}
-    return Candidates(volumes, {}).without({key: fault for key, fault in faults.items() if fault is not None})
+    return Candidates(volumes, {}).without({entry.key: unusable(entry.volume, settings) for entry in volumes})
 
 
 def unusable(volume: Volume, settings: RecognitionSettings) -> Fault | None:

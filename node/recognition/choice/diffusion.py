@@ -26,8 +26,7 @@ _SAME_GRID_MM = 0.1
 def choose_dwi(series: tuple[Series, ...], settings: RecognitionSettings) -> RoleChoice:
     """The highest measured b-value in the range of the site, trace-weighted or combined images preferred."""
     found = candidates(series, Finding.DWI, settings)
-    faults = {entry.key: _b_value_fault(entry.volume, settings) for entry in found.usable}
-    found = found.without({key: fault for key, fault in faults.items() if fault is not None})
+    found = found.without({entry.key: _b_value_fault(entry.volume, settings) for entry in found.usable})
     found = found.without(_ambiguous(found.usable))
     if not found.usable:
         return refused(Sequence.DWI, series, Finding.DWI, found.passed_over, _no_dwi(series))

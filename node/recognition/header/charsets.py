@@ -75,33 +75,29 @@ def in_ascii(dataset: Dataset, keywords: Iterable[str]) -> bool:
 def named(frames: Sequence[FrameFacts]) -> list[str]:
     """A sentence for each set of series with text that was misread or is none, with its keywords."""
     names = series_names(frames)
-    told = {
-        "read in another character set than the declared one": _series_by_keyword(frames, lambda it: it.repaired),
-        "no text in any character set, left out": _series_by_keyword(frames, lambda it: it.unreadable),
-    }
+    told: tuple[tuple[str, Callable[[Settled], tuple[str, ...]]], ...] = (
+        ("read in another character set than the declared one", lambda it: it.repaired),
+        ("no text in any character set, left out", lambda it: it.unreadable),
+    )
     return [
         f"{listed(keywords)} of {series_in_words(uids, names)}: {what}"
-        for what, found in told.items()
-        for uids, keywords in _together(found)
+        for what, keywords_of in told
+        for uids, keywords in _by_series(frames, keywords_of)
     ]
 
 
-def _series_by_keyword(
-    frames: Sequence[FrameFacts], keywords: Callable[[Settled], tuple[str, ...]]
-) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+def _by_series(
+    frames: Sequence[FrameFacts], keywords_of: Callable[[Settled], tuple[str, ...]]
+) -> list[tuple[frozenset[str], list[str]]]:
+    """Keywords and the series that they stand in; those of the same series together."""
+    series: dict[str, set[str]] = defaultdict(set)
     for frame in frames:
-        for keyword in keywords(frame.header.text):
-            found[keyword].add(frame.header.series_instance_uid)
-    return {keyword: frozenset(uids) for keyword, uids in found.items()}
-
-
-def _together(found: dict[str, frozenset[str]]) -> list[tuple[frozenset[str], list[str]]]:
-    """The keywords that stand for the same series."""
-    groups: dict[frozenset[str], list[str]] = defaultdict(list)
-    for keyword in sorted(found):
-        groups[found[keyword]].append(keyword)
-    return sorted(groups.items(), key=lambda group: group[1])
+        for keyword in keywords_of(frame.header.text):
+            series[keyword].add(frame.header.series_instance_uid)
+    together: dict[frozenset[str], list[str]] = defaultdict(list)
+    for keyword in sorted(series):
+        together[frozenset(series[keyword])].append(keyword)
+    return sorted(together.items(), key=lambda group: group[1])
 
 
 def _settle(found: Sequence[_Encoded], encodings: Sequence[str]) -> tuple[list[str], list[str]]:

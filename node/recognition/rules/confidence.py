@@ -8,8 +8,7 @@ from node.recognition.header.facts import FrameFacts
 from node.recognition.header.kinds import DESCRIPTION
 from node.recognition.header.naming import listed
 from node.recognition.header.words import Words
-from node.recognition.rules.evidence import Confidence
-from node.recognition.rules.findings import Finding
+from node.recognition.rules.findings import Confidence, Finding
 from node.recognition.rules.table import Classification
 from node.recognition.rules.volume_facts import names
 from node.recognition.volumes.stacks import Volume

@@ -18,8 +18,7 @@ from node.errors import ConfigurationError
 from node.recognition.header.words import shipped as shipped_words
 from node.recognition.header.words import words
 from node.recognition.rules.conditions import Condition, Rule, RuleError, compiled, spoken
-from node.recognition.rules.evidence import ConditionResult, NearMiss
-from node.recognition.rules.findings import Finding
+from node.recognition.rules.findings import ConditionResult, Finding, NearMiss
 from node.recognition.rules.volume_facts import FACTS, VolumeFacts
 from node.settings import RecognitionRule, RecognitionSettings
 

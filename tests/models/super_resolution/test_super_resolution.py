@@ -16,11 +16,11 @@ from models.super_resolution.consistency import (
     profile_of,
 )
 from models.super_resolution.degradation import SliceProfile
-from models.super_resolution.inference import in_torch, super_resolve, super_resolve_file
+from models.super_resolution.inference import in_torch, super_resolve
 from models.super_resolution.interpolation import cubic_weights, interpolate
 from models.super_resolution.network import Generator, build_generator, fold_pixels, shuffle_voxels
 from models.super_resolution.normalisation import Modality, intensity_range
-from models.volume import read, write
+from models.volume_files import read, write
 
 OBLIQUE = (0.0, 0.0, 1.0, 0.8, -0.6, 0.0, 0.6, 0.8, 0.0)
 
@@ -222,7 +222,7 @@ def test_hounsfield_units_below_zero_are_kept(resolver):
 
 def test_a_volume_file_becomes_a_finer_one_in_the_same_place(resolver, tmp_path):
     write(_stack(), tmp_path / "thick.nii.gz")
-    super_resolve_file(tmp_path / "thick.nii.gz", tmp_path / "thin.nii.gz", resolver)
+    write(super_resolve(read(tmp_path / "thick.nii.gz"), resolver), tmp_path / "thin.nii.gz")
     made, again = read(tmp_path / "thin.nii.gz"), super_resolve(_stack(), resolver)
     assert np.allclose(made.GetOrigin(), again.GetOrigin(), atol=1e-4)
     assert np.allclose(made.GetDirection(), again.GetDirection(), atol=1e-6)

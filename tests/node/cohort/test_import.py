@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from models.research.cohort.reading import read_cohort, read_image, read_mask
 from models.research.cohort.records import Equipment, Needs, Split
 from models.sequence import Sequence as Contrast
-from models.volume import average_onto, divided, grid_of, write
+from models.volume import average_onto, divided, grid_of
+from models.volume_files import write
 from node.cli.main import app
 from node.cohort.importing import ImportOptions, Outcome, import_studies
 from node.cohort.masks import MaskSources

@@ -17,7 +17,8 @@ import torch
 from models.manifest import Manifest
 from models.research.training.bundles import save_weights
 from models.super_resolution.network import build_generator
-from models.volume import divided, grid_of, read, write
+from models.volume import divided, grid_of
+from models.volume_files import read, write
 from node.errors import NodeError
 from node.operations.super_resolve import SuperResolved, run
 from node.settings import Settings, load_settings

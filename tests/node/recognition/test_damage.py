@@ -13,7 +13,7 @@ from pydicom.uid import generate_uid
 
 from models.sequence import Sequence
 from node.recognition.record import STUDY
-from node.recognition.rules.evidence import Confidence
+from node.recognition.rules.findings import Confidence
 from node.settings import RecognitionSettings, SiteRule
 
 FRAME_OF_REFERENCE = Tag("FrameOfReferenceUID")

@@ -10,9 +10,9 @@ from pydicom.uid import SegmentationStorage
 
 from models.sequence import Sequence
 from node.errors import NodeError, Refusal
-from node.planning import studies_in
+from node.recognition.folder import studies_in
 from node.recognition.record import SeriesVerdict
-from node.recognition.rules.evidence import Confidence
+from node.recognition.rules.findings import Confidence
 from node.settings import RecognitionSettings
 from node.volumes import assemble
 

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from models.sequence import Sequence
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
-from node.recognition.rules.evidence import Confidence
+from node.recognition.rules.findings import Confidence
 from node.settings import RecognitionSettings, SiteRule
 
 

@@ -22,7 +22,7 @@ from models.radiomics.codes import REPORTED
 from models.sequence import ANALYSED, Sequence
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.record import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
-from node.recognition.rules.evidence import Confidence
+from node.recognition.rules.findings import Confidence
 from node.results.encode import EncodedObject, encode
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site

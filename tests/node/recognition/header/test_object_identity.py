@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from models.sequence import Sequence
 from node.analysis.identity import input_digest
 from node.analysis.study import Study
-from node.planning import studies_in
+from node.recognition.folder import studies_in
 from node.recognition.header.facts import Fault
 from node.recognition.plan import plan_study, read_study, recognise
 from node.recognition.record import Revealed, from_json

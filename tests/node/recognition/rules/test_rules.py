@@ -9,8 +9,7 @@ import pytest
 from models.sequence import Sequence
 from node.errors import ConfigurationError
 from node.recognition.rules import table
-from node.recognition.rules.evidence import Confidence
-from node.recognition.rules.findings import Finding
+from node.recognition.rules.findings import Confidence, Finding
 from node.recognition.rules.volume_facts import FACTS, VolumeFacts
 from node.settings import RecognitionSettings, load_settings
 

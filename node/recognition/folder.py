@@ -1,0 +1,46 @@
+"""The studies in a folder that never entered the node, from their headers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from node.errors import NodeError
+from node.recognition.header import clashes
+from node.recognition.header.facts import Fault
+from node.recognition.header.files import files_in
+from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather, read_headers
+from node.settings import RecognitionSettings
+
+_NAMED_FILES = 5
+
+
+def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = read_headers) -> Iterator[StudyFacts]:
+    """The headers of every study in a folder or file, in the order of their UIDs; `read` opens the files.
+
+    Raises:
+        NodeError: there is no DICOM file.
+    """
+    files = files_in(path)
+    found = list(zip(files, read(files, settings), strict=True))
+    studies: dict[str, list[tuple[Path, HeaderFinding]]] = defaultdict(list)
+    for file, facts in found:
+        if not isinstance(facts, Fault):
+            studies[facts[0].header.study_instance_uid].append((file, facts))
+    if not studies:
+        raise NodeError(_nothing_in(path, [facts for _, facts in found if isinstance(facts, Fault)]))
+    unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
+    gathered = [gather(uid, (*own, *unreadable)) for uid, own in sorted(studies.items())]
+    elsewhere = clashes.between((study.study_instance_uid, study.frames) for study in gathered)
+    for study in gathered:
+        clashing = clashes.across(study.frames, elsewhere.get(study.study_instance_uid, {}))
+        yield replace(study, warnings=(*study.warnings, *clashing))
+
+
+def _nothing_in(path: Path, faults: Sequence[Fault]) -> str:
+    """Why there is nothing to be recognised, with what is wrong with the first files."""
+    more = len(faults) - _NAMED_FILES
+    named = [fault.sentence for fault in faults[:_NAMED_FILES]] + ([f"and {more} more"] if more > 0 else [])
+    return "; ".join((f"{path}: no DICOM file that can be read", *named))
