@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from models.errors import BundleError
-from models.manifest import Manifest, check_files, load_manifest
+from models.manifest import Manifest, manifest_of
 
 WEIGHTS_NAME = "weights.safetensors"
 
@@ -24,20 +24,13 @@ def weights_of(manifest: Manifest) -> str:
     return f"{manifest.name} {manifest.version} {manifest.files[WEIGHTS_NAME]}"
 
 
-def load_weights(
-    folder: Path, build: Callable[[Manifest], nn.Module], kind: str | None = None
-) -> tuple[Manifest, nn.Module]:
+def load_weights(folder: Path, build: Callable[[Manifest], nn.Module], kind: str) -> tuple[Manifest, nn.Module]:
     """Manifest and network (evaluation mode, CPU) of the bundle in `folder`.
 
-    `build` makes the untrained network from the manifest. `kind`, when given, must be the manifest's.
+    `build` makes the untrained network from the manifest, whose kind must be `kind`.
     Raises BundleError on a wrong kind, digest, tensor name or tensor shape.
     """
-    manifest = load_manifest(folder)
-    if kind is not None and manifest.kind != kind:
-        raise BundleError(f"bundle {folder.name}: its kind is {manifest.kind}, {kind} is needed")
-    check_files(folder, manifest)
-    if WEIGHTS_NAME not in manifest.files:
-        raise BundleError(f"bundle {folder.name}: the manifest does not name {WEIGHTS_NAME}")
+    manifest = manifest_of(folder, kind, WEIGHTS_NAME)
     try:
         state = load_file(folder / WEIGHTS_NAME)
     except SafetensorError as error:

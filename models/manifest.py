@@ -66,6 +66,20 @@ def load_manifest(folder: Path) -> Manifest:
         raise BundleError(f"bundle {folder.name}: {MANIFEST_NAME}, {where}: {first['msg']}") from error
 
 
+def manifest_of(folder: Path, kind: str, file: str) -> Manifest:
+    """The manifest of the bundle of a kind in `folder`, all of whose files are as it says, among them `file`.
+
+    Raises BundleError when a file is missing or changed, or the bundle is of another kind.
+    """
+    manifest = load_manifest(folder)
+    if manifest.kind != kind:
+        raise BundleError(f"bundle {folder.name}: its kind is {manifest.kind}, {kind} is needed")
+    check_files(folder, manifest)
+    if file not in manifest.files:
+        raise BundleError(f"bundle {folder.name}: the manifest does not name {file}")
+    return manifest
+
+
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Raises BundleError when a file of the manifest is missing or has another digest."""
     if not manifest.files:

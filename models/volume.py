@@ -148,13 +148,6 @@ def resample_onto(
     )
 
 
-def resample_to(
-    image: sitk.Image, reference: sitk.Image, interpolator: int = sitk.sitkLinear, outside: float = 0.0
-) -> sitk.Image:
-    """`image` sampled at the voxel centres of `reference`."""
-    return resample_onto(image, grid_of(reference), interpolator, outside)
-
-
 def average_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
     """Mean of `image` over each voxel of `grid` (float32): keeps volume where `grid` is the coarser one.
 

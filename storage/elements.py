@@ -14,8 +14,8 @@ Source = Plain | Inflated
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _MAXIMUM_DEPTH = 60
-_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SHORT = frozenset(
+LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+SHORT = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
     | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
@@ -46,6 +46,7 @@ _LONGS = {order: struct.Struct(order + "L") for order in "<>"}
 _SHORTS = {order: struct.Struct(order + "H") for order in "<>"}
 _NO_GROUPS = (b"\0\0", b"\xfe\xff")  # zeros after a data set, delimiters
 EXPLICIT = Encoding(True, "<")
+EXPLICIT_BIG = Encoding(True, ">")
 IMPLICIT = Encoding(False, "<")
 
 
@@ -56,9 +57,9 @@ def element(source: Source, position: int, encoding: Encoding) -> tuple[int, byt
         group, number = encoding.tag.unpack_from(head)
         tag = group << 16 | number
         vr = head[4:6] if encoding.explicit and group != 0xFFFE else b""
-        if vr in _SHORT:
+        if vr in SHORT:
             return tag, vr, encoding.short.unpack_from(head, 6)[0], position + 8
-        if vr in _LONG:
+        if vr in LONG:
             return tag, vr, encoding.long.unpack_from(head, 8)[0], position + 12
         # No VR: implicit encoding, an item, or what a device wrote implicitly within explicit ones.
         return tag, b"", encoding.long.unpack_from(head, 4)[0], position + 8
@@ -89,9 +90,9 @@ def _after_explicit(head: bytes, position: int, end: int, wanted: frozenset[byte
     count = 0
     while position <= last and head[position : position + 4] not in wanted:
         vr = head[position + 4 : position + 6]
-        if vr in _SHORT:
+        if vr in SHORT:
             after = position + 8 + short(head, position + 6)[0]
-        elif vr in _LONG:
+        elif vr in LONG:
             (length,) = long(head, position + 8)
             after = position + 12 + length if length != UNDEFINED else end + 1
         else:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from storage.elements import (
     EXPLICIT,
+    EXPLICIT_BIG,
     IMPLICIT,
     UNDEFINED,
     Encoding,
@@ -36,7 +37,7 @@ from storage.spool import SpooledFile
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _PREAMBLE = 132
 _PIECE = 2**18  # bytes
@@ -135,7 +136,7 @@ def file_meta(buffer: Buffer) -> tuple[str, int]:
 def _encoding(syntax: str) -> Encoding:
     if syntax == IMPLICIT_LITTLE:
         return IMPLICIT
-    return Encoding(True, ">") if syntax == EXPLICIT_BIG else EXPLICIT
+    return EXPLICIT_BIG if syntax == BIG_ENDIAN else EXPLICIT
 
 
 def _indexed_values(source: Source, encoding: Encoding, origin: Origin) -> dict[int, str]:

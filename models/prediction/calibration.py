@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
+import numpy.typing as npt
+from scipy.special import expit, logit
 
-from models.prediction.log_odds import bounded_log_odds
+#: Probabilities are kept this far from 0 and 1, so that their log odds are finite.
+EDGE = 1e-6
 
 
-def calibrate(probability: NDArray[np.float64], intercept: float, slope: float) -> NDArray[np.float64]:
+def bounded_log_odds(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Log odds, of the same shape, finite also at probability 0 and 1."""
+    bounded: npt.NDArray[np.float64] = logit(np.clip(np.asarray(probabilities, dtype=np.float64), EDGE, 1 - EDGE))
+    return bounded
+
+
+def calibrate(probability: npt.NDArray[np.float64], intercept: float, slope: float) -> npt.NDArray[np.float64]:
     """Logistic calibration of log odds; keeps the order of cases as long as the slope is positive.
 
     `probability`: (cases,).

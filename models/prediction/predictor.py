@@ -11,7 +11,7 @@ from catboost import CatBoostClassifier, CatBoostError
 from pydantic import ValidationError
 
 from models.errors import BundleError, ModelError
-from models.manifest import Manifest, check_files, digest, load_manifest
+from models.manifest import Manifest, digest, manifest_of
 from models.prediction.calibration import calibrate
 from models.prediction.explanation import explain
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Target, Unanswered
@@ -65,12 +65,7 @@ def load_catalogue(folder: Path) -> tuple[Manifest, Catalogue]:
 
     Raises `BundleError` when a file is missing, changed, or not what it claims.
     """
-    manifest = load_manifest(folder)
-    if manifest.kind != KIND:
-        raise BundleError(f"bundle {folder.name}: its kind is {manifest.kind}, {KIND} is needed")
-    check_files(folder, manifest)
-    if CATALOGUE_NAME not in manifest.files:
-        raise BundleError(f"bundle {folder.name}: the manifest does not name {CATALOGUE_NAME}")
+    manifest = manifest_of(folder, KIND, CATALOGUE_NAME)
     try:
         catalogue = Catalogue.model_validate_json((folder / CATALOGUE_NAME).read_bytes())
     except ValidationError as error:

@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
-from models.volume import resample_to
+from models.volume import grid_of, resample_onto
 from node.settings import Settings
 from storage.database import open_engine
 from storage.files import ObjectStore
@@ -45,7 +45,7 @@ class Arrivals:
 
         if self.mask is None:
             return 0.0
-        return compare(self.mask, resample_to(truth, self.mask, sitk.sitkNearestNeighbor)).dice
+        return compare(self.mask, resample_onto(truth, grid_of(self.mask), sitk.sitkNearestNeighbor)).dice
 
     def save_pictures(self, folder: Path, name: str) -> None:
         """Write the summary pages that arrived as PNG."""

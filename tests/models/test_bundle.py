@@ -62,31 +62,31 @@ def test_a_changed_weight_file_is_refused(folder):
     data[-1] ^= 1
     (folder / "weights.safetensors").write_bytes(data)
     with pytest.raises(BundleError, match=r"tiny: weights\.safetensors has SHA-256"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_a_missing_tensor_is_named(folder):
     _change_weights(folder, lambda state: state.pop("1.bias"))
     with pytest.raises(BundleError, match=r"tensor 1\.bias is missing"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_a_surplus_tensor_is_named(folder):
     _change_weights(folder, lambda state: state.update(extra=torch.zeros(1)))
     with pytest.raises(BundleError, match="tensor extra is not part of the network"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_a_wrong_shape_is_named(folder):
     _change_weights(folder, lambda state: state.update({"0.bias": torch.zeros(5)}))
     with pytest.raises(BundleError, match=r"tensor 0\.bias has shape \(5,\), the network needs \(4,\)"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_a_missing_file_is_named(folder):
     (folder / "weights.safetensors").unlink()
     with pytest.raises(BundleError, match=r"weights\.safetensors is missing"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_a_file_of_another_format_is_refused(folder):
@@ -95,7 +95,7 @@ def test_a_file_of_another_format_is_refused(folder):
     manifest["files"]["weights.safetensors"] = file_digest(folder / "weights.safetensors")
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="not a safetensors file"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_a_bundle_of_another_kind_is_refused(folder):
@@ -120,7 +120,7 @@ def test_a_file_name_cannot_leave_the_bundle(folder):
     manifest["files"] = {"../weights.safetensors": "0"}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="no plain file name"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_an_architecture_that_cannot_be_built_is_refused(folder):
@@ -128,7 +128,7 @@ def test_an_architecture_that_cannot_be_built_is_refused(folder):
     manifest["architecture"] = {"depth": 3}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="architecture cannot be built"):
-        load_weights(folder, _build)
+        load_weights(folder, _build, kind="test")
 
 
 def test_the_digest_changes_with_the_weights_and_with_the_facts(folder):

@@ -18,7 +18,7 @@ from models.sequence import ANALYSED, Sequence
 from models.super_resolution.consistency import disagreement
 from models.super_resolution.inference import load_super_resolver, super_resolve
 from models.super_resolution.normalisation import intensity_range
-from models.volume import resample_to
+from models.volume import grid_of, resample_onto
 
 WEIGHTS = Path(models.__file__).parent / "weights"
 #: A floor that an untrained or broken network misses by far; the manifest holds the measured means.
@@ -76,7 +76,7 @@ def resolved(case, resolver):
 def test_super_resolution_is_closer_to_the_truth_than_linear_interpolation(resolved):
     image, made, truth = resolved
     true = sitk.GetArrayFromImage(truth)
-    linear = resample_to(image, truth, sitk.sitkLinear)
+    linear = resample_onto(image, grid_of(truth), sitk.sitkLinear)
     ours = compare_images(sitk.GetArrayFromImage(made), true)
     interpolated = compare_images(sitk.GetArrayFromImage(linear), true)
     assert ours.psnr_db > interpolated.psnr_db + 0.5

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from models.prediction.log_odds import bounded_log_odds
+from models.prediction.calibration import bounded_log_odds
 from models.research.evaluation.discrimination import auc_interval
 from models.research.evaluation.operating_point import share
 from models.research.statistics.estimates import Estimate, Floats, percentile, wald

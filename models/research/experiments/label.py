@@ -39,7 +39,7 @@ from models.research.phantom.streams import stream
 from models.research.phantom.study import SimulatedCase, simulate_case, tissue_label_map
 from models.research.phantom.tissue import Properties, Tissue, draw_properties
 from models.sequence import ANALYSED
-from models.volume import resample_to
+from models.volume import grid_of, resample_onto
 
 Floats = npt.NDArray[np.float64]
 console = Console()
@@ -149,7 +149,7 @@ def _statistics(case: SimulatedCase) -> list[float]:
     numbers: list[float] = []
     for sequence, image in case.images.items():
         pixels = sitk.GetArrayFromImage(image).astype(np.float64)
-        around = sitk.GetArrayFromImage(resample_to(muscle, image, sitk.sitkNearestNeighbor)) > 0
+        around = sitk.GetArrayFromImage(resample_onto(muscle, grid_of(image), sitk.sitkNearestNeighbor)) > 0
         reference = float(pixels[around].mean()) if around.any() else float(np.median(pixels))
         numbers += _of_tumour(
             pixels, sitk.GetArrayFromImage(case.masks[sequence]) > 0, image.GetSpacing()[0], reference

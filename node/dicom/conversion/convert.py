@@ -16,12 +16,13 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.dicom.conversion.elements import EXPLICIT, EXPLICIT_BIG, IMPLICIT, PIECE, Encoding, Forward
+from node.dicom.conversion.elements import PIECE, Forward
 from node.dicom.conversion.errors import ConversionError
 from node.dicom.conversion.meta import as_it_is, write_file_meta
 from node.dicom.conversion.pixels import native_pixels
 from node.dicom.conversion.reencoding import Reencoding
 from node.dicom.conversion.representations import DECISIVE, PIXEL_REPRESENTATION
+from storage.elements import EXPLICIT, EXPLICIT_BIG, IMPLICIT, Encoding
 from storage.filebytes import FileBytes
 from storage.header import file_meta
 from storage.inflation import MAXIMUM_INFLATED, inflated

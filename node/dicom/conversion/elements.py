@@ -7,30 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
-
+from storage.elements import LONG, SHORT, Encoding
 from storage.errors import HeaderError
 
-UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIECE = 2**18  # bytes of a value that are held at a time; a multiple of every width of numbers
-
-_LONG = {str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32}
-_SHORT = {str(vr).encode() for vr in EXPLICIT_VR_LENGTH_16}
 _LONGEST_SHORT = 0xFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the elements of a data set are encoded; `order` is the struct prefix of the byte order."""
-
-    explicit: bool
-    order: str
-
-
-IMPLICIT = Encoding(False, "<")
-EXPLICIT = Encoding(True, "<")
-EXPLICIT_BIG = Encoding(True, ">")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +78,23 @@ def read_head(stream: Forward, encoding: Encoding) -> ElementHead | None:
         if start.strip(b"\0"):
             raise HeaderError("the data set is cut short inside the header of an element")
         return None
-    group, element = struct.unpack(encoding.order + "HH", start[:4])
+    group, element = struct.unpack(encoding.integers + "HH", start[:4])
     tag, vr = group << 16 | element, start[4:6]
     if encoding.explicit and group != 0xFFFE:
-        if vr in _SHORT:
-            return ElementHead(tag, vr.decode(), struct.unpack(encoding.order + "H", start[6:])[0])
-        if vr in _LONG:
-            return ElementHead(tag, vr.decode(), struct.unpack(encoding.order + "L", stream.exactly(4))[0])
+        if vr in SHORT:
+            return ElementHead(tag, vr.decode(), struct.unpack(encoding.integers + "H", start[6:])[0])
+        if vr in LONG:
+            return ElementHead(tag, vr.decode(), struct.unpack(encoding.integers + "L", stream.exactly(4))[0])
     # No VR: implicit encoding, an item, or what a device wrote implicitly within explicit ones.
-    return ElementHead(tag, "", struct.unpack(encoding.order + "L", start[4:])[0])
+    return ElementHead(tag, "", struct.unpack(encoding.integers + "L", start[4:])[0])
 
 
 def write_head(out: IO[bytes], head: ElementHead, encoding: Encoding) -> None:
     """Write a head; a value that is too long for its VR in explicit encoding becomes UN (PS3.5 6.2.2)."""
     group, element, vr = head.tag >> 16, head.tag & 0xFFFF, head.vr.encode()
     if not encoding.explicit or group == 0xFFFE:
-        out.write(struct.pack(encoding.order + "HHL", group, element, head.length))
-    elif vr in _LONG or head.length > _LONGEST_SHORT:
-        out.write(struct.pack(encoding.order + "HH2s2xL", group, element, vr if vr in _LONG else b"UN", head.length))
+        out.write(struct.pack(encoding.integers + "HHL", group, element, head.length))
+    elif vr in LONG or head.length > _LONGEST_SHORT:
+        out.write(struct.pack(encoding.integers + "HH2s2xL", group, element, vr if vr in LONG else b"UN", head.length))
     else:
-        out.write(struct.pack(encoding.order + "HH2sH", group, element, vr, head.length))
+        out.write(struct.pack(encoding.integers + "HH2sH", group, element, vr, head.length))

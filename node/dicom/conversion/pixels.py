@@ -15,9 +15,10 @@ from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import UID, RLELossless
 
-from node.dicom.conversion.elements import EXPLICIT, UNDEFINED, Forward, read_head
+from node.dicom.conversion.elements import Forward, read_head
 from node.dicom.conversion.errors import ConversionError
 from node.dicom.conversion.representations import PIXEL_DATA
+from storage.elements import EXPLICIT, UNDEFINED
 
 _IMAGE_PIXEL = (
     "SamplesPerPixel",

@@ -9,21 +9,11 @@ from typing import IO
 
 import numpy as np
 
-from node.dicom.conversion.elements import (
-    IMPLICIT,
-    ITEM,
-    ITEM_END,
-    SEQUENCE_END,
-    UNDEFINED,
-    ElementHead,
-    Encoding,
-    Forward,
-    read_head,
-    write_head,
-)
+from node.dicom.conversion.elements import ElementHead, Forward, read_head, write_head
 from node.dicom.conversion.errors import ConversionError
 from node.dicom.conversion.pixels import NativePixels
 from node.dicom.conversion.representations import BITS_ALLOCATED, DECISIVE, PIXEL_DATA, representation
+from storage.elements import IMPLICIT, ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Encoding
 from storage.errors import HeaderError
 
 _WIDTHS = {vr: 2 for vr in ("AT", "OW", "SS", "US")}
@@ -108,7 +98,7 @@ class Reencoding:
         return b"" if tag in _OF_FRAMES else None
 
     def _value(self, head: ElementHead, vr: str, level: _Level) -> None:
-        width = _WIDTHS.get(vr, 1) if level.source.order != level.target.order else 1
+        width = _WIDTHS.get(vr, 1) if level.source.integers != level.target.integers else 1
         if width > 1 and head.tag == PIXEL_DATA and level.decisive.get(BITS_ALLOCATED, 16) > 16:
             raise ConversionError("readers disagree on the byte order of pixels of more than 16 bits in big endian")
         write_head(self.out, ElementHead(head.tag, vr, head.length), level.target)

@@ -125,12 +125,7 @@ def scaling(dataset: Dataset, scale_slope: float | None) -> Scaling:
 
 def item(dataset: Dataset, keyword: str) -> Dataset:
     """The first item of a sequence, or an empty data set."""
-    found = value(dataset, keyword)
-    try:
-        first = next(iter(found), None) if isinstance(found, Iterable) else None
-    except MALFORMED:
-        return Dataset()
-    return first if isinstance(first, Dataset) else Dataset()
+    return next(iter(datasets(dataset, keyword)), Dataset())
 
 
 def datasets(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:

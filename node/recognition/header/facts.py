@@ -142,30 +142,6 @@ class TiledSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class VendorFacts:
-    """Facts that only private elements, or a vendor's own use of standard ones, can tell.
-
-    `not_magnitude` is the element that says that the image is a phase, real or imaginary part. `sheet` holds the slices
-    that are tiled in one image, or why they cannot be told apart; None for an ordinary image.
-    """
-
-    diffusion: Diffusion = Diffusion()
-    sequence_name: str = ""
-    echo_planar: bool = False
-    single_shot: bool = False
-    three_planes: bool = False
-    not_magnitude: str = ""
-    dynamic_s: float | None = None
-    elapsed_s: float | None = None
-    duration_s: float | None = None
-    run_number: int | None = None
-    stack: str = ""
-    sheet: tuple[TiledSlice, ...] | Fault | None = None
-    image_type: tuple[str, ...] = ()
-    scale_slope: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Timing:
     """When a frame was acquired.
 
@@ -190,6 +166,46 @@ class Timing:
     acquisition_number: int | None = None
     run_number: int | None = None
     instance_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PulseSequence:
+    """The physics of a frame; times in ms, flip angle in degrees."""
+
+    name: str = ""
+    acquisition_type: str = ""
+    spin_echo: bool = False
+    gradient_echo: bool = False
+    inversion_recovery: bool = False
+    echo_planar: bool = False
+    single_shot: bool = False
+    balanced: bool = False
+    fat_suppressed: bool = False
+    echo_train: float | None = None
+    tr_ms: float | None = None
+    te_ms: float | None = None
+    ti_ms: float | None = None
+    flip_deg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorFacts:
+    """Facts that only private elements, or a vendor's own use of standard ones, can tell; of `timing` and `sequence`
+    they tell a part.
+
+    `not_magnitude` is the element that says that the image is a phase, real or imaginary part. `sheet` holds the slices
+    that are tiled in one image, or why they cannot be told apart; None for an ordinary image.
+    """
+
+    diffusion: Diffusion = Diffusion()
+    timing: Timing = Timing()
+    sequence: PulseSequence = PulseSequence()
+    three_planes: bool = False
+    not_magnitude: str = ""
+    stack: str = ""
+    sheet: tuple[TiledSlice, ...] | Fault | None = None
+    image_type: tuple[str, ...] = ()
+    scale_slope: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,26 +286,6 @@ class Scaling:
     slope: float | None = None
     intercept: float | None = None
     scale_slope: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PulseSequence:
-    """The physics of a frame; times in ms, flip angle in degrees."""
-
-    name: str = ""
-    acquisition_type: str = ""
-    spin_echo: bool = False
-    gradient_echo: bool = False
-    inversion_recovery: bool = False
-    echo_planar: bool = False
-    single_shot: bool = False
-    balanced: bool = False
-    fat_suppressed: bool = False
-    echo_train: float | None = None
-    tr_ms: float | None = None
-    te_ms: float | None = None
-    ti_ms: float | None = None
-    flip_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

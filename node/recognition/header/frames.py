@@ -179,7 +179,7 @@ def _contrast_agent(dataset: Dataset) -> bool | None:
 def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabulary: Words) -> tuple[ImageKind, str]:
     if own_result(_equipment(dataset)):
         return ImageKind.OWN_RESULT, "manufacturer, model or software"
-    kind, source = image_kind(header.vendor, header.image_type, header.description, special.sequence_name, vocabulary)
+    kind, source = image_kind(header.vendor, header.image_type, header.description, special.sequence.name, vocabulary)
     if kind is ImageKind.ACQUIRED and special.not_magnitude:
         return ImageKind.NOT_MAGNITUDE, special.not_magnitude
     return told_by_diffusion(kind, source, special.diffusion)
@@ -196,20 +196,18 @@ def _timing(dataset: Dataset, special: VendorFacts) -> Timing:
     dates = ("AcquisitionDate", "SeriesDate", "ContentDate", "StudyDate")
     acquired = read.clock_s(dataset, dates, "AcquisitionTime")
     stated = read.datetime_s(dataset, "AcquisitionDateTime")
-    return Timing(
+    return replace(
+        special.timing,
         acquisition_s=stated if stated is not None else acquired,
         content_s=read.clock_s(dataset, ("ContentDate", *dates), "ContentTime"),
         creation_s=read.clock_s(dataset, ("InstanceCreationDate",), "InstanceCreationTime"),
         series_s=read.clock_s(dataset, ("SeriesDate", *dates), "SeriesTime"),
         to_the_minute=acquired is None and read.to_the_minute(dataset, "AcquisitionTime"),
         trigger_ms=read.number(dataset, "TriggerTime"),
-        dynamic_s=special.dynamic_s,
-        elapsed_s=special.elapsed_s,
-        duration_s=special.duration_s or read.number(dataset, "AcquisitionDuration"),
+        duration_s=special.timing.duration_s or read.number(dataset, "AcquisitionDuration"),
         partition_s=_partition_s(dataset),
         temporal_index=read.integer(dataset, "TemporalPositionIdentifier"),
         acquisition_number=read.integer(dataset, "AcquisitionNumber"),
-        run_number=special.run_number,
         instance_number=read.integer(dataset, "InstanceNumber"),
     )
 
@@ -227,17 +225,16 @@ def _sequence(dataset: Dataset, special: VendorFacts) -> PulseSequence:
     variant = {name.upper() for name in read.texts(dataset, "SequenceVariant")}
     options = {name.upper() for name in read.texts(dataset, "ScanOptions")}
     tr_ms = read.number(dataset, "RepetitionTime")
-    return PulseSequence(
-        name=special.sequence_name,
+    return replace(
+        special.sequence,
         acquisition_type=read.text(dataset, "MRAcquisitionType").upper(),
         spin_echo="SE" in names,
         # A repetition every few ms leaves no time for a refocusing pulse; GE writes RM on such sequences.
         gradient_echo="GR" in names or ("SE" not in names and tr_ms is not None and 0 < tr_ms < 20),
         inversion_recovery="IR" in names,
-        echo_planar=special.echo_planar
+        echo_planar=special.sequence.echo_planar
         or "EP" in names
         or read.text(dataset, "EchoPlanarPulseSequence").upper() == "YES",
-        single_shot=special.single_shot,
         balanced="SS" in variant and "SP" not in variant,
         fat_suppressed=bool(options & {"FS", "SAT_GEMS", "FAT_SAT"}),
         echo_train=read.number(dataset, "EchoTrainLength"),

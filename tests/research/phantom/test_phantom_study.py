@@ -10,7 +10,7 @@ from models.research.phantom import find_scanner, high_resolution, simulate_case
 from models.research.phantom.study import tissue_label_map
 from models.research.phantom.tissue import Tissue
 from models.sequence import ANALYSED, Sequence
-from models.volume import resample_to
+from models.volume import grid_of, resample_onto
 
 SEED = 104
 
@@ -40,7 +40,7 @@ def mean_in(image, labels, *tissues):
     inside.CopyInformation(labels)
     for tissue in tissues:
         inside = inside | (labels == int(tissue))
-    core = resample_to(sitk.BinaryErode(inside, [1, 1, 1]), image, sitk.sitkNearestNeighbor)
+    core = resample_onto(sitk.BinaryErode(inside, [1, 1, 1]), grid_of(image), sitk.sitkNearestNeighbor)
     return sitk.GetArrayViewFromImage(image)[sitk.GetArrayViewFromImage(core) > 0].mean()
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.header.elements import texts
-from node.recognition.header.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
+from node.recognition.header.facts import BValue, Diffusion, Directionality, PulseSequence, Timing, Vector, VendorFacts
 from node.recognition.header.private import PrivateElements
 
 _ACQUISITION = "GEMS_ACQU_01"
@@ -38,15 +38,18 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
     spin_echo_epi = echo_planar and "GR" not in sequence and "IR" not in sequence
     return VendorFacts(
         diffusion=_diffusion(private, standard, options, spin_echo_epi),
-        sequence_name=name,
-        echo_planar=echo_planar,
-        single_shot=bool(re.match("ssfse", name, re.IGNORECASE)) or "SS_GEMS" in options,
+        sequence=PulseSequence(
+            name=name,
+            echo_planar=echo_planar,
+            single_shot=bool(re.match("ssfse", name, re.IGNORECASE)) or "SS_GEMS" in options,
+        ),
         three_planes=private.number(0x0019, _ACQUISITION, 0x17, "SS") == _THREE_PLANES,
         not_magnitude=f"(0043,xx2F) {_PARAMETERS}" if private.number(0x0043, _PARAMETERS, 0x2F, "SS") else "",
-        # RTIA timer; 0 where it is not used.
-        elapsed_s=private.number(0x0021, _RELATION, 0x5E, "DS") or None,
-        duration_s=_duration(private),
-        run_number=private.integer(0x0019, _ACQUISITION, 0xA2, "SL"),
+        timing=Timing(
+            elapsed_s=private.number(0x0021, _RELATION, 0x5E, "DS") or None,  # RTIA timer; 0 where it is not used
+            duration_s=_duration(private),
+            run_number=private.integer(0x0019, _ACQUISITION, 0xA2, "SL"),
+        ),
     )
 
 

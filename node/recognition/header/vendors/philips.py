@@ -12,7 +12,7 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.header.elements import text
-from node.recognition.header.facts import BValue, Diffusion, Directionality, Vector, VendorFacts
+from node.recognition.header.facts import BValue, Diffusion, Directionality, PulseSequence, Timing, Vector, VendorFacts
 from node.recognition.header.private import PrivateElements
 
 _IMAGING = "Philips Imaging DD 001"
@@ -29,10 +29,12 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
     stacks = private.number(0x2001, _IMAGING, 0x60, "SL")
     return VendorFacts(
         diffusion=_diffusion(private, standard, technique),
-        sequence_name=technique or text(dataset, "PulseSequenceName"),
-        echo_planar="EPI" in technique.upper() or technique.upper().startswith("DWI"),
-        single_shot=technique.upper() in {"SSHTSE", "TSESSH", "HASTE"},
-        dynamic_s=private.number(0x2005, _MR, 0xA0, "FL"),
+        sequence=PulseSequence(
+            name=technique or text(dataset, "PulseSequenceName"),
+            echo_planar="EPI" in technique.upper() or technique.upper().startswith("DWI"),
+            single_shot=technique.upper() in {"SSHTSE", "TSESSH", "HASTE"},
+        ),
+        timing=Timing(dynamic_s=private.number(0x2005, _MR, 0xA0, "FL")),
         stack=private.text(0x2001, _IMAGING, 0x0B) if (stacks or 1) > 1 else "",
         scale_slope=private.number(0x2005, _MR, 0x0E, "FL"),
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.header.elements import text, three
-from node.recognition.header.facts import BValue, Diffusion, Directionality, VendorFacts
+from node.recognition.header.facts import BValue, Diffusion, Directionality, PulseSequence, Timing, VendorFacts
 from node.recognition.header.private import PrivateElements
 from node.recognition.header.vendors import csa, mosaic
 
@@ -23,10 +23,8 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
     own_name = private.text(0x0021, _XA_IMAGE, 0x77)
     return VendorFacts(
         diffusion=_diffusion(private, standard, own_name or name),
-        sequence_name=name or own_name,
-        single_shot=bool(_SINGLE_SHOT.match(name or own_name)),
-        elapsed_s=private.number(0x0021, _XA_IMAGE, 0x04, "FD"),
-        duration_s=_stated_duration(private),
+        sequence=PulseSequence(name=name or own_name, single_shot=bool(_SINGLE_SHOT.match(name or own_name))),
+        timing=Timing(elapsed_s=private.number(0x0021, _XA_IMAGE, 0x04, "FD"), duration_s=_stated_duration(private)),
         sheet=mosaic.slices(dataset, private),
         image_type=tuple(part for part in private.text(0x0021, _XA_IMAGE, 0x75).split("\\") if part),
     )

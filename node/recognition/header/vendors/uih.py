@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from node.recognition.header import sheets
 from node.recognition.header.elements import datetime_s, number, text, texts, three, vector
-from node.recognition.header.facts import BValue, Diffusion, Fault, TiledSlice, VendorFacts
+from node.recognition.header.facts import BValue, Diffusion, Fault, PulseSequence, TiledSlice, Timing, VendorFacts
 from node.recognition.header.private import PrivateElements
 
 _IMAGE = "Image Private Header"
@@ -26,11 +26,10 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
     name = private.text(0x0065, _IMAGE, 0x2D) or text(dataset, "SequenceName")
     return VendorFacts(
         diffusion=_diffusion(private, standard, name),
-        sequence_name=name,
-        echo_planar=name.lower().startswith("epi"),
-        single_shot="ssfse" in name.lower(),
-        duration_s=_duration(dataset),
-        run_number=private.integer(0x0065, _IMAGE, 0x2C, "IS"),
+        sequence=PulseSequence(
+            name=name, echo_planar=name.lower().startswith("epi"), single_shot="ssfse" in name.lower()
+        ),
+        timing=Timing(duration_s=_duration(dataset), run_number=private.integer(0x0065, _IMAGE, 0x2C, "IS")),
         stack=private.text(0x0065, _IMAGE, 0x06),
         sheet=_sheet(dataset, private),
     )

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
-from models.prediction.log_odds import bounded_log_odds
+from models.prediction.calibration import bounded_log_odds
 from models.research.training.prediction.fitting.feature_table import FeatureTable
 from models.research.training.prediction.fitting.harmonisation import HarmonisedFeatures
 from models.research.training.prediction.fitting.selection import LEADING, Method, selection_steps
