@@ -20,6 +20,7 @@ import SimpleITK as sitk
 from pydicom import Dataset
 
 from models.sequence import Sequence
+from models.volume import Grid, image_from
 from node.codes import Code
 from node.errors import Refusal, told
 from node.recognition.header.facts import Tile
@@ -166,10 +167,12 @@ def _diffusivity(volume: np.ndarray, stack: Stack) -> np.ndarray:
 
 def _image(volume: np.ndarray, stack: Stack) -> sitk.Image:
     """The image of an array (slices, rows, columns) on the geometry of its stack; LPS, mm."""
-    image = sitk.GetImageFromArray(volume)
     between_rows, between_columns = stack.pixel_spacing
-    image.SetSpacing((between_columns, between_rows, stack.slice_step_mm))
-    image.SetOrigin(stack.origin)
     axes = (stack.row_direction, stack.column_direction, stack.normal)
-    image.SetDirection([axes[column][row] for row in range(3) for column in range(3)])
-    return image
+    grid = Grid(
+        size=(stack.columns, stack.rows, len(volume)),
+        spacing=(between_columns, between_rows, stack.slice_step_mm),
+        origin=stack.origin,
+        direction=tuple(axes[column][row] for row in range(3) for column in range(3)),
+    )
+    return image_from(volume, grid)

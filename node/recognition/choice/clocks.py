@@ -21,6 +21,7 @@ from node.recognition.volumes.stacks import Volume
 from node.settings import RecognitionSettings
 
 Run = tuple[Volume, ...]
+Read = Callable[[FrameFacts], float | None]
 
 _DAY_S = 86400.0
 _LONGEST_RUN_S = 3600.0
@@ -118,11 +119,8 @@ def _content_s(frame: FrameFacts) -> float | None:
 def _stated(
     run: Run, source: str, times: list[float | None], relative: bool = False, site: bool = False
 ) -> Clock | None:
-    known = [time for time in times if time is not None]
-    if len(known) != len(run):
-        return None
     bases = _bases(run) if relative else None
-    starts = tuple(time + base for time, base in zip(known, bases or [0.0] * len(run), strict=True))
+    starts = _since(bases, times)
     return _checked(run, source, starts, _SHORTEST_STEP_S, absolute=bases is not None, centred=True, from_site=site)
 
 
@@ -132,29 +130,27 @@ def _of_day(run: Run, source: str, times: list[float | None], centred: bool = Fa
     if len(known) != len(run):
         return None
     over_midnight = max(known) - min(known) > _DAY_S / 2
-    starts = tuple(time + _DAY_S if over_midnight and time < _DAY_S / 2 else time for time in known)
+    starts: list[float | None] = [time + _DAY_S if over_midnight and time < _DAY_S / 2 else time for time in known]
     return _checked(run, source, starts, _SHORTEST_STEP_S, absolute=True, centred=centred)
 
 
-def _absolute(run: Run, source: str, read: Callable[[FrameFacts], float | None], step_s: float) -> Clock | None:
+def _absolute(run: Run, source: str, read: Read, step_s: float) -> Clock | None:
     """The earliest time of the slices of each volume."""
-    starts = [_earliest(volume, read) for volume in run]
-    known = tuple(start for start in starts if start is not None)
-    return _checked(run, source, known, step_s, absolute=True)
+    return _checked(run, source, [_earliest(volume, read) for volume in run], step_s, absolute=True)
 
 
-def _relative(run: Run, source: str, read: Callable[[FrameFacts], float | None]) -> Clock | None:
+def _relative(run: Run, source: str, read: Read) -> Clock | None:
     """A time from the start of the run; must be the same for all slices of a volume, else it is slice timing."""
-    offsets: list[float] = []
-    for volume in run:
-        values = [read(frame) for frame in volume.frames]
-        known = [value for value in values if value is not None]
-        if len(known) != len(values) or max(known) - min(known) > 0.01:
-            return None
-        offsets.append(known[0])
     bases = _bases(run)
-    starts = tuple(offset + base for offset, base in zip(offsets, bases or [0.0] * len(run), strict=True))
+    starts = _since(bases, [_common(volume, read) for volume in run])
     return _checked(run, source, starts, _SHORTEST_STEP_S, absolute=bases is not None)
+
+
+def _since(bases: list[float] | None, times: list[float | None]) -> list[float | None]:
+    """Times counted from the base of each volume, where these are known."""
+    return [
+        None if time is None else time + base for time, base in zip(times, bases or [0.0] * len(times), strict=True)
+    ]
 
 
 def _bases(run: Run) -> list[float] | None:
@@ -173,21 +169,33 @@ def _bases(run: Run) -> list[float] | None:
     return [min(start for start, uid in zip(known, series, strict=True) if uid == own) for own in series]
 
 
-def _earliest(volume: Volume, read: Callable[[FrameFacts], float | None]) -> float | None:
+def _earliest(volume: Volume, read: Read) -> float | None:
+    return min(_all(volume, read), default=None)
+
+
+def _common(volume: Volume, read: Read) -> float | None:
+    """The time that all slices of a volume have."""
+    values = _all(volume, read)
+    return values[0] if values and max(values) - min(values) <= 0.01 else None
+
+
+def _all(volume: Volume, read: Read) -> list[float]:
+    """The times of the slices; none where one has none."""
     values = [read(frame) for frame in volume.frames]
     known = [value for value in values if value is not None]
-    return min(known) if len(known) == len(values) else None
+    return known if len(known) == len(values) else []
 
 
 def _checked(
     run: Run,
     source: str,
-    starts: tuple[float, ...],
+    times: list[float | None],
     step_s: float,
     absolute: bool = False,
     centred: bool = False,
     from_site: bool = False,
 ) -> Clock | None:
+    starts = tuple(time for time in times if time is not None)
     if len(starts) != len(run):
         return None
     steps = np.diff(np.sort(starts))

@@ -215,17 +215,18 @@ def _broken(frames: Frames, fault: Fault) -> Volume:
 
 def _mixed(volumes: list[Volume]) -> list[Volume]:
     """A few stray frames beside a stack: the stack has lost them, and which is right cannot be told."""
-    strays: dict[int, Fault] = {}
-    for number, volume in enumerate(volumes):
-        for other in volumes:
-            if other.slices < _STRAY_SHARE * volume.slices and _same_weighting(volume, other):
-                fault = _stray_fault(volume, other)
-                if fault is not None:
-                    strays[number] = fault
-    return [
-        replace(volume, geometry=None, fault=strays[number]) if number in strays else volume
-        for number, volume in enumerate(volumes)
-    ]
+    return [_unless(_strayed(volume, volumes), volume) for volume in volumes]
+
+
+def _strayed(volume: Volume, others: list[Volume]) -> Fault | None:
+    few = [it for it in others if it.slices < _STRAY_SHARE * volume.slices and _same_weighting(volume, it)]
+    faults = [fault for other in few if (fault := _stray_fault(volume, other)) is not None]
+    return faults[-1] if faults else None
+
+
+def _unless(fault: Fault | None, volume: Volume) -> Volume:
+    """The volume, of which a fault leaves no geometry."""
+    return volume if fault is None else replace(volume, geometry=None, fault=fault)
 
 
 def _same_weighting(one: Volume, other: Volume) -> bool:
@@ -261,12 +262,10 @@ def _incomplete(volumes: list[Volume]) -> list[Volume]:
         assert placement is not None
         keys.append((*lattices.key(placement, np.abs(placement.normal).tolist()), volume.first.kind.name))
         siblings[keys[-1]].append(volume)
-    return [_compared(volume, siblings[key]) for volume, key in zip(volumes, keys, strict=True)]
-
-
-def _compared(volume: Volume, siblings: list[Volume]) -> Volume:
-    fault = lost_ends(volume, siblings, "other volumes of the series")
-    return volume if fault is None else replace(volume, geometry=None, fault=fault)
+    return [
+        _unless(lost_ends(volume, siblings[key], "other volumes of the series"), volume)
+        for volume, key in zip(volumes, keys, strict=True)
+    ]
 
 
 def _unlocated(frames: Frames) -> list[Volume]:
