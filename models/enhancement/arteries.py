@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from models.enhancement.phases import Array, Phase, Values, unmeasurable
-from models.enhancement.vessels import Body, interior, tubes_of
+from models.enhancement.vessels import Interior, interior, tubes_of
 from models.rounding import whole_nearest
 
 _PIXEL_MM = 2.0  # in-plane, after binning: an external iliac artery is 7-10 mm wide
@@ -44,7 +44,7 @@ def find_arteries(phases: Sequence[Phase], times: Values) -> Arteries:
         EnhancementError: where no phase lies before the contrast, nothing enhances, or nothing does as arteries do.
     """
     volumes, spacing = _binned(phases)
-    body = Body(interior(volumes.mean(axis=0), spacing), spacing)
+    body = Interior(interior(volumes.mean(axis=0), spacing), spacing)
     if np.count_nonzero(body.inside) < 10 * body.rank:
         raise unmeasurable("too little of a body in the field of view")
     curves = volumes[:, body.inside]
@@ -102,7 +102,7 @@ def _onset(fillings: Array, curves: Array, rank: int) -> int:
     return 1 + int(np.argmax(largest >= 0.5 * largest.max()))
 
 
-def _refuse_washout(curves: Array, around: Array, fillings: Array, body: Body) -> None:
+def _refuse_washout(curves: Array, around: Array, fillings: Array, body: Interior) -> None:
     """Vessels that lose what they have, for good and without a dark phase before, were filled before the run."""
     lowest = np.minimum.accumulate(curves)
     largest = max(_largest(filling, body.rank) for filling in fillings)

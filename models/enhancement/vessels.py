@@ -24,7 +24,7 @@ Labels = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class Interior:
     """The body without its outer centimetre, as a mask (z, y, x) with its spacing (mm)."""
 
     inside: Mask
@@ -55,7 +55,7 @@ def interior(mean: Array, spacing: tuple[float, float, float]) -> Mask:
     return beyond(depth[:, 1:-1, 1:-1], _SHELL_MM)
 
 
-def tubes_of(body: Body, chosen: Mask) -> Labels:
+def tubes_of(body: Interior, chosen: Mask) -> Labels:
     """Labels from 1 of the connected parts of the chosen voxels that have the form of a vessel. `chosen`: (z, y, x).
 
     Of one dimension, the voxels of the interior; 0 outside the vessels.
@@ -71,7 +71,7 @@ def tubes_of(body: Body, chosen: Mask) -> Labels:
     return tubes[body.inside]
 
 
-def _is_tube(part: Mask, body: Body) -> bool:
+def _is_tube(part: Mask, body: Interior) -> bool:
     """Long for its volume, and no thin sheet, as moving surfaces are; a bifurcation is flat, but not thin."""
     volume_ml = np.count_nonzero(part) * body.voxel_ml
     if not at_least(volume_ml, _SMALLEST_VESSEL_ML) or np.count_nonzero(part) < _FEWEST_VOXELS:
