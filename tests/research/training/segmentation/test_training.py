@@ -75,13 +75,13 @@ def run_of(cohort, folder, epochs, batches=8, begun=None):
 
 
 def test_the_loss_falls_and_the_dice_rises(cohort, tmp_path):
-    run, data = run_of(cohort, tmp_path / "run", epochs=7)
+    run, data = run_of(cohort, tmp_path / "run", epochs=4)
     assert (len(data.training), len(data.validation)) == (4, 2)
     before = segmentation.validation_dice(run.network, data.validation, SETTINGS)
-    progress = segmentation.train_epochs(run, data, until=7)
+    progress = segmentation.train_epochs(run, data, until=4)
     curves = page.logged_curves(tmp_path / "run" / "log")
     losses, dice = ([value for _, value in curves[name]] for name in ("loss", "validation_dice"))
-    assert len(losses) == 7
+    assert len(losses) == 4
     assert losses[-1] < 0.9 * losses[0]
     assert before < 0.15
     assert progress.best_score == pytest.approx(max(dice))
