@@ -8,6 +8,7 @@ import json
 import threading
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from models.volume import Float32
 CONVERSION_VERSION = 1
 _LIBRARIES = ("openvino", "torch", "monai")
 _NAMES = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
-_compiled: dict[tuple[str, Precision, int], Any] = {}
+_compiled: dict[tuple[str, Precision, int], tuple[Any, threading.Lock]] = {}
 _compiling = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversion:
     """What a converted network is made from.
 
@@ -46,7 +47,7 @@ class Conversion:
     example: tuple[int, ...]
     accepted: tuple[int, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of everything that decides what the conversion gives."""
         key = {
@@ -75,17 +76,26 @@ class OpenVinoForward:
 
     def __call__(self, channels: Float32) -> tuple[Float32, ...]:
         """(1, C, Z, Y, X) to the outputs of the module, each (1, K, Z, Y, X)."""
-        request = self._model().create_infer_request()  # one a call: threads of the worker share the model
-        found = request.infer([np.ascontiguousarray(channels)], share_inputs=True)
-        return tuple(np.array(found[number]) for number in range(len(found)))
+        model, alone = self._model()
+        with alone:
+            found = model.create_infer_request().infer([np.ascontiguousarray(channels)], share_inputs=True)
+            outputs = tuple(np.array(found[number]) for number in range(len(found)))
+            if -1 in self.conversion.accepted:
+                model.release_memory()  # buffers as large as the largest input so far
+        return outputs
 
-    def _model(self) -> Any:  # noqa: ANN401 - openvino is imported when it is needed
-        """The compiled network, one a process for the same weights, precision and threads."""
+    def _model(self) -> tuple[Any, threading.Lock]:
+        """The compiled network, one a process for the same weights, precision and threads; and the lock to run it.
+
+        It has one stream, so that studies that are analysed at a time take turns anyway, and releases no memory while
+        another runs.
+        """
         threads = self.threads or torch.get_num_threads()
         key = (self.conversion.digest, self.precision, threads)
         with _compiling:  # two studies at a time would both compile, and hold the weights twice
             if key not in _compiled:
-                _compiled[key] = _compile(self.conversion, self.precision, threads, self.cache)
+                model = _compile(self.conversion, self.precision, threads, self.cache)
+                _compiled[key] = model, threading.Lock()
             return _compiled[key]
 
 

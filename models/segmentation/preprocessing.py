@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pydantic
@@ -24,6 +25,9 @@ from models.volume import (
     settled,
     with_spacing,
 )
+
+#: Volumes that are prepared at a time. N4, which takes most of it, uses one core; more would hold more copies.
+_SIDE_BY_SIDE = 2
 
 
 class PreprocessingSettings(pydantic.BaseModel):
@@ -53,9 +57,12 @@ def prepare_together(
 
     Raises VolumeError as `prepare` does, and when no image is of a sequence in `order`.
     """
-    ready = {sequence: prepare(images[sequence], settings) for sequence in order if sequence in images}
-    if not ready:
+    there = [sequence for sequence in order if sequence in images]
+    if not there:
         raise VolumeError(f"none of {', '.join(order)} is there")
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as side_by_side:
+        prepared = side_by_side.map(lambda sequence: prepare(images[sequence], settings), there)
+        ready = dict(zip(there, prepared, strict=True))
     first = next(iter(ready.values()))
     _, rows, columns = central_region(first, settings)
     grid = grid_of(first[columns, rows, :])

@@ -131,10 +131,12 @@ def in_agreement(refined: Refined, denoise: bool, profile: SliceProfile = PROFIL
     arrays = (refined.made, refined.values, refined.trust)
     thin, thick, trust = (torch.from_numpy(array)[None, None] for array in arrays)
     agreed = agree(thin, thick, refined.factor, trust if denoise else 1.0, profile)
-    made = agreed[0, 0].numpy() * refined.scale + refined.offset
+    made = agreed[0, 0].numpy()
+    made *= refined.scale
+    made += refined.offset
     if refined.values.min() * refined.scale + refined.offset >= 0:
-        made = np.maximum(made, 0)
-    return image_from(made.astype(np.float32), refined.grid)
+        np.maximum(made, 0, out=made)
+    return image_from(made, refined.grid)
 
 
 def _in_mirrors(
@@ -144,6 +146,8 @@ def _in_mirrors(
     mirrors: SequenceOf[tuple[int, ...]],
 ) -> tuple[Float32, Float32]:
     """Mean of the results for the stack mirrored along the given axes, mirrored back."""
+    if tuple(mirrors) == ((),):
+        return _in_tiles(values, resolver, on_progress)
     passes = [
         [np.flip(it, axes) for it in _in_tiles(np.flip(values, axes), resolver, _part(on_progress, done, len(mirrors)))]
         for done, axes in enumerate(mirrors)

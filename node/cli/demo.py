@@ -23,10 +23,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from models.engines.processor import computes_bfloat16
 from models.prediction.predictor import load_predictor
 from models.research.phantom import find_scanner, simulate_study
 from node.analysis.queue import Worklist, queue_url
 from node.cli.arrivals import Arrivals, read_arrivals
+from node.cli.installed import FLOAT32
 from node.dicom.outcomes import StoreResult
 from node.dicom.scu import echo, store
 from node.errors import NodeError
@@ -90,7 +92,8 @@ def run_demo(folder: Path, out: Console, patients: Sequence[tuple[str, int]] = P
     """
     _empty(folder)
     ports = {"node": _free_port(), "archive": _free_port()}
-    (folder / "node.toml").write_text(_NODE.format(**ports))
+    precision = "" if computes_bfloat16() else f"[analysis]\n{FLOAT32}\n"
+    (folder / "node.toml").write_text(_NODE.format(**ports) + precision)
     (folder / "archive.toml").write_text(_ARCHIVE.format(**ports))
     runs = [Run(find_scanner(m).manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in patients]
     with (

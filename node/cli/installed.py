@@ -8,9 +8,12 @@ from importlib import metadata
 from pathlib import Path
 
 import node
+from models.engines.processor import computes_bfloat16
 from node.errors import NodeError
 from node.results.identity import PRODUCT, product_version
 
+#: Line of [analysis] for a processor that lacks what the shipped bundles are run in.
+FLOAT32 = 'precision = "float32"'
 #: Distributions whose release can change a result; pyradiomics, which has more than one name, comes beside them.
 _LIBRARIES = (
     "torch",
@@ -34,6 +37,16 @@ def versions() -> Iterator[tuple[str, str]]:
     yield "Python", platform.python_version()
     yield from ((name, metadata.version(name)) for name in _LIBRARIES)
     yield pyradiomics()
+
+
+def configuration_for_this_machine() -> str:
+    """The shipped configuration; on a processor without bfloat16 it sets float32, which is then written down.
+
+    Raises:
+        NodeError: the installation lacks the file.
+    """
+    text = shipped_configuration()
+    return text if computes_bfloat16() else text.replace(f"# {FLOAT32}", FLOAT32)
 
 
 def shipped_configuration() -> str:

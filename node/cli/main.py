@@ -168,11 +168,11 @@ def new_config(
     path: Annotated[Path, typer.Argument(help="File to write; one that exists is left alone.")] = CONFIG,
 ) -> None:
     """Write a configuration with every key, its default and its reason, to be edited."""
-    from node.cli.installed import shipped_configuration
+    from node.cli.installed import configuration_for_this_machine
 
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(shipped_configuration())
+            file.write(configuration_for_this_machine())
     except OSError as error:
         raise NodeError(f"{path}: cannot be written: {error.strerror}") from error
     out.print(f"{path}: written; `rectal-node check-config --config {path}` reads it", highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,15 @@ def test_outputs_repeat_bit_equal_and_stay_near_torch_in_float32(engine, precisi
         assert output.shape == wanted.shape
         assert output.tobytes() == repeated.tobytes()
         assert np.abs(output - wanted).max() < LARGEST_DIFFERENCE[precision] * np.abs(wanted).max()
+
+
+def test_studies_that_are_analysed_at_a_time_get_the_bytes_of_one_alone():
+    forward = convolve(Engine.OPENVINO, Precision.FLOAT32)
+    inputs = [folded(slices, rows, columns) for slices, rows, columns in ((5, 20, 30), (8, 40, 22), (3, 64, 64))]
+    wanted = [forward(it)[0].tobytes() for it in inputs]
+    with ThreadPoolExecutor(3) as side_by_side:
+        found = list(side_by_side.map(lambda number: forward(inputs[number % 3])[0].tobytes(), range(18)))
+    assert found == wanted * 6
 
 
 @pytest.mark.parametrize("engine", Engine)
