@@ -81,7 +81,7 @@ class Completion:
         for study in resting:
             if begun - study.last_received_at >= quiet:
                 self._consider(study, self._clock(), study.study_instance_uid in held)
-            else:
+            elif study.study_instance_uid not in held:
                 self._missing_roles(study)  # headers are read while nothing comes, so that nobody waits for that
         self._forget_all_but({study.study_instance_uid for study in resting})
         return self._next(begun, resting, held)
