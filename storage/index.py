@@ -33,6 +33,7 @@ from storage.records import (
     StudyState,
 )
 from storage.registration import Arrived
+from storage.turn import Turn
 
 _RESTED = (schema.study.c.last_received_at, schema.study.c.study_instance_uid)
 _RECEIVING = select(schema.study).where(schema.study.c.state == StudyState.RECEIVING)
@@ -43,7 +44,13 @@ class Index:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._turn = Turn(engine)
         self._registrations: Group[Arrived, Registration] = Group(self._register_all)
+
+    @property
+    def database_url(self) -> str:
+        """Of the database, with what is needed to open it: another process can."""
+        return self._engine.url.render_as_string(hide_password=False)
 
     # --- instances
 
@@ -69,7 +76,8 @@ class Index:
         return self._registrations.do(Arrived(header, file, calling_ae, now, association, note))
 
     def _register_all(self, arrived: Sequence[Arrived]) -> Sequence[Registration]:
-        return database.transact(self._engine, lambda connection: registration.register_all(connection, arrived))
+        with self._turn:
+            return database.transact(self._engine, lambda connection: registration.register_all(connection, arrived))
 
     def has_uid_of_result(self, sop_instance_uid: str) -> bool:
         """Whether the object is there as a result of this node: nothing has to be kept of it."""

@@ -135,8 +135,8 @@ class Acceptor:
         """Connections without an association."""
         return len(self._connections)
 
-    def open(self, host: str, port: int) -> None:
-        """Bind and listen.
+    def bind(self, host: str, port: int) -> None:
+        """Bind; connections wait until `start`.
 
         Raises:
             OSError: the port is taken, or the address is not of this machine.
@@ -150,6 +150,9 @@ class Acceptor:
             each.setblocking(False)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._drain_wakes)
+
+    def start(self) -> None:
+        """Listen."""
         self._thread.start()
 
     def close(self) -> None:

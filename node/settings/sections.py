@@ -24,6 +24,7 @@ class ListenerSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 11112
     require_called_ae: bool = True
+    processes: int = Field(default=1, ge=1, le=64)
     maximum_associations: int = Field(default=32, ge=1)
     maximum_associations_per_remote: int = Field(default=16, ge=1)
     maximum_pdu: int = Field(default=131072, ge=4096)

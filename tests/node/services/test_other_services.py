@@ -17,7 +17,8 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from node.services.listener import ECHO, Listener, Service
+from node.services.associations import ECHO, Service
+from node.services.listener import Listener
 from node.settings import ListenerSettings
 from storage.database import open_engine
 from storage.files import ObjectStore

@@ -1,0 +1,211 @@
+"""The associations of one process: negotiated by rights, served, counted, and ended.
+
+Objects that they bring are taken in by `StorageSCP`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pynetdicom import AE, evt
+from pynetdicom.events import Event, EventType
+
+from node.dicom.command import C_ECHO_RQ, SUCCESS, Command, Refusal
+from node.dicom.contexts import acceptable, is_storage
+from node.dicom.pdu_reader import TimeLimits
+from node.dicom.remotes import rights_of
+from node.dicom.transport import send_even_fragments
+from node.logs import Sparing, title
+from node.services.acceptor import ReceivedRequest
+from node.services.association import AcceptedAssociation
+from node.services.leases import Leases
+from node.services.store import Arrival, Reception, StorageSCP
+from node.settings import ListenerSettings, RemoteSettings
+from storage.files import ObjectStore
+from storage.index import Index
+
+log = logging.getLogger(__name__)
+
+_REJECTED_PERMANENT, _SERVICE_USER = 0x01, 0x01
+_CALLING_AE_UNKNOWN, _CALLED_AE_UNKNOWN = 0x03, 0x07
+_COUNTED_BY_THE_ACCEPTOR = 1_000_000
+_POLL_S = 0.02
+_PARTING_S = 1.0  # for the A-ABORT to be sent
+_KILOBYTE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that pynetdicom's service class runs on an accepted association.
+
+    Attributes:
+        command_field: of its requests.
+        event: of pynetdicom, to which the handler is bound.
+        handler: of the event.
+        sop_classes: that are accepted for it.
+        sends_objects: on the same association, where the other side asks for the role to take them (PS3.7 D.3.3.4).
+    """
+
+    command_field: int
+    event: EventType
+    handler: Callable[[Event], Any]
+    sop_classes: frozenset[str] = frozenset()
+    sends_objects: bool = False
+
+
+ECHO = Service(C_ECHO_RQ, evt.EVT_C_ECHO, lambda _event: SUCCESS)
+
+
+class Associations:
+    """The associations of one process, each in a thread of its own."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        remotes: Sequence[RemoteSettings],
+        store: ObjectStore,
+        index: Index,
+        lease_s: float,
+        services: Sequence[Service] = (ECHO,),
+    ) -> None:
+        self._settings = settings
+        self._services = tuple(services)
+        self._limits = TimeLimits(settings.network_timeout_s, settings.slowest_kb_s * _KILOBYTE)
+        self._remotes = tuple(remotes)
+        self._leases = Leases(index, lease_s)
+        self._storage = StorageSCP(store, index, self._leases, settings.minimum_free_gb, settings.largest_object_gb)
+        self._ae = AE(ae_title=settings.ae_title)
+        self._ae.maximum_associations = _COUNTED_BY_THE_ACCEPTOR
+        self._ae.maximum_pdu_size = settings.maximum_pdu
+        self._sparing = Sparing(log)
+        self._counts: Counter[str] = Counter()
+        self._counting = threading.Lock()  # associations are counted in threads of their own
+
+    @property
+    def open(self) -> int:
+        """How many are open now."""
+        return len(self._ae.active_associations)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Since the start: associations accepted and rejected, objects by how they ended."""
+        with self._counting:
+            return {**self._counts, **self._storage.counts}
+
+    def start(self) -> None:
+        """Begin to renew leases."""
+        self._leases.start()
+
+    def stop(self, patience_s: float) -> None:
+        """Wait for the open ones, then abort those that remain.
+
+        Returns when no object is in the middle of being stored: what was not acknowledged, the sender repeats.
+        """
+        if remaining := self._wait_for_ends(patience_s):
+            log.warning("stopping: %d associations aborted", len(remaining))
+            for association in remaining:
+                association.abort_now()
+            for association in self._wait_for_ends(_PARTING_S):
+                association.disconnect()
+            self._wait_for_ends(_PARTING_S)
+        self._storage.wait_until_idle()
+        self._leases.stop()
+
+    def begin(self, request: ReceivedRequest) -> None:
+        """Negotiate an association, and serve it, in a thread of its own.
+
+        Raises:
+            RuntimeError: no thread can be started.
+        """
+        association = AcceptedAssociation(
+            self._ae,
+            request,
+            self._limits,
+            self._begin,
+            self._refused,
+            [service.command_field for service in self._services],
+            self._ended,
+        )
+        for event, handler in (
+            (evt.EVT_REQUESTED, self._admit),
+            (evt.EVT_ACCEPTED, send_even_fragments),
+            (evt.EVT_ACCEPTED, self._count_accepted),
+            *((service.event, service.handler) for service in self._services),
+        ):
+            association.bind(event, handler)
+        association.start()
+
+    def _wait_for_ends(self, patience_s: float) -> list[AcceptedAssociation]:
+        """The associations that are still open when it is over."""
+        deadline = time.monotonic() + patience_s
+        while (found := self._ae.active_associations) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return found
+
+    def _ended(self, association: AcceptedAssociation) -> None:
+        self._leases.end(association)
+        if not association.faults:
+            return
+        address, first, more = association.requestor.address, association.faults[0], len(association.faults) - 1
+        and_more = f", and {more} more after it" if more else ""
+        self._sparing.write(logging.WARNING, first, address, "association from %s: %s%s", address, first, and_more)
+
+    def _admit(self, event: Event) -> None:
+        """Reject who may not connect; else choose the contexts among those asked for."""
+        association = event.assoc
+        request = association.requestor.primitive
+        calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
+        address = association.requestor.address
+        rights = rights_of(self._remotes, calling, address)
+        if rights is None:
+            why = f"calling AE {title(calling)} from {address} is not a known remote"
+            self._reject(event, _CALLING_AE_UNKNOWN, why)
+        elif self._settings.require_called_ae and called != self._settings.ae_title:
+            why = f"AE {title(calling)} from {address} called for {title(called)}"
+            self._reject(event, _CALLED_AE_UNKNOWN, why)
+        else:
+            proposed = request.presentation_context_definition_list
+            syntaxes = [str(context.abstract_syntax) for context in proposed]
+            others = {uid for service in self._services for uid in service.sop_classes}
+            contexts = acceptable(syntaxes, rights.store, others)
+            if any(service.sends_objects for service in self._services):
+                for context in contexts:
+                    context.scu_role = context.scp_role = True
+            association.acceptor.supported_contexts = contexts
+            if not rights.store and any(map(is_storage, syntaxes)):
+                what = "remote without the right may_store asked to store"
+                self._sparing.write(logging.WARNING, what, address, "%s: AE %s from %s", what, title(calling), address)
+
+    def _reject(self, event: Event, diagnostic: int, why: str) -> None:
+        self._count("rejected")
+        kind, address = f"association rejected for reason {diagnostic}", event.assoc.requestor.address
+        self._sparing.write(logging.WARNING, kind, address, "association rejected: %s", why)
+        event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, diagnostic)
+        event.assoc.kill()
+
+    def _count_accepted(self, _event: Event) -> None:
+        self._count("accepted")
+
+    def _count(self, what: str) -> None:
+        with self._counting:
+            self._counts[what] += 1
+
+    # --- objects
+
+    def _begin(
+        self, association: AcceptedAssociation, command: Command, context_id: int, refusal: Refusal | None
+    ) -> Reception:
+        """What takes the data set of a C-STORE."""
+        syntax = association.transfer_syntax_of(context_id)
+        return self._storage.begin(Arrival(association, command, syntax, refusal))
+
+    def _refused(self, association: AcceptedAssociation, refusal: Refusal) -> None:
+        """A request that brings no object is refused for its command."""
+        kind, address = "request refused", association.requestor.address
+        self._sparing.write(logging.WARNING, kind, address, "%s from %s: %s", kind, address, refusal.reason)
