@@ -26,6 +26,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def checkout(repository: Path, commit: str, folder: Path) -> Path:
+    """The files of a commit, in a new folder."""
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", commit], cwd=repository, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    return folder
+
+
 def wait_for(condition: Callable[[], bool], what: str, seconds: float, look_s: float = 0.05) -> None:
     """Wait until the condition holds.
 

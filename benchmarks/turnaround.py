@@ -22,7 +22,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.real_parts import ENVIRONMENT, Orthanc, free_port, memory_mb, node, orthanc, wait_for
+from benchmarks.real_parts import ENVIRONMENT, Orthanc, checkout, free_port, memory_mb, node, orthanc, wait_for
 from benchmarks.record import Row, record
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def main(
     with tempfile.TemporaryDirectory(dir=ROOT / "runs") as name:
         folder = Path(name)
         studies = [_simulated(folder / f"study-{seed}", seed) for seed in range(104, 104 + max(load, 2))]
-        sources = {"node": ROOT, f"chain of {earlier}": _checkout(earlier, folder / "earlier")}
+        sources = {"node": ROOT, f"chain of {earlier}": checkout(ROOT, earlier, folder / "earlier")}
         for run in range(1, rounds + 1):
             for variant, source in sources.items():
                 _measure(run, variant, source, studies[:2], folder / f"{run}-{source.name}")
@@ -83,13 +83,6 @@ def main(
 def _simulated(folder: Path, seed: int) -> Path:
     command = [sys.executable, "-m", "node", "simulate", str(folder), "--scanner", "Skyra", "--seed", str(seed)]
     subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
-    return folder
-
-
-def _checkout(commit: str, folder: Path) -> Path:
-    folder.mkdir()
-    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
     return folder
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 
 from node.delivery.attempts import Attempt
 from node.dicom.association import RemoteAE
@@ -48,6 +46,9 @@ def send(
                 yield [_attempt(sendable[outcome.path], outcome) for outcome in group]
 
 
+_Item = StoreOutcome | End | Exception
+
+
 class _Associations:
     """Associations that send the files of one batch, each in a thread of its own."""
 
@@ -64,7 +65,7 @@ class _Associations:
         )
         self._name, self._most = destination.name, destination.associations
         self._threads: list[threading.Thread] = []
-        self._ended: queue.Queue[StoreOutcome | End | Exception] = queue.Queue(UNSETTLED)
+        self._ended = _Ended()
         self._over = threading.Event()
 
     def outcomes(self) -> Generator[list[StoreOutcome], None, None]:
@@ -79,7 +80,7 @@ class _Associations:
         finally:
             self._over.set()
             while any(thread.is_alive() for thread in self._threads):
-                self._taken(wait_s=0.1)
+                self._ended.taken(wait_s=0.1)
         yield [end.of(file) for file in self._waiting]
 
     def _begin_another(self) -> None:
@@ -100,7 +101,7 @@ class _Associations:
         ends: list[End] = []
         faults: list[Exception] = []
         while len(ends) + len(faults) < len(self._threads):
-            taken = self._taken()
+            taken = self._ended.taken()
             ends += [it for it in taken if isinstance(it, End)]
             faults += [it for it in taken if isinstance(it, Exception)]
             if faults:
@@ -113,16 +114,6 @@ class _Associations:
             raise faults[0]
         # What one association was told is no refusal of an object as long as another was not told so.
         return min(ends, key=lambda end: end.result is StoreResult.PERMANENT)
-
-    def _taken(self, wait_s: float | None = None) -> list[StoreOutcome | End | Exception]:
-        """What has ended, with what ends soon after it; nothing where there is nothing within `wait_s`."""
-        taken: list[StoreOutcome | End | Exception] = []
-        with suppress(queue.Empty):
-            taken.append(self._ended.get(timeout=wait_s))
-            until = time.monotonic() + _TOGETHER_S
-            while len(taken) < UNSETTLED and isinstance(taken[-1], StoreOutcome):
-                taken.append(self._ended.get(timeout=max(0.0, until - time.monotonic())))
-        return taken
 
     def _send(self) -> None:
         """One association, in a thread of its own."""
@@ -142,6 +133,36 @@ class _Associations:
             except StopIteration as stop:
                 end: End = stop.value
                 return end
+
+
+class _Ended:
+    """What has ended, from the threads that send to the one that settles, which is woken once for many."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._items: list[_Item] = []
+        self._last = False  # whether an association has ended: nothing need be waited for any more
+
+    def put(self, item: _Item) -> None:
+        """Add something; waits while too much has not been taken."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) < UNSETTLED)
+            self._items.append(item)
+            self._last |= not isinstance(item, StoreOutcome)
+            if len(self._items) == 1 or self._enough():
+                self._changed.notify_all()
+
+    def taken(self, wait_s: float | None = None) -> list[_Item]:
+        """What has ended, with what ends soon after it; nothing where there is nothing within `wait_s`."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._items, wait_s):
+                self._changed.wait_for(self._enough, _TOGETHER_S)
+            taken, self._items, self._last = self._items, [], False
+            self._changed.notify_all()
+            return taken
+
+    def _enough(self) -> bool:
+        return self._last or len(self._items) >= UNSETTLED
 
 
 def _header(record: DeliveryRecord) -> InstanceHeader:
