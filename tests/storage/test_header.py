@@ -281,3 +281,26 @@ def test_every_real_file_is_read_as_pydicom_reads_it(shared_data):
         assert header == InstanceHeader(*(str(image[k].value) for k in needed), image.file_meta.TransferSyntaxUID)
         read += 1
     assert read > 900
+
+
+def read(data: bytes) -> InstanceHeader | str:
+    try:
+        return read_header(data)
+    except HeaderError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("syntax", ENCODINGS, ids=lambda syntax: syntax.name)
+def test_passing_over_elements_in_one_go_finds_and_refuses_what_the_walk_does(syntax, monkeypatch):
+    """Whole, cut at every byte, and with every byte changed."""
+    whole = a_file(syntax, Manufacturer="Rectal-Node", PatientComments="x" * 50)
+    start = whole.index(b"DICM") + 4
+    damaged = [whole, *(whole[:end] for end in range(start, len(whole)))]
+    damaged += [
+        whole[:at] + bytes([whole[at] ^ change]) + whole[at + 1 :]
+        for change in (1, 0x80)
+        for at in range(start, len(whole))
+    ]
+    at_once = [read(data) for data in damaged]
+    monkeypatch.setattr("storage.header._HEAD", 0)
+    assert at_once == [read(data) for data in damaged]
