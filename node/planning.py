@@ -22,7 +22,7 @@ from models.sequence import Sequence
 from node.codes import Code
 from node.errors import Refusal
 from node.recognition import protocol
-from node.recognition.choice.clocks import InjectionTime
+from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault
 from node.recognition.plan import StudyFacts, plan_study
 from node.recognition.protocol import TrainedProtocol

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from models.plausibility.records import Location, SetAside
 from models.sequence import Sequence
 from node.errors import PermanentError
-from node.recognition.choice.clocks import InjectionTime
+from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault, Tile
 from node.recognition.rules.findings import ConditionResult, Confidence, NearMiss
 from storage.identity import InstanceKey

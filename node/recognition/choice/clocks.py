@@ -50,15 +50,6 @@ class Clock:
     from_site: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class InjectionTime:
-    """A time of injection that was measured in the images, on the clock of the run; one standard deviation."""
-
-    time_s: float
-    uncertainty_s: float
-    evidence: str
-
-
 def accepted_clocks(run: Run, settings: RecognitionSettings) -> tuple[Clock, ...]:
     """All accepted sources, the most believed first."""
     candidates = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.candidates import candidates, unusable
-from node.recognition.choice.clocks import InjectionTime
+from node.recognition.choice.injection import InjectionTime
 from node.recognition.choice.phases import Phases, assemble_runs, choose_portal_venous
 from node.recognition.choice.role import RoleChoice, refused
 from node.recognition.header.facts import Fault

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from node.codes import Code
-from node.recognition.choice.clocks import Clock, InjectionTime, accepted_clocks, order_conflict
+from node.recognition.choice.clocks import Clock, accepted_clocks, order_conflict
+from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault
 from node.recognition.header.words import words
 from node.recognition.rules import site

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from models.sequence import Sequence
 from node.codes import Code
-from node.recognition.choice.clocks import InjectionTime
 from node.recognition.choice.diffusion import choose_adc, choose_dwi
 from node.recognition.choice.dynamic import choose_pvp, dynamic_volumes
+from node.recognition.choice.injection import InjectionTime
 from node.recognition.choice.phases import Phases
 from node.recognition.choice.ranking import FIRST_OF_EQUALS
 from node.recognition.choice.role import RoleChoice
