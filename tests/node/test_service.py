@@ -122,9 +122,9 @@ def test_a_broken_bundle_is_found_and_the_node_does_not_go_on_without_it(command
     assert "bundle broken: weights.safetensors has SHA-256" in done.stderr
 
 
-def test_check_config_names_engine_precision_and_threads_of_each_network(config):
+def test_check_config_names_engine_precision_and_threads_of_each_network(command, config):
     config.write_text(f'{config.read_text()}[analysis]\nengine = "torch"\nprecision = "float32"\nthreads = 1\n')
-    lines = run("check-config", config).stdout.splitlines()
+    lines = command("check-config", "--config", str(config)).stdout.splitlines()
     assert [line.partition(":")[0] for line in lines if line.endswith(", torch float32 on 1 threads")] == [
         "super-resolution",
         "segmentation",
@@ -142,11 +142,11 @@ def test_a_precision_that_the_processor_lacks_is_refused_by_name(config, monkeyp
     assert 'set precision = "float32"' in done.stderr
 
 
-def test_check_config_and_the_log_name_what_is_written_in_a_former_form(config, port):
+def test_check_config_and_the_log_name_what_is_written_in_a_former_form(command, config, port):
     """The port is taken, so that the node ends after it has read its configuration."""
     config.write_text(f'{config.read_text()}[[peers]]\nae_title = "SKYRA1"\n')
     hint = f"{config}:4: [[peers]] is of an earlier release and still read; write [[remotes]] with name"
-    checked = run("check-config", config)
+    checked = command("check-config", "--config", str(config))
     assert checked.returncode == 0
     assert hint in checked.stdout
     with socket.create_server(("127.0.0.1", port)):

@@ -71,9 +71,9 @@ VENDORS = {
 
 #: (columns, rows, slices), (mm), and the oblique frame of each sequence.
 GRIDS = {
-    "T2WI": ((64, 56, 12), (0.7, 0.7, 3.6)),
-    "DWI": ((40, 40, 10), (1.6, 1.6, 4.4)),
-    "PVP": ((48, 44, 14), (1.2, 1.2, 3.0)),
+    "T2WI": ((64, 56, 8), (0.7, 0.7, 3.6)),
+    "DWI": ((40, 40, 7), (1.6, 1.6, 4.4)),
+    "PVP": ((48, 44, 9), (1.2, 1.2, 3.0)),
 }
 ROLES = {"T2WI": Sequence.T2WI, "DWI": Sequence.DWI, "PVP": Sequence.PVP}
 TUMOUR_CENTRE, TUMOUR_RADII = np.array((12.0, -31.0, 47.0)), np.array((9.0, 7.0, 8.0))

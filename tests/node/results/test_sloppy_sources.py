@@ -157,7 +157,7 @@ def test_what_is_left_out_is_named_once_a_series_and_never_with_its_value(result
         results_of(edit)
     said = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
     assert len(said) == 2
-    assert "EchoTime (in 12 of 12 files)" in said[0]
+    assert "EchoTime (in 8 of 8 files)" in said[0]
     assert "secret" not in caplog.text
 
 
