@@ -37,10 +37,9 @@ def plans(engine: Engine) -> Callable[[Callable[[], object]], list[str]]:
 def test_a_look_for_what_is_due_goes_by_indexes_alone(plans, deliveries: Deliveries, at):
     steps = plans(lambda: deliveries.is_due("PACS", at(0)))
     assert not [step for step in steps if step.startswith("SCAN delivery")]
-    assert [step.partition(" (")[0] for step in steps if step.startswith("SEARCH delivery")] == [
-        "SEARCH delivery USING COVERING INDEX delivery_due",
-        "SEARCH delivery USING INDEX delivery_by_state",
-    ]
+    found = [step for step in steps if step.startswith("SEARCH delivery")]
+    assert len(found) == 2
+    assert all("destination=?" in step and "state=?" in step for step in found), found
 
 
 def test_a_claim_takes_the_first_in_the_order_of_an_index_and_sorts_nothing_that_it_leaves(
