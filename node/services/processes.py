@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from storage.index import Index
 log = logging.getLogger(__name__)
 
 _START_S = 60.0
-_HAND_OVER_S = 5.0
+_HAND_OVER_S = 5  # whole seconds
 _AGAIN_S = 1.0  # between two starts in the place of one that has died
 _STOP_S = 10.0  # beyond the patience with associations
 LENGTH = 4  # bytes before each message to a process: its length
@@ -43,7 +44,8 @@ class Process:
         with theirs:
             command = [sys.executable, "-m", "node.services.process", str(theirs.fileno())]
             self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
-        self._control.settimeout(_HAND_OVER_S)
+        # A limit of sending alone: the reader waits as long as the process lives.
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _HAND_OVER_S, 0))
         self._lines = self._control.makefile("r", encoding="utf-8")
         self._slots: dict[int, Slot] = {}
         self._lock = threading.Lock()  # slots are taken by the acceptor and given back by the reader
@@ -84,6 +86,7 @@ class Process:
         except OSError:
             with self._lock:
                 self._slots.pop(number, None)
+            self.process.kill()  # half a message may be under way: nothing it is told any more makes sense
             raise
         request.socket.close()
 
@@ -97,7 +100,6 @@ class Process:
 
     def watch(self) -> None:
         """Take what it says, until it ends; then its slots are free."""
-        self._control.settimeout(None)
         try:
             for line in self._lines:
                 self._heard(json.loads(line))
