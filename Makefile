@@ -81,8 +81,8 @@ lint: $(VENV)/.installed-test ## ruff, mypy --strict, import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests of one file share what they have started, so a file stays with one worker. Those of the whole node come first,
-# each of them takes long and waits much: a third worker uses the time.
+# Tests of one file share what they have started, so a file stays with one worker. The longest come first (tests/conftest.py),
+# those of the whole node wait much: a third worker uses the time.
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 unit: $(VENV)/.installed-test ## Tests of the rooms
