@@ -81,7 +81,7 @@ def main(
     order, settings = chosen.segmenter.manifest.input_sequences, chosen.segmenter.settings
     channels, _ = prepare_together(refined, order, settings.preprocessing)
     for warm in networks.values():
-        window_probability(channels, warm.segmenter.logits, settings)
+        warm.segmenter.logits(np.zeros((1, len(order), *settings.window), np.float32))
         super_resolve(images[Sequence.DWI], warm.resolver)
 
     reference = networks[str(REFERENCE)]
