@@ -163,7 +163,7 @@ train-super-resolution: $(VENV)/.installed-research runs/super-resolution-0.2.0 
 receiving: $(VENV)/.installed-test ## Long forms of the tests of the receiving loop: 20,000 mutated associations
 	RECTAL_NODE_LONG=1 $(BIN)/pytest tests/node/services/test_mutated_streams.py
 
-bench: $(VENV)/.installed-research ## Every measurement in turns, and the page docs/performance.md
+bench: $(VENV)/.installed-test tools ## Measure the node beside others, write docs/performance.md; goes on where it was interrupted
 	$(BIN)/python -m benchmarks
 
 upgrade: $(VENV)/.installed-test ## Newest releases into setup/constraints.txt, then every test; torch by TORCH_VERSION=

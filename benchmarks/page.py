@@ -33,7 +33,7 @@ _TITLES = {
     "turnaround": "Turnaround of one study",
 }
 _WATERFALL = re.compile(r"waterfall: (?P<step>.+) (?P<edge>begins|ends)")
-_SENDERS = re.compile(r"(?P<what>.+), (?P<senders>\d+) senders?: (?P<measure>.+)")
+_SENDERS = re.compile(r"(?P<what>.+), (?P<senders>\d+) senders?$")
 
 
 def write_page(rows: list[Row], folder: Path, commit: str) -> None:
