@@ -83,7 +83,7 @@ def main(
 def _simulated(folder: Path, seed: int) -> Path:
     command = [sys.executable, "-m", "node", "simulate", str(folder), "--scanner", "Skyra", "--seed", str(seed)]
     subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
-    return folder
+    return folder / "dicom"
 
 
 @contextmanager
