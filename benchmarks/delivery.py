@@ -78,11 +78,12 @@ def _turn(
         "dcmsend": lambda port, _: _tool(["dcmsend", "-aec", "ARCHIVE", "127.0.0.1", str(port)], objects),
         "storescu": lambda port, _: _tool(["storescu", "-R", "-aec", "ARCHIVE", "127.0.0.1", str(port)], objects),
     }
-    for number, (variant, send) in enumerate(senders.items()):
+    begin = run % len(senders)  # each is the first of a turn once
+    for number, variant in enumerate([*senders][begin:] + [*senders][:begin]):
         place = folder / f"{case}-{number}".replace(" ", "-")
         place.mkdir(parents=True)
         with start(place / "receiver") as port:
-            seconds = send(port, place)
+            seconds = senders[variant](port, place)
         record(Row("delivery", case, variant, run, len(objects) / seconds, "objects/s"))
 
 
