@@ -77,7 +77,6 @@ class AcceptedAssociation(Association):
         self.acceptor.implementation_class_uid = ae.implementation_class_uid
         self.acceptor.implementation_version_name = ae.implementation_version_name
         self.requestor.address_info = AddressInformation.from_tuple(request.address)
-        self.bind(evt.EVT_ACCEPTED, lambda _: self._slot.establish())
         self.bind(evt.EVT_ACSE_SENT, self._sends)
 
     def run_reactor(self) -> None:
@@ -152,6 +151,8 @@ class AcceptedAssociation(Association):
         """Just before it is sent: who reads the end of this association may ask for the next one."""
         primitive = event.primitive
         rejects = isinstance(primitive, A_ASSOCIATE) and primitive.result != 0
+        if isinstance(primitive, A_ASSOCIATE) and not rejects:
+            self._slot.establish()
         if rejects or isinstance(primitive, A_ABORT | A_P_ABORT | A_RELEASE):
             self._parting = True
             self._slot.release()

@@ -15,6 +15,7 @@ from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom.events import Event, EventType
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.dicom.command import C_ECHO_RQ, SUCCESS, Command, Refusal
 from node.dicom.contexts import acceptable, is_storage
@@ -135,7 +136,7 @@ class Associations:
         for event, handler in (
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_ACCEPTED, send_even_fragments),
-            (evt.EVT_ACCEPTED, self._count_accepted),
+            (evt.EVT_ACSE_SENT, self._count_accepted),
             *((service.event, service.handler) for service in self._services),
         ):
             association.bind(event, handler)
@@ -189,8 +190,10 @@ class Associations:
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, diagnostic)
         event.assoc.kill()
 
-    def _count_accepted(self, _event: Event) -> None:
-        self._count("accepted")
+    def _count_accepted(self, event: Event) -> None:
+        """Just before it is sent: who reads the answer finds it counted."""
+        if isinstance(event.primitive, A_ASSOCIATE) and event.primitive.result == 0:
+            self._count("accepted")
 
     def _count(self, what: str) -> None:
         with self._counting:
