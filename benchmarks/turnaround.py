@@ -46,6 +46,10 @@ first_retry_s = 1
 [completion]
 quiet_s = {settle:g}
 sweep_every_s = 1
+[analysis]
+super_resolution = "{weights}/super-resolution"
+segmentation = "{weights}/segmentation"
+prediction = "{weights}/prediction"
 """
 
 
@@ -92,7 +96,8 @@ def _chain(source: Path, folder: Path) -> Iterator[tuple[Orthanc, int, int]]:
     with orthanc(folder / "orthanc") as pacs:
         port = free_port()
         config = folder / "config.toml"
-        config.write_text(CONFIGURATION.format(port=port, pacs=pacs.dicom_port, settle=SETTLE_S))
+        weights = source / "models" / "weights"
+        config.write_text(CONFIGURATION.format(port=port, pacs=pacs.dicom_port, settle=SETTLE_S, weights=weights))
         with node(source, config, port) as process:
             yield pacs, port, process.pid
 
