@@ -40,7 +40,7 @@ def main(
     for each in slower(before, measured):
         change = f"{each.before:.4g} before, {each.now:.4g} now, {each.share:.0%} worse"
         typer.echo(f"SLOWER: {each.part}: {each.case}: {change} ({each.unit})")
-    if publish:
+    if publish and measured:
         _publish(before, measured)
     if failed:
         typer.echo(f"failed: {', '.join(failed)}", err=True)

@@ -67,11 +67,13 @@ def _study(folder: Path, seed: int, scanner: str) -> tuple[Volumes, dict[Sequenc
     if not folder.exists():
         case = simulate_case(seed, find_scanner(scanner))
         resolver = load_super_resolver(WEIGHTS / "super-resolution")
-        folder.mkdir(parents=True)
+        begun = folder.with_suffix(".begun")  # an interrupted run leaves no half of a study under its name
+        begun.mkdir(parents=True, exist_ok=True)
         for sequence, image in case.images.items():
             made = {NORMAL: image, SUPER: super_resolve(image, resolver), "mask": case.masks[sequence]}
             for kind, volume in made.items():
-                sitk.WriteImage(volume, folder / f"{sequence}.{kind}.nrrd")
+                sitk.WriteImage(volume, begun / f"{sequence}.{kind}.nrrd")
+        begun.rename(folder)
     images = {
         sequence: {kind: sitk.ReadImage(folder / f"{sequence}.{kind}.nrrd") for kind in (NORMAL, SUPER)}
         for sequence in ANALYSED
