@@ -99,7 +99,9 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 def digest(manifest: Manifest) -> str:
     """SHA-256 (hex) of the manifest and, through the digests it holds, of all its files."""
-    canonical = manifest.model_dump_json().encode("utf-8")
+    # A key that came later enters where it is said: bundles that were made before keep their digest.
+    later = {"execution"} if manifest.execution is None else None
+    canonical = manifest.model_dump_json(exclude=later).encode("utf-8")
     return hashlib.sha256(canonical).hexdigest()
 
 

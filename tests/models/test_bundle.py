@@ -136,3 +136,8 @@ def test_the_digest_changes_with_the_weights_and_with_the_facts(folder):
     assert digest(manifest) == digest(load_manifest(folder))
     assert digest(manifest.model_copy(update={"version": "2"})) != digest(manifest)
     assert digest(manifest.model_copy(update={"files": {"weights.safetensors": "0"}})) != digest(manifest)
+
+
+def test_a_manifest_that_names_no_engine_keeps_the_digest_that_it_had_before_engines_were_named():
+    assert digest(_manifest()) == "bb94811bdbad7bc153038d27438337c4629fe7cf2fadbc721b9d9bd59f56f351"
+    assert digest(_manifest(execution={"engine": "torch", "precision": "float32"})) != digest(_manifest())
