@@ -291,10 +291,11 @@ class Acceptor:
         try:
             self._selector.unregister(connection.socket)
             connection.socket.setblocking(True)
+            del self._connections[connection]  # before the other side can know of its association
             self._negotiate(ReceivedRequest(connection.socket, connection.address, connection.request, slot))
-            del self._connections[connection]
         except (RuntimeError, OSError):  # no thread could be started, or the connection is gone
             slot.release()
+            self._connections[connection] = None
             connection.socket.setblocking(False)
             self._selector.register(connection.socket, selectors.EVENT_READ, partial(self._read, connection))
             self._refuse(connection, Rejection.CONGESTION)

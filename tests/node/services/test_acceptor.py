@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from node.services.acceptor import AcceptorLimits
+from node.services.acceptor import Acceptor, AcceptorLimits, ReceivedRequest
 from node.settings import RemoteSettings
 
 LIMIT = "rejected 2 3 2"  # transient, presentation, local limit exceeded
@@ -37,6 +37,24 @@ def test_connections_that_close_hold_no_slot(start, scanner):
     for _ in range(20):
         scanner(receiving.port).close()
     assert scanner(receiving.port).associate() == "accepted"
+
+
+def test_a_connection_waits_no_more_before_its_association_begins(scanner):
+    """Who is accepted may look at once."""
+    waiting: list[int] = []
+
+    def begin(request: ReceivedRequest) -> None:
+        waiting.append(acceptor.waiting)
+        request.socket.close()
+        request.slot.release()
+
+    acceptor = Acceptor(1, begin)
+    acceptor.open("127.0.0.1", 0)
+    try:
+        scanner(acceptor.address[1]).associate()
+    finally:
+        acceptor.close()
+    assert waiting == [0]
 
 
 def test_connections_that_say_nothing_hold_no_slot_and_no_thread(start, scanner):
