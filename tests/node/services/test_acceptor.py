@@ -48,7 +48,7 @@ def test_a_connection_waits_no_more_before_its_association_begins(scanner):
         request.socket.close()
         request.slot.release()
 
-    acceptor = Acceptor(1, begin)
+    acceptor = Acceptor(1, 1, begin)
     acceptor.open("127.0.0.1", 0)
     try:
         scanner(acceptor.address[1]).associate()
