@@ -49,7 +49,8 @@ def test_a_connection_waits_no_more_before_its_association_begins(scanner):
         request.slot.release()
 
     acceptor = Acceptor(1, 1, begin)
-    acceptor.open("127.0.0.1", 0)
+    acceptor.bind("127.0.0.1", 0)
+    acceptor.start()
     try:
         scanner(acceptor.address[1]).associate()
     finally:
