@@ -131,7 +131,7 @@ train-segmentation: $(VENV)/.installed-research ## Repeat the shipped segmentati
 
 # ComBat is an extra that the environment of the tests holds.
 train-prediction: $(VENV)/.installed-test ## Repeat the shipped prediction and its report
-	$(BIN)/python -m models.research.training.prediction --cases 780 --test-cases 60 --version 0.5.0 \
+	$(BIN)/python -m models.research.training.prediction --cases 780 --test-cases 60 --version 0.5.1 \
 		--classifiers all --combat --report docs/models/prediction.md
 
 # The first two commands print the names of the folders.
