@@ -24,6 +24,7 @@ import typer
 
 from benchmarks.real_parts import ENVIRONMENT, Orthanc, checkout, free_port, memory_mb, node, orthanc, wait_for
 from benchmarks.record import Row, record
+from models.radiomics.provenance import pyradiomics
 
 ROOT = Path(__file__).parents[1]
 #: The chain of 2026-11-27, the first that was measured.
@@ -76,12 +77,22 @@ def main(
     with tempfile.TemporaryDirectory(dir=ROOT / "runs") as name:
         folder = Path(name)
         studies = [_simulated(folder / f"study-{seed}", seed) for seed in range(104, 104 + max(load, 2))]
-        sources = {"node": ROOT, f"chain of {earlier}": checkout(ROOT, earlier, folder / "earlier")}
+        before = _with_former_name(checkout(ROOT, earlier, folder / "earlier"))
+        sources = {"node": ROOT, f"chain of {earlier}": before}
         for run in range(1, rounds + 1):
             for variant, source in sources.items():
                 _measure(run, variant, source, studies[:2], folder / f"{run}-{source.name}")
         if load:
             _rate(studies[:load], folder / "load")
+
+
+def _with_former_name(source: Path) -> Path:
+    """An earlier state in which pyradiomics is installed under the name by which it asks for its version."""
+    _, version = pyradiomics()
+    folder = source / f"pyradiomics-{version}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pyradiomics\nVersion: {version}\n")
+    return source
 
 
 def _simulated(folder: Path, seed: int) -> Path:
@@ -167,7 +178,7 @@ def _watch(pacs: Orthanc, process: int, folder: Path) -> Watched:
         if count != (seen.arrivals[-1][1] if seen.arrivals else before):
             seen.arrivals.append((now, count))
         still = bool(seen.arrivals) and now - seen.arrivals[-1][0] > _STILL_S
-        return still and _nothing_open(folder / "var" / "index.sqlite")
+        return _nothing_open(folder / "var" / "index.sqlite") and still
 
     thread = threading.Thread(target=weigh)
     thread.start()
@@ -180,10 +191,17 @@ def _watch(pacs: Orthanc, process: int, folder: Path) -> Watched:
 
 
 def _nothing_open(index: Path) -> bool:
-    """Whether all studies have ended, by the index of this state or of the earlier one."""
+    """Whether all studies have ended well, by the index of this state or of the earlier one.
+
+    Raises:
+        RuntimeError: one has ended otherwise.
+    """
     with closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True)) as database:
-        query = "SELECT count(*) FROM study WHERE state NOT IN ('COMPLETED', 'FAILED', 'REFUSED', 'CANCELLED')"
-        return int(database.execute(query).fetchone()[0]) == 0
+        states = list(database.execute("SELECT state, reason FROM study"))
+    for state, reason in states:
+        if state in ("FAILED", "REFUSED", "CANCELLED"):
+            raise RuntimeError(f"a study is {state}: {reason}")
+    return all(state == "COMPLETED" for state, _ in states)
 
 
 def _steps(worklist: Path) -> list[tuple[str, float, float]]:

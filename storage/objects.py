@@ -126,22 +126,8 @@ def insert_received(
     Raises:
         IntegrityError: another transaction added this revision of the object meanwhile.
     """
-    _INSERT_RECEIVED.change(
-        connection,
-        {
-            "study_instance_uid": header.study_instance_uid,
-            "series_instance_uid": header.series_instance_uid,
-            "sop_class_uid": header.sop_class_uid,
-            "sop_instance_uid": header.sop_instance_uid,
-            "transfer_syntax_uid": header.transfer_syntax_uid,
-            "revision": revision,
-            "path": file.path.as_posix(),
-            "digest": file.digest,
-            "size": file.size,
-            "calling_ae": calling_ae,
-            "received_at": now,
-        },
-    )
+    values = _values(ObjectOrigin.RECEIVED, header, revision, file, calling_ae, now)
+    _INSERT_RECEIVED.change(connection, values)
 
 
 def has_file(connection: Connection, header: InstanceHeader, path: Path) -> bool:

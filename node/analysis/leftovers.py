@@ -34,7 +34,7 @@ def discard_leftovers(root: Path, index: Index) -> int:
     count = 0
     under_way: set[tuple[str, int]] | None = None
     for study, revision, folder in _with_volumes(root / "work"):
-        under_way = unfinished(root) if under_way is None else under_way
+        under_way = set(unfinished(root)) if under_way is None else under_way
         if (study, revision) not in under_way and is_over(index, study, revision):
             discard_volumes(folder)
             count += 1

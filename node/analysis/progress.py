@@ -23,6 +23,7 @@ _RUNNING = """
 """
 _UNFINISHED = (
     "SELECT workflow_uuid FROM workflow_status WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') AND name = ?"
+    " ORDER BY created_at"
 )
 
 
@@ -36,10 +37,10 @@ def running_steps(root: Path) -> dict[str, str]:
     return {identifier.rpartition(":")[0]: step for identifier, step in _fetch(root, _RUNNING)}
 
 
-def unfinished(root: Path) -> set[tuple[str, int]]:
-    """Study revisions that wait in the queue or are analysed at this moment."""
+def unfinished(root: Path) -> list[tuple[str, int]]:
+    """Study revisions that wait in the queue or are analysed at this moment, oldest first."""
     found = (identifier.rpartition(":") for (identifier,) in _fetch(root, _UNFINISHED))
-    return {(study, int(revision)) for study, _, revision in found}
+    return [(study, int(revision)) for study, _, revision in found]
 
 
 def _fetch(root: Path, query: str) -> list[tuple[str, ...]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -46,16 +45,6 @@ _PROGRESS = {
     "CANCELLED": Progress.BROKEN,
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": Progress.BROKEN,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """One study revision in the queue, and the name of the last step that it finished."""
-
-    study_instance_uid: str
-    revision: int
-    progress: Progress
-    last_step: str
 
 
 def workflow_id(study_instance_uid: str, revision: int) -> str:
@@ -125,10 +114,6 @@ class Worklist:
         ended = [status for status, progress in _PROGRESS.items() if progress is Progress.BROKEN]
         return {_revision(found) for found in self._among(revisions, status=ended)}
 
-    def unfinished(self) -> tuple[WorkItem, ...]:
-        """Waiting and running study revisions, oldest first."""
-        return tuple(self._item(found) for found in self._list(status=["ENQUEUED", "DELAYED", "PENDING"]))
-
     def cancel(self, study_instance_uid: str, revision: int) -> None:
         """Take a study revision out of the queue; one under way ends with the step that it is in."""
         self._client.cancel_workflow(workflow_id(study_instance_uid, revision))
@@ -145,12 +130,6 @@ class Worklist:
 
     def _list(self, **query: Any) -> list[Any]:  # noqa: ANN401 - DBOS's own query words
         return self._client.list_workflows(name=WORKFLOW, load_input=False, load_output=False, **query)
-
-    def _item(self, found: Any) -> WorkItem:  # noqa: ANN401 - DBOS's status type is private
-        study, revision = _revision(found)
-        steps = self._client.list_workflow_steps(found.workflow_id)
-        last = str(steps[-1]["function_name"]) if steps else ""
-        return WorkItem(study, revision, _PROGRESS[found.status], last)
 
 
 def _revision(found: Any) -> tuple[str, int]:  # noqa: ANN401 - DBOS's status type is private

@@ -26,7 +26,6 @@ from rich.table import Table
 from models.engines.processor import computes_bfloat16
 from models.prediction.predictor import load_predictor
 from models.research.phantom import find_scanner, simulate_study
-from node.analysis.queue import Worklist, queue_url
 from node.cli.arrivals import Arrivals, read_arrivals
 from node.cli.installed import FLOAT32
 from node.dicom.outcomes import StoreResult
@@ -146,9 +145,6 @@ def _wait_for_results(runs: list[Run], folder: Path, live: Live, node: subproces
 def _follow(runs: list[Run], settings: Settings) -> None:
     """Write into each run how far it is."""
     lines = {line.study.study_instance_uid: line for line in collect(settings).studies}
-    worklist = Worklist(queue_url(settings.root))
-    steps = {item.study_instance_uid: item.last_step for item in worklist.unfinished()}
-    worklist.close()
     for run in runs:
         line = lines.get(run.study_instance_uid)
         if line is None or run.seconds:
@@ -157,7 +153,7 @@ def _follow(runs: list[Run], settings: Settings) -> None:
             run.seconds = time.monotonic() - run.sent_at
             run.note = "done"
         elif line.study.state is StudyState.QUEUED:
-            run.note = f"analysing: {steps.get(run.study_instance_uid) or 'queued'}"
+            run.note = f"analysing: {line.step or 'queued'}"
         elif line.study.state is StudyState.COMPLETED:
             run.note = "delivering"
 
@@ -188,6 +184,7 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
         complete &= bool(counts) and _delivered(counts) == sum(counts.values())
         table.add_row(*_row(run, line, arrived, counts))
         arrived.save_pictures(pictures, f"{run.seed}-{run.model.replace(' ', '')}")
+    out.line()  # the last picture of the live table has no line break where the output is a file
     out.print(table)
     for run in runs:
         if run.truth_ml < _SMALL_ML:

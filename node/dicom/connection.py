@@ -32,7 +32,7 @@ class Connection:
         self._sending = threading.Lock()  # whoever stops the node aborts from a thread of its own
         connected.settimeout(None)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(silence_s))
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(silence_s))
 
     @property
     def unread(self) -> memoryview:
@@ -148,13 +148,13 @@ class Connection:
             raise TimeoutError
         if abs(left - self._limit_s) > _LIMIT_TOLERANCE * left:
             self._limit_s = max(left, _SHORTEST_S)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(self._limit_s))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(self._limit_s))
 
 
 _HEADERS = 64  # bytes; less is a header, of what comes behind it as much as there is may come too
 
 
-def _timeval(seconds: float) -> bytes:
+def timeval(seconds: float) -> bytes:
     """A struct timeval of this machine."""
     whole = int(seconds)
     return struct.pack("ll", whole, int((seconds - whole) * 1e6))

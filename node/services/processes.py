@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from node.dicom.connection import timeval
 from node.services.acceptor import ReceivedRequest
 from node.services.slots import Slot
 from node.settings import ListenerSettings, RemoteSettings
@@ -25,7 +25,7 @@ from storage.index import Index
 log = logging.getLogger(__name__)
 
 _START_S = 60.0
-_HAND_OVER_S = 5  # whole seconds
+_HAND_OVER_S = 5.0
 _AGAIN_S = 1.0  # between two starts in the place of one that has died
 _STOP_S = 10.0  # beyond the patience with associations
 LENGTH = 4  # bytes before each message to a process: its length
@@ -45,7 +45,7 @@ class Process:
             command = [sys.executable, "-m", "node.services.process", str(theirs.fileno())]
             self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         # A limit of sending alone: the reader waits as long as the process lives.
-        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _HAND_OVER_S, 0))
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(_HAND_OVER_S))
         self._lines = self._control.makefile("r", encoding="utf-8")
         self._slots: dict[int, Slot] = {}
         self._lock = threading.Lock()  # slots are taken by the acceptor and given back by the reader

@@ -13,6 +13,7 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
+from node.analysis.progress import unfinished
 from node.analysis.queue import Progress, queue_engine, queue_url
 from node.clock import utc_now
 from node.dicom.scu import store
@@ -95,7 +96,7 @@ def test_a_late_image_makes_a_new_revision_that_is_queued_again(arrived: Arrived
     assert (arrived.study.revision, arrived.state) == (2, StudyState.RECEIVING)
     arrived.sweep(incomplete_after_s=50)
     assert arrived.state is StudyState.QUEUED
-    assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}
+    assert {revision for _, revision in unfinished(arrived.files.root)} == {1, 2}
 
 
 def test_a_study_that_a_crash_left_queued_but_not_submitted_is_submitted(
@@ -111,7 +112,7 @@ def test_a_study_that_a_crash_left_queued_but_not_submitted_is_submitted(
 def test_submitting_twice_is_one_analysis(arrived: Arrived, paths: tuple[Path, ...]) -> None:
     arrived.worklist.submit("1.2.3", 1)
     arrived.worklist.submit("1.2.3", 1)
-    assert [(item.study_instance_uid, item.revision) for item in arrived.worklist.unfinished()] == [("1.2.3", 1)]
+    assert unfinished(arrived.files.root) == [("1.2.3", 1)]
 
 
 def test_a_study_that_failed_is_queued_again_on_request(arrived: Arrived, paths: tuple[Path, ...]) -> None:
@@ -121,7 +122,7 @@ def test_a_study_that_failed_is_queued_again_on_request(arrived: Arrived, paths:
     arrived.index.reopen(arrived.uid)
     arrived.sweep()
     assert arrived.state is StudyState.QUEUED
-    assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}
+    assert {revision for _, revision in unfinished(arrived.files.root)} == {1, 2}
 
 
 # --- associations
@@ -180,7 +181,7 @@ def test_over_real_sockets_a_study_is_taken_after_release_and_again_after_a_late
         _until(lambda: not arrived.index.open_associations(datetime.now(UTC))[arrived.uid])
         arrived.sweep(quiet_s=1e-6)
         assert (arrived.study.revision, arrived.state) == (2, StudyState.QUEUED)
-        assert {item.revision for item in arrived.worklist.unfinished()} == {1, 2}
+        assert {revision for _, revision in unfinished(arrived.files.root)} == {1, 2}
         assert arrived.ledger.conclude(arrived.uid, 1, StudyState.COMPLETED, "", [], [], datetime.now(UTC)) is False
     finally:
         listener.stop()

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, event, insert
 
 from node.analysis.intake import Intake
+from node.analysis.progress import unfinished
 from node.analysis.queue import Progress
 from node.completion.settling import Completion
 from node.settings import CompletionSettings, RecognitionSettings
@@ -85,11 +86,11 @@ def test_a_sweep_asks_three_things_whatever_number_of_studies_waits(engine, fill
 
 
 @pytest.mark.parametrize("studies", [4, 400])
-def test_a_look_at_the_queue_asks_storage_and_queue_one_thing_each(engine, fill, worklist, studies):
+def test_a_look_at_the_queue_asks_storage_and_queue_one_thing_each(engine, fill, worklist, tmp_path, studies):
     fill(studies)
     intake = Intake(Index(engine), worklist)
     intake.look()
-    assert len(worklist.unfinished()) == studies // 2
+    assert len(unfinished(tmp_path)) == studies // 2
     assert len(asked(engine, intake.look)) == 1
     assert len(asked(worklist._engine, intake.look)) == 1
 

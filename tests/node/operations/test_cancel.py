@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbos import DBOSClient
 
-from node.analysis.progress import running_steps
-from node.analysis.queue import Progress, Worklist, queue_url
+from node.analysis.progress import running_steps, unfinished
+from node.analysis.queue import Progress, Worklist, queue_engine, queue_url
 from node.errors import NodeError
 from node.operations.cancel import cancel
 from node.operations.rerun import rerun
@@ -44,22 +45,37 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def _steps_by_dbos(worklist: Worklist) -> dict[str, str]:
-    running = (it for it in worklist.unfinished() if it.progress is Progress.RUNNING)
-    return {it.study_instance_uid: it.last_step for it in running}
+@pytest.fixture
+def dbos(site: Site) -> Iterator[DBOSClient]:
+    """What DBOS itself says of the queue."""
+    engine = queue_engine(queue_url(site.folder))
+    client = DBOSClient(system_database_engine=engine)
+    yield client
+    client.destroy()
+    engine.dispose()
+
+
+def _steps_by_dbos(client: DBOSClient) -> dict[str, str]:
+    steps = {
+        it.workflow_id: client.list_workflow_steps(it.workflow_id) for it in client.list_workflows(status="PENDING")
+    }
+    return {
+        identifier.rpartition(":")[0]: found[-1]["function_name"] if found else ""
+        for identifier, found in steps.items()
+    }
 
 
 def _volumes(site: Site) -> list[Path]:
     return list((site.folder / "work").rglob("*.nrrd"))
 
 
-def test_a_queued_study_is_never_analysed_and_can_be_run_again(site: Site, worklist: Worklist) -> None:
+def test_a_queued_study_is_never_analysed_and_can_be_run_again(site: Site) -> None:
     site.worker.stop()
     site.sweep()
     assert site.index.study(site.uid).state is StudyState.QUEUED
     assert cancel(site.settings, site.uid, "sent by mistake").revision == 1
     site.worker.start()
-    assert worklist.unfinished() == ()
+    assert unfinished(site.folder) == []
     site.sweep()
     study = site.index.study(site.uid)
     assert (study.state, study.reason) == (StudyState.CANCELLED, "sent by mistake")
@@ -68,9 +84,9 @@ def test_a_queued_study_is_never_analysed_and_can_be_run_again(site: Site, workl
     assert site.index.study(site.uid).state is StudyState.QUEUED
 
 
-def test_an_analysis_under_way_ends_without_results(site: Site, worklist: Worklist) -> None:
+def test_an_analysis_under_way_ends_without_results(site: Site, worklist: Worklist, dbos: DBOSClient) -> None:
     site.sweep()
-    wait_for(lambda: _steps_by_dbos(worklist) == running_steps(site.folder) != {})
+    wait_for(lambda: _steps_by_dbos(dbos) == running_steps(site.folder) != {})
     wait_for(lambda: bool(_volumes(site)))
     cancel(site.settings, site.uid)
     wait_for(lambda: worklist.progress(site.uid, 1) is Progress.BROKEN and not running_steps(site.folder))
