@@ -282,6 +282,7 @@ def test_a_receiver_that_aborts_after_it_accepted_some_contexts_has_refused_no_o
     association = RemoteAE("127.0.0.1", receiver.port, "PACS", "NODE", 60).associate(
         candidates(read_header(make_object(1)))
     )
+    receiver.told.set()
     receiver.stop()
     deadline = time.monotonic() + 60
     while association.is_established:

@@ -63,11 +63,12 @@ def response(command_field: int, sop_class: bytes, status: int = 0) -> bytes:
 class RawReceiver:
     """An SCP of one association that names a maximum, answers C-STORE with Success and keeps fragment lengths.
 
-    With `then`, bytes that follow the acceptance at once, it does nothing else.
+    With `then`, bytes that follow the acceptance as soon as `told` is set, it does nothing else.
     """
 
     def __init__(self, maximum: int | None, then: bytes = b"") -> None:
         self._maximum, self._then = maximum, then
+        self.told = threading.Event()
         self.lengths: list[int] = []
         self.longest_pdu = 0
         self.data_set = b""
@@ -81,8 +82,10 @@ class RawReceiver:
         with peer:
             peer.settimeout(60)
             _, request = read_pdu(peer)
-            peer.sendall(association_pdu(ASSOCIATE_AC, accepted(request), self._maximum) + self._then)
+            peer.sendall(association_pdu(ASSOCIATE_AC, accepted(request), self._maximum))
             if self._then:
+                assert self.told.wait(60)
+                peer.sendall(self._then)
                 return
             while (received := read_pdu(peer))[0] == P_DATA:
                 self.longest_pdu = max(self.longest_pdu, len(received[1]))
