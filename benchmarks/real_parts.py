@@ -69,7 +69,11 @@ class Orthanc:
 
 @contextmanager
 def orthanc(folder: Path) -> Iterator[Orthanc]:
-    """An Orthanc that keeps its files in a new folder, and ends with the block."""
+    """An Orthanc that keeps its files in a new folder, and ends with the block.
+
+    It has a thread for each of 16 senders; with its default of 4 an association that is idle for a moment keeps others
+    waiting for a second.
+    """
     folder.mkdir(parents=True)
     http_port, dicom_port = free_port(), free_port()
     settings = {
@@ -83,6 +87,7 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
         "DicomCheckCalledAet": False,
         "DicomAlwaysAllowStore": True,
         "UnknownSopClassAccepted": True,
+        "DicomThreadsCount": 16,
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:

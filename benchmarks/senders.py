@@ -88,16 +88,20 @@ def main(words: Sequence[str]) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     begun = time.monotonic()
-    threads = [threading.Thread(target=each.send, args=(int(images),)) for each in opened]
+    threads = [threading.Thread(target=_send_and_release, args=(each, int(images))) for each in opened]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    ended = time.monotonic()
-    for each in opened:
-        each.release()
+    ended = max(each.ended for each in opened)
     times = [seconds for each in opened for seconds in each.answered_after]
     print(json.dumps(asdict(Sent(begun, ended, times, [status for each in opened for status in each.statuses]))))
+
+
+def _send_and_release(sender: Sender, images: int) -> None:
+    """An association that stays open with nothing to send would hold a thread of a receiver that waits for it."""
+    sender.send(images)
+    sender.release()
 
 
 class Sender:
@@ -106,11 +110,13 @@ class Sender:
     Attributes:
         answered_after: seconds from the first byte of each object to the last of its response.
         statuses: of the responses.
+        ended: when the last response had come, on the monotonic clock.
     """
 
     def __init__(self, port: int, called: str, kind: Kind, prefix: str, host: str = HOST) -> None:
         self.answered_after: list[float] = []
         self.statuses: list[int] = []
+        self.ended = 0.0
         self._kind, self._prefix = kind, prefix
         self._socket = socket.create_connection((HOST, port), 60, (host, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -133,6 +139,7 @@ class Sender:
             self.answered_after.append(time.monotonic() - begun)
             at = body.find(b"\0\0\0\x09\2\0\0\0")
             self.statuses.append(int.from_bytes(body[at + 8 : at + 10], "little"))
+        self.ended = time.monotonic()
 
     def send_large(self, size: int) -> tuple[float, int]:
         """Send one object with so many bytes of pixels, which are made on the way."""
