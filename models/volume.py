@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from scipy import sparse
 
 from models.errors import VolumeError
 from models.rounding import whole_above
@@ -161,8 +162,39 @@ def average_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
         max(1, math.ceil(step / _pitch(source, axis) - 0.01))
         for step, axis in zip(target.spacing, target.axes.T, strict=True)
     ]
+    if target.direction == source.GetDirection():
+        return image_from(_averaged_by_axis(source, target, parts), grid)
     pieces = resample_onto(source, divided(target, parts))
     return image_from(_block_mean(sitk.GetArrayFromImage(pieces), parts[::-1]), grid)
+
+
+def _averaged_by_axis(source: sitk.Image, target: Grid, parts: Sequence[int]) -> Float32:
+    """The mean (z, y, x) where both grids have the same axes: it is taken along one axis after another."""
+    widened, pieces = _widened(grid_of(source)), divided(target, parts)
+    apart = (np.asarray(pieces.origin) - np.asarray(widened.origin)) @ widened.axes
+    values: Float32 = sitk.GetArrayViewFromImage(source)
+    for axis in (2, 1, 0):
+        positions = (apart[axis] + np.arange(pieces.size[axis]) * pieces.spacing[axis]) / widened.spacing[axis]
+        weights = _mean_weights(positions, widened.size[axis], parts[axis])
+        lines = np.moveaxis(values, 2 - axis, 0)
+        means = weights @ lines.reshape(len(lines), -1)
+        values = np.moveaxis(means.reshape(-1, *lines.shape[1:]), 0, 2 - axis)
+    return np.ascontiguousarray(values)
+
+
+def _mean_weights(positions: npt.NDArray[np.float64], size: int, parts: int) -> sparse.csr_array:
+    """Of `size` voxels along an axis (targets, size): means of `parts` pieces each, interpolated as by `resample_onto`.
+
+    `positions` are the centres of all pieces, in voxels.
+    """
+    inside = ((positions >= -0.5) & (positions <= size - 0.5)) / parts
+    clipped = np.clip(positions, 0, size - 1)
+    lower = np.minimum(np.floor(clipped), max(0, size - 2)).astype(np.int64)
+    upper = np.minimum(lower + 1, size - 1)
+    rows = np.tile(np.arange(len(positions)) // parts, 2)
+    shares = np.concatenate([inside * (1 - (clipped - lower)), inside * (clipped - lower)])
+    shape = (len(positions) // parts, size)
+    return sparse.csr_array((shares.astype(np.float32), (rows, np.concatenate([lower, upper]))), shape=shape)
 
 
 def volume_ml(mask: sitk.Image) -> float:
