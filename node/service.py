@@ -105,7 +105,8 @@ class Service:
         from node.services.listener import Listener
 
         where = self._settings.listener
-        listener = Listener(where, self._settings.remotes, self._files, self._index)
+        remotes, time_zone = self._settings.remotes, self._settings.time_zone
+        listener = Listener(where, remotes, self._files, self._index, time_zone=time_zone)
         try:
             listener.start()
         except OSError as error:

@@ -48,6 +48,11 @@ class Index:
         self._registrations: Group[Arrived, Registration] = Group(self._register_all)
 
     @property
+    def engine(self) -> Engine:
+        """The engine of the database, for those who read other tables of it."""
+        return self._engine
+
+    @property
     def database_url(self) -> str:
         """Of the database, with what is needed to open it: another process can."""
         return self._engine.url.render_as_string(hide_password=False)

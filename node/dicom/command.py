@@ -15,7 +15,8 @@ from pynetdicom.sop_class import Verification, uid_to_service_class
 from storage.errors import HeaderError
 from storage.header import check_uid
 
-C_STORE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0030, 0x0FFF
+C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF
+N_ACTION_RQ = 0x0130
 RESPONSE = 0x8000
 
 SUCCESS = 0x0000
@@ -25,10 +26,14 @@ INVALID_INSTANCE = 0x0117
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 UNRECOGNISED_OPERATION = 0x0211
 
-_CLASS, _FIELD, _MESSAGE, _ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
+#: Requests of which `Command.encoded` holds all that their service needs, whatever else came with them.
+REMADE = frozenset({C_ECHO_RQ, C_FIND_RQ, C_GET_RQ})
+
+_CLASS, _REQUESTED_CLASS, _FIELD, _MESSAGE, _ANSWERED = 0x0002, 0x0003, 0x0100, 0x0110, 0x0120
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _COMMENT, _INSTANCE = 0x0700, 0x0800, 0x0900, 0x0902, 0x1000
 _NO_DATA_SET = 0x0101
 _PRIORITIES = (0, 1, 2)
+_WITH_IDENTIFIER = (C_FIND_RQ, C_GET_RQ, C_MOVE_RQ)
 _LONGEST_COMMENT = 64  # bytes, LO
 
 
@@ -50,6 +55,7 @@ class Command:
 
     Attributes:
         message_id: of the request; a response repeats it.
+        sop_class_uid: the affected SOP class, of some normalised services the requested one.
         status: of a response; None where it states none.
         comment: Error Comment (0000,0902) of a response.
     """
@@ -82,14 +88,30 @@ class Command:
             elements[_INSTANCE] = _uid(self.sop_instance_uid)
         return _encoded(elements)
 
-    def refusal(self, served: Collection[int]) -> Refusal | None:
-        """Why it is refused before anything else of it is looked at; `served` are other command fields than C-STORE."""
+    def refusal(self, served: Mapping[int, Collection[str]], abstract_syntax: str) -> Refusal | None:
+        """Why it is refused before anything else of it is looked at.
+
+        Args:
+            served: command fields other than C-STORE, and the SOP classes that each is served for.
+            abstract_syntax: of its presentation context.
+        """
         if self.field == C_ECHO_RQ and self.sop_class_uid != Verification:
             return Refusal(SOP_CLASS_NOT_SUPPORTED, "C-ECHO is of the verification class")
         if self.field in served:
-            return None
+            return self._refusal_of_service(served[self.field], abstract_syntax)
         if self.field != C_STORE_RQ:
             return Refusal(UNRECOGNISED_OPERATION, f"command {self.field:04X} is not served here")
+        return self._refusal_of_object()
+
+    def _refusal_of_service(self, classes: Collection[str], abstract_syntax: str) -> Refusal | None:
+        """A context is accepted by right, so a request of another class than that of its context has none."""
+        if self.sop_class_uid not in classes or (self.sop_class_uid != abstract_syntax and self.field != C_ECHO_RQ):
+            return Refusal(SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context")
+        if self.field in _WITH_IDENTIFIER and not self.has_data_set:
+            return Refusal(MISMATCH, "there is no identifier")
+        return None
+
+    def _refusal_of_object(self) -> Refusal | None:
         try:
             check_uid(self.sop_class_uid, "Affected SOP Class UID")
         except HeaderError as error:
@@ -135,7 +157,9 @@ def read_command(data: bytes) -> Command:
         message_id=message,
         # A C-ECHO has none whatever it says (PS3.7 9.3.5.1).
         has_data_set=data_set != _NO_DATA_SET and field != C_ECHO_RQ,
-        sop_class_uid=_as_text(elements, _CLASS) or (str(Verification) if field == C_ECHO_RQ else ""),
+        sop_class_uid=_as_text(elements, _CLASS)
+        or _as_text(elements, _REQUESTED_CLASS)
+        or (str(Verification) if field == C_ECHO_RQ else ""),
         sop_instance_uid=_as_text(elements, _INSTANCE),
         priority=_as_number(elements, _PRIORITY) or 0,
         status=_as_number(elements, _STATUS),

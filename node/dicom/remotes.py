@@ -9,21 +9,23 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from enum import StrEnum
 
 from node.settings import RemoteSettings
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """Services that a system which may connect may use; C-ECHO is free."""
+class Right(StrEnum):
+    """A service that a remote may use, by its key in the settings; C-ECHO is free."""
 
-    store: bool
+    STORE = "may_store"
+    QUERY = "may_query"
+    RETRIEVE = "may_retrieve"
+    COMMIT = "may_commit"
 
 
-def rights_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) -> Rights | None:
+def rights_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) -> frozenset[Right] | None:
     """The rights of a calling AE title from an IP address; None where it may not connect.
 
     Without any remote that may store, everybody on this machine may store and nobody else.
@@ -32,7 +34,8 @@ def rights_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) 
     by_itself = not any(it.may_store for it in remotes) and _plain(address).is_loopback
     if not found and not by_itself:
         return None
-    return Rights(store=by_itself or any(it.may_store for it in found))
+    granted = {right for right in Right if any(getattr(it, right) for it in found)}
+    return frozenset(granted | ({Right.STORE} if by_itself else set()))
 
 
 def _comes_from(remote: RemoteSettings, address: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from pynetdicom import AE, Association, evt
 from pynetdicom._globals import MODE_ACCEPTOR
@@ -50,7 +50,7 @@ class AcceptedAssociation(Association):
         limits: TimeLimits,
         begin: Callable[[AcceptedAssociation, Command, int, Refusal | None], IncomingObject],
         refused: Callable[[AcceptedAssociation, Refusal], None],
-        served: Collection[int],
+        served: Mapping[int, Collection[str]],
         ended: Callable[[AcceptedAssociation], None],
     ) -> None:
         """`begin`, `refused` and `served` are as in `Messages`; `ended` is called once, at the end."""

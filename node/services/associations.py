@@ -16,11 +16,12 @@ from typing import Any
 from pynetdicom import AE, evt
 from pynetdicom.events import Event, EventType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.sop_class import Verification
 
 from node.dicom.command import C_ECHO_RQ, SUCCESS, Command, Refusal
 from node.dicom.contexts import acceptable, is_storage
 from node.dicom.pdu_reader import TimeLimits
-from node.dicom.remotes import rights_of
+from node.dicom.remotes import Right, rights_of
 from node.dicom.transport import send_even_fragments
 from node.logs import Sparing, title
 from node.services.acceptor import ReceivedRequest
@@ -51,6 +52,9 @@ class Service:
         handler: of the event.
         sop_classes: that are accepted for it.
         sends_objects: on the same association, where the other side asks for the role to take them (PS3.7 D.3.3.4).
+        right: without which a remote gets none of its contexts; None: it is free.
+        extended: answers the application information of a SOP Class Extended Negotiation (PS3.7 D.3.3.5); None: the
+            service has none.
     """
 
     command_field: int
@@ -58,9 +62,11 @@ class Service:
     handler: Callable[[Event], Any]
     sop_classes: frozenset[str] = frozenset()
     sends_objects: bool = False
+    right: Right | None = None
+    extended: Callable[[bytes], bytes] | None = None
 
 
-ECHO = Service(C_ECHO_RQ, evt.EVT_C_ECHO, lambda _event: SUCCESS)
+ECHO = Service(C_ECHO_RQ, evt.EVT_C_ECHO, lambda _event: SUCCESS, frozenset({str(Verification)}))
 
 
 class Associations:
@@ -130,12 +136,13 @@ class Associations:
             self._limits,
             self._begin,
             self._refused,
-            [service.command_field for service in self._services],
+            {service.command_field: service.sop_classes for service in self._services},
             self._ended,
         )
         for event, handler in (
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_ACCEPTED, send_even_fragments),
+            (evt.EVT_SOP_EXTENDED, self._extend),
             (evt.EVT_ACSE_SENT, self._count_accepted),
             *((service.event, service.handler) for service in self._services),
         ):
@@ -171,17 +178,33 @@ class Associations:
             why = f"AE {title(calling)} from {address} called for {title(called)}"
             self._reject(event, _CALLED_AE_UNKNOWN, why)
         else:
-            proposed = request.presentation_context_definition_list
-            syntaxes = [str(context.abstract_syntax) for context in proposed]
-            others = {uid for service in self._services for uid in service.sop_classes}
-            contexts = acceptable(syntaxes, rights.store, others)
-            if any(service.sends_objects for service in self._services):
-                for context in contexts:
-                    context.scu_role = context.scp_role = True
-            association.acceptor.supported_contexts = contexts
-            if not rights.store and any(map(is_storage, syntaxes)):
-                what = "remote without the right may_store asked to store"
-                self._sparing.write(logging.WARNING, what, address, "%s: AE %s from %s", what, title(calling), address)
+            self._offer(association, rights, f"AE {title(calling)} from {address}")
+
+    def _offer(self, association: AcceptedAssociation, rights: frozenset[Right], who: str) -> None:
+        """Choose the contexts among those asked for, and say which rights are missing."""
+        proposed = association.requestor.primitive.presentation_context_definition_list
+        syntaxes = [str(context.abstract_syntax) for context in proposed]
+        granted = [service for service in self._services if service.right is None or service.right in rights]
+        contexts = acceptable(
+            syntaxes, Right.STORE in rights, {uid for service in granted for uid in service.sop_classes}
+        )
+        if any(service.sends_objects for service in granted):
+            for context in contexts:
+                context.scu_role = context.scp_role = True
+        association.acceptor.supported_contexts = contexts
+        missing = {service.right for service in self._services if not service.sop_classes.isdisjoint(syntaxes)}
+        if any(map(is_storage, syntaxes)):
+            missing.add(Right.STORE)
+        for right in sorted(filter(None, missing - rights)):
+            what = f"remote without the right {right} asked for its service"
+            self._sparing.write(logging.WARNING, what, association.requestor.address, "%s: %s", what, who)
+
+    def _extend(self, event: Event) -> dict[str, bytes]:
+        """The answers to SOP Class Extended Negotiation, of classes that are accepted."""
+        accepted = {str(context.abstract_syntax) for context in event.assoc.acceptor.supported_contexts}
+        answers = {uid: service.extended for service in self._services for uid in service.sop_classes & accepted}
+        asked = {str(uid): information for uid, information in event.app_info.items()}
+        return {uid: answer(asked[uid]) for uid, answer in answers.items() if answer is not None and uid in asked}
 
     def _reject(self, event: Event, diagnostic: int, why: str) -> None:
         self._count("rejected")

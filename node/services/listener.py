@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from node.services.acceptor import Acceptor, AcceptorLimits
-from node.services.associations import ECHO, Associations, Service
+from node.services.associations import Associations, Service
 from node.services.leases import LEASE_S
+from node.services.offered import offered
 from node.services.processes import Processes
 from node.services.recovery import finish_names
 from node.settings import ListenerSettings, RemoteSettings
@@ -29,20 +30,18 @@ class Listener:
         index: Index,
         lease_s: float = LEASE_S,
         limits: AcceptorLimits | None = None,
-        services: Sequence[Service] = (ECHO,),
+        services: Sequence[Service] | None = None,
+        time_zone: str = "",
     ) -> None:
-        """`services` are those that pynetdicom serves, where associations are served in this process.
-
-        Raises:
-            ValueError: other services than C-ECHO, and several processes.
-        """
+        """`services` stand in the place of those that the settings offer, where this process serves; `time_zone` is
+        the site's by its IANA name, empty: the machine's."""
         self._settings, self._store, self._index = settings, store, index
         self._associations: Associations | Processes
         if settings.processes > 1:
-            if tuple(services) != (ECHO,):
-                raise ValueError("several listener processes serve C-STORE and C-ECHO alone")
-            self._associations = Processes(settings, remotes, store, index, lease_s)
+            self._associations = Processes(settings, remotes, store, index, lease_s, time_zone)
         else:
+            if services is None:
+                services = offered(settings, remotes, store, index, time_zone)
             self._associations = Associations(settings, remotes, store, index, lease_s, services)
         self._acceptor = Acceptor(
             settings.maximum_associations,

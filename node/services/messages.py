@@ -9,7 +9,7 @@ with a status after its data set has come, and what cannot be answered ends the 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from node.dicom.command import (
     C_CANCEL_RQ,
-    C_ECHO_RQ,
     C_STORE_RQ,
+    REMADE,
     Command,
     MalformedCommandError,
     Refusal,
@@ -78,7 +78,7 @@ class Messages(DIMSEServiceProvider):
         reader: PDUReader,
         begin: Callable[[Command, int, Refusal | None], IncomingObject],
         refused: Callable[[Refusal], None],
-        served: Collection[int],
+        served: Mapping[int, Collection[str]],
     ) -> None:
         """Messages come by `reader`, and answers go to `connection`.
 
@@ -89,12 +89,12 @@ class Messages(DIMSEServiceProvider):
             begin: takes the command of a C-STORE, its presentation context and why it is refused already, if it is;
                 gives what takes the data set.
             refused: is told of other requests that are refused.
-            served: command fields of requests that pynetdicom serves.
+            served: command fields of requests that pynetdicom serves, and their SOP classes.
         """
         self._cancelled: dict[int, C_CANCEL] = {}
         super().__init__(association)
         self._connection, self._reader = connection, reader
-        self._begin_object, self._told_refused, self._served = begin, refused, frozenset(served)
+        self._begin_object, self._told_refused, self._served = begin, refused, dict(served)
         self._command = bytearray()
         self._request: _Request | None = None  # whose data set is coming
         self._object: IncomingObject | None = None  # that takes it
@@ -202,7 +202,8 @@ class Messages(DIMSEServiceProvider):
             return
         if request.context_id not in self.assoc._accepted_cx:
             raise FaultError("a message in a presentation context that was not accepted")
-        refusal = None if command.is_response else command.refusal(self._served)
+        abstract_syntax = str(self.assoc._accepted_cx[request.context_id].abstract_syntax)
+        refusal = None if command.is_response else command.refusal(self._served, abstract_syntax)
         request = _Request(command, request.received, request.context_id, refusal)
         if command.field == C_STORE_RQ and (command.has_data_set or refusal is None):
             self._object = self._begin_object(command, request.context_id, refusal)
@@ -235,9 +236,9 @@ class Messages(DIMSEServiceProvider):
 
     def _hand_over(self, request: _Request, data_set: bytes) -> None:
         """Let pynetdicom decode the message and serve it, or give it to the service that waits for it."""
-        # Of a C-ECHO only what an echo needs: pynetdicom drops one with a wrong priority or group length.
-        echo = request.command.field == C_ECHO_RQ
-        command = request.command.encoded if echo else request.received
+        # Only what a service needs, where that can be: pynetdicom drops one with a wrong priority or group length.
+        remade = request.command.field in REMADE
+        command = request.command.encoded if remade else request.received
         try:
             self.receive_primitive(_data(request.context_id, COMMAND | LAST, command))
             if request.command.has_data_set:

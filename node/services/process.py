@@ -17,6 +17,7 @@ from typing import Any
 from node.logs import configure
 from node.services.acceptor import ReceivedRequest
 from node.services.associations import Associations
+from node.services.offered import offered
 from node.services.processes import LENGTH
 from node.services.request import AssociationRequest
 from node.services.slots import Slot
@@ -90,13 +91,11 @@ def serve(control: Control) -> None:
     """Serve until told to stop, or until the process that accepts is gone."""
     setup, _ = control.hear()
     configure(setup["level"])
-    associations = Associations(
-        ListenerSettings.model_validate(setup["settings"]),
-        [RemoteSettings.model_validate(remote) for remote in setup["remotes"]],
-        ObjectStore(Path(setup["root"])),
-        Index(open_engine(setup["database"])),
-        setup["lease_s"],
-    )
+    settings = ListenerSettings.model_validate(setup["settings"])
+    remotes = [RemoteSettings.model_validate(remote) for remote in setup["remotes"]]
+    files, index = ObjectStore(Path(setup["root"])), Index(open_engine(setup["database"]))
+    services = offered(settings, remotes, files, index, setup["time_zone"])
+    associations = Associations(settings, remotes, files, index, setup["lease_s"], services)
     associations.start()
     control.say(ready=True)
     slots: dict[int, PassedSlot] = {}

@@ -151,6 +151,7 @@ class Processes:
         store: ObjectStore,
         index: Index,
         lease_s: float,
+        time_zone: str,
     ) -> None:
         self._count = settings.processes
         self._setup = json.dumps(
@@ -160,6 +161,7 @@ class Processes:
                 "root": str(store.root),
                 "database": index.database_url,
                 "lease_s": lease_s,
+                "time_zone": time_zone,
                 "level": logging.getLevelName(logging.getLogger("node").getEffectiveLevel()),
             }
         ).encode()

@@ -22,6 +22,9 @@ class RemoteSettings(Section):
         host: its address or host name; where it is given, the remote must call from there. Empty: from anywhere.
         port: where it listens; 0 where nobody calls it.
         may_store: it may store objects here. Whatever its rights, it may ask by C-ECHO whether the node answers.
+        may_query: it may ask by C-FIND what is here.
+        may_retrieve: it may ask by C-MOVE and C-GET for objects.
+        may_commit: it may ask for storage commitment.
         receives_results: results are sent to it.
         calling_ae_title: what the node calls itself there.
         associations: over which results are sent to it at the same time.
@@ -36,6 +39,9 @@ class RemoteSettings(Section):
     host: str = ""
     port: int = Field(default=0, ge=0, le=65535)
     may_store: bool = False
+    may_query: bool = False
+    may_retrieve: bool = False
+    may_commit: bool = False
     receives_results: bool = False
     calling_ae_title: AETitle = "RECTALNODE"
     associations: int = Field(default=1, ge=1, le=16)

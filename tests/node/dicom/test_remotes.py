@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.dicom.remotes import Rights, rights_of
+from node.dicom.remotes import Right, rights_of
 from node.settings import RemoteSettings
 
 
@@ -14,7 +14,7 @@ def remote(ae_title: str, host: str = "", may_store: bool = True) -> RemoteSetti
 
 ANYWHERE = remote("SKYRA")
 FIXED = remote("PACS", "192.0.2.10")
-STORES = Rights(store=True)
+STORES = frozenset({Right.STORE})
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"])
@@ -35,7 +35,7 @@ def test_remotes_that_may_not_store_leave_storing_to_this_machine():
 
 def test_a_remote_that_may_not_store_may_connect():
     receiver = remote("PACS", "192.0.2.10", may_store=False)
-    assert rights_of((receiver, ANYWHERE), "PACS", "192.0.2.10") == Rights(store=False)
+    assert rights_of((receiver, ANYWHERE), "PACS", "192.0.2.10") == frozenset()
 
 
 def test_the_rights_of_several_entries_of_one_system_add_up():

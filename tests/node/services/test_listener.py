@@ -89,7 +89,7 @@ def test_a_remote_without_the_right_to_store_is_answered_and_stores_nothing(star
     assert outcome.result is StoreResult.PERMANENT
     assert "no presentation context accepted" in outcome.reason
     assert receiving.index.studies() == ()
-    assert "remote without the right may_store asked to store: AE PACS from 127.0.0.1" in caplog.text
+    assert "remote without the right may_store asked for its service: AE PACS from 127.0.0.1" in caplog.text
 
 
 def test_more_associations_than_allowed_are_refused_for_now(start):

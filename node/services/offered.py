@@ -1,0 +1,29 @@
+"""The services that an association has besides storage; each remote gets those that it has the right to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.services.associations import ECHO, Service
+from node.settings import ListenerSettings, RemoteSettings
+from storage.files import ObjectStore
+from storage.index import Index
+
+
+def offered(
+    settings: ListenerSettings,
+    remotes: Sequence[RemoteSettings],
+    files: ObjectStore,
+    index: Index,
+    time_zone: str,
+) -> tuple[Service, ...]:
+    """The services of a process that serves associations.
+
+    Args:
+        settings: of the listener.
+        remotes: all that are configured; rights are looked at when an association is asked for.
+        files: the object store.
+        index: the index, whose database also has the catalogue.
+        time_zone: of the site by its IANA name; empty: the machine's.
+    """
+    return (ECHO,)
