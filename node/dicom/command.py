@@ -105,7 +105,9 @@ class Command:
 
     def _refusal_of_service(self, classes: Collection[str], abstract_syntax: str) -> Refusal | None:
         """A context is accepted by right, so a request of another class than that of its context has none."""
-        if self.sop_class_uid not in classes or (self.sop_class_uid != abstract_syntax and self.field != C_ECHO_RQ):
+        if self.sop_class_uid not in classes:
+            return Refusal(UNRECOGNISED_OPERATION, f"command {self.field:04X} is not of that SOP class")
+        if self.sop_class_uid != abstract_syntax and self.field != C_ECHO_RQ:
             return Refusal(SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context")
         if self.field in _WITH_IDENTIFIER and not self.has_data_set:
             return Refusal(MISMATCH, "there is no identifier")

@@ -29,6 +29,7 @@ class Connection:
         self._buffer = memoryview(bytearray(BUFFER))
         self._begin = self._end = 0
         self._limit_s = 0.0
+        self.ended = False  # the other side has closed, as far as `look` has seen
         self._sending = threading.Lock()  # whoever stops the node aborts from a thread of its own
         connected.settimeout(None)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -70,8 +71,11 @@ class Connection:
     def look(self) -> memoryview:
         """What has come, with what is there without waiting."""
         self._make_room(LARGEST_PIECE)
+        free = self._buffer[self._end :]
         try:
-            self._end += self._socket.recv_into(self._buffer[self._end :], 0, socket.MSG_DONTWAIT)
+            got = self._socket.recv_into(free, 0, socket.MSG_DONTWAIT) if free else 0
+            self._end += got
+            self.ended = bool(free) and not got
         except OSError:
             return self.unread  # nothing is there; what is wrong shows when more is needed
         return self.unread

@@ -142,6 +142,13 @@ class PDUReader:
             return None
         return bytes(seen[HEADER + _FRAGMENT_HEADER.size : HEADER + 4 + fragment])
 
+    def end_waiting(self) -> bool:
+        """Whether an A-ABORT, or the end of the connection, comes next, as far as can be seen without waiting."""
+        if self._left:
+            return False
+        seen = self._connection.look()
+        return seen[0] == _ABORT if seen else self._connection.ended
+
     def _begin_pdu(self) -> None:
         """Read the header of the next PDU, and all of one that is no P-DATA."""
         now = time.monotonic()

@@ -121,23 +121,28 @@ class Messages(DIMSEServiceProvider):
     def get_msg(self, block: bool = False) -> Any:  # noqa: ANN401 (pynetdicom's)
         """Presentation context and message that come next; (None, None) where the association has ended."""
         while block and self._end is None and self.msg_queue.empty():
-            try:
-                self._take_fragment()
-            except AssociationEnd as end:
-                self._end = end
-                self.assoc.dul.aborted()
+            self._take_fragment_or_end()
         return super().get_msg(block=False)
 
     @property
     def cancel_req(self) -> dict[int, C_CANCEL]:
-        """C-CANCEL by the message that it is for; one that has come is read first."""
-        while self._serving and self._cancel_waits():
+        """C-CANCEL by the message that it is for; what has come is read first: such a one, or the association's end."""
+        while self._serving and self._end is None and self._cancel_waits():
             self._take_fragment()
+        if self._serving and self._end is None and self._reader.end_waiting():
+            self._take_fragment_or_end()
         return self._cancelled
 
     @cancel_req.setter
     def cancel_req(self, known: dict[int, C_CANCEL]) -> None:
         self._cancelled = known
+
+    def _take_fragment_or_end(self) -> None:
+        try:
+            self._take_fragment()
+        except AssociationEnd as end:
+            self._end = end
+            self.assoc.dul.aborted()
 
     def _cancel_waits(self) -> bool:
         command = self._reader.command_waiting()

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
+from pynetdicom import evt
+
+from node.dicom.command import C_FIND_RQ
+from node.dicom.remotes import Right
 from node.services.associations import ECHO, Service
+from node.services.query import FIND_CLASSES, QuerySCP, extended
 from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore
 from storage.index import Index
@@ -26,4 +32,9 @@ def offered(
         index: the index, whose database also has the catalogue.
         time_zone: of the site by its IANA name; empty: the machine's.
     """
-    return (ECHO,)
+    zone = ZoneInfo(time_zone) if time_zone else None
+    query = QuerySCP(settings.ae_title, settings.most_matches, index.engine, zone)
+    return (
+        ECHO,
+        Service(C_FIND_RQ, evt.EVT_C_FIND, query, frozenset(FIND_CLASSES), right=Right.QUERY, extended=extended),
+    )

@@ -32,6 +32,7 @@ class ListenerSettings(Section):
     slowest_kb_s: float = Field(default=20, gt=0)
     largest_object_gb: float = Field(default=8, gt=0)
     minimum_free_gb: float = Field(default=2.0, ge=0)
+    most_matches: int = Field(default=20_000, ge=1)
 
 
 class CompletionSettings(Section):

@@ -16,33 +16,9 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
 from storage.catalogue import matching
+from storage.catalogue.attributes import OF_ALL, READ, Level
 from storage.errors import HeaderError
 
-#: Elements that every level repeats, without which its values cannot be read.
-_OF_ALL = ("SpecificCharacterSet", "TimezoneOffsetFromUTC")
-_PATIENT = (
-    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientBirthTime", "PatientSex"),
-    *("OtherPatientIDs", "OtherPatientNames", "EthnicGroup", "PatientComments"),
-)
-_STUDY = (
-    *("StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "IssuerOfAccessionNumberSequence", "StudyID"),
-    *("StudyDescription", "ReferringPhysicianName", "NameOfPhysiciansReadingStudy", "ProcedureCodeSequence"),
-    *("PatientAge", "PatientSize", "PatientWeight", "AdmittingDiagnosesDescription", "RequestingPhysician"),
-)
-_SERIES = (
-    *("SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "SeriesDate", "SeriesTime", "Laterality"),
-    *("BodyPartExamined", "ProtocolName", "PatientPosition", "Manufacturer", "ManufacturerModelName", "StationName"),
-    *("InstitutionName", "InstitutionalDepartmentName", "OperatorsName", "PerformingPhysicianName"),
-    *("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "PerformedProcedureStepID"),
-    *("PerformedProcedureStepDescription", "RequestAttributesSequence", "FrameOfReferenceUID"),
-)
-_INSTANCE = (
-    *("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "AcquisitionNumber", "ImageType", "Rows", "Columns"),
-    *("NumberOfFrames", "BitsAllocated", "InstanceCreationDate", "InstanceCreationTime", "AcquisitionDate"),
-    *("AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime", "ObservationDateTime", "ContentLabel"),
-    *("ContentDescription", "ConceptNameCodeSequence", "ContentTemplateSequence", "CompletionFlag"),
-    *("VerificationFlag", "DocumentTitle", "PresentationCreationDate", "PresentationCreationTime"),
-)
 _LONGEST = 4096  # characters in JSON of one element; what is longer is no key of a query
 _MALFORMED = (
     *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError, RecursionError),
@@ -71,7 +47,7 @@ def read_entry(path: Path, settle: Settle | None = None) -> Entry:
         HeaderError: it is no DICOM file that can be read; the message repeats nothing of it.
         OSError: the file is not there, or cannot be read.
     """
-    keywords = [*_OF_ALL, *_PATIENT, *_STUDY, *_SERIES, *_INSTANCE]
+    keywords = [*OF_ALL, *(keyword for level in Level for keyword in READ[level])]
     # Of each doubtful value pydicom warns, and repeats it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -104,10 +80,10 @@ class _Elements:
             except _MALFORMED:
                 self.malformed.append(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword} is malformed")
 
-    def level(self, keywords: Iterable[str]) -> str:
+    def level(self, level: Level) -> str:
         """The elements of a level that are there and not too long, as a JSON object."""
         model: dict[str, Any] = {}
-        for keyword in (*_OF_ALL, *keywords):
+        for keyword in (*OF_ALL, *READ[level]):
             model |= self._json.get(keyword, {})
         return json.dumps(model, sort_keys=True)
 
@@ -138,7 +114,7 @@ def _entry(said: _Elements) -> Entry:
             **_person("patient_name", text("PatientName")),
             "patient_birth_date": matching.date(text("PatientBirthDate")),
             "patient_sex": text("PatientSex"),
-            "attributes": said.level(_PATIENT),
+            "attributes": said.level(Level.PATIENT),
         },
         study={
             **_moment("study", said, "Study"),
@@ -146,7 +122,7 @@ def _entry(said: _Elements) -> Entry:
             "study_id": text("StudyID"),
             "study_description": text("StudyDescription"),
             **_person("referring_physician_name", text("ReferringPhysicianName")),
-            "attributes": said.level(_STUDY),
+            "attributes": said.level(Level.STUDY),
         },
         series={
             "modality": text("Modality"),
@@ -162,7 +138,7 @@ def _entry(said: _Elements) -> Entry:
             **_moment("performed_procedure_step_start", said, "PerformedProcedureStepStart"),
             "requested_procedure_ids": said.of_items("RequestAttributesSequence", "RequestedProcedureID"),
             "scheduled_procedure_step_ids": said.of_items("RequestAttributesSequence", "ScheduledProcedureStepID"),
-            "attributes": said.level(_SERIES),
+            "attributes": said.level(Level.SERIES),
         },
         instance={
             "instance_number": matching.integer(text("InstanceNumber")),
@@ -172,7 +148,7 @@ def _entry(said: _Elements) -> Entry:
             **_moment("content", said, "Content"),
             "concept_name_code": said.of_items("ConceptNameCodeSequence", "CodeValue"),
             "template_identifier": said.of_items("ContentTemplateSequence", "TemplateIdentifier"),
-            "attributes": said.level(_INSTANCE),
+            "attributes": said.level(Level.IMAGE),
         },
         faults=tuple(said.malformed),
     )

@@ -1,176 +1,158 @@
 """Queries of the catalogue: the entities of one level that fit keys of it and of those above (PS3.4 C.2.2.2).
 
-Keys are matched as they are stored: names folded, dates and times in one form, the rest in its case.
+What columns can decide, the database decides; the rest is looked at in the elements of what it finds. Entities come in
+portions, each read in a transaction of its own, so that nobody who reads slowly holds a connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, FromClause, Select, and_, false, literal, or_, select
+from pydicom.datadict import tag_for_keyword
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, select
 
 from storage import catalogue_schema as tables
-from storage.catalogue import matching
+from storage.catalogue import columns, fitting, ranges
+from storage.catalogue.attributes import COUNTED, READ, Level, keywords
+from storage.catalogue.entity import TABLES, Entity, columns_of, entity_of
+from storage.catalogue.keys import Key, Query, key
+from storage.catalogue.withdrawn import Withdrawn, read_withdrawn
+
+PORTION = 500
+"""Entities that are read at once."""
+
+_Fits = Callable[[Entity], bool]
 
 
-class Level(StrEnum):
-    """Query/Retrieve Level (0008,0052)."""
+def portions(engine: Engine, query: Query, portion: int = PORTION) -> Iterator[list[Entity]]:
+    """The entities that fit, by their age, some at a time; a portion may have none.
 
-    PATIENT = "PATIENT"
-    STUDY = "STUDY"
-    SERIES = "SERIES"
-    IMAGE = "IMAGE"
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+    """
+    fits = _rest(query)
+    withdrawn: Withdrawn | None = None
+    after = 0
+    while True:
+        with engine.connect() as connection:
+            withdrawn = withdrawn or read_withdrawn(connection)
+            found = _read(connection, query, withdrawn, portion, after)
+        yield [entity for entity in found if not entity.hidden and fits(entity)]
+        if len(found) < portion:
+            return
+        after = found[-1].identifier
 
 
-_TABLES = {
-    Level.PATIENT: tables.patient,
-    Level.STUDY: tables.study,
-    Level.SERIES: tables.series,
-    Level.IMAGE: tables.instance,
-}
-_LEVELS = tuple(Level)
-
-
-def statement(dialect: str, level: Level, keys: Mapping[str, str], limit: int) -> Select[tuple[str, ...]]:
-    """The attributes of every level down to `level`, of entities that fit all keys; at most `limit`, by their age.
-
-    Args:
-        dialect: name of the kind of database.
-        level: of the entities.
-        keys: values as a query has them, by keyword; an empty one and ``*`` match everything.
-        limit: the most entities.
+def find(connection: Connection, level: Level, keys: Mapping[str, str], limit: int) -> list[Entity]:
+    """The first `limit` entities that fit keys by keyword, several values with a backslash between.
 
     Raises:
         KeyError: a keyword is no key of these levels.
     """
-    levels = _LEVELS[: _LEVELS.index(level) + 1]
-    if unknown := keys.keys() - {keyword for each in levels for keyword in _KEYS[each]}:
+    if unknown := keys.keys() - keywords(level):
         raise KeyError(f"{', '.join(sorted(unknown))}: no key at {level} level")
+    query = Query(level, tuple(key(keyword, value.split("\\")) for keyword, value in keys.items()))
+    fits = _rest(query)
+    withdrawn, after, found = read_withdrawn(connection), 0, list[Entity]()
+    while len(found) < limit:
+        read = _read(connection, query, withdrawn, limit, after)
+        found += [entity for entity in read if not entity.hidden and fits(entity)]
+        if len(read) < limit:
+            break
+        after = read[-1].identifier
+    return found[:limit]
+
+
+def statement(dialect: str, query: Query, limit: int, after: int = 0) -> Select[tuple[object, ...]]:
+    """What the database is asked for: at most `limit` entities, whose identifiers are above `after`."""
     source: FromClause = tables.patient
-    fitting: list[ColumnElement[bool]] = []
-    for above, each in pairwise((None, *levels)):
+    fitting_here: list[ColumnElement[bool]] = []
+    for above, each in pairwise((None, *query.level.and_above)):
         assert each is not None
-        table = _TABLES[each]
+        table = TABLES[each]
         if above is not None:
             source = source.join(table)
             # What is above is found first, and by it what is below: joined, SQLite might go through all instances.
-            fitting = (
-                [table.c[above.lower()].in_(select(_TABLES[above].c.identifier).where(*fitting))] if fitting else []
+            fitting_here = (
+                [table.c[above.lower()].in_(select(TABLES[above].c.identifier).where(*fitting_here))]
+                if fitting_here
+                else []
             )
-        wanted = {keyword: value for keyword, value in keys.items() if value not in ("", "*")}
-        fitting += [match(dialect, wanted[keyword]) for keyword, match in _KEYS[each].items() if keyword in wanted]
-    columns = [_TABLES[each].c.attributes.label(f"{each.lower()}_attributes") for each in levels]
-    return select(*columns).select_from(source).where(*fitting).order_by(_TABLES[level].c.identifier).limit(limit)
+        fitting_here += _conditions(dialect, query, each)
+    identifier = TABLES[query.level].c.identifier
+    if after:
+        fitting_here.append(identifier > after)
+    if query.level is Level.PATIENT:
+        fitting_here.append(tables.patient.c.patient_id != "")  # an entity has a unique key (PS3.4 C.2.2.1.1)
+    return select(*columns_of(query.level)).select_from(source).where(*fitting_here).order_by(identifier).limit(limit)
 
 
-def find(connection: Connection, level: Level, keys: Mapping[str, str], limit: int) -> list[tuple[str, ...]]:
-    """What `statement` asks for, as JSON objects in the DICOM JSON model, one for each level."""
-    asked = statement(connection.dialect.name, level, keys, limit)
-    return [tuple(map(str, row)) for row in connection.execute(asked)]
+def _read(connection: Connection, query: Query, withdrawn: Withdrawn, limit: int, after: int) -> list[Entity]:
+    rows = connection.execute(statement(connection.dialect.name, query, limit, after)).all()
+    return [entity_of(query.level, row, withdrawn) for row in rows]
 
 
-_Match = Callable[[str, str], ColumnElement[bool]]
+def _level_of(keyword: str) -> Level:
+    return next(level for level in Level if keyword in READ[level] or keyword in COUNTED[level])
 
 
-def _text(column: Column[Any]) -> _Match:
-    return lambda dialect, value: _fits(column, matching.text(value), dialect)
+def _conditions(dialect: str, query: Query, level: Level) -> list[ColumnElement[bool]]:
+    """What columns of a level decide."""
+    pairs = _pairs(query)
+    paired = {keyword for date in pairs for keyword in (date, _time_of(date))}
+    conditions = [
+        columns.condition(dialect, level, each)
+        for each in query.keys
+        if _level_of(each.keyword) is level and each.keyword not in paired
+    ]
+    conditions += [columns.combined(level, date, span) for date, span in pairs.items() if _level_of(date) is level]
+    return [each for each in conditions if each is not None]
 
 
-def _fits(column: ColumnElement[str], value: str, dialect: str) -> ColumnElement[bool]:
-    """Single value matching, or wild card matching where the value has wild cards."""
-    if not any(card in value for card in "*?"):
-        return column == value
-    if dialect == "sqlite":  # its LIKE knows no case, and its indexes serve GLOB
-        return column.op("GLOB", is_comparison=True)(literal(value.replace("[", "[[]")))
-    for character in "\\%_":
-        value = value.replace(character, f"\\{character}")
-    return column.like(value.replace("*", "%").replace("?", "_"), escape="\\")
+def _rest(query: Query) -> _Fits:
+    """What columns do not decide."""
+    pairs = _pairs(query)
+    paired = {keyword for date in pairs for keyword in (date, _time_of(date))}
+    left = [each for each in query.keys if each.keyword not in paired and not _is_decided(each)]
+    spans = [
+        (span, _tag(date), _tag(_time_of(date)))
+        for date, span in pairs.items()
+        if columns.combined(_level_of(date), date, span) is None
+    ]
+    if not left and not spans:
+        return lambda _entity: True
+
+    def fits(entity: Entity) -> bool:
+        elements = entity.elements
+        zones = fitting.zones_of(elements, query.zone, query.site_zone)
+        return all(fitting.fits(each, elements, zones) for each in left) and all(
+            fitting.pair_fits(*span, elements) for span in spans
+        )
+
+    return fits
 
 
-def _person(table: FromClause, name: str) -> _Match:
-    """A component group that is asked for; a query that has one group only may mean any."""
-
-    def match(dialect: str, value: str) -> ColumnElement[bool]:
-        groups = [f"{name}_{group}" for group in ("alphabetic", "ideographic", "phonetic")]
-        asked = matching.person_name(value)
-        alone = not asked.ideographic and not asked.phonetic
-        if alone and asked.alphabetic.isascii():
-            return _fits(table.c[groups[0]], asked.alphabetic, dialect)
-        if alone:
-            return or_(*(_fits(table.c[group], asked.alphabetic, dialect) for group in groups))
-        values = (asked.alphabetic, asked.ideographic, asked.phonetic)
-        return and_(*(_fits(table.c[group], it, dialect) for group, it in zip(groups, values, strict=True) if it))
-
-    return match
+def _is_decided(each: Key) -> bool:
+    return columns.is_exact(_level_of(each.keyword), each)
 
 
-def _uids(column: Column[Any]) -> _Match:
-    """List of UID matching."""
-    return lambda _dialect, value: column.in_([matching.text(uid) for uid in value.split("\\")])
+def _pairs(query: Query) -> dict[str, ranges.Span]:
+    """Spans of dates and their times, by the keyword of the date, where both are asked for as one range."""
+    if not query.combined:
+        return {}
+    single = {each.keyword: each.values[0] for each in query.keys if len(each.values) == 1}
+    spans = {
+        date: ranges.combined(value, single[_time_of(date)])
+        for date, value in single.items()
+        if date.endswith("Date") and _time_of(date) in single
+    }
+    return {date: span for date, span in spans.items() if span is not None}
 
 
-def _range(column: Column[Any], read: Callable[[str], str | None]) -> _Match:
-    """Range matching; what is none of its kind matches nothing."""
-
-    def match(_dialect: str, value: str) -> ColumnElement[bool]:
-        first, dash, last = (part.strip() for part in value.partition("-"))
-        bounds = {part: read(part) for part in (first, last) if part}
-        if not bounds or None in bounds.values():
-            return false()
-        if not dash:
-            return column == bounds[first]
-        return and_(*(column >= bounds[it] for it in (first,) if it), *(column <= bounds[it] for it in (last,) if it))
-
-    return match
+def _time_of(date: str) -> str:
+    return date.removesuffix("Date") + "Time"
 
 
-def _one_of_several(column: Column[Any]) -> _Match:
-    """Of a column of several values with a backslash between."""
-    return lambda _dialect, value: ("\\" + column + "\\").contains(f"\\{matching.text(value)}\\", autoescape=True)
-
-
-def _number(column: Column[Any]) -> _Match:
-    def match(_dialect: str, value: str) -> ColumnElement[bool]:
-        number = matching.integer(value)
-        return false() if number is None else column == number
-
-    return match
-
-
-_KEYS: dict[Level, dict[str, _Match]] = {
-    Level.PATIENT: {
-        "PatientID": _text(tables.patient.c.patient_id),
-        "IssuerOfPatientID": _text(tables.patient.c.issuer_of_patient_id),
-        "PatientName": _person(tables.patient, "patient_name"),
-        "PatientBirthDate": _range(tables.patient.c.patient_birth_date, matching.date),
-        "PatientSex": _text(tables.patient.c.patient_sex),
-    },
-    Level.STUDY: {
-        "StudyInstanceUID": _uids(tables.study.c.study_instance_uid),
-        "StudyDate": _range(tables.study.c.study_date, matching.date),
-        "StudyTime": _range(tables.study.c.study_time, matching.time),
-        "AccessionNumber": _text(tables.study.c.accession_number),
-        "StudyID": _text(tables.study.c.study_id),
-        "StudyDescription": _text(tables.study.c.study_description),
-        "ReferringPhysicianName": _person(tables.study, "referring_physician_name"),
-        "ModalitiesInStudy": _one_of_several(tables.study.c.modalities_in_study),
-        "SOPClassesInStudy": _one_of_several(tables.study.c.sop_classes_in_study),
-    },
-    Level.SERIES: {
-        "SeriesInstanceUID": _uids(tables.series.c.series_instance_uid),
-        "Modality": _text(tables.series.c.modality),
-        "SeriesNumber": _number(tables.series.c.series_number),
-        "SeriesDescription": _text(tables.series.c.series_description),
-        "BodyPartExamined": _text(tables.series.c.body_part_examined),
-        "PerformedProcedureStepStartDate": _range(tables.series.c.performed_procedure_step_start_date, matching.date),
-        "RequestedProcedureID": _one_of_several(tables.series.c.requested_procedure_ids),
-    },
-    Level.IMAGE: {
-        "SOPInstanceUID": _uids(tables.instance.c.sop_instance_uid),
-        "SOPClassUID": _uids(tables.instance.c.sop_class_uid),
-        "InstanceNumber": _number(tables.instance.c.instance_number),
-    },
-}
+def _tag(keyword: str) -> str:
+    return f"{tag_for_keyword(keyword):08X}"

@@ -80,7 +80,7 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
         ("time_zone = '../etc/passwd'", "time_zone", "no time zone is called '../etc/passwd'"),
         ("time_zone = '+08:00'", "time_zone", "give an IANA name"),
         ("[[remotes]]\nname='a'\nae_title='A'\n[[remotes]]\nname='a'\nae_title='B'", "(file)", "are called 'a'"),
-        ("[[remotes]]\nname='a'\nae_title='A'\nmay_query=true", "remotes.0.may_query", "unknown key"),
+        ("[[remotes]]\nname='a'\nae_title='A'\nmay_print=true", "remotes.0.may_print", "unknown key"),
         ("[[remotes]]\nname='a'\nae_title='A'\nhost='h'\nreceives_results=true", "remotes.0", "host and port"),
         ("[[destinations]]\nname='a'\nae_title='A'\nhost='h'", "destinations.0.port", "Field required"),
         ("[[peers]]\nname='a'\nae_title='A'", "peers.0.name", "unknown key"),

@@ -1,0 +1,136 @@
+"""C-FIND as SCP (PS3.4 C.4.1): patients, studies, series and instances of the catalogue."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from pydicom import Dataset
+from pynetdicom import _config
+from pynetdicom.events import Event
+from pynetdicom.sop_class import (
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientStudyOnlyQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelFind,
+)
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.errors import told
+from node.logs import Sparing, title
+from node.services.answer import answer
+from node.services.identifier import Identifier, IdentifierError, Root, read_identifier
+from storage.catalogue.keys import Query
+from storage.catalogue.query import portions
+
+log = logging.getLogger(__name__)
+
+# pynetdicom would write every identifier into its log, names and all, which takes longer than the answer.
+_config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+
+FIND_CLASSES = {
+    str(PatientRootQueryRetrieveInformationModelFind): Root.PATIENT,
+    str(StudyRootQueryRetrieveInformationModelFind): Root.STUDY,
+    str(PatientStudyOnlyQueryRetrieveInformationModelFind): Root.PATIENT_STUDY,
+}
+
+# PS3.4 Table C.4-1.
+_PENDING, _PENDING_WITH_UNSUPPORTED_KEYS, _CANCELLED = 0xFF00, 0xFF01, 0xFE00
+_OUT_OF_RESOURCES, _MISMATCH, _UNABLE = 0xA700, 0xA900, 0xC001
+# Of PS3.4 Table C.5-1: relational queries, combined dates and times, fuzzy matching of names, adjustment of the time
+# zone, empty values, several values all of which must be there.
+_SUPPORTED = (1, 1, 0, 0, 1, 0)
+
+_Response = tuple[int | Dataset, Dataset | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What SOP Class Extended Negotiation has agreed on (PS3.4 C.5.1.1)."""
+
+    relational: bool = False
+    combined: bool = False
+    empty_values: bool = False
+
+
+def extended(asked: bytes) -> bytes:
+    """The answer to the application information of a query class: of what is asked for, what there is."""
+    return bytes(min(it, supported) for it, supported in zip(asked, _SUPPORTED, strict=False)) or b"\0"
+
+
+def negotiated(association_asked: bytes) -> Negotiated:
+    """What was agreed on, from what was asked for; nothing where nothing was."""
+    agreed = [*extended(association_asked), *bytes(len(_SUPPORTED))]
+    return Negotiated(bool(agreed[0]), bool(agreed[1]), bool(agreed[4]))
+
+
+class QuerySCP:
+    """Answers queries."""
+
+    def __init__(self, ae_title: str, most_matches: int, engine: Engine, site_zone: tzinfo | None) -> None:
+        """Queries are answered from the catalogue.
+
+        Args:
+            ae_title: of the node, where what is found can be retrieved from.
+            most_matches: answers of one query; where there are more, it ends with A700.
+            engine: of the database with the catalogue.
+            site_zone: of datetimes that state no offset; None: the machine's.
+        """
+        self._ae_title, self._most, self._engine, self._zone = ae_title, most_matches, engine, site_zone
+        self._sparing = Sparing(log)
+
+    def __call__(self, event: Event) -> Iterator[_Response]:
+        """The responses to a query, as pynetdicom's service class sends them."""
+        address = event.assoc.requestor.address
+        who = f"AE {title(event.assoc.requestor.ae_title)} from {address}"
+        try:
+            yield from self._responses(event, who)
+        except IdentifierError as error:
+            self._sparing.write(logging.WARNING, "query refused", address, "query of %s refused: %s", who, error)
+            yield _failure(_MISMATCH, str(error), error.tag), None
+        except SQLAlchemyError as error:
+            log.error("query of %s: the database does not answer: %s", who, told(error))
+            yield _failure(_OUT_OF_RESOURCES, "the database does not answer, try again"), None
+        except Exception as error:  # noqa: BLE001 (a fault of the node: the peer gets a status, the log its place)
+            log.error("query of %s: not answered: %s", who, told(error))
+            yield _failure(_UNABLE, "not answered for a fault of the node"), None
+
+    def _responses(self, event: Event, who: str) -> Iterator[_Response]:
+        sop_class = event.request.AffectedSOPClassUID
+        agreed = negotiated(event.assoc.requestor.sop_class_extended.get(sop_class, b""))
+        asked = read_identifier(event, FIND_CLASSES[str(sop_class)], agreed.relational, agreed.empty_values)
+        query = Query(asked.level, asked.keys, agreed.combined, asked.zone or self._zone, self._zone)
+        yield from self._matches(event, who, asked, query)
+
+    def _matches(self, event: Event, who: str, asked: Identifier, query: Query) -> Iterator[_Response]:
+        pending = _PENDING_WITH_UNSUPPORTED_KEYS if asked.unsupported else _PENDING
+        answered = 0
+        for portion in portions(self._engine, query):
+            for entity in portion:
+                if answered == self._most:
+                    log.warning("query of %s: more than %d matches at %s level", who, answered, asked.level)
+                    yield _failure(_OUT_OF_RESOURCES, f"more than {answered} matches, ask for less"), None
+                    return
+                if event.is_cancelled:
+                    yield _CANCELLED, None
+                    return
+                yield pending, answer(entity, asked, self._ae_title)
+                answered += 1
+            if event.is_cancelled:
+                yield _CANCELLED, None
+                return
+            if event.assoc.acse.is_aborted():
+                return
+        log.info("query of %s: %d matches at %s level", who, answered, asked.level)
+
+
+def _failure(status: int, comment: str, tag: int | None = None) -> Dataset:
+    """A status with its words, and the element that is wrong (PS3.7 C.4.1)."""
+    failure = Dataset()
+    failure.Status = status
+    failure.ErrorComment = comment[:64]
+    if tag is not None:
+        failure.OffendingElement = tag
+    return failure
