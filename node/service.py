@@ -102,6 +102,7 @@ class Service:
         log.info("stopped")
 
     def _start_listener(self) -> None:
+        from node.dicom.tls import CredentialsError
         from node.services.listener import Listener
 
         where = self._settings.listener
@@ -109,18 +110,22 @@ class Service:
         listener = Listener(where, remotes, self._files, self._index, time_zone=time_zone)
         try:
             listener.start()
+        except CredentialsError as error:
+            raise ConfigurationError(f"tls: {error.strerror}") from error
         except OSError as error:
+            ports = " and ".join(map(str, where.ports))
             raise ConfigurationError(
-                f"listener: cannot listen on {where.host}:{where.port}: {error.strerror}; is another node running?"
+                f"listener: cannot listen on {where.host}:{ports}: {error.strerror}; is another node running?"
             ) from error
         self._stops[ServiceRole.LISTENER].append(listener.stop)
-        log.info("listening as %s on %s:%d", where.ae_title, where.host, where.port)
+        log.info("listening as %s on %s:%s", where.ae_title, where.host, where.ports_in_words)
 
     def _start_delivery(self) -> None:
         from node.delivery.worker import DeliveryWorker
 
         for destination in self._settings.destinations:
-            delivery = DeliveryWorker(destination, self._deliveries, self._files)
+            zone = self._settings.time_zone
+            delivery = DeliveryWorker(destination, self._deliveries, self._files, time_zone=zone)
             delivery.start()
             self._wake_delivery.append(delivery.wake)
             self._stops[ServiceRole.DELIVERY].append(delivery.stop)

@@ -302,12 +302,16 @@ def enqueue(
     destinations: Sequence[str],
     now: datetime,
     state: DeliveryState = DeliveryState.QUEUED,
+    wanted: Collection[tuple[str, str]] | None = None,
 ) -> None:
     """Have results sent to each destination (QUEUED, due now) that does not have a row for them already.
 
     Args:
         results: the identifier of each result by its SOP Instance UID.
+        destinations: their names.
+        now: when they are due.
         state: of the rows that are made; UNKNOWN where nobody knows whether it was sent before.
+        wanted: of which destination which UID is; without it each gets all.
     """
     table = schema.delivery
     of_results = table.c.sop_instance_uid.in_(results)
@@ -326,7 +330,7 @@ def enqueue(
         {"result": identifier, "sop_instance_uid": uid, "destination": destination, **values}
         for uid, identifier in results.items()
         for destination in destinations
-        if (uid, destination) not in known
+        if (uid, destination) not in known and (wanted is None or (destination, uid) in wanted)
     ]
     if added:
         connection.execute(insert(table), added)

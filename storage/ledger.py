@@ -6,7 +6,7 @@ revision makes again under the same UID keeps the first file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
@@ -14,6 +14,9 @@ from sqlalchemy import Connection, Engine, insert, select
 from storage import database, deliveries, objects, schema, studies
 from storage.deliveries import result_record
 from storage.records import ResultRecord, Revocation, StudyState
+
+Gets = Callable[[str, ResultRecord], bool]
+"""Whether the destination of a name gets a result."""
 
 _AT_ONCE = 500
 """Results of one statement, which has a parameter for each."""
@@ -39,11 +42,13 @@ class Ledger:
         destinations: Sequence[str],
         now: datetime,
         revocation: Revocation | None = None,
+        gets: Gets | None = None,
     ) -> bool:
         """End a study revision: its state, its results and their deliveries, in one transaction.
 
         A revocation stops the deliveries of the results that it names, and marks those that were made as such that a
         person has to take back; one that an earlier revocation named and this one does not is in order again.
+        `gets` says whether a destination gets a result; without it each gets all.
 
         Returns:
             False when a newer revision has begun: nothing was kept, and nothing of this one will be sent.
@@ -56,7 +61,7 @@ class Ledger:
             if not studies.move(connection, study_uid, revision, to, reason):
                 return False
             # In this order: what is made again is sent again, which one that is merely in order again is not.
-            _record(connection, results, destinations, now)
+            _record(connection, results, destinations, now, gets)
             if revocation is not None:
                 deliveries.revoke(connection, study_uid, revocation)
             return True
@@ -81,13 +86,18 @@ class Ledger:
 
 
 def _record(
-    connection: Connection, results: Sequence[ResultRecord], destinations: Sequence[str], now: datetime
+    connection: Connection,
+    results: Sequence[ResultRecord],
+    destinations: Sequence[str],
+    now: datetime,
+    gets: Gets | None = None,
 ) -> None:
     for begin in range(0, len(results), _AT_ONCE):
         part = results[begin : begin + _AT_ONCE]
         identifiers = keep_results(connection, part)
         due = {result.sop_instance_uid: number for result, number in zip(part, identifiers, strict=True)}
-        deliveries.enqueue(connection, due, destinations, now)
+        wanted = {(to, it.sop_instance_uid) for it in part for to in destinations if gets is None or gets(to, it)}
+        deliveries.enqueue(connection, due, destinations, now, wanted=wanted)
 
 
 def keep_results(connection: Connection, results: Sequence[ResultRecord]) -> list[int]:

@@ -8,7 +8,7 @@ died runs again, so every step gives the same files when it is repeated.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -27,9 +27,11 @@ from node.analysis.objects import keep
 from node.analysis.progress import WORKFLOW
 from node.analysis.refusal import is_answered, why_refused
 from node.analysis.study import Study
+from node.destinations import chosen, facts_of, takes
 from node.errors import TransientError, told
 from node.recognition.record import StudyPlan, to_json
-from storage.records import StudyState
+from node.settings import RemoteSettings
+from storage.records import ResultRecord, StudyState
 
 log = logging.getLogger(__name__)
 
@@ -152,18 +154,39 @@ class _Analysis:
         self, state: str, reason: str, manifest: ManifestReference | None, of_another: list[int] | None = None
     ) -> bool:
         results = read_manifest(self._study().folder, manifest) if manifest else []
-        destinations = [destination.name for destination in self.context.settings.destinations]
+        remotes, nowhere = self._destinations(results)
         revocation = None if of_another is None else self._earlier.revocation(reason, of_another, results)
         ended = self.context.ledger.conclude(
-            self.uid, self.revision, StudyState(state), reason, results, destinations, datetime.now(UTC), revocation
+            self.uid,
+            self.revision,
+            StudyState(state),
+            "; ".join(filter(None, (reason, nowhere))),
+            results,
+            list(remotes),
+            datetime.now(UTC),
+            revocation,
+            lambda name, result: takes(remotes[name], result.sop_class_uid),
         )
         if ended:
             self.context.results_are_due()
+            if nowhere:
+                log.warning("study %s revision %d: its results have %s", self.uid, self.revision, nowhere)
         else:
             log.info("study %s: revision %d is superseded, its results are not sent", self.uid, self.revision)
         for found in withdrawal.withdrawals(self.context.deliveries.records(self.uid)) if ended else ():
             log.error("study %s revision %d: %s", self.uid, self.revision, found)
         return ended
+
+    def _destinations(self, results: Sequence[ResultRecord]) -> tuple[dict[str, RemoteSettings], str]:
+        """The remotes that get results of the study, by name; where none gets any, why."""
+        configured = self.context.settings.destinations
+        if not results or not configured:
+            return {}, ""
+        pinned = self.context.index.pinned(self.uid, self.revision)
+        found, nowhere = chosen(configured, facts_of(pinned, self.context.files, configured))
+        if found and not any(takes(remote, result.sop_class_uid) for remote in found for result in results):
+            nowhere = f"no destination: {', '.join(remote.name for remote in found)} want other kinds of results"
+        return {remote.name: remote for remote in found}, nowhere
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -189,18 +189,21 @@ def check_config(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> 
 
 @app.command()
 def echo(
-    to: Annotated[str, typer.Argument(help="AE title to ask.")],
+    to: Annotated[str, typer.Argument(help="AE title to ask; with --remote the name of a remote.")],
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: Annotated[int, typer.Option()] = 11112,
     calling: Annotated[str, typer.Option()] = "RECTALSEND",
+    remote: Annotated[bool, typer.Option("--remote", help="As configured: with its TLS and user identity.")] = False,
+    config: ConfigOption = CONFIG,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a system by C-ECHO whether it answers."""
-    from node.operations.transfer import Receiver
+    from node.operations.transfer import Receiver, echo_remote
     from node.operations.transfer import echo as ask
 
-    echoed = ask(Receiver(to, host, port, calling))
-    show(echoed, as_json, lambda it: f"{to} ({host}:{port}): {'answers' if it.answers else it.reason}")
+    echoed = echo_remote(load_settings(config), to) if remote else ask(Receiver(to, host, port, calling))
+    at = f"{echoed.receiver.host}:{echoed.receiver.port}"
+    show(echoed, as_json, lambda it: f"{to} ({at}): {'answers' if it.answers else it.reason}")
     raise typer.Exit(0 if echoed.answers else 1)
 
 
@@ -230,7 +233,7 @@ def _checked(checked: CheckedConfiguration) -> Text:
         text.append(f", {bundle.execution} on {checked.threads} threads\n" if bundle.execution else "\n")
     for warning in checked.warnings:
         text.append(f"warning: {warning}\n", style="yellow")
-    text.append(f"{checked.path}: good; listens as {checked.ae_title} on port {checked.port}")
+    text.append(f"{checked.path}: good; listens as {checked.ae_title} on port {checked.listens_on}")
     return text
 
 

@@ -24,7 +24,8 @@ _STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudySt
 
 def as_tables(report: Report) -> RenderableType:
     """The report for a terminal: a paragraph a study, so that UIDs and reasons stay whole on 80 columns."""
-    parts: list[RenderableType] = [_counts(report.counts)] if any(report.counts.studies.values()) else []
+    parts: list[RenderableType] = [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
+    parts += [_counts(report.counts)] if any(report.counts.studies.values()) else []
     parts += [_study(line) for line in report.studies] or [Text("no studies")]
     if len(report.studies) == 1 and report.studies[0].series:
         parts.append(_series(report.studies[0]))

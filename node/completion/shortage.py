@@ -54,7 +54,7 @@ class Inquiry:
     """Asks one PACS."""
 
     def __init__(self, pacs: RemoteSettings, index: Index, ledger: Ledger) -> None:
-        self._remote = RemoteAE(pacs.host, pacs.port, pacs.ae_title, pacs.calling_ae_title, pacs.timeout_s)
+        self._remote = RemoteAE.of(pacs)
         self._index = index
         self._ledger = ledger
 

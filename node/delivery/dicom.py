@@ -56,13 +56,7 @@ class _Associations:
         self, batch: Sequence[Sendable], destination: RemoteSettings, wanted: Callable[[Sendable], bool]
     ) -> None:
         self._batch, self._waiting, self._wanted = batch, deque(batch), wanted
-        self._receiver = RemoteAE(
-            destination.host,
-            destination.port,
-            destination.ae_title,
-            destination.calling_ae_title,
-            destination.timeout_s,
-        )
+        self._receiver = RemoteAE.of(destination)
         self._name, self._most = destination.name, destination.associations
         self._threads: list[threading.Thread] = []
         self._ended = _Ended()

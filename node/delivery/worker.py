@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from node.clock import Clock, utc_now
 from node.delivery.attempts import Attempt
@@ -21,6 +22,7 @@ from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
 from node.delivery.queue import LEASE_S, Queue
 from node.dicom.outcomes import StoreResult
 from node.settings import RemoteSettings
+from node.settings.destinations import within
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.records import DeliveryRecord
@@ -55,8 +57,11 @@ class DeliveryWorker:
         files: ObjectStore,
         clock: Clock = utc_now,
         lease_s: float = LEASE_S,
+        time_zone: str = "",
     ) -> None:
-        self._settings = settings
+        """`time_zone` is that of the delivery hours by its IANA name; empty: the machine's."""
+        self._settings, self._clock = settings, clock
+        self._zone = ZoneInfo(time_zone) if time_zone else None
         self._files = files
         self._faults = FaultLog(clock)
         self._queue = Queue(settings, deliveries, self._faults, clock, files.root, lease_s)
@@ -105,7 +110,7 @@ class DeliveryWorker:
 
     def deliver_due(self) -> int:
         """Claim what is due and try it once, unless the destination rests; returns the number of objects tried."""
-        if self._backoff.resting:
+        if self._backoff.resting or not self._in_its_hours():
             return 0
         claimed = self._queue.claim()
         if not claimed:
@@ -134,7 +139,10 @@ class DeliveryWorker:
 
     def _is_wanted(self, record: DeliveryRecord) -> bool:
         """Asked in the threads that send, when the turn of an object comes."""
-        return not self._stop.is_set() and self._queue.still_claimed(record)
+        return not self._stop.is_set() and self._in_its_hours() and self._queue.still_claimed(record)
+
+    def _in_its_hours(self) -> bool:
+        return within(self._settings.delivery_hours, self._clock().astimezone(self._zone).time())
 
     def _count(self, attempt: Attempt, done: _Round) -> None:
         if attempt.result is StoreResult.NOT_TRIED:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pynetdicom import AE, Association, evt
 
 from node.dicom.contexts import proposals
+from node.dicom.tls import ClientContext, client_context
 from node.dicom.transport import (
     SMALLEST_EVEN,
     end_waiting,
@@ -17,6 +18,8 @@ from node.dicom.transport import (
     send_even_fragments,
     take_early_rejection,
 )
+from node.dicom.user_identity import requested
+from node.settings import RemoteSettings
 
 CONNECTION_LOST = "the association was lost before the answer"
 ENDED_BEFORE = "the association ended before its turn"
@@ -24,6 +27,7 @@ _REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
     (1, 2): "application context not supported",
     (1, 3): "calling AE title not recognised",
     (1, 7): "called AE title not recognised",
+    (2, 1): "no reason given; where a user identity is needed: it was refused",
     (2, 2): "protocol version not supported",
     (3, 1): "temporary congestion",
     (3, 2): "local limit of associations exceeded",
@@ -32,20 +36,38 @@ _REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
 
 @dataclass(frozen=True, slots=True)
 class RemoteAE:
-    """A system to call; `timeout_s` holds for connecting and for each answer."""
+    """A system to call.
+
+    Attributes:
+        host: its address or name.
+        port: where it listens.
+        called_ae: what it calls itself.
+        calling_ae: what this node calls itself there.
+        timeout_s: for connecting, and for each answer.
+        settings: of a remote, where it is one: TLS and user identity are taken from them.
+    """
 
     host: str
     port: int
     called_ae: str
     calling_ae: str
     timeout_s: float
+    settings: RemoteSettings | None = None
+
+    @classmethod
+    def of(cls, remote: RemoteSettings) -> RemoteAE:
+        """A configured remote."""
+        return cls(remote.host, remote.port, remote.ae_title, remote.calling_ae_title, remote.timeout_s, remote)
 
     def associate(self, pairs: Sequence[tuple[str, str]]) -> Association:
         """Ask for an association with these (SOP class, transfer syntax) pairs; it may not be established.
 
         Raises:
-            OSError: the name of the host is not known (`socket.gaierror`), or this machine is short of something.
+            OSError: the name of the host is not known (`socket.gaierror`), this machine is short of something, or a
+                file with certificates or a passcode cannot be used.
         """
+        tls = client_context(self.settings) if self.settings and self.settings.tls else None
+        identity = requested(self.settings) if self.settings else None
         ae = AE(ae_title=self.calling_ae)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
         handlers = [
@@ -56,10 +78,17 @@ class RemoteAE:
         contexts = proposals(pairs)
         try:
             association = ae.associate(
-                self.host, self.port, contexts=contexts, ae_title=self.called_ae, evt_handlers=handlers
+                self.host,
+                self.port,
+                contexts=contexts,
+                ae_title=self.called_ae,
+                evt_handlers=handlers,
+                tls_args=(tls, tls.server_name) if tls else None,
+                ext_neg=[identity] if identity else None,
             )
         except RuntimeError as error:  # how Python says that no thread can be started
             raise OSError(errno.EAGAIN, str(error)) from error
+        association.tls = tls
         take_early_rejection(association)
         keep_responses(association)
         return association
@@ -73,6 +102,9 @@ def refusal(association: Association) -> str:
         return f"association rejected: {_REJECTIONS.get(key, f'source {key[0]}, reason {key[1]}')}"
     if accepts_nothing(association):
         return "association without any accepted presentation context"
+    tls: ClientContext | None = getattr(association, "tls", None)
+    if tls is not None and tls.refusal:
+        return f"no connection by TLS: {tls.refusal}"
     return "no connection" if association.acceptor.primitive is None else "association aborted"
 
 

@@ -1,4 +1,7 @@
-"""How an attempt to store an object ended, and what that means for the sender."""
+"""How an attempt to store an object ended, and what that means for the sender: one table of policies.
+
+`python -m node.dicom.outcomes` writes the table of docs/operations.md.
+"""
 
 from __future__ import annotations
 
@@ -47,16 +50,77 @@ def outcome(
     return StoreOutcome(path, study, instance, status, reason, result)
 
 
-def classify(status: int) -> StoreResult:
-    """The meaning of the status of a C-STORE response (PS3.4 B.2.3, PS3.7 C.5).
+@dataclass(frozen=True, slots=True)
+class StatusPolicy:
+    """What the statuses from `first` to `last` of a C-STORE response mean (PS3.4 B.2.3, PS3.7 C)."""
 
-    Warnings (Bxxx) and "duplicate SOP instance" (0111) mean that the receiver has the object.
-    """
-    if status in (0x0000, 0x0111, 0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
-        return StoreResult.SENT
-    if 0xA700 <= status <= 0xA7FF or status in (0x0110, 0x0210, 0x0213, 0xFE00):
-        return StoreResult.TRANSIENT
-    return StoreResult.PERMANENT
+    first: int
+    last: int
+    meaning: str
+    result: StoreResult
+
+    @property
+    def statuses(self) -> str:
+        """As an administrator reads them."""
+        return f"{self.first:04X}" if self.first == self.last else f"{self.first:04X} to {self.last:04X}"
+
+
+_SENT, _TRANSIENT, _PERMANENT = StoreResult.SENT, StoreResult.TRANSIENT, StoreResult.PERMANENT
+STATUS_POLICIES = (
+    StatusPolicy(0x0000, 0x0000, "success", _SENT),
+    StatusPolicy(0xB000, 0xBFFF, "stored with a warning (elements changed, discarded, or not of the SOP class)", _SENT),
+    StatusPolicy(0x0001, 0x0001, "stored with a warning", _SENT),
+    StatusPolicy(0x0107, 0x0107, "stored with a warning: attribute list error", _SENT),
+    StatusPolicy(0x0116, 0x0116, "stored with a warning: attribute value out of range", _SENT),
+    StatusPolicy(0x0111, 0x0111, "duplicate SOP instance: it has the object already", _SENT),
+    StatusPolicy(0xA700, 0xA7FF, "out of resources", _TRANSIENT),
+    StatusPolicy(0x0110, 0x0110, "processing failure", _TRANSIENT),
+    StatusPolicy(0x0210, 0x0210, "duplicate invocation", _TRANSIENT),
+    StatusPolicy(0x0213, 0x0213, "resource limitation", _TRANSIENT),
+    StatusPolicy(0xFE00, 0xFE00, "cancelled", _TRANSIENT),
+    StatusPolicy(0xA900, 0xA9FF, "data set does not match the SOP class", _PERMANENT),
+    StatusPolicy(0xC000, 0xCFFF, "cannot understand", _PERMANENT),
+    StatusPolicy(0x0122, 0x0122, "SOP class not supported", _PERMANENT),
+    StatusPolicy(0x0124, 0x0124, "not authorised", _PERMANENT),
+)
+"""Every other status is a permanent refusal: nobody can know that trying again would help."""
+
+ENDS = (
+    ("no presentation context for the object accepted", StoreResult.PERMANENT),
+    ("the object cannot be sent: its file is no DICOM, or cannot be converted without loss", StoreResult.PERMANENT),
+    (
+        "abort, end of the connection, or no answer in `timeout_s`, while the object was under way",
+        StoreResult.TRANSIENT,
+    ),
+    ("association rejected, for now or for good; aborted before it was accepted", StoreResult.NOT_TRIED),
+    ("no connection; by TLS none that is good; name of the host not known", StoreResult.NOT_TRIED),
+    ("the association ended before the turn of the object", StoreResult.NOT_TRIED),
+    ("this machine cannot read it, or lacks descriptors, threads or memory", StoreResult.LOCAL_FAULT),
+)
+"""How an attempt ends without a status."""
+
+_WHAT_FOLLOWS = {
+    StoreResult.SENT: "STORED, with the warning as its reason; never sent again by itself",
+    StoreResult.TRANSIENT: "the object waits, from `first_retry_s` doubling to `longest_retry_s`, the others go on; "
+    "after `maximum_attempts` it is FAILED",
+    StoreResult.PERMANENT: "FAILED at once, with the reason: it waits for a person and `resend`",
+    StoreResult.NOT_TRIED: "the destination waits, doubling to `longest_retry_s`, without end; no attempt is counted",
+    StoreResult.LOCAL_FAULT: "the object waits for `first_retry_s`; no attempt is counted",
+}
+
+
+def classify(status: int) -> StoreResult:
+    """The meaning of the status of a C-STORE response."""
+    found = (policy.result for policy in STATUS_POLICIES if policy.first <= status <= policy.last)
+    return next(found, StoreResult.PERMANENT)
+
+
+def policies_as_markdown() -> str:
+    """The table of policies, for docs/operations.md."""
+    rows = [(policy.statuses, policy.meaning, policy.result) for policy in STATUS_POLICIES]
+    rows += [("any other", "refused", StoreResult.PERMANENT), *(("none", end, result) for end, result in ENDS)]
+    lines = [f"| {status} | {meaning} | {_WHAT_FOLLOWS[result]} |" for status, meaning, result in rows]
+    return "\n".join(("| status | meaning | what follows |", "| --- | --- | --- |", *lines))
 
 
 def local_fault(error: OSError | MemoryError) -> str:
@@ -64,3 +128,7 @@ def local_fault(error: OSError | MemoryError) -> str:
     if isinstance(error, MemoryError):
         return "this machine is out of memory"
     return f"this machine cannot read or send it: {error.strerror or error}"
+
+
+if __name__ == "__main__":
+    print(policies_as_markdown())

@@ -1,6 +1,6 @@
 """The rights of who connects: the rules on AE titles and addresses.
 
-An AE title is no secret, so an address in the rule is what protects; encrypted transport comes on top of it.
+An AE title is no secret, so an address in the rule is what protects; certificate and passcode (`proof`) come on top.
 """
 
 from __future__ import annotations
@@ -25,12 +25,25 @@ class Right(StrEnum):
     COMMIT = "may_commit"
 
 
-def rights_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) -> frozenset[Right] | None:
+def entries_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) -> tuple[RemoteSettings, ...]:
+    """The remotes that a calling AE title from an IP address can be."""
+    return tuple(it for it in remotes if it.ae_title == calling_ae.strip() and _comes_from(it, address))
+
+
+def rights_of(
+    remotes: Sequence[RemoteSettings], calling_ae: str, address: str, found: Sequence[RemoteSettings] | None = None
+) -> frozenset[Right] | None:
     """The rights of a calling AE title from an IP address; None where it may not connect.
 
     Without any remote that may store, everybody on this machine may store and nobody else.
+
+    Args:
+        remotes: all of them.
+        calling_ae: who calls.
+        address: where from.
+        found: which of them it is, where that is known.
     """
-    found = [it for it in remotes if it.ae_title == calling_ae.strip() and _comes_from(it, address)]
+    found = entries_of(remotes, calling_ae, address) if found is None else found
     by_itself = not any(it.may_store for it in remotes) and _plain(address).is_loopback
     if not found and not by_itself:
         return None

@@ -55,10 +55,14 @@ class End:
 
 def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
     """Ask by C-ECHO whether a system answers; the reason why it does not, empty when it does."""
-    receiver = RemoteAE(host, port, called_ae, calling_ae, timeout_s)
+    return echoed(RemoteAE(host, port, called_ae, calling_ae, timeout_s))
+
+
+def echoed(receiver: RemoteAE) -> str:
+    """As `echo`, of a system that may be a configured remote, with TLS and user identity."""
     try:
         association = receiver.associate([(Verification, ImplicitVRLittleEndian)])
-    except OSError as error:  # the name of the host is not known
+    except OSError as error:  # the name of the host is not known, or a file with certificates cannot be used
         return f"no connection: {error}"
     if not association.is_established:
         return refusal(association)
@@ -83,7 +87,11 @@ def store(
     needed. When an association fails, only the file that was under way has failed; the rest was not tried. Closing
     the iterator early releases the association.
     """
-    receiver = RemoteAE(host, port, called_ae, calling_ae, timeout_s)
+    return stored(paths, RemoteAE(host, port, called_ae, calling_ae, timeout_s))
+
+
+def stored(paths: Sequence[Path], receiver: RemoteAE) -> Generator[StoreOutcome, None, None]:
+    """As `store`, to a system that may be a configured remote, with TLS and user identity."""
     files: list[Sendable] = []
     for path in paths:
         try:

@@ -15,7 +15,7 @@ from pynetdicom import Association
 from pynetdicom.pdu import A_RELEASE_RP, A_RELEASE_RQ
 
 from node.dicom.command import C_STORE_RQ, RESPONSE, Command, MalformedCommandError, read_command
-from node.dicom.connection import Connection
+from node.dicom.encrypted import connection_over
 from node.dicom.pdu_reader import (
     COMMAND,
     LAST,
@@ -71,7 +71,7 @@ class StoreAssociation:
         if state != _READY:
             transport.close()
             raise LostAssociationError
-        self._connection = Connection(transport.socket, timeout_s)
+        self._connection = connection_over(transport.socket, timeout_s)
         self._reader = PDUReader(self._connection, 0, TimeLimits(timeout_s, _SLOWEST))
         self._message_id = 0
         self._over = False

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.analysis.bundles import Models
+from node.clock import utc_now
+from node.dicom.certificates import expiry_warning
+from node.dicom.tls import CredentialsError, server_context
+from node.errors import ConfigurationError
 from node.recognition.rules.table import check as check_rules
-from node.settings import former_keys, load_settings
+from node.settings import Credentials, Settings, former_keys, load_settings
 from storage.privacy import openness
 
 
@@ -32,6 +36,7 @@ class CheckedConfiguration:
     path: Path
     ae_title: str
     port: int
+    listens_on: str
     threads: int
     bundles: tuple[BundleIdentity, ...]
     hints: tuple[str, ...]
@@ -48,6 +53,7 @@ def check(path: Path) -> CheckedConfiguration:
     """
     settings = load_settings(path)
     check_rules(settings.recognition)
+    security = _security(settings)
     models = Models(settings.analysis)
     models.check()
     executions = models.executions()
@@ -55,13 +61,37 @@ def check(path: Path) -> CheckedConfiguration:
         BundleIdentity(str(kind), identity.name, identity.version, identity.digest, str(executions.get(kind, "")))
         for kind, identity in models.identities().items()
     )
-    warning = openness(settings.root)
+    warnings = (openness(settings.root), *security)
     return CheckedConfiguration(
         path=path,
         ae_title=settings.listener.ae_title,
         port=settings.listener.port,
+        listens_on=settings.listener.ports_in_words,
         threads=settings.analysis.threads,
         bundles=bundles,
         hints=tuple(former_keys(path)),
-        warnings=(warning,) if warning else (),
+        warnings=tuple(filter(None, warnings)),
     )
+
+
+def _security(settings: Settings) -> list[str]:
+    """Warnings of what protects associations.
+
+    Raises:
+        ConfigurationError: a file with certificates, a key or a passcode cannot be used.
+    """
+    warnings = [_checked(each) for each in settings.credentials]
+    for remote in settings.remotes:
+        if remote.passcode_file and not remote.passcode_file.is_file():
+            raise ConfigurationError(f"remotes: {remote.name}: passcode_file: {remote.passcode_file} is no file")
+        if remote.passcode_file and not remote.tls:
+            warnings.append(f"remote {remote.name}: without TLS its passcode can be read on its way")
+    return warnings
+
+
+def _checked(credentials: Credentials) -> str:
+    try:
+        server_context(credentials)
+    except CredentialsError as error:
+        raise ConfigurationError(f"tls: {error.strerror}") from error
+    return expiry_warning(credentials, utc_now())

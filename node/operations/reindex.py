@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from node.analysis.manifest import MANIFEST, read_results
 from node.analysis.steps import PLAN
 from node.analysis.worker import lock_root
+from node.destinations import takes
 from node.errors import PermanentError
 from node.operations.revoking import revoke_what_is_of_others
 from node.recognition.header.charsets import settle
@@ -39,9 +40,11 @@ def reindex(settings: Settings) -> Reindexed:
     with closing(lock_root(root)):
         engine = open_engine(settings.storage_url)
         revisions = dict(_revisions(root))
+        remotes = {it.name: it for it in settings.destinations}
         known = Knowledge(
             uid_root=settings.uid_root,
-            destinations=tuple(destination.name for destination in settings.destinations),
+            destinations=tuple(remotes),
+            gets=lambda name, sop_class: takes(remotes[name], sop_class),
             results=_results(root, revisions),
             revisions={study: max(numbers) for study, numbers in revisions.items()},
             note_of=rejection_note,

@@ -6,18 +6,22 @@ number of studies; no running node is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
 
 from models.plausibility.records import Location, SetAside
 from node.analysis.progress import running_steps
 from node.analysis.withdrawal import Withdrawal, withdrawals
+from node.clock import utc_now
+from node.dicom.certificates import expiry_warning
 from node.recognition.record import RECORD_VERSION, RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
+from node.settings.destinations import within
 from storage.catalogue.faults import CatalogueFault
 from storage.database import open_engine
 from storage.overview import DeliveryCount, Overview, StudyQuery
@@ -76,7 +80,8 @@ class Page:
 class Report:
     """Everything that `status` shows; of the quarantine the latest, as many as a page has studies.
 
-    `catalogue_faults` is there where it was asked for, as many as a page has studies.
+    `catalogue_faults` is there where it was asked for, as many as a page has studies; `warnings` are of the
+    configuration, for the administrator.
     """
 
     as_of: datetime
@@ -85,6 +90,7 @@ class Report:
     studies: tuple[StudyLine, ...]
     quarantine: tuple[QuarantineRecord, ...]
     catalogue_faults: tuple[CatalogueFault, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +119,22 @@ def collect(settings: Settings, query: StudyQuery | None = None, faults: bool = 
     engine = open_engine(settings.storage_url)
     try:
         with engine.connect() as connection:
-            return _report(Overview(connection), settings.root, query, faults)
+            report = _report(Overview(connection), settings.root, query, faults)
     finally:
         engine.dispose()  # callers that wait for something ask again and again
+    return replace(report, warnings=tuple(filter(None, _warnings(settings, report.counts))))
+
+
+def _warnings(settings: Settings, counts: Counts) -> Iterator[str]:
+    """What the configuration, or the time of day, has to do with what does not go on."""
+    now = utc_now()
+    for credentials in settings.credentials:
+        yield expiry_warning(credentials, now)
+    local = now.astimezone(ZoneInfo(settings.time_zone) if settings.time_zone else None).time()
+    for remote in settings.destinations:
+        waiting = counts.deliveries.get(remote.name, {}).get(DeliveryState.QUEUED, 0)
+        if waiting and not within(remote.delivery_hours, local):
+            yield f"{remote.name}: {waiting} results wait for its delivery hours, {remote.delivery_hours}"
 
 
 def _report(overview: Overview, root: Path, query: StudyQuery, faults: bool) -> Report:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.dicom import scu
+from node.dicom.association import RemoteAE
 from node.dicom.outcomes import StoreOutcome, StoreResult
 from node.errors import NodeError
 from node.operations.watching import Watch, unwatched
 from node.recognition.header.files import files_in
+from node.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +76,16 @@ def echo(receiver: Receiver) -> Echoed:
         timeout_s=10,
     )
     return Echoed(receiver, not reason, reason)
+
+
+def echo_remote(settings: Settings, name: str) -> Echoed:
+    """Ask a configured remote by C-ECHO whether it answers, with its TLS and user identity.
+
+    Raises:
+        NodeError: there is none of that name with host and port.
+    """
+    remote = next((it for it in settings.remotes if it.name == name and it.can_be_called), None)
+    if remote is None:
+        raise NodeError(f"no [[remotes]] with host and port has the name {name!r}")
+    reason = scu.echoed(RemoteAE.of(remote))
+    return Echoed(Receiver(remote.ae_title, remote.host, remote.port, remote.calling_ae_title), not reason, reason)

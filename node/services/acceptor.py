@@ -2,7 +2,8 @@
 
 A connection that closes, keeps silent or is no DICOM costs a descriptor until it goes, and no thread. One that has sent
 a whole A-ASSOCIATE-RQ gets an association when there is a slot, or is rejected at once where all are taken (PS3.8
-9.3.4: transient, local limit exceeded). Negotiation is not done here.
+9.3.4: transient, local limit exceeded). Negotiation is not done here. A port with TLS has the same thread and limits:
+its handshakes are made as their bytes come.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from node.dicom.pdu_reader import HEADER
@@ -28,7 +29,9 @@ from node.services.request import (
     Rejection,
     read_request,
 )
+from node.services.server_tls import ServerTLS
 from node.services.slots import Slot, Slots
+from node.services.unassociated import Address, HandshakeError, UnassociatedConnection
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +40,6 @@ _AT_ONCE = 64  # connections accepted, or pieces read, before others have their 
 _PIECE = 2**16  # bytes
 _LONGEST_PAUSE_S = 30.0
 _RETRY_S = 0.01  # until the next try where the machine had nothing to accept a connection with
-
-Address = tuple[str, int] | tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +72,8 @@ class ReceivedRequest:
     slot: Slot
 
 
-@dataclass(eq=False, slots=True)
-class _Connection:
-    """A connection without association: being read, waiting for a slot (`request` is there), or closing."""
-
-    socket: socket.socket
-    address: Address
-    deadline: float
-    received: bytearray = field(default_factory=bytearray)
-    request: AssociationRequest | None = None
-    closing: bool = False
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing has come from it."""
-        return not self.received and self.request is None and not self.closing
-
-    @property
-    def wanted(self) -> int:
-        """Bytes until the header, or the request, is whole."""
-        length = int.from_bytes(self.received[2:HEADER], "big") if len(self.received) >= HEADER else 0
-        return HEADER + length - len(self.received)
-
-
 class Acceptor:
-    """A listening socket and its thread.
-
-    Attributes:
-        address: where it listens, once it is open.
-    """
+    """Listening sockets and their thread."""
 
     def __init__(
         self,
@@ -121,13 +95,12 @@ class Acceptor:
         self._slots = Slots(maximum, maximum_per_remote, self._wake)
         self._negotiate, self._refused = negotiate, refused
         self._limits = limits or AcceptorLimits()
-        self._connections: dict[_Connection, None] = {}  # in the order in which they came
+        self._connections: dict[UnassociatedConnection, None] = {}  # in the order in which they came
         self._selector = selectors.DefaultSelector()
         self._sparing = Sparing(log)
         self._wake_sender, self._wake_receiver = socket.socketpair()
         self._stopping = False
-        self._listening: socket.socket | None = None
-        self.address: Address = ("", 0)
+        self._listening: list[socket.socket] = []
         self._thread = threading.Thread(target=self._run, name="acceptor", daemon=True)
 
     @property
@@ -135,8 +108,8 @@ class Acceptor:
         """Connections without an association."""
         return len(self._connections)
 
-    def bind(self, host: str, port: int) -> None:
-        """Bind; connections wait until `start`.
+    def bind(self, host: str, port: int, tls: ServerTLS | None = None) -> int:
+        """Bind a port, with TLS or without; connections wait until `start`. Returns it; 0 takes a free one.
 
         Raises:
             OSError: the port is taken, or the address is not of this machine.
@@ -144,22 +117,27 @@ class Acceptor:
         known = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = min(known, key=lambda entry: entry[0] != socket.AF_INET)
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        self._listening = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
-        self.address = self._listening.getsockname()
-        for each in (self._listening, self._wake_receiver, self._wake_sender):
-            each.setblocking(False)
-        self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
-        self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._drain_wakes)
+        listening = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        listening.setblocking(False)
+        self._listening.append(listening)
+        self._selector.register(listening, selectors.EVENT_READ, partial(self._accept, listening, tls))
+        return int(listening.getsockname()[1])
 
     def start(self) -> None:
         """Listen."""
+        for each in (self._wake_receiver, self._wake_sender):
+            each.setblocking(False)
+        self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._drain_wakes)
         self._thread.start()
 
     def close(self) -> None:
         """Listen no more, and close what waits. Associations stay."""
         self._stopping = True
-        self._wake()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._wake()
+            self._thread.join()
+        else:
+            self._close_all()
 
     def _wake(self) -> None:
         """Let the thread look again; in any thread."""
@@ -180,12 +158,14 @@ class Acceptor:
             self._admit_waiting()
             self._close_late()
             self._sparing.flush()
+        self._close_all()
+
+    def _close_all(self) -> None:
         for connection in tuple(self._connections):
             self._drop(connection)
         self._selector.close()
-        for each in (self._listening, self._wake_receiver, self._wake_sender):
-            if each is not None:
-                each.close()
+        for each in (*self._listening, self._wake_receiver, self._wake_sender):
+            each.close()
 
     def _pause(self) -> float:
         first = min((connection.deadline for connection in self._connections), default=float("inf"))
@@ -193,11 +173,10 @@ class Acceptor:
 
     # --- connections and their requests
 
-    def _accept(self) -> None:
-        assert self._listening is not None
+    def _accept(self, listening: socket.socket, tls: ServerTLS | None) -> None:
         for _ in range(_AT_ONCE):
             try:
-                accepted, address = self._listening.accept()
+                accepted, address = listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:  # no descriptor, no memory, or gone again before it was accepted
@@ -206,9 +185,15 @@ class Acceptor:
                 time.sleep(_RETRY_S)
                 return
             accepted.setblocking(False)
-            connection = _Connection(accepted, address, time.monotonic() + self._limits.request_s)
+            try:
+                connected = accepted if tls is None else tls.wrap(accepted)
+            except OSError:  # it has gone again
+                accepted.close()
+                continue
+            deadline = time.monotonic() + self._limits.request_s
+            connection = UnassociatedConnection(connected, address, deadline, agreed=tls is None)
             self._connections[connection] = None
-            self._selector.register(accepted, selectors.EVENT_READ, partial(self._read, connection))
+            self._selector.register(connected, selectors.EVENT_READ, partial(self._read, connection))
             if len(self._connections) > self._limits.connections:
                 self._make_room()
 
@@ -225,16 +210,18 @@ class Acceptor:
         for connection in tuple(self._connections)[:1]:
             self._drop(connection)
 
-    def _read(self, connection: _Connection) -> None:
-        for _ in range(_AT_ONCE):
-            if connection not in self._connections:
-                return
+    def _read(self, connection: UnassociatedConnection) -> None:
+        tries = 0
+        while connection in self._connections and (tries < _AT_ONCE or connection.held_back):
+            tries += 1
             try:
-                data = connection.socket.recv(_PIECE if connection.closing else min(connection.wanted, _PIECE))
-            except BlockingIOError:
+                data = connection.read(_PIECE if connection.closing else min(connection.wanted, _PIECE))
+            except HandshakeError as refused:
+                self._not_agreed(connection, str(refused))
                 return
-            except OSError:
-                data = b""
+            if data is None:
+                self._wait_for(connection)
+                return
             if connection.closing and data:
                 continue
             if not data or connection.request is not None:
@@ -243,13 +230,24 @@ class Acceptor:
             connection.received += data
             self._consider(connection)
 
-    def _closed_or_impatient(self, connection: _Connection) -> None:
+    def _wait_for(self, connection: UnassociatedConnection) -> None:
+        """Be told of what it waits for: a handshake may have to write."""
+        key = self._selector.get_key(connection.socket)
+        if key.events != connection.events:
+            self._selector.modify(connection.socket, connection.events, key.data)
+
+    def _not_agreed(self, connection: UnassociatedConnection, why: str) -> None:
+        address = connection.address[0]
+        self._sparing.write(logging.WARNING, why, address, "TLS connection from %s refused: %s", address, why)
+        self._say_and_close(connection, b"")
+
+    def _closed_or_impatient(self, connection: UnassociatedConnection) -> None:
         """It has closed, or talks on although it has to wait for its answer."""
         if not connection.closing:
             self._note(connection, "closed before its request was answered")
         self._drop(connection)
 
-    def _consider(self, connection: _Connection) -> None:
+    def _consider(self, connection: UnassociatedConnection) -> None:
         """Look at what has come: no request, not the whole of one, or one."""
         received = connection.received
         if received[0] != PDU_TYPE:
@@ -265,7 +263,7 @@ class Acceptor:
         else:
             self._complete(connection)
 
-    def _complete(self, connection: _Connection) -> None:
+    def _complete(self, connection: UnassociatedConnection) -> None:
         try:
             connection.request = read_request(bytes(connection.received))
         except MalformedRequestError as error:
@@ -286,7 +284,7 @@ class Acceptor:
             elif (slot := self._slots.take(remote)) is not None:
                 self._hand_over(connection, slot)
 
-    def _hand_over(self, connection: _Connection, slot: Slot) -> None:
+    def _hand_over(self, connection: UnassociatedConnection, slot: Slot) -> None:
         assert connection.request is not None
         try:
             self._selector.unregister(connection.socket)
@@ -312,34 +310,33 @@ class Acceptor:
                 self._note(connection, f"closed: no whole association request within {self._limits.request_s:g} s")
             self._drop(connection)
 
-    def _refuse(self, connection: _Connection, rejection: Rejection) -> None:
+    def _refuse(self, connection: UnassociatedConnection, rejection: Rejection) -> None:
         self._refused()
         caller, address = title(connection.request.calling_ae) if connection.request else "", connection.address[0]
         kind = f"association rejected ({rejection.words})"
         self._sparing.write(logging.WARNING, kind, address, "%s: AE %s from %s", kind, caller, address)
         self._say_and_close(connection, rejection.encoded)
 
-    def _malformed(self, connection: _Connection, what: str) -> None:
+    def _malformed(self, connection: UnassociatedConnection, what: str) -> None:
         address = connection.address[0]
         self._sparing.write(logging.WARNING, what, address, "connection from %s aborted: %s", address, what)
         self._say_and_close(connection, ABORT_INVALID)
 
-    def _say_and_close(self, connection: _Connection, pdu: bytes) -> None:
+    def _say_and_close(self, connection: UnassociatedConnection, pdu: bytes) -> None:
         """Send a last PDU, and leave the other side a moment to read it and to close."""
         try:
-            connection.socket.send(pdu)
-            connection.socket.shutdown(socket.SHUT_WR)
+            connection.say_last(pdu)
         except OSError:  # it does not listen any more
             self._drop(connection)
             return
-        connection.closing = True
+        self._wait_for(connection)
         connection.deadline = time.monotonic() + self._limits.closing_s
 
-    def _note(self, connection: _Connection, what: str) -> None:
+    def _note(self, connection: UnassociatedConnection, what: str) -> None:
         address = connection.address[0]
         self._sparing.write(logging.DEBUG, what, address, "connection from %s %s", address, what)
 
-    def _drop(self, connection: _Connection) -> None:
+    def _drop(self, connection: UnassociatedConnection) -> None:
         if connection in self._connections:
             del self._connections[connection]
             self._selector.unregister(connection.socket)

@@ -13,7 +13,7 @@ from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 from pynetdicom.transport import AddressInformation
 
 from node.dicom.command import Command, Refusal
-from node.dicom.connection import Connection
+from node.dicom.encrypted import connection_over
 from node.dicom.pdu_reader import (
     MALFORMED,
     AssociationEnd,
@@ -25,6 +25,7 @@ from node.dicom.pdu_reader import (
     SlowError,
     TimeLimits,
 )
+from node.dicom.tls import certificate_of
 from node.errors import told
 from node.services.acceptor import ReceivedRequest
 from node.services.messages import IncomingObject, Messages
@@ -41,6 +42,7 @@ class AcceptedAssociation(Association):
 
     Attributes:
         faults: what the other side did that it must not.
+        certificate: of the other side; None without TLS.
     """
 
     def __init__(
@@ -56,12 +58,13 @@ class AcceptedAssociation(Association):
         """`begin`, `refused` and `served` are as in `Messages`; `ended` is called once, at the end."""
         super().__init__(ae, MODE_ACCEPTOR)
         self.faults: list[str] = []
+        self.certificate = certificate_of(request.socket)
         self._slot, self._ended = request.slot, ended
         self._request = request.request.encoded
         self._parting = self._sent_abort = False
         self.name = f"AcceptorThread of {request.address[0]}:{request.address[1]}"
         local = request.socket.getsockname()
-        self._connection = Connection(request.socket, limits.silence_s)
+        self._connection = connection_over(request.socket, limits.silence_s)
         self.dul = UpperLayer(self, self._connection)
         self.dimse: Messages = Messages(
             self,

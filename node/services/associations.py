@@ -21,8 +21,10 @@ from pynetdicom.sop_class import Verification
 from node.dicom.command import C_ECHO_RQ, SUCCESS, Command, Refusal
 from node.dicom.contexts import acceptable, is_storage
 from node.dicom.pdu_reader import TimeLimits
-from node.dicom.remotes import Right, rights_of
+from node.dicom.proof import Caller, Doubt, doubt
+from node.dicom.remotes import Right, entries_of, rights_of
 from node.dicom.transport import send_even_fragments
+from node.dicom.user_identity import positive_response
 from node.logs import Sparing, title
 from node.services.acceptor import ReceivedRequest
 from node.services.association import AcceptedAssociation
@@ -143,6 +145,7 @@ class Associations:
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_ACCEPTED, send_even_fragments),
             (evt.EVT_SOP_EXTENDED, self._extend),
+            (evt.EVT_ASYNC_OPS, _one_at_a_time),
             (evt.EVT_ACSE_SENT, self._count_accepted),
             *((service.event, service.handler) for service in self._services),
         ):
@@ -170,15 +173,30 @@ class Associations:
         request = association.requestor.primitive
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         address = association.requestor.address
-        rights = rights_of(self._remotes, calling, address)
-        if rights is None:
-            why = f"calling AE {title(calling)} from {address} is not a known remote"
-            self._reject(event, _CALLING_AE_UNKNOWN, why)
+        who = f"AE {title(calling)} from {address}"
+        caller = Caller(association.certificate, association.requestor.user_identity)
+        known = entries_of(self._remotes, calling, address)
+        doubts = {it.name: found for it in known if (found := doubt(it, caller)) is not None}
+        proven = [it for it in known if it.name not in doubts]
+        rights = rights_of(self._remotes, calling, address, proven)
+        if doubts and not proven:
+            self._doubted(event, who, next(iter(doubts.values())))
+        elif rights is None or (caller.certificate is not None and not known):
+            self._reject(event, _CALLING_AE_UNKNOWN, f"calling {who} is not a known remote")
         elif self._settings.require_called_ae and called != self._settings.ae_title:
-            why = f"AE {title(calling)} from {address} called for {title(called)}"
-            self._reject(event, _CALLED_AE_UNKNOWN, why)
+            self._reject(event, _CALLED_AE_UNKNOWN, f"{who} called for {title(called)}")
         else:
-            self._offer(association, rights, f"AE {title(calling)} from {address}")
+            self._confirm_identity(association, proven)
+            self._offer(association, rights, who)
+
+    def _doubted(self, event: Event, who: str, found: Doubt) -> None:
+        self._reject(event, found.diagnostic, f"{who}: {found.why}", found.source, f"association rejected: {found.why}")
+
+    def _confirm_identity(self, association: AcceptedAssociation, proven: Sequence[RemoteSettings]) -> None:
+        """Answer a user identity that was checked, where an answer is asked for (PS3.7 D.3.3.7.2)."""
+        presented = association.requestor.user_identity
+        if presented and presented.positive_response_requested and any(it.username for it in proven):
+            association.acceptor.add_negotiation_item(positive_response())
 
     def _offer(self, association: AcceptedAssociation, rights: frozenset[Right], who: str) -> None:
         """Choose the contexts among those asked for, and say which rights are missing."""
@@ -206,11 +224,11 @@ class Associations:
         asked = {str(uid): information for uid, information in event.app_info.items()}
         return {uid: answer(asked[uid]) for uid, answer in answers.items() if answer is not None and uid in asked}
 
-    def _reject(self, event: Event, diagnostic: int, why: str) -> None:
+    def _reject(self, event: Event, diagnostic: int, why: str, source: int = _SERVICE_USER, kind: str = "") -> None:
         self._count("rejected")
-        kind, address = f"association rejected for reason {diagnostic}", event.assoc.requestor.address
+        kind, address = kind or f"association rejected for reason {diagnostic}", event.assoc.requestor.address
         self._sparing.write(logging.WARNING, kind, address, "association rejected: %s", why)
-        event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, diagnostic)
+        event.assoc.acse.send_reject(_REJECTED_PERMANENT, source, diagnostic)
         event.assoc.kill()
 
     def _count_accepted(self, event: Event) -> None:
@@ -235,3 +253,10 @@ class Associations:
         """A request that brings no object is refused for its command."""
         kind, address = "request refused", association.requestor.address
         self._sparing.write(logging.WARNING, kind, address, "%s from %s: %s", kind, address, refusal.reason)
+
+
+def _one_at_a_time(_event: Event) -> None:
+    """pynetdicom answers an asynchronous operations window with (1, 1) where a handler is there (PS3.7 D.3.3.3).
+
+    Objects are taken as they come, however many are on their way; each is answered before the next is looked at.
+    """

@@ -156,7 +156,7 @@ class Processes:
         self._count = settings.processes
         self._setup = json.dumps(
             {
-                "settings": settings.model_dump(mode="json", exclude={"host", "port"}),
+                "settings": settings.model_dump(mode="json", exclude={"host", "port", "tls_port"}),
                 "remotes": [remote.model_dump(mode="json") for remote in remotes],
                 "root": str(store.root),
                 "database": index.database_url,

@@ -4,6 +4,7 @@ Rooms receive the section that they need, never the whole. A file that cannot be
 anything starts, one line a fault, naming the file and the key.
 """
 
+from node.settings.destinations import Conditions, ResultKind
 from node.settings.loading import former_keys, load_settings
 from node.settings.recognition import (
     Limits,
@@ -22,17 +23,21 @@ from node.settings.sections import (
     ResultSettings,
     Settings,
 )
+from node.settings.values import Credentials
 
 __all__ = [
     "SHIPPED",
     "AnalysisSettings",
     "CompletionSettings",
+    "Conditions",
+    "Credentials",
     "Limits",
     "ListenerSettings",
     "Match",
     "RecognitionRule",
     "RecognitionSettings",
     "RemoteSettings",
+    "ResultKind",
     "ResultSettings",
     "Settings",
     "SiteRule",

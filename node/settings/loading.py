@@ -84,6 +84,16 @@ def _with_lines(settings: Settings, path: Path, text: str) -> Settings:
 
 
 def _resolved(settings: Settings, folder: Path) -> Settings:
-    analysis = settings.analysis
+    analysis, listener = settings.analysis, settings.listener
     bundles = {name: folder / getattr(analysis, name) for name in ("super_resolution", "segmentation", "prediction")}
-    return settings.model_copy(update={"root": folder / settings.root, "analysis": analysis.model_copy(update=bundles)})
+    tls = settings.tls.within(folder) if settings.tls else None
+    of_listener = listener.credentials.within(folder) if listener.credentials else tls
+    return settings.model_copy(
+        update={
+            "root": folder / settings.root,
+            "tls": tls,
+            "listener": listener.model_copy(update={"credentials": of_listener}),
+            "remotes": tuple(remote.within(folder, tls) for remote in settings.remotes),
+            "analysis": analysis.model_copy(update=bundles),
+        }
+    )

@@ -7,10 +7,13 @@ into remotes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from node.settings.values import AETitle, Port, Seconds, Section
+from node.settings.destinations import Conditions, Hours, ResultKind
+from node.settings.values import AETitle, Credentials, Fingerprint, Port, Seconds, Section
 
 
 class RemoteSettings(Section):
@@ -26,12 +29,22 @@ class RemoteSettings(Section):
         may_retrieve: it may ask by C-MOVE and C-GET for objects.
         may_commit: it may ask for storage commitment.
         receives_results: results are sent to it.
+        return_to_sender: results of the studies that it has sent itself are sent to it, whoever else gets them.
+        results: kinds of objects that it gets.
+        when: studies whose results it gets.
+        delivery_hours: when results are sent to it, in the time zone of the site; empty: at any time.
         calling_ae_title: what the node calls itself there.
         associations: over which results are sent to it at the same time.
         maximum_attempts: of one object; then it waits for a person.
         first_retry_s: wait after the first failure, in s; it doubles with each …
         longest_retry_s: … up to this, in s.
         timeout_s: for connecting to it and for each answer, in s.
+        tls: it calls, and is called, by TLS alone, never without.
+        certificate_sha256: fingerprints of its certificate, old and new while it is renewed; what binds it to it.
+        certificate_name: where there are none, the DNS name or address that its certificate is for; empty: `host`.
+        credentials: what this node shows to it, and believes of it, where that is not of `[tls]`.
+        username: it must present this user name as caller, and this node does so when it calls; empty: nobody does.
+        passcode_file: holds the passcode that goes with it.
     """
 
     name: str = Field(min_length=1, max_length=64)
@@ -43,23 +56,56 @@ class RemoteSettings(Section):
     may_retrieve: bool = False
     may_commit: bool = False
     receives_results: bool = False
+    return_to_sender: bool = False
+    results: tuple[ResultKind, ...] = tuple(ResultKind)
+    when: Conditions = Conditions()
+    delivery_hours: Hours = ""
     calling_ae_title: AETitle = "RECTALNODE"
     associations: int = Field(default=1, ge=1, le=16)
     maximum_attempts: int = Field(default=200, ge=1)
     first_retry_s: Seconds = 10
     longest_retry_s: Seconds = 3600
     timeout_s: Seconds = 30
+    tls: bool = False
+    certificate_sha256: tuple[Fingerprint, ...] = ()
+    certificate_name: str = ""
+    credentials: Credentials | None = None
+    username: str = Field(default="", max_length=256)
+    passcode_file: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
 
     @property
     def can_be_called(self) -> bool:
         """Whether it is known where it listens."""
         return bool(self.host and self.port)
 
+    @property
+    def is_destination(self) -> bool:
+        """Whether results are sent to it, be it of some studies."""
+        return self.receives_results or self.return_to_sender
+
     @model_validator(mode="after")
     def _has_an_address(self) -> RemoteSettings:
-        if self.receives_results and not self.can_be_called:
-            raise ValueError("receives_results: host and port are needed to send them")
+        if self.is_destination and not self.can_be_called:
+            key = "receives_results" if self.receives_results else "return_to_sender"
+            raise ValueError(f"{key}: host and port are needed to send them")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_proven(self) -> RemoteSettings:
+        if self.tls and not (self.certificate_sha256 or self.certificate_name or self.host):
+            raise ValueError("tls: certificate_sha256, certificate_name or host is needed: whose certificate it is")
+        if not self.tls and (self.certificate_sha256 or self.certificate_name):
+            raise ValueError("tls = true is needed: without it no certificate is looked at")
+        if self.passcode_file and not self.username:
+            raise ValueError("passcode_file: username is needed")
+        return self
+
+    def within(self, folder: Path, credentials: Credentials | None) -> RemoteSettings:
+        """With relative paths taken from a folder, and with the node's credentials where it has TLS and none of its
+        own."""
+        own = self.credentials.within(folder) if self.credentials else credentials if self.tls else None
+        passcode = folder / self.passcode_file if self.passcode_file else None
+        return self.model_copy(update={"credentials": own, "passcode_file": passcode})
 
 
 class _Peer(Section):

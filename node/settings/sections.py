@@ -11,7 +11,7 @@ from models.engines.execution import Engine, Precision
 from models.sequence import Sequence
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
-from node.settings.values import AETitle, Port, Seconds, Section, TimeZone
+from node.settings.values import AETitle, Credentials, Port, Seconds, Section, TimeZone
 
 #: The bundles of the installed package, wherever it lies.
 SHIPPED = Path(models.__file__).parent / "weights"
@@ -23,6 +23,9 @@ class ListenerSettings(Section):
     ae_title: AETitle = "RECTALNODE"
     host: str = "127.0.0.1"
     port: Port = 11112
+    plain: bool = True
+    tls_port: Port | None = None
+    credentials: Credentials | None = None
     require_called_ae: bool = True
     processes: int = Field(default=1, ge=1, le=64)
     maximum_associations: int = Field(default=32, ge=1)
@@ -33,6 +36,17 @@ class ListenerSettings(Section):
     largest_object_gb: float = Field(default=8, gt=0)
     minimum_free_gb: float = Field(default=2.0, ge=0)
     most_matches: int = Field(default=20_000, ge=1)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All that it listens on."""
+        plain = (self.port,) if self.plain else ()
+        return plain if self.tls_port is None else (*plain, self.tls_port)
+
+    @property
+    def ports_in_words(self) -> str:
+        """The ports, and which of them is by TLS."""
+        return " and ".join(f"{port} by TLS" if port == self.tls_port else str(port) for port in self.ports)
 
 
 class CompletionSettings(Section):
@@ -84,6 +98,7 @@ class Settings(Section):
     uid_root: str = Field(default="1.2.826.0.1.3680043.10.1599.", pattern=r"^[0-2](\.(0|[1-9]\d*))+\.$", max_length=30)
     institution: str = ""
     time_zone: TimeZone = ""
+    tls: Credentials | None = None
     listener: ListenerSettings = ListenerSettings()
     remotes: tuple[RemoteSettings, ...] = ()
     completion: CompletionSettings = CompletionSettings()
@@ -102,10 +117,34 @@ class Settings(Section):
             raise ValueError(f"completion.count_at: no [[remotes]] with host and port has the name {asked!r}")
         return self
 
+    @model_validator(mode="after")
+    def _encryption(self) -> Settings:
+        listener = self.listener
+        if listener.tls_port is None and not listener.plain:
+            raise ValueError("listener: without plain, tls_port is needed: the node would listen nowhere")
+        if listener.tls_port is not None and listener.plain and listener.tls_port == listener.port:
+            raise ValueError("listener: port and tls_port must be two")
+        if listener.tls_port is not None and not any(remote.tls for remote in self.remotes):
+            raise ValueError("listener.tls_port: no [[remotes]] has tls = true: nobody could call it")
+        for place, wanted, own in (
+            ("listener.tls_port", listener.tls_port is not None, listener.credentials),
+            *((f"remotes: {it.name}: tls", it.tls, it.credentials) for it in self.remotes),
+        ):
+            if wanted and not (own or self.tls):
+                raise ValueError(f"{place}: [tls] with certificate, key and authorities is needed")
+        return self
+
     @property
     def destinations(self) -> tuple[RemoteSettings, ...]:
         """The remotes that results are sent to."""
-        return tuple(remote for remote in self.remotes if remote.receives_results)
+        return tuple(remote for remote in self.remotes if remote.is_destination)
+
+    @property
+    def credentials(self) -> tuple[Credentials, ...]:
+        """Those in use, each once: of the port with TLS, and of the remotes that are called by TLS."""
+        listening = self.listener.credentials if self.listener.tls_port is not None else None
+        used = [listening, *(remote.credentials for remote in self.remotes if remote.tls and remote.can_be_called)]
+        return tuple(dict.fromkeys(each for each in used if each is not None))
 
     @property
     def counts_at(self) -> RemoteSettings | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,6 +25,14 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _fingerprint(value: str) -> str:
+    digits = value.replace(":", "").replace(" ", "").lower()
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        how = "openssl x509 -in CERTIFICATE -noout -fingerprint -sha256"
+        raise ValueError(f"a SHA-256 fingerprint has 64 hexadecimal digits; `{how}` shows that of a certificate")
+    return digits
+
+
 def _time_zone(value: str) -> str:
     try:
         if value:
@@ -34,6 +43,7 @@ def _time_zone(value: str) -> str:
 
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -44,3 +54,24 @@ class Section(BaseModel):
     """A table of config.toml: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Credentials(Section):
+    """What proves by TLS who this node is, and whom it believes; PEM files.
+
+    Attributes:
+        certificate: of this node, followed by those between it and its authority.
+        key: of the certificate, without passphrase.
+        authorities: certificates of those who sign for the remotes; a remote whose certificate is signed by itself has
+            it here.
+    """
+
+    certificate: Path
+    key: Path
+    authorities: Path
+
+    def within(self, folder: Path) -> Credentials:
+        """With relative paths taken from a folder."""
+        return Credentials(
+            certificate=folder / self.certificate, key=folder / self.key, authorities=folder / self.authorities
+        )

@@ -75,6 +75,9 @@ class MovedClock:
     def __call__(self) -> datetime:
         return self._now
 
+    def show(self, now: datetime) -> None:
+        self._now = now
+
     def move(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
 

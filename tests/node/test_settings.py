@@ -83,6 +83,22 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
         ("[[remotes]]\nname='a'\nae_title='A'\nmay_print=true", "remotes.0.may_print", "unknown key"),
         ("[[remotes]]\nname='a'\nae_title='A'\nhost='h'\nreceives_results=true", "remotes.0", "host and port"),
         ("[[destinations]]\nname='a'\nae_title='A'\nhost='h'", "destinations.0.port", "Field required"),
+        (
+            "[[remotes]]\nname='a'\nae_title='A'\nhost='h'\ntls=true",
+            "(file)",
+            "a: tls: [tls] with certificate",
+        ),
+        ("[[remotes]]\nname='a'\nae_title='A'\ntls=true", "remotes.0", "certificate_name or host is needed"),
+        ("[[remotes]]\nname='a'\nae_title='A'\ncertificate_name='h'", "remotes.0", "tls = true is needed"),
+        ("[[remotes]]\nname='a'\nae_title='A'\npasscode_file='f'", "remotes.0", "username is needed"),
+        (
+            "[[remotes]]\nname='a'\nae_title='A'\ntls=true\ncertificate_sha256=['ab:cd']",
+            "remotes.0.certificate_sha256.0",
+            "64 hexadecimal digits",
+        ),
+        ("[listener]\nplain=false", "(file)", "the node would listen nowhere"),
+        ("[listener]\ntls_port=2762", "(file)", "no [[remotes]] has tls = true"),
+        ("[tls]\ncertificate='c'\nkey='k'", "tls.authorities", "Field required"),
         ("[[peers]]\nname='a'\nae_title='A'", "peers.0.name", "unknown key"),
     ],
 )
@@ -194,3 +210,37 @@ def test_a_remote_that_is_asked_for_its_counts_need_not_receive_results(tmp_path
     settings = load_settings(tmp_path / "node.toml")
     assert settings.counts_at is not None
     assert settings.destinations == ()
+
+
+def test_the_credentials_of_the_node_are_those_of_its_port_and_of_remotes_with_tls(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(
+        """
+[tls]
+certificate = "tls/node.pem"
+key = "tls/node.key"
+authorities = "/etc/ssl/site.pem"
+[listener]
+plain = false
+tls_port = 2762
+[[remotes]]
+name = "pacs"
+ae_title = "PACS"
+host = "pacs.example"
+port = 2762
+tls = true
+passcode_file = "secret"
+username = "node"
+[[remotes]]
+name = "scanner"
+ae_title = "SCANNER"
+"""
+    )
+    settings = load_settings(path)
+    assert settings.tls is not None
+    assert settings.tls.certificate == tmp_path / "tls/node.pem"
+    assert settings.tls.authorities == Path("/etc/ssl/site.pem")
+    assert settings.listener.credentials == settings.tls
+    assert [remote.credentials for remote in settings.remotes] == [settings.tls, None]
+    assert settings.remotes[0].passcode_file == tmp_path / "secret"
+    assert settings.listener.ports == (2762,)

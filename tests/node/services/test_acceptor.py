@@ -49,10 +49,10 @@ def test_a_connection_waits_no_more_before_its_association_begins(scanner):
         request.slot.release()
 
     acceptor = Acceptor(1, 1, begin)
-    acceptor.bind("127.0.0.1", 0)
+    port = acceptor.bind("127.0.0.1", 0)
     acceptor.start()
     try:
-        scanner(acceptor.address[1]).associate()
+        scanner(port).associate()
     finally:
         acceptor.close()
     assert waiting == [0]

@@ -47,14 +47,14 @@ def two(start):
 
 
 def identifiers(receiving) -> list[int]:
-    return receiving.listener._associations.identifiers
+    return receiving.listener._processes.identifiers
 
 
 def test_associations_are_spread_counted_in_all_and_lose_nothing(two, scanner, make_image):
     assert len(set(identifiers(two))) == 2
     talking = [scanner(two.port) for _ in range(4)]
     assert [each.associate() for each in talking] == ["accepted"] * 3 + [LIMIT]
-    assert sorted(each.open for each in two.listener._associations._running) == [1, 2]
+    assert sorted(each.open for each in two.listener._processes._running) == [1, 2]
     for each in talking[:3]:
         assert each.release() == "released"
     paths = [make_image(number) for number in range(1, 31)]
@@ -88,7 +88,7 @@ def test_a_process_that_is_killed_frees_its_slots_and_is_replaced(two, scanner, 
     talking = [scanner(two.port) for _ in range(3)]
     assert {each.associate() for each in talking} == {"accepted"}
     before = identifiers(two)
-    killed = max(two.listener._associations._running, key=lambda each: each.open)
+    killed = max(two.listener._processes._running, key=lambda each: each.open)
     os.kill(killed.process.pid, signal.SIGKILL)
     answers = []
     wait_until(lambda: two.listener.open_associations == 1)

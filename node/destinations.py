@@ -1,0 +1,94 @@
+"""Which destinations get which results of a study: by the kind of the object, and by what the study says of itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from node.recognition.header.files import read_dataset
+from node.results.validity import UNREADABLE
+from node.settings import Conditions, RemoteSettings, ResultKind
+from storage.files import ObjectStore
+from storage.records import InstanceRecord
+
+_KINDS = {
+    MRImageStorage: ResultKind.SUPER_RESOLVED,
+    SegmentationStorage: ResultKind.SEGMENTATION,
+    EnhancedSRStorage: ResultKind.REPORT,
+    ComprehensiveSRStorage: ResultKind.REPORT,
+    Comprehensive3DSRStorage: ResultKind.REPORT,
+    SecondaryCaptureImageStorage: ResultKind.PICTURE,
+    EncapsulatedPDFStorage: ResultKind.PDF,
+}
+_KEYWORDS = {
+    "station_name": "StationName",
+    "institution_name": "InstitutionName",
+    "modality": "Modality",
+    "study_description": "StudyDescription",
+}
+
+#: What the series of a study say, by key of `Conditions`.
+Facts = Mapping[str, frozenset[str]]
+
+
+def takes(remote: RemoteSettings, sop_class_uid: str) -> bool:
+    """Whether a remote takes results of the kind of a SOP class; one of a class without a kind goes to all."""
+    kind = _KINDS.get(sop_class_uid)  # type: ignore[call-overload]  # a UID is a str
+    return kind is None or kind in remote.results
+
+
+def chosen(remotes: Sequence[RemoteSettings], facts: Facts) -> tuple[tuple[RemoteSettings, ...], str]:
+    """The remotes that get results of a study; where there are some and none does, why."""
+    unmet = {remote.name: tuple(_unmet(remote, facts)) for remote in remotes}
+    found = tuple(remote for remote in remotes if not unmet[remote.name])
+    if found or not remotes:
+        return found, ""
+    return (), "no destination: " + "; ".join(f"{name} wants {' and '.join(each)}" for name, each in unmet.items())
+
+
+def facts_of(instances: Iterable[InstanceRecord], files: ObjectStore, remotes: Iterable[RemoteSettings]) -> Facts:
+    """What the series of a study say that remotes have conditions for: the first object of each is read.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    first: dict[str, InstanceRecord] = {}
+    callers = set()
+    for instance in instances:
+        first.setdefault(instance.header.series_instance_uid, instance)
+        callers.add(instance.calling_ae)
+    facts = {"calling_ae_title": frozenset(callers)}
+    asked = [key for key in _KEYWORDS if any(getattr(remote.when, key) for remote in remotes)]
+    found: dict[str, set[str]] = {key: set() for key in asked}
+    for instance in first.values() if asked else ():
+        try:
+            header = read_dataset(
+                files.absolute(instance.file), stop_before_pixels=True, specific_tags=[_KEYWORDS[key] for key in asked]
+            )
+            values = {key: str(header.get(_KEYWORDS[key], "")) for key in asked}
+        except (*UNREADABLE, InvalidDicomError):
+            continue  # it says nothing; recognition names it
+        for key, value in values.items():
+            found[key].add(value)
+    return {**facts, **{key: frozenset(values) for key, values in found.items()}}
+
+
+def _unmet(remote: RemoteSettings, facts: Facts) -> Iterable[str]:
+    """What a remote wants of a study that this one does not meet, in the words of the settings."""
+    if not remote.receives_results and remote.ae_title not in facts["calling_ae_title"]:
+        yield f"what {remote.ae_title} has sent itself"
+    for key in Conditions.model_fields:
+        pattern = getattr(remote.when, key)
+        if pattern and not any(re.search(pattern, value) for value in facts.get(key, ())):
+            yield f"{key} {pattern!r}"
