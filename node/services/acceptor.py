@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from node.dicom.pdu_reader import HEADER
+from node.dicom.tls import is_encrypted
 from node.logs import Sparing, title
 from node.services.request import (
     ABORT,
@@ -39,6 +40,7 @@ BACKLOG = 512
 _AT_ONCE = 64  # connections accepted, or pieces read, before others have their turn
 _PIECE = 2**16  # bytes
 _LONGEST_PAUSE_S = 30.0
+_TLS_HANDSHAKE = 0x16  # first byte of a TLS connection, RFC 8446 5.1
 _RETRY_S = 0.01  # until the next try where the machine had nothing to accept a connection with
 
 
@@ -251,6 +253,9 @@ class Acceptor:
         """Look at what has come: no request, not the whole of one, or one."""
         received = connection.received
         if received[0] != PDU_TYPE:
+            if received[0] == _TLS_HANDSHAKE and not is_encrypted(connection.socket):
+                kind, address = "TLS on a port without it", connection.address[0]
+                self._sparing.write(logging.WARNING, kind, address, "%s: %s must call `tls_port`", kind, address)
             self._note(connection, "closed: it did not begin with an association request")
             self._say_and_close(connection, ABORT)
         elif len(received) < HEADER:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
 
 from node.delivery.worker import DeliveryWorker
 from node.dicom.outcomes import STATUS_POLICIES, StatusPolicy, StoreResult
+from tests.parts.certificates import Authority, Certificate, authority  # noqa: F401 (a fixture)
 
 from .conftest import STUDY
 
@@ -106,6 +108,47 @@ def test_a_destination_that_is_down_or_never_answers_delays_no_other(receiving, 
     states = {it.destination: str(it.state) for it in queue.deliveries()}
     assert states["archive"] == "STORED"
     assert states["down"] == states["silent"] == "QUEUED"
+
+
+# --- TLS
+
+
+def test_a_destination_with_another_certificate_gets_nothing_and_is_waited_for(
+    destination,
+    queue,
+    authority,  # noqa: F811
+    receiving_by_tls,
+):
+    pacs, node = authority.issue("pacs", ("127.0.0.1",)), authority.issue("node")
+    with receiving_by_tls(authority, pacs) as (port, kept):
+        trusted = {"tls": True, "credentials": authority.credentials(node), "timeout_s": 10}
+        other = destination(port, **trusted, certificate_sha256=(node.fingerprint,), first_retry_s=1)
+        DeliveryWorker(other, queue.rows, queue.files, queue.clock).deliver_due()
+        assert (queue.states(), queue.attempts(), kept) == (["QUEUED"] * 2, [0, 0], [])
+        assert all("its certificate is none of its `certificate_sha256`" in reason for reason in queue.reasons())
+        DeliveryWorker(destination(port, **trusted), queue.rows, queue.files, queue.clock).deliver_due()
+        assert queue.states() == ["STORED"] * 2
+        assert len(kept) == 2
+
+
+@pytest.fixture
+def receiving_by_tls():
+    """A receiver that wants a certificate of the site."""
+
+    @contextmanager
+    def start(authority: Authority, shown: Certificate) -> Iterator[tuple[int, list[str]]]:  # noqa: F811
+        kept: list[str] = []
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
+        context.load_cert_chain(shown.path, shown.key)
+        context.verify_mode = ssl.CERT_REQUIRED
+        ae = AE(ae_title="PACS")
+        ae.add_supported_context(MRImageStorage, ExplicitVRLittleEndian)
+        handlers = [(evt.EVT_C_STORE, lambda event: kept.append(event.request.AffectedSOPInstanceUID) or 0)]
+        server = ae.start_server(("127.0.0.1", 0), block=False, ssl_context=context, evt_handlers=handlers)
+        yield server.server_address[1], kept
+        ae.shutdown()
+
+    return start
 
 
 # --- hours

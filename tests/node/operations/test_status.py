@@ -17,7 +17,7 @@ from node.codes import Code
 from node.operations.answers import as_json
 from node.operations.status import Report, collect
 from node.recognition.record import RECORD_VERSION, STUDY, RoleRefusal, StudyPlan, to_json
-from node.settings import Settings
+from node.settings import RemoteSettings, Settings
 from storage import schema
 from storage.catalogue_schema import fault
 from storage.database import open_engine, writing
@@ -229,3 +229,16 @@ def _shown(report: Report) -> str:
     with console.capture() as shown:
         console.print(as_tables(report))
     return shown.get()
+
+
+@pytest.mark.parametrize(("hours", "warned"), [("", False), ("00:00-00:00", True)])
+def test_results_that_wait_for_delivery_hours_are_named_with_them(tmp_path: Path, hours: str, warned: bool) -> None:
+    """Hours that are none, so that the test has no time of day."""
+    remote = RemoteSettings(name="pacs", ae_title="PACS", host="h", port=104, receives_results=True)
+    settings = Settings(root=tmp_path, remotes=(remote.model_copy(update={"delivery_hours": hours}),))
+    engine = open_engine(settings.storage_url)
+    fill(engine, 1)
+    with writing(engine).begin() as connection:
+        connection.execute(update(schema.delivery).values(destination="pacs", state=DeliveryState.QUEUED))
+    waiting = f"pacs: {RESULTS} results wait for its delivery hours, 00:00-00:00"
+    assert collect(settings).warnings == ((waiting,) if warned else ())

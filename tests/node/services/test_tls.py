@@ -218,6 +218,27 @@ def test_who_speaks_no_tls_to_the_port_with_it_gets_no_association(open_tls, sca
     wait_for(lambda: "what it says is no TLS" in caplog.text)
 
 
+def test_who_speaks_tls_to_the_port_without_it_is_told_in_the_log(open_tls, storescu, site, make_image, caplog):
+    assert not storescu(open_tls().port, make_image(), site.scanner)[0]
+    assert "TLS on a port without it: 127.0.0.1 must call `tls_port`" in caplog.text
+
+
+def test_pynetdicom_is_served_with_the_bound_certificate_and_not_with_another_or_none(open_tls, site):
+    port = open_tls().listener.tls_port
+    established = []
+    for shown in (site.scanner, site.of_another, None):
+        context = ssl.create_default_context(cafile=str(site.authority.path))
+        if shown:
+            context.load_cert_chain(shown.path, shown.key)
+        ae = AE(ae_title="SCANNER")
+        ae.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
+        association = ae.associate("127.0.0.1", port, ae_title="RECTALNODE", tls_args=(context, "127.0.0.1"))
+        established.append(association.is_established)
+        if association.is_established:
+            association.release()
+    assert established == [True, False, False]
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_both_versions_of_the_profile_are_spoken(open_tls, site, version):
     with client(site, open_tls().listener.tls_port, version) as connected:

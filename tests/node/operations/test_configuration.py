@@ -1,0 +1,55 @@
+"""A configuration is checked with what protects its associations."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from node.errors import ConfigurationError
+from node.operations.configuration import check
+from tests.parts.certificates import Authority, authority  # noqa: F401 (a fixture)
+
+SITE = """
+[tls]
+certificate = "{node.path}"
+key = "{key}"
+authorities = "{authority.path}"
+[listener]
+plain = false
+tls_port = 2762
+[[remotes]]
+name = "pacs"
+ae_title = "PACS"
+tls = true
+certificate_name = "pacs.example"
+[[remotes]]
+name = "scanner"
+ae_title = "SCANNER"
+username = "skyra"
+passcode_file = "{passcode}"
+"""
+
+
+def test_what_ends_soon_or_can_be_read_on_its_way_is_a_warning(tmp_path: Path, authority: Authority) -> None:  # noqa: F811
+    node = authority.issue("node", valid=timedelta(days=3))
+    passcode = tmp_path / "passcode"
+    passcode.write_text("open sesame")
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.format(node=node, key=node.key, authority=authority, passcode=passcode))
+    checked = check(path)
+    assert checked.listens_on == "2762 by TLS"
+    expiry, plain = (it for it in checked.warnings if "TLS" in it)
+    assert f"the TLS certificate {node.path} expires on" in expiry
+    assert plain == "remote scanner: without TLS its passcode can be read on its way"
+
+
+@pytest.mark.parametrize(("absent", "why"), [("key", "cannot be read"), ("passcode", "is no file")])
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, authority: Authority, absent: str, why: str) -> None:  # noqa: F811
+    node = authority.issue("node-of-a-fault")
+    files = {"key": node.key, "passcode": node.key, absent: tmp_path / "absent"}
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.format(node=node, authority=authority, **files))
+    with pytest.raises(ConfigurationError, match=f"absent:? {why}"):
+        check(path)
