@@ -24,7 +24,7 @@ $(error TORCH is cpu or cuda, not $(TORCH))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test receiving lint unit end-to-end damage serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
+.PHONY: help demo test receiving lint unit end-to-end interop damage serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
@@ -91,15 +91,20 @@ unit: $(VENV)/.installed-test ## Tests of the rooms
 end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
 	$(PYTEST) tests/end_to_end
 
-DCMJS := tests/end_to_end/dcmjs
+# The suite has a short form of it, one row or two a service.
+interop: $(VENV)/.installed-test tools ## Every service in both roles with every real part; destinations that go wrong (15 min)
+	$(PYTEST) -m "" tests/interop tests/parts
+
+DCMJS := tests/parts/dcmjs
 $(DCMJS)/node_modules/.package-lock.json: $(DCMJS)/package-lock.json
 	npm ci --prefix $(DCMJS) --ignore-scripts --no-audit --no-fund --silent --fetch-retries 1 --fetch-timeout 30000
 
 .PHONY: tools
 tools: # what the tests talk to: Debian packages, a receiver from npm; nothing to do where they are installed
 	@missing=""; \
-	for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql; do \
-		command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
+	for pair in Orthanc:orthanc /usr/share/orthanc/plugins/libOrthancDicomWeb.so:orthanc-dicomweb storescu:dcmtk \
+		dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql chromium:chromium; do \
+		[ -e "$${pair%%:*}" ] || command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }
 	@$(MAKE) --no-print-directory $(DCMJS)/node_modules/.package-lock.json || echo "no npm, or no registry: tests with dcmjs-dimse will be skipped"

@@ -5,12 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,11 @@ from sqlalchemy import create_engine, text
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
 from node.logs import LineFormatter
+
+from .parts.processes import ends_of_logs
+
+#: The real parts, each of which a test starts by its fixture or its `running_…`.
+pytest_plugins = ("tests.parts.chromium", "tests.parts.dcmtk", "tests.parts.orthanc", "tests.parts.postgresql")
 
 # Workers share the cores: networks that compute with several threads each would wait for one another, in busy loops.
 # OpenMP reads this when a library loads it, so it stands before the tests import any; their processes inherit it.
@@ -59,8 +59,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Workers hand over what was captured as UTF-8, which a text that cannot be encoded would end."""
+    """A test that fails shows what the real parts have logged.
+
+    Workers hand over what was captured as UTF-8, which a text that cannot be encoded would end.
+    """
     report = yield
+    if report.failed:
+        report.sections += ends_of_logs()
     report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
     return report
 
@@ -122,40 +127,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real scanner files are not on this machine")
     return folder
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """URL of a PostgreSQL server of the tests' own; skipped where PostgreSQL or psycopg is not installed."""
-    pytest.importorskip("psycopg")
-    binary = shutil.which("postgres") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/postgres")), None)
-    if binary is None:
-        pytest.skip("PostgreSQL is not installed")
-    binaries = Path(binary).resolve().parent
-    # Not in pytest's own folder: it is closed to other users again by each further pytest of the same user.
-    folder = Path(tempfile.mkdtemp(prefix="rectal-node-postgresql-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    init = [*as_user, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "node", "-N"]
-    subprocess.run(init, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    call = [*as_user, str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-F"]
-    server = subprocess.Popen(call, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 120
-    while subprocess.run(ready, stdout=subprocess.DEVNULL, check=False).returncode:
-        assert time.monotonic() < deadline, "PostgreSQL does not start"
-        time.sleep(0.1)
-    yield f"postgresql+psycopg://node@127.0.0.1:{port}/postgres"
-    stop = [*as_user, str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"]
-    subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    server.wait(timeout=120)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,167 +14,12 @@ from pydicom.uid import generate_uid
 
 from models.research.phantom import find_scanner, simulate_study
 from models.research.phantom.scanners import Protocol, Scanner
-from node.operations.answers import as_json
-from node.operations.status import collect
-from node.settings import load_settings
 from node.simulator import write_study, write_truth
-from storage.overview import StudyQuery
-from storage.records import OPEN_DELIVERIES
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 540) -> Any:
-    """Wait until the condition holds and return what it gave."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.3)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}")
-
-
-@dataclass
-class Orthanc:
-    """A running Orthanc and its REST interface."""
-
-    http_port: int
-    dicom_port: int
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
-            return json.load(answer)
-
-    def file(self, instance: str) -> bytes:
-        url = f"http://127.0.0.1:{self.http_port}/instances/{instance}/file"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return bytes(answer.read())
-
-    def find(self, level: str, **query: str) -> list[Any]:
-        body = json.dumps({"Level": level, "Query": query, "Expand": True}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/tools/find", body)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return list(json.load(answer))
-
-    def series(self, study_instance_uid: str) -> dict[str, list[Any]]:
-        """Series of a study by modality."""
-        found: dict[str, list[Any]] = {}
-        for series in self.find("Series", StudyInstanceUID=study_instance_uid):
-            found.setdefault(series["MainDicomTags"]["Modality"], []).append(series)
-        return found
-
-
-@dataclass
-class Node:
-    """A rectal-node process and its configuration."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "config.toml"
-
-    def start(self) -> None:
-        log = (self.folder / "node.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "node", "serve", "--config", str(self.config)],
-            cwd=ROOT,
-            env=ENVIRONMENT,
-            stderr=log,
-            stdout=log,
-        )
-        wait_for(self.answers, "the node listens", 90)
-
-    def answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, (self.folder / "node.log").read_text()[-3000:]
-        call = ["echoscu", "-aec", "RECTALNODE", "127.0.0.1", str(self.port)]
-        return subprocess.run(call, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-
-    def status(self, study: str = "") -> dict[str, Any]:
-        """What `rectal-node status --json` prints, without a new process for each look."""
-        return dict(json.loads(as_json(collect(load_settings(self.config), StudyQuery(study)))))
-
-    def study(self, study_instance_uid: str) -> dict[str, Any] | None:
-        lines = self.status(study_instance_uid)["studies"]
-        return lines[0] if lines else None
-
-    def settled(self, study_instance_uid: str) -> dict[str, Any] | None:
-        """The study's status once it is done and nothing is left to deliver."""
-        line = self.study(study_instance_uid)
-        if line is None or line["study"]["state"] in ("RECEIVING", "QUEUED"):
-            return None
-        waiting = sum(counts.get(state, 0) for counts in line["deliveries"].values() for state in OPEN_DELIVERIES)
-        return None if waiting else line
-
-    def wait_until_settled(self, study_instance_uid: str, seconds: float = 540) -> dict[str, Any]:
-        return dict(wait_for(lambda: self.settled(study_instance_uid), f"{study_instance_uid} is done", seconds))
-
-
-@pytest.fixture(scope="session")
-def node_port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="session")
-def orthanc(tmp_path_factory: pytest.TempPathFactory, node_port: int) -> Iterator[Orthanc]:
-    folder = tmp_path_factory.mktemp("orthanc")
-    pacs = Orthanc(free_port(), free_port())
-    settings = {
-        "Name": "test PACS",
-        "StorageDirectory": str(folder),
-        "IndexDirectory": str(folder),
-        "HttpPort": pacs.http_port,
-        "DicomPort": pacs.dicom_port,
-        "DicomAet": "ORTHANC",
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "UnknownSopClassAccepted": True,
-        "StableAge": 1,
-        "DicomModalities": {
-            "node": ["RECTALNODE", "127.0.0.1", node_port],
-            "mover": ["MOVESCU", "127.0.0.1", 104],
-        },
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    log = (folder / "orthanc.log").open("wb")
-    process = subprocess.Popen(["Orthanc", str(folder / "orthanc.json")], env=ENVIRONMENT, stdout=log, stderr=log)
-
-    def up() -> bool:
-        assert process.poll() is None, (folder / "orthanc.log").read_text()[-3000:]
-        try:
-            return bool(pacs.get("/system"))
-        except OSError:
-            return False
-
-    wait_for(up, "Orthanc answers", 60)
-    yield pacs
-    process.terminate()
-    process.wait(30)
-
+from ..parts.dcmtk import Tool, run_dcmtk
+from ..parts.node import ROOT, Node
+from ..parts.orthanc import Orthanc
+from ..parts.processes import free_port
 
 CONFIG = """
 root = "var"
@@ -241,18 +79,19 @@ def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Ite
 
 
 @pytest.fixture(scope="session")
-def node(make_node: Callable[..., Node], node_port: int) -> Node:
-    """The node that most tests share; Orthanc knows it by name."""
-    return make_node(port=node_port)
+def node(make_node: Callable[..., Node], orthanc: Orthanc) -> Node:
+    """The node that most tests share; Orthanc knows it as a destination."""
+    found = make_node()
+    orthanc.know("node", "RECTALNODE", found.port)
+    return found
 
 
 @pytest.fixture(scope="session")
-def storescu() -> Callable[..., subprocess.CompletedProcess[str]]:
+def storescu() -> Tool:
     """DCMTK's sender: the folder's files to an AE title at a port."""
 
     def send(folder: Path, port: int, called: str = "RECTALNODE") -> subprocess.CompletedProcess[str]:
-        call = ["storescu", "-R", "-v", "+sd", "+r", "-aec", called, "127.0.0.1", str(port), str(folder)]
-        return subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        return run_dcmtk("storescu", "-R", "-v", "+sd", "+r", "-aec", called, "127.0.0.1", port, folder, timeout_s=300)
 
     return send
 
@@ -309,8 +148,7 @@ def skyra(tmp_path_factory: pytest.TempPathFactory) -> SentStudy:
 
 
 @pytest.fixture(scope="session")
-def returned(skyra: SentStudy, node: Node, orthanc: Orthanc) -> dict[str, Any]:
+def returned(skyra: SentStudy, node: Node, storescu: Tool) -> dict[str, Any]:
     """The Skyra study sent by storescu, and its status when everything has been delivered."""
-    call = ["storescu", "-R", "+sd", "+r", "-aec", "RECTALNODE", "127.0.0.1", str(node.port), str(skyra.folder)]
-    assert subprocess.run(call, env=ENVIRONMENT, check=False).returncode == 0
+    assert storescu(skyra.folder, node.port).returncode == 0
     return node.wait_until_settled(skyra.uid)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,12 @@ from typing import Any
 import pydicom
 import pytest
 
-from .conftest import Node, Orthanc, SentStudy, as_of_another, wait_for
+from ..parts.dcmtk import Tool
+from ..parts.node import Node
+from ..parts.orthanc import Orthanc
+from ..parts.processes import wait_for
+from .conftest import SentStudy, as_of_another
 
-SEND = Callable[..., subprocess.CompletedProcess[str]]
 COMPLETION = """
 incomplete_after_s = 25
 wanted = ["T2WI"]
@@ -25,7 +26,7 @@ count_at = "pacs"
 class T2Study:
     """The T2WI series of a patient, in slices that are sent one part at a time."""
 
-    def __init__(self, folder: Path, study: SentStudy, send: SEND) -> None:
+    def __init__(self, folder: Path, study: SentStudy, send: Tool) -> None:
         self._folder, self._send, self._parts = folder, send, 0
         self.slices = study.slices("t2_tse_tra")
         self.uid = study.uid
@@ -48,7 +49,7 @@ def counting(make_node: Callable[..., Node]) -> Node:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, skyra: SentStudy, storescu: SEND) -> T2Study:
+def study(tmp_path_factory: pytest.TempPathFactory, skyra: SentStudy, storescu: Tool) -> T2Study:
     folder = tmp_path_factory.mktemp("study")
     images = as_of_another(skyra.slices("t2_tse_tra"), folder / "images", "SIM004301")
     return T2Study(folder, images, storescu)
@@ -73,9 +74,7 @@ def completed(counting: Node, orthanc: Orthanc, study: T2Study) -> dict[str, Any
 
 
 def reports(orthanc: Orthanc, study_instance_uid: str) -> list[pydicom.Dataset]:
-    found = orthanc.find("Instance", StudyInstanceUID=study_instance_uid)
-    objects = [pydicom.dcmread(io.BytesIO(orthanc.file(instance["ID"]))) for instance in found]
-    return [ds for ds in objects if ds.Modality == "SR"]
+    return [ds for ds in orthanc.data_sets(study_instance_uid) if ds.Modality == "SR"]
 
 
 def result_series(orthanc: Orthanc, study_instance_uid: str) -> dict[str, str]:
@@ -116,7 +115,7 @@ def test_a_late_slice_leads_to_results_that_supersede_the_first_ones(
 
 
 def test_what_never_came_is_a_warning_in_status_and_report(
-    counting: Node, orthanc: Orthanc, skyra: SentStudy, storescu: SEND, tmp_path: Path
+    counting: Node, orthanc: Orthanc, skyra: SentStudy, storescu: Tool, tmp_path: Path
 ) -> None:
     """A study of a knee: its answer is a short report, without the time of an analysis."""
     images = as_of_another(skyra.slices("t2_tse_tra"), tmp_path / "knee", "SIM004302", BodyPartExamined="KNEE")

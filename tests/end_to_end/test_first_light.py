@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,20 +16,17 @@ from sqlalchemy import create_engine, select
 
 from storage import catalogue_schema
 
-from .conftest import ENVIRONMENT, Node, Orthanc, SentStudy, as_of_another, simulated, wait_for
-
-SEND = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def objects(orthanc: Orthanc, study_instance_uid: str) -> list[pydicom.Dataset]:
-    found = orthanc.find("Instance", StudyInstanceUID=study_instance_uid)
-    return [pydicom.dcmread(io.BytesIO(orthanc.file(instance["ID"]))) for instance in found]
+from ..parts.dcmtk import Tool
+from ..parts.node import Node
+from ..parts.orthanc import Orthanc
+from ..parts.processes import wait_for
+from .conftest import SentStudy, as_of_another, simulated
 
 
 @pytest.fixture(scope="module")
 def results(returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc) -> list[pydicom.Dataset]:
     """What the node has made of the Skyra study, as the PACS has it."""
-    return objects(orthanc, skyra.uid)
+    return orthanc.data_sets(skyra.uid)
 
 
 def instance_uids(orthanc: Orthanc, study_instance_uid: str) -> set[str]:
@@ -124,7 +120,7 @@ def references(segmentation: pydicom.Dataset) -> set[str]:
 
 
 def test_sending_the_same_study_again_changes_nothing(
-    returned: dict[str, Any], skyra: SentStudy, node: Node, orthanc: Orthanc, storescu: SEND
+    returned: dict[str, Any], skyra: SentStudy, node: Node, orthanc: Orthanc, storescu: Tool
 ) -> None:
     before = instance_uids(orthanc, skyra.uid)
     assert storescu(skyra.folder, node.port).returncode == 0
@@ -137,16 +133,15 @@ def test_sending_the_same_study_again_changes_nothing(
 
 @pytest.fixture(scope="module")
 def moved(
-    node: Node, orthanc: Orthanc, storescu: SEND, tmp_path_factory: pytest.TempPathFactory
+    node: Node, orthanc: Orthanc, storescu: Tool, dcmtk: Tool, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[SentStudy, dict[str, Any]]:
     """T2WI and DWI of a Philips scanner that the PACS has sent to the node when it was asked to; the study's end."""
     folder = tmp_path_factory.mktemp("multiva")
     whole = simulated(folder, "Multiva", 103)
     study = as_of_another([*whole.slices("t2w_tse_tra"), *whole.slices("dwi")], folder / "moved", "SIM000103")
     assert storescu(study.folder, orthanc.dicom_port, "ORTHANC").returncode == 0
-    call = ["movescu", "-S", "-aet", "MOVESCU", "-aec", "ORTHANC", "-aem", "RECTALNODE", "127.0.0.1"]
-    call += [str(orthanc.dicom_port), "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}"]
-    answer = subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    asked = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}"]
+    answer = dcmtk("movescu", "-S", "-aec", "ORTHANC", "-aem", "RECTALNODE", "127.0.0.1", orthanc.dicom_port, *asked)
     assert answer.returncode == 0, answer.stderr
     return study, node.wait_until_settled(study.uid)
 
@@ -162,7 +157,7 @@ def test_a_manual_c_move_at_the_pacs_brings_results_to_the_pacs(
 
 
 def test_a_node_killed_in_the_middle_ends_the_study_once_with_the_same_uids(
-    moved: tuple[SentStudy, dict[str, Any]], make_node: Callable[..., Node], storescu: SEND, orthanc: Orthanc
+    moved: tuple[SentStudy, dict[str, Any]], make_node: Callable[..., Node], storescu: Tool, orthanc: Orthanc
 ) -> None:
     """The same study at a second, empty node: killed in a step and started again, it makes the same objects."""
     study, _ = moved
@@ -184,14 +179,14 @@ def test_a_node_killed_in_the_middle_ends_the_study_once_with_the_same_uids(
     assert instance_uids(orthanc, study.uid) - received == expected
 
 
-def test_a_wrong_called_ae_title_is_turned_away(node: Node, skyra: SentStudy, storescu: SEND) -> None:
+def test_a_wrong_called_ae_title_is_turned_away(node: Node, skyra: SentStudy, storescu: Tool) -> None:
     answer = storescu(skyra.folder, node.port, "SOMEBODY")
     assert answer.returncode != 0
     assert "Called AE Title Not Recognized" in answer.stderr
 
 
 def test_a_study_of_another_body_part_is_refused_with_its_reason(
-    node: Node, skyra: SentStudy, storescu: SEND, tmp_path: Path
+    node: Node, skyra: SentStudy, storescu: Tool, tmp_path: Path
 ) -> None:
     study = as_of_another(skyra.slices("t2_tse_tra"), tmp_path / "knee", "SIM004244", BodyPartExamined="KNEE")
     assert storescu(study.folder, node.port).returncode == 0
@@ -201,7 +196,7 @@ def test_a_study_of_another_body_part_is_refused_with_its_reason(
 
 
 def test_a_missing_slice_and_absent_sequences_are_named_and_the_rest_is_reported(
-    node: Node, skyra: SentStudy, storescu: SEND, orthanc: Orthanc, tmp_path: Path
+    node: Node, skyra: SentStudy, storescu: Tool, orthanc: Orthanc, tmp_path: Path
 ) -> None:
     t2, dwi = skyra.slices("t2_tse_tra"), skyra.slices("ep2d")
     study = as_of_another(t2[:7] + t2[8:] + dwi, tmp_path / "study", "SIM004245")

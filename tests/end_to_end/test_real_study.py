@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .conftest import ROOT, Node, Orthanc
+from ..parts.dcmtk import Tool
+from ..parts.node import ROOT, Node
+from ..parts.orthanc import Orthanc
 
-SEND = Callable[..., subprocess.CompletedProcess[str]]
 STUDY = "siemens_TrioTim_ProstateX-0218"
 
 
-def send(node: Node, folder: Path, storescu: SEND) -> dict[str, Any]:
+def send(node: Node, folder: Path, storescu: Tool) -> dict[str, Any]:
     answer = storescu(folder, node.port)
     assert answer.returncode == 0, answer.stderr[-2000:]
     (study,) = node.status()["studies"]
@@ -21,7 +21,7 @@ def send(node: Node, folder: Path, storescu: SEND) -> dict[str, Any]:
 
 
 def test_the_real_study_comes_back_with_nothing_outlined_and_what_was_set_aside_named(
-    shared_data: Path, make_node: Callable[..., Node], storescu: SEND, orthanc: Orthanc
+    shared_data: Path, make_node: Callable[..., Node], storescu: Tool, orthanc: Orthanc
 ) -> None:
     """No rectal tumour is known in this patient; the networks outline the prostate on T2WI and DWI, and the dynamic run
     has bright fat."""

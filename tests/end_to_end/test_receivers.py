@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from typing import Any
 
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pynetdicom import evt
 
 from node.delivery.worker import DeliveryWorker
 from node.settings import RemoteSettings, load_settings
@@ -24,10 +24,13 @@ from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, ResultRecord
 
-from .conftest import Node, Orthanc, SentStudy, wait_for
-from .receivers import Receiver, coercing_into, dcmjs_dimse, dcmjs_is_missing, dcmtk_implicit_only, hanging_up_after
-
-SEND = Callable[..., subprocess.CompletedProcess[str]]
+from ..parts.dcmjs import DcmjsSCP, running_dcmjs
+from ..parts.dcmtk import StoreSCP, Tool, running_storescp
+from ..parts.node import Node
+from ..parts.orthanc import Orthanc
+from ..parts.processes import wait_for
+from ..parts.storage_scp import StorageSCP, running_storage_scp
+from .conftest import SentStudy
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def results(returned: dict[str, Any], skyra: SentStudy, node: Node) -> Results:
     return Results(ObjectStore(settings.root), found)
 
 
-def delivered(results: Results, receiver: Receiver, folder: Path) -> list[pydicom.Dataset]:
+def delivered(results: Results, receiver: StorageSCP | StoreSCP | DcmjsSCP, folder: Path) -> list[pydicom.Dataset]:
     """What the receiver has when the queue of a destination there is empty."""
     engine = open_engine(f"sqlite:///{folder / 'index.sqlite'}")
     deliveries = Deliveries(engine)
@@ -89,35 +92,45 @@ def syntaxes(received: list[pydicom.Dataset]) -> set[str]:
 
 
 def test_a_receiver_of_implicit_vr_alone_has_each_object_once_with_its_values(results: Results, tmp_path: Path) -> None:
-    (tmp_path / "received").mkdir()
-    with dcmtk_implicit_only(tmp_path / "received") as receiver:
+    with running_storescp(tmp_path / "received", "+xi") as receiver:
         received = delivered(results, receiver, tmp_path)
     each_once_and_equal(results, received)
     assert syntaxes(received) == {ImplicitVRLittleEndian}
 
 
 def test_dcmjs_dimse_has_each_object_once_as_it_lies_here(results: Results, tmp_path: Path) -> None:
-    if reason := dcmjs_is_missing():
-        pytest.skip(reason)
-    (tmp_path / "received").mkdir()
-    with dcmjs_dimse(tmp_path / "received") as receiver:
+    with running_dcmjs(tmp_path / "received") as receiver:
         received = delivered(results, receiver, tmp_path)
     each_once_and_equal(results, received)
     assert syntaxes(received) == {ExplicitVRLittleEndian}
 
 
 def test_a_receiver_that_hangs_up_again_and_again_has_each_object_once(results: Results, tmp_path: Path) -> None:
-    with hanging_up_after(4) as receiver:
+    with running_storage_scp(lambda _event, count: 0 if count <= 4 else None) as receiver:
         each_once_and_equal(results, delivered(results, receiver, tmp_path))
 
 
+def coercing_into(folder: Path) -> Callable[[evt.Event, int], int]:
+    """A router gives every instance and series another UID, the same one each time, and files it in a folder."""
+
+    def coerce(event: evt.Event, _count: int) -> int:
+        data_set = pydicom.dcmread(io.BytesIO(event.encoded_dataset()))
+        for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+            data_set[keyword].value = generate_uid(entropy_srcs=[str(data_set[keyword].value)])
+        data_set.file_meta.MediaStorageSOPInstanceUID = data_set.SOPInstanceUID
+        data_set.save_as(folder / f"{data_set.SOPInstanceUID}.dcm")
+        return 0
+
+    return coerce
+
+
 def test_what_a_router_coerces_and_sends_back_is_kept_and_makes_no_revision(
-    results: Results, skyra: SentStudy, node: Node, storescu: SEND, tmp_path: Path
+    results: Results, skyra: SentStudy, node: Node, storescu: Tool, tmp_path: Path
 ) -> None:
     before = node.study(skyra.uid)
     coerced = tmp_path / "coerced"
     coerced.mkdir()
-    with coercing_into(coerced) as router:
+    with running_storage_scp(coercing_into(coerced)) as router:
         each_once_and_equal(results, delivered(results, router, tmp_path))
     answer = storescu(coerced, node.port)
     assert answer.returncode == 0, answer.stderr
@@ -129,8 +142,6 @@ def test_what_a_router_coerces_and_sends_back_is_kept_and_makes_no_revision(
 def test_orthanc_has_each_object_of_the_study_as_it_lies_here(
     results: Results, skyra: SentStudy, orthanc: Orthanc
 ) -> None:
-    found = {
-        it["MainDicomTags"]["SOPInstanceUID"]: it["ID"] for it in orthanc.find("Instance", StudyInstanceUID=skyra.uid)
-    }
-    received = [pydicom.dcmread(io.BytesIO(orthanc.file(found[uid]))) for uid in results.stored()]
+    stored = results.stored()
+    received = [each for each in orthanc.data_sets(skyra.uid) if str(each.SOPInstanceUID) in stored]
     each_once_and_equal(results, received)

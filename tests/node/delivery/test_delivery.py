@@ -24,7 +24,7 @@ from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.overview import StudyQuery
 
-from .conftest import STUDY, uid
+from .queued import STUDY, uid
 
 WORKS_UNTIL_ITS_INPUT_ENDS = """
 import sys

@@ -1,0 +1,103 @@
+"""The node as a process of its own, and what its status says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.dicom.scu import echo
+from node.operations.answers import as_json
+from node.operations.status import collect
+from node.settings import load_settings
+from storage.overview import StudyQuery
+from storage.records import OPEN_DELIVERIES
+
+from .processes import ENVIRONMENT, show_on_failure, wait_for
+
+ROOT = Path(__file__).parents[2]
+AE_TITLE = "RECTALNODE"
+
+
+@dataclass
+class Node:
+    """A rectal-node process and its configuration, `config.toml` in its folder; its root is `var` there."""
+
+    folder: Path
+    port: int
+    ae_title: str = AE_TITLE
+    calling: str = "READY"
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        """Its configuration."""
+        return self.folder / "config.toml"
+
+    @property
+    def log(self) -> Path:
+        """What it has logged."""
+        return self.folder / "node.log"
+
+    def start(self, *roles: str) -> None:
+        """Start it, with all roles or these, and wait until it answers."""
+        call = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
+        call += [word for role in roles for word in ("--role", role)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(call, cwd=ROOT, env=ENVIRONMENT, stderr=log, stdout=log)
+        show_on_failure(f"the node at {self.port}", self.log)
+        wait_for(self.answers, "the node listens", 90)
+
+    def answers(self) -> bool:
+        """Whether it answers C-ECHO.
+
+        Raises:
+            AssertionError: it has ended.
+        """
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        return not echo("127.0.0.1", self.port, self.ae_title, self.calling, 30)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+    def objects(self, study_instance_uid: str) -> list[Path]:
+        """The files of a study."""
+        return sorted((self.folder / "var" / "objects" / study_instance_uid).rglob("*.dcm"))
+
+    def status(self, study: str = "") -> dict[str, Any]:
+        """What `rectal-node status --json` prints, without a new process for each look."""
+        return dict(json.loads(as_json(collect(load_settings(self.config), StudyQuery(study)))))
+
+    def study(self, study_instance_uid: str) -> dict[str, Any] | None:
+        """The status of a study, if it is known."""
+        lines = self.status(study_instance_uid)["studies"]
+        return lines[0] if lines else None
+
+    def settled(self, study_instance_uid: str) -> dict[str, Any] | None:
+        """The study's status once it is done and nothing is left to deliver."""
+        line = self.study(study_instance_uid)
+        if line is None or line["study"]["state"] in ("RECEIVING", "QUEUED"):
+            return None
+        waiting = sum(counts.get(state, 0) for counts in line["deliveries"].values() for state in OPEN_DELIVERIES)
+        return None if waiting else line
+
+    def wait_until_settled(self, study_instance_uid: str, seconds: float = 540) -> dict[str, Any]:
+        """The same, waited for."""
+        settled = wait_for(lambda: self.settled(study_instance_uid), f"{study_instance_uid} is done", seconds, 0.3)
+        return dict(settled)

@@ -1,0 +1,49 @@
+"""PostgreSQL, as the user postgres where the tests run as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .processes import free_port, running
+
+
+def _binaries() -> Path:
+    """The folder of initdb, postgres and pg_ctl; skips the test where there is none."""
+    pytest.importorskip("psycopg")
+    binary = shutil.which("postgres") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/postgres")), None)
+    if binary is None:
+        pytest.skip("PostgreSQL is not installed")
+    return Path(binary).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a PostgreSQL server of the tests' own; skipped where PostgreSQL or psycopg is not installed."""
+    binaries = _binaries()
+    # Not in pytest's own folder: it is closed to other users again by each further pytest of the same user.
+    folder = Path(tempfile.mkdtemp(prefix="rectal-node-postgresql-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        as_user = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder, "postgres")
+    port, data = free_port(), folder / "data"
+    init = [*as_user, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "node", "-N"]
+    subprocess.run(init, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
+
+    def answers() -> bool:
+        return not subprocess.run(ready, stdout=subprocess.DEVNULL, check=False).returncode
+
+    call = [*as_user, str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-F"]
+    with running("PostgreSQL", call, folder / "log", answers, 120, cwd=folder):
+        yield f"postgresql+psycopg://node@127.0.0.1:{port}/postgres"
+        stop = [*as_user, str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"]
+        subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    shutil.rmtree(folder)
