@@ -57,6 +57,8 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = tuple(
 
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+#: Private SOP classes that are known to store nothing: by DCMTK's, `termscu` asks a server to end.
+_PRIVATE_SERVICES = frozenset({"1.2.276.0.7230010.3.4.1915765545.18030.917282194.0"})
 _MAXIMUM_FOREIGN = 1000  # SOP classes that pynetdicom does not know, a process
 _foreign: set[str] = set()
 # Associations negotiate in threads of their own, and the count and the register of pynetdicom are shared.
@@ -72,9 +74,9 @@ def acceptable(proposed: Iterable[str], store: bool = True, others: Collection[s
 
 
 def is_storage(sop_class: str) -> bool:
-    """Whether a SOP class stores composite objects: the standard's classes, retired ones, and all private ones."""
+    """Whether a SOP class stores composite objects: the standard's classes, retired ones, and private ones."""
     uid = _as_it_is(sop_class)
-    if not uid.is_valid:
+    if not uid.is_valid or uid in _PRIVATE_SERVICES:
         return False
     service = uid_to_service_class(uid)
     if service is not ServiceClass:

@@ -52,9 +52,18 @@ def test_classes_that_nobody_knows_yet_are_taken_for_storage(uid):
     assert [context.abstract_syntax for context in acceptable([uid])] == [uid]
 
 
+DCMTK_SHUTDOWN = "1.2.276.0.7230010.3.4.1915765545.18030.917282194.0"
+
+
 @pytest.mark.parametrize(
     "uid",
-    [StudyRootQueryRetrieveInformationModelMove, ModalityWorklistInformationFind, StorageCommitmentPushModel, "x"],
+    [
+        StudyRootQueryRetrieveInformationModelMove,
+        ModalityWorklistInformationFind,
+        StorageCommitmentPushModel,
+        DCMTK_SHUTDOWN,
+        "x",
+    ],
 )
 def test_other_services_are_not_accepted(uid):
     assert acceptable([uid]) == []

@@ -1,0 +1,149 @@
+"""Destinations of results that go wrong in one way each, until they are told to recover.
+
+Each is a context manager that gives a `Destination`. What it received is kept as a PACS keeps it: by SOP Instance UID.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pynetdicom import evt
+
+from ..parts.processes import free_port
+from ..parts.storage_scp import StorageSCP, running_storage_scp
+
+#: Time-out of the node for each answer, in s; short, as some destinations never answer.
+TIMEOUT_S = 1.0
+_FAR_S = 60.0
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A destination that goes wrong.
+
+    Attributes:
+        port: where the node sends to.
+        wrong: how often it has gone wrong so far; where it cannot tell, for how many seconds.
+        recover: makes it a good one.
+        receiver: what it keeps; None where it runs only after `recover`.
+    """
+
+    port: int
+    wrong: Callable[[], int]
+    recover: Callable[[], None]
+    receiver: Callable[[], StorageSCP]
+
+
+@contextmanager
+def down() -> Iterator[Destination]:
+    """Nobody listens."""
+    port, started, began = free_port(), [], time.monotonic()
+    with ExitStack() as running:
+        yield Destination(
+            port,
+            lambda: int(time.monotonic() - began),
+            lambda: started.append(running.enter_context(running_storage_scp(port=port))),
+            lambda: started[0],
+        )
+
+
+@contextmanager
+def rejecting(result: int, source: int, diagnostic: int) -> Iterator[Destination]:
+    """Every association is rejected (PS3.8 9.3.4)."""
+    rejected, well = [], threading.Event()
+
+    def reject(event: evt.Event) -> None:
+        if not well.is_set():
+            rejected.append(event)
+            event.assoc.acse.send_reject(result, source, diagnostic)
+            event.assoc.kill()
+
+    with running_storage_scp(handlers=[(evt.EVT_REQUESTED, reject)]) as receiver:
+        yield Destination(receiver.port, lambda: len(rejected), well.set, lambda: receiver)
+
+
+@contextmanager
+def answering(status: int) -> Iterator[Destination]:
+    """Every object is answered with this status."""
+    well = threading.Event()
+    with running_storage_scp(lambda _event, _count: 0 if well.is_set() else status) as receiver:
+        yield Destination(receiver.port, lambda: len(receiver.asked), well.set, lambda: receiver)
+
+
+@contextmanager
+def aborting_at(sop_instance_uid: str) -> Iterator[Destination]:
+    """The association is aborted whenever this object comes."""
+    well = threading.Event()
+
+    def answer(event: evt.Event, _count: int) -> int | None:
+        bad = event.request.AffectedSOPInstanceUID == sop_instance_uid
+        return None if bad and not well.is_set() else 0
+
+    with running_storage_scp(answer) as receiver:
+        asked = receiver.asked
+        yield Destination(
+            receiver.port, lambda: sum(uid == sop_instance_uid for _, uid in asked), well.set, lambda: receiver
+        )
+
+
+@contextmanager
+def answering_too_late() -> Iterator[Destination]:
+    """Objects are kept, and answered when nobody waits any more."""
+    well, late, given_up = threading.Event(), [], {}
+
+    def answer(event: evt.Event, _count: int) -> int:
+        if not well.is_set():
+            late.append(event)
+            assert given_up.setdefault(event.assoc, threading.Event()).wait(_FAR_S)
+        return 0
+
+    def end(event: evt.Event) -> None:
+        given_up.setdefault(event.assoc, threading.Event()).set()
+
+    ends = [(kind, end) for kind in (evt.EVT_CONN_CLOSE, evt.EVT_ABORTED)]
+    with running_storage_scp(answer, handlers=ends) as receiver:
+        yield Destination(receiver.port, lambda: len(late), well.set, lambda: receiver)
+
+
+@contextmanager
+def closing_after(byte_count: int) -> Iterator[Destination]:
+    """The connection is closed when so many bytes of it have come: in the middle of an object."""
+    well, closed = threading.Event(), []
+    with running_storage_scp() as receiver, socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    sender, _ = listening.accept()
+                except OSError:  # it is over
+                    return
+                threading.Thread(target=relay, args=[sender], daemon=True).start()
+
+        def relay(sender: socket.socket) -> None:
+            with sender, socket.create_connection(("127.0.0.1", receiver.port)) as inner:
+                threading.Thread(target=_copy, args=[inner, sender, lambda _passed: False], daemon=True).start()
+                passed = _copy(sender, inner, lambda passed: passed >= byte_count and not well.is_set())
+                if passed >= byte_count and not well.is_set():
+                    closed.append(passed)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield Destination(listening.getsockname()[1], lambda: len(closed), well.set, lambda: receiver)
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def _copy(source: socket.socket, target: socket.socket, enough: Callable[[int], bool]) -> int:
+    """Pass bytes on until the source ends or it is enough; how many they were. Then the target is told the end."""
+    passed = 0
+    try:
+        while not enough(passed) and (piece := source.recv(4096)):
+            target.sendall(piece)
+            passed += len(piece)
+        target.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return passed  # one of the two sides is gone
+    return passed
