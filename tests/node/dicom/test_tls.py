@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,6 +149,23 @@ def test_files_that_cannot_be_used_are_a_fault_of_this_machine(seen, authority, 
         assert why in outcome.reason
         with pytest.raises(CredentialsError, match=why):
             server_context(credentials)
+
+
+def test_a_remote_that_says_nothing_after_the_handshake_is_given_up(seen, authority, pacs):  # noqa: F811
+    """What has come of TLS itself (RFC 8446, 4.6.1: tickets) is no answer, and nothing waits for more of it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pacs.path, pacs.key)
+    held: list[ssl.SSLSocket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        accepting = threading.Thread(
+            target=lambda: held.append(context.wrap_socket(listening.accept()[0], server_side=True))
+        )
+        accepting.start()
+        begun = time.monotonic()
+        assert echoed(seen(listening.getsockname()[1], timeout_s=1)) != ""
+        assert time.monotonic() - begun < 15
+        accepting.join()
+    held[0].close()
 
 
 # --- every service, to DCMTK and pynetdicom

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE
-from pynetdicom.dsutils import split_dataset
+from pynetdicom.dsutils import encode, split_dataset
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
 
 from node.dicom.association import RemoteAE
@@ -24,6 +26,8 @@ from node.dicom.scu import echo, stored
 from node.services.acceptor import AcceptorLimits
 from node.settings import RemoteSettings
 from tests.parts.certificates import Authority, Certificate, authority, stranger  # noqa: F401 (fixtures)
+
+from .conftest import RawScanner, a_pdu
 
 REFUSED = "Calling AE Title Not Recognized"
 CALLS = ("-aet", "SCANNER", "-aec", "RECTALNODE")
@@ -100,6 +104,46 @@ def storescu(dcmtk, site: Site):
         return answer.returncode == 0, answer.stdout + answer.stderr
 
     return run
+
+
+@pytest.fixture
+def raw(scanner, site: Site):
+    """The scanner as one that sends what bytes it is told, by TLS; it has an association."""
+
+    def connect(receiving) -> RawScanner:
+        context = ssl.create_default_context(cafile=str(site.authority.path))
+        context.load_cert_chain(site.scanner.path, site.scanner.key)
+        unconnected = context.wrap_socket(socket.socket(), server_hostname="127.0.0.1")
+        found = scanner(receiving.listener.tls_port, unconnected)
+        assert found.associate() == "accepted"
+        return found
+
+    return connect
+
+
+def a_store(number: int) -> bytes:
+    """The PDUs of a C-STORE of a small image."""
+    uid = f"1.2.3.4.{number}"
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = MRImageStorage, uid
+    image.StudyInstanceUID, image.SeriesInstanceUID = "1.2.3", "1.2.3.1"
+    image.PatientID, image.PatientName = "SIMULATED", ""
+    encoded = encode(image, False, True)
+    command = RawScanner.command(
+        {
+            0x0002: even(MRImageStorage),
+            0x0100: struct.pack("<H", 1),
+            0x0110: struct.pack("<H", number),
+            0x0700: struct.pack("<H", 0),
+            0x0800: struct.pack("<H", 0),
+            0x1000: even(uid),
+        }
+    )
+    return b"".join(a_pdu(4, RawScanner.fragment(*each)) for each in ((3, command), (2, encoded)))
+
+
+def even(uid: str) -> bytes:
+    return uid.encode() + b"\0" * (len(uid) % 2)
 
 
 # --- certificates
@@ -278,6 +322,34 @@ def test_objects_of_every_size_come_whole(open_tls, site, make_image):
     outcomes = list(stored(images, site.node_seen_by_the_scanner(receiving)))
     assert [it.result for it in outcomes] == [StoreResult.SENT] * 3
     assert sorted(data_set_of(path) for path in receiving.files()) == sorted(map(data_set_of, images))
+
+
+def test_messages_are_taken_however_they_are_cut_and_answered_in_turn(open_tls, site, raw):
+    receiving = open_tls()
+    sending = raw(receiving)
+    objects = b"".join(a_store(number) for number in (1, 2, 3))
+    for at in range(0, len(objects), 100):
+        sending.send(objects[at : at + 100])
+    assert [sending.status() for _ in range(3)] == ["0000 to 1", "0000 to 2", "0000 to 3"]
+    assert sending.release() == "released"
+    assert len(receiving.files()) == 3
+
+
+def test_silence_inside_a_message_ends_the_association_and_nothing_is_kept(open_tls, site, raw):
+    receiving = open_tls(network_timeout_s=1.0)
+    sending = raw(receiving)
+    sending.send(a_store(1)[:-10])
+    assert sending.answer().startswith("aborted")
+    assert receiving.files() == []
+
+
+def test_a_connection_that_ends_inside_a_message_leaves_nothing(open_tls, site, raw):
+    receiving = open_tls()
+    sending = raw(receiving)
+    sending.send(a_store(1)[:-10])
+    sending.close()
+    wait_for(lambda: receiving.listener.open_associations == 0)
+    assert receiving.files() == []
 
 
 def test_what_was_refused_holds_up_nobody_after_it(open_tls, storescu, site, make_image, scanner, caplog):
