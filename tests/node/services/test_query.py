@@ -23,6 +23,7 @@ from pynetdicom.sop_class import (
 from pynetdicom.sop_class import Verification
 from sqlalchemy import Engine, insert, text
 
+from node.dicom.transport import keep_responses
 from node.services.listener import Listener
 from node.settings import ListenerSettings, RemoteSettings
 from storage import catalogue_schema as tables
@@ -82,7 +83,9 @@ def associate(port: int, *classes: str, title: str = "FINDSCU", negotiated: byte
         item = SOPClassExtendedNegotiation()
         item.sop_class_uid, item.service_class_application_information = each, negotiated
         items.append(item)
-    return ae.associate("127.0.0.1", port, ae_title="RECTALNODE", ext_neg=items)
+    association = ae.associate("127.0.0.1", port, ae_title="RECTALNODE", ext_neg=items)
+    keep_responses(association)
+    return association
 
 
 def a_query(level: str = "STUDY", **keys: object) -> Dataset:
