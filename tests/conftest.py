@@ -19,7 +19,13 @@ from node.logs import LineFormatter
 from .parts.processes import ends_of_logs
 
 #: The real parts, each of which a test starts by its fixture or its `running_…`.
-pytest_plugins = ("tests.parts.chromium", "tests.parts.dcmtk", "tests.parts.orthanc", "tests.parts.postgresql")
+pytest_plugins = (
+    "tests.parts.certificates",
+    "tests.parts.chromium",
+    "tests.parts.dcmtk",
+    "tests.parts.orthanc",
+    "tests.parts.postgresql",
+)
 
 # Workers share the cores: networks that compute with several threads each would wait for one another, in busy loops.
 # OpenMP reads this when a library loads it, so it stands before the tests import any; their processes inherit it.

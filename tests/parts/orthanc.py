@@ -65,9 +65,9 @@ class Orthanc:
         found = self.find("Instance", StudyInstanceUID=study_instance_uid)
         return [pydicom.dcmread(io.BytesIO(self.file(instance["ID"]))) for instance in found]
 
-    def know(self, name: str, ae_title: str, port: int) -> None:
+    def know(self, name: str, ae_title: str, port: int, **more: object) -> None:
         """Make a system known: a destination of C-MOVE, who is told of commitments, whom `/modalities` calls."""
-        system = {"AET": ae_title, "Host": "127.0.0.1", "Port": port}
+        system = {"AET": ae_title, "Host": "127.0.0.1", "Port": port, **more}
         self._ask("PUT", f"/modalities/{name}", json.dumps(system).encode())
 
     def _json(self, method: str, path: str, body: object = None) -> Any:

@@ -15,9 +15,9 @@ from pynetdicom import AE, evt
 
 from node.delivery.worker import DeliveryWorker
 from node.dicom.outcomes import STATUS_POLICIES, StatusPolicy, StoreResult
-from tests.parts.certificates import Authority, Certificate, authority  # noqa: F401 (a fixture)
+from tests.parts.certificates import Authority, Certificate
 
-from .conftest import STUDY
+from .queued import STUDY
 
 OTHERS = [StatusPolicy(status, status, "refused", StoreResult.PERMANENT) for status in (0x0118, 0xA801, 0xFF00)]
 AFTER_ONE = {StoreResult.SENT: "STORED", StoreResult.TRANSIENT: "QUEUED", StoreResult.PERMANENT: "FAILED"}
@@ -116,7 +116,7 @@ def test_a_destination_that_is_down_or_never_answers_delays_no_other(receiving, 
 def test_a_destination_with_another_certificate_gets_nothing_and_is_waited_for(
     destination,
     queue,
-    authority,  # noqa: F811
+    authority,
     receiving_by_tls,
 ):
     pacs, node = authority.issue("pacs", ("127.0.0.1",)), authority.issue("node")
@@ -136,7 +136,7 @@ def receiving_by_tls():
     """A receiver that wants a certificate of the site."""
 
     @contextmanager
-    def start(authority: Authority, shown: Certificate) -> Iterator[tuple[int, list[str]]]:  # noqa: F811
+    def start(authority: Authority, shown: Certificate) -> Iterator[tuple[int, list[str]]]:
         kept: list[str] = []
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
         context.load_cert_chain(shown.path, shown.key)

@@ -13,11 +13,11 @@ import pytest
 from node.dicom.connection import LARGEST_PIECE, Connection
 from node.dicom.encrypted import EncryptedConnection, connection_over
 from node.dicom.tls import server_context
-from tests.parts.certificates import Authority, authority  # noqa: F401 (a fixture)
+from tests.parts.certificates import Authority
 
 
 @pytest.fixture(params=["server", "client"])
-def pair(request, authority: Authority) -> Iterator[tuple[EncryptedConnection, ssl.SSLSocket]]:  # noqa: F811
+def pair(request, authority: Authority) -> Iterator[tuple[EncryptedConnection, ssl.SSLSocket]]:
     """A connection of the node, as either side of TLS, and a socket at the other end; its server sends tickets."""
     issued = authority.issue("both", ("127.0.0.1",))
     ours_serves = request.param == "server"

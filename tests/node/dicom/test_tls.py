@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,23 +25,24 @@ from node.dicom.outcomes import StoreResult
 from node.dicom.scu import echoed, stored
 from node.dicom.tls import CredentialsError, server_context
 from node.settings import RemoteSettings
-from tests.parts.certificates import Authority, Certificate, authority, stranger  # noqa: F401 (fixtures)
+from tests.parts.certificates import Authority, Certificate
+from tests.parts.processes import free_port, running
 
 
 @pytest.fixture(scope="module")
-def pacs(authority: Authority) -> Certificate:  # noqa: F811
+def pacs(authority: Authority) -> Certificate:
     """The certificate of the remote."""
     return authority.issue("pacs", ("127.0.0.1", "pacs.example"))
 
 
 @pytest.fixture(scope="module")
-def node(authority: Authority) -> Certificate:  # noqa: F811
+def node(authority: Authority) -> Certificate:
     """The certificate of this node."""
     return authority.issue("node")
 
 
 @pytest.fixture(scope="module")
-def seen(authority: Authority, node: Certificate) -> Callable[..., RemoteAE]:  # noqa: F811
+def seen(authority: Authority, node: Certificate) -> Callable[..., RemoteAE]:
     """The remote as the settings have it."""
 
     def remote(port: int, **change: object) -> RemoteAE:
@@ -61,7 +61,7 @@ def seen(authority: Authority, node: Certificate) -> Callable[..., RemoteAE]:  #
 
 
 @pytest.fixture(scope="module")
-def pacs_port(authority: Authority, pacs: Certificate) -> Iterator[int]:  # noqa: F811
+def pacs_port(authority: Authority, pacs: Certificate) -> Iterator[int]:
     """A receiver of pynetdicom by TLS, which wants a certificate of the site."""
     with receiver(authority, pacs) as port:
         yield port
@@ -110,18 +110,18 @@ def test_another_certificate_than_the_bound_one_is_refused(seen, pacs_port, pacs
     )
 
 
-def test_an_expired_certificate_is_refused(seen, authority):  # noqa: F811
+def test_an_expired_certificate_is_refused(seen, authority):
     expired = authority.issue("expired", ("127.0.0.1",), valid=timedelta(days=-1))
     with receiver(authority, expired) as port:
         assert echoed(seen(port)) == "no connection by TLS: its certificate has expired: it needs a new one"
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused(seen, authority, stranger):  # noqa: F811
+def test_a_certificate_of_an_unknown_authority_is_refused(seen, authority, stranger):
     with receiver(authority, stranger.issue("unknown", ("127.0.0.1",))) as port:
         assert echoed(seen(port)) == "no connection by TLS: its certificate is signed by none of `authorities`"
 
 
-def test_a_remote_that_does_not_know_this_node_says_so(seen, pacs, stranger):  # noqa: F811
+def test_a_remote_that_does_not_know_this_node_says_so(seen, pacs, stranger):
     with receiver(stranger, pacs) as port:
         assert echoed(seen(port)) == ("no connection by TLS: it does not know who signed the certificate of this node")
 
@@ -140,7 +140,7 @@ def test_without_tls_at_the_other_side_nothing_is_sent(seen, image):
     assert came == []
 
 
-def test_files_that_cannot_be_used_are_a_fault_of_this_machine(seen, authority, image, tmp_path, node, pacs):  # noqa: F811
+def test_files_that_cannot_be_used_are_a_fault_of_this_machine(seen, authority, image, tmp_path, node, pacs):
     mixed = authority.credentials(Certificate(node.path, pacs.key))
     absent = authority.credentials(Certificate(tmp_path / "absent.pem", node.key))
     for credentials, why in ((mixed, "the key is of another certificate"), (absent, "absent.pem: cannot be read")):
@@ -151,7 +151,7 @@ def test_files_that_cannot_be_used_are_a_fault_of_this_machine(seen, authority, 
             server_context(credentials)
 
 
-def test_a_remote_that_says_nothing_after_the_handshake_is_given_up(seen, authority, pacs):  # noqa: F811
+def test_a_remote_that_says_nothing_after_the_handshake_is_given_up(seen, authority, pacs):
     """What has come of TLS itself (RFC 8446, 4.6.1: tickets) is no answer, and nothing waits for more of it."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pacs.path, pacs.key)
@@ -171,7 +171,7 @@ def test_a_remote_that_says_nothing_after_the_handshake_is_given_up(seen, author
 # --- every service, to DCMTK and pynetdicom
 
 
-def test_objects_are_stored_at_dcmtk(seen, authority, pacs, image, tmp_path):  # noqa: F811
+def test_objects_are_stored_at_dcmtk(seen, authority, pacs, image, tmp_path):
     folder = tmp_path / "received"
     folder.mkdir()
     with storescp(folder, "+tls", pacs.key, pacs.path, "+cf", authority.path) as port:
@@ -198,7 +198,7 @@ def test_a_pacs_is_asked_by_tls(seen, pacs_port):
 # --- user identity
 
 
-def test_the_configured_user_identity_is_presented(seen, authority, pacs, tmp_path):  # noqa: F811
+def test_the_configured_user_identity_is_presented(seen, authority, pacs, tmp_path):
     secret = tmp_path / "passcode"
     secret.write_text("open sesame\n")
     presented = []
@@ -220,7 +220,7 @@ def test_the_configured_user_identity_is_presented(seen, authority, pacs, tmp_pa
 @pytest.mark.parametrize(
     ("days", "warning"), [(-1, "has expired on"), (1, "expires on"), (29, "expires on"), (31, ""), (300, "")]
 )
-def test_the_end_of_a_certificate_is_announced(authority, days, warning):  # noqa: F811
+def test_the_end_of_a_certificate_is_announced(authority, days, warning):
     issued = authority.issue(f"ends-in-{days}", valid=timedelta(days=days))
     said = expiry_warning(authority.credentials(issued), datetime.now(UTC))
     assert (warning in said) if warning else said == ""
@@ -230,7 +230,7 @@ def test_the_end_of_a_certificate_is_announced(authority, days, warning):  # noq
 
 
 @contextmanager
-def receiver(authority: Authority, shown: Certificate, *handlers: object) -> Iterator[int]:  # noqa: F811
+def receiver(authority: Authority, shown: Certificate, *handlers: object) -> Iterator[int]:
     """pynetdicom by TLS with a certificate, believing an authority; its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(shown.path, shown.key)
@@ -260,16 +260,7 @@ def one_series(event):
 def storescp(folder: Path, *options: object) -> Iterator[int]:
     """DCMTK's receiver; its port."""
     assert shutil.which("storescp"), "storescp of DCMTK is missing: `make tools` installs it"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    server = subprocess.Popen(["storescp", *map(str, options), "-od", str(folder), str(port)])
-    try:
-        deadline = time.monotonic() + 20
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            assert time.monotonic() < deadline, "storescp does not start"
-            time.sleep(0.05)
+    port = free_port()
+    call = ["storescp", *options, "-od", folder, port]
+    with running("storescp", call, folder.parent / "storescp.log", lambda: not socket.socket().connect_ex(("", port))):
         yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=20)

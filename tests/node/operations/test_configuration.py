@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import ConfigurationError
 from node.operations.configuration import check
-from tests.parts.certificates import Authority, authority  # noqa: F401 (a fixture)
+from tests.parts.certificates import Authority
 
 SITE = """
 [tls]
@@ -32,7 +32,7 @@ passcode_file = "{passcode}"
 """
 
 
-def test_what_ends_soon_or_can_be_read_on_its_way_is_a_warning(tmp_path: Path, authority: Authority) -> None:  # noqa: F811
+def test_what_ends_soon_or_can_be_read_on_its_way_is_a_warning(tmp_path: Path, authority: Authority) -> None:
     node = authority.issue("node", valid=timedelta(days=3))
     passcode = tmp_path / "passcode"
     passcode.write_text("open sesame")
@@ -46,7 +46,7 @@ def test_what_ends_soon_or_can_be_read_on_its_way_is_a_warning(tmp_path: Path, a
 
 
 @pytest.mark.parametrize(("absent", "why"), [("key", "cannot be read"), ("passcode", "is no file")])
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path, authority: Authority, absent: str, why: str) -> None:  # noqa: F811
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, authority: Authority, absent: str, why: str) -> None:
     node = authority.issue("node-of-a-fault")
     files = {"key": node.key, "passcode": node.key, absent: tmp_path / "absent"}
     path = tmp_path / "site.toml"

@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +24,8 @@ from node.dicom.outcomes import StoreResult
 from node.dicom.scu import echo, stored
 from node.services.acceptor import AcceptorLimits
 from node.settings import RemoteSettings
-from tests.parts.certificates import Authority, Certificate, authority, stranger  # noqa: F401 (fixtures)
+from tests.parts.certificates import Authority, Certificate
+from tests.parts.processes import free_port, wait_for
 
 from .conftest import RawScanner, a_pdu
 
@@ -70,7 +70,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(authority: Authority) -> Site:  # noqa: F811
+def site(authority: Authority) -> Site:
     names = ("localhost", "127.0.0.1")
     return Site(
         authority,
@@ -196,7 +196,7 @@ def test_an_expired_certificate_is_refused(open_tls, storescu, site, make_image,
     assert "refused: its certificate has expired: it needs a new one" in caplog.text
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused(open_tls, storescu, site, stranger, make_image, caplog):  # noqa: F811
+def test_a_certificate_of_an_unknown_authority_is_refused(open_tls, storescu, site, stranger, make_image, caplog):
     unknown = stranger.issue("unknown")
     receiving = open_tls(site.remote(certificate_sha256=(unknown.fingerprint,)))
     assert not storescu(receiving.listener.tls_port, make_image(), unknown)[0]
@@ -259,7 +259,7 @@ def test_who_speaks_no_tls_to_the_port_with_it_gets_no_association(open_tls, sca
     calling = scanner(receiving.listener.tls_port)
     calling.send(calling.request())
     assert calling.answer() not in ("accepted", "rejected")
-    wait_for(lambda: "what it says is no TLS" in caplog.text)
+    wait_for(lambda: "what it says is no TLS" in caplog.text, "it comes to pass", 20, 0.01)
 
 
 def test_who_speaks_tls_to_the_port_without_it_is_told_in_the_log(open_tls, storescu, site, make_image, caplog):
@@ -348,7 +348,7 @@ def test_a_connection_that_ends_inside_a_message_leaves_nothing(open_tls, site, 
     sending = raw(receiving)
     sending.send(a_store(1)[:-10])
     sending.close()
-    wait_for(lambda: receiving.listener.open_associations == 0)
+    wait_for(lambda: receiving.listener.open_associations == 0, "it comes to pass", 20, 0.01)
     assert receiving.files() == []
 
 
@@ -365,7 +365,7 @@ def test_a_stop_aborts_what_is_open(open_tls, site):
     receiving = open_tls()
     held = site.node_seen_by_the_scanner(receiving).associate(MR)
     receiving.listener.stop(patience_s=0.1)
-    wait_for(lambda: held.is_aborted)
+    wait_for(lambda: held.is_aborted, "it comes to pass", 20, 0.01)
     assert receiving.listener.open_associations == 0
 
 
@@ -374,7 +374,7 @@ def test_several_listener_processes_leave_tls_to_the_one_that_accepts(open_tls, 
     (outcome,) = stored([make_image()], site.node_seen_by_the_scanner(receiving))
     assert outcome.result is StoreResult.SENT
     assert echo("127.0.0.1", receiving.port, "RECTALNODE", "PLAIN", 10) == ""
-    wait_for(lambda: receiving.listener.counts.get("accepted") == 2)
+    wait_for(lambda: receiving.listener.counts.get("accepted") == 2, "it comes to pass", 20, 0.01)
 
 
 # --- user identity (PS3.7 D.3.3.7), with TLS or without
@@ -468,16 +468,3 @@ def client(site: Site, port: int, version: ssl.TLSVersion | None = None, suites:
     if suites:
         context.set_ciphers(suites)
     return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10), server_hostname="127.0.0.1")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
