@@ -24,6 +24,7 @@ SUCCESS = 0x0000
 MISMATCH = 0xA900
 INVALID_INSTANCE = 0x0117
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NOT_AUTHORISED = 0x0124
 UNRECOGNISED_OPERATION = 0x0211
 
 #: Requests of which `Command.encoded` holds all that their service needs, whatever else came with them.
@@ -33,6 +34,9 @@ _CLASS, _REQUESTED_CLASS, _FIELD, _MESSAGE, _ANSWERED = 0x0002, 0x0003, 0x0100, 
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _COMMENT, _INSTANCE = 0x0700, 0x0800, 0x0900, 0x0902, 0x1000
 _NO_DATA_SET = 0x0101
 _PRIORITIES = (0, 1, 2)
+_DESTINATION, _OFFENDING = 0x0600, 0x0901
+_REMAINING, _COMPLETED, _FAILED, _WARNING = 0x1020, 0x1021, 0x1022, 0x1023
+_ORIGINATOR, _ORIGINATOR_MESSAGE = 0x1030, 0x1031
 _WITH_IDENTIFIER = (C_FIND_RQ, C_GET_RQ, C_MOVE_RQ)
 _LONGEST_COMMENT = 64  # bytes, LO
 
@@ -43,10 +47,32 @@ class MalformedCommandError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is refused: a status and words of ours."""
+    """Why a request is refused: a status, words of ours, and the tags of its elements that are at fault."""
 
     status: int
     reason: str
+    offending: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """Who asked by C-MOVE for an object that is sent: its AE title, and the message of that request."""
+
+    ae_title: str
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubOperations:
+    """Numbers of the sub-operations of a C-MOVE or C-GET (PS3.7 9.1.3.1, 9.1.4.1); two bytes each.
+
+    `remaining` is None in a response after which nothing remains to be told.
+    """
+
+    remaining: int | None
+    completed: int
+    failed: int
+    warning: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +84,9 @@ class Command:
         sop_class_uid: the affected SOP class, of some normalised services the requested one.
         status: of a response; None where it states none.
         comment: Error Comment (0000,0902) of a response.
+        move_destination: AE title, of a C-MOVE.
+        originator: of the C-MOVE for which a C-STORE is made.
+        sub_operations: of a response to a C-MOVE or C-GET that tells them.
     """
 
     field: int
@@ -68,11 +97,18 @@ class Command:
     priority: int = 0
     status: int | None = None
     comment: str = ""
+    move_destination: str = ""
+    originator: Originator | None = None
+    sub_operations: SubOperations | None = None
 
     @property
     def is_response(self) -> bool:
         """Whether it answers something."""
         return bool(self.field & RESPONSE)
+
+    def is_answer_to(self, field: int) -> bool:
+        """Whether it answers a request with this command field."""
+        return self.field == field | RESPONSE
 
     @property
     def encoded(self) -> bytes:
@@ -86,6 +122,11 @@ class Command:
         }
         if self.field == C_STORE_RQ:
             elements[_INSTANCE] = _uid(self.sop_instance_uid)
+        if self.field == C_MOVE_RQ:
+            elements[_DESTINATION] = _even(self.move_destination.encode("ascii"), b" ")
+        if self.originator is not None:
+            elements[_ORIGINATOR] = _even(self.originator.ae_title.encode("ascii", "replace"), b" ")
+            elements[_ORIGINATOR_MESSAGE] = _number(self.originator.message_id)
         return _encoded(elements)
 
     def refusal(self, served: Mapping[int, Collection[str]], abstract_syntax: str) -> Refusal | None:
@@ -128,18 +169,47 @@ class Command:
 
     def answer(self, refusal: Refusal | None) -> bytes:
         """The response, which says Success where there is no refusal; it repeats no UID that is none."""
+        elements = self._response(SUCCESS if refusal is None else refusal.status, False)
+        if refusal is not None:
+            elements |= _said(refusal)
+        if _is_uid(self.sop_instance_uid):
+            elements[_INSTANCE] = _uid(self.sop_instance_uid)
+        return _encoded(elements)
+
+    def progress(
+        self, status: int, done: SubOperations, refusal: Refusal | None = None, has_data_set: bool = False
+    ) -> bytes:
+        """A response of a C-MOVE or C-GET; `refusal` says why some or all of it could not be done."""
+        elements = self._response(status, has_data_set)
+        if done.remaining is not None:
+            elements[_REMAINING] = _number(done.remaining)
+        elements |= {
+            _COMPLETED: _number(done.completed),
+            _FAILED: _number(done.failed),
+            _WARNING: _number(done.warning),
+        }
+        if refusal is not None:
+            elements |= _said(refusal)
+        return _encoded(elements)
+
+    def _response(self, status: int, has_data_set: bool) -> dict[int, bytes]:
         elements = {
             _FIELD: _number(self.field | RESPONSE),
             _ANSWERED: _number(self.message_id),
-            _DATA_SET_TYPE: _number(_NO_DATA_SET),
-            _STATUS: _number(SUCCESS if refusal is None else refusal.status),
+            _DATA_SET_TYPE: _number(0x0001 if has_data_set else _NO_DATA_SET),
+            _STATUS: _number(status),
         }
-        if refusal is not None:
-            elements[_COMMENT] = _even(refusal.reason.encode("ascii", "replace")[:_LONGEST_COMMENT], b" ")
-        for tag, uid in ((_CLASS, self.sop_class_uid), (_INSTANCE, self.sop_instance_uid)):
-            if _is_uid(uid):
-                elements[tag] = _uid(uid)
-        return _encoded(elements)
+        if _is_uid(self.sop_class_uid):
+            elements[_CLASS] = _uid(self.sop_class_uid)
+        return elements
+
+
+def _said(refusal: Refusal) -> dict[int, bytes]:
+    """Error Comment and Offending Element."""
+    said = {_COMMENT: _even(refusal.reason.encode("ascii", "replace")[:_LONGEST_COMMENT], b" ")}
+    if refusal.offending:
+        said[_OFFENDING] = b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in refusal.offending)
+    return said
 
 
 def read_command(data: bytes) -> Command:
@@ -166,7 +236,17 @@ def read_command(data: bytes) -> Command:
         priority=_as_number(elements, _PRIORITY) or 0,
         status=_as_number(elements, _STATUS),
         comment=_as_text(elements, _COMMENT),
+        move_destination=_as_text(elements, _DESTINATION),
+        sub_operations=_as_sub_operations(elements),
     )
+
+
+def _as_sub_operations(elements: Mapping[int, bytes]) -> SubOperations | None:
+    numbers = {tag: _as_number(elements, tag) for tag in (_REMAINING, _COMPLETED, _FAILED, _WARNING)}
+    if all(number is None for number in numbers.values()):
+        return None
+    completed, failed, warning = (numbers[tag] or 0 for tag in (_COMPLETED, _FAILED, _WARNING))
+    return SubOperations(numbers[_REMAINING], completed, failed, warning)
 
 
 def _elements(data: bytes) -> dict[int, bytes]:

@@ -65,11 +65,13 @@ _foreign: set[str] = set()
 _foreign_lock = threading.Lock()
 
 
-def acceptable(proposed: Iterable[str], store: bool = True, others: Collection[str] = ()) -> list[PresentationContext]:
-    """Contexts that the listener supports among these abstract syntaxes: verification, `others`, and with `store` any
-    storage."""
+def acceptable(
+    proposed: Iterable[str], store: bool = True, others: Collection[str] = (), taken: Collection[str] = ()
+) -> list[PresentationContext]:
+    """Contexts that the listener supports among these abstract syntaxes: verification, `others`, with `store` any
+    storage, else that of classes whose objects are `taken` by the other side."""
     uids = [_as_it_is(uid) for uid in dict.fromkeys(proposed)]
-    supported = [uid for uid in uids if uid in others or _accepts(uid, store)]
+    supported = [uid for uid in uids if uid in others or _accepts(uid, store or uid in taken)]
     return [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in supported]
 
 

@@ -26,7 +26,7 @@ from node.dicom.association import (
     narrowness,
     refusal,
 )
-from node.dicom.command import Command
+from node.dicom.command import Command, Originator
 from node.dicom.conversion.errors import ConversionError
 from node.dicom.outcomes import LOCAL_FAULTS, StoreOutcome, StoreResult, classify, local_fault, outcome
 from node.dicom.sendable import Sendable, batches, candidates, opened
@@ -50,7 +50,7 @@ class End:
 
     def of(self, file: Sendable) -> StoreOutcome:
         """The outcome of a file that had no turn."""
-        return outcome(file.path, file.header, self.result, self.reason or _not_accepted(file.header))
+        return outcome(file.path, file.header, self.result, self.reason or not_accepted(file.header))
 
 
 def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
@@ -112,6 +112,7 @@ def sent(
     batch: Sequence[Sendable],
     waiting: deque[Sendable],
     wanted: Callable[[Sendable], bool] = lambda _: True,
+    originator: Originator | None = None,
 ) -> Generator[StoreOutcome, None, End]:
     """Send over one association what waits, until nothing does or the association ends.
 
@@ -123,6 +124,7 @@ def sent(
         batch: whose presentation contexts are asked for.
         waiting: files of the batch; what is left in it had no turn.
         wanted: asked when the turn of a file comes: one that is not is left out, without an outcome.
+        originator: of the C-MOVE that files are sent for.
 
     Returns:
         what holds for the files that still wait.
@@ -143,7 +145,7 @@ def sent(
         association.release()
         return End(StoreResult.NOT_TRIED, why)
     try:
-        sending = Sending(association, receiver.timeout_s)
+        sending = Sending(association, receiver.timeout_s, originator)
     except LostAssociationError:
         return End(StoreResult.NOT_TRIED, ENDED_BEFORE)
     with closing(sending):
@@ -169,8 +171,8 @@ def _sent(sending: Sending, waiting: deque[Sendable], wanted: Callable[[Sendable
 class Sending:
     """An established association over which files are stored, one after the other."""
 
-    def __init__(self, association: Association, timeout_s: float) -> None:
-        """Take over an association.
+    def __init__(self, association: Association, timeout_s: float, originator: Originator | None = None) -> None:
+        """Take over an association; `originator` is of the C-MOVE that files are sent for.
 
         Raises:
             LostAssociationError: it has ended meanwhile.
@@ -180,6 +182,7 @@ class Sending:
             for context in association.accepted_contexts
         }
         self._association = StoreAssociation(association, timeout_s)
+        self._originator = originator
 
     @property
     def is_over(self) -> bool:
@@ -191,7 +194,7 @@ class Sending:
         path, header = file.path, file.header
         chosen = next((pair for pair in candidates(header) if pair in self._context_ids), None)
         if chosen is None:
-            return outcome(path, header, StoreResult.PERMANENT, _not_accepted(header))
+            return outcome(path, header, StoreResult.PERMANENT, not_accepted(header))
         try:
             answer = self._store(file, chosen)
         except (ConversionError, HeaderError, ValueError) as error:
@@ -210,10 +213,13 @@ class Sending:
 
     def _store(self, file: Sendable, chosen: tuple[str, str]) -> Command:
         with opened(file, chosen[1]) as (content, start):
-            header, context_id = file.header, self._context_ids[chosen]
-            return self._association.store(context_id, header.sop_class_uid, header.sop_instance_uid, content, start)
+            class_uid, instance_uid = file.header.sop_class_uid, file.header.sop_instance_uid
+            return self._association.store(
+                self._context_ids[chosen], class_uid, instance_uid, content, start, self._originator
+            )
 
 
-def _not_accepted(header: InstanceHeader) -> str:
+def not_accepted(header: InstanceHeader) -> str:
+    """Why an object cannot be sent for which no presentation context is there."""
     syntaxes = " or ".join(syntax for _, syntax in candidates(header))
     return f"no presentation context accepted for SOP class {header.sop_class_uid} with transfer syntax {syntaxes}"

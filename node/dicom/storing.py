@@ -6,16 +6,16 @@ file to the connection in large pieces, which are cut into fragments on the way 
 
 from __future__ import annotations
 
-import errno
-import struct
-from collections.abc import Iterator
+import time
 from contextlib import suppress
 
 from pynetdicom import Association
 from pynetdicom.pdu import A_RELEASE_RP, A_RELEASE_RQ
 
-from node.dicom.command import C_STORE_RQ, RESPONSE, Command, MalformedCommandError, read_command
+from node.dicom.command import C_STORE_RQ, RESPONSE, Command, MalformedCommandError, Originator, read_command
+from node.dicom.connection import Connection
 from node.dicom.encrypted import connection_over
+from node.dicom.fragments import Fragments
 from node.dicom.pdu_reader import (
     COMMAND,
     LAST,
@@ -30,14 +30,9 @@ from node.dicom.pdu_reader import (
 from storage.filebytes import FileBytes
 
 _READY = "Sta6"  # for data transfer, PS3.8 9.2.1
-_P_DATA_TF = 0x04
-# Of the PDU: type and length. Of the fragment, the only one in it: length, presentation context, control header.
-_HEADER = struct.Struct(">BxLLBB")
-_BESIDE_CONTENT = 6  # bytes of the second part: they count towards the maximum length of the receiver
-_LARGEST_FRAGMENT = 2**20  # bytes, where the receiver names no maximum
-_PIECE = 2**18  # bytes that are read and sent at a time
 _LARGEST_ANSWER = 2**16
 _SLOWEST = 1.0  # bytes a second of an answer, which is small
+_SLOWEST_OBJECT = 1000.0  # bytes a second that a receiver takes at least, whatever pauses it makes
 _ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"  # A-ABORT of the user, PS3.8 9.3.8
 _PARTING_S = 1.0
 _LAST_MESSAGE = 0xFFFF
@@ -45,6 +40,28 @@ _LAST_MESSAGE = 0xFFFF
 
 class LostAssociationError(Exception):
     """The association ended, or had to be ended, before the answer."""
+
+
+def taken_over(association: Association, timeout_s: float) -> Connection:
+    """The connection of an established association of which pynetdicom's threads end.
+
+    Args:
+        association: that pynetdicom has negotiated.
+        timeout_s: for the other side to take what is sent, a piece at a time.
+
+    Raises:
+        LostAssociationError: it has ended meanwhile.
+    """
+    association.dul.kill_dul()
+    association.dul.join()
+    transport, state = association.dul.socket, association.dul.state_machine.current_state
+    association.kill()
+    if transport is None or transport.socket is None:
+        raise LostAssociationError
+    if state != _READY:
+        transport.close()
+        raise LostAssociationError
+    return connection_over(transport.socket, timeout_s)
 
 
 class StoreAssociation:
@@ -60,18 +77,9 @@ class StoreAssociation:
         Raises:
             LostAssociationError: it has ended meanwhile.
         """
-        maximum = association.acceptor.maximum_length
-        self._fragment = min(maximum - _BESIDE_CONTENT, _LARGEST_FRAGMENT) if maximum else _LARGEST_FRAGMENT
-        association.dul.kill_dul()
-        association.dul.join()
-        transport, state = association.dul.socket, association.dul.state_machine.current_state
-        association.kill()
-        if transport is None or transport.socket is None:
-            raise LostAssociationError
-        if state != _READY:
-            transport.close()
-            raise LostAssociationError
-        self._connection = connection_over(transport.socket, timeout_s)
+        self._fragments = Fragments(association.acceptor.maximum_length)
+        self._timeout_s = timeout_s
+        self._connection = taken_over(association, timeout_s)
         self._reader = PDUReader(self._connection, 0, TimeLimits(timeout_s, _SLOWEST))
         self._message_id = 0
         self._over = False
@@ -83,7 +91,15 @@ class StoreAssociation:
             self._end(self._reason())
         return self._over
 
-    def store(self, context_id: int, sop_class_uid: str, sop_instance_uid: str, file: FileBytes, start: int) -> Command:
+    def store(
+        self,
+        context_id: int,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        file: FileBytes,
+        start: int,
+        originator: Originator | None = None,
+    ) -> Command:
         """Send an object; returns the response.
 
         Args:
@@ -92,18 +108,26 @@ class StoreAssociation:
             sop_instance_uid: of the object.
             file: holds it, encoded as the context says.
             start: where in the file its data set begins; it goes to the end.
+            originator: of the C-MOVE that the object is sent for.
 
         Raises:
-            LostAssociationError: the association ended while the object was under way.
+            LostAssociationError: the association ended while the object was under way, or the receiver took it too
+                slowly.
             OSError: the file cannot be read; an association whose message broke off here is aborted.
         """
         self._message_id = self._message_id % _LAST_MESSAGE + 1
-        command = Command(C_STORE_RQ, self._message_id, True, sop_class_uid, sop_instance_uid, 0).encoded
-        pieces = self._pieces(context_id, file, start)
+        command = Command(
+            C_STORE_RQ, self._message_id, True, sop_class_uid, sop_instance_uid, originator=originator
+        ).encoded
+        pieces = self._fragments.of_file(context_id, file, start)
         first = next(pieces)  # from here on the file is known to be there
+        deadline = time.monotonic() + self._timeout_s + (len(file) - start) / _SLOWEST_OBJECT
         try:
-            self._send(self._framed(context_id, COMMAND, command, last=True) + first)
+            self._send(self._fragments.command(context_id, command) + first)
             for piece in pieces:
+                if time.monotonic() > deadline:
+                    self._abort()
+                    raise LostAssociationError
                 self._send(piece)
         except OSError:
             self._abort()
@@ -119,27 +143,6 @@ class StoreAssociation:
             self._reader.fragment()
         self._over = True
         self._connection.close()
-
-    def _pieces(self, context_id: int, file: FileBytes, start: int) -> Iterator[bytes]:
-        """PDUs with the data set, several of them together."""
-        step = max(1, _PIECE // self._fragment) * self._fragment
-        for begin in range(start, len(file), step):
-            end = min(begin + step, len(file))
-            piece = file[begin:end]
-            if len(piece) < end - begin:
-                raise OSError(errno.EIO, "the file became shorter while it was read")
-            yield self._framed(context_id, 0, piece, last=end == len(file))
-
-    def _framed(self, context_id: int, control: int, content: bytes, last: bool) -> bytes:
-        """PDUs of one fragment each."""
-        parts: list[bytes | memoryview] = []
-        whole, length = memoryview(content), len(content)
-        for begin in range(0, length, self._fragment):
-            part = whole[begin : begin + self._fragment]
-            header = control | (LAST if last and begin + len(part) == length else 0)
-            count = len(part)
-            parts += [_HEADER.pack(_P_DATA_TF, count + _BESIDE_CONTENT, count + 2, context_id, header), part]
-        return b"".join(parts)
 
     def _send(self, data: bytes) -> None:
         try:

@@ -28,7 +28,7 @@ from node.dicom.pdu_reader import (
 from node.dicom.tls import certificate_of
 from node.errors import told
 from node.services.acceptor import ReceivedRequest
-from node.services.messages import IncomingObject, Messages
+from node.services.messages import IncomingObject, Messages, Operation
 from node.services.request import ABORT
 from node.services.upper_layer import UpperLayer
 
@@ -53,9 +53,10 @@ class AcceptedAssociation(Association):
         begin: Callable[[AcceptedAssociation, Command, int, Refusal | None], IncomingObject],
         refused: Callable[[AcceptedAssociation, Refusal], None],
         served: Mapping[int, Collection[str]],
+        operations: Mapping[int, Operation],
         ended: Callable[[AcceptedAssociation], None],
     ) -> None:
-        """`begin`, `refused` and `served` are as in `Messages`; `ended` is called once, at the end."""
+        """`begin`, `refused`, `served` and `operations` are as in `Messages`; `ended` is called once, at the end."""
         super().__init__(ae, MODE_ACCEPTOR)
         self.faults: list[str] = []
         self.certificate = certificate_of(request.socket)
@@ -73,6 +74,7 @@ class AcceptedAssociation(Association):
             lambda command, context_id, refusal: begin(self, command, context_id, refusal),
             lambda refusal: refused(self, refusal),
             served,
+            operations,
         )
         self.acceptor.maximum_length = ae.maximum_pdu_size
         self.acceptor.ae_title = ae.ae_title
@@ -95,6 +97,16 @@ class AcceptedAssociation(Association):
                 self._connection.part(_PARTING_S)
             self._connection.close()
             self._ended(self)
+
+    @property
+    def ae_title(self) -> str:
+        """What the other side calls itself."""
+        return str(self.requestor.ae_title).strip()
+
+    @property
+    def address(self) -> str:
+        """Where it calls from."""
+        return str(self.requestor.address)
 
     def transfer_syntax_of(self, context_id: int) -> str:
         """The transfer syntax of an accepted presentation context."""

@@ -46,12 +46,12 @@ _KILOBYTE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that pynetdicom's service class runs on an accepted association.
+    """A service of an accepted association, run by pynetdicom's service class or by the node itself.
 
     Attributes:
         command_field: of its requests.
-        event: of pynetdicom, to which the handler is bound.
-        handler: of the event.
+        event: of pynetdicom, to which the handler is bound; None where the handler serves the request itself.
+        handler: of the event, or an `Operation`.
         sop_classes: that are accepted for it.
         sends_objects: on the same association, where the other side asks for the role to take them (PS3.7 D.3.3.4).
         right: without which a remote gets none of its contexts; None: it is free.
@@ -60,8 +60,8 @@ class Service:
     """
 
     command_field: int
-    event: EventType
-    handler: Callable[[Event], Any]
+    event: EventType | None
+    handler: Callable[..., Any]
     sop_classes: frozenset[str] = frozenset()
     sends_objects: bool = False
     right: Right | None = None
@@ -139,6 +139,7 @@ class Associations:
             self._begin,
             self._refused,
             {service.command_field: service.sop_classes for service in self._services},
+            {service.command_field: service.handler for service in self._services if service.event is None},
             self._ended,
         )
         for event, handler in (
@@ -147,7 +148,7 @@ class Associations:
             (evt.EVT_SOP_EXTENDED, self._extend),
             (evt.EVT_ASYNC_OPS, _one_at_a_time),
             (evt.EVT_ACSE_SENT, self._count_accepted),
-            *((service.event, service.handler) for service in self._services),
+            *((service.event, service.handler) for service in self._services if service.event is not None),
         ):
             association.bind(event, handler)
         association.start()
@@ -203,15 +204,16 @@ class Associations:
         proposed = association.requestor.primitive.presentation_context_definition_list
         syntaxes = [str(context.abstract_syntax) for context in proposed]
         granted = [service for service in self._services if service.right is None or service.right in rights]
-        contexts = acceptable(
-            syntaxes, Right.STORE in rights, {uid for service in granted for uid in service.sop_classes}
-        )
-        if any(service.sends_objects for service in granted):
-            for context in contexts:
-                context.scu_role = context.scp_role = True
+        stores, sends = Right.STORE in rights, any(service.sends_objects for service in granted)
+        taken = _taken(association) if sends else frozenset()
+        others = {uid for service in granted for uid in service.sop_classes}
+        contexts = acceptable(syntaxes, stores, others, taken)
+        for context in contexts:
+            if sends and is_storage(context.abstract_syntax):
+                context.scu_role, context.scp_role = stores, str(context.abstract_syntax) in taken
         association.acceptor.supported_contexts = contexts
         missing = {service.right for service in self._services if not service.sop_classes.isdisjoint(syntaxes)}
-        if any(map(is_storage, syntaxes)):
+        if any(is_storage(syntax) for syntax in syntaxes if syntax not in taken):
             missing.add(Right.STORE)
         for right in sorted(filter(None, missing - rights)):
             what = f"remote without the right {right} asked for its service"
@@ -260,3 +262,8 @@ def _one_at_a_time(_event: Event) -> None:
 
     Objects are taken as they come, however many are on their way; each is answered before the next is looked at.
     """
+
+
+def _taken(association: AcceptedAssociation) -> frozenset[str]:
+    """SOP classes of which the other side asks for the role to take objects (PS3.7 D.3.3.4)."""
+    return frozenset(str(uid) for uid, roles in association.requestor.role_selection.items() if roles.scp_role)

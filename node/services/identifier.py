@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import Enum
+from io import BytesIO
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, decode_bytes
@@ -19,8 +20,9 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
+from pydicom.uid import UID
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
-from pynetdicom.events import Event
+from pynetdicom.dsutils import decode
 
 from node.dicom.pdu_reader import MALFORMED
 from storage.catalogue.attributes import UNIQUE_KEYS, Level, keywords
@@ -87,11 +89,14 @@ class Identifier:
     zone: tzinfo | None = None
 
 
-def read_identifier(event: Event, root: Root, relational: bool = False, empty_values: bool = False) -> Identifier:
+def read_identifier(
+    encoded: bytes, syntax: UID, root: Root, relational: bool = False, empty_values: bool = False
+) -> Identifier:
     """The identifier of a C-FIND, C-MOVE or C-GET.
 
     Args:
-        event: of pynetdicom.
+        encoded: as it came.
+        syntax: transfer syntax of its presentation context.
         root: of its SOP class.
         relational: unique keys of the levels above need not be there (PS3.4 C.4.1.2.2.1, C.4.1.3.2.1).
         empty_values: two quotation marks ask for what is empty (PS3.4 C.2.2.2.7).
@@ -102,10 +107,14 @@ def read_identifier(event: Event, root: Root, relational: bool = False, empty_va
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom repeats values in its warnings
         try:
-            said = _Said(event.identifier, empty_values)
+            said = _Said(_decoded(encoded, syntax), empty_values)
             return said.identifier(root, relational)
         except (*MALFORMED, EOFError, OSError, zlib.error) as error:
             raise IdentifierError("the identifier cannot be decoded") from error
+
+
+def _decoded(encoded: bytes, syntax: UID) -> Dataset:
+    return decode(BytesIO(encoded), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
 
 
 class _Said:

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from uuid import uuid4
 
-from pynetdicom import Association
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.index import Index
@@ -23,6 +23,21 @@ log = logging.getLogger(__name__)
 
 #: Long beside the stalls of a busy machine, short beside the patience of those who wait for the study, in s.
 LEASE_S = 15.0
+
+
+class Sender(Protocol):
+    """Who sends objects over an association; hashed by identity."""
+
+    @property
+    def ae_title(self) -> str:
+        """What it calls itself."""
+
+    @property
+    def address(self) -> str:
+        """Where from."""
+
+    def is_alive(self) -> bool:
+        """Whether the association stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class Leases:
     def __init__(self, index: Index, lease_s: float = LEASE_S) -> None:
         self._index = index
         self._lease = timedelta(seconds=lease_s)
-        self._open: dict[Association, _Open] = {}
+        self._open: dict[Sender, _Open] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="association-leases", daemon=True)
@@ -53,7 +68,7 @@ class Leases:
         self._thread.join()
         self._end(list(self._open))
 
-    def claim(self, association: Association, study_uid: str, now: datetime) -> OpenAssociation | None:
+    def claim(self, association: Sender, study_uid: str, now: datetime) -> OpenAssociation | None:
         """The lease that has to be registered with an instance; None where it has been before."""
         with self._lock:
             found = self._open.get(association)
@@ -61,12 +76,12 @@ class Leases:
             return OpenAssociation(uuid4().hex, now + self._lease)
         return None if study_uid in found.studies else OpenAssociation(found.identifier, now + self._lease)
 
-    def keep(self, association: Association, study_uid: str, claim: OpenAssociation) -> None:
+    def keep(self, association: Sender, study_uid: str, claim: OpenAssociation) -> None:
         """The claim was registered; from now on it is renewed."""
         with self._lock:
             self._open.setdefault(association, _Open(claim.identifier)).studies.add(study_uid)
 
-    def end(self, association: Association) -> None:
+    def end(self, association: Sender) -> None:
         """The association was released or aborted."""
         self._end([association])
 
@@ -80,7 +95,7 @@ class Leases:
         if identifiers:
             self._index.renew_associations(identifiers, datetime.now(UTC) + self._lease)
 
-    def _end(self, associations: Iterable[Association]) -> None:
+    def _end(self, associations: Iterable[Sender]) -> None:
         with self._lock:
             ended = {each: self._open[each].identifier for each in associations if each in self._open}
         if not ended:

@@ -2,16 +2,18 @@
 
 A C-STORE never becomes a message of pynetdicom: its data set goes to its file piece by piece. Messages of other
 services are put together by pynetdicom and served by its service classes, in the thread of the association; while one
-runs, `get_msg` and `cancel_req` read what it asks for. Every request is answered: what cannot be understood is refused
-with a status after its data set has come, and what cannot be answered ends the association.
+runs, `get_msg` and `cancel_req` read what it asks for. Services of the node's own get their request as it came
+(`Operation`). Every request is answered: what cannot be understood is refused with a status after its data set has
+come, and what cannot be answered ends the association.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pynetdicom import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -21,6 +23,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from node.dicom.command import (
     C_CANCEL_RQ,
     C_STORE_RQ,
+    NOT_AUTHORISED,
     REMADE,
     Command,
     MalformedCommandError,
@@ -28,6 +31,7 @@ from node.dicom.command import (
     read_command,
 )
 from node.dicom.connection import Connection
+from node.dicom.fragments import Fragments
 from node.dicom.pdu_reader import COMMAND, LAST, MALFORMED, AssociationEnd, FaultError, PDUReader
 
 LARGEST_COMMAND = 2**16
@@ -36,8 +40,6 @@ LARGEST_COMMAND = 2**16
 LARGEST_IDENTIFIER = 2**24
 """Bytes of the data set of a message that is no C-STORE: it is held in memory."""
 
-_P_DATA_TF = 0x04
-_BEFORE_CONTENT = 6  # bytes of a PDU's body before the content of its only fragment
 _MOST_CANCELLED = 10
 
 
@@ -59,13 +61,17 @@ class AbortedHereError(AssociationEnd):
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
     """A message whose command is there; `received` is that as it came."""
 
     command: Command
     received: bytes
     context_id: int
     refusal: Refusal | None = None
+
+
+#: Serves a request whose data set is this, in the thread of the association, and answers it.
+Operation: TypeAlias = "Callable[[Messages, Request, bytes], None]"
 
 
 class Messages(DIMSEServiceProvider):
@@ -79,6 +85,7 @@ class Messages(DIMSEServiceProvider):
         begin: Callable[[Command, int, Refusal | None], IncomingObject],
         refused: Callable[[Refusal], None],
         served: Mapping[int, Collection[str]],
+        operations: Mapping[int, Operation],
     ) -> None:
         """Messages come by `reader`, and answers go to `connection`.
 
@@ -89,14 +96,18 @@ class Messages(DIMSEServiceProvider):
             begin: takes the command of a C-STORE, its presentation context and why it is refused already, if it is;
                 gives what takes the data set.
             refused: is told of other requests that are refused.
-            served: command fields of requests that pynetdicom serves, and their SOP classes.
+            served: command fields of requests that are served, and their SOP classes.
+            operations: those of these requests that pynetdicom does not serve, and what does.
         """
         self._cancelled: dict[int, C_CANCEL] = {}
         super().__init__(association)
         self._connection, self._reader = connection, reader
         self._begin_object, self._told_refused, self._served = begin, refused, dict(served)
+        self._operations = dict(operations)
+        self._operating = False
+        self._responses: deque[Command] = deque()  # to what an operation sends
         self._command = bytearray()
-        self._request: _Request | None = None  # whose data set is coming
+        self._request: Request | None = None  # whose data set is coming
         self._object: IncomingObject | None = None  # that takes it
         self._held = bytearray()  # or what has come of it
         self._serving = False
@@ -113,8 +124,12 @@ class Messages(DIMSEServiceProvider):
             while True:
                 self._take_fragment()
         finally:
-            if self._object is not None:
-                self._object.discard()
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what has come of an object that will not become whole."""
+        if self._object is not None:
+            self._object.discard()
 
     # --- what a service of pynetdicom asks for while it runs
 
@@ -151,6 +166,53 @@ class Messages(DIMSEServiceProvider):
         except MalformedCommandError:
             return False  # it ends the association in its turn
 
+    # --- what an operation asks for while it runs
+
+    def is_cancelled(self, message_id: int) -> bool:
+        """Whether the request of this message was cancelled; what has come is read first, and nothing waited for.
+
+        Raises:
+            AssociationEnd: the other side has ended the association.
+        """
+        while not self._connection.rests:
+            self._take_fragment()
+        return message_id in self._cancelled
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Meanwhile responses are kept for `next_response`."""
+        self._cancelled = {}
+        self._serving = self._operating = True
+        try:
+            yield
+        finally:
+            self._serving = self._operating = False
+            self._responses.clear()
+
+    def next_response(self) -> Command:
+        """Wait for the response to what was sent.
+
+        Raises:
+            AssociationEnd: none comes.
+        """
+        while not self._responses:
+            self._take_fragment()
+        return self._responses.popleft()
+
+    def send(self, pieces: Iterable[bytes]) -> None:
+        """Send P-DATA.
+
+        Raises:
+            OSError: the connection is broken, or takes no more; or the pieces cannot be had.
+        """
+        for piece in pieces:
+            self._connection.send(piece)
+
+    @property
+    def fragments(self) -> Fragments:
+        """Cuts messages into what the other side takes."""
+        return Fragments(self.maximum_pdu_size)
+
     # --- fragments
 
     def _take_fragment(self) -> None:
@@ -175,11 +237,11 @@ class Messages(DIMSEServiceProvider):
             received = bytes(self._command)
             self._command.clear()
             try:
-                self._begin(_Request(read_command(received), received, context_id))
+                self._begin(Request(read_command(received), received, context_id))
             except MalformedCommandError as error:
                 raise FaultError(str(error)) from None
 
-    def _take_data(self, request: _Request, control: int, left: int) -> None:
+    def _take_data(self, request: Request, control: int, left: int) -> None:
         while left:
             piece = self._reader.content(left)
             left -= len(piece)
@@ -198,7 +260,7 @@ class Messages(DIMSEServiceProvider):
 
     # --- messages
 
-    def _begin(self, request: _Request) -> None:
+    def _begin(self, request: Request) -> None:
         command = request.command
         if command.is_response and not self._serving:
             raise FaultError("a response that nobody waits for")
@@ -207,10 +269,13 @@ class Messages(DIMSEServiceProvider):
             return
         if request.context_id not in self.assoc._accepted_cx:
             raise FaultError("a message in a presentation context that was not accepted")
-        abstract_syntax = str(self.assoc._accepted_cx[request.context_id].abstract_syntax)
-        refusal = None if command.is_response else command.refusal(self._served, abstract_syntax)
-        request = _Request(command, request.received, request.context_id, refusal)
-        if command.field == C_STORE_RQ and (command.has_data_set or refusal is None):
+        context = self.assoc._accepted_cx[request.context_id]
+        refusal = None if command.is_response else command.refusal(self._served, str(context.abstract_syntax))
+        takes = command.field == C_STORE_RQ and context.as_scp
+        if command.field == C_STORE_RQ and not takes:
+            refusal = Refusal(NOT_AUTHORISED, "the role in this presentation context is to take objects")
+        request = Request(command, request.received, request.context_id, refusal)
+        if takes and (command.has_data_set or refusal is None):
             self._object = self._begin_object(command, request.context_id, refusal)
         if command.has_data_set:
             self._request = request
@@ -223,7 +288,7 @@ class Messages(DIMSEServiceProvider):
         if self._serving and len(self._cancelled) < _MOST_CANCELLED:
             self._cancelled[message_id] = C_CANCEL()
 
-    def _finish(self, request: _Request) -> None:
+    def _finish(self, request: Request) -> None:
         """The message is whole."""
         self._reader.end_message()
         incoming, self._object = self._object, None
@@ -239,8 +304,15 @@ class Messages(DIMSEServiceProvider):
         if self.assoc._sent_abort:
             raise AbortedHereError
 
-    def _hand_over(self, request: _Request, data_set: bytes) -> None:
+    def _hand_over(self, request: Request, data_set: bytes) -> None:
         """Let pynetdicom decode the message and serve it, or give it to the service that waits for it."""
+        operation = self._operations.get(request.command.field)
+        if self._operating or (operation is not None and self._serving):
+            self._keep_response(request)
+            return
+        if operation is not None:
+            self._operate(operation, request, data_set)
+            return
         # Only what a service needs, where that can be: pynetdicom drops one with a wrong priority or group length.
         remade = request.command.field in REMADE
         command = request.command.encoded if remade else request.received
@@ -254,6 +326,15 @@ class Messages(DIMSEServiceProvider):
             raise FaultError("a message that cannot be decoded")
         if not self._serving:
             self._serve_next()
+
+    def _keep_response(self, request: Request) -> None:
+        if not request.command.is_response:
+            raise FaultError("a request while another one is served")
+        self._responses.append(request.command)
+
+    def _operate(self, operation: Operation, request: Request, data_set: bytes) -> None:
+        with self.asking():
+            operation(self, request, data_set)
 
     def _serve_next(self) -> None:
         context_id, message = super().get_msg(block=False)
@@ -269,22 +350,9 @@ class Messages(DIMSEServiceProvider):
 
     # --- answers
 
-    def _answer(self, request: _Request, refusal: Refusal | None) -> None:
+    def _answer(self, request: Request, refusal: Refusal | None) -> None:
         """Send the response in fragments that the other side takes; usually it is one."""
-        answer, maximum = request.command.answer(refusal), self.maximum_pdu_size
-        room = max(maximum - _BEFORE_CONTENT, 2) if maximum else len(answer)
-        pieces = [answer[start : start + room] for start in range(0, len(answer), room)]
-        self._connection.send(
-            b"".join(
-                _fragment(request.context_id, COMMAND | (LAST if piece is pieces[-1] else 0), piece) for piece in pieces
-            )
-        )
-
-
-def _fragment(context_id: int, control: int, content: bytes) -> bytes:
-    """A P-DATA of one fragment."""
-    length = len(content)
-    return struct.pack(">BBLLBB", _P_DATA_TF, 0, length + _BEFORE_CONTENT, length + 2, context_id, control) + content
+        self._connection.send(self.fragments.command(request.context_id, request.command.answer(refusal)))
 
 
 def _data(context_id: int, control: int, content: bytes) -> P_DATA:

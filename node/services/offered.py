@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 
 from pynetdicom import evt
 
-from node.dicom.command import C_FIND_RQ
+from node.dicom.command import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ
 from node.dicom.remotes import Right
 from node.services.associations import ECHO, Service
 from node.services.query import FIND_CLASSES, QuerySCP, extended
+from node.services.retrieve import GET_CLASSES, MOVE_CLASSES, RetrieveSCP
 from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore
 from storage.index import Index
@@ -34,7 +35,11 @@ def offered(
     """
     zone = ZoneInfo(time_zone) if time_zone else None
     query = QuerySCP(settings.ae_title, settings.most_matches, index.engine, zone)
+    retrieve = RetrieveSCP(remotes, index.engine, files)
+    moves, gets = frozenset(MOVE_CLASSES), frozenset(GET_CLASSES)
     return (
         ECHO,
         Service(C_FIND_RQ, evt.EVT_C_FIND, query, frozenset(FIND_CLASSES), right=Right.QUERY, extended=extended),
+        Service(C_MOVE_RQ, None, retrieve.move, moves, right=Right.RETRIEVE),
+        Service(C_GET_RQ, None, retrieve.get, gets, sends_objects=True, right=Right.RETRIEVE),
     )

@@ -100,7 +100,9 @@ class QuerySCP:
     def _responses(self, event: Event, who: str) -> Iterator[_Response]:
         sop_class = event.request.AffectedSOPClassUID
         agreed = negotiated(event.assoc.requestor.sop_class_extended.get(sop_class, b""))
-        asked = read_identifier(event, FIND_CLASSES[str(sop_class)], agreed.relational, agreed.empty_values)
+        encoded, syntax = event.request.Identifier.getvalue(), event.context.transfer_syntax
+        root = FIND_CLASSES[str(sop_class)]
+        asked = read_identifier(encoded, syntax, root, agreed.relational, agreed.empty_values)
         query = Query(asked.level, asked.keys, agreed.combined, asked.zone or self._zone, self._zone)
         yield from self._matches(event, who, asked, query)
 

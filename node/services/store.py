@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pynetdicom import Association
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.dicom.command import MISMATCH, Command, Refusal
 from node.logs import Sparing, title
 from node.recognition.header.rejections import rejection_note
 from node.services import part10
-from node.services.leases import Leases
+from node.services.leases import Leases, Sender
 from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
 from storage.header import read_header
@@ -44,20 +43,10 @@ _GIGABYTE = 1e9
 class Arrival:
     """A C-STORE whose data set is coming, and, where its command was refused already, why."""
 
-    association: Association
+    sender: Sender
     command: Command
     transfer_syntax: str
     refusal: Refusal | None = None
-
-    @property
-    def calling_ae(self) -> str:
-        """Who sends it."""
-        return self.association.requestor.ae_title.strip()
-
-    @property
-    def address(self) -> str:
-        """Where from."""
-        return self.association.requestor.address
 
     @property
     def head(self) -> bytes:
@@ -186,22 +175,22 @@ class StorageSCP:
 
     def _register(self, file: SpooledFile, header: InstanceHeader, arrival: Arrival) -> Registration:
         now = datetime.now(UTC)
-        claim = self._leases.claim(arrival.association, header.study_instance_uid, now)
-        registration = admit(file, header, arrival.calling_ae, now, self._store, self._index, claim)
+        claim = self._leases.claim(arrival.sender, header.study_instance_uid, now)
+        registration = admit(file, header, arrival.sender.ae_title, now, self._store, self._index, claim)
         if claim is not None and registration is not Registration.OWN_RESULT and changes_plan(header):
-            self._leases.keep(arrival.association, header.study_instance_uid, claim)
+            self._leases.keep(arrival.sender, header.study_instance_uid, claim)
         return registration
 
     def _quarantine(self, spooled: SpooledFile, arrival: Arrival, refusal: Refusal) -> Refusal:
         file = self._store.quarantine(spooled, refusal.reason)
-        self._index.keep_quarantine(file, refusal.reason, arrival.calling_ae, datetime.now(UTC))
+        self._index.keep_quarantine(file, refusal.reason, arrival.sender.ae_title, datetime.now(UTC))
         self._count("quarantined")
         self._tell(logging.WARNING, arrival, "object kept in quarantine", f"{refusal.reason} ({file.path.name})")
         return refusal
 
     def _tell(self, level: int, arrival: Arrival, what: str, why: str) -> None:
         """One line a minute for what happens to each object of a series."""
-        sender = f"{title(arrival.calling_ae)} at {arrival.address}"
+        sender = f"{title(arrival.sender.ae_title)} at {arrival.sender.address}"
         self._sparing.write(level, what, sender, "%s from %s: %s", what, sender, why)
 
     def _count(self, what: str) -> None:
