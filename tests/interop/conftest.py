@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from node.dicom.outcomes import StoreResult
+from node.dicom.scu import store
+from node.recognition.header.charsets import settle
+from node.settings import load_settings
+from storage.catalogue.filling import catch_up
+from storage.database import open_engine
+from storage.files import ObjectStore
+
 from ..parts.dcmjs import DcmjsSCP, running_dcmjs
 from ..parts.dcmtk import Archive, StoreSCP, running_dcmqrscp, running_storescp
 from ..parts.node import Node
@@ -38,6 +46,7 @@ ae_title = "{title}"
 host = "127.0.0.1"
 port = {port}
 may_store = true
+may_query = true
 """
 
 
@@ -63,6 +72,20 @@ def node(
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture(scope="module")
+def held(node: Node, tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
+    """A study that the node has, catalogued at once by what a node with all roles runs every other second."""
+    study = small_study(tmp_path_factory.mktemp("held") / "study")
+    sent = [outcome.result for outcome in store(study.paths, "127.0.0.1", node.port, NODE, "PYNETDICOM", 30)]
+    assert sent == [StoreResult.SENT] * len(study.paths)
+    settings = load_settings(node.config)
+    engine = open_engine(settings.storage_url)
+    while catch_up(engine, ObjectStore(settings.root), settle=settle):
+        pass
+    engine.dispose()
+    return study
 
 
 @pytest.fixture(scope="module")

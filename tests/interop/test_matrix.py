@@ -38,6 +38,10 @@ THE_NODE_IS_ASKED = (
     Row("C-STORE", "Orthanc, movescu", storing.by_orthanc_told_by_movescu),
     Row("C-STORE", "dcmqrscp, movescu", storing.by_dcmqrscp),
     Row("C-STORE", "dcmjs-dimse", storing.by_dcmjs, short=True),
+    Row("C-FIND", "findscu", finding.by_findscu, short=True),
+    Row("C-FIND", "pynetdicom", finding.by_pynetdicom),
+    Row("C-FIND", "Orthanc", finding.by_orthanc, short=True),
+    Row("C-FIND", "dcmjs-dimse", finding.by_dcmjs),
 )
 
 THE_NODE_ASKS = (
