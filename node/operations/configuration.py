@@ -80,13 +80,20 @@ def _security(settings: Settings) -> list[str]:
     Raises:
         ConfigurationError: a file with certificates, a key or a passcode cannot be used.
     """
-    warnings = [_checked(each) for each in settings.credentials]
+    warnings = [warning for each in settings.credentials for warning in (_checked(each), _openness(each.key))]
     for remote in settings.remotes:
         if remote.passcode_file and not remote.passcode_file.is_file():
             raise ConfigurationError(f"remotes: {remote.name}: passcode_file: {remote.passcode_file} is no file")
+        if remote.passcode_file:
+            warnings.append(_openness(remote.passcode_file))
         if remote.passcode_file and not remote.tls:
             warnings.append(f"remote {remote.name}: without TLS its passcode can be read on its way")
     return warnings
+
+
+def _openness(secret: Path) -> str:
+    """That others than its owner can read a file; empty where they cannot."""
+    return f"{secret} can be read by others than its owner: chmod 600" if secret.stat().st_mode & 0o077 else ""
 
 
 def _checked(credentials: Credentials) -> str:

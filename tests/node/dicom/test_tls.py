@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
@@ -143,7 +144,12 @@ def test_without_tls_at_the_other_side_nothing_is_sent(seen, image):
 def test_files_that_cannot_be_used_are_a_fault_of_this_machine(seen, authority, image, tmp_path, node, pacs):
     mixed = authority.credentials(Certificate(node.path, pacs.key))
     absent = authority.credentials(Certificate(tmp_path / "absent.pem", node.key))
-    for credentials, why in ((mixed, "the key is of another certificate"), (absent, "absent.pem: cannot be read")):
+    locked = authority.credentials(Certificate(node.path, with_a_passphrase(node.key, tmp_path / "locked.key")))
+    for credentials, why in (
+        (mixed, "the key is of another certificate"),
+        (absent, "absent.pem: cannot be read"),
+        (locked, "no certificate and key in PEM without passphrase"),
+    ):
         (outcome,) = stored([image], seen(1, credentials=credentials))
         assert outcome.result is StoreResult.LOCAL_FAULT
         assert why in outcome.reason
@@ -227,6 +233,13 @@ def test_the_end_of_a_certificate_is_announced(authority, days, warning):
 
 
 # --- the other sides
+
+
+def with_a_passphrase(key: Path, path: Path) -> Path:
+    encryption = serialization.BestAvailableEncryption(b"secret")
+    read = serialization.load_pem_private_key(key.read_bytes(), None)
+    path.write_bytes(read.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    return path
 
 
 @contextmanager

@@ -41,8 +41,18 @@ def test_what_ends_soon_or_can_be_read_on_its_way_is_a_warning(tmp_path: Path, a
     checked = check(path)
     assert checked.listens_on == "2762 by TLS"
     expiry, plain = (it for it in checked.warnings if "TLS" in it)
+    for secret in (node.key, passcode):
+        assert f"{secret} can be read by others than its owner: chmod 600" in checked.warnings
     assert f"the TLS certificate {node.path} expires on" in expiry
     assert plain == "remote scanner: without TLS its passcode can be read on its way"
+
+
+def test_secrets_of_their_owner_alone_are_no_warning(tmp_path: Path, authority: Authority) -> None:
+    node = authority.issue("node-with-private-key")
+    node.key.chmod(0o600)
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.format(node=node, key=node.key, authority=authority, passcode=node.key))
+    assert not [it for it in check(path).warnings if "chmod 600" in it]
 
 
 @pytest.mark.parametrize(("absent", "why"), [("key", "cannot be read"), ("passcode", "is no file")])
