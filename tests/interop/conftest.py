@@ -47,6 +47,7 @@ host = "127.0.0.1"
 port = {port}
 may_store = true
 may_query = true
+may_retrieve = true
 """
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from ..parts.node import Node
-from . import echo, finding, storing
+from . import echo, finding, retrieving, storing
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,14 @@ THE_NODE_IS_ASKED = (
     Row("C-FIND", "pynetdicom", finding.by_pynetdicom),
     Row("C-FIND", "Orthanc", finding.by_orthanc, short=True),
     Row("C-FIND", "dcmjs-dimse", finding.by_dcmjs),
+    Row("C-MOVE", "movescu", retrieving.move_by_movescu, short=True),
+    Row("C-MOVE to nobody", "movescu", retrieving.move_to_nobody_by_movescu),
+    Row("C-MOVE", "pynetdicom", retrieving.move_by_pynetdicom),
+    Row("C-MOVE", "Orthanc", retrieving.move_by_orthanc),
+    Row("C-MOVE", "dcmjs-dimse", retrieving.move_by_dcmjs),
+    Row("C-GET", "getscu", retrieving.get_by_getscu, short=True),
+    Row("C-GET", "pynetdicom", retrieving.get_by_pynetdicom),
+    Row("C-GET", "dcmjs-dimse", retrieving.get_by_dcmjs),
 )
 
 THE_NODE_ASKS = (
