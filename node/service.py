@@ -104,6 +104,8 @@ class Service:
     def _start_listener(self) -> None:
         from node.dicom.tls import CredentialsError
         from node.services.listener import Listener
+        from node.services.reporter import reporters
+        from storage.commitment_requests import CommitmentRequests
 
         where = self._settings.listener
         remotes, time_zone = self._settings.remotes, self._settings.time_zone
@@ -118,10 +120,15 @@ class Service:
                 f"listener: cannot listen on {where.host}:{ports}: {error.strerror}; is another node running?"
             ) from error
         self._stops[ServiceRole.LISTENER].append(listener.stop)
+        for reporter in reporters(self._settings.remotes, self._files, CommitmentRequests(self._engine)):
+            reporter.start()
+            self._stops[ServiceRole.LISTENER].append(reporter.stop)
         log.info("listening as %s on %s:%s", where.ae_title, where.host, where.ports_in_words)
 
     def _start_delivery(self) -> None:
+        from node.delivery.commitment import CommitmentWorker
         from node.delivery.worker import DeliveryWorker
+        from storage.commitments import Commitments
 
         for destination in self._settings.destinations:
             zone = self._settings.time_zone
@@ -129,6 +136,10 @@ class Service:
             delivery.start()
             self._wake_delivery.append(delivery.wake)
             self._stops[ServiceRole.DELIVERY].append(delivery.stop)
+            if destination.commitment:
+                asking = CommitmentWorker(destination, Commitments(self._engine))
+                asking.start()
+                self._stops[ServiceRole.DELIVERY].append(asking.stop)
 
     def _start_analysis(self) -> None:
         from apscheduler.schedulers.background import BackgroundScheduler

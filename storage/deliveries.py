@@ -51,6 +51,8 @@ _STORED = (
         state=case((_STOPPED, DeliveryState.REVOKED.value), else_=DeliveryState.STORED.value),
         reason=case((_STOPPED, schema.delivery.c.reason), else_=bindparam("why", type_=Text)),
         next_attempt_at=bindparam("now", type_=schema.UTCDateTime),
+        commit_at=bindparam("commit_at", type_=schema.UTCDateTime),
+        commit_asked=0,
         **_ONE_MORE,
         **_NOBODYS,
     )
@@ -156,11 +158,11 @@ class Deliveries:
             )
         return int(taken.rowcount)
 
-    def stored(self, reasons: Mapping[int, str], now: datetime) -> frozenset[int]:
+    def stored(self, reasons: Mapping[int, str], now: datetime, commit_at: datetime | None = None) -> frozenset[int]:
         """The destination has these (status 0000 or Bxxx); by identifier, a reason holds its warning, if any.
 
         That is so whoever has claimed them meanwhile. What was stopped while it was under way becomes REVOKED and keeps
-        the reason of that.
+        the reason of that. `commit_at` is when the destination is to be asked to commit them, if it is.
 
         Returns:
             those that are now STORED; the others were stopped, or had ended.
@@ -169,7 +171,8 @@ class Deliveries:
         with database.writing(self._engine).begin() as connection:
             for reason in dict.fromkeys(reasons.values()):
                 alike = [identifier for identifier, its in reasons.items() if its == reason]
-                rows = connection.execute(_STORED, {"deliveries": alike, "why": reason, "now": now})
+                values = {"deliveries": alike, "why": reason, "now": now, "commit_at": commit_at}
+                rows = connection.execute(_STORED, values)
                 kept += [row.identifier for row in rows if row.state == DeliveryState.STORED]
         return frozenset(kept)
 
@@ -198,6 +201,7 @@ class Deliveries:
                 .values(
                     state=DeliveryState.QUEUED,
                     attempts=0,
+                    commit_failed=0,
                     next_attempt_at=now,
                     reason=case((table.c.state == DeliveryState.REVOKED, ""), else_=table.c.reason),
                 )
@@ -323,7 +327,7 @@ def enqueue(
     connection.execute(
         update(table)
         .where(of_results, table.c.state.in_(_TAKEN_BACK))
-        .values(state=DeliveryState.QUEUED, attempts=0, next_attempt_at=now, reason="")
+        .values(state=DeliveryState.QUEUED, attempts=0, commit_failed=0, next_attempt_at=now, reason="")
     )
     values = {"state": state, "attempts": 0, "next_attempt_at": now, "reason": ""}
     added = [

@@ -7,15 +7,17 @@ them together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, or_, select
 
-from storage import deliveries, quarantine
+from storage import commitment_requests, commitments, deliveries, quarantine
 from storage.catalogue import faults
 from storage.catalogue.faults import CatalogueFault
+from storage.commitment_requests import Unreported
+from storage.commitments import Uncommitted
 from storage.index import study_record
 from storage.records import (
     DELIVERED,
@@ -105,6 +107,18 @@ class Overview:
     def faulty(self, limit: int) -> tuple[CatalogueFault, ...]:
         """Files that are not, or not wholly, in the catalogue, the last that came first."""
         return faults.entries(self._connection, limit)
+
+    def uncommitted(self, most_asked: Mapping[str, int]) -> tuple[Uncommitted, ...]:
+        """What destinations have stored and not committed; which of them are asked, and how often at the most."""
+        return commitments.uncommitted(self._connection, most_asked)
+
+    def unreported(self, limit: int) -> tuple[Unreported, ...]:
+        """The latest requests for commitment whose report the asker has not taken, oldest first."""
+        return commitment_requests.unreported(self._connection, limit)
+
+    def unreported_count(self) -> int:
+        """How many requests for commitment have a report that the asker has not taken."""
+        return commitment_requests.count_unreported(self._connection)
 
     def matching(self, query: StudyQuery) -> int:
         """Count the studies that a query asks for, on all of its pages."""

@@ -225,15 +225,18 @@ DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
             DeliveryState.STOPPED,
         }
     ),
-    DeliveryState.STORED: frozenset({DeliveryState.QUEUED, DeliveryState.COMMITTED, DeliveryState.REVOKED}),
+    DeliveryState.STORED: frozenset(
+        {DeliveryState.QUEUED, DeliveryState.COMMITTED, DeliveryState.FAILED, DeliveryState.REVOKED}
+    ),
     DeliveryState.COMMITTED: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
     DeliveryState.FAILED: frozenset({DeliveryState.QUEUED, DeliveryState.STOPPED}),
     DeliveryState.UNKNOWN: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
     DeliveryState.STOPPED: frozenset({DeliveryState.QUEUED, DeliveryState.REVOKED}),
     DeliveryState.REVOKED: frozenset({DeliveryState.QUEUED, DeliveryState.STORED, DeliveryState.UNKNOWN}),
 }
-"""Moves of a delivery; what has ended only a person brings back to QUEUED. QUEUED becomes STORED where the one who sent
-it had lost the claim before the answer came."""
+"""Moves of a delivery; what has ended only a person brings back to QUEUED, save what the destination stored and then,
+asked for commitment, says that it has not: it is QUEUED again some times, then FAILED. QUEUED becomes STORED where the
+one who sent it had lost the claim before the answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,57 @@ class DeliveryRecord:
     result: ResultRecord
     destination: str
     state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An object that is named by its SOP class and its SOP Instance UID (Referenced SOP Sequence, PS3.3 C.14)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+class CommitmentState(StrEnum):
+    """Where a transaction stands by which a destination is asked for storage commitment (PS3.4 Annex J).
+
+    ASKED: the request is about to be sent, or was sent and not answered. ACCEPTED: the destination will report.
+    REPORTED: it has. REFUSED: it has refused the request. UNSUPPORTED: it accepts no presentation context for it.
+    """
+
+    ASKED = "ASKED"
+    ACCEPTED = "ACCEPTED"
+    REPORTED = "REPORTED"
+    REFUSED = "REFUSED"
+    UNSUPPORTED = "UNSUPPORTED"
+
+
+class ReportState(StrEnum):
+    """What became of a request for commitment that came here; the report of a QUEUED one is still to be taken."""
+
+    QUEUED = "QUEUED"
+    TAKEN = "TAKEN"
+    GIVEN_UP = "GIVEN_UP"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentRequest:
+    """A request for commitment that was accepted here (N-ACTION, PS3.4 J.3.2).
+
+    `remote` is the name of the one that asked, `called_ae` what it calls this node. `duplicate`: another request had
+    its Transaction UID before. `attempts` counts those to report, `reason` is that of the last one.
+    """
+
+    identifier: int
+    transaction_uid: str
+    remote: str
+    called_ae: str
+    references: tuple[Reference, ...]
+    duplicate: bool
+    received_at: datetime
+    state: ReportState
     attempts: int
     next_attempt_at: datetime
     reason: str

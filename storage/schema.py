@@ -23,10 +23,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
     event,
     false,
     literal_column,
     select,
+    text,
 )
 
 from storage.records import StoredFile
@@ -228,6 +230,11 @@ delivery = Table(
     # Who has claimed it, and until when unless that is extended; NULL where nobody has.
     Column("owner", String(64)),
     Column("leased_until", UTCDateTime),
+    # When commitment of what is STORED is to be asked for (again); NULL where the destination is not asked.
+    Column("commit_at", UTCDateTime),
+    # How often it was asked since it was stored, and how often the destination had not what it had acknowledged.
+    Column("commit_asked", Integer, nullable=False, server_default=text("0")),
+    Column("commit_failed", Integer, nullable=False, server_default=text("0")),
     # One delivery for an object and a destination, whatever number of revisions made the same object.
     UniqueConstraint("sop_instance_uid", "destination"),
     Index("delivery_due", "destination", "state", "next_attempt_at"),
@@ -235,13 +242,59 @@ delivery = Table(
     Index("delivery_by_state", "state", "destination", "result"),
 )
 
+# What a destination is asked to commit, written before it is asked, and the deliveries of each such transaction.
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("identifier", IDENTIFIER, primary_key=True),
+    Column("transaction_uid", UID, nullable=False, unique=True),
+    Column("destination", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("asked_at", UTCDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("commitment_by_destination", "destination", "identifier"),
+)
+
+commitment_delivery = Table(
+    "commitment_delivery",
+    metadata,
+    Column("commitment", ForeignKey(commitment.c.identifier), primary_key=True),
+    Column("delivery", ForeignKey(delivery.c.identifier), primary_key=True),
+)
+
+# What others ask this node to commit; written before the request is accepted. `objects` is JSON: pairs of SOP class and
+# SOP Instance UID. `asker` is the name of a remote.
+commitment_request = Table(
+    "commitment_request",
+    metadata,
+    Column("identifier", IDENTIFIER, primary_key=True),
+    Column("transaction_uid", UID, nullable=False),
+    Column("asker", String(64), nullable=False),
+    Column("called_ae", String(16), nullable=False),
+    Column("objects", Text, nullable=False),
+    Column("duplicate", Boolean, nullable=False),
+    Column("received_at", UTCDateTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UTCDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("commitment_request_by_transaction", "transaction_uid"),
+    Index("commitment_request_due", "asker", "state", "next_attempt_at"),
+)
+
 IS_OPEN = delivery.c.state.in_([literal_column("'CLAIMED'"), literal_column("'QUEUED'")])
+#: What a destination has stored and is to commit.
+IS_UNCOMMITTED = and_(delivery.c.state == literal_column("'STORED'"), delivery.c.commit_at.is_not(None))
 
 _PARTIAL = {
     Index("object_not_catalogued", dicom_object.c.identifier): NOT_CATALOGUED,
     Index("result_object_by_series", dicom_object.c.series_instance_uid): NOT_RECEIVED,
     # In the order in which deliveries are claimed.
     Index("delivery_open", *(delivery.c[name] for name in ("destination", "attempts", "identifier"))): IS_OPEN,
+    # In the order in which commitment is asked for; what was asked for as often as may be lies behind.
+    Index(
+        "delivery_uncommitted", *(delivery.c[name] for name in ("destination", "commit_asked", "commit_at"))
+    ): IS_UNCOMMITTED,
 }
 
 

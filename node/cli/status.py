@@ -11,13 +11,23 @@ from rich.text import Text
 
 from node.operations.status import ARRIVED, Counts, Report, StudyLine
 from node.recognition.record import STUDY, RoleRefusal
-from storage.records import DeliveryState, QuarantineRecord, StudyState
+from storage.commitment_requests import Unreported
+from storage.commitments import Uncommitted
+from storage.records import CommitmentState, DeliveryState, QuarantineRecord, ReportState, StudyState
 
 _NAMED = {
+    DeliveryState.COMMITTED: "of them committed",
     DeliveryState.REVOKED: "of them to be withdrawn",
     DeliveryState.FAILED: "failed",
     DeliveryState.STOPPED: "stopped",
     DeliveryState.UNKNOWN: "unknown, sent again by `resend` only",
+}
+_ASKED = {
+    CommitmentState.ASKED: "no answer",
+    CommitmentState.ACCEPTED: "accepted, no report yet",
+    CommitmentState.REPORTED: "reported",
+    CommitmentState.REFUSED: "refused",
+    CommitmentState.UNSUPPORTED: "not supported",
 }
 _STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudyState.FAILED: "red"}
 
@@ -26,11 +36,14 @@ def as_tables(report: Report) -> RenderableType:
     """The report for a terminal: a paragraph a study, so that UIDs and reasons stay whole on 80 columns."""
     parts: list[RenderableType] = [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
     parts += [_counts(report.counts)] if any(report.counts.studies.values()) else []
+    parts += [Text(f"{_uncommitted(line)}\n") for line in report.uncommitted]
     parts += [_study(line) for line in report.studies] or [Text("no studies")]
     if len(report.studies) == 1 and report.studies[0].series:
         parts.append(_series(report.studies[0]))
     if report.quarantine:
         parts.append(_quarantine(report.quarantine, report.counts.quarantine))
+    if report.unreported:
+        parts.append(_unreported(report.unreported, report.counts.unreported))
     if report.counts.catalogue_faults:
         parts.append(_faults(report))
     if len(report.studies) < report.page.matching:
@@ -116,6 +129,28 @@ def _quarantine(records: tuple[QuarantineRecord, ...], held: int) -> Table:
     for record in records:
         received = _ago(record.received_at)
         table.add_row(str(record.identifier), received, record.calling_ae, str(record.file.path), record.reason)
+    return table
+
+
+def _uncommitted(line: Uncommitted) -> str:
+    """What a destination has not committed, since when, and what it said last."""
+    text = f"{line.destination}: {line.count} stored, not committed, the first since {_ago(line.since)}"
+    if line.state is None or line.asked_at is None:
+        return f"{text}; not asked yet"
+    reason = f": {line.reason}" if line.reason else ""
+    text += f"; last asked {_ago(line.asked_at)}: {_ASKED[line.state]}{reason}"
+    return f"{text}; {line.given_up} of them are not asked for any more" if line.given_up else text
+
+
+def _unreported(requests: tuple[Unreported, ...], count: int) -> Table:
+    latest = f", the latest {len(requests)} of {count}" if len(requests) < count else ""
+    table = Table(title=f"Commitment asked for here, report not taken{latest}", title_justify="left")
+    for name in ("received", "from", "objects", "attempts", "state", "why"):
+        table.add_column(name, overflow="fold")
+    for each in requests:
+        state = {ReportState.QUEUED: "tried again"}.get(each.state, "given up")
+        row = (_ago(each.received_at), each.remote, each.objects, each.attempts, state, each.reason)
+        table.add_row(*map(str, row))
     return table
 
 

@@ -11,11 +11,6 @@ from node.settings import RemoteSettings
 SHORT_WAIT_S = 1.0
 
 
-def retry_delay_s(failures: int, settings: RemoteSettings) -> float:
-    """Seconds to wait after so many earlier failures: doubles from the first to the longest delay."""
-    return float(min(settings.longest_retry_s, settings.first_retry_s * 2.0 ** min(failures, 64)))
-
-
 class DestinationBackoff:
     """The wait of a destination that could not be reached, or whose association ended early.
 
@@ -53,7 +48,7 @@ class DestinationBackoff:
             self._spared = True
             delay = SHORT_WAIT_S
         else:
-            delay = retry_delay_s(self._in_vain, self._settings)
+            delay = self._settings.retry_delay_s(self._in_vain)
             self._in_vain += 1
         self._until = self._clock() + timedelta(seconds=delay)
         return delay

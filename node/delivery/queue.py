@@ -17,7 +17,6 @@ from pathlib import Path
 
 from node.clock import Clock
 from node.delivery.attempts import Attempt
-from node.delivery.backoff import retry_delay_s
 from node.delivery.faults import LOCAL_FAULTS, FaultLog
 from node.delivery.presence import Presence, gone
 from node.dicom.outcomes import StoreResult
@@ -122,8 +121,10 @@ class Queue:
             self._postpone(attempt)
 
     def _stored(self, attempts: Sequence[Attempt]) -> None:
-        reasons = {attempt.record.identifier: attempt.reason for attempt in attempts}
-        kept = self._deliveries.stored(reasons, self._clock())
+        reasons, now = {attempt.record.identifier: attempt.reason for attempt in attempts}, self._clock()
+        asks = self._settings.commitment
+        commit_at = now + timedelta(seconds=self._settings.commitment_after_s) if asks else None
+        kept = self._deliveries.stored(reasons, now, commit_at)
         for attempt in attempts:
             if attempt.record.identifier not in kept:
                 log.error(
@@ -141,7 +142,7 @@ class Queue:
         self._faults.report(attempt.reason, f"{self._named(attempt)}: {attempt.reason}")
 
     def _postpone(self, attempt: Attempt) -> None:
-        delay = retry_delay_s(attempt.record.attempts, self._settings)
+        delay = self._settings.retry_delay_s(attempt.record.attempts)
         again = self._clock() + timedelta(seconds=delay)
         self._deliveries.postpone(attempt.record.identifier, self._owner, _kept_reason(attempt), again)
         log.warning("%s: %s; next try in %.0f s", self._named(attempt), attempt.reason, delay)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pynetdicom import AE, Association, evt
+from pynetdicom import AE, Association, build_role, evt
+from pynetdicom.events import Event, EventType
 
 from node.dicom.contexts import proposals
 from node.dicom.tls import ClientContext, client_context
@@ -59,8 +61,18 @@ class RemoteAE:
         """A configured remote."""
         return cls(remote.host, remote.port, remote.ae_title, remote.calling_ae_title, remote.timeout_s, remote)
 
-    def associate(self, pairs: Sequence[tuple[str, str]]) -> Association:
+    def associate(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        handlers: Sequence[tuple[EventType, Callable[[Event], Any]]] = (),
+        as_scp: str = "",
+    ) -> Association:
         """Ask for an association with these (SOP class, transfer syntax) pairs; it may not be established.
+
+        Args:
+            pairs: what is proposed.
+            handlers: of pynetdicom's events, beside those that every association has.
+            as_scp: a SOP class of which this side takes the role of the SCP alone (PS3.7 D.3.3.4).
 
         Raises:
             OSError: the name of the host is not known (`socket.gaierror`), this machine is short of something, or a
@@ -70,11 +82,13 @@ class RemoteAE:
         identity = requested(self.settings) if self.settings else None
         ae = AE(ae_title=self.calling_ae)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self.timeout_s
-        handlers = [
+        bound = [
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_CONN_CLOSE, end_waiting),
             (evt.EVT_ACCEPTED, send_even_fragments),
+            *handlers,
         ]
+        roles = [build_role(as_scp, scp_role=True)] if as_scp else []
         contexts = proposals(pairs)
         try:
             association = ae.associate(
@@ -82,9 +96,9 @@ class RemoteAE:
                 self.port,
                 contexts=contexts,
                 ae_title=self.called_ae,
-                evt_handlers=handlers,
+                evt_handlers=bound,
                 tls_args=(tls, tls.server_name) if tls else None,
-                ext_neg=[identity] if identity else None,
+                ext_neg=[*([identity] if identity else ()), *roles],
             )
         except RuntimeError as error:  # how Python says that no thread can be started
             raise OSError(errno.EAGAIN, str(error)) from error

@@ -10,20 +10,26 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.sop_class import Verification, uid_to_service_class
+from pynetdicom.sop_class import StorageCommitmentPushModelInstance, Verification, uid_to_service_class
 
 from storage.errors import HeaderError
 from storage.header import check_uid
 
 C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF
-N_ACTION_RQ = 0x0130
+N_EVENT_REPORT_RQ, N_ACTION_RQ = 0x0100, 0x0130
 RESPONSE = 0x8000
 
 SUCCESS = 0x0000
 # PS3.7 Annex C, and PS3.4 B.2.3 for the first.
 MISMATCH = 0xA900
+PROCESSING_FAILURE = 0x0110
+NO_SUCH_INSTANCE = 0x0112
+NO_SUCH_EVENT_TYPE = 0x0113
+INVALID_ARGUMENT = 0x0115
 INVALID_INSTANCE = 0x0117
+NO_SUCH_CLASS = 0x0118
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_ACTION = 0x0123
 NOT_AUTHORISED = 0x0124
 UNRECOGNISED_OPERATION = 0x0211
 
@@ -32,12 +38,15 @@ REMADE = frozenset({C_ECHO_RQ, C_FIND_RQ, C_GET_RQ})
 
 _CLASS, _REQUESTED_CLASS, _FIELD, _MESSAGE, _ANSWERED = 0x0002, 0x0003, 0x0100, 0x0110, 0x0120
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _COMMENT, _INSTANCE = 0x0700, 0x0800, 0x0900, 0x0902, 0x1000
+_REQUESTED_INSTANCE, _EVENT_TYPE, _ACTION_TYPE = 0x1001, 0x1002, 0x1008
 _NO_DATA_SET = 0x0101
 _PRIORITIES = (0, 1, 2)
 _DESTINATION, _OFFENDING = 0x0600, 0x0901
 _REMAINING, _COMPLETED, _FAILED, _WARNING = 0x1020, 0x1021, 0x1022, 0x1023
 _ORIGINATOR, _ORIGINATOR_MESSAGE = 0x1030, 0x1031
 _WITH_IDENTIFIER = (C_FIND_RQ, C_GET_RQ, C_MOVE_RQ)
+#: Types of normalised requests of storage commitment, and the status for others (PS3.4 J.3.2, J.3.3).
+_TYPES = {N_ACTION_RQ: ((1,), NO_SUCH_ACTION), N_EVENT_REPORT_RQ: ((1, 2), NO_SUCH_EVENT_TYPE)}
 _LONGEST_COMMENT = 64  # bytes, LO
 
 
@@ -82,6 +91,7 @@ class Command:
     Attributes:
         message_id: of the request; a response repeats it.
         sop_class_uid: the affected SOP class, of some normalised services the requested one.
+        type_id: of an action or an event; None where it states none.
         status: of a response; None where it states none.
         comment: Error Comment (0000,0902) of a response.
         move_destination: AE title, of a C-MOVE.
@@ -95,6 +105,7 @@ class Command:
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     priority: int = 0
+    type_id: int | None = None
     status: int | None = None
     comment: str = ""
     move_destination: str = ""
@@ -149,9 +160,20 @@ class Command:
         if self.sop_class_uid not in classes:
             return Refusal(UNRECOGNISED_OPERATION, f"command {self.field:04X} is not of that SOP class")
         if self.sop_class_uid != abstract_syntax and self.field != C_ECHO_RQ:
-            return Refusal(SOP_CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context")
+            status = NO_SUCH_CLASS if self.field in _TYPES else SOP_CLASS_NOT_SUPPORTED
+            return Refusal(status, "the SOP class is not that of the presentation context")
+        if self.field in _TYPES:
+            return self._refusal_of_commitment()
         if self.field in _WITH_IDENTIFIER and not self.has_data_set:
             return Refusal(MISMATCH, "there is no identifier")
+        return None
+
+    def _refusal_of_commitment(self) -> Refusal | None:
+        types, no_such_type = _TYPES[self.field]
+        if self.sop_instance_uid != StorageCommitmentPushModelInstance:
+            return Refusal(NO_SUCH_INSTANCE, "the SOP instance is not the well-known one of the class")
+        if self.type_id not in types:
+            return Refusal(no_such_type, f"the class has no type {self.type_id}")
         return None
 
     def _refusal_of_object(self) -> Refusal | None:
@@ -232,7 +254,8 @@ def read_command(data: bytes) -> Command:
         sop_class_uid=_as_text(elements, _CLASS)
         or _as_text(elements, _REQUESTED_CLASS)
         or (str(Verification) if field == C_ECHO_RQ else ""),
-        sop_instance_uid=_as_text(elements, _INSTANCE),
+        sop_instance_uid=_as_text(elements, _INSTANCE) or _as_text(elements, _REQUESTED_INSTANCE),
+        type_id=_as_number(elements, _ACTION_TYPE if field == N_ACTION_RQ else _EVENT_TYPE),
         priority=_as_number(elements, _PRIORITY) or 0,
         status=_as_number(elements, _STATUS),
         comment=_as_text(elements, _COMMENT),

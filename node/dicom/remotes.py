@@ -17,12 +17,16 @@ log = logging.getLogger(__name__)
 
 
 class Right(StrEnum):
-    """A service that a remote may use, by its key in the settings; C-ECHO is free."""
+    """A service that a remote may use, by its key in the settings; C-ECHO is free.
+
+    REPORT is to say what it has committed, for one that is asked.
+    """
 
     STORE = "may_store"
     QUERY = "may_query"
     RETRIEVE = "may_retrieve"
     COMMIT = "may_commit"
+    REPORT = "commitment"
 
 
 def entries_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) -> tuple[RemoteSettings, ...]:

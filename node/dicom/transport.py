@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+from collections import deque
+from queue import Empty
 
 from pynetdicom import Association
+from pynetdicom.dimse_primitives import N_EVENT_REPORT, DIMSEPrimitive
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 
@@ -63,8 +66,31 @@ def keep_responses(association: Association) -> None:
 
     Race in pynetdicom 3.0.4: sending pauses the reactor and looks whether it rests. The reactor says so before it
     looks whether it may go on, so it can still make one round, take the response from the queue, and drop it as
-    "unexpected"; the sender then waits until its time limit. Seen about once in 100 objects on a busy machine. A
-    requestor is never asked anything here, so the reactor, which alone looks without waiting, need find nothing.
+    "unexpected"; the sender then waits until its time limit. Seen about once in 100 objects on a busy machine. So the
+    reactor, which alone looks without waiting, finds nothing. An event that comes in between is kept for `next_event`.
     """
     waiting = association.dimse.get_msg
-    association.dimse.get_msg = lambda block=False: waiting(block=True) if block else (None, None)
+    events: deque[tuple[int, DIMSEPrimitive]] = deque()
+    association.events_kept = events
+
+    def response(block: bool = False) -> tuple[int | None, DIMSEPrimitive | None]:
+        while block:
+            context_id, message = waiting(block=True)
+            if not isinstance(message, N_EVENT_REPORT) or not message.is_valid_request:
+                return context_id, message
+            events.append((context_id, message))
+        return None, None
+
+    association.dimse.get_msg = response
+
+
+def next_event(association: Association, wait_s: float) -> tuple[int, DIMSEPrimitive] | None:
+    """Requestor: presentation context and message of what the acceptor reports; None where nothing comes in time."""
+    if association.events_kept:
+        kept: tuple[int, DIMSEPrimitive] = association.events_kept.popleft()
+        return kept
+    try:
+        context_id, message = association.dimse.msg_queue.get(timeout=wait_s)
+    except Empty:
+        return None
+    return None if message is None else (context_id, message)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
@@ -23,6 +22,8 @@ from node.recognition.record import RECORD_VERSION, RoleRefusal, SeriesVerdict, 
 from node.settings import Settings
 from node.settings.destinations import within
 from storage.catalogue.faults import CatalogueFault
+from storage.commitment_requests import Unreported
+from storage.commitments import Uncommitted
 from storage.database import open_engine
 from storage.overview import DeliveryCount, Overview, StudyQuery
 from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord, StudyState
@@ -57,7 +58,7 @@ class Counts:
 
     `undelivered`: studies with results that are not all where they should be; `deliveries` are those results, by
     destination and state; `quarantine`: files that are held; `catalogue_faults`: files that are not, or not wholly, in
-    the catalogue.
+    the catalogue; `unreported`: requests for storage commitment whose report the asker has not taken.
     """
 
     studies: dict[StudyState, int]
@@ -65,6 +66,7 @@ class Counts:
     deliveries: dict[str, dict[DeliveryState, int]]
     quarantine: int
     catalogue_faults: int = 0
+    unreported: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,9 @@ class Page:
 class Report:
     """Everything that `status` shows; of the quarantine the latest, as many as a page has studies.
 
-    `catalogue_faults` is there where it was asked for, as many as a page has studies; `warnings` are of the
-    configuration, for the administrator.
+    `catalogue_faults` is there where it was asked for, as many as a page has studies. `uncommitted` is what
+    destinations have stored, are asked to commit, and have not; `unreported` the latest of those requests, as many as a
+    page has studies. `warnings` are of the configuration, for the administrator.
     """
 
     as_of: datetime
@@ -91,6 +94,8 @@ class Report:
     quarantine: tuple[QuarantineRecord, ...]
     catalogue_faults: tuple[CatalogueFault, ...] = ()
     warnings: tuple[str, ...] = ()
+    uncommitted: tuple[Uncommitted, ...] = ()
+    unreported: tuple[Unreported, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def collect(settings: Settings, query: StudyQuery | None = None, faults: bool = 
     engine = open_engine(settings.storage_url)
     try:
         with engine.connect() as connection:
-            report = _report(Overview(connection), settings.root, query, faults)
+            report = _report(Overview(connection), settings, query, faults)
     finally:
         engine.dispose()  # callers that wait for something ask again and again
     return replace(report, warnings=tuple(filter(None, _warnings(settings, report.counts))))
@@ -137,15 +142,17 @@ def _warnings(settings: Settings, counts: Counts) -> Iterator[str]:
             yield f"{remote.name}: {waiting} results wait for its delivery hours, {remote.delivery_hours}"
 
 
-def _report(overview: Overview, root: Path, query: StudyQuery, faults: bool) -> Report:
+def _report(overview: Overview, settings: Settings, query: StudyQuery, faults: bool) -> Report:
+    most_asked = {it.name: it.commitment_attempts for it in settings.destinations if it.commitment}
     counts = Counts(
         overview.studies(),
         overview.undelivered(),
         overview.unsettled_deliveries(),
         overview.quarantine_held(),
         overview.catalogue_faults(),
+        overview.unreported_count(),
     )
-    steps = running_steps(root) if counts.studies[StudyState.QUEUED] else {}
+    steps = running_steps(settings.root) if counts.studies[StudyState.QUEUED] else {}
     return Report(
         as_of=datetime.now(UTC),
         counts=counts,
@@ -153,6 +160,8 @@ def _report(overview: Overview, root: Path, query: StudyQuery, faults: bool) -> 
         studies=_lines(overview.page(query, tuple(steps)), overview, steps, bool(query.study_instance_uid)),
         quarantine=overview.quarantined(query.limit),
         catalogue_faults=overview.faulty(query.limit) if faults else (),
+        uncommitted=overview.uncommitted(most_asked),
+        unreported=overview.unreported(query.limit),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from pynetdicom import AE, Association, evt
 from pynetdicom._globals import MODE_ACCEPTOR
+from pynetdicom.dimse_primitives import DIMSEPrimitive
 from pynetdicom.events import Event
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
@@ -31,6 +32,7 @@ from node.services.acceptor import ReceivedRequest
 from node.services.messages import IncomingObject, Messages, Operation
 from node.services.request import ABORT
 from node.services.upper_layer import UpperLayer
+from node.settings import RemoteSettings
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class AcceptedAssociation(Association):
     Attributes:
         faults: what the other side did that it must not.
         certificate: of the other side; None without TLS.
+        remotes: the configured ones that the other side can be.
+        afterwards: what a service has to do when its response has been sent; requests to the other side, too.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class AcceptedAssociation(Association):
         super().__init__(ae, MODE_ACCEPTOR)
         self.faults: list[str] = []
         self.certificate = certificate_of(request.socket)
+        self.remotes: tuple[RemoteSettings, ...] = ()
+        self.afterwards: list[Callable[[], None]] = []
         self._slot, self._ended = request.slot, ended
         self._request = request.request.encoded
         self._parting = self._sent_abort = False
@@ -107,6 +113,12 @@ class AcceptedAssociation(Association):
     def address(self) -> str:
         """Where it calls from."""
         return str(self.requestor.address)
+
+    def _serve_request(self, msg: DIMSEPrimitive, context_id: int) -> None:
+        super()._serve_request(msg, context_id)
+        self._is_paused = True  # as while the service ran: who sends a request waits for it
+        while self.afterwards:
+            self.afterwards.pop(0)()
 
     def transfer_syntax_of(self, context_id: int) -> str:
         """The transfer syntax of an accepted presentation context."""

@@ -54,6 +54,7 @@ class Service:
         handler: of the event, or an `Operation`.
         sop_classes: that are accepted for it.
         sends_objects: on the same association, where the other side asks for the role to take them (PS3.7 D.3.3.4).
+        in_either_role: the other side may also ask for the role of the SCP of its SOP classes (PS3.7 D.3.3.4).
         right: without which a remote gets none of its contexts; None: it is free.
         extended: answers the application information of a SOP Class Extended Negotiation (PS3.7 D.3.3.5); None: the
             service has none.
@@ -64,6 +65,7 @@ class Service:
     handler: Callable[..., Any]
     sop_classes: frozenset[str] = frozenset()
     sends_objects: bool = False
+    in_either_role: bool = False
     right: Right | None = None
     extended: Callable[[bytes], bytes] | None = None
 
@@ -188,6 +190,7 @@ class Associations:
             self._reject(event, _CALLED_AE_UNKNOWN, f"{who} called for {title(called)}")
         else:
             self._confirm_identity(association, proven)
+            association.remotes = tuple(proven)
             self._offer(association, rights, who)
 
     def _doubted(self, event: Event, who: str, found: Doubt) -> None:
@@ -207,12 +210,16 @@ class Associations:
         stores, sends = Right.STORE in rights, any(service.sends_objects for service in granted)
         taken = _taken(association) if sends else frozenset()
         others = {uid for service in granted for uid in service.sop_classes}
+        either = {uid for service in granted if service.in_either_role for uid in service.sop_classes}
         contexts = acceptable(syntaxes, stores, others, taken)
         for context in contexts:
             if sends and is_storage(context.abstract_syntax):
                 context.scu_role, context.scp_role = stores, str(context.abstract_syntax) in taken
+            elif context.abstract_syntax in either:
+                context.scu_role = context.scp_role = True
         association.acceptor.supported_contexts = contexts
-        missing = {service.right for service in self._services if not service.sop_classes.isdisjoint(syntaxes)}
+        refused = set(syntaxes).difference(others)
+        missing = {service.right for service in self._services if not service.sop_classes.isdisjoint(refused)}
         if any(is_storage(syntax) for syntax in syntaxes if syntax not in taken):
             missing.add(Right.STORE)
         for right in sorted(filter(None, missing - rights)):

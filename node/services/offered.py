@@ -7,12 +7,16 @@ from zoneinfo import ZoneInfo
 
 from pynetdicom import evt
 
-from node.dicom.command import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ
+from node.dicom.command import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, N_ACTION_RQ, N_EVENT_REPORT_RQ
+from node.dicom.commitment import PUSH_MODEL
 from node.dicom.remotes import Right
 from node.services.associations import ECHO, Service
+from node.services.commitment import CommitmentSCP, ReportTaker
 from node.services.query import FIND_CLASSES, QuerySCP, extended
 from node.services.retrieve import GET_CLASSES, MOVE_CLASSES, RetrieveSCP
 from node.settings import ListenerSettings, RemoteSettings
+from storage.commitment_requests import CommitmentRequests
+from storage.commitments import Commitments
 from storage.files import ObjectStore
 from storage.index import Index
 
@@ -33,13 +37,19 @@ def offered(
         index: the index, whose database also has the catalogue.
         time_zone: of the site by its IANA name; empty: the machine's.
     """
+    engine = index.engine
     zone = ZoneInfo(time_zone) if time_zone else None
-    query = QuerySCP(settings.ae_title, settings.most_matches, index.engine, zone)
-    retrieve = RetrieveSCP(remotes, index.engine, files)
-    moves, gets = frozenset(MOVE_CLASSES), frozenset(GET_CLASSES)
+    query = QuerySCP(settings.ae_title, settings.most_matches, engine, zone)
+    retrieve = RetrieveSCP(remotes, engine, files)
+    moves, gets, commitment = frozenset(MOVE_CLASSES), frozenset(GET_CLASSES), frozenset({PUSH_MODEL})
+    commits, reports = CommitmentSCP(files, CommitmentRequests(engine)), ReportTaker(Commitments(engine))
     return (
         ECHO,
         Service(C_FIND_RQ, evt.EVT_C_FIND, query, frozenset(FIND_CLASSES), right=Right.QUERY, extended=extended),
         Service(C_MOVE_RQ, None, retrieve.move, moves, right=Right.RETRIEVE),
         Service(C_GET_RQ, None, retrieve.get, gets, sends_objects=True, right=Right.RETRIEVE),
+        Service(N_ACTION_RQ, evt.EVT_N_ACTION, commits, commitment, in_either_role=True, right=Right.COMMIT),
+        Service(
+            N_EVENT_REPORT_RQ, evt.EVT_N_EVENT_REPORT, reports, commitment, in_either_role=True, right=Right.REPORT
+        ),
     )

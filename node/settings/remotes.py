@@ -45,6 +45,10 @@ class RemoteSettings(Section):
         credentials: what this node shows to it, and believes of it, where that is not of `[tls]`.
         username: it must present this user name as caller, and this node does so when it calls; empty: nobody does.
         passcode_file: holds the passcode that goes with it.
+        commitment: it is asked to commit what it has stored (PS3.4 Annex J).
+        commitment_after_s: how long after the storing, in s.
+        commitment_wait_s: for its report, in s, before it is asked again; it doubles each time, up to a day.
+        commitment_attempts: how often it is asked for one object, and how often one is sent again that it has not.
     """
 
     name: str = Field(min_length=1, max_length=64)
@@ -72,11 +76,19 @@ class RemoteSettings(Section):
     credentials: Credentials | None = None
     username: str = Field(default="", max_length=256)
     passcode_file: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
+    commitment: bool = False
+    commitment_after_s: Seconds = 10
+    commitment_wait_s: Seconds = 3600
+    commitment_attempts: int = Field(default=5, ge=1, le=100)
 
     @property
     def can_be_called(self) -> bool:
         """Whether it is known where it listens."""
         return bool(self.host and self.port)
+
+    def retry_delay_s(self, failures: int) -> float:
+        """Seconds to wait after so many earlier failures: doubles from the first to the longest delay."""
+        return float(min(self.longest_retry_s, self.first_retry_s * 2.0 ** min(failures, 64)))
 
     @property
     def is_destination(self) -> bool:
@@ -88,6 +100,8 @@ class RemoteSettings(Section):
         if self.is_destination and not self.can_be_called:
             key = "receives_results" if self.receives_results else "return_to_sender"
             raise ValueError(f"{key}: host and port are needed to send them")
+        if self.commitment and not self.is_destination:
+            raise ValueError("commitment: it is asked to commit results, and receives none (receives_results)")
         return self
 
     @model_validator(mode="after")

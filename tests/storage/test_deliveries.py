@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from storage import schema
+from storage.commitments import CommitmentReport, Commitments, Patience
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.ledger import Ledger
@@ -215,7 +217,8 @@ def put(engine, waiting, deliveries, at):
         (record,) = deliveries.records()
         claimed = {"owner": "one", "leased_until": at(30)} if state is DeliveryState.CLAIMED else {}
         with engine.begin() as connection:
-            connection.execute(update(schema.delivery).values(state=state, attempts=attempts, **claimed))
+            committing = {"commit_at": at(0), "commit_asked": 0, "next_attempt_at": at(0)}
+            connection.execute(update(schema.delivery).values(state=state, attempts=attempts, **committing, **claimed))
         return record.identifier
 
     return into
@@ -239,6 +242,15 @@ def test_what_is_unknown_and_of_another_patient_may_be_there_and_is_to_be_withdr
 # --- moves
 
 
+def _settle(engine, at, status: int | None) -> None:
+    """The destination is asked for commitment, and reports."""
+    asking, patience = Commitments(engine), Patience((timedelta(seconds=1),), (timedelta(seconds=1),))
+    for each in asking.ask("PACS", at(1), patience, 9):
+        committed = frozenset(each.references if status is None else ())
+        failed = {} if status is None else dict.fromkeys(each.references, status)
+        asking.settle(CommitmentReport(each.transaction_uid, committed, failed), at(1), patience)
+
+
 def _revoke(engine, *uids: str) -> None:
     from storage import deliveries as module
 
@@ -254,6 +266,9 @@ MOVES = {
     "release": lambda it, _engine, at, number: it.release([number], "one", at(1), ""),
     "order": lambda it, _engine, at, number: it.order([number], NOT_ARRIVED, at(1)),
     "order by name": lambda it, _engine, at, number: it.order([number], NOT_ARRIVED | DELIVERED, at(1)),
+    "committed": lambda _, engine, at, number: _settle(engine, at, None),
+    "dropped": lambda _, engine, at, number: _settle(engine, at, 0x0112),
+    "in conflict": lambda _, engine, at, number: _settle(engine, at, 0x0119),
     "revoke": lambda _, engine, at, number: _revoke(engine, "1.2.3.1"),
     "in order again": lambda _, engine, at, number: _revoke(engine),
     "made again": lambda _, engine, at, number: Ledger(engine).record([a_result(1)], ["PACS"], at(1)),
@@ -269,8 +284,8 @@ def test_nothing_moves_a_delivery_but_as_the_table_allows(before, engine, put, d
         (record,) = deliveries.records()
         reached |= {record.state} - {before}
     assert reached <= DELIVERY_TRANSITIONS[before]
-    # COMMITTED comes with the service that asks for it, UNKNOWN from what had no attempt.
-    assert DELIVERY_TRANSITIONS[before] - reached <= {before, DeliveryState.COMMITTED, DeliveryState.UNKNOWN}
+    # UNKNOWN comes from what had no attempt.
+    assert DELIVERY_TRANSITIONS[before] - reached <= {before, DeliveryState.UNKNOWN}
 
 
 def test_the_table_of_moves_has_every_state():

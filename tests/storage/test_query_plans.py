@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, event
 
 from storage.catalogue.query import Level, find
+from storage.commitments import Commitments, Patience
 from storage.deliveries import Deliveries
 from storage.index import Index
 
@@ -50,6 +52,14 @@ def test_a_claim_takes_the_first_in_the_order_of_an_index_and_sorts_nothing_that
     assert "SEARCH delivery USING INDEX delivery_open (destination=?)" in claim
     assert "SEARCH delivery USING INTEGER PRIMARY KEY (rowid=?)" in claim
     assert not [step for step in claim if "TEMP B-TREE" in step]
+
+
+def test_what_is_to_be_committed_is_found_by_an_index_of_its_own(plans, engine: Engine, at):
+    patience = Patience(waits=(timedelta(seconds=1),), resends=())
+    steps = plans(lambda: Commitments(engine).is_due("PACS", at(0), patience))
+    found = [step for step in steps if "delivery" in step]
+    assert len(found) == 1
+    assert "INDEX delivery_uncommitted (destination=? AND commit_asked<?" in found[0]
 
 
 def test_a_sweep_finds_resting_studies_by_their_state(plans, engine: Engine, at):

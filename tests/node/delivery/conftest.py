@@ -11,10 +11,12 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom.presentation import build_context
 
-from node.settings import RemoteSettings
+from node.services.listener import Listener
+from node.settings import ListenerSettings, RemoteSettings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
+from storage.index import Index
 from storage.ledger import Ledger
 
 from ...parts.processes import free_port
@@ -48,6 +50,23 @@ def receiving() -> Iterator[Callable[..., StorageSCP]]:
     """Start receivers of MR images."""
     with ExitStack() as running:
         yield lambda *given, **more: running.enter_context(running_storage_scp(*given, contexts=MR_IMAGES, **more))
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """Start the node's listener on a database connection of its own, as in another process; gives its port."""
+    running: list[Listener] = []
+
+    def start(*remotes: RemoteSettings) -> int:
+        index = Index(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"))
+        settings = ListenerSettings(minimum_free_gb=0).model_copy(update={"port": 0})
+        running.append(Listener(settings, remotes, ObjectStore(tmp_path), index))
+        running[-1].start()
+        return running[-1].port
+
+    yield start
+    for each in running:
+        each.stop(patience_s=0.5)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from pynetdicom import evt
 from sqlalchemy import event
 
 from node.clock import utc_now
-from node.delivery.backoff import retry_delay_s
 from node.delivery.dicom import UNSETTLED
 from node.delivery.worker import DeliveryWorker
 from node.operations.status import collect
@@ -420,7 +419,7 @@ def test_after_the_last_attempt_the_object_waits_for_a_person(receiving, destina
 
 def test_the_wait_doubles_up_to_the_longest(destination):
     settings = destination(1, first_retry_s=10, longest_retry_s=60)
-    assert [retry_delay_s(n, settings) for n in (0, 1, 2, 3, 4, 5000)] == [10, 20, 40, 60, 60, 60]
+    assert [settings.retry_delay_s(n) for n in (0, 1, 2, 3, 4, 5000)] == [10, 20, 40, 60, 60, 60]
 
 
 def test_a_round_that_fails_for_a_reason_that_nobody_foresaw_is_not_repeated_every_second(destination, queue, caplog):
