@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as StudyRootGet
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as StudyRootMove
 from sqlalchemy import Engine
 
 from node.dicom.association import RemoteAE
@@ -21,7 +27,7 @@ from storage.index import Index
 from ..parts.certificates import Authority, Certificate
 from ..parts.dcmtk import Tool
 from ..parts.orthanc import AE_TITLE, Orthanc, running_orthanc
-from .objects import SmallStudy
+from .objects import SERIES, SmallStudy
 
 Certificates = dict[str, Certificate]
 
@@ -81,6 +87,7 @@ def node(
         ae_title="DCMTK",
         may_store=True,
         may_query=True,
+        may_retrieve=True,
         tls=True,
         certificate_sha256=(certificates["dcmtk"].fingerprint,),
     )
@@ -137,10 +144,51 @@ def test_orthanc_asks_and_sends(
 def test_the_tools_of_dcmtk_ask_store_and_query(
     node: tuple[Listener, Engine, ObjectStore], by_tls: Callable[..., str], study: SmallStudy
 ) -> None:
+    """movescu and getscu of DCMTK 3.6.7 have no TLS."""
     assert "Association Accepted" in by_tls("echoscu")
     by_tls("storescu", *study.paths)
     _, engine, files = node
     while catch_up(engine, files):
         pass
-    said = by_tls("findscu", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}")
+    keys = ("-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}")
+    said = by_tls("findscu", *keys)
     assert said.count("(Pending)") == 1, said
+
+
+def test_pynetdicom_gets_what_it_has_stored_and_has_it_moved_on_to_orthanc(
+    node: tuple[Listener, Engine, ObjectStore],
+    authority: Authority,
+    certificates: Certificates,
+    orthanc_by_tls: Orthanc,
+    study: SmallStudy,
+) -> None:
+    """Which is called by TLS as well."""
+    listener, engine, files = node
+    context = ssl.create_default_context(cafile=str(authority.path))
+    context.load_cert_chain(certificates["dcmtk"].path, certificates["dcmtk"].key)
+    got: list[str] = []
+    ae, classes = AE(ae_title="DCMTK"), sorted({str(sop_class) for sop_class, *_ in SERIES})
+    ae.add_requested_context(StudyRootGet)
+    ae.add_requested_context(StudyRootMove)
+    for sop_class in classes:
+        ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    association = ae.associate(
+        "127.0.0.1",
+        listener.tls_port,
+        ae_title="RECTALNODE",
+        tls_args=(context, "127.0.0.1"),
+        ext_neg=[build_role(sop_class, scu_role=True, scp_role=True) for sop_class in classes],
+        evt_handlers=[(evt.EVT_C_STORE, lambda event: got.append(str(event.request.AffectedSOPInstanceUID)) or 0)],
+    )
+    for path in study.paths:
+        assert association.send_c_store(path).Status == 0
+    while catch_up(engine, files):
+        pass
+    keys = Dataset()
+    keys.QueryRetrieveLevel, keys.StudyInstanceUID = "STUDY", study.uid
+    *_, (of_get, _) = association.send_c_get(keys, StudyRootGet)
+    *_, (of_move, _) = association.send_c_move(keys, AE_TITLE, StudyRootMove)
+    association.release()
+    assert (of_get.Status, of_move.Status) == (0, 0)
+    assert sorted(got) == sorted(study.bytes_by_uid())
+    assert len(orthanc_by_tls.data_sets(study.uid)) == len(study.paths)
