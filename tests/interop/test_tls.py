@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as StudyRootGet
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as StudyRootMove
@@ -170,8 +169,8 @@ def test_pynetdicom_gets_what_it_has_stored_and_has_it_moved_on_to_orthanc(
     ae, classes = AE(ae_title="DCMTK"), sorted({str(sop_class) for sop_class, *_ in SERIES})
     ae.add_requested_context(StudyRootGet)
     ae.add_requested_context(StudyRootMove)
-    for sop_class in classes:
-        ae.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    for sop_class, _, syntax, _ in SERIES:
+        ae.add_requested_context(sop_class, syntax)
     association = ae.associate(
         "127.0.0.1",
         listener.tls_port,
