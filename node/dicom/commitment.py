@@ -20,7 +20,7 @@ from pynetdicom.status import STORAGE_COMMITMENT_SERVICE_CLASS_STATUS
 from node.dicom.association import CONNECTION_LOST, RemoteAE, accepts_nothing, in_words, refusal
 from node.dicom.command import INVALID_ARGUMENT, SUCCESS, Refusal
 from node.dicom.pdu_reader import MALFORMED
-from node.dicom.transport import next_event
+from node.dicom.transport import serve_next_report
 from node.errors import NodeError, TransientError
 from storage.commitments import CommitmentReport
 from storage.errors import HeaderError
@@ -193,10 +193,7 @@ class CommitmentAssociation:
 
     def take_report(self, wait_s: float) -> None:
         """Take what the remote reports within so many seconds, one report at the most."""
-        event = next_event(self._association, wait_s)
-        if event is not None and self._association.is_established:
-            context_id, message = event
-            self._association._serve_request(message, context_id)
+        serve_next_report(self._association, wait_s)
 
     def _reported(self, event: Event) -> tuple[Dataset, None]:
         return status_of(taken(event, self._take)), None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections import deque
 from queue import Empty
 
 from pynetdicom import Association
@@ -67,30 +66,27 @@ def keep_responses(association: Association) -> None:
     Race in pynetdicom 3.0.4: sending pauses the reactor and looks whether it rests. The reactor says so before it
     looks whether it may go on, so it can still make one round, take the response from the queue, and drop it as
     "unexpected"; the sender then waits until its time limit. Seen about once in 100 objects on a busy machine. So the
-    reactor, which alone looks without waiting, finds nothing. An event that comes in between is kept for `next_event`.
+    reactor, which alone looks without waiting, finds nothing. A report of the acceptor that comes before the response
+    is served at once: the acceptor may wait for its answer first.
     """
     waiting = association.dimse.get_msg
-    events: deque[tuple[int, DIMSEPrimitive]] = deque()
-    association.events_kept = events
 
     def response(block: bool = False) -> tuple[int | None, DIMSEPrimitive | None]:
         while block:
             context_id, message = waiting(block=True)
             if not isinstance(message, N_EVENT_REPORT) or not message.is_valid_request:
                 return context_id, message
-            events.append((context_id, message))
+            association._serve_request(message, context_id)
         return None, None
 
     association.dimse.get_msg = response
 
 
-def next_event(association: Association, wait_s: float) -> tuple[int, DIMSEPrimitive] | None:
-    """Requestor: presentation context and message of what the acceptor reports; None where nothing comes in time."""
-    if association.events_kept:
-        kept: tuple[int, DIMSEPrimitive] = association.events_kept.popleft()
-        return kept
+def serve_next_report(association: Association, wait_s: float) -> None:
+    """Requestor: serve what the acceptor reports of itself within so many seconds, one message at the most."""
     try:
         context_id, message = association.dimse.msg_queue.get(timeout=wait_s)
     except Empty:
-        return None
-    return None if message is None else (context_id, message)
+        return
+    if isinstance(message, N_EVENT_REPORT) and association.is_established:
+        association._serve_request(message, context_id)

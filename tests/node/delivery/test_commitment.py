@@ -36,13 +36,17 @@ class Pacs:
     """Stores everything, and answers requests for commitment as a test wants.
 
     `judge` gives what is reported, over the association of the request; None: nothing ever is. `status` is the answer
-    to a request.
+    to a request; `at_once`: it comes after the report.
     """
 
     def __init__(
-        self, judge: Judgement | None = lambda asked: (asked, {}), status: int = 0, knows: bool = True
+        self,
+        judge: Judgement | None = lambda asked: (asked, {}),
+        status: int = 0,
+        knows: bool = True,
+        at_once: bool = False,
     ) -> None:
-        self.judge, self.status = judge, status
+        self.judge, self.status, self.at_once = judge, status, at_once
         self.stored: list[str] = []
         self.requests: list[Dataset] = []
         self.answers: list[int | None] = []
@@ -62,7 +66,10 @@ class Pacs:
         self.requests.append(event.action_information)
         if self.status == 0 and self.judge is not None:
             report = self.report_of(event.action_information, self.judge)
-            threading.Timer(0.1, self._report, (event.assoc, *report)).start()
+            if self.at_once:
+                self._report(event.assoc, *report)
+            else:
+                threading.Timer(0.1, self._report, (event.assoc, *report)).start()
         return self.status, None
 
     @staticmethod
@@ -174,6 +181,14 @@ def test_what_was_stored_is_asked_for_once_and_committed_by_the_report_on_the_sa
     queue.clock.move(10**6)
     assert node.commitment.ask_due() == 0
     assert collect(node.whole).uncommitted == ()
+
+
+def test_a_pacs_that_reports_before_it_answers_is_answered(pacs, begin, queue):
+    found = pacs(at_once=True)
+    node = begin(found.port)
+    node.store()
+    assert node.commitment.ask_due() == 1
+    assert (queue.states(), found.answers) == (["COMMITTED"] * 2, [0])
 
 
 def test_a_destination_whose_settings_do_not_say_so_is_not_asked(pacs, begin, queue):
