@@ -21,7 +21,7 @@ _SUITES = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:@SECLEVEL=2"
 )
-_NOT_AFTER_A_WHILE = ssl.SSLWantReadError | ssl.SSLWantWriteError
+_TRY_AGAIN = ssl.SSLWantReadError | ssl.SSLWantWriteError
 _VERIFICATION = {  # X509_V_ERR_… of OpenSSL
     9: "is not valid yet: compare the clocks",
     10: "has expired: it needs a new one",
@@ -30,8 +30,8 @@ _VERIFICATION = {  # X509_V_ERR_… of OpenSSL
     20: "is signed by none of `authorities`",
     21: "is signed by none of `authorities`",
     26: "is not meant for this side of a connection: its extended key usage must have serverAuth and clientAuth",
-    62: "is of another host",
-    64: "is of another host",
+    62: "is for another host: correct `certificate_name`, or find out who answers there",
+    64: "is for another host: correct `certificate_name`, or find out who answers there",
 }
 _REASONS = {  # of OpenSSL, without the name of the protocol in front of those of alerts
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate: give it one that is bound to its remote",
@@ -179,7 +179,7 @@ class _ClientSocket(ssl.SSLSocket):
 
     def _note(self, error: OSError) -> None:
         context = cast(ClientContext, self.context)
-        if not isinstance(error, _NOT_AFTER_A_WHILE):
+        if not isinstance(error, _TRY_AGAIN):
             context.refusal = context.refusal or why_not(error)
 
 
