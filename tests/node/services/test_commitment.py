@@ -313,6 +313,19 @@ def test_a_request_that_is_repeated_whole_is_reported_again(node, asker, reporte
     assert asker.reports == [(1, ["1.2.3.4.1"], {})] * 2
 
 
+def test_several_listener_processes_take_requests_and_one_reports(start, asker, remote, make_image):
+    settings = remote(asker.port)
+    node = start(remotes=(settings,), processes=2)
+    list(store([make_image(1)], "127.0.0.1", node.port, "RECTALNODE", "ASKER", 30))
+    for _ in range(2):
+        assert asker.ask(node.port, request(IMAGE)) == (0, "")
+    (reporter,) = reporters((settings,), node.store, CommitmentRequests(node.index.engine))
+    reporter.start()
+    until(lambda: len(asker.reports) == 2)
+    reporter.stop()
+    assert asker.reports == [(1, ["1.2.3.4.1"], {})] * 2
+
+
 def test_a_node_that_is_killed_after_its_answer_reports_at_its_next_start(tmp_path, remote, make_image):
     """The asker listens from the next start on, so that nothing is reported before the kill."""
     port, back = free_port(), free_port()
