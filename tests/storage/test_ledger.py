@@ -106,6 +106,14 @@ def test_the_end_of_a_revision_is_its_state_its_results_and_their_deliveries(led
     assert [record.result for record in deliveries.due("PACS", at(9))] == [a_result(1)]
 
 
+def test_a_destination_is_due_the_results_that_it_gets(ledger, deliveries, queued, at):
+    results, gets = [a_result(1), a_result(2)], lambda to, result: to == "PACS" or result.role == "role 2"
+    to = ["PACS", "ARCHIVE"]
+    ledger.conclude("1.2.3", 1, StudyState.COMPLETED, "", results, to, at(9), gets=gets)
+    assert [record.result for record in deliveries.due("PACS", at(9))] == results
+    assert [record.result for record in deliveries.due("ARCHIVE", at(9))] == results[1:]
+
+
 def test_ending_again_after_a_crash_changes_nothing(ledger, deliveries, queued, at):
     assert conclude(ledger, at) is conclude(ledger, at) is True
     assert len(deliveries.records()) == len(ledger.results("1.2.3")) == 1

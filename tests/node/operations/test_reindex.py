@@ -23,7 +23,7 @@ from node.operations.reindex import reindex
 from node.operations.resend import resend
 from node.recognition.plan import recognise
 from node.recognition.record import STUDY, RoleRefusal, StudyPlan, to_json
-from node.settings import Settings, load_settings
+from node.settings import ResultKind, Settings, load_settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.errors import StorageError
@@ -112,6 +112,14 @@ def test_study_results_and_rejections_are_there_again(settings: Settings, images
     assert {it.state for it in Deliveries(engine).records()} == {DeliveryState.UNKNOWN}
     rejected = InstanceKey(str(images[0].SeriesInstanceUID), str(images[0].SOPInstanceUID))
     assert set(index.rejected(uid)) == {rejected}
+
+
+def test_a_destination_is_meant_to_have_the_kinds_that_it_takes(settings: Settings, images: list[Dataset]) -> None:
+    """The results of these analyses are MR images."""
+    (pacs,) = settings.remotes
+    archive = pacs.model_copy(update={"name": "archive", "results": (ResultKind.REPORT,)})
+    reindex(settings.model_copy(update={"remotes": (pacs, archive)}))
+    assert {it.destination for it in Deliveries(open_engine(settings.storage_url)).records()} == {"pacs"}
 
 
 def test_why_series_were_used_is_known_again(settings: Settings, images: list[Dataset]) -> None:
