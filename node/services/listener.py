@@ -47,12 +47,13 @@ class Listener:
         the site's by its IANA name, empty: the machine's."""
         self._settings, self._store, self._index = settings, store, index
         self._here: Associations | None = None
-        if settings.processes == 1 or settings.tls_port is not None:
+        several = settings.processes > 1 and settings.plain
+        if not several or settings.tls_port is not None:
             if services is None:
                 services = offered(settings, remotes, store, index, time_zone)
             self._here = Associations(settings, remotes, store, index, lease_s, services)
         self._processes: Processes | None = None
-        if settings.processes > 1:
+        if several:
             self._processes = Processes(settings, remotes, store, index, lease_s, time_zone)
         self._acceptor = Acceptor(
             settings.maximum_associations,
