@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from pynetdicom import evt
+from pydicom import Dataset
+from pynetdicom import Association, evt
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from ..parts.processes import free_port
-from ..parts.storage_scp import StorageSCP, running_storage_scp
+from ..parts.storage_scp import StorageSCP, running_storage_scp, uncompressed_storage
 
 #: Time-out of the node for each answer, in s; short, as some destinations never answer.
 TIMEOUT_S = 1.0
@@ -147,3 +150,71 @@ def _copy(source: socket.socket, target: socket.socket, enough: Callable[[int], 
     except OSError:
         return passed  # one of the two sides is gone
     return passed
+
+
+# --- storage commitment
+
+
+@contextmanager
+def dropping() -> Iterator[Destination]:
+    """Everything is lost after Success; asked whether it keeps it, it says that there is no such object."""
+
+    def lose(receiver: StorageSCP, _asked: list[str]) -> list[str]:
+        receiver.kept.clear()
+        receiver.files.clear()
+        return []
+
+    with _reporting(lose) as found:
+        yield found
+
+
+@contextmanager
+def denying() -> Iterator[Destination]:
+    """It has everything, and says that there is no such object."""
+    with _reporting(lambda _receiver, _asked: []) as found:
+        yield found
+
+
+@contextmanager
+def never_reporting() -> Iterator[Destination]:
+    """It takes each request for commitment, and never reports."""
+    with _reporting(lambda _receiver, _asked: None) as found:
+        yield found
+
+
+#: Which of the SOP Instance UIDs that are asked for are kept; None: nothing is reported.
+_Judge = Callable[[StorageSCP, list[str]], list[str] | None]
+
+
+@contextmanager
+def _reporting(judge: _Judge) -> Iterator[Destination]:
+    """One that reports as it likes, over the association of the request; once it is well, what is true."""
+    well, wrong = threading.Event(), []
+
+    def commit(event: evt.Event) -> tuple[int, None]:
+        asked = event.action_information
+        uids = [str(it.ReferencedSOPInstanceUID) for it in asked.ReferencedSOPSequence]
+        if well.is_set():
+            kept: list[str] | None = [uid for uid in uids if uid in receiver.kept]
+        else:
+            wrong.append(uids)
+            kept = judge(receiver, uids)
+        if kept is not None:
+            threading.Timer(0.05, _report, [event.assoc, asked, kept]).start()
+        return 0, None
+
+    contexts = [*uncompressed_storage(), build_context(StorageCommitmentPushModel)]
+    with running_storage_scp(contexts=contexts, handlers=[(evt.EVT_N_ACTION, commit)]) as receiver:
+        yield Destination(receiver.port, lambda: len(wrong), well.set, lambda: receiver)
+
+
+def _report(association: Association, asked: Dataset, kept: list[str]) -> None:
+    report = Dataset()
+    report.TransactionUID = asked.TransactionUID
+    items = list(asked.ReferencedSOPSequence)
+    report.ReferencedSOPSequence = [it for it in items if it.ReferencedSOPInstanceUID in kept]
+    report.FailedSOPSequence = [it for it in items if it.ReferencedSOPInstanceUID not in kept]
+    for item in report.FailedSOPSequence:
+        item.FailureReason = 0x0112  # no such object instance, PS3.3 C.14.1.1
+    kind = 2 if report.FailedSOPSequence else 1
+    association.send_n_event_report(report, kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)

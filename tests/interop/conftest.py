@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from ..parts.node import Node
 from ..parts.orthanc import Orthanc
 from ..parts.processes import free_ports
 from ..parts.storage_scp import StorageSCP, running_storage_scp
+from .archive import PynetdicomArchive
 from .objects import SmallStudy, small_study
 
 #: What this node calls itself; not as those of other tests, which the same Orthanc may know.
@@ -48,7 +50,14 @@ port = {port}
 may_store = true
 may_query = true
 may_retrieve = true
+may_commit = true
+receives_results = true
+calling_ae_title = "{node}"
+commitment = {commits}
+commitment_after_s = 0.1
 """
+#: Of these, those that know storage commitment.
+COMMITTING = ("ORTHANC", "DCMJS", "PYNETDICOM")
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +75,12 @@ def node(
     found = Node(tmp_path_factory.mktemp("node"), ports[NODE], NODE, "PYNETDICOM")
     remotes = {title: ports[title] for title in PARTS} | {"ORTHANC": orthanc.dicom_port}
     text = CONFIG.format(title=NODE, port=found.port, processes=request.param)
-    found.config.write_text(text + "".join(REMOTE.format(title=title, port=port) for title, port in remotes.items()))
+    for title, port in remotes.items():
+        text += REMOTE.format(title=title, port=port, node=NODE, commits=str(title in COMMITTING).lower())
+    found.config.write_text(text)
     orthanc.know("interop", NODE, found.port)
     try:
-        found.start("listener")
+        found.start("listener", "delivery")
         yield found
     finally:
         found.stop()
@@ -101,21 +112,52 @@ def dcmqrscp(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) ->
         yield found
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
-    """The study that the provider of dcmjs-dimse and that of pynetdicom have from the start."""
-    return small_study(tmp_path_factory.mktemp("kept") / "study")
+@dataclass(frozen=True)
+class Kept:
+    """What an archive has from the start: a study for each way in which one is fetched from it."""
+
+    folder: Path
+    for_move: SmallStudy
+    for_get: SmallStudy
 
 
 @pytest.fixture(scope="module")
-def dcmjs(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int], kept: SmallStudy) -> Iterator[DcmjsSCP]:
-    with running_dcmjs(tmp_path_factory.mktemp("dcmjs"), "DCMJS", ports["DCMJS"], kept.folder) as found:
+def make_kept(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Kept]:
+    """Makes studies for an archive."""
+
+    def make() -> Kept:
+        folder = tmp_path_factory.mktemp("kept")
+        return Kept(folder, small_study(folder / "move"), small_study(folder / "get"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def kept_by_dcmjs(make_kept: Callable[[], Kept]) -> Kept:
+    return make_kept()
+
+
+@pytest.fixture(scope="module")
+def kept_by_pynetdicom(make_kept: Callable[[], Kept]) -> Kept:
+    return make_kept()
+
+
+@pytest.fixture(scope="module")
+def dcmjs(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int], kept_by_dcmjs: Kept) -> Iterator[DcmjsSCP]:
+    with running_dcmjs(tmp_path_factory.mktemp("dcmjs"), "DCMJS", ports["DCMJS"], kept_by_dcmjs.folder, ports) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def storage_scp(ports: dict[str, int]) -> Iterator[StorageSCP]:
-    with running_storage_scp(port=ports["PYNETDICOM"], ae_title="PYNETDICOM") as found:
+def archive(kept_by_pynetdicom: Kept, ports: dict[str, int]) -> PynetdicomArchive:
+    """What `storage_scp` does beside storing."""
+    return PynetdicomArchive("PYNETDICOM", kept_by_pynetdicom.folder, ports)
+
+
+@pytest.fixture(scope="module")
+def storage_scp(ports: dict[str, int], archive: PynetdicomArchive) -> Iterator[StorageSCP]:
+    asked = {"contexts": archive.contexts, "handlers": archive.handlers}
+    with running_storage_scp(port=ports["PYNETDICOM"], ae_title="PYNETDICOM", **asked) as found:
         yield found
 
 

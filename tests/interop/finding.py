@@ -21,7 +21,8 @@ from ..parts.dcmjs import DcmjsSCP, run_dcmjs
 from ..parts.dcmtk import Archive, Tool
 from ..parts.node import Node
 from ..parts.orthanc import Orthanc
-from .conftest import NODE
+from ..parts.storage_scp import StorageSCP
+from .conftest import NODE, Kept
 from .objects import SmallStudy
 from .users import asking
 
@@ -109,9 +110,13 @@ def of_dcmqrscp(dcmqrscp: Archive, study: SmallStudy) -> None:
     _counts(dcmqrscp.port, "DCMQRSCP", study)
 
 
-def of_dcmjs(dcmjs: DcmjsSCP, kept: SmallStudy) -> None:
+def of_pynetdicom(storage_scp: StorageSCP, kept_by_pynetdicom: Kept) -> None:
+    _counts(storage_scp.port, "PYNETDICOM", kept_by_pynetdicom.for_move)
+
+
+def of_dcmjs(dcmjs: DcmjsSCP, kept_by_dcmjs: Kept) -> None:
     before = dcmjs.log().count("ASKED C-FIND")
-    _counts(dcmjs.port, "DCMJS", kept)
+    _counts(dcmjs.port, "DCMJS", kept_by_dcmjs.for_move)
     assert dcmjs.log().count("ASKED C-FIND") > before
 
 

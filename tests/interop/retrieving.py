@@ -1,4 +1,4 @@
-"""C-MOVE and C-GET: what the node has comes to whom it is sent, and is counted."""
+"""C-MOVE and C-GET by others: what the node has comes to whom it is sent, and is counted."""
 
 from __future__ import annotations
 

@@ -13,9 +13,11 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from node.clock import utc_now
+from node.delivery.commitment import CommitmentWorker
 from node.delivery.worker import DeliveryWorker
 from node.operations.resend import resend
 from node.settings import RemoteSettings, Settings
+from storage.commitments import Commitments
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
@@ -33,7 +35,10 @@ from .bad_destinations import (
     answering,
     answering_too_late,
     closing_after,
+    denying,
     down,
+    dropping,
+    never_reporting,
     rejecting,
 )
 from .objects import data_set_bytes
@@ -41,6 +46,7 @@ from .objects import data_set_bytes
 #: Results of the study, each of 100 kB; those after the first three come while the destination goes wrong.
 FIRST, LATER, ROWS = (1, 2, 3), (4, 5, 6), 6250
 OPEN = frozenset({"QUEUED", "CLAIMED"})
+COMMITMENT = {"commitment": True, "commitment_after_s": 0.1, "commitment_wait_s": 0.5, "commitment_attempts": 100}
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Case:
         short: also in the suite.
         by_a_person: what it is sent again by, once it has recovered.
         repeats: whether it keeps objects that the node cannot know it has: these come again.
+        end: state of the deliveries once it has recovered.
         settings: of the destination.
     """
 
@@ -67,6 +74,7 @@ class Case:
     short: bool = False
     by_a_person: bool = False
     repeats: bool = False
+    end: str = "STORED"
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -95,6 +103,25 @@ CASES = (
         repeats=True,
         settings={"timeout_s": TIMEOUT_S},
     ),
+    Case(
+        "drops everything after Success",
+        dropping,
+        OPEN | {"STORED"},
+        "commitment failed: 0x0112, no such object instance",
+        short=True,
+        end="COMMITTED",
+        settings=COMMITMENT,
+    ),
+    Case(
+        "denies what it has",
+        denying,
+        OPEN | {"STORED"},
+        "commitment failed: 0x0112, no such object instance",
+        end="COMMITTED",
+        repeats=True,
+        settings=COMMITMENT,
+    ),
+    Case("never reports", never_reporting, frozenset({"STORED"}), "", end="COMMITTED", settings=COMMITMENT),
 )
 
 
@@ -110,7 +137,10 @@ class Sending:
             RemoteSettings(name="healthy", port=healthy, receives_results=True, **waits),
         )
         self._settings = Settings(root=folder, remotes=remotes)
-        self._workers = [DeliveryWorker(remote, self.queue.rows, self.queue.files) for remote in remotes]
+        self._workers = [
+            *(DeliveryWorker(remote, self.queue.rows, self.queue.files) for remote in remotes),
+            *(CommitmentWorker(remote, Commitments(engine)) for remote in remotes if remote.commitment),
+        ]
         header = InstanceHeader(MRImageStorage, f"{STUDY}.8.1", STUDY, f"{STUDY}.8", ExplicitVRLittleEndian)
         Index(engine).register(header, StoredFile(Path("x"), "a" * 64, 1), "SCANNER", utc_now())
 
@@ -131,9 +161,9 @@ class Sending:
         """The deliveries to a destination."""
         return [it for it in self.queue.deliveries() if it.destination == destination]
 
-    def all_stored(self, destination: str, count: int) -> bool:
-        """Whether so many are there and all have arrived."""
-        return [str(it.state) for it in self.to(destination)] == ["STORED"] * count
+    def all_are(self, state: str, destination: str, count: int) -> bool:
+        """Whether so many deliveries are there, all in this state."""
+        return [str(it.state) for it in self.to(destination)] == [state] * count
 
     def resend(self) -> None:
         """What a person orders once the destination is right again."""
@@ -159,13 +189,13 @@ def test_a_destination_that(case: Case, tmp_path: Path) -> None:
             sending.add(*FIRST)
             wait_for(lambda: bad.wrong() >= 1, "it goes wrong", 60)
             sending.add(*LATER)
-            wait_for(lambda: sending.all_stored("healthy", count), "the healthy one is not delayed", 60)
+            wait_for(lambda: sending.all_are("STORED", "healthy", count), "the healthy one is not delayed", 60)
             wait_for(lambda: bad.wrong() >= case.times, "it goes on going wrong", 120)
             wait_for(lambda: as_expected(case, sending.to("bad")), f"{case.states}: {case.reason}", 60)
             bad.recover()
             if case.by_a_person:
                 sending.resend()
-            wait_for(lambda: sending.all_stored("bad", count), "all has arrived", 120)
+            wait_for(lambda: sending.all_are(case.end, "bad", count), "all has arrived", 120)
     expected = sending.bytes_by_uid()
     assert len(expected) == count
     for receiver in (healthy, bad.receiver()):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from ..parts.node import Node
-from . import echo, finding, retrieving, storing
+from . import committing, echo, finding, retrieving, storing
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ THE_NODE_IS_ASKED = (
     Row("C-GET", "getscu", retrieving.get_by_getscu, short=True),
     Row("C-GET", "pynetdicom", retrieving.get_by_pynetdicom),
     Row("C-GET", "dcmjs-dimse", retrieving.get_by_dcmjs),
+    Row("Commitment", "Orthanc", committing.by_orthanc, short=True),
+    Row("Commitment", "pynetdicom", committing.by_pynetdicom),
+    Row("Commitment", "dcmjs-dimse", committing.by_dcmjs),
 )
 
 THE_NODE_ASKS = (
@@ -65,7 +68,11 @@ THE_NODE_ASKS = (
     Row("C-STORE", "dcmjs-dimse", storing.to_dcmjs),
     Row("C-FIND", "Orthanc", finding.of_orthanc),
     Row("C-FIND", "dcmqrscp", finding.of_dcmqrscp, short=True),
+    Row("C-FIND", "pynetdicom", finding.of_pynetdicom),
     Row("C-FIND", "dcmjs-dimse", finding.of_dcmjs),
+    Row("Commitment", "Orthanc", committing.of_orthanc, short=True),
+    Row("Commitment", "pynetdicom", committing.of_pynetdicom),
+    Row("Commitment", "dcmjs-dimse", committing.of_dcmjs),
 )
 
 
@@ -90,5 +97,5 @@ def test_the_node_is_asked(row: Row, node: Node, request: pytest.FixtureRequest)
 
 
 @rows(THE_NODE_ASKS)
-def test_the_node_asks(row: Row, request: pytest.FixtureRequest) -> None:
-    check(row, request)
+def test_the_node_asks(row: Row, node: Node, request: pytest.FixtureRequest) -> None:
+    check(row, request, node=node)

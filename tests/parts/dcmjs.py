@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -55,13 +55,25 @@ def require_dcmjs() -> None:
 
 @contextmanager
 def running_dcmjs(
-    folder: Path, ae_title: str = "PACS", port: int = 0, archive: Path | None = None
+    folder: Path,
+    ae_title: str = "PACS",
+    port: int = 0,
+    archive: Path | None = None,
+    destinations: Mapping[str, int] | None = None,
 ) -> Iterator[DcmjsSCP]:
-    """A provider that writes what it is sent into a new folder, and answers queries from the files of `archive`."""
+    """A provider of every service.
+
+    Args:
+        folder: a new one, into which it writes what it is sent.
+        ae_title: as it calls others.
+        port: where it listens; 0: a free one.
+        archive: from whose files it answers queries and retrievals.
+        destinations: ports of those to whom it moves, by AE title.
+    """
     require_dcmjs()
     folder.mkdir(parents=True, exist_ok=True)
     found = DcmjsSCP(port or free_port(), folder, ae_title)
-    call = ["node", SCRIPTS / "scp.cjs", found.port, folder, archive or ""]
+    call = ["node", SCRIPTS / "scp.cjs", found.port, folder, archive or "", ae_title, json.dumps(destinations or {})]
     log = folder / "dcmjs.log"
     with running("dcmjs-dimse", call, log, lambda: not echo("127.0.0.1", found.port, ae_title, "READY", 30)):
         yield found
