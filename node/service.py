@@ -46,6 +46,7 @@ class ServiceRole(StrEnum):
     """A part of the node that can run in a process of its own; in the order in which data flows."""
 
     LISTENER = "listener"
+    RETRIEVAL = "retrieval"
     ANALYSIS = "analysis"
     DELIVERY = "delivery"
 
@@ -70,6 +71,7 @@ class Service:
         starters = {
             ServiceRole.LISTENER: self._start_listener,
             ServiceRole.DELIVERY: self._start_delivery,
+            ServiceRole.RETRIEVAL: self._start_retrieval,
             ServiceRole.ANALYSIS: self._start_analysis,
         }
         try:
@@ -140,6 +142,15 @@ class Service:
                 asking = CommitmentWorker(destination, Commitments(self._engine))
                 asking.start()
                 self._stops[ServiceRole.DELIVERY].append(asking.stop)
+
+    def _start_retrieval(self) -> None:
+        if not self._settings.retrieval:
+            return
+        from node.retrieval.service import RetrievalService
+
+        retrieval = RetrievalService(self._settings, self._files, self._index)
+        retrieval.start()
+        self._stops[ServiceRole.RETRIEVAL].append(retrieval.stop)
 
     def _start_analysis(self) -> None:
         from apscheduler.schedulers.background import BackgroundScheduler

@@ -282,6 +282,28 @@ commitment_request = Table(
     Index("commitment_request_due", "asker", "state", "next_attempt_at"),
 )
 
+# Studies that another system has and that are to be here; no foreign key, since nothing of one need be here yet.
+retrieval = Table(
+    "retrieval",
+    metadata,
+    Column("identifier", IDENTIFIER, primary_key=True),
+    Column("remote", String(64), nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("state", String(16), nullable=False),
+    # Instances at the remote and here, when they were last counted.
+    Column("at_remote", Integer, nullable=False),
+    Column("here", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("asked_at", UTCDateTime, nullable=False),
+    Column("last_attempt_at", UTCDateTime),
+    Column("next_attempt_at", UTCDateTime, nullable=False),
+    # Until when somebody fetches it, unless that is extended; NULL where nobody does.
+    Column("claimed_until", UTCDateTime),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("remote", "study_instance_uid"),
+    Index("retrieval_due", "remote", "state", "next_attempt_at"),
+)
+
 IS_OPEN = delivery.c.state.in_([literal_column("'CLAIMED'"), literal_column("'QUEUED'")])
 #: What a destination has stored and is to commit.
 IS_UNCOMMITTED = and_(delivery.c.state == literal_column("'STORED'"), delivery.c.commit_at.is_not(None))

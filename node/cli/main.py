@@ -15,7 +15,7 @@ from node import logs
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
-from node.cli import quarantine, studies, train
+from node.cli import quarantine, retrieve, studies, train
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show, watched
 from node.errors import NodeError
 from node.settings import former_keys, load_settings
@@ -34,6 +34,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.registered_commands += studies.app.registered_commands
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)
+app.command("retrieve")(retrieve.retrieve)
+app.command("retrievals")(retrieve.retrievals)
 
 #: Packages of the extra `research`, by the name that they are imported by.
 OF_THE_LABORATORY = frozenset({"docx", "lightning_fabric", "sklearn", "tensorboard", "threadpoolctl"})
@@ -67,7 +69,8 @@ def rectal_node(
 def serve(
     config: ConfigOption = CONFIG,
     role: Annotated[
-        list[str] | None, typer.Option(help="Run only this role: listener, analysis or delivery; repeatable.")
+        list[str] | None,
+        typer.Option(help="Run only this role: listener, retrieval, analysis or delivery; repeatable."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:

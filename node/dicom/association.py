@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pynetdicom import AE, Association, build_role, evt
+from pynetdicom import AE, Association, build_context, build_role, evt
 from pynetdicom.events import Event, EventType
 
-from node.dicom.contexts import proposals
+from node.dicom.contexts import TRANSFER_SYNTAXES, proposals
 from node.dicom.tls import ClientContext, client_context
 from node.dicom.transport import (
     SMALLEST_EVEN,
@@ -25,6 +25,7 @@ from node.settings import RemoteSettings
 
 CONNECTION_LOST = "the association was lost before the answer"
 ENDED_BEFORE = "the association ended before its turn"
+_MAXIMUM_PDU = 2**17  # bytes, where objects are taken
 _REJECTIONS = {  # PS3.8 9.3.4, source and diagnostic
     (1, 2): "application context not supported",
     (1, 3): "calling AE title not recognised",
@@ -66,6 +67,7 @@ class RemoteAE:
         pairs: Sequence[tuple[str, str]],
         handlers: Sequence[tuple[EventType, Callable[[Event], Any]]] = (),
         as_scp: str = "",
+        taken: Collection[str] = (),
     ) -> Association:
         """Ask for an association with these (SOP class, transfer syntax) pairs; it may not be established.
 
@@ -73,6 +75,7 @@ class RemoteAE:
             pairs: what is proposed.
             handlers: of pynetdicom's events, beside those that every association has.
             as_scp: a SOP class of which this side takes the role of the SCP alone (PS3.7 D.3.3.4).
+            taken: storage SOP classes whose objects come on it, proposed in every transfer syntax, in the same role.
 
         Raises:
             OSError: the name of the host is not known (`socket.gaierror`), this machine is short of something, or a
@@ -88,8 +91,10 @@ class RemoteAE:
             (evt.EVT_ACCEPTED, send_even_fragments),
             *handlers,
         ]
-        roles = [build_role(as_scp, scp_role=True)] if as_scp else []
-        contexts = proposals(pairs)
+        contexts = [*proposals(pairs), *(build_context(uid, list(TRANSFER_SYNTAXES)) for uid in taken)]
+        roles = [build_role(uid, scp_role=True) for uid in (*taken, *([as_scp] if as_scp else ()))]
+        if taken:
+            ae.maximum_pdu_size = _MAXIMUM_PDU
         try:
             association = ae.associate(
                 self.host,

@@ -14,6 +14,7 @@ from node.operations.quarantine import Discarded, QuarantineDetail, QuarantineLi
 from node.operations.replay import Replay
 from node.operations.rerun import Rerun
 from node.operations.resend import Resent
+from node.operations.retrieve import Known, Retrieved
 from node.operations.status import Report
 from node.operations.super_resolve import SuperResolved
 from node.operations.transfer import Echoed, Sent
@@ -37,6 +38,8 @@ ANSWERS: dict[str, type] = {
     "replay": Replay,
     "rerun": Rerun,
     "resend": Resent,
+    "retrievals": Known,
+    "retrieve": Retrieved,
     "send": Sent,
     "status": Report,
     "super-resolve": SuperResolved,

@@ -15,6 +15,7 @@ from node.settings.recognition import (
     Wanted,
 )
 from node.settings.remotes import RemoteSettings
+from node.settings.retrieval import Method, RetrievalSettings
 from node.settings.sections import (
     SHIPPED,
     AnalysisSettings,
@@ -34,11 +35,13 @@ __all__ = [
     "Limits",
     "ListenerSettings",
     "Match",
+    "Method",
     "RecognitionRule",
     "RecognitionSettings",
     "RemoteSettings",
     "ResultKind",
     "ResultSettings",
+    "RetrievalSettings",
     "Settings",
     "SiteRule",
     "Wanted",

@@ -11,6 +11,7 @@ from models.engines.execution import Engine, Precision
 from models.sequence import Sequence
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
+from node.settings.retrieval import Method, RetrievalSettings
 from node.settings.values import AETitle, Credentials, Port, Seconds, Section, TimeZone
 
 #: The bundles of the installed package, wherever it lies.
@@ -101,6 +102,7 @@ class Settings(Section):
     tls: Credentials | None = None
     listener: ListenerSettings = ListenerSettings()
     remotes: tuple[RemoteSettings, ...] = ()
+    retrieval: tuple[RetrievalSettings, ...] = ()
     completion: CompletionSettings = CompletionSettings()
     recognition: RecognitionSettings = RecognitionSettings()
     analysis: AnalysisSettings = AnalysisSettings()
@@ -133,6 +135,31 @@ class Settings(Section):
             if wanted and not (own or self.tls):
                 raise ValueError(f"{place}: [tls] with certificate, key and authorities is needed")
         return self
+
+    @model_validator(mode="after")
+    def _retrievals(self) -> Settings:
+        names = [each.name for each in self.retrieval]
+        if len(set(names)) < len(names):
+            raise ValueError("retrieval: two entries have the same name")
+        for each in self.retrieval:
+            try:
+                self.source(each.remote, each.method)
+            except ValueError as error:
+                raise ValueError(f"retrieval {each.name!r}: {error}") from None
+        return self
+
+    def source(self, name: str, method: Method) -> RemoteSettings:
+        """The remote of a name, from which studies can be fetched by a method.
+
+        Raises:
+            ValueError: there is none, it cannot be called, or what it sends here would be refused.
+        """
+        remote = next((each for each in self.remotes if each.name == name and each.can_be_called), None)
+        if remote is None:
+            raise ValueError(f"no [[remotes]] with host and port has the name {name!r}")
+        if method is Method.MOVE and not remote.may_store and any(each.may_store for each in self.remotes):
+            raise ValueError(f"{name!r} needs may_store = true: objects of a C-MOVE are stored here by it")
+        return remote
 
     @property
     def destinations(self) -> tuple[RemoteSettings, ...]:
