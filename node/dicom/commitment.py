@@ -124,7 +124,7 @@ def _read(read: Callable[[], Any]) -> Any:  # noqa: ANN401 (what is read)
     """
     try:
         return read()
-    except (*MALFORMED, EOFError) as error:
+    except (*MALFORMED, EOFError, OSError) as error:  # the last: how pydicom says that a sequence is cut short
         raise InvalidArgumentError("the data set cannot be decoded") from error
 
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import N_ACTION
+from pynetdicom.dsutils import encode
 from pynetdicom.events import Event
 from pynetdicom.sop_class import StorageCommitmentPushModel as PUSH
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance as INSTANCE
 from pynetdicom.sop_class import Verification
+from rich.console import Console
 
+from node.cli.status import as_tables
 from node.dicom.scu import store
 from node.operations.status import collect
 from node.services.reporter import Reporter, reporters
@@ -200,6 +207,32 @@ def test_a_request_without_what_it_must_have_is_refused_as_an_invalid_argument(n
     assert collect(Settings(root=node.store.root)).unreported == ()
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_data_set_that_is_damaged_anywhere_is_answered_and_the_association_goes_on(node, asker):
+    """Each is accepted or refused as an invalid argument."""
+    association = asker.associate(node.port)
+    (context,) = association.accepted_contexts
+    chance = random.Random(18)
+    whole = encode(request(IMAGE, (MRImageStorage, "1.9")), context.transfer_syntax[0].is_implicit_VR, True)
+    answers = Counter()
+    for number in range(60):
+        damaged = bytearray(whole[: chance.randrange(1, len(whole))] if number % 3 == 0 else whole)
+        for _ in range(chance.randrange(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        asked = N_ACTION()
+        asked.MessageID, asked.ActionTypeID = number + 1, 1
+        asked.RequestedSOPClassUID, asked.RequestedSOPInstanceUID = PUSH, INSTANCE
+        asked.ActionInformation = BytesIO(bytes(damaged))
+        association._reactor_checkpoint.clear()
+        association.dimse.send_msg(asked, context.context_id)
+        _, answer = association.dimse.get_msg(block=True)
+        association._reactor_checkpoint.set()
+        answers[answer.Status] += 1
+    assert set(answers) == {0x0000, 0x0115}
+    assert answers[0x0115] > 20
+    association.release()
+
+
 def test_another_instance_and_another_action_are_refused(node, asker):
     assert asker.ask(node.port, request(IMAGE), instance="1.2.3")[0] == 0x0112
     assert asker.ask(node.port, request(IMAGE), action=2)[0] == 0x0123
@@ -262,6 +295,11 @@ def test_a_report_that_is_never_taken_is_given_up_and_status_says_why(node, aske
     (ended,) = collect(settings).unreported
     assert (ended.state, ended.remote) == ("GIVEN_UP", "asker")
     assert ended.reason == "gave up after 2 attempts: no connection"
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(as_tables(collect(settings)))
+    assert "Commitment asked for here, report not taken" in shown.get()
+    assert "given up" in shown.get()
 
 
 def test_what_is_owed_to_a_remote_that_is_configured_no_more_is_given_up_at_the_start(node, asker, requests):
