@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -159,56 +159,85 @@ def _copy(source: socket.socket, target: socket.socket, enough: Callable[[int], 
 def dropping() -> Iterator[Destination]:
     """Everything is lost after Success; asked whether it keeps it, it says that there is no such object."""
 
-    def lose(receiver: StorageSCP, _asked: list[str]) -> list[str]:
+    def lose(receiver: StorageSCP, event: evt.Event) -> int:
         receiver.kept.clear()
         receiver.files.clear()
-        return []
+        return _report_later(event, [])
 
-    with _reporting(lose) as found:
+    with _committing(lose) as found:
         yield found
 
 
 @contextmanager
 def denying() -> Iterator[Destination]:
     """It has everything, and says that there is no such object."""
-    with _reporting(lambda _receiver, _asked: []) as found:
+    with _committing(lambda _receiver, event: _report_later(event, [])) as found:
+        yield found
+
+
+@contextmanager
+def lying() -> Iterator[Destination]:
+    """It says that it keeps what nobody has asked it for, and nothing of what was asked."""
+
+    def lie(_receiver: StorageSCP, event: evt.Event) -> int:
+        asked = event.action_information
+        for item in asked.ReferencedSOPSequence:
+            item.ReferencedSOPInstanceUID += ".9"
+        return _report_later(event, [str(it.ReferencedSOPInstanceUID) for it in asked.ReferencedSOPSequence])
+
+    with _committing(lie) as found:
         yield found
 
 
 @contextmanager
 def never_reporting() -> Iterator[Destination]:
     """It takes each request for commitment, and never reports."""
-    with _reporting(lambda _receiver, _asked: None) as found:
+    with _committing(lambda _receiver, _event: 0) as found:
         yield found
 
 
-#: Which of the SOP Instance UIDs that are asked for are kept; None: nothing is reported.
-_Judge = Callable[[StorageSCP, list[str]], list[str] | None]
+@contextmanager
+def refusing_to_commit() -> Iterator[Destination]:
+    """Each request for commitment is refused: resource limitation."""
+    with _committing(lambda _receiver, _event: 0x0213) as found:
+        yield found
 
 
 @contextmanager
-def _reporting(judge: _Judge) -> Iterator[Destination]:
-    """One that reports as it likes, over the association of the request; once it is well, what is true."""
-    well, wrong = threading.Event(), []
+def aborting_at_commitment() -> Iterator[Destination]:
+    """The association is aborted at each request for commitment."""
+
+    def abort(_receiver: StorageSCP, event: evt.Event) -> int:
+        event.assoc.abort()
+        return 0
+
+    with _committing(abort) as found:
+        yield found
+
+
+@contextmanager
+def _committing(wrong: Callable[[StorageSCP, evt.Event], int]) -> Iterator[Destination]:
+    """One that answers requests for commitment with a status as it likes; once it is well, it reports what is true."""
+    well, gone_wrong = threading.Event(), []
 
     def commit(event: evt.Event) -> tuple[int, None]:
-        asked = event.action_information
-        uids = [str(it.ReferencedSOPInstanceUID) for it in asked.ReferencedSOPSequence]
         if well.is_set():
-            kept: list[str] | None = [uid for uid in uids if uid in receiver.kept]
-        else:
-            wrong.append(uids)
-            kept = judge(receiver, uids)
-        if kept is not None:
-            threading.Timer(0.05, _report, [event.assoc, asked, kept]).start()
-        return 0, None
+            return _report_later(event, receiver.kept), None
+        gone_wrong.append(event)
+        return wrong(receiver, event), None
 
     contexts = [*uncompressed_storage(), build_context(StorageCommitmentPushModel)]
     with running_storage_scp(contexts=contexts, handlers=[(evt.EVT_N_ACTION, commit)]) as receiver:
-        yield Destination(receiver.port, lambda: len(wrong), well.set, lambda: receiver)
+        yield Destination(receiver.port, lambda: len(gone_wrong), well.set, lambda: receiver)
 
 
-def _report(association: Association, asked: Dataset, kept: list[str]) -> None:
+def _report_later(event: evt.Event, kept: Sequence[str]) -> int:
+    """Accept the request, and report over its association which of the SOP Instance UIDs asked for are kept."""
+    threading.Timer(0.05, _report, [event.assoc, event.action_information, tuple(kept)]).start()
+    return 0
+
+
+def _report(association: Association, asked: Dataset, kept: Sequence[str]) -> None:
     report = Dataset()
     report.TransactionUID = asked.TransactionUID
     items = list(asked.ReferencedSOPSequence)

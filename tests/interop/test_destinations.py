@@ -32,13 +32,16 @@ from .bad_destinations import (
     TIMEOUT_S,
     Destination,
     aborting_at,
+    aborting_at_commitment,
     answering,
     answering_too_late,
     closing_after,
     denying,
     down,
     dropping,
+    lying,
     never_reporting,
+    refusing_to_commit,
     rejecting,
 )
 from .objects import data_set_bytes
@@ -121,7 +124,15 @@ CASES = (
         repeats=True,
         settings=COMMITMENT,
     ),
-    Case("never reports", never_reporting, frozenset({"STORED"}), "", end="COMMITTED", settings=COMMITMENT),
+    *(
+        Case(name, make, frozenset({"STORED"}), "", end="COMMITTED", settings=COMMITMENT)
+        for name, make in (
+            ("never reports", never_reporting),
+            ("commits what nobody has asked for", lying),
+            ("refuses to commit", refusing_to_commit),
+            ("aborts when it is asked to commit", aborting_at_commitment),
+        )
+    ),
 )
 
 
