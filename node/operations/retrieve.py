@@ -127,8 +127,7 @@ def retrieve(
         remote = settings.source(order.remote, order.method)
     except ValueError as error:
         raise NodeError(str(error)) from None
-    found = search(remote, order.keys, ceiling.studies)
-    ceiling.check(found)
+    found = ceiling.counted(remote, search(remote, order.keys, ceiling.studies))
     index = Index(open_engine(settings.storage_url))
     retrievals = Retrievals(index.engine)
     if dry_run:

@@ -84,10 +84,12 @@ class Schedule:
         # What is known already, and what its description leaves out, does not count towards the ceiling.
         most = len(self._retrievals.records(remote.name)) + _LOOKED_AT * settings.maximum_studies
         there = {study.study_instance_uid: study for study in search(remote, keys, most, settings.description)}
-        counts = {uid: study.instances for uid, study in there.items()}
-        new = self._retrievals.new(remote.name, counts)
-        Ceiling(settings.maximum_studies, settings.maximum_images).check([there[uid] for uid in new])
-        self._retrievals.want(remote.name, {uid: counts[uid] for uid in new}, now, anew=False)
+        new = self._retrievals.new(remote.name, {uid: study.instances for uid, study in there.items()})
+        ceiling = Ceiling(settings.maximum_studies, settings.maximum_images)
+        wanted = ceiling.counted(remote, (there[uid] for uid in new))
+        self._retrievals.want(
+            remote.name, {study.study_instance_uid: study.instances for study in wanted}, now, anew=False
+        )
 
     def _goes_on(self) -> bool:
         return self.is_open and not self._stop.is_set()

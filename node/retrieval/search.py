@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from node.dicom.association import RemoteAE
-from node.dicom.find import StudyThere, find_studies
+from node.dicom.find import StudyThere, count_images, find_studies
 from node.errors import NodeError
 from node.settings import RemoteSettings
 
@@ -26,19 +26,28 @@ class Ceiling:
     studies: int
     images: int
 
-    def check(self, found: Sequence[StudyThere]) -> None:
-        """Refuse too much.
+    def counted(self, remote: RemoteSettings, studies: Iterable[StudyThere]) -> list[StudyThere]:
+        """Studies, with the number of images of each, which is asked for where the remote did not tell it.
 
         Raises:
-            CeilingError: more studies, or more images as far as the remote tells how many.
+            CeilingError: they are more studies, or have more images.
+            TransientError: the remote cannot be asked.
         """
+        found = list(studies)
         if len(found) > self.studies:
             raise CeilingError(f"more than {self.studies} studies match: {_NOTHING}")
+        found = [study if study.instances else _counted(remote, study) for study in found]
         images = sum(study.instances for study in found)
         if images > self.images:
             raise CeilingError(
                 f"{len(found)} studies with {images} images match, {self.images} are allowed: {_NOTHING}"
             )
+        return found
+
+
+def _counted(remote: RemoteSettings, study: StudyThere) -> StudyThere:
+    images = count_images(RemoteAE.of(remote), study.study_instance_uid, "")
+    return replace(study, instances=sum(images.values()))
 
 
 def search(remote: RemoteSettings, keys: Mapping[str, str], most: int, description: str = "") -> list[StudyThere]:

@@ -140,6 +140,7 @@ class Pacs:
         keeps_back: whether it passes over an object, of a request at this level.
         sends_to: host and port of who is called RECTALNODE there; None: nobody.
         asked: level and UIDs of each C-MOVE.
+        tells_counts: whether it says how many instances a study or a series has.
         found_at: Study Date of each C-FIND at STUDY level.
         held: set when a C-MOVE stands still, until `goes_on` is set.
     """
@@ -148,6 +149,7 @@ class Pacs:
     images: list[Dataset] = field(default_factory=lambda: [an_image(uid) for uid in IMAGES])
     keeps_back: Callable[[str, str], bool] = lambda _level, _uid: False
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    tells_counts: bool = True
     found_at: set[str] = field(default_factory=set)
     held: threading.Event = field(default_factory=threading.Event)
     goes_on: threading.Event = field(default_factory=threading.Event)
@@ -185,7 +187,7 @@ class Pacs:
                     answer[element.tag] = those[0][element.tag]
             answer.QueryRetrieveLevel, answer.ModalitiesInStudy = level, "MR"
             counted = {"STUDY": "NumberOfStudyRelatedInstances", "SERIES": "NumberOfSeriesRelatedInstances"}
-            if level in counted:
+            if level in counted and self.tells_counts:
                 setattr(answer, counted[level], str(len(those)))
             yield 0xFF00, answer
 

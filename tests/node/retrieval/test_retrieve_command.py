@@ -66,6 +66,14 @@ def test_more_than_the_ceiling_is_refused_before_anything_comes(from_pacs, pacs)
     assert retrieve(from_pacs.settings, Order("pacs", patient="FETCHED"), Ceiling(2, 14)).short == ()
 
 
+def test_a_remote_that_tells_no_counts_is_counted_image_by_image(from_pacs, pacs):
+    pacs.tells_counts = False
+    with pytest.raises(CeilingError, match="1 studies with 5 images match, 4 are allowed"):
+        retrieve(from_pacs.settings, Order("pacs", study=STUDY), Ceiling(1, 4))
+    (study,) = retrieve(from_pacs.settings, Order("pacs", study=STUDY), Ceiling(1, 5)).studies
+    assert (study.at_remote, study.here, study.state) == (5, 5, "COMPLETE")
+
+
 def test_what_is_here_is_not_asked_for_again(from_pacs, pacs):
     retrieve(from_pacs.settings, Order("pacs", study=STUDY), PLENTY)
     assert pacs.asked == [("STUDY", (STUDY,))]

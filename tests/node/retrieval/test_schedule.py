@@ -17,7 +17,8 @@ from node.retrieval.route import ByMove
 from node.retrieval.schedule import Schedule
 from node.retrieval.service import RetrievalService
 from node.retrieval.worker import RetrievalWorker, Terms
-from node.settings import RetrievalSettings
+from node.service import Service, ServiceRole
+from node.settings import Method, RetrievalSettings
 from storage.retrievals import RetrievalState
 from tests.parts.processes import wait_for
 
@@ -127,11 +128,11 @@ def test_an_archive_that_is_away_costs_no_attempt_of_what_is_not_known(schedule,
     assert "retrieval rectum: no connection" in caplog.text
 
 
-def test_the_service_fetches_at_its_start_and_ends_at_once(site, pacs, clock):
-    entry = RetrievalSettings(name="rectum", remote="pacs", days=3650)
+def test_the_role_fetches_at_its_start(site, pacs):
+    entry = RetrievalSettings(name="rectum", remote="pacs", days=3650, method=Method.MOVE)
     where = site(remote("pacs", "PACS", pacs.port), retrieval=(entry,))
     pacs.images = [an_image(uid, StudyDate=f"{datetime.now(UTC):%Y%m%d}") for uid in IMAGES]
-    service = RetrievalService(where.settings, where.files, where.index)
+    service = Service(where.settings, frozenset({ServiceRole.RETRIEVAL}))
     service.start()
     try:
         wait_for(lambda: where.here() == IMAGES, "the study is here", 60)

@@ -132,9 +132,9 @@ def retrieving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retrieving]
     asker_port = free_port()
     with running_storescp(folder / "implicit", "+xi", ae_title="IMPLICIT") as implicit:
 
-        def remote(title: str, port: int = 0, **rights: bool) -> RemoteSettings:
+        def remote(title: str, port: int = 0, timeout_s: float = 60, **rights: bool) -> RemoteSettings:
             host = "127.0.0.1" if port else ""
-            return RemoteSettings(name=title, ae_title=title, host=host, port=port, timeout_s=60, **rights)
+            return RemoteSettings(name=title, ae_title=title, host=host, port=port, timeout_s=timeout_s, **rights)
 
         remotes = (
             remote("SCANNER", may_store=True),
@@ -143,6 +143,7 @@ def retrieving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retrieving]
             remote("DEST", server.server_address[1]),
             remote("IMPLICIT", implicit.port),
             remote("DOWN", free_port()),
+            remote("SLOW", server.server_address[1], timeout_s=1),
         )
         settings = ListenerSettings(minimum_free_gb=0).model_copy(update={"port": 0})
         index = Index(open_engine(f"sqlite:///{folder / 'index.sqlite'}"))
@@ -434,6 +435,15 @@ def test_a_destination_that_is_down_is_a_failure_that_names_all(retrieving):
     assert (status.Status, *numbers(status)) == (UNABLE, None, 0, 6, 0)
     assert failed(identifier) == IMAGES
     assert "no connection" in status.ErrorComment
+
+
+def test_a_destination_that_does_not_answer_in_its_time_is_waited_for_no_longer(retrieving, destination):
+    destination.answer = gate = Gate()
+    status, identifier = move(retrieving, STUDY_MOVE, "SLOW", QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2.3")[-1]
+    gate.open.set()
+    assert (status.Status, *numbers(status)) == (SOME_FAILED, None, 5, 1, 0)
+    assert failed(identifier) == [IMAGES[1]]
+    assert "lost before the answer" in status.ErrorComment
 
 
 @pytest.mark.parametrize("to", ["NOBODY", "SCANNER"])
