@@ -88,11 +88,11 @@ STATUS_POLICIES = (
 ENDS = (
     ("no presentation context for the object accepted", StoreResult.PERMANENT),
     ("the object cannot be sent: its file is no DICOM, or cannot be converted without loss", StoreResult.PERMANENT),
-    (
-        "abort, end of the connection, or no answer in `timeout_s`, while the object was under way",
-        StoreResult.TRANSIENT,
-    ),
-    ("association rejected, for now or for good; aborted before it was accepted", StoreResult.NOT_TRIED),
+    ("abort, or the end of the connection, while the object was under way", StoreResult.TRANSIENT),
+    ("no answer in `timeout_s` while the object was under way", StoreResult.TRANSIENT),
+    ("association rejected for now (transient)", StoreResult.NOT_TRIED),
+    ("association rejected for good (permanent): mended there, it goes on by itself", StoreResult.NOT_TRIED),
+    ("association aborted before it was accepted, or not answered in `timeout_s`", StoreResult.NOT_TRIED),
     ("no connection; by TLS none that is good; name of the host not known", StoreResult.NOT_TRIED),
     ("the association ended before the turn of the object", StoreResult.NOT_TRIED),
     ("this machine cannot read it, or lacks descriptors, threads or memory", StoreResult.LOCAL_FAULT),

@@ -55,13 +55,14 @@ def test_an_object_without_a_presentation_context_waits_for_a_person(destination
         (b"\x03\x00\x00\x00\x00\x04\x00\x02\x03\x01", "temporary congestion"),
         (b"\x03\x00\x00\x00\x00\x04\x00\x02\x03\x02", "local limit of associations exceeded"),
         (b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00", "no connection"),
+        (b"", "no connection"),
     ],
-    ids=["calling", "called", "congestion", "limit", "aborted"],
+    ids=["calling", "called", "congestion", "limit", "aborted", "silent"],
 )
 def test_who_gives_no_association_is_waited_for_and_no_attempt_is_counted(
     receiving, destination, queue, unused_port, answer, said
 ):
-    settings = destination(unused_port, maximum_attempts=2, first_retry_s=10, longest_retry_s=60, timeout_s=5)
+    settings = destination(unused_port, maximum_attempts=2, first_retry_s=10, longest_retry_s=60, timeout_s=1)
     worker = DeliveryWorker(settings, queue.rows, queue.files, queue.clock)
     with answering(unused_port, answer):
         for _ in range(4):
