@@ -156,6 +156,14 @@ def _copy(source: socket.socket, target: socket.socket, enough: Callable[[int], 
 
 
 @contextmanager
+def healthy() -> Iterator[Destination]:
+    """One that never goes wrong, and commits what it has."""
+    with _committing(lambda _receiver, _event: 0) as found:
+        found.recover()
+        yield found
+
+
+@contextmanager
 def dropping() -> Iterator[Destination]:
     """Everything is lost after Success; asked whether it keeps it, it says that there is no such object."""
 

@@ -27,7 +27,7 @@ from storage.records import DeliveryRecord, InstanceHeader, StoredFile
 
 from ..node.delivery.queued import STUDY, Queue, uid
 from ..parts.processes import wait_for
-from ..parts.storage_scp import StorageSCP, running_storage_scp
+from ..parts.storage_scp import StorageSCP
 from .bad_destinations import (
     TIMEOUT_S,
     Destination,
@@ -39,6 +39,7 @@ from .bad_destinations import (
     denying,
     down,
     dropping,
+    healthy,
     lying,
     never_reporting,
     refusing_to_commit,
@@ -139,13 +140,13 @@ CASES = (
 class Sending:
     """A node's queues of two destinations, worked off by threads of their own, as `node.service` has them."""
 
-    def __init__(self, folder: Path, bad: int, healthy: int, **settings: Any) -> None:
+    def __init__(self, folder: Path, bad: int, good: int, **settings: Any) -> None:
         engine = open_engine(f"sqlite:///{folder / 'index.sqlite'}")
         self.queue = Queue(ObjectStore(folder), Ledger(engine), Deliveries(engine), utc_now)
         waits = {"first_retry_s": 0.2, "longest_retry_s": 1.0, "ae_title": "PACS", "host": "127.0.0.1"}
         remotes = (
             RemoteSettings(name="bad", port=bad, receives_results=True, **(waits | settings)),
-            RemoteSettings(name="healthy", port=healthy, receives_results=True, **waits),
+            RemoteSettings(name="healthy", port=good, receives_results=True, **waits, **COMMITMENT),
         )
         self._settings = Settings(root=folder, remotes=remotes)
         self._workers = [
@@ -194,13 +195,13 @@ def cases() -> list[Any]:
 @pytest.mark.parametrize("case", cases())
 def test_a_destination_that(case: Case, tmp_path: Path) -> None:
     count = len(FIRST) + len(LATER)
-    with case.make() as bad, running_storage_scp() as healthy:
-        sending = Sending(tmp_path, bad.port, healthy.port, **case.settings)
+    with case.make() as bad, healthy() as good:
+        sending = Sending(tmp_path, bad.port, good.port, **case.settings)
         with sending.running():
             sending.add(*FIRST)
             wait_for(lambda: bad.wrong() >= 1, "it goes wrong", 60)
             sending.add(*LATER)
-            wait_for(lambda: sending.all_are("STORED", "healthy", count), "the healthy one is not delayed", 60)
+            wait_for(lambda: sending.all_are("COMMITTED", "healthy", count), "the healthy one is not delayed", 60)
             wait_for(lambda: bad.wrong() >= case.times, "it goes on going wrong", 120)
             wait_for(lambda: as_expected(case, sending.to("bad")), f"{case.states}: {case.reason}", 60)
             bad.recover()
@@ -209,8 +210,8 @@ def test_a_destination_that(case: Case, tmp_path: Path) -> None:
             wait_for(lambda: sending.all_are(case.end, "bad", count), "all has arrived", 120)
     expected = sending.bytes_by_uid()
     assert len(expected) == count
-    for receiver in (healthy, bad.receiver()):
-        has_each_once(receiver, expected, repeats=case.repeats and receiver is not healthy)
+    has_each_once(good.receiver(), expected)
+    has_each_once(bad.receiver(), expected, case.repeats)
 
 
 def as_expected(case: Case, deliveries: list[DeliveryRecord]) -> bool:
@@ -218,7 +219,7 @@ def as_expected(case: Case, deliveries: list[DeliveryRecord]) -> bool:
     return states <= case.states and any(case.reason in reason for reason in reasons)
 
 
-def has_each_once(receiver: StorageSCP, expected: dict[str, bytes], repeats: bool) -> None:
+def has_each_once(receiver: StorageSCP, expected: dict[str, bytes], repeats: bool = False) -> None:
     """Each object was kept once; one that `repeats` came again, with the same bytes, as long as nobody knew of it."""
     kept = [(name, data_set_bytes(file)) for name, file in zip(receiver.kept, receiver.files, strict=True)]
     assert dict(kept) == expected

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from ..parts.node import Node
-from . import committing, echo, finding, retrieving, storing
+from . import committing, echo, fetching, finding, retrieving, storing
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,14 @@ THE_NODE_ASKS = (
     Row("C-FIND", "dcmqrscp", finding.of_dcmqrscp, short=True),
     Row("C-FIND", "pynetdicom", finding.of_pynetdicom),
     Row("C-FIND", "dcmjs-dimse", finding.of_dcmjs),
+    Row("C-MOVE", "Orthanc", fetching.move_from_orthanc, short=True),
+    Row("C-MOVE", "dcmqrscp", fetching.move_from_dcmqrscp),
+    Row("C-MOVE", "pynetdicom", fetching.move_from_pynetdicom),
+    Row("C-MOVE", "dcmjs-dimse", fetching.move_from_dcmjs),
+    Row("C-GET", "Orthanc", fetching.get_from_orthanc),
+    Row("C-GET", "dcmqrscp", fetching.get_from_dcmqrscp, short=True),
+    Row("C-GET", "pynetdicom", fetching.get_from_pynetdicom),
+    Row("C-GET", "dcmjs-dimse", fetching.get_from_dcmjs),
     Row("Commitment", "Orthanc", committing.of_orthanc, short=True),
     Row("Commitment", "pynetdicom", committing.of_pynetdicom),
     Row("Commitment", "dcmjs-dimse", committing.of_dcmjs),
