@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from sqlalchemy import Engine
 from node.dicom.association import RemoteAE
 from node.dicom.outcomes import StoreResult
 from node.dicom.scu import echoed, stored
+from node.retrieval.exchange import Line
+from node.retrieval.route import by_get
+from node.retrieval.study import fetch
 from node.services.listener import Listener
 from node.settings import ListenerSettings, RemoteSettings
 from storage.catalogue.filling import catch_up
@@ -122,6 +126,25 @@ def test_orthanc_is_asked_and_stores(
     assert echoed(receiver) == ""
     assert {outcome.result for outcome in stored(study.paths, receiver)} == {StoreResult.SENT}
     assert len(orthanc_by_tls.data_sets(study.uid)) == len(study.paths)
+
+
+def test_a_study_is_fetched_from_orthanc(
+    orthanc_by_tls: Orthanc, orthanc_as_remote: RemoteSettings, study: SmallStudy, tmp_path: Path
+) -> None:
+    """By C-FIND and C-GET."""
+    for path in study.paths:
+        orthanc_by_tls.store(path)
+    index = Index(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"))
+
+    def here(study_instance_uid: str) -> dict[str, frozenset[str]]:
+        found = [it.header for it in index.instances(study_instance_uid)]
+        series = {it.series_instance_uid for it in found}
+        return {uid: frozenset(it.sop_instance_uid for it in found if it.series_instance_uid == uid) for uid in series}
+
+    with by_get(ListenerSettings(minimum_free_gb=0), ObjectStore(tmp_path), index) as route:
+        progress = list(fetch(RemoteAE.of(orthanc_as_remote), study.uid, route, Line(), here, 5.0))
+    assert (progress[-1].here, progress[-1].there) == (len(study.paths), len(study.paths))
+    assert len(index.instances(study.uid)) == len(study.paths)
 
 
 def test_orthanc_asks_and_sends(
