@@ -32,7 +32,6 @@ from storage.filebytes import FileBytes
 _READY = "Sta6"  # for data transfer, PS3.8 9.2.1
 _LARGEST_ANSWER = 2**16
 _SLOWEST = 1.0  # bytes a second of an answer, which is small
-_SLOWEST_OBJECT = 1000.0  # bytes a second that a receiver takes at least, whatever pauses it makes
 _ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"  # A-ABORT of the user, PS3.8 9.3.8
 _PARTING_S = 1.0
 _LAST_MESSAGE = 0xFFFF
@@ -67,18 +66,19 @@ def taken_over(association: Association, timeout_s: float) -> Connection:
 class StoreAssociation:
     """An association of which this is the only user from here on; used in one thread."""
 
-    def __init__(self, association: Association, timeout_s: float) -> None:
+    def __init__(self, association: Association, timeout_s: float, slowest_bytes_s: float = 1000.0) -> None:
         """Take an established association over from pynetdicom.
 
         Args:
             association: its threads end.
             timeout_s: for the receiver to take what is sent, a piece at a time, and for each answer.
+            slowest_bytes_s: an object must be taken in this time, and a second more for so many bytes of it.
 
         Raises:
             LostAssociationError: it has ended meanwhile.
         """
         self._fragments = Fragments(association.acceptor.maximum_length)
-        self._timeout_s = timeout_s
+        self._timeout_s, self._slowest_bytes_s = timeout_s, slowest_bytes_s
         self._connection = taken_over(association, timeout_s)
         self._reader = PDUReader(self._connection, 0, TimeLimits(timeout_s, _SLOWEST))
         self._message_id = 0
@@ -121,7 +121,7 @@ class StoreAssociation:
         ).encoded
         pieces = self._fragments.of_file(context_id, file, start)
         first = next(pieces)  # from here on the file is known to be there
-        deadline = time.monotonic() + self._timeout_s + (len(file) - start) / _SLOWEST_OBJECT
+        deadline = time.monotonic() + self._timeout_s + (len(file) - start) / self._slowest_bytes_s
         try:
             self._send(self._fragments.command(context_id, command) + first)
             for piece in pieces:
