@@ -79,11 +79,9 @@ def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Ite
 
 
 @pytest.fixture(scope="session")
-def node(make_node: Callable[..., Node], orthanc: Orthanc) -> Node:
-    """The node that most tests share; Orthanc knows it as a destination."""
-    found = make_node()
-    orthanc.know("node", "RECTALNODE", found.port)
-    return found
+def node(make_node: Callable[..., Node]) -> Node:
+    """The node that most tests share."""
+    return make_node()
 
 
 @pytest.fixture(scope="session")

@@ -140,6 +140,7 @@ def moved(
     whole = simulated(folder, "Multiva", 103)
     study = as_of_another([*whole.slices("t2w_tse_tra"), *whole.slices("dwi")], folder / "moved", "SIM000103")
     assert storescu(study.folder, orthanc.dicom_port, "ORTHANC").returncode == 0
+    orthanc.know("node", "RECTALNODE", node.port)
     asked = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.uid}"]
     answer = dcmtk("movescu", "-S", "-aec", "ORTHANC", "-aem", "RECTALNODE", "127.0.0.1", orthanc.dicom_port, *asked)
     assert answer.returncode == 0, answer.stderr

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +26,8 @@ from node.dicom.scu import Sending, echo, store
 from node.dicom.sendable import Sendable, candidates
 from storage.header import read_header
 
+from ...parts.dcmtk import running_storescp
+from ...parts.processes import free_port
 from .upper_layer import ABORT, RawReceiver, pdu
 
 SENT, TRANSIENT, PERMANENT = StoreResult.SENT, StoreResult.TRANSIENT, StoreResult.PERMANENT
@@ -80,12 +80,6 @@ def receiver() -> Iterator[Callable[..., int]]:
 
 def send(paths: list[Path], port: int, timeout_s: float = 60, host: str = "127.0.0.1"):
     return list(store(paths, host, port, "PACS", "NODE", timeout_s))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # --- what the statuses mean
@@ -161,21 +155,11 @@ def test_files_are_sent_as_they_are_over_one_association(receiver, make_object):
 
 
 def test_dcmtk_receives_the_same_bytes(tmp_path, make_object):
-    assert shutil.which("storescp"), "DCMTK is missing: `make tools` installs it"
-    port, folder = free_port(), tmp_path / "received"
-    folder.mkdir()
-    server = subprocess.Popen(["storescp", "+xa", "+B", "-od", str(folder), str(port)])
-    try:
-        deadline = time.monotonic() + 60
-        while echo("127.0.0.1", port, "PACS", "NODE", 60):
-            assert time.monotonic() < deadline
-        path = make_object(1)
-        assert [outcome.result for outcome in send([path], port)] == [SENT]
-        (received,) = folder.iterdir()
-        assert received.read_bytes()[split_dataset(received)[1] :] == path.read_bytes()[split_dataset(path)[1] :]
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
+    path = make_object(1)
+    with running_storescp(tmp_path / "received", "+xa") as storescp:
+        assert [outcome.result for outcome in send([path], storescp.port)] == [SENT]
+        (received,) = storescp.files()
+    assert received.read_bytes()[split_dataset(received)[1] :] == path.read_bytes()[split_dataset(path)[1] :]
 
 
 def test_the_command_carries_the_uids_of_the_data_set_where_the_file_meta_has_others(receiver, make_object):
