@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, or_, select
 
-from storage import commitment_requests, commitments, deliveries, quarantine
+from storage import commitment_requests, commitments, deliveries, quarantine, retrievals
 from storage.catalogue import faults
 from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
@@ -119,6 +119,10 @@ class Overview:
     def unreported_count(self) -> int:
         """How many requests for commitment have a report that the asker has not taken."""
         return commitment_requests.count_unreported(self._connection)
+
+    def short_retrievals(self) -> dict[str, int]:
+        """How many studies were asked of each remote and are not here, or not whole."""
+        return retrievals.count_short(self._connection)
 
     def matching(self, query: StudyQuery) -> int:
         """Count the studies that a query asks for, on all of its pages."""

@@ -153,6 +153,14 @@ class Retrievals:
         return bool(changed.rowcount)
 
 
+def count_short(connection: Connection) -> dict[str, int]:
+    """How many studies of each remote were tried and are not here whole."""
+    table = retrieval
+    short = (table.c.state != RetrievalState.COMPLETE) & (table.c.last_attempt_at.is_not(None))
+    found = connection.execute(select(table.c.remote, func.count()).where(short).group_by(table.c.remote))
+    return {remote: int(count) for remote, count in found}
+
+
 def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     table = retrieval
     nobodys = or_(table.c.claimed_until.is_(None), table.c.claimed_until < now)

@@ -7,7 +7,7 @@ number of studies; no running node is needed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -58,7 +58,8 @@ class Counts:
 
     `undelivered`: studies with results that are not all where they should be; `deliveries` are those results, by
     destination and state; `quarantine`: files that are held; `catalogue_faults`: files that are not, or not wholly, in
-    the catalogue; `unreported`: requests for storage commitment whose report the asker has not taken.
+    the catalogue; `unreported`: requests for storage commitment whose report the asker has not taken;
+    `short_retrievals`: studies that were asked of a remote and are not here whole, by its name.
     """
 
     studies: dict[StudyState, int]
@@ -67,6 +68,7 @@ class Counts:
     quarantine: int
     catalogue_faults: int = 0
     unreported: int = 0
+    short_retrievals: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Report:
 
     `catalogue_faults` is there where it was asked for, as many as a page has studies. `uncommitted` is what
     destinations have stored, are asked to commit, and have not; `unreported` the latest of those requests, as many as a
-    page has studies. `warnings` are of the configuration, for the administrator.
+    page has studies. `warnings` are for the administrator: of the configuration, and of what was not fetched.
     """
 
     as_of: datetime
@@ -131,11 +133,14 @@ def collect(settings: Settings, query: StudyQuery | None = None, faults: bool = 
 
 
 def _warnings(settings: Settings, counts: Counts) -> Iterator[str]:
-    """What the configuration, or the time of day, has to do with what does not go on."""
+    """What does not go on because of the configuration, the time of day, or a remote that studies are fetched from."""
     now = utc_now()
     for credentials in settings.credentials:
         yield expiry_warning(credentials, now)
     local = now.astimezone(ZoneInfo(settings.time_zone) if settings.time_zone else None).time()
+    for name, count in counts.short_retrievals.items():
+        studies = "1 study" if count == 1 else f"{count} studies"
+        yield f"{name}: {studies} not fetched whole: `rectal-node retrievals` says why"
     for remote in settings.destinations:
         waiting = counts.deliveries.get(remote.name, {}).get(DeliveryState.QUEUED, 0)
         if waiting and not within(remote.delivery_hours, local):
@@ -151,6 +156,7 @@ def _report(overview: Overview, settings: Settings, query: StudyQuery, faults: b
         overview.quarantine_held(),
         overview.catalogue_faults(),
         overview.unreported_count(),
+        overview.short_retrievals(),
     )
     steps = running_steps(settings.root) if counts.studies[StudyState.QUEUED] else {}
     return Report(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from node.cli.main import app
 from node.errors import NodeError, TransientError
 from node.operations.retrieve import Order, retrieve
+from node.operations.status import collect
 from node.retrieval.search import Ceiling, CeilingError
 from node.settings import Method
 from storage.retrievals import RetrievalState
@@ -94,10 +95,14 @@ def test_what_an_earlier_try_left_short_is_asked_for_alone(from_pacs, pacs):
     (short,) = retrieve(from_pacs.settings, Order("pacs", study=STUDY), PLENTY).short
     assert (short.at_remote, short.here, short.state) == (5, 4, RetrievalState.FAILED)
     assert short.reason == "PACS lists 5 objects, and sent 4 of the 5 that were not here"
+    assert collect(from_pacs.settings).warnings == (
+        "pacs: 1 study not fetched whole: `rectal-node retrievals` says why",
+    )
     pacs.keeps_back = lambda _level, _uid: False
     pacs.asked.clear()
     assert retrieve(from_pacs.settings, Order("pacs", study=STUDY), PLENTY).short == ()
     assert pacs.asked == [("IMAGE", (IMAGES[4],))]
+    assert collect(from_pacs.settings).warnings == ()
 
 
 def test_a_move_that_succeeds_with_nothing_arriving_is_said_with_its_likely_cause(from_pacs, pacs):

@@ -571,6 +571,7 @@ def test_a_move_ends_when_the_one_who_asked_is_gone(retrieving, destination):
     )
     next(answers)
     assert gate.reached.wait(60)
+    assert retrieving.index.engine.pool.checkedout() == 0  # the database is not held while objects go
     association.abort()
     gate.open.set()
     wait_for(lambda: retrieving.listener.open_associations == 0, "the association has ended", 60)
