@@ -17,7 +17,7 @@ from node.dicom.scu import echo
 from .processes import ENVIRONMENT, free_port, running
 
 #: The most studies that dcmqrscp keeps under one AE title, whatever is asked for.
-MOST_STUDIES = 500
+MOST_STUDIES = 1000
 
 Tool = Callable[..., subprocess.CompletedProcess[str]]
 
