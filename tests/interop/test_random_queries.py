@@ -249,6 +249,7 @@ def features_of(query: Query) -> frozenset[str]:
 
 
 SEED, STUDIES, QUERIES = 1, 500, 2000
+LONG = pytest.mark.timeout(3600)  # 200,000 answers, which pynetdicom reads
 _made: list[Dataset] = []  # in each process that computes what is expected
 
 
@@ -275,6 +276,7 @@ def asked(made: list[Dataset]) -> list[tuple[Query, Found]]:
         return list(zip(random, pool.map(_expected, random, chunksize=20), strict=True))
 
 
+@LONG
 @pytest.mark.interop
 def test_the_node_finds_what_the_standard_says_in_all_studies(tmp_path, made, asked):
     listener = start_node(tmp_path, made)
@@ -285,6 +287,7 @@ def test_the_node_finds_what_the_standard_says_in_all_studies(tmp_path, made, as
     assert different == []
 
 
+@LONG
 @pytest.mark.interop
 @pytest.mark.parametrize("part", ["Orthanc", "dcmqrscp"])
 def test_what_others_find_otherwise_has_its_paragraph(tmp_path, made, asked, part):
