@@ -92,7 +92,7 @@ end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
 	$(PYTEST) tests/end_to_end
 
 # The suite has a short form of it, one row or two a service.
-interop: $(VENV)/.installed-test tools ## Every service in both roles with every real part; destinations that go wrong (3 min)
+interop: $(VENV)/.installed-test tools ## Every service in both roles with every real part; destinations that go wrong; random queries (15 min)
 	$(PYTEST) -m "" tests/interop tests/parts
 
 DCMJS := tests/parts/dcmjs

@@ -258,9 +258,13 @@ def _make() -> None:
 
 
 def _expected(query: Query) -> Found:
-    """As `expected`, of the study alone whose UID is a key."""
-    uid = query[1].StudyInstanceUID if query[0] in ("SERIES", "IMAGE") else ""
-    return expected(query, [each for each in _made if uid in ("", each.StudyInstanceUID)])
+    """As `expected`, of instances on which it depends: those of the study that is a key, or the first of each study."""
+    level, identifier = query
+    if level in ("SERIES", "IMAGE"):
+        return expected(query, [each for each in _made if each.StudyInstanceUID == identifier.StudyInstanceUID])
+    if features_of(query) & {"ModalitiesInStudy", "SOPClassesInStudy"}:
+        return expected(query, _made)
+    return expected(query, list({each.StudyInstanceUID: each for each in reversed(_made)}.values())[::-1])
 
 
 @pytest.fixture(scope="module")
