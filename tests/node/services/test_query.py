@@ -425,6 +425,17 @@ def test_a_database_that_does_not_answer_is_a_lack_of_resources(tmp_path, caplog
     assert "the database does not answer: OperationalError" in caplog.text
 
 
+def test_a_fault_of_the_node_is_told_by_a_status_and_in_the_log_without_what_was_read(tmp_path, caplog):
+    listener, engine = start(tmp_path)
+    fill_rows(engine, 1)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE catalogue_study SET attributes = 'Muster^Erika'"))
+    _, _, last = ask(listener.port, a_query(StudyInstanceUID=""))
+    listener.stop(patience_s=0.5)
+    assert (last.Status, last.ErrorComment) == (0xC001, "not answered for a fault of the node")
+    assert "query of AE FINDSCU from 127.0.0.1: not answered: JSONDecodeError at decoder.py:" in caplog.text
+
+
 def test_several_listener_processes_answer_queries(tmp_path):
     listener, engine = start(tmp_path, processes=2)
     fill(engine, tmp_path)
