@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.dicom.command import C_GET_RQ, C_MOVE_RQ, MISMATCH, Originator, Refusal
 from node.dicom.outcomes import StoreOutcome
 from node.dicom.sendable import Sendable
-from node.logs import title
+from node.logs import Sparing, title
 from node.services.getting import sent_back
 from node.services.identifier import Identifier, IdentifierError, Root, read_identifier
 from node.services.messages import Messages, Request
@@ -65,6 +65,7 @@ class RetrieveSCP:
     def __init__(self, remotes: Sequence[RemoteSettings], engine: Engine, files: ObjectStore) -> None:
         """`remotes` are those that objects can be moved to, where it is known where they listen."""
         self._remotes, self._engine, self._files = tuple(remotes), engine, files
+        self._sparing = Sparing(log)
 
     def move(self, messages: Messages, request: Request, identifier: bytes) -> None:
         """Serve a C-MOVE."""
@@ -105,9 +106,11 @@ class RetrieveSCP:
             self._refuse(messages, request, Refusal(UNABLE_TO_CALCULATE, "the objects cannot be looked up"))
         else:
             tally = Tally(len(files))
-            with closing(send(files)) as outcomes:
-                _answer(outcomes, tally, Answers(messages, request))
-            log.info("%s: %s level, %s", _words(messages, request), identifier.level, tally)
+            try:
+                with closing(send(files)) as outcomes:
+                    _answer(outcomes, tally, Answers(messages, request))
+            finally:  # also where the one who asked is gone
+                log.info("%s: %s level, %s", _words(messages, request), identifier.level, tally)
 
     def _matches(self, identifier: Identifier) -> list[Sendable]:
         keys = _unique_keys(identifier)
@@ -116,7 +119,8 @@ class RetrieveSCP:
         return [Sendable(self._files.absolute(file), header, file.size) for header, file in found]
 
     def _refuse(self, messages: Messages, request: Request, refusal: Refusal) -> None:
-        log.warning("%s: refused with %04X: %s", _words(messages, request), refusal.status, refusal.reason)
+        kind, who = f"retrieval refused with {refusal.status:04X}", messages.assoc.requestor.address
+        self._sparing.write(logging.WARNING, kind, who, "%s: %s: %s", _words(messages, request), kind, refusal.reason)
         Answers(messages, request).refuse(refusal)
 
 
