@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -129,7 +130,7 @@ class Acceptor:
         """Listen."""
         for each in (self._wake_receiver, self._wake_sender):
             each.setblocking(False)
-        self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._drain_wakes)
+        self._selector.register(self._wake_receiver, selectors.EVENT_READ, partial(self._drain_wakes))
         self._thread.start()
 
     def close(self) -> None:
@@ -156,11 +157,27 @@ class Acceptor:
     def _run(self) -> None:
         while not self._stopping:
             for key, _ in self._selector.select(self._pause()):
-                key.data()
-            self._admit_waiting()
-            self._close_late()
+                self._attempt(key.data)
+            for connection in tuple(self._connections):
+                self._attempt(partial(self._admit_or_close, connection))
             self._sparing.flush()
         self._close_all()
+
+    def _attempt(self, work: partial[None]) -> None:
+        """What goes wrong with one connection ends that one: the thread is the only one that accepts."""
+        try:
+            work()
+        except Exception:
+            log.exception("acceptor: a fault of the node; the connection is closed")
+            for connection in work.args:
+                if isinstance(connection, UnassociatedConnection):
+                    self._drop(connection)
+
+    def _admit_or_close(self, connection: UnassociatedConnection) -> None:
+        if connection.request is not None and not connection.closing:
+            self._admit(connection)
+        if connection in self._connections and connection.deadline <= time.monotonic():
+            self._close_late(connection)
 
     def _close_all(self) -> None:
         for connection in tuple(self._connections):
@@ -280,14 +297,13 @@ class Acceptor:
 
     # --- admission
 
-    def _admit_waiting(self) -> None:
-        """Negotiate with those whose request is whole, the first first, or reject them where no slot is free."""
-        for connection in [each for each in self._connections if each.request is not None and not each.closing]:
-            remote = connection.address[0]
-            if self._slots.full(remote):
-                self._refuse(connection, Rejection.LIMIT)
-            elif (slot := self._slots.take(remote)) is not None:
-                self._hand_over(connection, slot)
+    def _admit(self, connection: UnassociatedConnection) -> None:
+        """Negotiate with one whose request is whole, or reject it where no slot is free."""
+        remote = connection.address[0]
+        if self._slots.full(remote):
+            self._refuse(connection, Rejection.LIMIT)
+        elif (slot := self._slots.take(remote)) is not None:
+            self._hand_over(connection, slot)
 
     def _hand_over(self, connection: UnassociatedConnection, slot: Slot) -> None:
         assert connection.request is not None
@@ -296,7 +312,9 @@ class Acceptor:
             connection.socket.setblocking(True)
             del self._connections[connection]  # before the other side can know of its association
             self._negotiate(ReceivedRequest(connection.socket, connection.address, connection.request, slot))
-        except (RuntimeError, OSError):  # no thread could be started, or the connection is gone
+        except Exception as error:  # whatever it is, slot and connection are given back
+            if not isinstance(error, RuntimeError | OSError):  # no thread could be started, or the connection is gone
+                log.exception("acceptor: a fault of the node; the association is rejected")
             slot.release()
             self._connections[connection] = None
             connection.socket.setblocking(False)
@@ -305,15 +323,13 @@ class Acceptor:
 
     # --- closing
 
-    def _close_late(self) -> None:
-        now = time.monotonic()
-        for connection in [each for each in self._connections if each.deadline <= now]:
-            if connection.request is not None and not connection.closing:
-                self._refuse(connection, Rejection.CONGESTION)
-                continue
-            if not connection.closing:
-                self._note(connection, f"closed: no whole association request within {self._limits.request_s:g} s")
-            self._drop(connection)
+    def _close_late(self, connection: UnassociatedConnection) -> None:
+        if connection.request is not None and not connection.closing:
+            self._refuse(connection, Rejection.CONGESTION)
+            return
+        if not connection.closing:
+            self._note(connection, f"closed: no whole association request within {self._limits.request_s:g} s")
+        self._drop(connection)
 
     def _refuse(self, connection: UnassociatedConnection, rejection: Rejection) -> None:
         self._refused()
@@ -344,5 +360,6 @@ class Acceptor:
     def _drop(self, connection: UnassociatedConnection) -> None:
         if connection in self._connections:
             del self._connections[connection]
-            self._selector.unregister(connection.socket)
+            with suppress(KeyError):  # it is on its way to its association
+                self._selector.unregister(connection.socket)
             connection.socket.close()

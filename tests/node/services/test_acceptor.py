@@ -58,6 +58,30 @@ def test_a_connection_waits_no_more_before_its_association_begins(scanner):
     assert waiting == [0]
 
 
+def test_a_fault_at_one_connection_ends_that_one_alone(scanner, caplog):
+    """The thread that accepts is the only one."""
+    begun: list[str] = []
+
+    def begin(request: ReceivedRequest) -> None:
+        if not begun:
+            begun.append("fails")
+            raise ValueError("a fault of the node")
+        begun.append("accepted")
+        request.socket.close()
+        request.slot.release()
+
+    acceptor = Acceptor(1, 1, begin)
+    port = acceptor.bind("127.0.0.1", 0)
+    acceptor.start()
+    try:
+        assert scanner(port).associate() == "rejected 2 3 1"  # transient, temporary congestion
+        scanner(port).associate()
+    finally:
+        acceptor.close()
+    assert begun == ["fails", "accepted"]
+    assert "a fault of the node" in caplog.text
+
+
 def test_connections_that_say_nothing_hold_no_slot_and_no_thread(start, scanner):
     receiving = start(maximum_associations=2)
     before = threads()
