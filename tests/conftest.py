@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
 from node.logs import LineFormatter
@@ -140,10 +139,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'index.sqlite'}"
-    server: str = request.getfixturevalue("postgresql")
-    engine = create_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return server
+    from .parts.postgresql import emptied  # not earlier: pytest itself is the first to import a plugin
+
+    return emptied(request.getfixturevalue("postgresql"))

@@ -20,6 +20,7 @@ from ..parts.dcmjs import DcmjsSCP, running_dcmjs
 from ..parts.dcmtk import Archive, StoreSCP, running_dcmqrscp, running_storescp
 from ..parts.node import Node
 from ..parts.orthanc import Orthanc
+from ..parts.postgresql import emptied
 from ..parts.processes import free_ports
 from ..parts.storage_scp import StorageSCP, running_storage_scp
 from .archive import PynetdicomArchive
@@ -32,6 +33,7 @@ PARTS = ("DCMTK", "DCMQRSCP", "DCMJS", "PYNETDICOM")
 
 CONFIG = """
 root = "var"
+database_url = "{url}"
 [listener]
 ae_title = "{title}"
 port = {port}
@@ -67,14 +69,15 @@ def ports() -> dict[str, int]:
     return dict(zip(titles, free_ports(len(titles)), strict=True))
 
 
-@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.interop)], ids="{} process".format)
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.interop)], ids=["SQLite", "PostgreSQL"])
 def node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int], orthanc: Orthanc
 ) -> Iterator[Node]:
-    """The node as a process of its own; in the long form also with several that serve associations."""
+    """The node as a process of its own; in the long form also with two that serve associations, on PostgreSQL."""
     found = Node(tmp_path_factory.mktemp("node"), ports[NODE], NODE, "PYNETDICOM")
     remotes = {title: ports[title] for title in PARTS} | {"ORTHANC": orthanc.dicom_port}
-    text = CONFIG.format(title=NODE, port=found.port, processes=request.param)
+    url = emptied(request.getfixturevalue("postgresql")) if request.param > 1 else ""
+    text = CONFIG.format(title=NODE, port=found.port, processes=request.param, url=url)
     for title, port in remotes.items():
         text += REMOTE.format(title=title, port=port, node=NODE, commits=str(title in COMMITTING).lower())
     found.config.write_text(text)

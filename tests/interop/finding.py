@@ -41,6 +41,20 @@ def by_findscu(node: Node, dcmtk: Tool, held: SmallStudy, tmp_path: Path) -> Non
     assert series(dcmread(path, force=True) for path in tmp_path.glob("rsp*.dcm")) == series_of(held)
 
 
+def by_findscu_in_each_model(node: Node, dcmtk: Tool, held: SmallStudy, tmp_path: Path) -> None:
+    """Patient root, study root, and patient/study only (PS3.4 C.6)."""
+    keys = ("QueryRetrieveLevel=STUDY", f"PatientID={held.patient_id}", "StudyInstanceUID", "StudyDescription")
+    words = [word for key in keys for word in ("-k", key)]
+    for model in ("-P", "-S", "-O"):
+        folder = tmp_path / model
+        folder.mkdir()
+        at = ("-aet", "DCMTK", "-aec", NODE, "127.0.0.1", node.port)
+        answer = dcmtk("findscu", model, "-X", "-od", folder, *words, *at)
+        assert answer.returncode == 0, answer.stderr
+        (found,) = (dcmread(path, force=True) for path in folder.glob("rsp*.dcm"))
+        assert (found.StudyInstanceUID, found.StudyDescription) == (held.uid, "Pelvis"), model
+
+
 def by_pynetdicom(node: Node, held: SmallStudy) -> None:
     """Also by patient root, at each of its levels."""
     patient, study = PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind

@@ -34,6 +34,22 @@ def move_by_movescu(node: Node, dcmtk: Tool, storescp: StoreSCP, held: SmallStud
     assert bytes_by_uid([path for path in storescp.files() if path not in before]) == held.bytes_by_uid()
 
 
+def move_by_movescu_at_each_level(node: Node, dcmtk: Tool, storescp: StoreSCP, held: SmallStudy) -> None:
+    """By patient root: a patient, a study, a series, an image."""
+    keys = [f"PatientID={held.patient_id}", f"StudyInstanceUID={held.uid}", f"SeriesInstanceUID={held.uid}.1"]
+    keys.append(f"SOPInstanceUID={held.uid}.1.2")
+    everything = held.bytes_by_uid()
+    first_series = {uid: found for uid, found in everything.items() if uid.startswith(f"{held.uid}.1.")}
+    image = {uid: found for uid, found in everything.items() if uid == f"{held.uid}.1.2"}
+    levels = (("PATIENT", everything), ("STUDY", everything), ("SERIES", first_series), ("IMAGE", image))
+    for number, (level, expected) in enumerate(levels, 1):
+        before = set(storescp.files())
+        asked = [word for key in (f"QueryRetrieveLevel={level}", *keys[:number]) for word in ("-k", key)]
+        moved = dcmtk("movescu", "-P", *asked, "-aet", "DCMTK", "-aec", NODE, "-aem", "DCMTK", *_at(node))
+        assert moved.returncode == 0, moved.stderr
+        assert bytes_by_uid([path for path in storescp.files() if path not in before]) == expected, level
+
+
 def move_to_nobody_by_movescu(node: Node, dcmtk: Tool, held: SmallStudy) -> None:
     moved = dcmtk("movescu", "-S", "-d", *_keys(held), "-aet", "DCMTK", "-aec", NODE, "-aem", "NOBODY", *_at(node))
     assert moved.returncode != 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from .processes import free_port, running
 
@@ -21,6 +22,16 @@ def _binaries() -> Path:
     if binary is None:
         pytest.skip("PostgreSQL is not installed")
     return Path(binary).resolve().parent
+
+
+def emptied(url: str) -> str:
+    """The URL of the server, once nothing is in its database any more."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return url
 
 
 @pytest.fixture(scope="session")
