@@ -57,9 +57,9 @@ def listener(tmp_path: Path) -> Iterator[Callable[..., int]]:
     """Start the node's listener on a database connection of its own, as in another process; gives its port."""
     running: list[Listener] = []
 
-    def start(*remotes: RemoteSettings) -> int:
+    def start(*remotes: RemoteSettings, ae_title: str = "RECTALNODE") -> int:
         index = Index(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"))
-        settings = ListenerSettings(minimum_free_gb=0).model_copy(update={"port": 0})
+        settings = ListenerSettings(minimum_free_gb=0, ae_title=ae_title).model_copy(update={"port": 0})
         running.append(Listener(settings, remotes, ObjectStore(tmp_path), index))
         running[-1].start()
         return running[-1].port
