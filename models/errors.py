@@ -21,18 +21,3 @@ class EngineError(ModelError):
 
 class EnhancementError(ModelError):
     """A dynamic run does not show when contrast was injected; the message says why."""
-
-
-class CohortError(ModelError):
-    """A cohort cannot be trained on; `faults` says why, one line each, all at once."""
-
-    def __init__(self, faults: tuple[str, ...]) -> None:
-        super().__init__(faults)
-        self.faults = faults
-
-    def __str__(self) -> str:
-        return "\n".join(self.faults)
-
-
-class MissingPackageError(ModelError):
-    """A package of an optional extra is not installed; the message says which extra."""

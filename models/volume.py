@@ -84,18 +84,14 @@ def grid_of(image: sitk.Image) -> Grid:
 
 def on_grid(image: sitk.Image, grid: Grid) -> sitk.Image:
     """The voxels of `image` with the spacing, origin and direction of `grid`, which has its size."""
-    placed = sitk.Image(image)
-    placed.SetSpacing(grid.spacing)
-    placed.SetOrigin(grid.origin)
-    placed.SetDirection(grid.direction)
-    return placed
+    return _placed(sitk.Image(image), grid)
 
 
 def image_from(array: npt.NDArray[np.generic], grid: Grid) -> sitk.Image:
     """An image of `array` (z, y, x) on `grid`. Raises VolumeError when the shapes differ."""
     if array.shape != grid.size[::-1]:
         raise VolumeError(f"array of shape {array.shape} (z, y, x) does not fill a grid of {grid.size} (x, y, z)")
-    return on_grid(sitk.GetImageFromArray(array), grid)
+    return _placed(sitk.GetImageFromArray(array), grid)
 
 
 def check_volume(image: sitk.Image) -> None:
@@ -136,17 +132,7 @@ def resample_onto(
     Voxel centres in the outer half voxel of the image are inside: there the border value is continued. So are those on
     its very edge: the image is widened by `SAME_PLACE_MM` on each side.
     """
-    return sitk.Resample(
-        on_grid(image, _widened(grid_of(image))),
-        grid.size,
-        sitk.Transform(3, sitk.sitkIdentity),
-        interpolator,
-        grid.origin,
-        grid.spacing,
-        grid.direction,
-        outside,
-        image.GetPixelID(),
-    )
+    return _resampled(on_grid(image, _widened(grid_of(image))), grid, interpolator, outside)
 
 
 def average_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
@@ -156,23 +142,23 @@ def average_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
     pieces are interpolated linearly and averaged. Where `grid` is the finer one this is plain interpolation. Places are
     those of the settled grids.
     """
-    source = on_grid(sitk.Cast(image, sitk.sitkFloat32), settled(grid_of(image)))
-    target = settled(grid)
+    own, target = settled(grid_of(image)), settled(grid)
     parts = [
-        max(1, math.ceil(step / _pitch(source, axis) - 0.01))
+        max(1, math.ceil(step / _pitch(own, axis) - 0.01))
         for step, axis in zip(target.spacing, target.axes.T, strict=True)
     ]
-    if target.direction == source.GetDirection():
-        return image_from(_averaged_by_axis(source, target, parts), grid)
-    pieces = resample_onto(source, divided(target, parts))
-    return image_from(_block_mean(sitk.GetArrayFromImage(pieces), parts[::-1]), grid)
+    # The volumes of a study are large beside what a machine has: no copy more than is needed.
+    voxels = sitk.Cast(image, sitk.sitkFloat32)
+    if target.direction == own.direction:
+        return image_from(_averaged_by_axis(sitk.GetArrayViewFromImage(voxels), own, target, parts), grid)
+    pieces = _resampled(_placed(voxels, _widened(own)), divided(target, parts), sitk.sitkLinear, 0.0)
+    return image_from(_block_mean(sitk.GetArrayViewFromImage(pieces), parts[::-1]), grid)
 
 
-def _averaged_by_axis(source: sitk.Image, target: Grid, parts: Sequence[int]) -> Float32:
-    """The mean (z, y, x) where both grids have the same axes: it is taken along one axis after another."""
-    widened, pieces = _widened(grid_of(source)), divided(target, parts)
+def _averaged_by_axis(values: Float32, own: Grid, target: Grid, parts: Sequence[int]) -> Float32:
+    """The mean (z, y, x) of values on their own grid where both have the same axes, along one axis after another."""
+    widened, pieces = _widened(own), divided(target, parts)
     apart = (np.asarray(pieces.origin) - np.asarray(widened.origin)) @ widened.axes
-    values: Float32 = sitk.GetArrayViewFromImage(source)
     for axis in (2, 1, 0):
         positions = (apart[axis] + np.arange(pieces.size[axis]) * pieces.spacing[axis]) / widened.spacing[axis]
         weights = _mean_weights(positions, widened.size[axis], parts[axis])
@@ -211,10 +197,24 @@ def _widened(grid: Grid) -> Grid:
     return Grid(grid.size, _point(new), _point(origin), grid.direction)
 
 
-def _pitch(image: sitk.Image, direction: npt.NDArray[np.float64]) -> float:
-    """Length in mm of one voxel of `image` along a unit vector."""
-    along = grid_of(image).axes.T @ direction
-    return float(1.0 / np.linalg.norm(along / np.asarray(image.GetSpacing())))
+def _placed(image: sitk.Image, grid: Grid) -> sitk.Image:
+    """`image` itself with the spacing, origin and direction of `grid`; one that shares its voxels gets its own."""
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction)
+    return image
+
+
+def _resampled(image: sitk.Image, grid: Grid, interpolator: int, outside: float) -> sitk.Image:
+    identity, pixels = sitk.Transform(3, sitk.sitkIdentity), image.GetPixelID()
+    places = (grid.origin, grid.spacing, grid.direction)
+    return sitk.Resample(image, grid.size, identity, interpolator, *places, outside, pixels)
+
+
+def _pitch(grid: Grid, direction: npt.NDArray[np.float64]) -> float:
+    """Length in mm of one voxel of `grid` along a unit vector."""
+    along = grid.axes.T @ direction
+    return float(1.0 / np.linalg.norm(along / np.asarray(grid.spacing)))
 
 
 def _block_mean(array: Float32, parts: Sequence[int]) -> Float32:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from models.enhancement import Phase, measure_injection
+from models.enhancement.injection import measure_injection
+from models.enhancement.injection_time import InjectionTime
+from models.enhancement.phases import Phase
 from models.errors import EnhancementError
 from models.manifest import load_manifest
 from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
@@ -22,7 +24,6 @@ from models.sequence import Sequence
 from node.codes import Code
 from node.errors import Refusal
 from node.recognition import protocol
-from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault
 from node.recognition.plan import StudyFacts, plan_study
 from node.recognition.protocol import TrainedProtocol
@@ -46,12 +47,7 @@ def trained_protocols(folders: SequenceOf[Path]) -> tuple[TrainedProtocol, ...]:
     Raises:
         BundleError: a manifest is missing or not understood.
     """
-    manifests = [load_manifest(folder) for folder in folders]
-    return tuple(
-        TrainedProtocol(f"{manifest.name} {manifest.version}", {str(k): v for k, v in manifest.protocol.items()})
-        for manifest in manifests
-        if manifest.protocol
-    )
+    return tuple(load_manifest(folder).protocol for folder in folders)
 
 
 def plan_from(
@@ -149,7 +145,7 @@ def _injection(run: DynamicRun) -> InjectionTime | Fault:
         return Fault(refusal.code, refusal.reason)
     except EnhancementError as error:
         return Fault(Code.DCE_T0, str(error))
-    return InjectionTime(run.phases[0].clock_s + found.time_s, found.uncertainty_s, found.evidence)
+    return replace(found, time_s=run.phases[0].clock_s + found.time_s)
 
 
 def _phase(stack: Stack, time_s: float) -> Phase:

@@ -26,7 +26,8 @@ from node.errors import Refusal, told
 from node.recognition.header.facts import Tile
 from node.recognition.header.files import DAMAGE, read_dataset
 from node.recognition.record import FrameRef, Stack
-from node.stored_values import UNDECODABLE, ScaleFacts, common_scale, read_cells, scale_facts
+from node.stored_values.cells import UNDECODABLE, read_cells
+from node.stored_values.scale import ScaleFacts, common_scale, scale_facts
 
 # Medians over tissue of diffusion coefficients, 10⁻⁶ mm²/s; free water at 37 °C has 3000.
 ADC_MEDIAN_RANGE = (300.0, 4000.0)

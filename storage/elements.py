@@ -27,27 +27,19 @@ class Encoding:
 
     explicit: bool
     integers: str
-
-    @property
-    def tag(self) -> struct.Struct:
-        return _TAGS[self.integers]
-
-    @property
-    def long(self) -> struct.Struct:
-        return _LONGS[self.integers]
-
-    @property
-    def short(self) -> struct.Struct:
-        return _SHORTS[self.integers]
+    tag: struct.Struct
+    long: struct.Struct
+    short: struct.Struct
 
 
-_TAGS = {order: struct.Struct(order + "HH") for order in "<>"}
-_LONGS = {order: struct.Struct(order + "L") for order in "<>"}
-_SHORTS = {order: struct.Struct(order + "H") for order in "<>"}
 _NO_GROUPS = (b"\0\0", b"\xfe\xff")  # zeros after a data set, delimiters
-EXPLICIT = Encoding(True, "<")
-EXPLICIT_BIG = Encoding(True, ">")
-IMPLICIT = Encoding(False, "<")
+
+
+def _encoding(explicit: bool, integers: str) -> Encoding:
+    return Encoding(explicit, integers, *(struct.Struct(integers + form) for form in ("HH", "L", "H")))
+
+
+EXPLICIT, EXPLICIT_BIG, IMPLICIT = _encoding(True, "<"), _encoding(True, ">"), _encoding(False, "<")
 
 
 def element(source: Source, position: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
@@ -86,7 +78,7 @@ def after_others(head: bytes, position: int, end: int, encoding: Encoding, wante
 
 def _after_explicit(head: bytes, position: int, end: int, wanted: frozenset[bytes]) -> tuple[int, int]:
     last = min(len(head), end) - 12
-    short, long = _SHORTS["<"].unpack_from, _LONGS["<"].unpack_from
+    short, long = EXPLICIT.short.unpack_from, EXPLICIT.long.unpack_from
     count = 0
     while position <= last and head[position : position + 4] not in wanted:
         vr = head[position + 4 : position + 6]
@@ -105,7 +97,7 @@ def _after_explicit(head: bytes, position: int, end: int, wanted: frozenset[byte
 
 def _after_implicit(head: bytes, position: int, end: int, wanted: frozenset[bytes]) -> tuple[int, int]:
     last = min(len(head), end) - 8
-    long = _LONGS["<"].unpack_from
+    long = IMPLICIT.long.unpack_from
     count = 0
     while position <= last and head[position : position + 4] not in wanted:
         (length,) = long(head, position + 4)

@@ -128,13 +128,6 @@ class ObjectStore:
             placed.wait()
         return kept.file
 
-    def remove_quarantined(self, file: StoredFile) -> None:
-        """Remove a file of the quarantine, and the reason beside it."""
-        path = self.absolute(file)
-        for gone in (path, path.with_suffix(".json")):
-            gone.unlink(missing_ok=True)
-        sync(path.parent)
-
     def absolute(self, file: StoredFile) -> Path:
         """Where the file is now."""
         return self.root / file.path

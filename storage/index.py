@@ -9,23 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from storage import associations, database, objects, quarantine, registration, rejections, schema, studies
-from storage.errors import TransitionError
 from storage.grouping import Group
 from storage.identity import InstanceKey
 from storage.records import (
-    ENDED_STATES,
     InstanceHeader,
     InstanceRecord,
     OpenAssociation,
     PatientIdentity,
     QuarantineRecord,
-    QuarantineState,
     Registration,
     RejectionNote,
     StoredFile,
@@ -98,11 +95,6 @@ class Index:
         """Series Instance UIDs under which results of this node came back in a study."""
         with self._engine.connect() as connection:
             return objects.returned_series(connection, study_uid)
-
-    def returned_files(self) -> dict[str, list[StoredFile]]:
-        """The files of results that came here from a node, this one or another, by Study Instance UID."""
-        with self._engine.connect() as connection:
-            return objects.returned_files(connection)
 
     def rejected(self, study_uid: str) -> dict[InstanceKey, str]:
         """The objects of a study that rejection notes name, with the code of the title of the note."""
@@ -211,33 +203,6 @@ class Index:
                 .values(reason=reason)
             )
 
-    def reopen(self, study_uid: str, meant: PatientIdentity | None = None, now: datetime | None = None) -> int:
-        """Begin the next revision of a study that has ended, without new images, so that it is analysed again.
-
-        `meant` is the patient of the study from now on, where a person says so at the time `now`; without it what was
-        said before holds. Returns the number of that revision.
-
-        Raises:
-            TransitionError: there is no such study, or it has not ended yet.
-        """
-        table = schema.study
-        with database.writing(self._engine).begin() as connection:
-            moved = connection.execute(
-                update(table)
-                .where(table.c.study_instance_uid == study_uid, table.c.state.in_(ENDED_STATES))
-                .values(state=StudyState.RECEIVING, revision=table.c.revision + 1, reason="", caution="")
-            )
-            if moved.rowcount and meant is not None:
-                _mean(connection, study_uid, meant, now)
-            row = connection.execute(
-                select(table.c.revision, table.c.state).where(table.c.study_instance_uid == study_uid)
-            ).one_or_none()
-        if row is None:
-            raise TransitionError(f"study {study_uid} is not known")
-        if not moved.rowcount:
-            raise TransitionError(f"study {study_uid} is {row.state}: only a study that has ended can be run again")
-        return int(row.revision)
-
     def meant_patient(self, study_uid: str) -> PatientIdentity | None:
         """The patient of a study that names two, where a person has said who is meant."""
         table = schema.meant_patient
@@ -250,12 +215,12 @@ class Index:
     def keep_verdict(self, study_uid: str, revision: int, document: str) -> None:
         """Keep why each series was used or not (JSON of recognition); a second call replaces it."""
         table = schema.verdict
-        key = {"study_instance_uid": study_uid, "revision": revision}
 
         def keep(connection: Connection) -> None:
-            where = and_(table.c.study_instance_uid == study_uid, table.c.revision == revision)
-            if not connection.execute(update(table).where(where).values(document=document)).rowcount:
-                connection.execute(insert(table).values(**key, document=document))
+            connection.execute(
+                delete(table).where(table.c.study_instance_uid == study_uid, table.c.revision == revision)
+            )
+            connection.execute(insert(table).values(study_instance_uid=study_uid, revision=revision, document=document))
 
         database.transact(self._engine, keep)
 
@@ -283,34 +248,6 @@ class Index:
         """Entries held in quarantine, oldest first, with what has `ended` where asked for; the latest `limit`."""
         with self._engine.connect() as connection:
             return quarantine.entries(connection, ended, limit)
-
-    def quarantine_held(self) -> int:
-        """How many entries the quarantine holds."""
-        with self._engine.connect() as connection:
-            return quarantine.held(connection)
-
-    def quarantine_entry(self, identifier: int) -> QuarantineRecord | None:
-        """One entry of the quarantine, whatever became of it."""
-        with self._engine.connect() as connection:
-            return quarantine.entry(connection, identifier)
-
-    def end_quarantine(self, identifier: int, to: QuarantineState, because: str, now: datetime) -> bool:
-        """Say what became of an entry; False when it was not held."""
-        with database.writing(self._engine).begin() as connection:
-            return quarantine.end(connection, identifier, to, because, now)
-
-    def quarantine_needs(self, file: StoredFile) -> bool:
-        """Whether an entry that is held has this file."""
-        with self._engine.connect() as connection:
-            return quarantine.needs(connection, file)
-
-
-def _mean(connection: Connection, study_uid: str, meant: PatientIdentity, now: datetime | None) -> None:
-    """Within the transaction that reopens the study, and so holds its row."""
-    table = schema.meant_patient
-    connection.execute(delete(table).where(table.c.study_instance_uid == study_uid))
-    values = {"identifier": meant.identifier, "issuer": meant.issuer, "born": meant.born}
-    connection.execute(insert(table).values(study_instance_uid=study_uid, said_at=now or datetime.now(UTC), **values))
 
 
 def study_record(row: Row[tuple[object, ...]]) -> StudyRecord:

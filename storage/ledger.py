@@ -77,13 +77,6 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(result_record(row) for row in connection.execute(query))
 
-    def results(self, study_uid: str, revision: int | None = None) -> tuple[ResultRecord, ...]:
-        """The results of a revision, or of the latest revision that has any, in the order of recording."""
-        found = self.all_results(study_uid)
-        if revision is None:
-            revision = max((result.revision for result in found), default=0)
-        return tuple(result for result in found if result.revision == revision)
-
 
 def _record(
     connection: Connection,

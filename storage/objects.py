@@ -72,25 +72,6 @@ _INSERT_RECEIVED = Prepared(
 )
 
 
-def insert(
-    connection: Connection,
-    origin: ObjectOrigin,
-    header: InstanceHeader,
-    revision: int,
-    file: StoredFile,
-    calling_ae: str = "",
-    received_at: datetime | None = None,
-) -> int:
-    """Add a row; returns its identifier.
-
-    Raises:
-        IntegrityError: another transaction added this revision of the object meanwhile.
-    """
-    added = connection.execute(_INSERT, _values(origin, header, revision, file, calling_ae, received_at))
-    assert added.inserted_primary_key is not None
-    return int(added.inserted_primary_key[0])
-
-
 def _values(
     origin: ObjectOrigin,
     header: InstanceHeader | ResultRecord,
@@ -220,21 +201,13 @@ def keep_returned(
     if connection.execute(_KNOWN, {**study, "path": file.path.as_posix()}).first() is not None:
         return
     so_far = connection.scalar(_RETURNED_SO_FAR, {**study, "uid": header.sop_instance_uid}) or 0
-    insert(connection, ObjectOrigin.RETURNED, header, so_far + 1, file, calling_ae, now)
+    connection.execute(_INSERT, _values(ObjectOrigin.RETURNED, header, so_far + 1, file, calling_ae, now))
 
 
 def returned_series(connection: Connection, study_uid: str) -> frozenset[str]:
     """Series Instance UIDs under which results came back in a study."""
     query = select(_table.c.series_instance_uid).where(_OF_STUDY, _RETURNED).distinct()
     return frozenset(connection.scalars(query, {"study": study_uid}))
-
-
-def returned_files(connection: Connection) -> dict[str, list[StoredFile]]:
-    """The files of all results that came back, by Study Instance UID, in the order of their arrival."""
-    found: dict[str, list[StoredFile]] = {}
-    for row in connection.execute(select(_table).where(_RETURNED).order_by(_table.c.identifier)):
-        found.setdefault(row.study_instance_uid, []).append(stored_file(row))
-    return found
 
 
 def instance_record(row: Row[tuple[object, ...]]) -> InstanceRecord:

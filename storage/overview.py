@@ -24,11 +24,13 @@ from storage.records import (
     UNSETTLED_DELIVERIES,
     DeliveryRecord,
     DeliveryState,
+    ObjectOrigin,
     QuarantineRecord,
+    StoredFile,
     StudyRecord,
     StudyState,
 )
-from storage.schema import delivery, result, study, verdict
+from storage.schema import delivery, dicom_object, result, stored_file, study, verdict
 
 #: Place in the order of a page; a study whose results are not all where they should be comes after these.
 _FIRST = {StudyState.QUEUED: 1, StudyState.RECEIVING: 2, StudyState.FAILED: 3}
@@ -123,6 +125,14 @@ class Overview:
     def short_retrievals(self) -> dict[str, int]:
         """How many studies were asked of each remote and are not here, or not whole."""
         return retrievals.count_short(self._connection)
+
+    def returned_files(self) -> dict[str, list[StoredFile]]:
+        """The files of results that came here from a node, this one or another, by Study Instance UID."""
+        returned = dicom_object.c.origin == ObjectOrigin.RETURNED
+        found: dict[str, list[StoredFile]] = {}
+        for row in self._connection.execute(select(dicom_object).where(returned).order_by(dicom_object.c.identifier)):
+            found.setdefault(row.study_instance_uid, []).append(stored_file(row))
+        return found
 
     def matching(self, query: StudyQuery) -> int:
         """Count the studies that a query asks for, on all of its pages."""

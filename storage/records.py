@@ -140,7 +140,7 @@ STUDY_TRANSITIONS: dict[StudyState, frozenset[StudyState]] = {
     StudyState.CANCELLED: frozenset(),
 }
 """Moves within one revision. Back to RECEIVING leads only the beginning of the next revision: from any state a new or
-changed instance (`Index.register`), from one of `ENDED_STATES` a person (`Index.reopen`)."""
+changed instance (`Index.register`), from one of `ENDED_STATES` a person (`storage.reruns`)."""
 
 ENDED_STATES = frozenset({StudyState.COMPLETED, StudyState.REFUSED, StudyState.FAILED, StudyState.CANCELLED})
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
-
-from torch import nn
 
 from models.engines.execution import Engine, Execution, Installation
 from models.engines.openvino_forward import Conversion, OpenVinoForward
@@ -23,26 +20,13 @@ class Forward(Protocol):
         """
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class Shapes:
-    """Shapes (1, C, Z, Y, X) of a network's input.
-
-    example: one that it takes, for the conversion to follow; accepted: those that will come, -1 for any length.
-    """
-
-    example: tuple[int, ...]
-    accepted: tuple[int, ...]
+    def release(self) -> None:
+        """Give back what was kept for the next call, where none comes soon."""
+        ...
 
 
-def forward_of(
-    module: nn.Module, weights: str, shapes: Shapes, execution: Execution, installation: Installation
-) -> Forward:
-    """`module` as a function, run by the engine of `execution`. It is converted at the first call.
-
-    `module` takes one tensor and returns a tuple of them. `weights`: digest of its weights and architecture.
-    """
+def forward_of(conversion: Conversion, execution: Execution, installation: Installation) -> Forward:
+    """The module of `conversion` as a function, run by the engine of `execution`. It is converted at the first call."""
     if execution.engine is Engine.TORCH:
-        return TorchForward(module, execution.precision)
-    conversion = Conversion(module, weights, shapes.example, shapes.accepted)
+        return TorchForward(conversion.module, execution.precision)
     return OpenVinoForward(conversion, execution.precision, installation.threads, installation.cache)

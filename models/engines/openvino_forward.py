@@ -78,11 +78,17 @@ class OpenVinoForward:
         """(1, C, Z, Y, X) to the outputs of the module, each (1, K, Z, Y, X)."""
         model, alone = self._model()
         with alone:
+            # What is found are copies: the request, and what it holds, ends here.
             found = model.create_infer_request().infer([np.ascontiguousarray(channels)], share_inputs=True)
-            outputs = tuple(np.array(found[number]) for number in range(len(found)))
             if -1 in self.conversion.accepted:
                 model.release_memory()  # buffers as large as the largest input so far
-        return outputs
+        return tuple(found[number] for number in range(len(found)))
+
+    def release(self) -> None:
+        """Give back the memory of the network's buffers, which the next call takes anew."""
+        model, alone = self._model()
+        with alone:
+            model.release_memory()
 
     def _model(self) -> tuple[Any, threading.Lock]:
         """The compiled network, one a process for the same weights, precision and threads; and the lock to run it.
@@ -136,9 +142,8 @@ def _converted(conversion: Conversion) -> Any:  # noqa: ANN401
     from models.engines.openvino_library import openvino
 
     example = torch.zeros(conversion.example)
-    with torch.inference_mode(), warnings.catch_warnings():
-        # The trace holds for the accepted shapes, whatever sizes a network compares; jit is deprecated, not gone.
-        warnings.simplefilter("ignore")
+    # The trace holds for the accepted shapes, whatever sizes a network compares; jit is deprecated, not gone.
+    with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
         # Traced here: convert_model would run the network twice more to check the trace, which the tests do once.
         traced = torch.jit.trace(conversion.module, example, check_trace=False)
     model = openvino.convert_model(traced, example_input=example)

@@ -25,3 +25,6 @@ class TorchForward:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=reduced):
             found = self.module(torch.from_numpy(channels).to(device))
         return tuple(output.float().cpu().numpy() for output in found)
+
+    def release(self) -> None:
+        """Nothing is kept between calls."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +11,7 @@ import SimpleITK as sitk
 
 from models.enhancement.arrival import measure_arrival
 from models.enhancement.arteries import Arteries, find_arteries
+from models.enhancement.injection_time import InjectionTime
 from models.enhancement.phases import Phase, Values, unmeasurable
 
 DELAY_S = 19.0
@@ -21,17 +21,8 @@ DELAY_DEVIATION_S = 5.0
 LARGEST_UNCERTAINTY_S = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
-    """Start of the injection on the clock of the run, with one standard deviation and a sentence for a radiologist."""
-
-    time_s: float
-    uncertainty_s: float
-    evidence: str
-
-
-def measure_injection(phases: Sequence[Phase]) -> Injection:
-    """The time of injection of a run in order of time.
+def measure_injection(phases: Sequence[Phase]) -> InjectionTime:
+    """The time of injection of a run in order of time, with a sentence for a radiologist.
 
     Raises:
         EnhancementError: with the reason: fewer than three phases, times that do not increase, phases on different
@@ -46,7 +37,9 @@ def measure_injection(phases: Sequence[Phase]) -> Injection:
         raise unmeasurable(
             f"arterial arrival at {arrival:.0f} s is only known to ± {spread:.0f} s: the phases are too far apart"
         )
-    return Injection(round(arrival - DELAY_S, 1), round(uncertainty, 1), _evidence(arteries, times, arrival, spread))
+    return InjectionTime(
+        round(arrival - DELAY_S, 1), round(uncertainty, 1), _evidence(arteries, times, arrival, spread)
+    )
 
 
 def _check(phases: Sequence[Phase]) -> None:

@@ -11,10 +11,10 @@ from catboost import CatBoostClassifier, CatBoostError
 from pydantic import ValidationError
 
 from models.errors import BundleError, ModelError
-from models.manifest import Manifest, digest, manifest_of
+from models.manifest import Manifest, manifest_of
 from models.prediction.calibration import calibrate
 from models.prediction.explanation import explain
-from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Target, Unanswered
+from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Unanswered
 from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.sequence import ANALYSED, Sequence
 
@@ -31,16 +31,6 @@ class Predictor:
     catalogue: Catalogue
     radiomics: RadiomicsSettings
     classifiers: tuple[CatBoostClassifier, ...]
-
-    @property
-    def target(self) -> Target:
-        """The outcome that the bundle predicts."""
-        return self.catalogue.target
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of manifest and, through it, of every file of the bundle."""
-        return digest(self.manifest)
 
 
 def load_predictor(folder: Path) -> Predictor:
@@ -96,7 +86,7 @@ def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction |
     return Prediction(
         main,
         tuple(answer for answer in answers if answer is not main),
-        predictor.target,
+        predictor.catalogue.target,
         Unanswered(first.name, lacking) if lacking else None,
     )
 

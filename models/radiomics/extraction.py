@@ -25,21 +25,11 @@ LEAST_DIMENSIONS = 2
 _WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
 
 
-def extract(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, stretch: float = 1.0) -> dict[str, float]:
-    """Features of the voxels where `mask` > 0: those of a plain pyradiomics call on what `scaled` gives.
-
-    Both volumes are on one grid, LPS, mm. Empty when the mask holds too little to compute anything (nothing,
-    one voxel, a line); single features are absent when they have no finite value. Raises `VolumeError` when
-    the grids differ and `ModelError` when pyradiomics has silently lost a filter or a feature class.
-    """
-    require_complete(settings)
-    if not np.any(sitk.GetArrayViewFromImage(mask)):
-        return {}
-    return features_of(prepare(image, mask, settings, stretch), settings)
-
-
 def features_of(prepared: Prepared, settings: RadiomicsSettings, shape: bool = True) -> dict[str, float]:
-    """Features of a prepared tumour, with or without those of shape; empty where they cannot be measured.
+    """Features of a prepared tumour, with or without those of shape: those of a plain pyradiomics call.
+
+    Empty where the mask holds too little to compute anything (nothing, one voxel, a line); single features are absent
+    where they have no finite value.
 
     The same steps as `RadiomicsFeatureExtractor.execute`, which would look for the tumour in every filtered image.
     """

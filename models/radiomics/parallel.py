@@ -47,10 +47,11 @@ class _Piece:
 def extract_all(
     regions: Iterable[Region], workers: int = 1, on_progress: Callable[[float], None] | None = None
 ) -> dict[str, dict[str, float]]:
-    """`extract` of every region by its name; with more than one of `workers` in as many processes, which stay.
+    """`features_of` every region by its name; with more than one of `workers` in as many processes, which stay.
 
-    `on_progress` hears the share of the work done, 0 to 1. Raises as `extract` does, and `MemoryError` when a process
-    was killed; the next call starts new ones.
+    `on_progress` hears the share of the work done, 0 to 1. Raises `VolumeError` when the grids of image and mask
+    differ, `ModelError` when pyradiomics has silently lost a filter or a feature class, and `MemoryError` when a
+    process was killed; the next call starts new ones.
     """
     listed = list(regions)
     for settings in {region.settings.digest: region.settings for region in listed}.values():

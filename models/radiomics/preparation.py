@@ -83,7 +83,7 @@ class Prepared:
 def scaled(image: sitk.Image, mask: sitk.Image, settings: RadiomicsSettings, stretch: float = 1.0) -> Prepared:
     """Image and masks on exactly one grid, whole: written as NIfTI, plain pyradiomics calls with
     `settings.pyradiomics(bin_width)`, on `image` and `whole` for shape and on `image` and `core` for the rest, give the
-    values of `extract`. `stretch`: of deviations from the tumour's median (`models.radiomics.t2_contrast`).
+    values of `features_of`. `stretch`: of deviations from the tumour's median (`models.radiomics.t2_contrast`).
 
     Raises `VolumeError` when the grids differ by more than a micrometre or the mask is empty.
     """

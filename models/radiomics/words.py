@@ -2,8 +2,9 @@
 
 Names and codes are those of the DICOM context groups 7467 (GLCM), 7475 (GLRLM), 7476 (GLSZM), 7477 (shape), 7500
 (NGTDM) and 7501 (NGLDM, which pyradiomics calls GLDM). A code speaks of the image as it is: a feature of a filtered
-image has the name and the filter, but no code. First-order features have IBSI names without codes, for the reason
-given in `models.radiomics.codes`; what IBSI does not define has neither.
+image has the name and the filter, but no code. First-order features have IBSI names without codes: the groups hold no
+code for statistics of undiscretised intensities, and an intensity-histogram code on them would be wrong. What IBSI does
+not define has neither.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ _UNITS = {
 }
 
 _NAMES = Path(__file__).with_name("words.csv")
+
+#: The features that a structured report names, each by its IBSI code.
+REPORTED = (
+    *(f"original_shape_{name}" for name in ("MeshVolume", "VoxelVolume", "SurfaceArea", "Sphericity", "Elongation")),
+    *(f"original_shape_{name}" for name in ("Flatness", "Maximum3DDiameter", "MajorAxisLength")),
+    *(f"original_glcm_{name}" for name in ("JointEntropy", "Contrast", "Correlation", "Idm")),
+    "original_ngtdm_Coarseness",
+)
 
 
 @dataclass(frozen=True, slots=True)

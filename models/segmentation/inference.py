@@ -17,9 +17,9 @@ from scipy import ndimage
 from torch import nn
 
 from models import bundle
-from models.engines.execution import AS_BUNDLED, Engine, Execution, Installation, Precision
-from models.engines.forward import Forward, Shapes, forward_of
-from models.engines.torch_forward import TorchForward
+from models.engines.execution import AS_BUNDLED, Execution, Installation
+from models.engines.forward import Forward, forward_of
+from models.engines.openvino_forward import Conversion
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.rounding import at_least, beyond
@@ -29,8 +29,6 @@ from models.sequence import Sequence
 from models.volume import Float32, Grid, average_onto, grid_of, image_from
 
 KIND = "segmentation"
-#: As in training, where weights change with every step.
-TORCH = Execution(engine=Engine.TORCH, precision=Precision.BFLOAT16)
 
 Mask = npt.NDArray[np.bool_]
 
@@ -77,16 +75,8 @@ def load_segmenter(folder: Path, installation: Installation = AS_BUNDLED) -> Seg
         raise BundleError(f"bundle {folder.name}: settings: {error.errors()[0]['msg']}") from error
     execution = installation.execution(manifest.execution)
     window = (1, len(manifest.input_sequences), *settings.window)
-    shapes = Shapes(example=window, accepted=window)
-    logits = forward_of(DeepestHead(network), bundle.weights_of(manifest), shapes, execution, installation)
-    return Segmenter(manifest, settings, network, logits, execution)
-
-
-def in_torch(
-    manifest: Manifest, settings: InferenceSettings, network: nn.Module, execution: Execution = TORCH
-) -> Segmenter:
-    """The segmenter of a network that is no bundle yet."""
-    logits = TorchForward(DeepestHead(network), execution.precision)
+    conversion = Conversion(DeepestHead(network), bundle.weights_of(manifest), example=window, accepted=window)
+    logits = forward_of(conversion, execution, installation)
     return Segmenter(manifest, settings, network, logits, execution)
 
 
@@ -125,11 +115,6 @@ def read_together(images: Mapping[Sequence, sitk.Image], segmenter: Segmenter) -
     return Reading(channels, grid, probabilities)
 
 
-def tumour_probabilities(images: Mapping[Sequence, sitk.Image], segmenter: Segmenter) -> Mapping[Sequence, sitk.Image]:
-    """The probabilities of `read_together`."""
-    return read_together(images, segmenter).probabilities
-
-
 def read_alone(reading: Reading, sequence: Sequence, segmenter: Segmenter) -> Float32:
     """Tumour probability (z, y, x) in one sequence when the network sees that one alone, on the grid of `reading`.
 
@@ -156,6 +141,7 @@ def window_probability(values: Float32, logits: Forward, settings: InferenceSett
             tensor, settings.window, 1, of_window, overlap=settings.overlap, mode="gaussian"
         )
         probability: Float32 = torch.sigmoid(blended)[0].numpy()
+    logits.release()
     return probability
 
 
@@ -194,16 +180,6 @@ def components(probability: sitk.Image, segmenter: Segmenter) -> tuple[Component
         if values[inside].max() >= settings.minimum_peak:
             found.append(Component(inside, grid, float(size * voxel_ml)))
     return tuple(found)
-
-
-def tumour_mask(probability: sitk.Image, reference: sitk.Image, segmenter: Segmenter) -> sitk.Image:
-    """The tumour (uint8, 0 or 1) on the grid of `reference`; empty where no plausible tumour was found."""
-    return mask_of(chosen(components(probability, segmenter), segmenter), probability, reference, segmenter)
-
-
-def chosen(plausible: SequenceOf[Component], segmenter: Segmenter) -> tuple[Component, ...]:
-    """The largest of them, or all, as the bundle says."""
-    return tuple(plausible[:1] if segmenter.settings.largest_component else plausible)
 
 
 def mask_of(

@@ -11,6 +11,7 @@ import pydantic
 import SimpleITK as sitk
 
 from models.errors import VolumeError
+from models.memory import give_back
 from models.rounding import at_least, whole_nearest
 from models.sequence import Sequence
 from models.volume import (
@@ -20,7 +21,6 @@ from models.volume import (
     check_volume,
     grid_of,
     image_from,
-    on_grid,
     resample_onto,
     settled,
     with_spacing,
@@ -63,6 +63,7 @@ def prepare_together(
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as side_by_side:
         prepared = side_by_side.map(lambda sequence: prepare(images[sequence], settings), there)
         ready = dict(zip(there, prepared, strict=True))
+    give_back()
     first = next(iter(ready.values()))
     _, rows, columns = central_region(first, settings)
     grid = grid_of(first[columns, rows, :])
@@ -80,8 +81,7 @@ def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
     all zeros.
     """
     check_volume(image)
-    image = on_grid(image, settled(grid_of(image)))
-    grid = with_spacing(grid_of(image), settings.spacing_mm)
+    grid = with_spacing(settled(grid_of(image)), settings.spacing_mm)
     if _is_constant(image):
         return image_from(np.zeros(grid.size[::-1], np.float32), grid)
     coarse = average_onto(image, grid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import torch
 from torch.nn.utils import convert_conv3d_weight_memory_format
 
 from models import bundle
-from models.engines.execution import AS_BUNDLED, Engine, Execution, Installation, Precision
-from models.engines.forward import Forward, Shapes, forward_of
-from models.engines.torch_forward import TorchForward
+from models.engines.execution import AS_BUNDLED, Execution, Installation
+from models.engines.forward import Forward, forward_of
+from models.engines.openvino_forward import Conversion
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.super_resolution.consistency import PROFILE, agree, profile_of
@@ -25,13 +24,9 @@ from models.super_resolution.normalisation import Modality, intensity_range
 from models.volume import Float32, Grid, check_volume, divided, grid_of, image_from
 
 KIND = "super-resolution"
-#: As in training, where weights change with every step.
-TORCH = Execution(engine=Engine.TORCH, precision=Precision.FLOAT32)
 #: Voxels of the thick grid in one tile: about 160 MB for each live activation of 32 float32 features, folded 2 x 2.
 #: Smaller tiles pay for their margins: a third of this took half as long again for 24 x 448 x 448.
 TILE_VOXELS = 5_000_000
-#: Array axes (z, y, x) along which the passes of a mirrored mean are mirrored.
-MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (2,), (0, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +47,9 @@ def load_super_resolver(folder: Path, installation: Installation = AS_BUNDLED) -
     convert_conv3d_weight_memory_format(network, torch.channels_last_3d)
     execution = installation.execution(manifest.execution)
     channels = network.fold**2
-    shapes = Shapes(example=(1, channels, 4, 8, 8), accepted=(1, channels, -1, -1, -1))
-    convolutions = Convolutions(network)
-    forward = forward_of(convolutions, bundle.weights_of(manifest), shapes, execution, installation)
-    return SuperResolver(manifest, network, forward, execution)
-
-
-def in_torch(manifest: Manifest, network: Generator, execution: Execution = TORCH) -> SuperResolver:
-    """The super-resolver of a network that is no bundle yet."""
-    return SuperResolver(manifest, network, TorchForward(Convolutions(network), execution.precision), execution)
+    shapes = {"example": (1, channels, 4, 8, 8), "accepted": (1, channels, -1, -1, -1)}
+    conversion = Conversion(Convolutions(network), bundle.weights_of(manifest), **shapes)
+    return SuperResolver(manifest, network, forward_of(conversion, execution, installation), execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +76,6 @@ def super_resolve(
     *,
     modality: Modality = Modality.MR,
     denoise: bool = True,
-    mirrored: bool = False,
     thickness_mm: float | None = None,
 ) -> sitk.Image:
     """The stack divided by the bundle's factor over the same extent (float32, intensities of the input).
@@ -96,9 +84,9 @@ def super_resolve(
     Averaged over the slice profile the result returns the input: without what the network takes for noise, or exactly
     with `denoise=False`. The profile is as wide as the slices are thick (`thickness_mm`), or as they are apart when
     that is None. Values stay non-negative where the input's are. `on_progress` hears the share done, 0 to 1.
-    `mirrored`: see `refine`. Raises VolumeError when the image is not 3D, empty or not finite.
+    Raises VolumeError when the image is not 3D, empty or not finite.
     """
-    refined = refine(image, resolver, on_progress, modality, mirrored)
+    refined = refine(image, resolver, on_progress, modality)
     return in_agreement(refined, denoise, profile_of(thickness_mm, image.GetSpacing()[2]))
 
 
@@ -107,12 +95,8 @@ def refine(
     resolver: SuperResolver,
     on_progress: Callable[[float], None] | None = None,
     modality: Modality = Modality.MR,
-    mirrored: bool = False,
 ) -> Refined:
-    """The first half of `super_resolve`, which takes the time.
-
-    `mirrored`: the mean of four passes, of the stack as it is, mirrored along its slices, along its columns, and both.
-    """
+    """The first half of `super_resolve`, which takes the time."""
     check_volume(image)
     values = sitk.GetArrayFromImage(sitk.Cast(image, sitk.sitkFloat32))
     factor = resolver.network.factor
@@ -120,7 +104,7 @@ def refine(
     scale = high - low if high > low else 1.0
     scaled = ((values - low) / scale).astype(np.float32)
     if high > low:
-        made, trust = _in_mirrors(scaled, resolver, on_progress, MIRRORS if mirrored else MIRRORS[:1])
+        made, trust = _in_tiles(scaled, resolver, on_progress)
     else:
         made, trust = scaled.repeat(factor[2], 0).repeat(factor[1], 1).repeat(factor[0], 2), np.ones_like(scaled)
     return Refined(made, trust, scaled, scale, low, divided(grid_of(image), factor), factor)
@@ -137,28 +121,6 @@ def in_agreement(refined: Refined, denoise: bool, profile: SliceProfile = PROFIL
     if refined.values.min() * refined.scale + refined.offset >= 0:
         np.maximum(made, 0, out=made)
     return image_from(made, refined.grid)
-
-
-def _in_mirrors(
-    values: Float32,
-    resolver: SuperResolver,
-    on_progress: Callable[[float], None] | None,
-    mirrors: SequenceOf[tuple[int, ...]],
-) -> tuple[Float32, Float32]:
-    """Mean of the results for the stack mirrored along the given axes, mirrored back."""
-    if tuple(mirrors) == ((),):
-        return _in_tiles(values, resolver, on_progress)
-    passes = [
-        [np.flip(it, axes) for it in _in_tiles(np.flip(values, axes), resolver, _part(on_progress, done, len(mirrors)))]
-        for done, axes in enumerate(mirrors)
-    ]
-    made, trust = (np.stack(it).mean(axis=0) for it in zip(*passes, strict=True))
-    return made, trust
-
-
-def _part(on_progress: Callable[[float], None] | None, done: int, passes: int) -> Callable[[float], None] | None:
-    """Hears the share done of one pass of several."""
-    return None if on_progress is None else lambda share: on_progress((done + share) / passes)
 
 
 def _in_tiles(

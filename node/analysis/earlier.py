@@ -55,11 +55,6 @@ class EarlierResults:
         reasons += [_OF_REJECTED] if of_rejected else []
         return Revocation(frozenset((*uids, *of_rejected)), "; ".join(reasons))
 
-    def without_record(self) -> list[int]:
-        """Revisions of which it cannot be told what their results were made from: record or images are not there."""
-        revisions = sorted({result.revision for result in self._all()})
-        return [revision for revision in revisions if not _is_whole(self._plan_of(revision))]
-
     def _all(self) -> list[ResultRecord]:
         results = self.ledger.all_results(self.study_instance_uid)
         return [result for result in results if result.revision < self.revision]
@@ -78,7 +73,3 @@ class EarlierResults:
     def _plan_of(self, revision: int) -> StudyPlan | None:
         document = self.index.verdict(self.study_instance_uid, revision)
         return from_json(document) if document else None
-
-
-def _is_whole(plan: StudyPlan | None) -> bool:
-    return plan is not None and all(frame.path.exists() for stack in plan.stacks for frame in stack.frames)

@@ -1,4 +1,4 @@
-"""The queue of studies that wait for analysis: submitting by name, and how far each is.
+"""The queue of studies that wait for analysis: submitting by name, and what became of it.
 
 The queue is DBOS's; it lives in its own database file beside the index, and works across processes.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +25,8 @@ WORKFLOW_VERSION = "analysis-6"
 _IDENTIFIERS = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 
 
-class Progress(StrEnum):
-    """How far a submitted study is."""
-
-    UNKNOWN = "unknown"
-    WAITING = "waiting"
-    RUNNING = "running"
-    ENDED = "ended"
-    BROKEN = "broken"
-
-
-_PROGRESS = {
-    "ENQUEUED": Progress.WAITING,
-    "DELAYED": Progress.WAITING,
-    "PENDING": Progress.RUNNING,
-    "SUCCESS": Progress.ENDED,
-    "ERROR": Progress.BROKEN,
-    "CANCELLED": Progress.BROKEN,
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": Progress.BROKEN,
-}
+#: States of DBOS in which an analysis has ended without a result of any kind.
+_BROKEN = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
 def workflow_id(study_instance_uid: str, revision: int) -> str:
@@ -83,7 +65,7 @@ def _unixepoch(modifier: str) -> float:
 
 
 class Worklist:
-    """Submit study revisions for analysis and ask how far they are."""
+    """Submit study revisions for analysis and ask what became of them."""
 
     def __init__(self, url: str) -> None:
         self._engine = queue_engine(url)
@@ -100,19 +82,13 @@ class Worklist:
         }
         self._client.enqueue(options, study_instance_uid, revision)
 
-    def progress(self, study_instance_uid: str, revision: int) -> Progress:
-        """How far a study revision is."""
-        found = self._list(workflow_ids=[workflow_id(study_instance_uid, revision)])
-        return _PROGRESS[found[0].status] if found else Progress.UNKNOWN
-
     def unknown(self, revisions: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
         """Those of these study revisions that were never submitted."""
         return set(revisions) - {_revision(found) for found in self._among(revisions)}
 
     def broken(self, revisions: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
         """Those of these study revisions whose analysis ended without a result of any kind."""
-        ended = [status for status, progress in _PROGRESS.items() if progress is Progress.BROKEN]
-        return {_revision(found) for found in self._among(revisions, status=ended)}
+        return {_revision(found) for found in self._among(revisions, status=_BROKEN)}
 
     def cancel(self, study_instance_uid: str, revision: int) -> None:
         """Take a study revision out of the queue; one under way ends with the step that it is in."""

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from pydantic import TypeAdapter
 import models.volume
 from models import analysis
 from models.findings import Found, find_tumours
+from models.memory import give_back
 from models.prediction.predictor import predict
 from models.prediction.records import Prediction
 from models.radiomics.provenance import Provenance
@@ -71,9 +73,14 @@ def assemble_volumes(study: Study, settings: RecognitionSettings, bundles: Model
 def super_resolve_volumes(study: Study, bundles: Models) -> None:
     """Refine every acquired volume."""
     for stack in _analysed(read_plan(study)):
-        image = sitk.ReadImage(study.image(stack.role, "acquired"))
-        refined = super_resolve(image, bundles.super_resolver, thickness_mm=stack.acquisition.slice_thickness_mm)
-        _write_image(refined, study.image(stack.role, "super"))
+        _super_resolve(study, stack, bundles)
+        give_back()
+
+
+def _super_resolve(study: Study, stack: Stack, bundles: Models) -> None:
+    image = sitk.ReadImage(study.image(stack.role, "acquired"))
+    refined = super_resolve(image, bundles.super_resolver, thickness_mm=stack.acquisition.slice_thickness_mm)
+    _write_image(refined, study.image(stack.role, "super"))
 
 
 def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
@@ -89,10 +96,7 @@ def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
     volumes: dict[str, float] = {}
     readings: list[Found] = []
     for sequences in stacks.values():
-        acquired, refined = (
-            {sequence: sitk.ReadImage(study.image(sequence, kind)) for sequence in sequences}
-            for kind in ("acquired", "super")
-        )
+        acquired, refined = (_Volumes(study, sequences, kind) for kind in ("acquired", "super"))
         readings.append(found := find_tumours(acquired, refined, bundles.segmenter))
         for sequence, tumour in found.tumours.items():
             _write_image(tumour.mask, study.image(sequence, "mask"))
@@ -129,6 +133,22 @@ def extract_features(study: Study, bundles: Models) -> int:
     _write_text(study.folder / "features.json", json.dumps(measured.features, indent=1))
     _write_text(study.folder / "provenance.json", _PROVENANCE.dump_json(measured.provenance, indent=1).decode())
     return len(measured.features)
+
+
+class _Volumes(Mapping[Sequence, sitk.Image]):
+    """Volumes of a study, read whenever one is asked for: all of them together are not held."""
+
+    def __init__(self, study: Study, sequences: SequenceOf[Sequence], kind: str) -> None:
+        self._files = {sequence: study.image(sequence, kind) for sequence in sequences}
+
+    def __getitem__(self, sequence: Sequence) -> sitk.Image:
+        return sitk.ReadImage(self._files[sequence])
+
+    def __iter__(self) -> Iterator[Sequence]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def _t2wi_protocol(stacks: SequenceOf[Stack]) -> SpinEcho | None:

@@ -17,6 +17,7 @@ from dbos import DBOS
 from dbos import error as dbos_errors
 from sqlalchemy.exc import OperationalError
 
+from models.memory import give_back
 from node.analysis import steps, withdrawal
 from node.analysis.context import AnalysisContext
 from node.analysis.earlier import EarlierResults
@@ -94,6 +95,7 @@ class _Analysis:
         self._step("predict", lambda: steps.predict_outcome(self._study(), models))
 
     def _step(self, name: str, work: Callable[..., _T], *arguments: object) -> _T:
+        give_back()
         return DBOS.run_step(
             {
                 "name": name,

@@ -19,7 +19,7 @@ from models.volume import grid_of, resample_onto
 from node.settings import Settings
 from storage.database import open_engine
 from storage.files import ObjectStore
-from storage.index import Index
+from storage.overview import Overview
 
 
 @dataclass(slots=True)
@@ -61,11 +61,10 @@ def read_arrivals(settings: Settings, concept: Code) -> dict[str, Arrivals]:
         settings: of that node.
         concept: concept name under which reports state the predicted probability.
     """
-    index, files = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
-    return {
-        study: _read([files.absolute(file) for file in stored], concept)
-        for study, stored in index.returned_files().items()
-    }
+    files = ObjectStore(settings.root)
+    with open_engine(settings.storage_url).connect() as connection:
+        returned = Overview(connection).returned_files()
+    return {study: _read([files.absolute(file) for file in stored], concept) for study, stored in returned.items()}
 
 
 def _read(paths: list[Path], concept: Code) -> Arrivals:

@@ -169,7 +169,7 @@ def _conclude(runs: list[Run], folder: Path, out: Console) -> int:
     settings = load_settings(folder / "node.toml")
     pictures = folder / "pictures"
     pictures.mkdir()
-    concept = load_predictor(SHIPPED / "prediction").target.concept
+    concept = load_predictor(SHIPPED / "prediction").catalogue.target.concept
     arrivals = read_arrivals(
         load_settings(folder / "archive.toml"), Code(concept.value, concept.scheme, concept.meaning)
     )

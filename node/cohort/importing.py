@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar
 
 import SimpleITK as sitk
 
-from models.errors import CohortError
 from models.research.cohort.records import CaseFacts, Equipment
 from models.research.cohort.writing import NewVolume, write_case, written_cases
+from models.research.errors import CohortError
 from models.sequence import ANALYSED, Sequence
 from node.cohort.masks import MaskSources, mask_of, no_tumour
 from node.cohort.register import Registered, registered

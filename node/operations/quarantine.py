@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from node.errors import NodeError
 from node.settings import Settings
+from storage import database, quarantine
 from storage.database import open_engine
+from storage.durability import sync
 from storage.errors import HeaderError
 from storage.files import ObjectStore
 from storage.header import read_header
@@ -67,8 +71,8 @@ class Discarded:
 
 def entries(settings: Settings, ended: bool = False, limit: int = 50) -> QuarantineList:
     """The latest entries that are held, and those that have ended where asked for."""
-    index = Index(open_engine(settings.storage_url))
-    return QuarantineList(index.quarantined(ended, limit), index.quarantine_held())
+    with open_engine(settings.storage_url).connect() as connection:
+        return QuarantineList(quarantine.entries(connection, ended, limit), quarantine.held(connection))
 
 
 def detail(settings: Settings, identifier: int) -> QuarantineDetail:
@@ -77,7 +81,7 @@ def detail(settings: Settings, identifier: int) -> QuarantineDetail:
     Raises:
         NodeError: there is no such entry.
     """
-    entry = _entry(Index(open_engine(settings.storage_url)), identifier)
+    entry = _entry(open_engine(settings.storage_url), identifier)
     path = ObjectStore(settings.root).absolute(entry.file)
     if not path.exists():
         return QuarantineDetail(entry, path, "the file is gone")
@@ -99,8 +103,8 @@ def release(settings: Settings, identifier: int, because: str = "") -> Released:
     # With it comes pynetdicom, which the other operations do without.
     from node.services.store import admit
 
-    index, store = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
-    entry = _held(index, identifier)
+    engine, store = open_engine(settings.storage_url), ObjectStore(settings.root)
+    entry = _held(engine, identifier)
     path = store.absolute(entry.file)
     try:
         header = read_header(path)
@@ -109,11 +113,11 @@ def release(settings: Settings, identifier: int, because: str = "") -> Released:
         why = "its file is gone" if isinstance(error, FileNotFoundError) else str(error)
         raise NodeError(f"quarantine {identifier}: stays, it cannot be indexed: {why}") from error
     try:
-        registration = admit(spooled, header, entry.calling_ae, datetime.now(UTC), store, index)
+        registration = admit(spooled, header, entry.calling_ae, datetime.now(UTC), store, Index(engine))
     finally:
         spooled.unlink(missing_ok=True)
     # After a crash before this line it is released again, and then a duplicate.
-    _end(index, store, entry, QuarantineState.RELEASED, because or f"released as {registration}")
+    _end(engine, store, entry, QuarantineState.RELEASED, because or f"released as {registration}")
     return Released(identifier, header.study_instance_uid, header.sop_instance_uid, registration)
 
 
@@ -125,31 +129,38 @@ def discard(settings: Settings, identifier: int, because: str) -> Discarded:
     """
     if not because.strip():
         raise NodeError(f"quarantine {identifier}: say why it is discarded")
-    index, store = Index(open_engine(settings.storage_url)), ObjectStore(settings.root)
-    entry = _held(index, identifier)
-    return Discarded(identifier, because, _end(index, store, entry, QuarantineState.DISCARDED, because))
+    engine, store = open_engine(settings.storage_url), ObjectStore(settings.root)
+    entry = _held(engine, identifier)
+    return Discarded(identifier, because, _end(engine, store, entry, QuarantineState.DISCARDED, because))
 
 
-def _end(index: Index, store: ObjectStore, entry: QuarantineRecord, to: QuarantineState, because: str) -> bool:
+def _end(engine: Engine, store: ObjectStore, entry: QuarantineRecord, to: QuarantineState, because: str) -> bool:
     """Put the end of an entry on record, then remove its file unless another needs it; whether it was removed."""
-    if not index.end_quarantine(entry.identifier, to, because, datetime.now(UTC)):
+    with database.writing(engine).begin() as connection:
+        ended = quarantine.end(connection, entry.identifier, to, because, datetime.now(UTC))
+    if not ended:
         raise NodeError(f"quarantine {entry.identifier}: another person has ended it meanwhile")
     log.warning("quarantine %d (%s): %s: %s", entry.identifier, entry.file.path.name, to.lower(), because)
-    if index.quarantine_needs(entry.file):
-        return False
-    store.remove_quarantined(entry.file)
+    with engine.connect() as connection:
+        if quarantine.needs(connection, entry.file):
+            return False
+    path = store.absolute(entry.file)
+    for gone in (path, path.with_suffix(".json")):  # the reason lies beside it
+        gone.unlink(missing_ok=True)
+    sync(path.parent)
     return True
 
 
-def _entry(index: Index, identifier: int) -> QuarantineRecord:
-    found = index.quarantine_entry(identifier)
+def _entry(engine: Engine, identifier: int) -> QuarantineRecord:
+    with engine.connect() as connection:
+        found = quarantine.entry(connection, identifier)
     if found is None:
         raise NodeError(f"quarantine {identifier}: no such entry")
     return found
 
 
-def _held(index: Index, identifier: int) -> QuarantineRecord:
-    entry = _entry(index, identifier)
+def _held(engine: Engine, identifier: int) -> QuarantineRecord:
+    entry = _entry(engine, identifier)
     if entry.state is not QuarantineState.HELD:
         raise NodeError(f"quarantine {identifier}: was {entry.state.lower()} before: {entry.ended_because}")
     return entry

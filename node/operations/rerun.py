@@ -14,6 +14,7 @@ from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import PatientIdentity
+from storage.reruns import reopen
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,11 @@ def rerun(settings: Settings, study: str, meant: PatientIdentity | None) -> Reru
         NodeError: no object of the study names the patient who is meant, or two patients of it fit what was said.
         TransitionError: there is no such study, or it has not ended yet.
     """
-    index = Index(open_engine(settings.storage_url))
+    engine = open_engine(settings.storage_url)
+    index = Index(engine)
     if meant is not None and index.study(study) is not None:
         _check(study, meant, index, settings)
-    return Rerun(study, index.reopen(study, meant, datetime.now(UTC)))
+    return Rerun(study, reopen(engine, study, meant, datetime.now(UTC)))
 
 
 def said(patient: str, issuer: str, born: str) -> PatientIdentity | None:

@@ -59,8 +59,15 @@ def _judge(engine: Engine, root: Path, uid: str, last: int) -> None:
     with database.writing(engine).begin() as connection:
         told = replace(revocation, reason=f"{revocation.reason}; {_NOT_KNOWN}")
         deliveries.revoke(connection, uid, told)
-    for revision in before.without_record():
-        _doubt(engine, [it for it in earlier if it.revision == revision], revision)
+    for revision in sorted({it.revision for it in earlier}):
+        if not _is_whole(index.verdict(uid, revision)):
+            _doubt(engine, [it for it in earlier if it.revision == revision], revision)
+
+
+def _is_whole(document: str | None) -> bool:
+    """Whether it can be told what the results of a revision were made from: record and images are there."""
+    stacks = from_json(document).stacks if document else None
+    return stacks is not None and all(frame.path.exists() for stack in stacks for frame in stack.frames)
 
 
 def _doubt(engine: Engine, results: Collection[ResultRecord], revision: int) -> None:

@@ -213,9 +213,8 @@ def _study_warnings(series: tuple[Series, ...], body_parts: str) -> list[str]:
 def stack_of(role: Sequence, volume: Volume, time_s: float | None) -> Stack:
     """The record of a volume without a fault."""
     geometry, frame = volume.geometry, volume.first
-    placement, sequence = frame.placement, frame.sequence
+    placement, sequence = frame.placed, frame.sequence
     assert geometry is not None
-    assert placement is not None
     return Stack(
         role=role,
         series_instance_uid=frame.header.series_instance_uid,
@@ -260,7 +259,7 @@ def _run(phases: Phases | None) -> DynamicRun | None:
     times: tuple[float | None, ...] = phases.times_s or (None,) * len(phases.volumes)
     return DynamicRun(
         clocks=phases.clocks,
-        zero=phases.zero.source if phases.zero else "",
+        zero=phases.zero.evidence if phases.zero else "",
         uncertainty_s=phases.zero.uncertainty_s if phases.zero else 0.0,
         phases=tuple(
             DynamicPhase(

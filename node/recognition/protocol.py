@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
+from dataclasses import asdict
 
+from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.header.facts import Fault
 from node.recognition.record import Stack, StudyPlan
@@ -20,18 +22,11 @@ _WORDS = {
 
 _TOLERANCE = 0.01
 
-Ranges = Mapping[str, Mapping[str, tuple[float, float]]]
+#: The lowest and highest value of each parameter in a model's training, by role (T2WI, DWI, PVP).
+TrainedProtocol = Mapping[Sequence, Mapping[str, tuple[float, float]]]
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedProtocol:
-    """The lowest and highest value of each parameter in a model's training, by role (T2WI, DWI, PVP)."""
-
-    model: str
-    ranges: Ranges
-
-
-def far_outside(stack: Stack, trained: Sequence[TrainedProtocol], factor: float) -> Fault | None:
+def far_outside(stack: Stack, trained: SequenceOf[TrainedProtocol], factor: float) -> Fault | None:
     """E-PROTOCOL when a parameter lies beyond a range by more than `factor`: no model can be expected to hold there."""
     for name, value, low, high in _outside(stack, trained):
         if not _within(value, low / factor, high * factor):
@@ -39,7 +34,7 @@ def far_outside(stack: Stack, trained: Sequence[TrainedProtocol], factor: float)
     return None
 
 
-def warnings(plan: StudyPlan, trained: Sequence[TrainedProtocol]) -> tuple[str, ...]:
+def warnings(plan: StudyPlan, trained: SequenceOf[TrainedProtocol]) -> tuple[str, ...]:
     """One line for each parameter of a chosen stack outside the range that all models were trained on."""
     return tuple(
         f"{stack.role}: {_sentence(name, value, low, high)}"
@@ -48,7 +43,7 @@ def warnings(plan: StudyPlan, trained: Sequence[TrainedProtocol]) -> tuple[str, 
     )
 
 
-def _outside(stack: Stack, trained: Sequence[TrainedProtocol]) -> list[tuple[str, float, float, float]]:
+def _outside(stack: Stack, trained: SequenceOf[TrainedProtocol]) -> list[tuple[str, float, float, float]]:
     """Parameter, value and the range common to all models, where the value lies outside; what is not stated is not
     compared.
 
@@ -58,9 +53,7 @@ def _outside(stack: Stack, trained: Sequence[TrainedProtocol]) -> list[tuple[str
     """
     found = []
     for name, value in asdict(stack.acquisition).items():
-        ranges = [
-            protocol.ranges[stack.role][name] for protocol in trained if name in protocol.ranges.get(stack.role, ())
-        ]
+        ranges = [protocol[stack.role][name] for protocol in trained if name in protocol.get(stack.role, ())]
         if not ranges:
             continue
         low, high = max(low for low, _ in ranges), min(high for _, high in ranges)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from models.enhancement.injection_time import InjectionTime
 from models.plausibility.records import Location, SetAside
 from models.sequence import Sequence
 from node.errors import PermanentError
-from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault, Tile
 from node.recognition.rules.findings import ConditionResult, Confidence, NearMiss
 from storage.identity import InstanceKey

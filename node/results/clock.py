@@ -38,29 +38,9 @@ def offset_of(header: Dataset, time_zone: str, created_at: datetime) -> timezone
     return _in_minutes(moment.replace(tzinfo=ZoneInfo(time_zone)) if time_zone else moment.astimezone())
 
 
-def date(moment: datetime) -> str:
-    """A moment's date as DA."""
-    return moment.strftime("%Y%m%d")
-
-
-def time_of_day(moment: datetime) -> str:
-    """A moment's time as TM."""
-    return moment.strftime("%H%M%S")
-
-
-def date_time(moment: datetime) -> str:
-    """A moment with its offset as DT."""
-    return moment.strftime("%Y%m%d%H%M%S%z")
-
-
-def offset(moment: datetime) -> str:
-    """The offset of a moment as (0008,0201) writes it, such as +0800."""
-    return moment.strftime("%z")
-
-
 def pdf_date(moment: datetime) -> str:
     """A moment as a date of PDF (ISO 32000-1, 7.9.4)."""
-    zone = offset(moment)
+    zone = f"{moment:%z}"
     return f"D:{moment:%Y%m%d%H%M%S}{zone[:3]}'{zone[3:]}'"
 
 

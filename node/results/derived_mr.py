@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -21,15 +22,13 @@ from node.results.image_planes import ImagePlanes, planes_of
 from node.results.modules import (
     LOCAL_SCHEME,
     SeriesFacts,
-    code_item,
     complete_series,
     identify,
     inherit,
     patient_and_study,
-    referenced_series,
-    source_image_items,
+    refer_to,
 )
-from node.results.source import SourceFrame, put
+from node.results.source import SourceFrame, complete, put, put_all
 from node.results.window import grey_range
 
 LEARNED_SUPER_RESOLUTION = Code("AI-SR", LOCAL_SCHEME, "Learned super-resolution")
@@ -86,10 +85,8 @@ def derived_images(
     for index, position in enumerate(planes.positions):
         uid = identity.uid(f"{facts.role}/instance", index)
         own = Dataset()
-        put(own, "SOPInstanceUID", uid)
-        put(own, "InstanceNumber", index + 1)
-        put(own, "ImagePositionPatient", [decimal(value) for value in position])
-        put(own, "SliceLocation", decimal(planes.location(index)))
+        place = [decimal(value) for value in position], decimal(planes.location(index))
+        put_all(own, dict(zip(_OF_SLICE, (uid, index + 1, *place), strict=True)))
         parts = template.filled(own, stored.array[index].data)
         image = EncodedImage(UID(facts.sop_class_uid), uid, common.SeriesInstanceUID, parts)
         yield image, _reference(own, header)
@@ -149,12 +146,8 @@ def _complete_mr_module(image: Dataset, header: Dataset) -> None:
         put(image, "ScanningSequence", pulse.get(str(header.get("EchoPulseSequence", "")), ["RM"]))
     if not image.get("SequenceVariant"):
         put(image, "SequenceVariant", ["NONE"])
-    for keyword in ("ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength"):
-        if keyword not in image:
-            put(image, keyword, None)
-    for keyword in ("PatientPosition", "PositionReferenceIndicator"):
-        if keyword not in image:
-            put(image, keyword, None)
+    complete(image, ("ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength"))
+    complete(image, ("PatientPosition", "PositionReferenceIndicator"))
 
 
 def _derivation(image: Dataset, result: SequenceResult, frames: Sequence[SourceFrame], identity: Identity) -> None:
@@ -165,24 +158,26 @@ def _derivation(image: Dataset, result: SequenceResult, frames: Sequence[SourceF
         f"{RESEARCH_STATEMENT} Learned super-resolution of {result.sequence} by {describe(model)}; grid {size}, "
         f"{spacing} mm, edges as acquired; values in the scale of the source after its rescale."
     )
-    put(image, "ImageType", ["DERIVED", "SECONDARY", "OTHER", "RESAMPLED"])
-    put(image, "DerivationDescription", clipped(text, 1024))
-    put(
-        image,
-        "DerivationCodeSequence",
-        [code_item(codes.DCM.SpatialResampling), code_item(LEARNED_SUPER_RESOLUTION)],
-    )
-    put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
-    put(image, "ReferencedSeriesSequence", referenced_series(frames))
+    how = [CodedConcept.from_code(code) for code in (codes.DCM.SpatialResampling, LEARNED_SUPER_RESOLUTION)]
+    values = {
+        "ImageType": ["DERIVED", "SECONDARY", "OTHER", "RESAMPLED"],
+        "DerivationDescription": clipped(text, 1024),
+        "DerivationCodeSequence": how,
+    }
+    put_all(image, values)
+    refer_to(image, frames, preserved=False)
 
 
 def _image_planes(image: Dataset, planes: ImagePlanes) -> None:
-    put(image, "Rows", planes.rows)
-    put(image, "Columns", planes.columns)
-    put(image, "PixelSpacing", [decimal(value) for value in planes.pixel_spacing])
-    put(image, "SliceThickness", decimal(planes.step_mm))
-    put(image, "SpacingBetweenSlices", decimal(planes.step_mm))
-    put(image, "ImageOrientationPatient", [decimal(value) for value in planes.orientation])
+    values = {
+        "Rows": planes.rows,
+        "Columns": planes.columns,
+        "PixelSpacing": [decimal(value) for value in planes.pixel_spacing],
+        "SliceThickness": decimal(planes.step_mm),
+        "SpacingBetweenSlices": decimal(planes.step_mm),
+        "ImageOrientationPatient": [decimal(value) for value in planes.orientation],
+    }
+    put_all(image, values)
 
 
 def _pixels(image: Dataset, stored: StoredValues) -> None:
@@ -197,8 +192,7 @@ def _pixels(image: Dataset, stored: StoredValues) -> None:
         "WindowCenter": decimal(round(centre, 1)),
         "WindowWidth": decimal(round(width, 1)),
     }
-    for keyword, value in values.items():
-        put(image, keyword, value)
+    put_all(image, values)
     if stored.slope != 1.0:
         put(image, "RealWorldValueMappingSequence", [_real_world_mapping(stored)])
 
@@ -212,7 +206,7 @@ def _real_world_mapping(stored: StoredValues) -> Dataset:
     item.RealWorldValueSlope = stored.slope
     item.LUTLabel = "SOURCE"
     item.LUTExplanation = "Intensity in the scale of the source images"
-    item.MeasurementUnitsCodeSequence = [code_item(codes.UCUM.NoUnits)]
+    item.MeasurementUnitsCodeSequence = [CodedConcept.from_code(codes.UCUM.NoUnits)]
     return item
 
 

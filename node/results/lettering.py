@@ -78,8 +78,7 @@ def write(
 
 def frame_only(axes: Axes) -> None:
     """Axes without ticks, in the colour of rules."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_color(RULE)
 

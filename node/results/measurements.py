@@ -24,9 +24,8 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from models.prediction.records import Contribution, ModelPrediction, Prediction
-from models.radiomics.codes import REPORTED
 from models.radiomics.provenance import pyradiomics
-from models.radiomics.words import in_words
+from models.radiomics.words import REPORTED, in_words
 from node.results.explanation import inputs_of
 from node.results.findings import SequenceResult
 from node.results.identity import (
@@ -62,12 +61,12 @@ def tumour_measurements(
         yield from _number(codes.SCT.Volume, result.volume_ml, unit, segmenter, ON_SUPER_RESOLVED_GRID)
     yield from _number(codes.SCT.Volume, result.acquired_ml, unit, segmenter, ON_ACQUIRED_GRID)
     extractor = _by_radiomics(identity)
-    for feature in REPORTED:
-        if feature.name in result.features and f"{result.sequence}|super|{feature.name}" not in told_apart:
+    for words in (in_words(f"{result.sequence}|super|{name}") for name in REPORTED if name in result.features):
+        if f"{result.sequence}|super|{words.name}" not in told_apart:
             yield from _number(
-                Code(feature.value, "IBSI", feature.meaning),
-                result.features[feature.name],
-                Code(feature.unit, "UCUM", feature.unit_meaning),
+                Code(words.code, "IBSI", words.ibsi),
+                result.features[words.name],
+                Code(words.unit, "UCUM", words.unit_meaning),
                 extractor,
                 ON_SUPER_RESOLVED_GRID,
             )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
-from node.results import attributes, clock
+from node.results import attributes
 from node.results.identity import FIRST_SERIES_NUMBER, PRODUCT, Identity, clipped, product_version, statement
-from node.results.source import UNICODE, SourceFrame, put
+from node.results.source import UNICODE, SourceFrame, complete, put, put_all
 from node.results.text import LIMITS
 
 LOCAL_SCHEME = "99RECTALNODE"
@@ -40,15 +40,6 @@ class SeriesFacts:
         return FIRST_SERIES_NUMBER + self.number
 
 
-def code_item(code: Code) -> Dataset:
-    """One item of a code sequence, PS3.3 8.8."""
-    item = Dataset()
-    item.CodeValue = code.value
-    item.CodingSchemeDesignator = code.scheme_designator
-    item.CodeMeaning = code.meaning
-    return item
-
-
 def inherit(target: Dataset, header: Dataset, keywords: Iterable[str]) -> None:
     """Take over the elements named, as they are in the header."""
     for keyword in keywords:
@@ -59,9 +50,7 @@ def inherit(target: Dataset, header: Dataset, keywords: Iterable[str]) -> None:
 def patient_and_study(target: Dataset, header: Dataset) -> None:
     """Patient, General Study, Patient Study and Clinical Trial modules as the source has them."""
     put(target, "SpecificCharacterSet", UNICODE)
-    for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
-        if keyword not in target:
-            put(target, keyword, None)
+    complete(target, attributes.REQUIRED_EVEN_IF_EMPTY)
     inherit(target, header, (*attributes.PATIENT, *attributes.STUDY))
 
 
@@ -72,23 +61,22 @@ def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Da
         header: of the source.
     """
     made_at = identity.made_at(header)
-    values: Mapping[str, object] = {
+    values = {
         "SOPClassUID": facts.sop_class_uid,
         "Modality": facts.modality,
         "SeriesInstanceUID": identity.uid(f"{facts.role}/series", content=content),
         "SeriesNumber": facts.series_number,
         "SeriesDescription": _description(facts, identity),
-        "TimezoneOffsetFromUTC": clock.offset(made_at),
-        **dict.fromkeys(("SeriesDate", "InstanceCreationDate", "ContentDate"), clock.date(made_at)),
-        **dict.fromkeys(("SeriesTime", "InstanceCreationTime", "ContentTime"), clock.time_of_day(made_at)),
+        "TimezoneOffsetFromUTC": f"{made_at:%z}",
+        **dict.fromkeys(("SeriesDate", "InstanceCreationDate", "ContentDate"), f"{made_at:%Y%m%d}"),
+        **dict.fromkeys(("SeriesTime", "InstanceCreationTime", "ContentTime"), f"{made_at:%H%M%S}"),
         "Manufacturer": PRODUCT,
         "ManufacturerModelName": PRODUCT,
         "DeviceSerialNumber": identity.site.uid_root.rstrip("."),
         "SoftwareVersions": software_versions(facts, identity),
         "ContributingEquipmentSequence": contributing_equipment(facts, identity, header),
     }
-    for keyword, value in values.items():
-        put(target, keyword, value)
+    put_all(target, values)
     if identity.site.institution:
         put(target, "InstitutionName", clipped(identity.site.institution, 64))
 
@@ -118,14 +106,17 @@ def contributing_equipment(facts: SeriesFacts, identity: Identity, header: Datas
     inherit(scanner, header, attributes.EQUIPMENT)
     if "Manufacturer" not in scanner:
         put(scanner, "Manufacturer", "")
-    put(scanner, "PurposeOfReferenceCodeSequence", [code_item(codes.DCM.AcquisitionEquipment)])
+    put(scanner, "PurposeOfReferenceCodeSequence", [CodedConcept.from_code(codes.DCM.AcquisitionEquipment)])
     node = Dataset()
-    node.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.ProcessingEquipment)]
-    node.Manufacturer = PRODUCT
-    node.ManufacturerModelName = PRODUCT
-    node.SoftwareVersions = software_versions(facts, identity)
-    node.ContributionDateTime = clock.date_time(identity.made_at(header))
-    node.ContributionDescription = statement(*(identity.algorithm(kind) for kind in facts.algorithms))
+    values = {
+        "PurposeOfReferenceCodeSequence": [CodedConcept.from_code(codes.DCM.ProcessingEquipment)],
+        "Manufacturer": PRODUCT,
+        "ManufacturerModelName": PRODUCT,
+        "SoftwareVersions": software_versions(facts, identity),
+        "ContributionDateTime": f"{identity.made_at(header):%Y%m%d%H%M%S%z}",
+        "ContributionDescription": statement(*(identity.algorithm(kind) for kind in facts.algorithms)),
+    }
+    put_all(node, values)
     known = list(header.get("ContributingEquipmentSequence", ()))
     return [*known, *([scanner] if scanner.Manufacturer else []), node]
 
@@ -139,7 +130,8 @@ def source_image_items(frames: Sequence[SourceFrame], preserved: bool) -> list[D
     sheets = {frame.sop_instance_uid for frame in frames if frame.tiled}
     items = []
     for item in _references(frames):
-        put(item, "PurposeOfReferenceCodeSequence", [code_item(codes.DCM.SourceImageForImageProcessingOperation)])
+        purpose = CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
+        put(item, "PurposeOfReferenceCodeSequence", [purpose])
         kept = preserved and item.ReferencedSOPInstanceUID not in sheets
         put(item, "SpatialLocationsPreserved", "YES" if kept else "NO")
         items.append(item)
@@ -163,12 +155,22 @@ def referenced_series(frames: Sequence[SourceFrame]) -> list[Dataset]:
     return items
 
 
+def refer_to(target: Dataset, frames: Sequence[SourceFrame], preserved: bool) -> None:
+    """Name the images that an object was made from, and their series; `preserved` as in `source_image_items`."""
+    put(target, "SourceImageSequence", source_image_items(frames, preserved))
+    put(target, "ReferencedSeriesSequence", referenced_series(frames))
+
+
+def refer(item: Dataset, sop_class_uid: str, sop_instance_uid: str) -> None:
+    """Name an object in an item (SOP Instance Reference macro, PS3.3 table 10-11)."""
+    put_all(item, {"ReferencedSOPClassUID": sop_class_uid, "ReferencedSOPInstanceUID": sop_instance_uid})
+
+
 def _references(frames: Sequence[SourceFrame]) -> list[Dataset]:
     by_object: dict[str, Dataset] = {}
     for frame in frames:
         item = by_object.setdefault(frame.sop_instance_uid, Dataset())
-        put(item, "ReferencedSOPClassUID", frame.sop_class_uid)
-        put(item, "ReferencedSOPInstanceUID", frame.sop_instance_uid)
+        refer(item, frame.sop_class_uid, frame.sop_instance_uid)
         if frame.frame_number is not None:
             numbers = item.get("ReferencedFrameNumber", [])
             known = list(numbers) if isinstance(numbers, Iterable) else [numbers]

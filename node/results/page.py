@@ -138,8 +138,7 @@ def _head(part: SubFigure, results: StudyResults, caption: Caption) -> None:
 
 def _banner(banner: Axes, results: StudyResults) -> None:
     """The statement on every result and, beside it, the statements of the bundles in use."""
-    banner.set_xticks([])
-    banner.set_yticks([])
+    banner.set(xticks=[], yticks=[])
     for spine in banner.spines.values():
         spine.set_visible(False)
     write(banner, 0.02, 0.47, RESEARCH_STATEMENT.upper(), size=8.5, weight="bold", colour=_ON_AMBER)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from node.results.figures import largest_section, side
 from node.results.fonts import FONT
-from node.results.window import grey_range
 
 BACKGROUND, INK, MUTED, OUTLINE = "#0c1117", "#e8edf2", "#93a1b0", "#ff5a36"
 _HALO = (withStroke(linewidth=2, foreground="black"),)
@@ -115,29 +112,11 @@ def draw(axes: Axes, plane: Plane, grey: tuple[float, float], smooth: bool = Tru
         x = (np.arange(-1, columns + 1) + 0.5) * width / columns
         y = (np.arange(-1, rows + 1) + 0.5) * height / rows
         axes.contour(x, y, padded, levels=[0.5], colors=[OUTLINE], linewidths=1.4)
-    axes.set_xlim(0.0, width)
-    axes.set_ylim(height, 0.0)
+    axes.set(xlim=(0.0, width), ylim=(height, 0.0))
     axes.set_axis_off()
     _name_sides(axes, plane)
     bar = min(_SCALE_BAR_MM, width / 3)
     axes.plot([0.96 * width - bar, 0.96 * width], [0.96 * height] * 2, color=INK, linewidth=2, path_effects=_WIDE_HALO)
-
-
-def overlay_png(acquired: sitk.Image, mask: sitk.Image, path: Path) -> None:
-    """Write a PNG: the slice with the most tumour and, beside it, the section across the slices."""
-    x, _, z = centre_of(mask)
-    planes = (acquired_plane(acquired, mask, z), through_plane(acquired, mask, x))
-    height = max(plane.size_mm[1] for plane in planes)
-    figure = Figure(
-        figsize=(5.5 * sum(plane.size_mm[0] for plane in planes) / height, 5.5), dpi=110, facecolor=BACKGROUND
-    )
-    grid = figure.add_gridspec(
-        1, 2, width_ratios=[plane.size_mm[0] for plane in planes], left=0, right=1, top=1, bottom=0, wspace=0.02
-    )
-    grey = grey_range(sitk.GetArrayViewFromImage(acquired))
-    for column, plane in enumerate(planes):
-        draw(figure.add_subplot(grid[0, column]), plane, grey, smooth=column == 0)
-    figure.savefig(path, format="png", facecolor=BACKGROUND)
 
 
 def _name_sides(axes: Axes, plane: Plane) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage
@@ -11,9 +12,9 @@ from pydicom.uid import EncapsulatedPDFStorage
 from node.results.caption import caption
 from node.results.findings import StudyResults
 from node.results.identity import Identity
-from node.results.modules import SeriesFacts, code_item, identify, patient_and_study
+from node.results.modules import SeriesFacts, identify, patient_and_study, refer
 from node.results.page import TITLE, Page
-from node.results.source import SourceFrame, put
+from node.results.source import SourceFrame, put_all
 
 SERIES_OFFSET = 302
 
@@ -66,19 +67,17 @@ def summary_pdf(
         # The page is drawn from nothing but its caption and the results, which hold nothing of the patient.
         "BurnedInAnnotation": "YES" if identity.site.name_patient else "NO",
         "DocumentTitle": TITLE,
-        "ConceptNameCodeSequence": [code_item(codes.DCM.ImagingMeasurementReport)],
+        "ConceptNameCodeSequence": [CodedConcept.from_code(codes.DCM.ImagingMeasurementReport)],
         "SourceInstanceSequence": [_reference(*source) for source in sources],
         "MIMETypeOfEncapsulatedDocument": "application/pdf",
         "EncapsulatedDocumentLength": len(printed),
         "EncapsulatedDocument": printed + b"\0" * (len(printed) % 2),
     }
-    for keyword, value in values.items():
-        put(document, keyword, value)
+    put_all(document, values)
     return document
 
 
 def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     item = Dataset()
-    put(item, "ReferencedSOPClassUID", sop_class_uid)
-    put(item, "ReferencedSOPInstanceUID", sop_instance_uid)
+    refer(item, sop_class_uid, sop_instance_uid)
     return item

@@ -75,9 +75,7 @@ def _reason(part: SubFigure, top: float, feature: Contribution, full: float) -> 
 
 
 def _bar(axes: Axes, feature: Contribution, full: float) -> None:
-    axes.set_facecolor(BACKGROUND)
-    axes.set_xlim(-1, 1)
-    axes.set_ylim(0, 1)
+    axes.set(facecolor=BACKGROUND, xlim=(-1, 1), ylim=(0, 1))
     axes.set_axis_off()
     axes.barh(0.5, 2.0, left=-1.0, height=0.8, color=RULE)
     axes.barh(0.5, feature.log_odds / full, height=0.8, color=_colour(feature))
@@ -90,9 +88,7 @@ def _colour(feature: Contribution) -> str:
 
 def _gauge(axes: Axes, prediction: Prediction) -> None:
     """Probability on a line from 0 to 1 with the cut-off marked."""
-    axes.set_facecolor(BACKGROUND)
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(0, 1)
+    axes.set(facecolor=BACKGROUND, xlim=(-0.02, 1.02), ylim=(0, 1))
     axes.set_axis_off()
     axes.plot([0, 1], [0.5, 0.5], color=RULE, linewidth=6, solid_capstyle="round")
     axes.plot([0, prediction.main.probability], [0.5, 0.5], color=AMBER, linewidth=6, solid_capstyle="round")

@@ -61,7 +61,7 @@ from node.results.modules import (
 from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
 from node.results.set_aside import is_in_rectum
-from node.results.source import SourceFrame, put
+from node.results.source import SourceFrame, complete, put, put_all
 from node.results.supersession import reference_to
 
 SERIES_OFFSET = 201
@@ -293,9 +293,8 @@ def _described(frame: SourceFrame) -> Dataset:
     """The header as highdicom wants it for the descriptors of TID 1604."""
     header = Dataset()
     inherit(header, frame.header, (*attributes.GEOMETRY, *attributes.FRAME_OF_REFERENCE))
-    put(header, "SOPClassUID", frame.sop_class_uid)
-    put(header, "SOPInstanceUID", frame.sop_instance_uid)
-    put(header, "Modality", "MR")
+    uids = {"SOPClassUID": frame.sop_class_uid, "SOPInstanceUID": frame.sop_instance_uid}
+    put_all(header, {**uids, "Modality": "MR"})
     if not header.get("SpacingBetweenSlices"):
         header.pop("SpacingBetweenSlices", None)
     if not UID(header.FrameOfReferenceUID).is_valid:
@@ -361,11 +360,9 @@ def _complete_evidence(dataset: Dataset, evidence: Evidence) -> None:
 def _identified(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     """Study, series and instance; without the patient and the rest of the study, as in `segmentation`."""
     dataset = Dataset()
-    for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
-        put(dataset, keyword, None)
+    complete(dataset, attributes.REQUIRED_EVEN_IF_EMPTY)
     inherit(dataset, header, ("SpecificCharacterSet", "StudyInstanceUID", "SeriesInstanceUID"))
-    put(dataset, "SOPClassUID", sop_class_uid)
-    put(dataset, "SOPInstanceUID", sop_instance_uid)
+    put_all(dataset, {"SOPClassUID": sop_class_uid, "SOPInstanceUID": sop_instance_uid})
     return dataset
 
 

@@ -29,10 +29,10 @@ from node.results.modules import (
     identify,
     inherit,
     patient_and_study,
-    referenced_series,
+    refer_to,
     source_image_items,
 )
-from node.results.source import SourceFrame, put
+from node.results.source import SourceFrame, complete, put, put_all
 
 SEGMENT_NUMBER = 1
 TRACKING_ID = "Tumour 1"
@@ -146,10 +146,8 @@ def _stand_in(frame: SourceFrame) -> Dataset:
     alone = Dataset()
     inherit(alone, frame.header, (*attributes.GEOMETRY, *attributes.FRAME_OF_REFERENCE, *attributes.LOSSY))
     inherit(alone, frame.header, ("SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
-    for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
-        put(alone, keyword, None)
-    put(alone, "SOPClassUID", MRImageStorage)
-    put(alone, "Modality", "MR")
+    complete(alone, attributes.REQUIRED_EVEN_IF_EMPTY)
+    put_all(alone, {"SOPClassUID": MRImageStorage, "Modality": "MR"})
     if frame.frame_number is not None:
         put(alone, "SOPInstanceUID", f"1.2.{frame.frame_number}")
     return alone
@@ -161,8 +159,7 @@ def _refer(dataset: Dataset, frames: Sequence[SourceFrame]) -> None:
     for item in dataset.PerFrameFunctionalGroupsSequence:
         frame = by_position[_position(item.PlanePositionSequence[0])]
         item.DerivationImageSequence[0].SourceImageSequence = source_image_items([frame], preserved=True)
-    put(dataset, "ReferencedSeriesSequence", referenced_series(frames))
-    put(dataset, "SourceImageSequence", source_image_items(frames, preserved=True))
+    refer_to(dataset, frames, preserved=True)
 
 
 def _position(header: Dataset) -> tuple[str, ...]:

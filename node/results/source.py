@@ -69,6 +69,17 @@ def put(dataset: Dataset, keyword: str, value: object) -> None:
     dataset.add(DataElement(Tag(keyword), dictionary_VR(keyword), value, validation_mode=config.IGNORE))
 
 
+def put_all(dataset: Dataset, values: Mapping[str, object]) -> None:
+    """Give attributes new elements, by their keywords."""
+    for keyword, value in values.items():
+        put(dataset, keyword, value)
+
+
+def complete(dataset: Dataset, keywords: Iterable[str]) -> None:
+    """Add those of some elements that are not there, without a value."""
+    put_all(dataset, {keyword: None for keyword in keywords if keyword not in dataset})
+
+
 def read_frames(stack: Stack, identity: Identity) -> tuple[SourceFrame, ...]:
     """Headers of a stack's frames, in the order of the stack.
 
@@ -108,13 +119,13 @@ def read_header(path: Path) -> Dataset:
     if read.left_out:
         log.warning("instance %s: left out, as malformed: %s", read.header.get("SOPInstanceUID"), read.left_out)
     stored = storage.header.read_header(path)
-    for keyword, uid in (
-        ("SOPClassUID", stored.sop_class_uid),
-        ("SOPInstanceUID", stored.sop_instance_uid),
-        ("StudyInstanceUID", stored.study_instance_uid),
-        ("SeriesInstanceUID", stored.series_instance_uid),
-    ):
-        put(read.header, keyword, uid)
+    uids = {
+        "SOPClassUID": stored.sop_class_uid,
+        "SOPInstanceUID": stored.sop_instance_uid,
+        "StudyInstanceUID": stored.study_instance_uid,
+        "SeriesInstanceUID": stored.series_instance_uid,
+    }
+    put_all(read.header, uids)
     return read.header
 
 
@@ -131,8 +142,7 @@ class _Read:
 def _read(path: Path) -> _Read:
     header = Dataset()
     left_out: list[str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         dataset = _dataset(path)
         settled = settle(dataset, nested=True)
         for keyword in attributes.READ:
@@ -189,11 +199,8 @@ def _frame(read: _Read, index: int, stack: Stack, known: Mapping[str, str]) -> S
     if frame.tile is not None:
         _place(classic, index, stack)
     _orient(classic)
-    for keyword, uid in known.items():
-        put(classic, keyword, uid)
-    for keyword in attributes.REQUIRED_EVEN_IF_EMPTY:
-        if keyword not in classic:
-            put(classic, keyword, None)
+    put_all(classic, known)
+    complete(classic, attributes.REQUIRED_EVEN_IF_EMPTY)
     if not classic.get("SliceThickness"):
         put(classic, "SliceThickness", format_number_as_ds(float(stack.slice_step_mm)))
     return SourceFrame(
@@ -209,8 +216,7 @@ def _place(header: Dataset, index: int, stack: Stack) -> None:
     """Write where slice `index` of the stack lies; what may speak of the sheet that it is tiled in goes."""
     for keyword in attributes.OF_WHOLE_IMAGE:
         header.pop(keyword, None)
-    put(header, "Rows", stack.rows)
-    put(header, "Columns", stack.columns)
+    put_all(header, {"Rows": stack.rows, "Columns": stack.columns})
     position = np.asarray(stack.origin) + index * stack.slice_step_mm * np.asarray(stack.normal)
     places: dict[str, Iterable[float]] = {
         "ImagePositionPatient": position,

@@ -17,14 +17,10 @@ from node.results.modules import (
     identify,
     inherit,
     patient_and_study,
-    referenced_series,
-    source_image_items,
+    refer_to,
 )
 from node.results.page import Page
-from node.results.panels import overlay_png
-from node.results.source import SourceFrame, put
-
-__all__ = ["overlay_png", "summary"]
+from node.results.source import SourceFrame, put_all
 
 SERIES_OFFSET = 301
 
@@ -73,13 +69,11 @@ def summary(
         # The page is drawn from nothing but its caption and the results, which hold nothing of the patient.
         "BurnedInAnnotation": "YES" if identity.site.name_patient else "NO",
     }
-    for keyword, value in values.items():
-        put(image, keyword, value)
+    put_all(image, values)
     inherit(image, header, ("BodyPartExamined",))
     complete_series(image)
     if frames:
-        put(image, "SourceImageSequence", source_image_items(frames, preserved=False))
-        put(image, "ReferencedSeriesSequence", referenced_series(frames))
+        refer_to(image, frames, preserved=False)
     _pixels(image, page.pixels(caption(image, identity.made_at(header), identity.site.name_patient)))
     return image
 
@@ -96,7 +90,6 @@ def _pixels(image: Dataset, page: np.ndarray) -> None:
         "HighBit": 7,
         "PixelRepresentation": 0,
     }
-    for keyword, value in values.items():
-        put(image, keyword, value)
+    put_all(image, values)
     data = page.tobytes()
     image.add_new("PixelData", "OW", data + b"\0" * (len(data) % 2))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 
 from node.results.identity import Identity
-from node.results.source import put
+from node.results.source import put_all
 from storage.records import ResultRecord
 
 
@@ -66,8 +66,11 @@ def _history(earlier: Sequence[ResultRecord], role: str) -> list[ResultRecord]:
 def reference_to(result: ResultRecord) -> Dataset:
     """Identifiers of the superseded report, for Predecessor Documents Sequence (0040,A360)."""
     dataset = Dataset()
-    put(dataset, "StudyInstanceUID", result.study_instance_uid)
-    put(dataset, "SeriesInstanceUID", result.series_instance_uid)
-    put(dataset, "SOPClassUID", result.sop_class_uid)
-    put(dataset, "SOPInstanceUID", result.sop_instance_uid)
+    uids = {
+        "StudyInstanceUID": result.study_instance_uid,
+        "SeriesInstanceUID": result.series_instance_uid,
+        "SOPClassUID": result.sop_class_uid,
+        "SOPInstanceUID": result.sop_instance_uid,
+    }
+    put_all(dataset, uids)
     return dataset

@@ -8,8 +8,3 @@ The image is turned back before the scale is applied. Over the full range of the
 difference (slope × (lowest + highest - stored) + intercept is also the scaled range turned round), and Rescale Slope
 and Intercept go on meaning what they mean in the images of a writer that does not invert.
 """
-
-from node.stored_values.cells import UNDECODABLE, Cells, read_cells
-from node.stored_values.scale import ScaleFacts, common_scale, scale_facts
-
-__all__ = ["UNDECODABLE", "Cells", "ScaleFacts", "common_scale", "read_cells", "scale_facts"]

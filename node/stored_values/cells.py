@@ -131,8 +131,7 @@ def _inverted(dataset: Dataset, uid: str) -> bool:
 
 def _decoded(dataset: Dataset, frame: int, uid: str) -> npt.NDArray[np.generic]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             _check_size(dataset, frame, uid)
             return pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False)
     except UNDECODABLE as error:

@@ -20,8 +20,8 @@ from node.settings import RemoteSettings, load_settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
-from storage.index import Index
 from storage.ledger import Ledger
+from storage.overview import Overview
 from storage.records import DeliveryState, ResultRecord
 
 from ..parts.dcmjs import DcmjsSCP, running_dcmjs
@@ -49,7 +49,8 @@ def results(returned: dict[str, Any], skyra: SentStudy, node: Node) -> Results:
     """Of each series of the results the first three objects."""
     settings = load_settings(node.config)
     by_series: dict[str, list[ResultRecord]] = {}
-    for record in Ledger(open_engine(settings.storage_url)).results(skyra.uid):
+    records = Ledger(open_engine(settings.storage_url)).all_results(skyra.uid)
+    for record in (it for it in records if it.revision == records[-1].revision):
         by_series.setdefault(record.series_instance_uid, []).append(record)
     found = tuple(record for series in by_series.values() for record in series[:3])
     assert len({record.sop_class_uid for record in found}) == 5  # MR, SEG, SR, secondary capture, PDF
@@ -134,8 +135,8 @@ def test_what_a_router_coerces_and_sends_back_is_kept_and_makes_no_revision(
         each_once_and_equal(results, delivered(results, router, tmp_path))
     answer = storescu(coerced, node.port)
     assert answer.returncode == 0, answer.stderr
-    index = Index(open_engine(load_settings(node.config).storage_url))
-    assert len(index.returned_files()[skyra.uid]) == len(results.records)
+    with open_engine(load_settings(node.config).storage_url).connect() as connection:
+        assert len(Overview(connection).returned_files()[skyra.uid]) == len(results.records)
     assert node.study(skyra.uid) == before
 
 

@@ -12,7 +12,7 @@ from pydicom.pixels import compress
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from node.errors import Refusal
-from node.stored_values import read_cells
+from node.stored_values.cells import read_cells
 from node.stored_values.codestream import size_of
 
 

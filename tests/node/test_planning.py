@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
+from models.enhancement.injection_time import InjectionTime
 from models.sequence import Sequence
 from node.planning import plan_from, plan_with_volumes
-from node.recognition.choice.injection import InjectionTime
 from node.recognition.plan import StudyFacts, read_study
 from node.recognition.record import from_json, to_json
 from node.recognition.rules.findings import Confidence

@@ -9,7 +9,6 @@ import SimpleITK as sitk
 import models
 from models.analysis import mask_on
 from models.findings import find_tumours
-from models.radiomics.extraction import extract
 from models.radiomics.settings import RadiomicsSettings
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import simulate_case
@@ -17,6 +16,8 @@ from models.segmentation.inference import load_segmenter
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.sequence import ANALYSED, Sequence
 from models.volume import Grid, divided, grid_of, image_from, resample_onto, with_spacing
+
+from ..models.radiomics.measured import extract
 
 LENGTH_ERROR_MM, COSINE_ERROR = 1e-7, 1e-9
 

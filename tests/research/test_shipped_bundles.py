@@ -11,9 +11,10 @@ import models
 from models.manifest import RESEARCH_STATEMENT
 from models.research.evaluation.image_quality import compare_images
 from models.research.evaluation.overlap import compare
+from models.research.networks import tumour_mask, tumour_probabilities
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import high_resolution, simulate_case
-from models.segmentation.inference import load_segmenter, tumour_mask, tumour_probabilities
+from models.segmentation.inference import load_segmenter
 from models.sequence import ANALYSED, Sequence
 from models.super_resolution.consistency import disagreement
 from models.super_resolution.inference import load_super_resolver, super_resolve

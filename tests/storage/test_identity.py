@@ -16,6 +16,7 @@ from storage.header import content_of
 from storage.identity import InstanceKey
 from storage.index import Index
 from storage.records import PatientIdentity, Registration, RejectionNote, StudyState
+from storage.reruns import reopen
 
 IMPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 
@@ -209,7 +210,7 @@ def test_a_database_of_before_can_keep_who_is_meant(former, at):
     index = Index(database.open_engine(former))
     assert index.meant_patient("1.2.3") is None
     index.move("1.2.3", 1, StudyState.REFUSED, "two patients")
-    index.reopen("1.2.3", PatientIdentity("a" * 64), at(1))
+    reopen(index._engine, "1.2.3", PatientIdentity("a" * 64), at(1))
     assert index.meant_patient("1.2.3") == PatientIdentity("a" * 64)
 
 

@@ -32,7 +32,7 @@ def a_result(number: int = 1, revision: int = 1, study: str = "1.2.3", content: 
 def test_each_result_is_due_at_each_destination_at_once(ledger, deliveries, at):
     results = [a_result(1), a_result(2)]
     ledger.record(results, ["PACS", "ARCHIVE"], at(0))
-    assert ledger.results("1.2.3") == tuple(results)
+    assert ledger.all_results("1.2.3") == tuple(results)
     for destination in ("PACS", "ARCHIVE"):
         due = deliveries.due(destination, at(0))
         assert [record.result for record in due] == results
@@ -43,7 +43,7 @@ def test_each_result_is_due_at_each_destination_at_once(ledger, deliveries, at):
 def test_recording_the_same_again_changes_nothing(ledger, deliveries, at):
     for second in (0, 5):
         ledger.record([a_result(1), a_result(2)], ["PACS"], at(second))
-    assert len(ledger.results("1.2.3")) == 2
+    assert len(ledger.all_results("1.2.3")) == 2
     assert [record.next_attempt_at for record in deliveries.records()] == [at(0), at(0)]
 
 
@@ -60,18 +60,17 @@ def test_a_destination_that_was_added_later_gets_the_results_as_well(ledger, del
     assert len(deliveries.due("ARCHIVE", at(1))) == 1
 
 
-def test_results_are_those_of_the_latest_revision_unless_one_is_named(ledger, at):
-    ledger.record([a_result(1, revision=1)], [], at(0))
-    ledger.record([a_result(2, revision=3)], [], at(1))
-    assert ledger.results("1.2.3") == (a_result(2, revision=3),)
-    assert ledger.results("1.2.3", 1) == (a_result(1, revision=1),)
-    assert ledger.results("1.2.3", 2) == ()
+def test_results_of_all_revisions_are_there_the_earliest_first(ledger, at):
+    ledger.record([a_result(2, revision=3)], [], at(0))
+    ledger.record([a_result(1, revision=1)], [], at(1))
+    assert ledger.all_results("1.2.3") == (a_result(1, revision=1), a_result(2, revision=3))
 
 
 def test_a_uid_keeps_its_first_bytes_when_a_later_revision_makes_it_again(ledger, deliveries, at):
     ledger.record([a_result(1, revision=1, content="a")], ["PACS"], at(0))
     ledger.record([a_result(1, revision=2, content="b")], ["PACS"], at(1))
-    (again,) = ledger.results("1.2.3", 2)
+    *_, again = ledger.all_results("1.2.3")
+    assert again.revision == 2
     assert again.file == a_result(1, content="a").file
     assert len(deliveries.records("1.2.3")) == 1
 
@@ -81,7 +80,7 @@ def test_two_recorders_at_the_same_time_write_each_row_once(deliveries, url, at)
     results = [a_result(number) for number in range(10)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda ledger: ledger.record(results, ["PACS"], at(0)), ledgers))
-    assert len(ledgers[0].results("1.2.3")) == len(deliveries.records()) == 10
+    assert len(ledgers[0].all_results("1.2.3")) == len(deliveries.records()) == 10
 
 
 # --- the end of a revision
@@ -116,13 +115,13 @@ def test_a_destination_is_due_the_results_that_it_gets(ledger, deliveries, queue
 
 def test_ending_again_after_a_crash_changes_nothing(ledger, deliveries, queued, at):
     assert conclude(ledger, at) is conclude(ledger, at) is True
-    assert len(deliveries.records()) == len(ledger.results("1.2.3")) == 1
+    assert len(deliveries.records()) == len(ledger.all_results("1.2.3")) == 1
 
 
 def test_a_revision_that_a_late_image_superseded_sends_nothing(ledger, deliveries, queued, make_header, make_file, at):
     queued.register(make_header(2), make_file(), "SCANNER", at(1))
     assert conclude(ledger, at) is False
-    assert ledger.results("1.2.3") == deliveries.records() == ()
+    assert ledger.all_results("1.2.3") == deliveries.records() == ()
     study = queued.study("1.2.3")
     assert (study.revision, study.state) == (2, StudyState.RECEIVING)
 
@@ -136,14 +135,14 @@ def test_a_late_image_that_is_being_registered_is_waited_for(engine, ledger, que
             with pytest.raises(TimeoutError):
                 ending.result(timeout=0.5)
         assert ending.result(timeout=60) is False
-    assert ledger.results("1.2.3") == ()
+    assert ledger.all_results("1.2.3") == ()
 
 
 def test_a_revision_that_has_ended_otherwise_keeps_no_results(ledger, queued, at):
     queued.move("1.2.3", 1, StudyState.FAILED, "broke")
     with pytest.raises(TransitionError, match="FAILED: it cannot become COMPLETED"):
         conclude(ledger, at)
-    assert ledger.results("1.2.3") == ()
+    assert ledger.all_results("1.2.3") == ()
 
 
 def test_recording_takes_as_many_statements_for_many_results_as_for_few(engine, at):

@@ -22,6 +22,7 @@ from storage.errors import SchemaError
 from storage.identity import InstanceKey
 from storage.index import Index
 from storage.ledger import Ledger
+from storage.overview import Overview
 from storage.records import DeliveryState, PatientIdentity, StudyState
 from storage.schema import metadata
 
@@ -135,7 +136,8 @@ def test_what_is_known_of_a_study_beside_its_instances_is_found_again(taken_over
     assert index.meant_patient("1.2.3.6") == PatientIdentity("a" * 64, "", "b" * 64)
     assert index.rejected("1.2.3.1") == {InstanceKey("1.2.3.1.1", "1.2.3.1.1.1"): "113001"}
     assert index.returned_series("1.2.3.5") == {"1.2.3.5.9"}
-    assert set(index.returned_files()) == {"1.2.3.5", "1.2.3.77"}
+    with taken_over.connect() as connection:
+        assert set(Overview(connection).returned_files()) == {"1.2.3.5", "1.2.3.77"}
     assert index.open_associations(at(0))["1.2.3.1"] == 1
     (broken,) = index.quarantined()
     assert (broken.reason, broken.file.size) == ("no DICOM file: there is no DICM prefix", 12)

@@ -18,6 +18,7 @@ from pydicom.uid import (
 from storage.header import read_header
 from storage.index import Index
 from storage.ledger import Ledger
+from storage.overview import Overview
 from storage.records import Registration, ResultRecord, StudyState
 
 ENCODINGS = [
@@ -142,12 +143,13 @@ def test_a_result_under_other_uids_is_known(index, known, make_header, make_file
     assert index.returned_series(study) == {coerced.series_instance_uid}
 
 
-def test_the_files_of_results_that_came_back_are_there_by_study(index, make_header, make_file, at):
+def test_the_files_of_results_that_came_back_are_there_by_study(index, engine, make_header, make_file, at):
     files = [make_file(name) for name in "cd"]
     for number, file in enumerate(files):
         header = replace(make_header(5 + number, 5, "1.9"), made_here=True)
         index.register(header, file, "ROUTER", at(60 + number))
-    assert index.returned_files() == {"1.9": files}
+    with engine.connect() as connection:
+        assert Overview(connection).returned_files() == {"1.9": files}
 
 
 def test_what_is_of_the_series_of_a_result_that_came_back_is_known_too(index, known, make_header, make_file, at):

@@ -18,6 +18,7 @@ from storage.records import (
     StoredFile,
     StudyState,
 )
+from storage.reruns import reopen
 
 WHY = "two patients"
 FIRST, SECOND = PatientIdentity("a" * 64, "", "b" * 64), PatientIdentity("c" * 64)
@@ -51,7 +52,7 @@ def conclude(index, ledger, make_header, make_file, at):
         if known is None:
             index.register(make_header(), make_file(), "SCANNER", at(0))
         else:
-            index.reopen("1.2.3")
+            reopen(index._engine, "1.2.3")
         revision = index.study("1.2.3").revision
         index.move("1.2.3", revision, StudyState.QUEUED)
         named = None if revoked is None else Revocation(frozenset(f"1.2.3.9.{it}" for it in revoked), WHY)
@@ -143,7 +144,7 @@ def test_what_was_under_way_when_it_was_stopped_is_named_with_the_reason_of_that
 
 
 def test_ending_again_after_a_crash_changes_nothing(index, ledger, deliveries, sent, at):
-    index.reopen("1.2.3")
+    reopen(index._engine, "1.2.3")
     index.move("1.2.3", 2, StudyState.QUEUED)
     named = Revocation(frozenset({"1.2.3.9.0", "1.2.3.9.1"}), WHY)
     ends = [
@@ -160,27 +161,27 @@ def test_ending_again_after_a_crash_changes_nothing(index, ledger, deliveries, s
 def test_who_a_person_says_is_meant_is_kept_for_the_study_until_another_is_said(index, conclude, at):
     conclude()
     assert index.meant_patient("1.2.3") is None
-    index.reopen("1.2.3", FIRST, at(1))
+    reopen(index._engine, "1.2.3", FIRST, at(1))
     assert index.meant_patient("1.2.3") == FIRST
     index.move("1.2.3", 2, StudyState.FAILED)
-    index.reopen("1.2.3")
+    reopen(index._engine, "1.2.3")
     assert index.meant_patient("1.2.3") == FIRST
     index.move("1.2.3", 3, StudyState.FAILED)
-    index.reopen("1.2.3", SECOND, at(2))
+    reopen(index._engine, "1.2.3", SECOND, at(2))
     assert index.meant_patient("1.2.3") == SECOND
 
 
 def test_nothing_is_kept_where_the_study_cannot_be_run_again(index, make_header, make_file, at):
     index.register(make_header(), make_file(), "SCANNER", at(0))
     with pytest.raises(Exception, match="only a study that has ended"):
-        index.reopen("1.2.3", FIRST, at(1))
+        reopen(index._engine, "1.2.3", FIRST, at(1))
     assert index.meant_patient("1.2.3") is None
 
 
 def test_of_two_persons_the_second_is_told_that_the_study_is_under_way(url, conclude, at):
     conclude()
     first, second = Index(open_engine(url)), Index(open_engine(url))
-    first.reopen("1.2.3", FIRST, at(1))
+    reopen(first._engine, "1.2.3", FIRST, at(1))
     with pytest.raises(Exception, match="only a study that has ended"):
-        second.reopen("1.2.3", SECOND, at(1))
+        reopen(second._engine, "1.2.3", SECOND, at(1))
     assert second.meant_patient("1.2.3") == FIRST

@@ -9,6 +9,7 @@ import pytest
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import Registration, ResultRecord, StudyState
+from storage.reruns import reopen
 
 CAUTION = "E-INCOMPLETE: 9 of 10 instances of series 1.2.3.1 had arrived; the PACS has the rest"
 
@@ -66,7 +67,7 @@ def test_a_study_that_is_run_again_is_pinned_anew(index, make_header, make_file,
     document = replace(make_header(3), sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33")
     index.register(document, make_file("3"), "SCANNER", at(3))
     index.move("1.2.3", 1, StudyState.COMPLETED)
-    index.move("1.2.3", index.reopen("1.2.3"), StudyState.QUEUED)
+    index.move("1.2.3", reopen(index._engine, "1.2.3"), StudyState.QUEUED)
     assert (numbers(index, 1), numbers(index, 2)) == (["1", "2"], ["1", "2", "3"])
 
 
@@ -81,7 +82,7 @@ def test_results_are_none_of_the_instances_of_a_revision(index, engine, make_fil
     result = ResultRecord("1.2.3", 1, "report", "1.2", "1.2.3.9.1", "1.2.3.9", make_file("9"))
     Ledger(engine).record([result], [], at(3))
     index.move("1.2.3", 1, StudyState.COMPLETED)
-    index.move("1.2.3", index.reopen("1.2.3"), StudyState.QUEUED)
+    index.move("1.2.3", reopen(index._engine, "1.2.3"), StudyState.QUEUED)
     assert numbers(index, 2) == ["1", "2"]
 
 
@@ -96,5 +97,5 @@ def test_a_caution_is_no_reason_and_stays_with_its_revision(index, make_header, 
 
 def test_a_study_that_is_run_again_has_no_caution_of_before(index):
     index.move("1.2.3", 1, StudyState.FAILED, "broke")
-    index.reopen("1.2.3")
+    reopen(index._engine, "1.2.3")
     assert index.study("1.2.3").caution == ""

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from models.errors import CohortError
 from models.research.cohort.records import Cohort
+from models.research.errors import CohortError
 from models.volume import Grid
 
 _CGROUP = Path("/sys/fs/cgroup")

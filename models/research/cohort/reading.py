@@ -7,10 +7,11 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from models.errors import CohortError, VolumeError
+from models.errors import VolumeError
 from models.research.cohort.files import FoundCase, read_case
 from models.research.cohort.records import Case, CaseFacts, CaseVolume, Cohort, Needs, image_path
 from models.research.cohort.table import consistency, read_table
+from models.research.errors import CohortError
 from models.sequence import ANALYSED, Sequence
 from models.volume_files import read
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from models.errors import CohortError
 from models.research.cohort.records import TABLE_NAME, CaseFacts, acquisition_path, image_path, mask_path
 from models.research.cohort.table import read_table, row_faults, write_table
+from models.research.errors import CohortError
 from models.sequence import Sequence
 from models.volume_files import write
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import CohortError
+from models.research.errors import CohortError
 from models.research.evaluation.predictions import Resolution
 from models.research.statistics.agreement import concordance_correlation, intraclass_correlation
 from models.research.statistics.estimates import Estimate, Floats

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import CohortError
+from models.research.errors import CohortError
 from models.research.evaluation.predictions import (
     About,
     CohortPart,

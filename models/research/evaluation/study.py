@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from models.errors import CohortError
+from models.research.errors import CohortError
 from models.research.evaluation.calibration import calibration, calibration_groups, smooth_curve
 from models.research.evaluation.decision_curve import net_benefit
 from models.research.evaluation.discrimination import auc_difference_samples, auc_interval, delong_test

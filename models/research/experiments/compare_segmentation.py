@@ -36,6 +36,7 @@ from models.research.cohort.writing import NewVolume, write_case, written_cases
 from models.research.experiments import comparison_table as table
 from models.research.experiments import nnunet
 from models.research.experiments.comparison_table import Result, Training
+from models.research.networks import segmenter_of, tumour_mask, tumour_probabilities
 from models.research.phantom.cohort import TEST, TRAINING, SimulatedCohort
 from models.research.phantom.study import simulate_case
 from models.research.training import loop
@@ -45,7 +46,7 @@ from models.research.training.segmentation.cohort_cases import prepared_cohort
 from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, batches, random_patch
 from models.research.training.segmentation.prepared_cases import PreparedCase
-from models.segmentation.inference import KIND, InferenceSettings, in_torch, tumour_mask, tumour_probabilities
+from models.segmentation.inference import KIND, InferenceSettings
 from models.segmentation.network import build_network
 from models.sequence import ANALYSED, Sequence
 from models.volume_files import read
@@ -171,7 +172,7 @@ def _trained_here(name: str, build: Callable[[], nn.Module], order: tuple[Sequen
         precision=precision,
         million_weights=sum(weights.numel() for weights in network.parameters()) / 1e6,
     )
-    segmenter = in_torch(_manifest(name, order, shared), shared.settings, network.eval())
+    segmenter = segmenter_of(_manifest(name, order, shared), shared.settings, network.eval())
     began = time.process_time()
     masks = {}
     for case in shared.test:

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
-from models.enhancement import DELAY_S, Phase, measure_injection
+from models.enhancement.injection import DELAY_S, measure_injection
+from models.enhancement.phases import Phase
 from models.errors import EnhancementError
 from models.research.phantom import contrast_kinetics, load_scanners
 from models.research.phantom.measuring import Exposure, expose

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from models.errors import CohortError
 from models.research.cohort.records import Case, Cohort, Split
+from models.research.errors import CohortError
 
 VALIDATION_SHARE = 0.2
 COHORT_USE = "trained on the cohort named under training data; research use only, not for diagnosis"

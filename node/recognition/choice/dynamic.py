@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from models.enhancement.injection_time import InjectionTime
 from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.candidates import candidates, unusable
-from node.recognition.choice.injection import InjectionTime
 from node.recognition.choice.phases import Phases, assemble_runs, choose_portal_venous
 from node.recognition.choice.role import RoleChoice, refused
 from node.recognition.header.facts import Fault

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.enhancement.injection_time import InjectionTime
 from node.codes import Code
 from node.recognition.choice.clocks import Clock, accepted_clocks, order_conflict
-from node.recognition.choice.injection import InjectionTime
 from node.recognition.header.facts import Fault
 from node.recognition.header.words import words
 from node.recognition.rules import site
@@ -43,18 +43,9 @@ class Phases:
     fault: Fault | None = None
     clocks: tuple[str, ...] = ()
     centres_s: tuple[float, ...] = ()
-    zero: Zero | None = None
+    zero: InjectionTime | None = None
     warnings: tuple[str, ...] = ()
     named: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Zero:
-    """The time of injection on a clock, and where it was found; `uncertainty_s` where it was measured."""
-
-    time_s: float
-    source: str
-    uncertainty_s: float = 0.0
 
 
 def assemble_runs(volumes: tuple[Volume, ...]) -> tuple[tuple[Volume, ...], ...]:
@@ -94,7 +85,7 @@ def _choose(run: tuple[Volume, ...], settings: RecognitionSettings, measured: In
             return _chosen(_ordered(run, clock, clocks), clock, zero, settings)
     phases = _ordered(run, clocks[0], clocks)
     if isinstance(measured, InjectionTime):
-        zero = Zero(measured.time_s, "measured in the images", measured.uncertainty_s)
+        zero = replace(measured, evidence="measured in the images")
         return _chosen(phases, clocks[0], zero, settings)
     if isinstance(measured, Fault):
         rejected.append(f"in the images: {measured.reason}")
@@ -111,7 +102,7 @@ def _ordered(run: tuple[Volume, ...], clock: Clock, clocks: tuple[Clock, ...]) -
     )
 
 
-def _chosen(phases: Phases, clock: Clock, zero: Zero, settings: RecognitionSettings) -> Phases:
+def _chosen(phases: Phases, clock: Clock, zero: InjectionTime, settings: RecognitionSettings) -> Phases:
     times = tuple(round(centre - zero.time_s, 2) for centre in phases.centres_s)
     phases = replace(phases, times_s=times, zero=zero)
     stated = _stated_phase(phases)
@@ -163,7 +154,9 @@ def _stated_phase(phases: Phases) -> Phases | None:
     return replace(phases, chosen=stated[0], warnings=("the portal-venous phase is named by (0018,9344)",))
 
 
-def _zero(run: tuple[Volume, ...], clock: Clock, settings: RecognitionSettings, rejected: list[str]) -> Zero | None:
+def _zero(
+    run: tuple[Volume, ...], clock: Clock, settings: RecognitionSettings, rejected: list[str]
+) -> InjectionTime | None:
     """The time of injection on a clock and where it was found."""
     header = run[0].first.header
     first, last = min(clock.starts_s), max(clock.starts_s)
@@ -172,14 +165,14 @@ def _zero(run: tuple[Volume, ...], clock: Clock, settings: RecognitionSettings, 
         # Contrast/Bolus Start Time has no date: the day that brings it nearest to the run.
         start = stated + round((first - stated) / 86400) * 86400
         if first - _EARLIEST_INJECTION_S <= start <= last:
-            return Zero(start, "Contrast/Bolus Start Time (0018,1042)")
+            return InjectionTime(start, 0.0, "Contrast/Bolus Start Time (0018,1042)")
         rejected.append(f"Contrast/Bolus Start Time lies {first - start:.0f} s before the first of the phases")
     if stated is None and any(volume.first.header.contrast_start_to_the_minute for volume in run):
         rejected.append("Contrast/Bolus Start Time tells no seconds")
     injected = site.injection_s(header, settings)
     if injected is None:
         return None
-    return Zero(injected if clock.from_site else first + injected, "site rule")
+    return InjectionTime(injected if clock.from_site else first + injected, 0.0, "site rule")
 
 
 def _contrast_start_s(run: tuple[Volume, ...]) -> float | None:

@@ -51,12 +51,11 @@ def common_rank(entry: SeriesVolume) -> Ranking:
     """Corrected before uncorrected, then extent, of which one slice is not missed, and in-plane resolution."""
     volume, frame, geometry = entry.volume, entry.volume.first, entry.volume.geometry
     assert geometry is not None
-    assert frame.placement is not None
     extent_mm = geometry.slice_step_mm * volume.slices
     return (
         Preference("corrected for distortion", float(bool({"DIS2D", "DIS3D"} & set(frame.image_type)))),
         Preference("larger extent", extent_mm, _SLICES_NOT_MISSED * geometry.slice_step_mm),
-        Preference("finer in plane", -frame.placement.resolution_mm, _SAME_RESOLUTION_MM),
+        Preference("finer in plane", -frame.placed.resolution_mm, _SAME_RESOLUTION_MM),
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from models.enhancement.injection_time import InjectionTime
 from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.diffusion import choose_adc, choose_dwi
 from node.recognition.choice.dynamic import choose_pvp, dynamic_volumes
-from node.recognition.choice.injection import InjectionTime
 from node.recognition.choice.phases import Phases
 from node.recognition.choice.ranking import FIRST_OF_EQUALS
 from node.recognition.choice.role import RoleChoice

@@ -29,7 +29,7 @@ from pydicom.dataelem import DataElement
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
-from node.recognition.header.elements import MALFORMED
+from node.recognition.header.elements import MALFORMED, datasets
 from node.recognition.header.facts import FrameFacts, Settled
 from node.recognition.header.naming import listed, series_in_words, series_names
 
@@ -55,9 +55,8 @@ def settle(dataset: Dataset, nested: bool = False) -> Settled:
     found = list(_encoded(dataset, nested))
     if not found and not nested:
         return Settled()
-    with warnings.catch_warnings():
-        # pydicom warns of each text that it cannot decode; here it is named.
-        warnings.simplefilter("ignore")
+    # pydicom warns of each text that it cannot decode; here it is named.
+    with warnings.catch_warnings(action="ignore"):
         repaired, unreadable = _settle(found, _declared(dataset))
         for item in _declaring_items(dataset) if nested else ():
             inner = settle(item, nested)
@@ -125,7 +124,7 @@ def _encoded(dataset: Dataset, nested: bool) -> Iterator[_Encoded]:
         if _is_coded(element.value) and _vr(tag, element.VR) in _TEXT:
             yield dataset, tag, element.value.rstrip(b"\0 ")
         elif nested and _vr(tag, element.VR) == "SQ":
-            for item in _items(dataset, tag):
+            for item in datasets(dataset, keyword_for_tag(tag)):
                 if "SpecificCharacterSet" not in item:
                     yield from _encoded(item, nested)
 
@@ -138,7 +137,7 @@ def _is_coded(raw: object) -> TypeGuard[bytes]:
 def _declaring_items(dataset: Dataset) -> Iterator[Dataset]:
     for tag, element in list(dataset.items()):
         if _vr(tag, element.VR) == "SQ":
-            for item in _items(dataset, tag):
+            for item in datasets(dataset, keyword_for_tag(tag)):
                 if "SpecificCharacterSet" in item:
                     yield item
                 else:
@@ -149,13 +148,6 @@ def _vr(tag: BaseTag, stated: str | None) -> str:
     if tag.is_private or not dictionary_has_tag(tag):
         return ""
     return dictionary_VR(tag) if stated in (None, "UN") else str(stated)
-
-
-def _items(dataset: Dataset, tag: BaseTag) -> list[Dataset]:
-    try:
-        return [item for item in dataset[tag].value or () if isinstance(item, Dataset)]
-    except MALFORMED:
-        return []
 
 
 def _declared(dataset: Dataset) -> list[str]:

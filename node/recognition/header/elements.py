@@ -201,6 +201,11 @@ def finite(found: Iterable[object]) -> tuple[float, ...]:
     return tuple(known) if len(known) == len(result) else ()
 
 
+def first(found: Iterable[float | None]) -> float | None:
+    """The first number that is there."""
+    return next((entry for entry in found if entry is not None), None)
+
+
 def _number(entry: object) -> float | None:
     if isinstance(entry, str):
         return spelling.read_number(entry)

@@ -117,15 +117,11 @@ def _sequence(dataset: Dataset, top: PulseSequence, group: Callable[[str], Datas
         inversion_recovery=top.inversion_recovery or inversion,
         balanced=top.balanced or steady_state not in {"", "NONE"},
         fat_suppressed=top.fat_suppressed or suppression in {"FAT", "FAT_AND_WATER"},
-        echo_train=_first(
-            read.number(timing, "RFEchoTrainLength"), read.number(timing, "EchoTrainLength"), top.echo_train
+        echo_train=read.first(
+            (read.number(timing, "RFEchoTrainLength"), read.number(timing, "EchoTrainLength"), top.echo_train)
         ),
-        tr_ms=_first(read.number(timing, "RepetitionTime"), top.tr_ms),
-        te_ms=_first(read.number(group("MREchoSequence"), "EffectiveEchoTime"), top.te_ms),
-        ti_ms=_first(*read.numbers(modifier, "InversionTimes")[:1], top.ti_ms),
-        flip_deg=_first(read.number(timing, "FlipAngle"), top.flip_deg),
+        tr_ms=read.first((read.number(timing, "RepetitionTime"), top.tr_ms)),
+        te_ms=read.first((read.number(group("MREchoSequence"), "EffectiveEchoTime"), top.te_ms)),
+        ti_ms=read.first((*read.numbers(modifier, "InversionTimes")[:1], top.ti_ms)),
+        flip_deg=read.first((read.number(timing, "FlipAngle"), top.flip_deg)),
     )
-
-
-def _first(*found: float | None) -> float | None:
-    return next((entry for entry in found if entry is not None), None)

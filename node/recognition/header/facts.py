@@ -5,7 +5,8 @@ A classic MR instance has one frame. Lengths are mm, directions are LPS unit vec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -67,6 +68,10 @@ class Directionality(StrEnum):
             return cls.DIRECTIONAL
         return cls.__members__.get(name, cls.UNKNOWN)
 
+    def or_else(self, other: Directionality) -> Directionality:
+        """Itself where it is known, else the other."""
+        return other if self is Directionality.UNKNOWN else self
+
     def or_by(self, direction: Vector | None) -> Directionality:
         """Itself where it is known, else what a gradient direction tells: combined images have a zero vector."""
         if self is not Directionality.UNKNOWN or direction is None:
@@ -93,6 +98,12 @@ class BValue:
 
     value: float
     source: str
+
+    @classmethod
+    def named(cls, pattern: str, sequence_name: str) -> tuple[BValue, ...]:
+        """The b-value in the name of a sequence, the group of a pattern; none where it does not name one."""
+        found = re.search(pattern, sequence_name)
+        return (cls(float(found.group(1)), "sequence name"),) if found else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +180,9 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class PulseSequence:
+class SequenceParameters:
     """The physics of a frame; times in ms, flip angle in degrees."""
 
-    name: str = ""
     acquisition_type: str = ""
     spin_echo: bool = False
     gradient_echo: bool = False
@@ -186,6 +196,13 @@ class PulseSequence:
     te_ms: float | None = None
     ti_ms: float | None = None
     flip_deg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PulseSequence(SequenceParameters):
+    """The pulse sequence of a frame, as its vendor calls it."""
+
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,4 +374,10 @@ class FrameFacts:
     scaling: Scaling = Scaling()
     placement: Placement | None = None
     contrast_phase: str = ""
-    faults: tuple[Fault, ...] = field(default=())
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def placed(self) -> Placement:
+        """Where it lies, of a frame in a stack: of such it is known."""
+        assert self.placement is not None
+        return self.placement

@@ -34,10 +34,11 @@ from node.recognition.header.facts import (
     VendorFacts,
 )
 from node.recognition.header.files import DAMAGE, read_beginning, read_dataset
-from node.recognition.header.kinds import image_kind, own_result, told_by_diffusion
+from node.recognition.header.kinds import image_kind, told_by_diffusion
 from node.recognition.header.placement import acquired_matrix, placement
 from node.recognition.header.private import PrivateElements
 from node.recognition.header.words import Words
+from storage.origin import names_this_node
 from storage.records import NOBODY, PatientIdentity
 
 # Values longer than this stay in the file until somebody asks for them; nobody here does.
@@ -55,9 +56,8 @@ UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryE
 
 def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
     """The facts of all frames of a file, or the reason why there are none."""
-    with warnings.catch_warnings():
-        # pydicom warns of each odd value; what matters of them ends as a fault or an absent fact.
-        warnings.simplefilter("ignore")
+    # pydicom warns of each odd value; what matters of them ends as a fault or an absent fact.
+    with warnings.catch_warnings(action="ignore"):
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
         except UNREADABLE as error:
@@ -67,8 +67,7 @@ def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault
 
 def read_patient(path: Path) -> PatientIdentity:
     """Whom a file names, from its first elements where they tell it; nobody where it cannot be read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
             dataset = read_beginning(path, _LAST_OF_PATIENT, _DEFER_BYTES)
             if "PatientID" not in dataset or not charsets.in_ascii(dataset, _PATIENT):
@@ -177,7 +176,7 @@ def _contrast_agent(dataset: Dataset) -> bool | None:
 
 
 def _kind(dataset: Dataset, header: HeaderFacts, special: VendorFacts, vocabulary: Words) -> tuple[ImageKind, str]:
-    if own_result(_equipment(dataset)):
+    if any(map(names_this_node, _equipment(dataset))):  # results come back from archives and are never analysed
         return ImageKind.OWN_RESULT, "manufacturer, model or software"
     kind, source = image_kind(header.vendor, header.image_type, header.description, special.sequence.name, vocabulary)
     if kind is ImageKind.ACQUIRED and special.not_magnitude:

@@ -7,11 +7,9 @@ asked only where a vendor marks the image as derived and names the map nowhere e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from node.recognition.header.facts import Diffusion, ImageKind, Vendor
 from node.recognition.header.words import Words
-from storage.origin import names_this_node
 
 DESCRIPTION = "Series Description"
 
@@ -86,11 +84,6 @@ def told_by_diffusion(kind: ImageKind, source: str, diffusion: Diffusion) -> tup
     if kind is ImageKind.ACQUIRED and diffusion.combined:
         return ImageKind.TRACE, "diffusion directionality"
     return kind, source
-
-
-def own_result(names: Iterable[str]) -> bool:
-    """Whether equipment names this node: its results come back from archives and are never analysed."""
-    return any(map(names_this_node, names))
 
 
 def _tokens(vendor: Vendor, image_type: tuple[str, ...]) -> set[str]:

@@ -13,8 +13,8 @@ from pydicom.tag import BaseTag
 from pydicom.values import convert_SQ
 
 from node.codes import Code
-from node.recognition.header.elements import MALFORMED, finite, items
-from node.recognition.header.facts import Fault
+from node.recognition.header.elements import MALFORMED, finite, items, three
+from node.recognition.header.facts import Fault, Vector
 
 _BINARY = {"FL": "<f", "FD": "<d", "SS": "<h", "US": "<H", "SL": "<i", "UL": "<I"}
 
@@ -62,6 +62,11 @@ class PrivateElements:
         if isinstance(raw, bytes):
             return self._unpacked(raw, vr, f"({group:04X},xx{element:02X}) {creator}")
         return finite(items(raw))
+
+    def vector(self, group: int, creator: str, elements: tuple[int, int, int], vr: str) -> Vector | None:
+        """The numbers of three elements."""
+        parts = (self.number(group, creator, element, vr) for element in elements)
+        return three([part for part in parts if part is not None])
 
     def text(self, group: int, creator: str, element: int) -> str:
         """The element as stripped text."""

@@ -41,8 +41,7 @@ def rejection_note(path: Path, sop_class_uid: str) -> RejectionNote | None:
     """
     if sop_class_uid != KeyObjectSelectionDocumentStorage or path.stat().st_size > _LARGEST:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
             return _note(read_dataset(path))
         except OSError:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from node.recognition.header.elements import time_of_day
+from node.recognition.header.elements import first, time_of_day
 from node.recognition.header.facts import HeaderFacts
 from node.recognition.header.spelling import read_number
 from node.settings import RecognitionSettings, SiteRule
@@ -29,12 +28,12 @@ def accepts_body_part(header: HeaderFacts, settings: RecognitionSettings) -> boo
 
 def phase_time_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
     """The time of the phase on the scanner's clock in seconds, as a site rule finds it in Series Description."""
-    return _first(read_number(text) for text in _phase_times(header, settings))
+    return first(read_number(text) for text in _phase_times(header, settings))
 
 
 def phase_clock_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
     """The same where it is a time of day, such as 10:22:33 AM: seconds since midnight."""
-    return _first(time_of_day(text) for text in _phase_times(header, settings) if ":" in text)
+    return first(time_of_day(text) for text in _phase_times(header, settings) if ":" in text)
 
 
 def _phase_times(header: HeaderFacts, settings: RecognitionSettings) -> list[str]:
@@ -45,16 +44,12 @@ def _phase_times(header: HeaderFacts, settings: RecognitionSettings) -> list[str
 
 def injection_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
     """The time of injection: on the clock of `phase_time_s` where a rule reads one, else after the first phase."""
-    return _first(rule.injection_s for rule in rules_for(header, settings))
+    return first(rule.injection_s for rule in rules_for(header, settings))
 
 
 def preferred_phase_s(header: HeaderFacts, settings: RecognitionSettings) -> float | None:
     """The phase time after injection that a rule prefers, or None where no rule names one."""
-    return _first(rule.preferred_phase_s for rule in rules_for(header, settings))
-
-
-def _first(values: Iterable[float | None]) -> float | None:
-    return next((value for value in values if value is not None), None)
+    return first(rule.preferred_phase_s for rule in rules_for(header, settings))
 
 
 def _holds(rule: SiteRule, header: HeaderFacts) -> bool:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from node.recognition.header.facts import SOP_CLASS, Directionality, FrameFacts, ImageKind, Vendor
+from node.recognition.header.facts import (
+    SOP_CLASS,
+    Directionality,
+    FrameFacts,
+    ImageKind,
+    SequenceParameters,
+    Vendor,
+)
 from node.recognition.header.words import Words
 from node.recognition.volumes.splitting import Frames
 from node.recognition.volumes.stacks import Volume, diffusion_weighted, orientation_sizes
@@ -24,11 +31,12 @@ class Fact:
     typed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeFacts(SequenceParameters):
     """Facts that conditions compare: of the volume and of the series that it stands in.
 
-    Times are ms, angles degrees, lengths mm, b-values s/mm², field strength T; None where the header does not say.
+    Those of its pulse sequence are inherited. Times are ms, angles degrees, lengths mm, b-values s/mm², field strength
+    T; None where the header does not say.
     """
 
     damaged: bool
@@ -43,19 +51,6 @@ class VolumeFacts:
     plane: str
     slices: float
     thickness_mm: float | None
-    acquisition_type: str
-    tr_ms: float | None
-    te_ms: float | None
-    ti_ms: float | None
-    flip_deg: float | None
-    echo_train: float | None
-    spin_echo: bool
-    gradient_echo: bool
-    inversion_recovery: bool
-    echo_planar: bool
-    single_shot: bool
-    balanced: bool
-    fat_suppressed: bool
     diffusion_weighted: bool
     diffusion_named: bool
     b_value: float | None
@@ -124,7 +119,13 @@ def describe(volume: Volume, series: SeriesContext, vocabulary: Words) -> Volume
     """The facts of a volume that the table looks at."""
     frame = volume.first
     header, sequence, placement = frame.header, frame.sequence, frame.placement
+    parameters = {field.name: getattr(sequence, field.name) for field in fields(SequenceParameters)}
+    parameters |= {
+        "ti_ms": sequence.ti_ms or None,
+        "gradient_echo": sequence.gradient_echo and not sequence.spin_echo,
+    }
     return VolumeFacts(
+        **parameters,
         damaged=SOP_CLASS in header.missing,
         mr_image=header.sop_class_uid in MR_IMAGES,
         kind=frame.kind,
@@ -137,19 +138,6 @@ def describe(volume: Volume, series: SeriesContext, vocabulary: Words) -> Volume
         plane=volume.plane,
         slices=float(len(volume.frames)),
         thickness_mm=placement.thickness_mm if placement else None,
-        acquisition_type=sequence.acquisition_type,
-        tr_ms=sequence.tr_ms,
-        te_ms=sequence.te_ms,
-        ti_ms=sequence.ti_ms or None,
-        flip_deg=sequence.flip_deg,
-        echo_train=sequence.echo_train,
-        spin_echo=sequence.spin_echo,
-        gradient_echo=sequence.gradient_echo and not sequence.spin_echo,
-        inversion_recovery=sequence.inversion_recovery,
-        echo_planar=sequence.echo_planar,
-        single_shot=sequence.single_shot,
-        balanced=sequence.balanced,
-        fat_suppressed=sequence.fat_suppressed,
         diffusion_weighted=series.diffusion_weighted,
         diffusion_named=vocabulary.say("diffusion", names(frame)),
         b_value=frame.diffusion.b_value,

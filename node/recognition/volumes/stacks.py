@@ -153,8 +153,7 @@ def _hard_groups(frames: Frames) -> list[Frames]:
     b_values, directions = Clusters(SAME_B_VALUE), Clusters(_DIRECTION_TOLERANCE)
     groups: dict[tuple[object, ...], list[FrameFacts]] = defaultdict(list)
     for frame in frames:
-        placement = frame.placement
-        assert placement is not None
+        placement = frame.placed
         lattice = lattices.key(placement, (*placement.row_direction, *placement.column_direction))
         diffusion = _diffusion_key(frame, b_values, directions) if weighted else ()
         groups[(*lattice, frame.kind.name, *diffusion)].append(frame)
@@ -235,9 +234,7 @@ def _same_weighting(one: Volume, other: Volume) -> bool:
 
 def _stray_fault(volume: Volume, other: Volume) -> Fault | None:
     """The difference that parts the frames of two volumes; None where they lie on one lattice."""
-    one, two = volume.first.placement, other.first.placement
-    assert one is not None
-    assert two is not None
+    one, two = volume.first.placed, other.first.placed
     count = f"{len(other.frames)} of {len(volume.frames) + len(other.frames)} frames"
     if one.frame_of_reference_uid != two.frame_of_reference_uid:
         return Fault(Code.FOR, f"{count} lie in another frame of reference")
@@ -258,8 +255,7 @@ def _incomplete(volumes: list[Volume]) -> list[Volume]:
     siblings: dict[tuple[object, ...], list[Volume]] = defaultdict(list)
     keys = []
     for volume in volumes:
-        placement = volume.first.placement
-        assert placement is not None
+        placement = volume.first.placed
         keys.append((*lattices.key(placement, np.abs(placement.normal).tolist()), volume.first.kind.name))
         siblings[keys[-1]].append(volume)
     return [

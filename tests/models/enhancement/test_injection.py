@@ -13,7 +13,9 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from models.enhancement import DELAY_DEVIATION_S, DELAY_S, Injection, Phase, measure_injection
+from models.enhancement.injection import DELAY_DEVIATION_S, DELAY_S, measure_injection
+from models.enhancement.injection_time import InjectionTime
+from models.enhancement.phases import Phase
 from models.enhancement.vessels import interior
 from models.errors import EnhancementError
 
@@ -254,7 +256,7 @@ def test_phases_too_far_apart_are_refused():
 
 
 @pytest.fixture(scope="module")
-def measured(shared_data) -> Callable[..., Injection]:
+def measured(shared_data) -> Callable[..., InjectionTime]:
     """The injection by the phases of the given indices; `TT=` in Series Description is the clock."""
     folders = sorted((shared_data / "siemens_TrioTim_ProstateX-0218").glob("*_twist_DCE_phase"))
 

@@ -11,7 +11,8 @@ from torch import nn
 from models.findings import find_tumours
 from models.manifest import Manifest
 from models.plausibility.records import APART, PLACE, UNCONFIRMED
-from models.segmentation.inference import InferenceSettings, in_torch, read_together
+from models.research.networks import segmenter_of
+from models.segmentation.inference import InferenceSettings, read_together
 from models.segmentation.preprocessing import PreprocessingSettings
 from models.sequence import ANALYSED, Sequence
 from models.volume import divided, grid_of, resample_onto
@@ -42,7 +43,7 @@ def _segmenter(least=3.0, own=False, largest_component=True):
         window=(16, 32, 32),
         largest_component=largest_component,
     )
-    return in_torch(manifest, settings, BrightIsTumour(least, own).eval())
+    return segmenter_of(manifest, settings, BrightIsTumour(least, own).eval())
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ import pytest
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from models.radiomics.codes import REPORTED
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
-from models.radiomics.words import in_words
+from models.radiomics.words import REPORTED, in_words
 
 SETTINGS = load_settings().model_copy(update={"image_types": {"Original": {}, "LoG": {"sigma": [3.0]}, "Wavelet": {}}})
 NAMES = sorted(expected_names(SETTINGS))
@@ -31,11 +30,23 @@ def test_ibsi_codes_are_those_of_dicom_and_speak_of_the_unfiltered_image():
     assert all(it.name.startswith("original_") for it in coded)
 
 
-def test_reported_features_have_the_same_code_and_unit_everywhere():
-    for feature in REPORTED:
-        words = in_words(f"PVP|super|{feature.name}")
-        assert (words.code, words.ibsi) == (feature.value, feature.meaning)
-        assert (words.unit, words.unit_meaning) == (feature.unit, feature.unit_meaning)
+def test_reported_features_have_their_code_and_unit():
+    found = {name.rpartition("_")[2]: in_words(f"PVP|super|{name}") for name in REPORTED}
+    assert {name: (it.code, it.unit, it.unit_meaning) for name, it in found.items()} == {
+        "MeshVolume": ("RNU0", "mm3", "cubic millimeter"),
+        "VoxelVolume": ("YEKZ", "mm3", "cubic millimeter"),
+        "SurfaceArea": ("C0JK", "mm2", "square millimeter"),
+        "Sphericity": ("QCFX", "1", "no units"),
+        "Elongation": ("Q3CK", "1", "no units"),
+        "Flatness": ("N17B", "1", "no units"),
+        "Maximum3DDiameter": ("L0JK", "mm", "millimeter"),
+        "MajorAxisLength": ("TDIC", "mm", "millimeter"),
+        "JointEntropy": ("TU9B", "1", "no units"),
+        "Contrast": ("ACUI", "1", "no units"),
+        "Correlation": ("NI2N", "1", "no units"),
+        "Idm": ("WF0Z", "1", "no units"),
+        "Coarseness": ("QCDE", "1", "no units"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,15 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from models.errors import ModelError, VolumeError
 from models.radiomics import extraction
-from models.radiomics.codes import REPORTED
-from models.radiomics.extraction import expected_names, extract, require_complete
+from models.radiomics.extraction import expected_names, require_complete
 from models.radiomics.parallel import Region, extract_all
 from models.radiomics.preparation import prepare, scaled
 from models.radiomics.provenance import mask_digest, provenance, pyradiomics
 from models.radiomics.settings import RadiomicsSettings, load_settings
+from models.radiomics.words import REPORTED, in_words
 from models.research.training.bundles import save_settings
+
+from .measured import extract
 
 FEW = load_settings()
 #: With the wavelets, which the shipped settings leave out.
@@ -244,9 +246,9 @@ def test_unknown_and_contradicting_settings_are_named(tmp_path):
 
 
 def test_reported_features_are_extracted_ones_with_one_code_each():
-    names = {code.name for code in REPORTED}
-    assert names <= expected_names(SETTINGS)
-    assert len(names) == len({code.value for code in REPORTED}) == len(REPORTED)
+    assert set(REPORTED) <= expected_names(SETTINGS)
+    codes = {in_words(f"T2WI|super|{name}").code for name in REPORTED} - {""}
+    assert len(codes) == len(set(REPORTED)) == len(REPORTED)
 
 
 def test_settings_come_back_from_their_yaml_file(tmp_path):

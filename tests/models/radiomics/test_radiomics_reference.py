@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from models.radiomics.extraction import extract
 from models.radiomics.settings import RadiomicsSettings
+
+from .measured import extract
 
 PHANTOM = Path(__file__).parents[2] / "data" / "ibsi1_digital_phantom"
 

@@ -9,7 +9,6 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from models.analysis import measure
-from models.radiomics.extraction import extract
 from models.radiomics.settings import load_settings
 from models.radiomics.t2_contrast import (
     FIELD_POWER,
@@ -26,6 +25,8 @@ from models.research.phantom.signal import turbo_spin_echo
 from models.research.training.simulated_cases import t2wi_protocol
 from models.sequence import Sequence
 from models.volume import Grid, image_from
+
+from .measured import extract
 
 SETTINGS = load_settings().model_copy(update={"image_types": {"Original": {}}, "surroundings_mm": None})
 REFERENCE = SETTINGS.t2wi_reference

@@ -7,14 +7,9 @@ import torch
 
 from models.errors import BundleError, VolumeError
 from models.manifest import Manifest
+from models.research.networks import segmenter_of, tumour_mask, tumour_probabilities
 from models.research.training.super_resolution.feature_networks import EncoderFeatures
-from models.segmentation.inference import (
-    InferenceSettings,
-    in_torch,
-    tumour_mask,
-    tumour_probabilities,
-    window_probability,
-)
+from models.segmentation.inference import InferenceSettings, window_probability
 from models.segmentation.network import build_network, final_head
 from models.segmentation.preprocessing import PreprocessingSettings, central_region, prepare, prepare_together
 from models.sequence import Sequence
@@ -37,7 +32,7 @@ def _segmenter(**settings):
         seed=1,
         command="none",
     )
-    return in_torch(manifest, InferenceSettings(**settings), build_network(FEATURES, 2).eval())
+    return segmenter_of(manifest, InferenceSettings(**settings), build_network(FEATURES, 2).eval())
 
 
 def _pelvis(size=(80, 80, 14), spacing=(2.5, 2.5, 6.0), bias=0.0):

@@ -7,7 +7,9 @@ import torch
 
 from models.errors import VolumeError
 from models.manifest import Manifest
+from models.research.networks import super_resolver_of
 from models.research.training.super_resolution.degradation import noise_deviation
+from models.research.training.super_resolution.held_out_image_quality import learned
 from models.super_resolution import inference
 from models.super_resolution.consistency import (
     THICKNESS_LIMITS,
@@ -16,7 +18,7 @@ from models.super_resolution.consistency import (
     profile_of,
 )
 from models.super_resolution.degradation import SliceProfile
-from models.super_resolution.inference import in_torch, super_resolve
+from models.super_resolution.inference import super_resolve
 from models.super_resolution.interpolation import cubic_weights, interpolate
 from models.super_resolution.network import Generator, build_generator, fold_pixels, shuffle_voxels
 from models.super_resolution.normalisation import Modality, intensity_range
@@ -43,7 +45,7 @@ def _resolver(factor=(1, 1, 4)):
     torch.manual_seed(5)
     network = build_generator(_manifest(factor)).eval()
     torch.nn.init.normal_(network.tail.weight, std=0.02)
-    return in_torch(_manifest(factor), network)
+    return super_resolver_of(_manifest(factor), network)
 
 
 @pytest.fixture
@@ -112,10 +114,11 @@ def test_the_same_stack_gives_the_same_values(resolver):
 
 def test_the_mirrored_mean_turns_with_its_input_and_is_repeated(resolver):
     image = _stack()
-    made, again = (super_resolve(image, resolver, mirrored=True) for _ in range(2))
+    mean = learned(resolver, "mean", mirrored=True)
+    made, again = (mean(image)["mean"] for _ in range(2))
     values, single = (sitk.GetArrayFromImage(it) for it in (made, super_resolve(image, resolver)))
     upside_down = sitk.GetImageFromArray(sitk.GetArrayFromImage(image)[::-1])
-    turned = sitk.GetArrayFromImage(super_resolve(upside_down, resolver, mirrored=True))
+    turned = sitk.GetArrayFromImage(mean(upside_down)["mean"])
     assert np.array_equal(values, sitk.GetArrayFromImage(again))
     assert np.allclose(values, turned[::-1], atol=0.01)
     assert not np.allclose(values, single, atol=1)

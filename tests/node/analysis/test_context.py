@@ -22,6 +22,7 @@ from storage.header import read_header
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import StudyState
+from storage.reruns import reopen
 
 GRAYSCALE_PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
 CAUTION = "E-INCOMPLETE: 9 of 10 instances of series 1.2.3.4 had arrived; the PACS has the rest"
@@ -55,7 +56,7 @@ def test_a_caution_is_the_first_warning_of_the_plan(context: AnalysisContext, ui
 
 def test_a_study_without_caution_has_no_warning_of_it(context: AnalysisContext, uid: str) -> None:
     context.index.move(uid, 1, StudyState.FAILED, "broke")
-    context.index.reopen(uid)
+    reopen(context.index._engine, uid)
     context.index.move(uid, 2, StudyState.QUEUED)
     plan = recognise_study(context.study(uid, 2), RecognitionSettings(), context.models)
     assert not [warning for warning in plan.warnings if "E-INCOMPLETE" in warning]
@@ -63,7 +64,7 @@ def test_a_study_without_caution_has_no_warning_of_it(context: AnalysisContext, 
 
 def test_a_revision_that_is_out_of_date_takes_nothing_from_the_next_one(context: AnalysisContext, uid: str) -> None:
     context.index.move(uid, 1, StudyState.FAILED, "broke")
-    context.index.reopen(uid)
+    reopen(context.index._engine, uid)
     context.index.move(uid, 2, StudyState.QUEUED, caution=CAUTION)
     assert (context.study(uid, 1).caution, context.study(uid, 2).caution) == ("", CAUTION)
 

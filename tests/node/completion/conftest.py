@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from node.analysis.intake import Intake
-from node.analysis.queue import Progress, Worklist, queue_url
+from node.analysis.progress import unfinished
+from node.analysis.queue import Worklist, queue_url
 from node.completion.settling import Completion
 from node.completion.shortage import Inquiry
 from node.settings import CompletionSettings, RecognitionSettings, RemoteSettings
@@ -77,8 +78,9 @@ class Arrived:
         return self.study.state
 
     @property
-    def progress(self) -> Progress:
-        return self.worklist.progress(self.uid, self.study.revision)
+    def waits(self) -> bool:
+        """In the queue of the analysis."""
+        return (self.uid, self.study.revision) in unfinished(self.files.root)
 
 
 @pytest.fixture

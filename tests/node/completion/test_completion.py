@@ -14,13 +14,14 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from node.analysis.progress import unfinished
-from node.analysis.queue import Progress, queue_engine, queue_url
+from node.analysis.queue import queue_engine, queue_url
 from node.clock import utc_now
 from node.dicom.scu import store
 from node.services.listener import Listener
 from node.settings import ListenerSettings, RemoteSettings
 from storage.header import read_header
 from storage.records import OpenAssociation, ResultRecord, StudyState
+from storage.reruns import reopen
 
 from .conftest import Arrived
 
@@ -56,7 +57,7 @@ def test_a_quiet_study_with_every_wanted_sequence_is_queued(arrived: Arrived, pa
     arrived.receive(paths)
     arrived.sweep()
     assert arrived.state is StudyState.QUEUED
-    assert arrived.progress is Progress.WAITING
+    assert arrived.waits
 
 
 def test_a_study_that_still_arrives_is_left_alone(arrived: Arrived, paths: tuple[Path, ...]) -> None:
@@ -104,9 +105,10 @@ def test_a_study_that_a_crash_left_queued_but_not_submitted_is_submitted(
 ) -> None:
     arrived.receive(paths)
     assert arrived.index.move(arrived.uid, 1, StudyState.QUEUED)
-    assert arrived.progress is Progress.UNKNOWN
+    assert arrived.worklist.unknown([(arrived.uid, 1)]) == {(arrived.uid, 1)}
+    assert not arrived.waits
     arrived.sweep()
-    assert arrived.progress is Progress.WAITING
+    assert arrived.waits
 
 
 def test_submitting_twice_is_one_analysis(arrived: Arrived, paths: tuple[Path, ...]) -> None:
@@ -119,7 +121,7 @@ def test_a_study_that_failed_is_queued_again_on_request(arrived: Arrived, paths:
     arrived.receive(paths)
     arrived.sweep()
     arrived.index.move(arrived.uid, 1, StudyState.FAILED, "broke")
-    arrived.index.reopen(arrived.uid)
+    reopen(arrived.index._engine, arrived.uid)
     arrived.sweep()
     assert arrived.state is StudyState.QUEUED
     assert {revision for _, revision in unfinished(arrived.files.root)} == {1, 2}

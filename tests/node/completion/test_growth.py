@@ -12,7 +12,6 @@ from sqlalchemy import Engine, event, insert
 
 from node.analysis.intake import Intake
 from node.analysis.progress import unfinished
-from node.analysis.queue import Progress
 from node.completion.settling import Completion
 from node.settings import CompletionSettings, RecognitionSettings
 from storage import schema
@@ -111,7 +110,7 @@ def test_a_study_that_settles_is_submitted_in_the_same_sweep(arrived: Arrived, p
     settings = CompletionSettings(quiet_s=QUIET)
     storage = arrived.files, arrived.index
     Completion(settings, RecognitionSettings(), *storage, clock=arrived.clock, queued=intake.submit).sweep()
-    assert arrived.progress is Progress.WAITING
+    assert arrived.waits
 
 
 def test_a_sweep_says_when_the_next_study_can_settle(arrived: Arrived, paths: tuple[Path, ...]) -> None:

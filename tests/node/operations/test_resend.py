@@ -17,6 +17,7 @@ from storage.deliveries import Deliveries
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, InstanceHeader, ResultRecord, StoredFile, StudyState
+from storage.reruns import reopen
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STUDY = "1.2.3"
@@ -41,7 +42,7 @@ class Storage:
             made = [_result(revision, number) for number in (1, 2)]
             ledger.conclude(STUDY, revision, StudyState.COMPLETED, "", made, ["pacs"], NOW)
             if revision == 1:
-                index.reopen(STUDY)
+                reopen(index._engine, STUDY)
         self.put(DeliveryState.STORED)
 
     def put(self, state: DeliveryState, *uids: str, reason: str = "so") -> None:

@@ -13,7 +13,6 @@ from node.recognition.header.facts import AcquiredMatrix, Placement
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
 from node.recognition.plan import read_study
-from node.recognition.protocol import TrainedProtocol
 from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
@@ -27,7 +26,7 @@ def planned(tmp_path):
         for number, instance in enumerate(instances):
             instance.save_as(tmp_path / f"{number:04d}.dcm")
         facts = read_study(str(instances[0].StudyInstanceUID), tmp_path.glob("*.dcm"), settings)
-        return plan_from(facts, settings, (TrainedProtocol("model 1.0", {"T2WI": {"te_ms": te_ms, **ranges}}),))
+        return plan_from(facts, settings, ({Sequence.T2WI: {"te_ms": te_ms, **ranges}},))
 
     return run
 

@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from models.plausibility.records import PLACE, UNCONFIRMED, Location, SetAside
 from models.prediction.records import CodedConcept, Contribution, ModelPrediction, Prediction, Target
-from models.radiomics.codes import REPORTED
+from models.radiomics.words import REPORTED
 from models.sequence import ANALYSED, Sequence
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.record import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
@@ -248,7 +248,7 @@ def sequence_result(stack: Stack, sequence: str, with_tumour: bool = True) -> Se
         mask=mask,
         mask_super=mask_super if sequence == "T2WI" else None,
         super_ml=float(voxels * np.prod(fine.GetSpacing()) / 1000),
-        features={code.name: 0.5 + n for n, code in enumerate(REPORTED)} if with_tumour else {},
+        features={name: 0.5 + n for n, name in enumerate(REPORTED)} if with_tumour else {},
     )
 
 

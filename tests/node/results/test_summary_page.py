@@ -1,4 +1,4 @@
-"""The page for archives without structured reports, and the overlay pictures."""
+"""The page for archives without structured reports."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.colors import to_rgb
-from PIL import Image
 
 from node.results.caption import Caption
 from node.results.page import Page
-from node.results.panels import BACKGROUND, OUTLINE, acquired_plane, centre_of, overlay_png, side
+from node.results.panels import BACKGROUND, OUTLINE, acquired_plane, centre_of, side
 
 
 def near(pixels: np.ndarray, colour: str, within: int = 30) -> np.ndarray:
@@ -63,12 +62,3 @@ def test_sides_of_the_patient_follow_the_direction_cosines():
     assert side(np.array([0.0, -1.0, 0.0])) == "A"
     assert side(np.array([0.0, 0.6, -0.8])) == "FP"
     assert side(np.array([-0.98, 0.15, 0.1])) == "R"
-
-
-def test_the_overlay_picture_outlines_the_mask(siemens, without_tumour, tmp_path):
-    for name, study in (("with.png", siemens), ("without.png", without_tumour)):
-        result = study.results.sequences[0]
-        overlay_png(result.acquired, result.mask, tmp_path / name)
-    with_outline, without = (np.asarray(Image.open(tmp_path / n).convert("RGB")) for n in ("with.png", "without.png"))
-    assert near(with_outline, OUTLINE).sum() > 200
-    assert near(without, OUTLINE).sum() == 0

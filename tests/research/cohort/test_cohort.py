@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from models.errors import CohortError, ModelError
+from models.errors import ModelError
 from models.research.cohort.memory import available_bytes, check_memory
 from models.research.cohort.reading import read_cohort, volumes_of
 from models.research.cohort.records import Equipment, Needs, Split
+from models.research.errors import CohortError
 from models.sequence import ANALYSED, Sequence
 from models.volume import grid_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import CohortError
+from models.research.errors import CohortError
 from models.research.evaluation.feature_stability import feature_stability
 from models.research.evaluation.predictions import Resolution
 

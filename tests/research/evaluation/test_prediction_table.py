@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import CohortError
+from models.research.errors import CohortError
 from models.research.evaluation.prediction_table import read_predictions
 from models.research.evaluation.predictions import CohortPart, Model, Resolution, TrainingProbabilities
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from models.errors import CohortError
+from models.research.errors import CohortError
 from models.research.evaluation.discrimination import delong_test
 from models.research.evaluation.prediction_table import read_predictions
 from models.research.evaluation.predictions import CohortPart, Model, Predictions, Resolution

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.errors import CohortError
 from models.manifest import file_digest
 from models.radiomics.settings import load_settings
 from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.research.cohort.reading import read_cohort, volumes_of
 from models.research.cohort.records import Case as CohortCase
 from models.research.cohort.records import Cohort, Needs, Split
+from models.research.errors import CohortError
 from models.research.training.prediction.cases import MeasuredCase, at_resolutions, cache_key, keep, measure_case
 from models.sequence import Sequence
 from models.super_resolution.inference import load_super_resolver

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from lightning_fabric import Fabric
 
-from models.errors import CohortError
 from models.manifest import RESEARCH_STATEMENT
 from models.research.cohort.memory import check_memory
 from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import Needs
+from models.research.errors import CohortError
 from models.research.phantom.cohort import TEST, TEST_TRAINED_SCANNERS, SimulatedCohort
 from models.research.phantom.scanners import Scanner
 from models.research.training.cohort_division import COHORT_USE, cohort_statement, divide

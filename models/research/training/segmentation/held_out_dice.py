@@ -19,10 +19,11 @@ from models.research.cohort.reading import volumes_of
 from models.research.cohort.records import Case
 from models.research.evaluation.baselines import IntensityBand, largest_wall_component, within_band
 from models.research.evaluation.overlap import Overlap, compare
+from models.research.networks import tumour_mask, tumour_probabilities
 from models.research.phantom.study import simulate_case
 from models.research.training.processes import in_order
 from models.research.training.simulated_cases import CaseKey, slice_thickness_mm
-from models.segmentation.inference import Segmenter, tumour_mask, tumour_probabilities
+from models.segmentation.inference import Segmenter
 from models.sequence import Sequence
 from models.super_resolution.inference import SuperResolver, super_resolve
 from models.volume import grid_of, resample_onto

@@ -28,6 +28,7 @@ from models import bundle
 from models.engines.torch_forward import TorchForward
 from models.errors import BundleError
 from models.manifest import Manifest
+from models.research import networks
 from models.research.training import loop, page
 from models.research.training.bundles import save_weights
 from models.research.training.segmentation.data import SegmentationData, from_cohort, from_simulation
@@ -37,10 +38,8 @@ from models.research.training.segmentation.patches import Drawing, Patch, batche
 from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import (
     KIND,
-    TORCH,
     InferenceSettings,
     Segmenter,
-    in_torch,
     load_segmenter,
     window_probability,
 )
@@ -248,7 +247,7 @@ def finish(
         seed=recipe.seed,
         command=command,
     )
-    segmenter = in_torch(manifest, run.settings, network.eval())
+    segmenter = networks.segmenter_of(manifest, run.settings, network.eval())
     metrics: dict[str, Any] = {
         "recipe": asdict(recipe),
         "validation_dice": round(progress.best_score, 4),
@@ -327,7 +326,7 @@ def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], se
 
 def _logits(network: nn.Module) -> TorchForward:
     """The network where it lies, in the precision of training."""
-    return TorchForward(DeepestHead(network), TORCH.precision)
+    return TorchForward(DeepestHead(network), networks.SEGMENTATION.precision)
 
 
 def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:

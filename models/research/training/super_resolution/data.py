@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from lightning_fabric import Fabric
 
-from models.errors import CohortError
 from models.manifest import RESEARCH_STATEMENT
 from models.research.cohort.memory import check_memory
 from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import Case, Needs
+from models.research.errors import CohortError
 from models.research.phantom.scanners import Scanner
 from models.research.training.cohort_division import COHORT_USE, cohort_statement, divide
 from models.research.training.protocol_range import ProtocolRange, protocol_range, protocol_range_of

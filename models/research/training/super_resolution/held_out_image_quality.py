@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ from models.research.training.super_resolution.degradation import add_rician_noi
 from models.research.training.super_resolution.real_stacks import read_real, real_volumes, turned, without_rim
 from models.super_resolution.consistency import disagreement
 from models.super_resolution.degradation import Factor, SliceProfile, thicken
-from models.super_resolution.inference import SuperResolver, in_agreement, refine
+from models.super_resolution.inference import Refined, SuperResolver, in_agreement, refine
 from models.super_resolution.normalisation import Modality, intensity_range
-from models.volume import Float32, Grid, divided, image_from
+from models.volume import Float32, Grid, divided, grid_of, image_from
 
 Method = Callable[[sitk.Image], dict[str, sitk.Image]]
 """A thick stack to thin ones by name."""
 
+#: Array axes (z, y, x) along which the passes of a mirrored mean are mirrored.
+MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (2,), (0, 2))
 #: Share of rows and columns that is left out at each side of a real series.
 REAL_RIM = 0.25
 
@@ -158,14 +160,32 @@ def learned(
     mirrored: bool = False,
     modality: Modality = Modality.MR,
 ) -> Method:
-    """A bundle as a method, and where `undenoised_name` is given a second result that keeps the noise."""
+    """A bundle as a method, and where `undenoised_name` is given a second result that keeps the noise.
+
+    `mirrored`: the mean of four passes, of the stack as it is, mirrored along its slices, along its columns, and both.
+    """
 
     def method(image: sitk.Image) -> dict[str, sitk.Image]:
-        refined = refine(image, resolver, modality=modality, mirrored=mirrored)
+        refined = _refined(image, resolver, modality, MIRRORS if mirrored else MIRRORS[:1])
         made = {name: in_agreement(refined, denoise=True)}
         return made | ({undenoised_name: in_agreement(refined, denoise=False)} if undenoised_name else {})
 
     return method
+
+
+def _refined(
+    image: sitk.Image, resolver: SuperResolver, modality: Modality, mirrors: SequenceOf[tuple[int, ...]]
+) -> Refined:
+    """Mean of what the network gives for the stack mirrored along the given axes, mirrored back."""
+    values, grid = sitk.GetArrayFromImage(image), grid_of(image)
+    passes = [(refine(image_from(np.flip(values, axes), grid), resolver, modality=modality), axes) for axes in mirrors]
+    if len(passes) == 1:
+        return passes[0][0]
+    made, trust = (
+        np.stack([np.flip(getattr(refined, name), axes) for refined, axes in passes]).mean(axis=0)
+        for name in ("made", "trust")
+    )
+    return replace(passes[0][0], made=made, trust=trust)
 
 
 @dataclass(frozen=True, slots=True)

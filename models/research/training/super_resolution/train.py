@@ -25,6 +25,7 @@ from torch import nn
 from models import bundle
 from models.errors import BundleError
 from models.manifest import Manifest
+from models.research.networks import super_resolver_of
 from models.research.training import loop
 from models.research.training.bundles import save_weights
 from models.research.training.super_resolution.data import Pairs, SuperResolutionData, from_cohort, from_simulation
@@ -36,7 +37,7 @@ from models.research.training.super_resolution.page import write_page
 from models.research.training.super_resolution.stack_pairs import PairSource, Size, random_batch
 from models.super_resolution.consistency import agree
 from models.super_resolution.degradation import Factor
-from models.super_resolution.inference import KIND, SuperResolver, in_torch, load_super_resolver
+from models.super_resolution.inference import KIND, SuperResolver, load_super_resolver
 from models.super_resolution.network import Generator, build_generator
 from models.super_resolution.normalisation import RANGE_PERCENTILES, Modality
 
@@ -288,11 +289,11 @@ def train_epochs(run: SuperResolutionRun, data: SuperResolutionData, manifest: M
 def finish(run: SuperResolutionRun, data: SuperResolutionData, manifest: Manifest, output: Path) -> Manifest:
     """Tests the generator on held-out cases, writes its bundle and the page of the training."""
     metrics = {"recipe": asdict(run.recipe), "validation_l1": validation_error(run, data.validation)}
-    resolver = in_torch(manifest, run.generator.eval())
+    resolver = super_resolver_of(manifest, run.generator.eval())
     metrics |= {name: test_metrics(held_out, resolver) for name, held_out in data.tests.items()}
     written = save_weights(output, manifest.model_copy(update={"metrics": metrics}), run.generator)
     build_generator(written)
-    write_page(run.fabric, run.folder, in_torch(written, run.generator), data, asdict(run.recipe))
+    write_page(run.fabric, run.folder, super_resolver_of(written, run.generator), data, asdict(run.recipe))
     return written
 
 

@@ -76,12 +76,13 @@ def _diffusion(private: PrivateElements, standard: Diffusion, options: set[str],
         return replace(standard, unproven=own if own and own.value else None)
     b_values = [*standard.b_values, own] if own else standard.b_values
     tensor = private.number(0x0021, _RELATION, 0x5A, "SL") == _TENSOR
-    direction = standard.direction or _vector(private)
+    # In the frame of the image, so only its being zero is used.
+    direction = standard.direction or private.vector(0x0019, _ACQUISITION, (0xBB, 0xBC, 0xBD), "DS")
     return replace(
         standard,
         b_values=tuple(b_values),
         direction=direction,
-        directionality=_directionality(standard, direction, tensor, private),
+        directionality=standard.directionality.or_else(_directionality(direction, tensor, private)),
         declared=declared or None,
         tensor=tensor,
     )
@@ -96,24 +97,14 @@ def _declared(private: PrivateElements, raw: float | None, own: BValue | None) -
     )
 
 
-def _directionality(
-    standard: Diffusion, direction: Vector | None, tensor: bool, private: PrivateElements
-) -> Directionality:
-    if standard.directionality is not Directionality.UNKNOWN:
-        return standard.directionality
+def _directionality(direction: Vector | None, tensor: bool, private: PrivateElements) -> Directionality:
+    """What the gradient says where no standard element does."""
     if direction is not None and any(direction):
         return Directionality.DIRECTIONAL
     if direction is None and not private.has(_ACQUISITION):
         return Directionality.UNKNOWN
     combined = direction is not None or not private.number(0x0019, _ACQUISITION, 0xE0, "DS")
     return Directionality.ISOTROPIC if combined and not tensor else Directionality.UNKNOWN
-
-
-def _vector(private: PrivateElements) -> Vector | None:
-    """The gradient direction; in the frame of the image, so only its being zero is used."""
-    parts = [private.number(0x0019, _ACQUISITION, element, "DS") for element in (0xBB, 0xBC, 0xBD)]
-    x, y, z = parts
-    return None if x is None or y is None or z is None else (x, y, z)
 
 
 def _duration(private: PrivateElements) -> float | None:

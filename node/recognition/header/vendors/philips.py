@@ -12,7 +12,7 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from node.recognition.header.elements import text
-from node.recognition.header.facts import BValue, Diffusion, Directionality, PulseSequence, Timing, Vector, VendorFacts
+from node.recognition.header.facts import BValue, Diffusion, Directionality, PulseSequence, Timing, VendorFacts
 from node.recognition.header.private import PrivateElements
 
 _IMAGING = "Philips Imaging DD 001"
@@ -45,22 +45,17 @@ def _diffusion(private: PrivateElements, standard: Diffusion, technique: str) ->
     own = private.number(0x2001, _IMAGING, 0x03, "FL")
     if own is not None:
         b_values.append(BValue(own, f"(2001,xx03) {_IMAGING}"))
-    direction = standard.direction or _direction(private)
+    # RL, AP and FH: the axes of the patient, as in (0018,9089).
+    direction = standard.direction or private.vector(0x2005, _MR, (0xB0, 0xB1, 0xB2), "FL")
+    coded = _CODES.get(private.text(0x2001, _IMAGING, 0x04).upper(), Directionality.UNKNOWN)
     return replace(
         standard,
         b_values=tuple(b_values),
         direction=direction,
         declared=_declared(private, technique),
-        directionality=_directionality(private, standard).or_by(direction),
+        directionality=standard.directionality.or_else(coded).or_by(direction),
         direction_number=private.integer(0x2005, _MR_5, 0x13, "IS"),
     )
-
-
-def _direction(private: PrivateElements) -> Vector | None:
-    """RL, AP and FH: the axes of the patient, as in (0018,9089)."""
-    parts = [private.number(0x2005, _MR, element, "FL") for element in (0xB0, 0xB1, 0xB2)]
-    x, y, z = parts
-    return None if x is None or y is None or z is None else (x, y, z)
 
 
 def _declared(private: PrivateElements, technique: str) -> bool:
@@ -69,9 +64,3 @@ def _declared(private: PrivateElements, technique: str) -> bool:
         or technique.upper().startswith("DWI")
         or (private.number(0x2005, _MR_5, 0x14, "SL") or 0) > 1
     )
-
-
-def _directionality(private: PrivateElements, standard: Diffusion) -> Directionality:
-    if standard.directionality is not Directionality.UNKNOWN:
-        return standard.directionality
-    return _CODES.get(private.text(0x2001, _IMAGING, 0x04).upper(), Directionality.UNKNOWN)

@@ -39,24 +39,14 @@ def _diffusion(private: PrivateElements, standard: Diffusion, name: str) -> Diff
         coded = csa.number(private, "B_value")
         if coded is not None:
             b_values.append(BValue(coded, "CSA B_value"))
-        b_values.extend(_named(name))
+        # `ep_b1000#3`, `ep_b800t`; a range such as `ep_b0_800` names the source images of a map, not a b-value.
+        b_values.extend(BValue.named(r"ep\w*?_b(\d+)(?![\d_])", name))
     return replace(
         standard,
         b_values=tuple(b_values),
-        directionality=_directionality(private, standard),
+        directionality=Directionality.of(private.text(0x0019, _HEADER, 0x0D)).or_else(standard.directionality),
         direction=three(private.numbers(0x0019, _HEADER, 0x0E, "FD")) or standard.direction,
     )
-
-
-def _named(name: str) -> list[BValue]:
-    """`ep_b1000#3`, `ep_b800t`; a range such as `ep_b0_800` names the source images of a map, not a b-value."""
-    found = re.search(r"ep\w*?_b(\d+)(?![\d_])", name)
-    return [BValue(float(found.group(1)), "sequence name")] if found else []
-
-
-def _directionality(private: PrivateElements, standard: Diffusion) -> Directionality:
-    own = Directionality.of(private.text(0x0019, _HEADER, 0x0D))
-    return standard.directionality if own is Directionality.UNKNOWN else own
 
 
 def _stated_duration(private: PrivateElements) -> float | None:

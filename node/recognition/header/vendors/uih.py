@@ -5,7 +5,6 @@ Public knowledge of UIH elements rests on one uMR 770; nothing is known of its c
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from pydicom import Dataset
@@ -38,25 +37,18 @@ def read(dataset: Dataset, private: PrivateElements, standard: Diffusion) -> Ven
 def _diffusion(private: PrivateElements, standard: Diffusion, name: str) -> Diffusion:
     nominal = private.number(0x0065, _IMAGE, 0x0A, "FD")
     effective = private.number(0x0065, _IMAGE, 0x09, "FD")
-    b_values = list(standard.b_values)
+    b_values = standard.b_values
     if nominal is not None:
-        b_values = [BValue(nominal, f"(0065,xx0A) {_IMAGE}")]
+        b_values = (BValue(nominal, f"(0065,xx0A) {_IMAGE}"),)
     elif effective is not None:
-        b_values = [BValue(effective, f"(0065,xx09) {_IMAGE}"), *b_values]
-    if not b_values:
-        b_values = _named(name)
+        b_values = (BValue(effective, f"(0065,xx09) {_IMAGE}"), *b_values)
     direction = three(private.numbers(0x0065, _IMAGE, 0x37, "FD")) or standard.direction
     return replace(
         standard,
-        b_values=tuple(b_values),
+        b_values=b_values or BValue.named(r"epi\w*_b(\d+)", name),
         direction=direction,
         directionality=standard.directionality.or_by(direction),
     )
-
-
-def _named(name: str) -> list[BValue]:
-    found = re.search(r"epi\w*_b(\d+)", name)
-    return [BValue(float(found.group(1)), "sequence name")] if found else []
 
 
 def _duration(dataset: Dataset) -> float | None:

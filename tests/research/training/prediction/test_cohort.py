@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from models.errors import CohortError
 from models.prediction.predictor import load_predictor
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
 from models.research.cohort.records import CaseFacts, Equipment, Split
 from models.research.cohort.writing import NewVolume, write_case
+from models.research.errors import CohortError
 from models.research.training.prediction import train as prediction
 from models.research.training.prediction.measured_cohort import cache_path, labelled_cohort, measured_cases
 from models.sequence import ANALYSED, Sequence
@@ -74,7 +74,7 @@ def test_the_command_fits_on_the_training_cases_and_tests_on_the_others(cohort, 
     named = CliRunner().invoke(prediction.app, [*options, "--target", "Response", "--positive-class", "complete"])
     assert named.exit_code == 0, named.output
     predictor = load_predictor(tmp_path / "bundle")
-    assert predictor.target.concept.meaning == "Probability of complete"
+    assert predictor.catalogue.target.concept.meaning == "Probability of complete"
     manifest = predictor.manifest
     assert manifest.metrics["cases"] == 24
     assert manifest.metrics["test_cohort"]["cases"] == 6

@@ -11,7 +11,7 @@ from scipy.stats import f_oneway
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
-from models.errors import MissingPackageError
+from models.research.errors import MissingPackageError
 from models.research.training.prediction.fitting.classifiers import AFTER_COMBAT, CLASSIFIERS, RECIPES
 from models.research.training.prediction.fitting.cross_validation import Unharmonised, cross_validate
 from models.research.training.prediction.fitting.feature_table import FeatureTable

@@ -13,11 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 import node.cli.main
-from models.errors import MissingPackageError, ModelError
+from models.errors import ModelError
 from models.manifest import Manifest
 from models.prediction.predictor import load_predictor, predict
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
+from models.research.errors import MissingPackageError
 from models.research.evaluation.prediction_table import read_predictions
 from models.research.phantom.cohort import seeds_with_grade
 from models.research.phantom.scanners import load_scanners
@@ -93,7 +94,7 @@ def test_the_command_writes_a_bundle_of_eight_models_that_predicts(trained):
     answer = predict(case(1000).features, predictor)
     assert answer.main.name == "All-sequence super"
     assert len(answer.others) == 7
-    assert "imulated" in predictor.target.name
+    assert "imulated" in predictor.catalogue.target.name
     assert "simulated" in predictor.manifest.training_data
     assert predictor.manifest.settings["super_resolution"]["name"] == "untrained"
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from models.errors import CohortError, ModelError
+from models.errors import ModelError
 from models.manifest import load_manifest
 from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import CaseFacts, Equipment, Needs, Split
 from models.research.cohort.writing import NewVolume, write_case
+from models.research.errors import CohortError
 from models.research.training import loop, page
 from models.research.training.cohort_division import divide
 from models.research.training.segmentation import train as segmentation

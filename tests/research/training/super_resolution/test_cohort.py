@@ -9,12 +9,12 @@ import pytest
 import SimpleITK as sitk
 from typer.testing import CliRunner
 
-from models.errors import CohortError
 from models.manifest import load_manifest
 from models.research.cohort.memory import check_memory
 from models.research.cohort.reading import read_cohort
 from models.research.cohort.records import CaseFacts, Equipment, Needs, Split, mask_path
 from models.research.cohort.writing import NewVolume, write_case
+from models.research.errors import CohortError
 from models.research.training import loop, page
 from models.research.training.super_resolution import cohort_stacks
 from models.research.training.super_resolution import train as super_resolution

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from models.errors import MissingPackageError
+from models.research.errors import MissingPackageError
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -55,7 +55,7 @@ def report(subset: Subset, cases: SequenceOf[OwnMaskCase], predictor: Predictor,
         Heading("Not shown"),
         Bullets(tuple(_not_shown(subset, found))),
     ]
-    title = f"Prediction under the node's own masks: {predictor.target.name}"
+    title = f"Prediction under the node's own masks: {predictor.catalogue.target.name}"
     return markdown(Document(title, "Written by", tuple(blocks)))
 
 
