@@ -21,7 +21,7 @@ from models.radiomics.settings import RadiomicsSettings
 from models.radiomics.t2_contrast import SpinEcho, stretch_to
 from models.rounding import at_least
 from models.sequence import Sequence
-from models.volume import Grid, average_onto, grid_of, image_from, same_place, volume_ml
+from models.volume import Grid, average_onto, corners_of, grid_of, image_from, same_place, volume_ml
 
 _log = logging.getLogger(__name__)
 
@@ -134,10 +134,7 @@ def contrast_stretch(sequence: Sequence, settings: RadiomicsSettings, t2wi: Spin
 
 def _covering(image: sitk.Image, grid: Grid) -> Box:
     """The voxels of `grid` that `image` reaches; at least one."""
-    size = np.asarray(image.GetSize())
-    corners = np.array([[x, y, z] for x in (0, size[0]) for y in (0, size[1]) for z in (0, size[2])]) - 0.5
-    points = np.array([image.TransformContinuousIndexToPhysicalPoint(corner.tolist()) for corner in corners])
-    places = (points - np.asarray(grid.origin)) @ grid.axes / np.asarray(grid.spacing)
+    places = (corners_of(image) - np.asarray(grid.origin)) @ grid.axes / np.asarray(grid.spacing)
     last = np.asarray(grid.size) - 1
     first = np.clip(np.floor(places.min(axis=0)).astype(np.int64), 0, last)
     return Box(first, np.clip(np.ceil(places.max(axis=0)).astype(np.int64), first, last))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import SimpleITK as sitk
 
 from models.plausibility.agreement import agreeing, confirmed
@@ -18,10 +17,10 @@ from models.plausibility.corridor import doubt_of, in_words, is_established, pla
 from models.plausibility.records import APART, UNCONFIRMED, Doubt, Location, SetAside
 from models.segmentation.inference import (
     Component,
-    Mask,
     Reading,
     Segmenter,
     components,
+    inside_of,
     mask_of,
     read_alone,
     read_together,
@@ -103,7 +102,7 @@ class _Review:
 
     def agreed(self, found: Mapping[Sequence, Parts]) -> dict[Sequence, Parts]:
         """The components of the sequences that agree with each other; nothing of the others."""
-        with_finding = {sequence.value: _inside(parts) for sequence, parts in found.items() if parts}
+        with_finding = {sequence.value: inside_of(parts) for sequence, parts in found.items() if parts}
         agreeing_ones = agreeing(with_finding, self._reading.grid)
         places = "; ".join(
             f"{sequence} shows it {self._place(part)}" for sequence, parts in found.items() for part in parts[:1]
@@ -151,8 +150,3 @@ class _Review:
         self.set_aside.append(
             SetAside(sequence.value, part.volume_ml, self._place(part), doubt.code, doubt.reason, (x, y, z))
         )
-
-
-def _inside(parts: Parts) -> Mask:
-    """Voxels of all of them."""
-    return np.logical_or.reduce([part.inside for part in parts])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +93,12 @@ def image_from(array: npt.NDArray[np.generic], grid: Grid) -> sitk.Image:
     if array.shape != grid.size[::-1]:
         raise VolumeError(f"array of shape {array.shape} (z, y, x) does not fill a grid of {grid.size} (x, y, z)")
     return _placed(sitk.GetImageFromArray(array), grid)
+
+
+def corners_of(image: sitk.Image) -> npt.NDArray[np.float64]:
+    """The corners (8, 3) of a volume at the outer edges of its voxels, LPS, mm."""
+    ends = product(*((-0.5, size - 0.5) for size in image.GetSize()))
+    return np.array([image.TransformContinuousIndexToPhysicalPoint(end) for end in ends])
 
 
 def check_volume(image: sitk.Image) -> None:

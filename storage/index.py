@@ -22,7 +22,6 @@ from storage.records import (
     InstanceRecord,
     OpenAssociation,
     PatientIdentity,
-    QuarantineRecord,
     Registration,
     RejectionNote,
     StoredFile,
@@ -243,11 +242,6 @@ class Index:
     def keep_quarantine(self, file: StoredFile, reason: str, calling_ae: str, now: datetime) -> None:
         """Note bytes that could not be indexed; the same ones again only renew the time."""
         database.transact(self._engine, lambda connection: quarantine.keep(connection, file, reason, calling_ae, now))
-
-    def quarantined(self, ended: bool = False, limit: int | None = None) -> tuple[QuarantineRecord, ...]:
-        """Entries held in quarantine, oldest first, with what has `ended` where asked for; the latest `limit`."""
-        with self._engine.connect() as connection:
-            return quarantine.entries(connection, ended, limit)
 
 
 def study_record(row: Row[tuple[object, ...]]) -> StudyRecord:

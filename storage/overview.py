@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, or_, select
 
-from storage import commitment_requests, commitments, deliveries, quarantine, retrievals
+from storage import commitment_requests, commitments, deliveries, quarantine_entries, retrievals
 from storage.catalogue import faults
 from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
@@ -96,11 +96,11 @@ class Overview:
 
     def quarantine_held(self) -> int:
         """How many entries the quarantine holds."""
-        return quarantine.held(self._connection)
+        return quarantine_entries.held(self._connection)
 
     def quarantined(self, limit: int) -> tuple[QuarantineRecord, ...]:
         """The latest entries that the quarantine holds, oldest first."""
-        return quarantine.entries(self._connection, False, limit)
+        return quarantine_entries.entries(self._connection, False, limit)
 
     def catalogue_faults(self) -> int:
         """How many files are not, or not wholly, in the catalogue."""

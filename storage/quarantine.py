@@ -1,17 +1,17 @@
-"""Received bytes that cannot be indexed, with the reason, and what became of them; within a transaction of the caller.
+"""Received bytes that cannot be indexed, with the reason; within a transaction of the caller.
 
-An entry is HELD until a person has it released by the ordinary door or discards it; its row stays. The same bytes that
-arrive again for the same reason are held again.
+An entry is HELD until a person has it released by the ordinary door or discards it (`storage.quarantine_entries`). The
+same bytes that arrive again for the same reason are held again.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, insert, update
 
-from storage.records import QuarantineRecord, QuarantineState, StoredFile
-from storage.schema import quarantine, stored_file
+from storage.records import QuarantineState, StoredFile
+from storage.schema import quarantine
 
 
 def keep(connection: Connection, file: StoredFile, reason: str, calling_ae: str, now: datetime) -> None:
@@ -26,51 +26,3 @@ def keep(connection: Connection, file: StoredFile, reason: str, calling_ae: str,
     if not connection.execute(update(quarantine).where(same).values(**held)).rowcount:
         values = {"path": path, "digest": file.digest, "size": file.size, "reason": reason, "calling_ae": calling_ae}
         connection.execute(insert(quarantine).values(**values, **held))
-
-
-def held(connection: Connection) -> int:
-    """Count the entries that are held."""
-    query = select(func.count()).select_from(quarantine).where(quarantine.c.state == QuarantineState.HELD)
-    return int(connection.execute(query).scalar_one())
-
-
-def entries(connection: Connection, ended: bool, limit: int | None) -> tuple[QuarantineRecord, ...]:
-    """Entries, the oldest first, those that have ended only where asked for; of more than `limit` the latest."""
-    query = select(quarantine).order_by(quarantine.c.identifier.desc()).limit(limit)
-    if not ended:
-        query = query.where(quarantine.c.state == QuarantineState.HELD)
-    return tuple(map(_record, connection.execute(query)))[::-1]
-
-
-def entry(connection: Connection, identifier: int) -> QuarantineRecord | None:
-    """One entry."""
-    row = connection.execute(select(quarantine).where(quarantine.c.identifier == identifier)).one_or_none()
-    return None if row is None else _record(row)
-
-
-def end(connection: Connection, identifier: int, to: QuarantineState, because: str, now: datetime) -> bool:
-    """Say what became of an entry; False when it was not held."""
-    is_held = and_(quarantine.c.identifier == identifier, quarantine.c.state == QuarantineState.HELD)
-    ended = update(quarantine).where(is_held).values(state=to, ended_at=now, ended_because=because)
-    return bool(connection.execute(ended).rowcount)
-
-
-def needs(connection: Connection, file: StoredFile) -> bool:
-    """Whether an entry that is held has this file."""
-    query = select(quarantine.c.identifier).where(
-        quarantine.c.path == file.path.as_posix(), quarantine.c.state == QuarantineState.HELD
-    )
-    return connection.execute(query.limit(1)).first() is not None
-
-
-def _record(row: Row[tuple[object, ...]]) -> QuarantineRecord:
-    return QuarantineRecord(
-        identifier=row.identifier,
-        file=stored_file(row),
-        reason=row.reason,
-        calling_ae=row.calling_ae,
-        received_at=row.received_at,
-        state=QuarantineState(row.state),
-        ended_at=row.ended_at,
-        ended_because=row.ended_because,
-    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from scipy import ndimage
 
 from models.rounding import whole_above, whole_nearest
 from models.sequence import Sequence
-from models.volume import Float32, Grid, grid_of, image_from, resample_onto
+from models.volume import Float32, Grid, corners_of, grid_of, image_from, resample_onto
 
 CONTRASTS = (Sequence.T2WI, Sequence.PVP)
 """Where muscle is clearly brighter than air; DWI of high b-values hardly shows muscle, and suppresses fat."""
@@ -92,17 +91,12 @@ def in_plane_binned(image: sitk.Image) -> sitk.Image:
 
 
 def _lattice(volumes: list[sitk.Image]) -> Grid:
-    corners = np.concatenate([_corners(volume) for volume in volumes])
+    corners = np.concatenate([corners_of(volume) for volume in volumes])
     low, high = corners.min(axis=0), corners.max(axis=0)
     x, y, z = (int(size) for size in np.maximum(1, whole_above((high - low) / LATTICE_MM)))
     first = low + LATTICE_MM / 2
     origin = (float(first[0]), float(first[1]), float(first[2]))
     return Grid((x, y, z), (LATTICE_MM,) * 3, origin, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-
-
-def _corners(image: sitk.Image) -> Values:
-    ends = product(*((-0.5, size - 0.5) for size in image.GetSize()))
-    return np.array([image.TransformContinuousIndexToPhysicalPoint(end) for end in ends])
 
 
 def air_outside(image: sitk.Image) -> Mask:

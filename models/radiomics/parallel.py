@@ -59,7 +59,8 @@ def extract_all(
     found: dict[str, dict[str, float]] = {region.name: {} for region in listed}
     filled = [region for region in listed if np.any(sitk.GetArrayViewFromImage(region.mask))]
     total = sum(len(region.settings.image_types) for region in filled)
-    measured = _in_turn(_pieces(filled)) if workers == 1 else _at_once(_pieces(filled), workers)
+    in_turn = ((piece.region, piece.measured()) for piece in _pieces(filled))
+    measured = in_turn if workers == 1 else _at_once(_pieces(filled), workers)
     for done, (name, values) in enumerate(measured, start=1):
         found[name] |= values
         if on_progress is not None:
@@ -73,10 +74,6 @@ def _pieces(regions: Iterable[Region]) -> Iterator[_Piece]:
         prepared = prepare(region.image, region.mask, region.settings, region.stretch)
         for number, settings in enumerate(region.settings.by_image_type()):
             yield _Piece(region.name, prepared, settings, shape=number == 0)
-
-
-def _in_turn(pieces: Iterable[_Piece]) -> Iterator[tuple[str, dict[str, float]]]:
-    return ((piece.region, piece.measured()) for piece in pieces)
 
 
 def _at_once(pieces: Iterable[_Piece], workers: int) -> Iterator[tuple[str, dict[str, float]]]:

@@ -182,6 +182,11 @@ def components(probability: sitk.Image, segmenter: Segmenter) -> tuple[Component
     return tuple(found)
 
 
+def inside_of(parts: SequenceOf[Component]) -> Mask:
+    """The voxels of some components (z, y, x), on the network's grid."""
+    return np.logical_or.reduce([part.inside for part in parts])
+
+
 def mask_of(
     parts: SequenceOf[Component], probability: sitk.Image, reference: sitk.Image, segmenter: Segmenter
 ) -> sitk.Image:
@@ -194,7 +199,7 @@ def mask_of(
     grid = grid_of(reference)
     if not parts:
         return image_from(np.zeros(grid.size[::-1], np.uint8), grid)
-    inside = np.logical_or.reduce([part.inside for part in parts])
+    inside = inside_of(parts)
     # The rim of one voxel keeps the values below the threshold that place the surface between voxel centres.
     kept = ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
     values = np.where(kept, sitk.GetArrayViewFromImage(probability), 0).astype(np.float32)

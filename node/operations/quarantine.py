@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from node.errors import NodeError
 from node.settings import Settings
-from storage import database, quarantine
+from storage import database, quarantine_entries
 from storage.database import open_engine
 from storage.durability import sync
 from storage.errors import HeaderError
@@ -72,7 +72,7 @@ class Discarded:
 def entries(settings: Settings, ended: bool = False, limit: int = 50) -> QuarantineList:
     """The latest entries that are held, and those that have ended where asked for."""
     with open_engine(settings.storage_url).connect() as connection:
-        return QuarantineList(quarantine.entries(connection, ended, limit), quarantine.held(connection))
+        return QuarantineList(quarantine_entries.entries(connection, ended, limit), quarantine_entries.held(connection))
 
 
 def detail(settings: Settings, identifier: int) -> QuarantineDetail:
@@ -137,12 +137,12 @@ def discard(settings: Settings, identifier: int, because: str) -> Discarded:
 def _end(engine: Engine, store: ObjectStore, entry: QuarantineRecord, to: QuarantineState, because: str) -> bool:
     """Put the end of an entry on record, then remove its file unless another needs it; whether it was removed."""
     with database.writing(engine).begin() as connection:
-        ended = quarantine.end(connection, entry.identifier, to, because, datetime.now(UTC))
+        ended = quarantine_entries.end(connection, entry.identifier, to, because, datetime.now(UTC))
     if not ended:
         raise NodeError(f"quarantine {entry.identifier}: another person has ended it meanwhile")
     log.warning("quarantine %d (%s): %s: %s", entry.identifier, entry.file.path.name, to.lower(), because)
     with engine.connect() as connection:
-        if quarantine.needs(connection, entry.file):
+        if quarantine_entries.needs(connection, entry.file):
             return False
     path = store.absolute(entry.file)
     for gone in (path, path.with_suffix(".json")):  # the reason lies beside it
@@ -153,7 +153,7 @@ def _end(engine: Engine, store: ObjectStore, entry: QuarantineRecord, to: Quaran
 
 def _entry(engine: Engine, identifier: int) -> QuarantineRecord:
     with engine.connect() as connection:
-        found = quarantine.entry(connection, identifier)
+        found = quarantine_entries.entry(connection, identifier)
     if found is None:
         raise NodeError(f"quarantine {identifier}: no such entry")
     return found

@@ -32,7 +32,7 @@ from node.results.source import SourceFrame, complete, put, put_all
 from node.results.window import grey_range
 
 LEARNED_SUPER_RESOLUTION = Code("AI-SR", LOCAL_SCHEME, "Learned super-resolution")
-SERIES_OFFSET = {"T2WI": 1, "DWI": 2, "PVP": 3}
+SERIES_NUMBER = {"T2WI": 9001, "DWI": 9002, "PVP": 9003}
 
 #: Fewer grey levels than this lose what the image shows: such data are scaled and carry the mapping back.
 MINIMUM_LEVELS = 200
@@ -65,7 +65,7 @@ def series_facts(result: SequenceResult) -> SeriesFacts:
     """The facts that all images of the derived series share."""
     return SeriesFacts(
         role=f"super-resolved-{result.sequence.lower()}",
-        number=SERIES_OFFSET[result.sequence],
+        number=SERIES_NUMBER[result.sequence],
         description=_description(result),
         modality="MR",
         sop_class_uid=MRImageStorage,

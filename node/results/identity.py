@@ -26,9 +26,6 @@ PRODUCT = origin.PRODUCT
 RESEARCH_STATEMENT = "Research output. Not for diagnosis."
 SUPER_RESOLUTION, SEGMENTATION, PREDICTION = "super-resolution", "segmentation", "prediction"
 
-#: Series numbers of results start here, above those that scanners use.
-FIRST_SERIES_NUMBER = 9000
-
 
 @cache
 def product_version() -> str:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from node.results import attributes
-from node.results.identity import FIRST_SERIES_NUMBER, PRODUCT, Identity, clipped, product_version, statement
+from node.results.identity import PRODUCT, Identity, clipped, product_version, statement
 from node.results.source import UNICODE, SourceFrame, complete, put, put_all
 from node.results.text import LIMITS
 
@@ -23,7 +23,7 @@ class SeriesFacts:
 
     Attributes:
         role: stable name of the series among the results of a study.
-        number: added to the first number of the range that results use.
+        number: Series Number (0020,0011); those of results start at 9000, above those that scanners use.
         algorithms: manifest kinds of the bundles that made it.
     """
 
@@ -33,11 +33,6 @@ class SeriesFacts:
     modality: str
     sop_class_uid: str
     algorithms: tuple[str, ...]
-
-    @property
-    def series_number(self) -> int:
-        """Series Number (0020,0011)."""
-        return FIRST_SERIES_NUMBER + self.number
 
 
 def inherit(target: Dataset, header: Dataset, keywords: Iterable[str]) -> None:
@@ -65,7 +60,7 @@ def identify(target: Dataset, facts: SeriesFacts, identity: Identity, header: Da
         "SOPClassUID": facts.sop_class_uid,
         "Modality": facts.modality,
         "SeriesInstanceUID": identity.uid(f"{facts.role}/series", content=content),
-        "SeriesNumber": facts.series_number,
+        "SeriesNumber": facts.number,
         "SeriesDescription": _description(facts, identity),
         "TimezoneOffsetFromUTC": f"{made_at:%z}",
         **dict.fromkeys(("SeriesDate", "InstanceCreationDate", "ContentDate"), f"{made_at:%Y%m%d}"),

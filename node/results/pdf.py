@@ -16,14 +16,14 @@ from node.results.modules import SeriesFacts, identify, patient_and_study, refer
 from node.results.page import TITLE, Page
 from node.results.source import SourceFrame, put_all
 
-SERIES_OFFSET = 302
+SERIES_NUMBER = 9302
 
 
 def series_facts(results: StudyResults) -> SeriesFacts:
     """The facts that identify the series of the document."""
     return SeriesFacts(
         role="summary-pdf",
-        number=SERIES_OFFSET,
+        number=SERIES_NUMBER,
         description="AI summary PDF (research)",
         modality="DOC",
         sop_class_uid=EncapsulatedPDFStorage,

@@ -64,7 +64,7 @@ from node.results.set_aside import is_in_rectum
 from node.results.source import SourceFrame, complete, put, put_all
 from node.results.supersession import reference_to
 
-SERIES_OFFSET = 201
+SERIES_NUMBER = 9201
 ENGLISH = Code("en", "RFC5646", "English")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 INDETERMINATE = Code("82334004", "SCT", "Indeterminate")
@@ -91,7 +91,7 @@ def series_facts(results: StudyResults) -> SeriesFacts:
     kinds = (SUPER_RESOLUTION, SEGMENTATION, *((PREDICTION,) if results.prediction else ()))
     return SeriesFacts(
         role="report",
-        number=SERIES_OFFSET,
+        number=SERIES_NUMBER,
         description="AI measurement report (research)",
         modality="SR",
         sop_class_uid=Comprehensive3DSRStorage,
@@ -113,7 +113,7 @@ def report(results: StudyResults, evidence: Evidence, identity: Identity, conten
         evidence=_evidence(evidence),
         content=_document(results, evidence, identity, content)[0],
         series_instance_uid=identity.uid(f"{facts.role}/series", content=content),
-        series_number=facts.series_number,
+        series_number=facts.number,
         sop_instance_uid=identity.uid(f"{facts.role}/instance", content=content),
         instance_number=1,
         manufacturer=PRODUCT,

@@ -38,7 +38,7 @@ SEGMENT_NUMBER = 1
 TRACKING_ID = "Tumour 1"
 #: Orange red, told apart from grey values and from red overlays of measurements.
 DISPLAY_COLOR = (230, 80, 40)
-SERIES_OFFSET = {"T2WI": 101, "DWI": 102, "PVP": 103}
+SERIES_NUMBER = {"T2WI": 9101, "DWI": 9102, "PVP": 9103}
 SUPER_RESOLVED_OFFSET = 10
 
 
@@ -52,7 +52,7 @@ def series_facts(sequence: str, super_resolved: bool) -> SeriesFacts:
     grid = "super-resolved-" if super_resolved else ""
     return SeriesFacts(
         role=f"segmentation-{grid}{sequence.lower()}",
-        number=SERIES_OFFSET[sequence] + (SUPER_RESOLVED_OFFSET if super_resolved else 0),
+        number=SERIES_NUMBER[sequence] + (SUPER_RESOLVED_OFFSET if super_resolved else 0),
         description=f"AI-SEG {sequence} tumour{' on AI-SR' if super_resolved else ''} (research)",
         modality="SEG",
         sop_class_uid=SegmentationStorage,
@@ -88,7 +88,7 @@ def segmentation(
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(identity, in_rectum)],
         series_instance_uid=identity.uid(f"{facts.role}/series"),
-        series_number=facts.series_number,
+        series_number=facts.number,
         sop_instance_uid=identity.uid(f"{facts.role}/instance"),
         instance_number=1,
         manufacturer=PRODUCT,

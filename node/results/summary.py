@@ -22,14 +22,14 @@ from node.results.modules import (
 from node.results.page import Page
 from node.results.source import SourceFrame, put_all
 
-SERIES_OFFSET = 301
+SERIES_NUMBER = 9301
 
 
 def series_facts(results: StudyResults) -> SeriesFacts:
     """The facts that identify the series of the summary."""
     return SeriesFacts(
         role="summary",
-        number=SERIES_OFFSET,
+        number=SERIES_NUMBER,
         description="AI summary page (research)",
         modality="OT",
         sop_class_uid=SecondaryCaptureImageStorage,

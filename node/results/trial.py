@@ -42,7 +42,7 @@ def require_encodable(study_instance_uid: str, stack: Stack, image: sitk.Image) 
         Refusal: E-ENCODE, one of them cannot be written.
         OSError: a file of the stack cannot be read.
     """
-    if stack.role not in derived_mr.SERIES_OFFSET:
+    if stack.role not in derived_mr.SERIES_NUMBER:
         return
     results = _results(study_instance_uid, stack, image)
     identity = Identity.of(results, Site(PYDICOM_ROOT_UID, time_zone="UTC"))

@@ -92,7 +92,7 @@ def test_who_never_answers_costs_the_object_an_attempt_each_time_and_ends(receiv
 
 
 def test_a_destination_that_is_down_or_never_answers_delays_no_other(receiving, destination, queue, unused_port):
-    queue.ledger.record(queue.ledger.results(STUDY), ["down", "silent", "archive"], queue.clock())
+    queue.ledger.record(queue.ledger.all_results(STUDY), ["down", "silent", "archive"], queue.clock())
     done = threading.Event()
     archive = receiving(lambda _event, count: done.set() or 0 if count == 2 else 0)
     with socket.create_server(("127.0.0.1", 0)) as silent:

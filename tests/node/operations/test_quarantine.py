@@ -42,7 +42,7 @@ def put(settings: Settings, index: Index) -> Callable[..., int]:
 
     def put_in(data: bytes, reason: str = "SOP Instance UID differs", sender: str = "SKYRA") -> int:
         index.keep_quarantine(ObjectStore(settings.root).quarantine(data, reason), reason, sender, NOW)
-        return index.quarantined()[-1].identifier
+        return quarantine.entries(settings).entries[-1].identifier
 
     return put_in
 

@@ -20,10 +20,12 @@ from node.services.acceptor import AcceptorLimits
 from node.services.leases import LEASE_S
 from node.services.listener import Listener
 from node.settings import ListenerSettings, RemoteSettings
+from storage import quarantine_entries
 from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
+from storage.records import QuarantineRecord
 
 # pynetdicom as a sender: files go as they lie on the disk, broken ones too.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -43,6 +45,10 @@ class Receiving:
     @property
     def port(self) -> int:
         return self.listener.port
+
+    def quarantined(self) -> tuple[QuarantineRecord, ...]:
+        with self.index._engine.connect() as connection:
+            return quarantine_entries.entries(connection, ended=False, limit=None)
 
     def files(self) -> list[Path]:
         return sorted(path for path in self.store.root.rglob("*.dcm") if path.is_file())

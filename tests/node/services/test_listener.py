@@ -250,7 +250,7 @@ def test_a_truncated_data_set_fails_and_is_kept_in_quarantine(receiving, make_im
     association.release()
     assert 0xC000 <= answer.Status <= 0xCFFF
     assert "cut short" in answer.ErrorComment
-    (record,) = receiving.index.quarantined()
+    (record,) = receiving.quarantined()
     assert "cut short" in record.reason
     assert record.calling_ae == "SCANNER"
     assert data_set_of(receiving.store.absolute(record.file)) == data_set_of(shorter)
@@ -265,7 +265,7 @@ def test_an_object_that_is_no_dicom_fails_and_is_kept_in_quarantine(receiving, m
     answer = association.send_c_store(path)
     association.release()
     assert 0xC000 <= answer.Status <= 0xCFFF
-    (record,) = receiving.index.quarantined()
+    (record,) = receiving.quarantined()
     assert receiving.store.absolute(record.file).read_bytes().endswith(b"please find enclosed ")
 
 
@@ -274,7 +274,7 @@ def test_dcmtk_sees_that_an_object_without_study_is_not_understood(receiving, dc
     path.write_bytes(path.read_bytes().replace(b"\x20\x00\x0d\x00UI", b"\x20\x00\x0b\x00UI"))
     answer = dcmtk("storescu", "-v", "-aec", AE_TITLE, "127.0.0.1", receiving.port, path)
     assert "Error: CannotUnderstand" in answer.stdout + answer.stderr
-    (record,) = receiving.index.quarantined()
+    (record,) = receiving.quarantined()
     assert record.reason == "the data set has no Study Instance UID"
 
 
@@ -293,7 +293,7 @@ def test_a_command_that_contradicts_its_data_set_fails_and_is_kept_in_quarantine
     association._reactor_checkpoint.set()
     association.release()
     assert answer.Status == 0xA900
-    (record,) = receiving.index.quarantined()
+    (record,) = receiving.quarantined()
     assert "in the command" in record.reason
     assert receiving.index.studies() == ()
 
@@ -449,7 +449,7 @@ def test_every_real_file_is_received_and_indexed(receiving, shared_data):
     assert all(outcome.status is None for outcome in refused), refused
     assert len(outcomes) - len(refused) > 900
     assert all("malformed" in str(o.path) or "charsets" in str(o.path) for o in refused), refused
-    assert receiving.index.quarantined() == ()
+    assert receiving.quarantined() == ()
     indexed = {
         (study.study_instance_uid, record.header.sop_instance_uid)
         for study in receiving.index.studies()

@@ -81,7 +81,7 @@ def test_uids_of_a_command_that_are_none_are_answered_with_a_status(receiving, t
     assert talking.status() == (status if status == "aborted" else f"{status} to 7")
     if status == "aborted":
         return
-    (record,) = receiving.index.quarantined()
+    (record,) = receiving.quarantined()
     assert receiving.store.absolute(record.file).read_bytes().endswith(data_set)
     assert receiving.store.absolute(record.file).read_bytes()[128:132] == b"DICM"
     assert "Muster" not in record.reason
@@ -119,7 +119,7 @@ def test_an_operation_that_is_not_served_is_answered_and_its_data_set_consumed(r
     assert talking.status() == "0211 to 8"
     send(talking, ECHO)
     assert talking.status() == "0000 to 9"
-    assert receiving.index.quarantined() == ()
+    assert receiving.quarantined() == ()
 
 
 def test_a_store_that_says_that_it_has_no_data_set_is_not_understood(talking):

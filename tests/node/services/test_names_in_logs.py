@@ -86,7 +86,7 @@ def test_objects_and_commands_with_names_in_the_place_of_uids(receiving, scanner
     text = written()
     assert "kept in quarantine" in text
     assert_no_seed(text)
-    assert_no_seed(" ".join(record.reason for record in receiving.index.quarantined()))
+    assert_no_seed(" ".join(record.reason for record in receiving.quarantined()))
 
 
 def test_requests_and_pdus_with_names_in_them(receiving, scanner, written):

@@ -113,4 +113,4 @@ def test_an_object_over_the_limit_is_refused_and_the_others_are_stored(start, sc
         assert sender.status() == f"{status} to 1"
     assert receiving.index.study("1.2.3").instance_count == 1
     assert list(receiving.store.spool.iterdir()) == []
-    assert receiving.index.quarantined() == ()
+    assert receiving.quarantined() == ()
