@@ -68,7 +68,7 @@ def _retrieved(done: Retrieved) -> RenderableType:
         counts = (str(study.at_remote) if study.at_remote else "not told", str(study.here))
         modalities = " ".join(study.modalities)
         table.add_row(
-            study.study_instance_uid, study.study_date, study.description, modalities, *counts, study.state or "-"
+            study.study_instance_uid, study.study_date, Text(study.description), modalities, *counts, study.state or "-"
         )
         if study.reason:
             table.add_row(Text(study.reason, style="red"))
@@ -82,5 +82,5 @@ def _known(known: Known) -> RenderableType:
     for it in known.retrievals:
         last = f"{it.last_attempt_at:%Y-%m-%d %H:%M:%S}" if it.last_attempt_at else "-"
         counts = (str(it.at_remote), str(it.here), str(it.attempts))
-        table.add_row(it.study_instance_uid, it.remote, it.state, *counts, last, it.reason)
+        table.add_row(it.study_instance_uid, it.remote, it.state, *counts, last, Text(it.reason))
     return table

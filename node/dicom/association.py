@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pynetdicom import AE, Association, build_context, build_role, evt
+from pynetdicom import AE, Association, build_role, evt
 from pynetdicom.events import Event, EventType
 
-from node.dicom.contexts import TRANSFER_SYNTAXES, proposals
+from node.dicom.contexts import MAXIMUM_CONTEXTS, proposals, takeable
 from node.dicom.tls import ClientContext, client_context
 from node.dicom.transport import (
     SMALLEST_EVEN,
@@ -75,7 +75,7 @@ class RemoteAE:
             pairs: what is proposed.
             handlers: of pynetdicom's events, beside those that every association has.
             as_scp: a SOP class of which this side takes the role of the SCP alone (PS3.7 D.3.3.4).
-            taken: storage SOP classes whose objects come on it, proposed in every transfer syntax, in the same role.
+            taken: storage SOP classes whose objects come on it, in the same role.
 
         Raises:
             OSError: the name of the host is not known (`socket.gaierror`), this machine is short of something, or a
@@ -91,7 +91,8 @@ class RemoteAE:
             (evt.EVT_ACCEPTED, send_even_fragments),
             *handlers,
         ]
-        contexts = [*proposals(pairs), *(build_context(uid, list(TRANSFER_SYNTAXES)) for uid in taken)]
+        proposed = proposals(pairs)
+        contexts = [*proposed, *takeable(taken, MAXIMUM_CONTEXTS - len(proposed))]
         roles = [build_role(uid, scp_role=True) for uid in (*taken, *([as_scp] if as_scp else ()))]
         if taken:
             ae.maximum_pdu_size = _MAXIMUM_PDU

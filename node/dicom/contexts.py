@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 
 from pydicom import config
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -18,7 +19,12 @@ from pydicom.uid import (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     MPEGTransferSyntaxes,
@@ -55,6 +61,24 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = tuple(
 )
 """Transfer syntaxes that the listener accepts, the preferred first: of several, an uncompressed one is taken."""
 
+_NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+#: Those that archives use most come first.
+_COMPRESSED = tuple(
+    dict.fromkeys(
+        (
+            *(
+                JPEG2000Lossless,
+                JPEGLosslessSV1,
+                JPEGLSLossless,
+                RLELossless,
+                JPEGBaseline8Bit,
+                JPEG2000,
+                JPEGExtended12Bit,
+            ),
+            *(syntax for syntax in TRANSFER_SYNTAXES if syntax not in _NATIVE),
+        )
+    )
+)
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 #: Private SOP classes that are known to store nothing: by DCMTK's, `termscu` asks a server to end.
@@ -98,6 +122,21 @@ def proposals(pairs: Iterable[tuple[str, str]]) -> list[PresentationContext]:
     if len(unique) > MAXIMUM_CONTEXTS:
         raise PermanentError(f"{len(unique)} presentation contexts: an association has {MAXIMUM_CONTEXTS}")
     return [build_context(sop_class, transfer_syntax) for sop_class, transfer_syntax in unique]
+
+
+def takeable(sop_classes: Collection[str], room: int) -> list[PresentationContext]:
+    """Contexts in which objects of these classes can be taken as they lie there; at most `room`.
+
+    The other side accepts one transfer syntax a context, an uncompressed one where it can choose, and not every archive
+    can decompress. So of each class uncompressed ones and each compressed one have a context of their own, as far as
+    there is room; what does not fit shares one.
+    """
+    classes = list(dict.fromkeys(sop_classes))[:room]
+    each = room // len(classes) if classes else 0
+    alone = _COMPRESSED[: max(each - 2, 0)]
+    rest = [syntax for syntax in _COMPRESSED if syntax not in alone]
+    groups = [list(_NATIVE), *([syntax] for syntax in alone), rest] if each > 1 else [list(TRANSFER_SYNTAXES)]
+    return [build_context(uid, group) for uid in classes for group in groups if group]
 
 
 def _as_it_is(uid: str) -> UID:

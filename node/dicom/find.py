@@ -83,6 +83,34 @@ def find_instances(remote: RemoteAE, study_instance_uid: str, series_instance_ui
     return frozenset(str(image.get("SOPInstanceUID") or "") for image in images) - {""}
 
 
+def find_sop_classes(remote: RemoteAE, study_instance_uid: str) -> frozenset[str]:
+    """SOP classes of the objects of a study: SOP Classes in Study (0008,0062), else those of each image.
+
+    Raises:
+        TransientError: there is no whole answer; the message says why.
+    """
+    association = _associate(remote)
+    try:
+        found = _sop_classes(association, study_instance_uid)
+    except BaseException:
+        association.abort()
+        raise
+    association.release()
+    return found
+
+
+def _sop_classes(association: Association, study: str) -> frozenset[str]:
+    of_study = _find(association, "STUDY", ("SOPClassesInStudy",), StudyInstanceUID=study)
+    found = {uid for match in of_study for uid in _values(match, "SOPClassesInStudy") if uid}
+    if found:
+        return frozenset(found)
+    for series in _find(association, "SERIES", ("SeriesInstanceUID",), StudyInstanceUID=study):
+        above = {"StudyInstanceUID": study, "SeriesInstanceUID": str(series.get("SeriesInstanceUID") or "")}
+        images = _find(association, "IMAGE", ("SOPInstanceUID", "SOPClassUID"), **above)
+        found |= {uid for image in images for uid in _values(image, "SOPClassUID") if uid}
+    return frozenset(found)
+
+
 def count_images(
     remote: RemoteAE, study_instance_uid: str, modality: str, passed_over: Collection[str] = ()
 ) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pynetdicom import StoragePresentationContexts
 
 from node.dicom.association import RemoteAE
 from node.dicom.command import Command, Refusal
+from node.dicom.find import find_sop_classes
 from node.retrieval.exchange import Answer, Keys, Line, get, move
 from node.services.leases import Leases
 from node.services.messages import IncomingObject
@@ -19,7 +20,7 @@ from node.settings import ListenerSettings
 from storage.files import ObjectStore
 from storage.index import Index
 
-#: What is asked for by C-GET: the storage classes of the standard, without those that are rarest.
+#: What is asked for by C-GET where the remote does not say what it has: the storage classes of the standard.
 _STORAGE = tuple(str(context.abstract_syntax) for context in StoragePresentationContexts)
 
 
@@ -85,8 +86,9 @@ class ByGet:
         def begin(command: Command, syntax: str, refusal: Refusal | None) -> IncomingObject:
             return self._storage.begin(Arrival(source, command, syntax, refusal))
 
+        classes = find_sop_classes(remote, keys.study_instance_uid) or _STORAGE
         try:
-            yield from get(remote, keys, line, _STORAGE, begin)
+            yield from get(remote, keys, line, sorted(classes), begin)
         finally:
             source.open = False
             self._leases.end(source)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
-from pydicom.uid import UID, UID_dictionary
+from pydicom.uid import UID, MRImageStorage, UID_dictionary
 from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.sop_class import (
     ModalityWorklistInformationFind,
@@ -12,7 +14,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from node.dicom.contexts import TRANSFER_SYNTAXES, acceptable, is_storage, proposals
+from node.dicom.contexts import TRANSFER_SYNTAXES, acceptable, is_storage, proposals, takeable
 from node.errors import PermanentError
 
 ORTHANC = (  # every transfer syntax that Orthanc accepts in its default configuration (Default.json)
@@ -86,3 +88,18 @@ def test_each_pair_is_proposed_by_itself():
 def test_more_than_128_contexts_are_an_error():
     with pytest.raises(PermanentError, match="129 presentation contexts"):
         proposals([(f"1.2.{n}", "1.2.840.10008.1.2") for n in range(129)])
+
+
+def test_each_class_is_taken_uncompressed_and_in_each_compression_by_itself():
+    contexts = takeable([MRImageStorage], 126)
+    assert {str(syntax) for context in contexts for syntax in context.transfer_syntax} == set(TRANSFER_SYNTAXES)
+    assert [len(context.transfer_syntax) for context in contexts][1:] == [1] * (len(contexts) - 1)
+
+
+@pytest.mark.parametrize("classes", [1, 5, 40, 63, 64, 126, 200])
+def test_what_is_taken_fits_the_room_and_leaves_no_transfer_syntax_out(classes):
+    asked = [f"1.2.3.{number}" for number in range(classes)]
+    contexts = takeable(asked, 126)
+    assert len(contexts) <= 126
+    of_each = Counter(str(context.abstract_syntax) for context in contexts for _ in context.transfer_syntax)
+    assert of_each == dict.fromkeys(asked[:126], len(TRANSFER_SYNTAXES))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 from typer.testing import CliRunner
 
 from node.cli.main import app
@@ -42,6 +43,21 @@ def test_a_study_of_a_real_archive_comes_whole(site, archives, images, name, met
     assert where.index.study(STUDY).instance_count == 5
     assert {it.calling_ae for it in where.index.instances(STUDY)} == {archives[name].ae_title}
     assert where.index.open_associations(datetime.now(UTC)) == {}
+
+
+def test_compressed_objects_come_as_they_lie_there(site, archives, orthanc, tmp_path: Path):
+    """Orthanc would have to decompress them for a context in which it can choose, and cannot."""
+    study = f"{STUDY}9"
+    for number, compressed in enumerate((False, True)):
+        image = an_image(f"{study}.1.{number}")
+        if compressed:
+            image.compress(JPEG2000Lossless)
+        image.save_as(tmp_path / "image.dcm", enforce_file_format=True)
+        orthanc.store(tmp_path / "image.dcm")
+    where = site(archives["orthanc"])
+    assert retrieve(where.settings, Order("orthanc", study=study, method=Method.GET), PLENTY).short == ()
+    syntaxes = [it.header.transfer_syntax_uid for it in where.index.instances(study)]
+    assert sorted(syntaxes) == [ExplicitVRLittleEndian, JPEG2000Lossless]
 
 
 @pytest.mark.parametrize(
