@@ -50,7 +50,9 @@ from .objects import data_set_bytes
 #: Results of the study, each of 100 kB; those after the first three come while the destination goes wrong.
 FIRST, LATER, ROWS = (1, 2, 3), (4, 5, 6), 6250
 OPEN = frozenset({"QUEUED", "CLAIMED"})
-COMMITMENT = {"commitment": True, "commitment_after_s": 0.1, "commitment_wait_s": 0.5, "commitment_attempts": 100}
+COMMITMENT = {"commitment": True, "commitment_after_s": 0.1, "commitment_wait_s": 30, "commitment_attempts": 100}
+#: Where the report that is waited for never comes.
+ASKING_AGAIN = COMMITMENT | {"commitment_wait_s": 0.5}
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ CASES = (
         settings=COMMITMENT,
     ),
     *(
-        Case(name, make, frozenset({"STORED"}), "", end="COMMITTED", settings=COMMITMENT)
+        Case(name, make, frozenset({"STORED"}), "", end="COMMITTED", settings=ASKING_AGAIN)
         for name, make in (
             ("never reports", never_reporting),
             ("commits what nobody has asked for", lying),
