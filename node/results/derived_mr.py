@@ -24,11 +24,10 @@ from node.results.modules import (
     SeriesFacts,
     complete_series,
     identify,
-    inherit,
     patient_and_study,
     refer_to,
 )
-from node.results.source import SourceFrame, complete, put, put_all
+from node.results.source import SourceFrame, complete, inherit, put, put_all
 from node.results.window import grey_range
 
 LEARNED_SUPER_RESOLUTION = Code("AI-SR", LOCAL_SCHEME, "Learned super-resolution")
@@ -54,11 +53,6 @@ class StoredValues:
 
     array: np.ndarray
     slope: float
-
-    def window(self) -> tuple[float, float]:
-        """Centre and width, in stored values."""
-        low, high = grey_range(self.array)
-        return (low + high) / 2, max(high - low, 1.0)
 
 
 def series_facts(result: SequenceResult) -> SeriesFacts:
@@ -181,7 +175,7 @@ def _image_planes(image: Dataset, planes: ImagePlanes) -> None:
 
 
 def _pixels(image: Dataset, stored: StoredValues) -> None:
-    centre, width = stored.window()
+    low, high = grey_range(stored.array)
     values: dict[str, object] = {
         "SamplesPerPixel": 1,
         "PhotometricInterpretation": "MONOCHROME2",
@@ -189,8 +183,8 @@ def _pixels(image: Dataset, stored: StoredValues) -> None:
         "BitsStored": 16,
         "HighBit": 15,
         "PixelRepresentation": 1,
-        "WindowCenter": decimal(round(centre, 1)),
-        "WindowWidth": decimal(round(width, 1)),
+        "WindowCenter": decimal(round((low + high) / 2, 1)),
+        "WindowWidth": decimal(round(max(high - low, 1.0), 1)),
     }
     put_all(image, values)
     if stored.slope != 1.0:

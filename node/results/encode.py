@@ -104,7 +104,9 @@ def _objects(
         for facts, dataset in made:
             segmentations[facts.role] = dataset
             yield write_object(dataset, facts.role, folder / f"{facts.role}.dcm", identity)
-    header = _any_header(results, sources, patient)
+    header = next((frames[0].header for frames in sources.values()), patient)
+    if header is None:
+        raise PermanentError(f"study {results.study_instance_uid}: no instance to take patient and study from")
     content = _content_digest(results)
     evidence = report.Evidence(
         frames=sources,
@@ -141,16 +143,6 @@ def _segmentations(
     if result.mask_super is not None:
         facts = segmentation.series_facts(result.sequence, super_resolved=True)
         yield facts, segmentation.segmentation(result.mask_super, derived, facts, identity, scanner, in_rectum)
-
-
-def _any_header(
-    results: StudyResults, sources: Mapping[str, tuple[SourceFrame, ...]], patient: Dataset | None
-) -> Dataset:
-    for frames in sources.values():
-        return frames[0].header
-    if patient is None:
-        raise PermanentError(f"study {results.study_instance_uid}: no instance to take patient and study from")
-    return patient
 
 
 def _superseded_report(

@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 
 from node.results import attributes
 from node.results.identity import PRODUCT, Identity, clipped, product_version, statement
-from node.results.source import UNICODE, SourceFrame, complete, put, put_all
+from node.results.source import UNICODE, SourceFrame, complete, inherit, put, put_all
 from node.results.text import LIMITS
 
 LOCAL_SCHEME = "99RECTALNODE"
@@ -33,13 +33,6 @@ class SeriesFacts:
     modality: str
     sop_class_uid: str
     algorithms: tuple[str, ...]
-
-
-def inherit(target: Dataset, header: Dataset, keywords: Iterable[str]) -> None:
-    """Take over the elements named, as they are in the header."""
-    for keyword in keywords:
-        if keyword in header:
-            target[keyword] = header[keyword]
 
 
 def patient_and_study(target: Dataset, header: Dataset) -> None:

@@ -166,16 +166,15 @@ def _sequence(column: SubFigure, result: SequenceResult, plan: StudyPlan) -> Non
         at_column, at_row = _index_at(image, result.acquired, x, y)
         # Of the slices no more is looked at than this column, so no more is carried over.
         section = image[at_column : at_column + 1, :, :]
-        outlined = _carried_over(result.mask, section) if mask is None else mask[at_column : at_column + 1, :, :]
+        outlined = (
+            sitk.Resample(result.mask, section, sitk.Transform(), sitk.sitkNearestNeighbor)
+            if mask is None
+            else mask[at_column : at_column + 1, :, :]
+        )
         across = through_plane(section, outlined, 0)
         shown = cropped(across, at_row, _PROPORTION * across.size_mm[1])
         draw(column.add_axes((left, 0.045, 0.43, 0.255)), shown, grey, smooth=False)
         write(column, left, 0.015, title, size=7, colour=MUTED)
-
-
-def _carried_over(mask: sitk.Image, image: sitk.Image) -> sitk.Image:
-    """A mask on the grid of an image."""
-    return sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
 
 
 def _index_at(image: sitk.Image, acquired: sitk.Image, x: int, y: int) -> tuple[int, int]:

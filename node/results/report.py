@@ -54,14 +54,13 @@ from node.results.modules import (
     LOCAL_SCHEME,
     SeriesFacts,
     identify,
-    inherit,
     patient_and_study,
     referenced_series,
 )
 from node.results.narrative import Remark, remarks
 from node.results.segmentation import SEGMENT_NUMBER, TRACKING_ID, tracking_uid
 from node.results.set_aside import is_in_rectum
-from node.results.source import SourceFrame, complete, put, put_all
+from node.results.source import SourceFrame, complete, inherit, put, put_all
 from node.results.supersession import reference_to
 
 SERIES_NUMBER = 9201

@@ -27,12 +27,11 @@ from node.results.image_planes import require_same_place
 from node.results.modules import (
     SeriesFacts,
     identify,
-    inherit,
     patient_and_study,
     refer_to,
     source_image_items,
 )
-from node.results.source import SourceFrame, complete, put, put_all
+from node.results.source import SourceFrame, complete, inherit, put, put_all
 
 SEGMENT_NUMBER = 1
 TRACKING_ID = "Tumour 1"

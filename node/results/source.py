@@ -75,6 +75,13 @@ def put_all(dataset: Dataset, values: Mapping[str, object]) -> None:
         put(dataset, keyword, value)
 
 
+def inherit(target: Dataset, header: Dataset, keywords: Iterable[str]) -> None:
+    """Take over the elements named, as they are in the header."""
+    for keyword in keywords:
+        if keyword in header:
+            target[keyword] = header[keyword]
+
+
 def complete(dataset: Dataset, keywords: Iterable[str]) -> None:
     """Add those of some elements that are not there, without a value."""
     put_all(dataset, {keyword: None for keyword in keywords if keyword not in dataset})
@@ -178,12 +185,8 @@ def with_patient(frames: tuple[SourceFrame, ...], header: Dataset | None) -> tup
 
 def _of_patient(frame: SourceFrame, header: Dataset) -> SourceFrame:
     named = Dataset()
-    for element in frame.header:
-        if element.keyword not in attributes.PATIENT:
-            named[element.tag] = element
-    for keyword in attributes.PATIENT:
-        if keyword in header:
-            named[keyword] = header[keyword]
+    named.update({element.tag: element for element in frame.header if element.keyword not in attributes.PATIENT})
+    inherit(named, header, attributes.PATIENT)
     return replace(frame, header=named)
 
 

@@ -15,12 +15,11 @@ from node.results.modules import (
     SeriesFacts,
     complete_series,
     identify,
-    inherit,
     patient_and_study,
     refer_to,
 )
 from node.results.page import Page
-from node.results.source import SourceFrame, put_all
+from node.results.source import SourceFrame, inherit, put_all
 
 SERIES_NUMBER = 9301
 

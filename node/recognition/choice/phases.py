@@ -128,16 +128,13 @@ def _nearest(phases: Phases, usable: list[int], settings: RecognitionSettings) -
     nearest = [index for index in usable if distances[index] < min(distances.values()) + _TIE_S]
     if len(nearest) == 1 or site_choice is not None:
         return replace(phases, chosen=nearest[0], warnings=(f"{several}; the one nearest to {wanted:g} s is used",))
-    named = [index for index in nearest if _named_portal_venous(phases.volumes[index], settings)]
+    vocabulary = words(settings.words_of_site)
+    named = [index for index in nearest if vocabulary.say("portal_venous", names(phases.volumes[index].first))]
     if len(named) == 1:
         return replace(phases, chosen=named[0], warnings=(f"{several}; of the two nearest the one named so is used",))
     times = " and ".join(f"{phases.times_s[index]:.1f} s" for index in nearest)
     reason = f"phases at {times} are equally near to {wanted:g} s; a site rule with preferred_phase_s decides"
     return replace(phases, fault=Fault(Code.DCE_PVP_AMBIGUOUS, reason))
-
-
-def _named_portal_venous(volume: Volume, settings: RecognitionSettings) -> bool:
-    return words(settings.words_of_site).say("portal_venous", names(volume.first))
 
 
 def _named_otherwise(volume: Volume, settings: RecognitionSettings) -> str:

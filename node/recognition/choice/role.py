@@ -34,11 +34,10 @@ class RoleChoice:
 def best_of(role: Sequence, found: Candidates, rank: Rank) -> RoleChoice:
     """The usable volume that ranks highest; the others keep the first preference that decided against them."""
     best, decided_by = ranked(found.usable, rank)
-    preferred = {
-        entry.key: Fault("", f"{_name_beside(best, entry)} is preferred: {decided_by[entry.key]}")
-        for entry in found.usable
-        if entry.key != best.key
-    }
+    preferred = {}
+    for entry in (it for it in found.usable if it.key != best.key):
+        name = "another volume of the series" if one_series(best, entry) else series_name(best)
+        preferred[entry.key] = Fault("", f"{name} is preferred: {decided_by[entry.key]}")
     return RoleChoice(role, best, passed_over={**found.passed_over, **preferred}, decided_by=decided_by)
 
 
@@ -49,17 +48,13 @@ def refused(
 
     The best is that of the highest b-value, of several the largest.
     """
-    near = sorted(volumes_of(series, finding), key=_nearness, reverse=True)
+    near = sorted(
+        volumes_of(series, finding),
+        key=lambda entry: (entry.volume.first.diffusion.b_value or 0.0, entry.volume.slices),
+        reverse=True,
+    )
     faults = [passed_over[entry.key] for entry in near if entry.key in passed_over]
     named = next((fault for fault in faults if fault.code), None)
     reasons = "; ".join(dict.fromkeys(fault.reason for fault in faults))
     plain = Fault(missing.code, f"{missing.reason} ({reasons})") if reasons else missing
     return RoleChoice(role, refusal=named or plain, passed_over=passed_over)
-
-
-def _name_beside(best: SeriesVolume, entry: SeriesVolume) -> str:
-    return "another volume of the series" if one_series(best, entry) else series_name(best)
-
-
-def _nearness(entry: SeriesVolume) -> tuple[float, int]:
-    return entry.volume.first.diffusion.b_value or 0.0, entry.volume.slices

@@ -71,7 +71,7 @@ def image_kind(
         return ImageKind.CALCULATED, f"sequence name {sequence_name}"
     if kind in (None, ImageKind.TRACE):
         told = _GE_PREFIXES.get(description.split(":", 1)[0].upper() + ":")
-        told = told or (_by_text(description, vocabulary) if derived else None)
+        told = told or next((it for it, meaning in _TOLD if derived and vocabulary.say(meaning, description)), None)
         if told is not None and (kind is None or told is ImageKind.CALCULATED):
             return told, DESCRIPTION
     if kind is None and tokens & _NOT_MAGNITUDE:
@@ -94,7 +94,3 @@ def _tokens(vendor: Vendor, image_type: tuple[str, ...]) -> set[str]:
         # Single letters mean Dixon parts on Philips only.
         tokens -= {"W", "F"}
     return tokens
-
-
-def _by_text(description: str, vocabulary: Words) -> ImageKind | None:
-    return next((kind for kind, meaning in _TOLD if vocabulary.say(meaning, description)), None)

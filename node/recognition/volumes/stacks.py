@@ -96,7 +96,8 @@ def split_series(frames: Frames) -> tuple[Volume, ...]:
     lost = tuple(frame for frame in ordered if frame.placement is None or frame.header.sheet_fault is not None)
     groups = _hard_groups(located)
     volumes = [volume for group in groups for volume in _volumes(group, ())]
-    numbered = enumerate(_incomplete(_mixed(volumes)) + _unlocated(lost))
+    unmixed = [_unless(_strayed(volume, volumes), volume) for volume in volumes]
+    numbered = enumerate(_incomplete(unmixed) + _unlocated(lost))
     return tuple(replace(volume, number=number) for number, volume in numbered)
 
 
@@ -212,13 +213,16 @@ def _broken(frames: Frames, fault: Fault) -> Volume:
     return Volume(frames, plane, angle, fault=fault)
 
 
-def _mixed(volumes: list[Volume]) -> list[Volume]:
-    """A few stray frames beside a stack: the stack has lost them, and which is right cannot be told."""
-    return [_unless(_strayed(volume, volumes), volume) for volume in volumes]
-
-
 def _strayed(volume: Volume, others: list[Volume]) -> Fault | None:
-    few = [it for it in others if it.slices < _STRAY_SHARE * volume.slices and _same_weighting(volume, it)]
+    """A few stray frames beside a stack: the stack has lost them, and which is right cannot be told."""
+    frame = volume.first
+    few = [
+        it
+        for it in others
+        if it.slices < _STRAY_SHARE * volume.slices
+        and it.first.kind is frame.kind
+        and it.first.diffusion.b_value == frame.diffusion.b_value
+    ]
     faults = [fault for other in few if (fault := _stray_fault(volume, other)) is not None]
     return faults[-1] if faults else None
 
@@ -226,10 +230,6 @@ def _strayed(volume: Volume, others: list[Volume]) -> Fault | None:
 def _unless(fault: Fault | None, volume: Volume) -> Volume:
     """The volume, of which a fault leaves no geometry."""
     return volume if fault is None else replace(volume, geometry=None, fault=fault)
-
-
-def _same_weighting(one: Volume, other: Volume) -> bool:
-    return one.first.kind is other.first.kind and one.first.diffusion.b_value == other.first.diffusion.b_value
 
 
 def _stray_fault(volume: Volume, other: Volume) -> Fault | None:
@@ -268,11 +268,8 @@ def _unlocated(frames: Frames) -> list[Volume]:
     groups: dict[tuple[object, ...], list[FrameFacts]] = defaultdict(list)
     for frame in frames:
         groups[(frame.header.sheet_fault, frame.kind.name, frame.diffusion.b_value)].append(frame)
+    nowhere = Fault(Code.IOP, "no position, orientation or pixel spacing")
     return [
-        _broken(tuple(group), _unlocated_fault(group[0]))
+        _broken(tuple(group), group[0].header.sheet_fault or nowhere)
         for _, group in sorted(groups.items(), key=lambda e: str(e[0]))
     ]
-
-
-def _unlocated_fault(frame: FrameFacts) -> Fault:
-    return frame.header.sheet_fault or Fault(Code.IOP, "no position, orientation or pixel spacing")
