@@ -277,8 +277,15 @@ def of_studies(connection: Connection, studies: Collection[str], state: Delivery
 
 
 def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> None:
-    """Stop or mark the deliveries of a study that a revocation names, and put in order those that it does not."""
+    """Withdraw the results of a study that a revocation names, and put in order those that it does not.
+
+    Their deliveries are stopped or marked as it says.
+    """
     table, results = schema.delivery, schema.result
+    made = schema.dicom_object
+    objects = select(made.c.identifier).where(made.c.sop_instance_uid.in_(sorted(revocation.sop_instance_uids)))
+    why = case((results.c.object.in_(objects), revocation.reason), else_="")
+    connection.execute(update(results).where(results.c.study_instance_uid == study_uid).values(withdrawn=why))
     of_study = table.c.result.in_(select(results.c.identifier).where(results.c.study_instance_uid == study_uid))
     named = table.c.sop_instance_uid.in_(sorted(revocation.sop_instance_uids))
     in_order = and_(not_(named), table.c.state == DeliveryState.REVOKED)

@@ -177,6 +177,8 @@ result = Table(
     Column("revision", Integer, nullable=False),
     Column("role", String(64), nullable=False),
     Column("object", ForeignKey(dicom_object.c.identifier), nullable=False),
+    # Why a person has to take it back where it is; empty where it stands.
+    Column("withdrawn", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("study_instance_uid", "revision", "object"),
     Index("result_by_object", "object"),
 )
@@ -305,6 +307,7 @@ retrieval = Table(
 )
 
 IS_OPEN = delivery.c.state.in_([literal_column("'CLAIMED'"), literal_column("'QUEUED'")])
+IS_WITHDRAWN = result.c.withdrawn != literal_column("''")
 #: What a destination has stored and is to commit.
 IS_UNCOMMITTED = and_(delivery.c.state == literal_column("'STORED'"), delivery.c.commit_at.is_not(None))
 
@@ -313,6 +316,7 @@ _PARTIAL = {
     Index("result_object_by_series", dicom_object.c.series_instance_uid): NOT_RECEIVED,
     # In the order in which deliveries are claimed.
     Index("delivery_open", *(delivery.c[name] for name in ("destination", "attempts", "identifier"))): IS_OPEN,
+    Index("result_withdrawn", result.c.object): IS_WITHDRAWN,
     # In the order in which commitment is asked for; what was asked for as often as may be lies behind.
     Index(
         "delivery_uncommitted", *(delivery.c[name] for name in ("destination", "commit_asked", "commit_at"))

@@ -16,13 +16,11 @@ from storage import catalogue_schema as tables
 from storage.catalogue import matching
 from storage.errors import StorageError
 from storage.identity import InstanceKey
-from storage.records import DeliveryState, InstanceHeader, ObjectOrigin, StoredFile
-from storage.schema import delivery, dicom_object, stored_file
+from storage.records import InstanceHeader, ObjectOrigin, StoredFile
+from storage.schema import IS_WITHDRAWN, dicom_object, result, stored_file
 
 _AT_ONCE = 500
 """UIDs of one statement, which has a parameter for each."""
-
-_TAKEN_BACK = (DeliveryState.STOPPED, DeliveryState.REVOKED)
 
 
 class TooManyObjectsError(StorageError):
@@ -88,13 +86,9 @@ def _statement(keys: UniqueKeys) -> Select[tuple[object, ...]]:
         of_patient = select(tables.study.c.study_instance_uid).join(tables.patient)
         identifier = matching.text(keys.patient_id)
         fitting.append(table.c.study_instance_uid.in_(of_patient.where(tables.patient.c.patient_id == identifier)))
-    taken_back = (
-        select(delivery.c.identifier)
-        .where(delivery.c.sop_instance_uid == table.c.sop_instance_uid, delivery.c.state.in_(_TAKEN_BACK))
-        .exists()
-    )
+    taken_back = select(result.c.object).where(IS_WITHDRAWN)
     return (
         select(table)
-        .where(*fitting, table.c.origin != ObjectOrigin.RETURNED, ~taken_back)
+        .where(*fitting, table.c.origin != ObjectOrigin.RETURNED, table.c.identifier.not_in(taken_back))
         .order_by(table.c.study_instance_uid, table.c.series_instance_uid, table.c.identifier)
     )

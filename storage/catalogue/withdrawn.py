@@ -1,4 +1,4 @@
-"""What is not offered: results that a person has to take back, or that were stopped, as they are of another patient."""
+"""What is not offered: results that a person has to take back, as they are of another patient or of rejected images."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from sqlalchemy import Connection, select
 
 from storage import catalogue_schema as tables
 from storage.catalogue.attributes import Level
-from storage.records import DeliveryState
-from storage.schema import delivery, result
+from storage.schema import IS_WITHDRAWN, result
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,6 @@ class Withdrawn:
 def read_withdrawn(connection: Connection) -> Withdrawn:
     """What is not offered now; usually nothing."""
     instance, series, study = tables.instance, tables.series, tables.study
-    taken_back = delivery.c.state.in_((DeliveryState.STOPPED.value, DeliveryState.REVOKED.value))
-    of_objects = select(result.c.object).join(delivery, delivery.c.result == result.c.identifier).where(taken_back)
     found = connection.execute(
         select(
             instance.c.identifier,
@@ -53,7 +50,7 @@ def read_withdrawn(connection: Connection) -> Withdrawn:
         )
         .join(series, instance.c.series == series.c.identifier)
         .join(study, series.c.study == study.c.identifier)
-        .where(instance.c.object.in_(of_objects))
+        .where(instance.c.object.in_(select(result.c.object).where(IS_WITHDRAWN)))
     ).all()
     withdrawn = Withdrawn(frozenset(row.identifier for row in found))
     whole: dict[int, tuple[int, int]] = {}

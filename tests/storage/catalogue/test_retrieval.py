@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 
+from storage import deliveries
 from storage.catalogue.filling import catch_up
 from storage.catalogue.retrieval import TooManyObjectsError, UniqueKeys, objects
 from storage.header import read_header
-from storage.records import DeliveryState, ResultRecord
-from storage.schema import delivery
+from storage.records import ResultRecord, Revocation
 
 from ..house import House, a_file
 
@@ -73,14 +72,15 @@ def test_of_an_object_the_latest_revision_is_meant(house):
     assert b"corrected" in house.files.absolute(file).read_bytes()
 
 
-@pytest.mark.parametrize("state", list(DeliveryState))
-def test_results_are_found_unless_they_were_taken_back(house, found, at, state):
+@pytest.mark.parametrize("destinations", [["PACS"], []])
+def test_results_are_found_unless_they_were_taken_back(house, found, at, destinations):
+    """Whether they were to be sent or not."""
     data = a_file(1, 8, "1.2.3")
     header = read_header(data)
     uids = (header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid)
     result = ResultRecord("1.2.3", 1, "report", *uids, house.files.store(data, header))
-    house.ledger.record([result], ["PACS"], at(0))
-    with house.engine.begin() as connection:
-        connection.execute(update(delivery).values(state=state))
-    taken_back = state in (DeliveryState.STOPPED, DeliveryState.REVOKED)
-    assert found(series_instance_uids=("1.2.3.8",)) == ([] if taken_back else ["1.2.3.8.1"])
+    house.ledger.record([result], destinations, at(0))
+    for named, expected in ((), ["1.2.3.8.1"]), ((header.sop_instance_uid,), []), ((), ["1.2.3.8.1"]):
+        with house.engine.begin() as connection:
+            deliveries.revoke(connection, "1.2.3", Revocation(frozenset(named), "another patient"))
+        assert found(series_instance_uids=("1.2.3.8",)) == expected
