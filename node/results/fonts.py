@@ -54,12 +54,8 @@ def lettering(text: str, weight: str = "normal") -> dict[str, Any]:
 
 def drawable(text: str) -> str:
     """The text with the Unicode number, such as [U+13000], for each character that no font has."""
-    return "".join(c if _is_format(c) or _family(c) else f"[U+{ord(c):04X}]" for c in text)
-
-
-def _is_format(character: str) -> bool:
-    """Whether a character has no glyph of its own, but steers those around it."""
-    return unicodedata.category(character) == "Cf"
+    # A format character (Cf) has no glyph of its own, but steers those around it.
+    return "".join(c if unicodedata.category(c) == "Cf" or _family(c) else f"[U+{ord(c):04X}]" for c in text)
 
 
 @cache

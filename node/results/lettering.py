@@ -55,7 +55,9 @@ def filling(part: SubFigure, top: float, bottom: float, text: str, size: float, 
 
 def in_columns(text: str, width: int, indent: str = "") -> list[str]:
     """Rows of at most `width` columns of a text as it is drawn; an East Asian letter takes two."""
-    return _rows(drawable(text), lambda row: _columns(row) <= width, indent)
+    return _rows(
+        drawable(text), lambda row: sum(1 + (unicodedata.east_asian_width(it) in "WF") for it in row) <= width, indent
+    )
 
 
 def write(
@@ -104,10 +106,6 @@ def _rows(text: str, fits: Callable[[str], bool], indent: str = "") -> list[str]
 def _rows_of_size(text: str, size: float, width: float) -> list[str]:
     """Rows of at most `width` points in letters of a size."""
     return _rows(drawable(text), lambda row: size * sum(map(_advance, row)) <= width)
-
-
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 @cache

@@ -93,7 +93,9 @@ def explaining_features(
     for feature in features:
         words = in_words(feature.name)
         unit = Code(words.unit, "UCUM", words.unit_meaning)
-        name = Code(words.code, "IBSI", words.ibsi) if words.code else _local_code(words.name)
+        # Of a feature that IBSI has no code for: always the same for a name of pyradiomics, which is its meaning.
+        own = Code(f"F-{hashlib.sha256(words.name.encode()).hexdigest()[:12]}", LOCAL_SCHEME, clipped(words.name, 64))
+        name = Code(words.code, "IBSI", words.ibsi) if words.code else own
         grid = ON_SUPER_RESOLVED_GRID if words.resolution == "super" else ON_ACQUIRED_GRID
         limits = ((codes.SCT.Minimum, feature.low), (codes.SCT.Maximum, feature.high))
         cohort = MeasurementStatisticalProperties(
@@ -124,11 +126,6 @@ def _contribution(feature: Contribution, prediction: Prediction, identity: Ident
     item.ContentSequence = ContentSequence()
     item.ContentSequence.extend(_by_prediction(prediction.main, prediction, identity))
     return item
-
-
-def _local_code(feature: str) -> Code:
-    """Code of a feature that IBSI has none for: always the same for a name of pyradiomics, which is its meaning."""
-    return Code(f"F-{hashlib.sha256(feature.encode()).hexdigest()[:12]}", LOCAL_SCHEME, clipped(feature, 64))
 
 
 def _number(

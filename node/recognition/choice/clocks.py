@@ -58,9 +58,10 @@ def accepted_clocks(run: Run, settings: RecognitionSettings) -> tuple[Clock, ...
         _stated(run, "TTC= in Series Description", [_centre_of_k_space(volume) for volume in run], relative=True),
         _relative(run, "dynamic scan begin time", lambda frame: frame.timing.dynamic_s),
         _absolute(run, "acquisition time", lambda frame: frame.timing.acquisition_s, _SHORTEST_STEP_S),
-        _relative(run, "trigger time", _trigger_s),
+        _relative(run, "trigger time", lambda frame: _divided(frame.timing.trigger_ms, 1000)),
         _relative(run, "time after start", lambda frame: frame.timing.elapsed_s)
-        or _relative(run, "time after start, in 0.1 ms", _elapsed_ticks_s),
+        # GE's RTIA timer counts seconds or 1/10000 s; in the wrong unit the run lasts longer than any.
+        or _relative(run, "time after start, in 0.1 ms", lambda frame: _divided(frame.timing.elapsed_s, 10_000)),
         _absolute(run, "content time", _content_s, _SHORTEST_CONTENT_STEP_S),
         _absolute(run, "series time", lambda frame: frame.timing.series_s, _SHORTEST_CONTENT_STEP_S),
         _of_day(run, "clock in Series Description", [_described(volume) for volume in run]),
@@ -91,13 +92,8 @@ def _described(volume: Volume) -> float | None:
     return time_of_day(clock_in(volume.first.header.description))
 
 
-def _trigger_s(frame: FrameFacts) -> float | None:
-    return None if frame.timing.trigger_ms is None else frame.timing.trigger_ms / 1000
-
-
-def _elapsed_ticks_s(frame: FrameFacts) -> float | None:
-    """GE's RTIA timer counts seconds or 1/10000 s; in the wrong unit the run lasts longer than any."""
-    return None if frame.timing.elapsed_s is None else frame.timing.elapsed_s / 10_000
+def _divided(stated: float | None, by: float) -> float | None:
+    return None if stated is None else stated / by
 
 
 def _content_s(frame: FrameFacts) -> float | None:
