@@ -103,7 +103,8 @@ $(DCMJS)/node_modules/.package-lock.json: $(DCMJS)/package-lock.json
 tools: # what the tests talk to: Debian packages, a receiver from npm; nothing to do where they are installed
 	@missing=""; \
 	for pair in Orthanc:orthanc /usr/share/orthanc/plugins/libOrthancDicomWeb.so:orthanc-dicomweb storescu:dcmtk \
-		dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql chromium:chromium; do \
+		dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql chromium:chromium \
+		/usr/share/java/pixelmed.jar:pixelmed-apps; do \
 		[ -e "$${pair%%:*}" ] || command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }

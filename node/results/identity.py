@@ -19,7 +19,7 @@ from node.results.text import one_line, shortened
 from storage import origin
 
 #: Raised by hand when the encoders write other objects from the same findings.
-ENCODER_VERSION = 3
+ENCODER_VERSION = 4
 
 PRODUCT = origin.PRODUCT
 #: What the node says of all its results; on the training of its models only the bundles in use can speak.

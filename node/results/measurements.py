@@ -1,7 +1,6 @@
 """Measurements of a tumour as NUM content items (TID 300), each with the algorithm that made it (TID 4019).
 
-A feature that explains the prediction has two properties more: the range of the training cohort (TID 311) and what it
-adds to the predicted log odds, as a NUM of its own.
+A feature that explains the prediction is followed by what it adds to the predicted log odds, a NUM of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodeContentItem,
     CodedConcept,
-    ContentSequence,
     Measurement,
-    MeasurementProperties,
-    MeasurementStatisticalProperties,
     NumContentItem,
     RelationshipTypeValues,
+    TextContentItem,
 )
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -43,6 +41,7 @@ ON_SUPER_RESOLVED_GRID = Code("AI-SR-GRID", LOCAL_SCHEME, "Measured on the super
 ON_ACQUIRED_GRID = Code("ACQ-GRID", LOCAL_SCHEME, "Measured on the acquired grid")
 MAIN_MODEL = Code("AI-MAIN-MODEL", LOCAL_SCHEME, "Main model")
 OTHER_MODEL = Code("AI-OTHER-MODEL", LOCAL_SCHEME, "Model beside the main one")
+EXPLAINED_FEATURE = Code("AI-FEATURE", LOCAL_SCHEME, "Feature that it is the contribution of")
 CONTRIBUTION = Code("AI-CONTRIBUTION", LOCAL_SCHEME, "Contribution to the calibrated log odds")
 
 
@@ -88,8 +87,7 @@ def predicted_probabilities(prediction: Prediction, identity: Identity) -> Itera
 def explaining_features(
     features: Sequence[Contribution], prediction: Prediction, identity: Identity
 ) -> Iterator[Measurement]:
-    """Features of the main model with their value, the range in the training cohort and their contribution."""
-    bundle = identity.algorithm(PREDICTION)
+    """Features of the main model with their value, each followed by what it adds to the predicted log odds."""
     for feature in features:
         words = in_words(feature.name)
         unit = Code(words.unit, "UCUM", words.unit_meaning)
@@ -97,35 +95,35 @@ def explaining_features(
         own = Code(f"F-{hashlib.sha256(words.name.encode()).hexdigest()[:12]}", LOCAL_SCHEME, clipped(words.name, 64))
         name = Code(words.code, "IBSI", words.ibsi) if words.code else own
         grid = ON_SUPER_RESOLVED_GRID if words.resolution == "super" else ON_ACQUIRED_GRID
-        limits = ((codes.SCT.Minimum, feature.low), (codes.SCT.Maximum, feature.high))
-        cohort = MeasurementStatisticalProperties(
-            [
-                NumContentItem(limit, value, unit, None, RelationshipTypeValues.HAS_PROPERTIES)
-                for limit, value in limits
-            ],
-            description=f"Training cohort of {bundle.name} {bundle.version}",
-        )
-        # highdicom capitalises this meaning otherwise than PS3.16 does, and validators warn of it.
-        cohort[-1].ConceptNameCodeSequence[0].CodeMeaning = codes.DCM.PopulationDescription.meaning
-        measurement = Measurement(
-            name=CodedConcept.from_code(name),
-            value=feature.value,
-            unit=CodedConcept.from_code(unit),
-            algorithm_id=_by_radiomics(identity),
-            method=CodedConcept.from_code(grid),
-            properties=MeasurementProperties(measurement_statistical_properties=cohort),
-        )
-        measurement[0].ContentSequence.append(_contribution(feature, prediction, identity))
-        yield measurement
+        yield from _number(name, feature.value, unit, _by_radiomics(identity), grid)
+        yield _contribution(feature, name, unit, prediction, identity)
 
 
-def _contribution(feature: Contribution, prediction: Prediction, identity: Identity) -> NumContentItem:
-    item = NumContentItem(
-        CONTRIBUTION, feature.log_odds, codes.UCUM.NoUnits, None, RelationshipTypeValues.HAS_PROPERTIES
+def _contribution(
+    feature: Contribution, name: Code, unit: Code, prediction: Prediction, identity: Identity
+) -> Measurement:
+    """What a feature adds, with the feature as a modifier (TID 1419 row 6) and its range in the training cohort.
+
+    That range is what the figure is inferred from beside the value (row 13): how a tree divides the cohort decides it.
+    As a property of the feature it would be a TID 311 item, and validators take any number below a measurement for
+    one of row 13.
+    """
+    bundle = identity.algorithm(PREDICTION)
+    measurement = Measurement(
+        name=CodedConcept.from_code(CONTRIBUTION),
+        value=feature.log_odds,
+        unit=CodedConcept.from_code(codes.UCUM.NoUnits),
+        algorithm_id=_by_prediction(prediction.main, prediction, identity),
     )
-    item.ContentSequence = ContentSequence()
-    item.ContentSequence.extend(_by_prediction(prediction.main, prediction, identity))
-    return item
+    concept = RelationshipTypeValues.HAS_CONCEPT_MOD
+    limits = ((codes.SCT.Minimum, feature.low), (codes.SCT.Maximum, feature.high))
+    cohort = f"Training cohort of {bundle.name} {bundle.version}"
+    measurement[0].ContentSequence[:0] = [
+        CodeContentItem(EXPLAINED_FEATURE, CodedConcept.from_code(name), concept),
+        *(NumContentItem(limit, value, unit, None, RelationshipTypeValues.INFERRED_FROM) for limit, value in limits),
+        TextContentItem(codes.DCM.PopulationDescription, cohort, RelationshipTypeValues.HAS_PROPERTIES),
+    ]
+    return measurement
 
 
 def _number(
