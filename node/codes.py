@@ -91,8 +91,8 @@ class Code(StrEnum):
     )
     DECODE = (
         "E-DECODE",
-        "A file or its pixels cannot be read: no DICOM, cut short, damaged, or larger than any image.",
-        "Send the object again from its source; where it is broken there as well, nothing can be done.",
+        "A file or its pixels cannot be read: no DICOM, cut short, damaged, too large, or without a decoder.",
+        "Install the package that the reason names; else send the object again, unless it is broken at its source too.",
     )
     PRIVATE_UNDECODED = (
         "E-PRIVATE-UNDECODED",

@@ -47,11 +47,12 @@ class Assembled:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """The scale of a slice, whether it was stored inverted, and whether bits outside its values were set."""
+    """The scale of a slice, and what was found beside its values; see `stored_values.Cells`."""
 
     scale: ScaleFacts
     inverted: bool
     foreign_bits: bool
+    lossy: str
 
 
 def assemble(stack: Stack) -> sitk.Image:
@@ -113,7 +114,7 @@ def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDA
                 if values.shape != volume.shape[1:]:
                     raise Refusal(Code.MIXED_MATRIX, f"{name}: {values.shape} pixels, expected {volume.shape[1:]}")
                 volume[index], padding[index] = values, _part(cells.padding, reference.tile)
-                found[index] = _Slice(scale, cells.inverted, cells.foreign_bits)
+                found[index] = _Slice(scale, cells.inverted, cells.foreign_bits, cells.lossy)
     return [found[index] for index in sorted(found)]
 
 
@@ -146,6 +147,13 @@ def _remarks(slices: SequenceOf[_Slice]) -> tuple[str, ...]:
         remarks.append(
             f"{count(foreign)} stored with bits set beside those of their values (an old overlay, or a wrong Bits "
             f"Stored), which were left out"
+        )
+    lossy = [each.lossy for each in slices if each.lossy]
+    if lossy:
+        methods = ", ".join(sorted(set(lossy)))
+        remarks.append(
+            f"{count(len(lossy))} changed by lossy compression ({methods}): what is measured in them can differ from "
+            f"what the scanner showed"
         )
     return tuple(remarks)
 

@@ -34,6 +34,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import Verification, register_uid, uid_to_service_class
 
+from node.dicom.compression import COMPRESSIONS
 from node.errors import PermanentError
 
 MAXIMUM_CONTEXTS = 128  # PS3.8 9.3.2.2: odd identifiers from 1 to 255
@@ -61,6 +62,7 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = tuple(
 )
 """Transfer syntaxes that the listener accepts, the preferred first: of several, an uncompressed one is taken."""
 
+#: Transfer syntaxes in which values lie as they are.
 _NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 #: Those that archives use most come first.
 _COMPRESSED = tuple(
@@ -79,6 +81,7 @@ _COMPRESSED = tuple(
         )
     )
 )
+
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 #: Private SOP classes that are known to store nothing: by DCMTK's, `termscu` asks a server to end.
@@ -139,6 +142,17 @@ def takeable(sop_classes: Collection[str], room: int) -> list[PresentationContex
     return [build_context(uid, group) for uid in classes for group in groups if group]
 
 
+def transfer_syntaxes_as_markdown() -> str:
+    """The table of transfer syntaxes: all are received and kept as they come, and sent on where they are taken."""
+    lines = ["| transfer syntax | UID | images analysed | decoded by | loss |", "| --- | --- | --- | --- | --- |"]
+    for uid in sorted(TRANSFER_SYNTAXES, key=lambda each: [int(part) for part in each.split(".")]):
+        known = COMPRESSIONS.get(uid)
+        analysed = "yes" if known or uid in _NATIVE else "no"
+        packages = ", ".join(("pydicom", *known.packages)) if known else ""
+        lines.append(f"| {uid.name} | `{uid}` | {analysed} | {packages} | {known.loss.value if known else ''} |")
+    return "\n".join((*lines, ""))
+
+
 def _as_it_is(uid: str) -> UID:
     return UID(uid, validation_mode=config.IGNORE)
 
@@ -160,3 +174,7 @@ def _register(uid: UID) -> bool:
             register_uid(uid, f"ForeignStorage_{uid.replace('.', '_')}", StorageServiceClass)
             _foreign.add(uid)
     return True
+
+
+if __name__ == "__main__":
+    print(transfer_syntaxes_as_markdown(), end="")

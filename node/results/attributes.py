@@ -186,3 +186,11 @@ CLASSIC_FROM_FUNCTIONAL_GROUPS = (
     ("MRFOVGeometrySequence", "PercentSampling", "PercentSampling"),
     ("MRFOVGeometrySequence", "PercentPhaseFieldOfView", "PercentPhaseFieldOfView"),
 )
+
+#: The same for attributes of a Legacy Converted Enhanced MR image that have no macro: what all frames share, then what
+#: each has of its own (PS3.3 C.7.6.16.2.25).
+CLASSIC_FROM_CONVERTED = tuple(
+    (f"Unassigned{of}ConvertedAttributesSequence", keyword, keyword)
+    for of in ("Shared", "PerFrame")
+    for keyword in (*SERIES, *ACQUISITION, *EQUIPMENT)
+)

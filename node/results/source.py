@@ -26,6 +26,7 @@ from node.recognition.header.files import read_dataset
 from node.recognition.record import Stack
 from node.results import attributes
 from node.results.identity import Identity
+from node.results.lossy import as_a_whole, tell_loss
 from node.results.text import conform
 from node.results.validity import UNREADABLE, valid
 
@@ -110,7 +111,9 @@ def read_frames(stack: Stack, identity: Identity) -> tuple[SourceFrame, ...]:
         "FrameOfReferenceUID": stack.frame_of_reference_uid
         or identity.uid("frame-of-reference", content=stack.series_instance_uid),
     }
-    return tuple(_frame(objects[frame.path], index, stack, known) for index, frame in enumerate(stack.frames))
+    frames = tuple(_frame(objects[frame.path], index, stack, known) for index, frame in enumerate(stack.frames))
+    as_a_whole([frame.header for frame in frames])
+    return frames
 
 
 def read_header(path: Path) -> Dataset:
@@ -161,6 +164,7 @@ def _read(path: Path) -> _Read:
             except UNREADABLE:
                 left_out.append(keyword)
     conform(header)
+    tell_loss(header, path, dataset)
     put(header, "SpecificCharacterSet", UNICODE)
     left_out.extend(keyword for keyword in settled.unreadable if keyword not in left_out)
     shared, frames = (datasets(dataset, keyword) for keyword in attributes.FUNCTIONAL_GROUPS)
@@ -252,7 +256,8 @@ def _orient(header: Dataset) -> None:
 
 def _lift_functional_groups(header: Dataset, groups: Sequence[Dataset]) -> None:
     """Write what functional groups say at the top level, where classic images have it; malformed values stay behind."""
-    for macro, keyword, classic_keyword in attributes.CLASSIC_FROM_FUNCTIONAL_GROUPS:
+    rows = (*attributes.CLASSIC_FROM_CONVERTED, *attributes.CLASSIC_FROM_FUNCTIONAL_GROUPS)
+    for macro, keyword, classic_keyword in rows:
         for group in groups:
             found = item(group, macro)
             if keyword not in found:

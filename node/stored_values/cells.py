@@ -5,7 +5,6 @@ pydicom's `pixel_array` does not read High Bit and leaves unused bits of JPEG 20
 
 from __future__ import annotations
 
-import math
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, RLELossless
 
 from node.codes import Code
+from node.dicom.codestream import Coded, read_codestream
+from node.dicom.compression import lossy_method, why_undecodable
 from node.errors import Refusal, told
+from node.recognition.header.converted import holding
 from node.recognition.header.elements import MALFORMED, integer, stated, text
-from node.stored_values.codestream import size_of
 
 UNDECODABLE = (*MALFORMED, RuntimeError, InvalidDicomError, zlib.error, MemoryError)
 #: More bits than a float32 volume can tell apart; no MR scanner writes them.
@@ -79,6 +80,7 @@ class Cells:
         as_stored: least and greatest stored value outside the padding, before turning back; None without any.
         inverted: whether low values are bright in the file (MONOCHROME1, Presentation LUT Shape INVERSE).
         foreign_bits: whether bits outside the value were set, and left out.
+        lossy: by what method lossy compression changed the values; empty where nothing says that it did.
     """
 
     values: Integers
@@ -86,6 +88,7 @@ class Cells:
     as_stored: tuple[int, int] | None
     inverted: bool
     foreign_bits: bool
+    lossy: str = ""
 
 
 def read_cells(dataset: Dataset, frame: int, uid: str) -> Cells:
@@ -97,16 +100,16 @@ def read_cells(dataset: Dataset, frame: int, uid: str) -> Cells:
         Refusal: E-PHOTOMETRIC (not monochrome), E-MODALITY-LUT, E-DECODE, E-PIXEL-BITS (no or impossible bits) or
             E-PADDING (an unreadable padding value).
     """
-    inverted = _inverted(dataset, uid)
-    if stated(dataset, "ModalityLUTSequence"):
+    inverted = _inverted(dataset, frame, uid)
+    if stated(holding(dataset, frame, "ModalityLUTSequence"), "ModalityLUTSequence"):
         raise Refusal(Code.MODALITY_LUT, f"{uid}: stored values pass through a Modality LUT, which no MR image has")
-    decoded = _decoded(dataset, frame, uid)
+    decoded, coded = _decoded(dataset, frame, uid)
     layout = _layout(dataset, uid)
     if decoded.dtype.kind not in "iu" or decoded.ndim != 2:
         raise Refusal(Code.PIXEL_BITS, f"{uid}: pixels are {decoded.dtype} of shape {decoded.shape}, not one integer")
     cells: Integers = decoded.astype(np.int32 if layout.allocated <= 16 else np.int64)
     values = layout.values(cells)
-    padding = _padding(dataset, layout, values, cells, uid)
+    padding = _padding(holding(dataset, frame, "PixelPaddingValue"), layout, values, cells, uid)
     image = values[~padding]
     return Cells(
         values=layout.lowest + layout.highest - values if inverted else values,
@@ -114,10 +117,11 @@ def read_cells(dataset: Dataset, frame: int, uid: str) -> Cells:
         as_stored=(int(image.min()), int(image.max())) if image.size else None,
         inverted=inverted,
         foreign_bits=layout.foreign(cells, values),
+        lossy=_lossy(dataset, coded),
     )
 
 
-def _inverted(dataset: Dataset, uid: str) -> bool:
+def _inverted(dataset: Dataset, frame: int, uid: str) -> bool:
     interpretation = text(dataset, "PhotometricInterpretation").upper()
     samples = integer(dataset, "SamplesPerPixel")
     if interpretation not in ("MONOCHROME1", "MONOCHROME2") or samples not in (None, 1):
@@ -126,28 +130,54 @@ def _inverted(dataset: Dataset, uid: str) -> bool:
             f"{uid}: Photometric Interpretation is {interpretation or 'missing'}, {samples or 1} sample(s) a pixel; "
             f"one sample, MONOCHROME1 or MONOCHROME2, is wanted",
         )
-    return interpretation == "MONOCHROME1" or text(dataset, "PresentationLUTShape").upper() == "INVERSE"
+    shape = text(holding(dataset, frame, "PresentationLUTShape"), "PresentationLUTShape").upper()
+    return interpretation == "MONOCHROME1" or shape == "INVERSE"
 
 
-def _decoded(dataset: Dataset, frame: int, uid: str) -> npt.NDArray[np.generic]:
+def _decoded(dataset: Dataset, frame: int, uid: str) -> tuple[npt.NDArray[np.generic], Coded | None]:
+    """The cells of a frame, and what a codestream says that holds them."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            _check_size(dataset, frame, uid)
-            return pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False)
+            coded = _coded(dataset, frame, uid)
+            return pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False), coded
     except UNDECODABLE as error:
         syntax = _syntax(dataset)
         reason = f"{uid}: pixels in transfer syntax {syntax} cannot be decoded: {told(error)}"
         raise Refusal(Code.DECODE, reason) from error
 
 
-def _check_size(dataset: Dataset, frame: int, uid: str) -> None:
-    """Raises Refusal E-DECODE where a compressed frame is larger than the image, so that it is never decoded."""
-    if not UID(_syntax(dataset)).is_encapsulated:
-        return
+def _coded(dataset: Dataset, frame: int, uid: str) -> Coded | None:
+    """What a compressed frame says of itself; None where it says nothing, or is not compressed.
+
+    Raises:
+        Refusal: E-DECODE where nothing here decodes it, or where it says that it is larger than the image: it is then
+            never decoded.
+    """
+    syntax = _syntax(dataset)
+    if not UID(syntax).is_encapsulated:
+        return None
+    reason = why_undecodable(syntax)
+    if reason:
+        raise Refusal(Code.DECODE, f"{uid}: transfer syntax {syntax} {reason}")
     rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
-    size = size_of(get_frame(dataset.PixelData, frame, number_of_frames=integer(dataset, "NumberOfFrames") or 1))
-    if size is not None and math.prod(size) > rows * columns:
-        raise Refusal(Code.DECODE, f"{uid}: {size[0]} × {size[1]} pixels are coded for an image of {rows} × {columns}")
+    coded = read_codestream(
+        get_frame(dataset.PixelData, frame, number_of_frames=integer(dataset, "NumberOfFrames") or 1)
+    )
+    if coded is None and syntax != RLELossless:
+        raise Refusal(Code.DECODE, f"{uid}: no codestream of transfer syntax {syntax}")
+    if coded is not None and not 0 < coded.samples <= rows * columns:
+        of = f" of {coded.components} values" if coded.components != 1 else ""
+        what = f"{coded.rows} × {coded.columns} pixels{of} are coded for an image of {rows} × {columns}"
+        raise Refusal(Code.DECODE, f"{uid}: {what}")
+    return coded
+
+
+def _lossy(dataset: Dataset, coded: Coded | None) -> str:
+    """By what Lossy Image Compression Method (0028,2114): as the header says, else as it lies."""
+    method = lossy_method(_syntax(dataset), coded)
+    if method or text(dataset, "LossyImageCompression") == "01":
+        return text(dataset, "LossyImageCompressionMethod") or method or "by a method that is not stated"
+    return ""
 
 
 def _syntax(dataset: Dataset) -> str:

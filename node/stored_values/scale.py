@@ -15,6 +15,7 @@ from pydicom import Dataset
 
 from node.codes import Code
 from node.errors import Refusal
+from node.recognition.header.converted import holding, unassigned
 from node.recognition.header.elements import datasets, item, number, numbers, stated, text
 
 #: What a unit of a Real World Value Mapping (UCUM) is in 10⁻⁶ mm²/s.
@@ -73,10 +74,10 @@ def scale_facts(dataset: Dataset, frame: int, uid: str, values: tuple[int, int] 
     groups = _functional_groups(dataset, frame)
     transformation = item(_holding(groups, "PixelValueTransformationSequence"), "PixelValueTransformationSequence")
     keyword = "RealWorldValueMappingSequence"
-    mappings = datasets(_holding((*groups, dataset), keyword), keyword)
+    mappings = datasets(_holding((*groups, *unassigned(dataset, frame), dataset), keyword), keyword)
     return ScaleFacts(
         uid=uid,
-        rescale=_rescale(transformation if transformation else dataset, uid),
+        rescale=_rescale(transformation if transformation else holding(dataset, frame, "RescaleSlope"), uid),
         mappings=tuple(_mapping(each) for each in mappings),
         values=values,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from pydicom import Dataset, dcmread
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import UID, RLELossless
 
+from node.dicom.codestream import read_codestream
+from node.dicom.compression import why_undecodable
 from node.dicom.conversion.elements import Forward, read_head
 from node.dicom.conversion.errors import ConversionError
 from node.dicom.conversion.representations import PIXEL_DATA
@@ -55,13 +59,24 @@ def decoder_of(syntax: UID) -> Decoder:
     Raises:
         ConversionError: nothing here does.
     """
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise ConversionError(f"transfer syntax {syntax} cannot be decoded here") from error
-    if not decoder.is_available:
-        raise ConversionError(f"transfer syntax {syntax} needs a decoder that is not installed")
-    return decoder
+    reason = why_undecodable(syntax)
+    if reason:
+        raise ConversionError(f"transfer syntax {syntax} {reason}")
+    return get_decoder(syntax)
+
+
+def at_encapsulated(file: BinaryIO) -> Dataset | None:
+    """The image attributes of a file, which is left where the value of its encapsulated pixels begins.
+
+    None where it holds no such pixels; the file then stands anywhere.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    attributes = dcmread(file, stop_before_pixels=True, specific_tags=list(_IMAGE_PIXEL))
+    # Piece by piece, so that the file is left where the value begins.
+    head = read_head(Forward(iter(lambda: file.read(4), b"")), EXPLICIT)
+    return attributes if head is not None and (head.tag, head.length) == (PIXEL_DATA, UNDEFINED) else None
 
 
 @contextmanager
@@ -77,11 +92,8 @@ def native_pixels(path: Path, syntax: UID) -> Iterator[NativePixels | None]:
     """
     decoder = decoder_of(syntax)
     with path.open("rb") as file:
-        attributes = dcmread(file, stop_before_pixels=True, specific_tags=list(_IMAGE_PIXEL))
-        # Piece by piece, so that the file is left where the value begins.
-        head = read_head(Forward(iter(lambda: file.read(4), b"")), EXPLICIT)
-        encapsulated = head is not None and (head.tag, head.length) == (PIXEL_DATA, UNDEFINED)
-        yield _decoded(decoder, syntax, attributes, file) if encapsulated else None
+        attributes = at_encapsulated(file)
+        yield None if attributes is None else _decoded(decoder, syntax, attributes, file)
 
 
 def _decoded(decoder: Decoder, syntax: str, attributes: Dataset, file: BinaryIO) -> NativePixels:
@@ -108,6 +120,7 @@ def _frames(
     signs = options["pixel_representation"] == 1 and syntax != RLELossless
     count = 0
     try:
+        _check_sizes(syntax, file, options)
         decoded = decoder.iter_array(
             file, raw=True, correct_unused_bits=signs, pixel_keyword="PixelData", pixel_vr="OB", **options
         )
@@ -117,7 +130,27 @@ def _frames(
                 raise ConversionError(f"the pixels are coded with {array.dtype.itemsize * 8} bits, not {dtype}")
             interpretation = str(properties["photometric_interpretation"])
             yield array.astype(dtype).tobytes(), "YBR_FULL" if interpretation in _SUBSAMPLED else interpretation
-    except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (AttributeError, ValueError, RuntimeError, NotImplementedError, struct.error) as error:
         raise ConversionError(f"the pixels cannot be decoded: {error}") from error
     if count != options["number_of_frames"]:
         raise ConversionError(f"{count} frames are coded, and Number of Frames is {options['number_of_frames']}")
+
+
+def _check_sizes(syntax: str, file: BinaryIO, options: dict[str, Any]) -> None:
+    """Look at the beginning of every frame, and leave the file where it was.
+
+    Raises:
+        ConversionError: one says that it is larger than the image, and would be in memory.
+        struct.error, ValueError: one cannot be read.
+    """
+    if syntax == RLELossless:  # tells no size, and is decoded no further than that of the image
+        return
+    wanted = options["rows"] * options["columns"] * options["samples_per_pixel"]
+    start = file.tell()
+    offsets = options.get("extended_offsets")
+    for frame in generate_frames(file, number_of_frames=options["number_of_frames"], extended_offsets=offsets):
+        coded = read_codestream(frame)
+        if coded is None or not 0 < coded.samples <= wanted:
+            found = "no codestream" if coded is None else f"{coded.samples} values"
+            raise ConversionError(f"the pixels cannot be decoded: {found} in a frame of {wanted}")
+    file.seek(start)

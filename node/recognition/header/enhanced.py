@@ -22,12 +22,12 @@ from node.recognition.header.placement import acquired_matrix, placement
 from node.recognition.header.words import Words
 
 
-def frames(dataset: Dataset, instance: FrameFacts, vocabulary: Words) -> tuple[FrameFacts, ...]:
-    """One set of facts a frame; `instance` holds what the top level of the data set says."""
+def frames(dataset: Dataset, image: Callable[[int], FrameFacts], vocabulary: Words) -> tuple[FrameFacts, ...]:
+    """One set of facts a frame; `image` tells what is known of a 0-based frame beside its functional groups."""
     shared = read.item(dataset, "SharedFunctionalGroupsSequence")
     own_groups = enumerate(read.datasets(dataset, "PerFrameFunctionalGroupsSequence"))
-    made = (_frame(dataset, instance, shared, own, index, vocabulary) for index, own in own_groups)
-    return tuple(made) or (instance,)
+    made = (_frame(dataset, image(index), shared, own, index, vocabulary) for index, own in own_groups)
+    return tuple(made) or (image(0),)
 
 
 def _frame(
@@ -57,7 +57,8 @@ def _frame(
             orientation=read.numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient"),
             measures=group("PixelMeasuresSequence"),
             stack=read.text(content, "StackID"),
-            acquired=acquired_matrix(group("MRFOVGeometrySequence")) or acquired_matrix(dataset),
+            acquired=acquired_matrix(group("MRFOVGeometrySequence"))
+            or (instance.placement.acquired if instance.placement else acquired_matrix(dataset)),
         ),
         contrast_phase=read.text(group("ContrastBolusUsageSequence"), "ContrastBolusAgentPhase").upper(),
     )
@@ -73,6 +74,8 @@ def _kind(
     if component in {"PHASE", "REAL", "IMAGINARY"}:
         return ImageKind.NOT_MAGNITUDE, f"Complex Image Component {component}"
     kind, source = image_kind(header.vendor, image_type, header.description, instance.sequence.name, vocabulary)
+    if kind is ImageKind.ACQUIRED and instance.kind is ImageKind.NOT_MAGNITUDE and component != "MAGNITUDE":
+        return instance.kind, instance.kind_source
     return told_by_diffusion(kind, source, diffusion)
 
 

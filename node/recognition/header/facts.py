@@ -312,6 +312,11 @@ class Settled:
     repaired: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
 
+    def and_then(self, other: Settled) -> Settled:
+        """What was found in this data set and in another part of it."""
+        repaired, unreadable = (*self.repaired, *other.repaired), (*self.unreadable, *other.unreadable)
+        return Settled(tuple(dict.fromkeys(repaired)), tuple(dict.fromkeys(unreadable)))
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:

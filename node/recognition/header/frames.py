@@ -15,7 +15,7 @@ from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageSt
 
 from node.codes import Code
 from node.errors import told
-from node.recognition.header import charsets, enhanced, patients, sheets, vendors
+from node.recognition.header import charsets, converted, enhanced, patients, sheets, vendors
 from node.recognition.header import elements as read
 from node.recognition.header.elements import MALFORMED
 from node.recognition.header.facts import (
@@ -83,6 +83,27 @@ def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFac
     """The facts of all frames of a data set that was read from `path`; its text is settled."""
     as_stored = _identifier_as_stored(dataset)
     settled = charsets.settle(dataset)
+    patient = _patient(dataset, settled, as_stored)
+    sop_class = read.identifier(dataset, "SOPClassUID")
+    if sop_class == LegacyConvertedEnhancedMRImageStorage:
+
+        def as_classic(index: int) -> FrameFacts:
+            image = converted.classic(dataset, index)
+            return _image(image, path, patient, settled.and_then(charsets.settle(image)), vocabulary)[0]
+
+        return enhanced.frames(dataset, as_classic, vocabulary)
+    frame, special = _image(dataset, path, patient, settled, vocabulary)
+    if sop_class == EnhancedMRImageStorage:
+        return enhanced.frames(dataset, lambda _: frame, vocabulary)
+    if isinstance(special.sheet, tuple):
+        return sheets.frames(dataset, frame, special.sheet, special.stack)
+    return (frame,)
+
+
+def _image(
+    dataset: Dataset, path: Path, patient: PatientIdentity, settled: Settled, vocabulary: Words
+) -> tuple[FrameFacts, VendorFacts]:
+    """What the top level of a data set says of its image, and the vendor's part of it."""
     private = PrivateElements(dataset)
     vendor = vendors.identify(read.text(dataset, "Manufacturer"), private)
     special = vendors.read(vendor, dataset, private, standard_diffusion(dataset))
@@ -92,7 +113,7 @@ def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFac
         private_elements=vendors.has_elements(vendor, private),
         private_orphans=not vendors.has_elements(vendor, private) and private.orphans,
         missing=_missing(dataset),
-        patient=_patient(dataset, settled, as_stored),
+        patient=patient,
         text=settled,
     )
     kind, kind_source = _kind(dataset, header, special, vocabulary)
@@ -108,11 +129,7 @@ def frames_of(dataset: Dataset, path: Path, vocabulary: Words) -> tuple[FrameFac
         placement=_placement(dataset, special),
         faults=tuple(private.faults),
     )
-    if header.sop_class_uid in (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage):
-        return enhanced.frames(dataset, frame, vocabulary)
-    if isinstance(special.sheet, tuple):
-        return sheets.frames(dataset, frame, special.sheet, special.stack)
-    return (frame,)
+    return frame, special
 
 
 def standard_diffusion(dataset: Dataset) -> Diffusion:
