@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import NAMESPACE_OID, uuid5
 
 from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
 
 from node.results import attributes
+from node.results.findings import AlgorithmIdentity
 from node.results.identity import PRODUCT, Identity, clipped, product_version, statement
 from node.results.source import UNICODE, SourceFrame, complete, inherit, put, put_all
 from node.results.text import LIMITS
 
 LOCAL_SCHEME = "99RECTALNODE"
+#: What IHE AI Results calls a model in Contributing Equipment (Trial Implementation, 6.5.3.1), as it stands there.
+PROCESSING_ALGORITHM = Code("Newcode1", "99IHE", "Processing Algorithm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ def software_versions(facts: SeriesFacts, identity: Identity) -> list[str]:
 
 
 def contributing_equipment(facts: SeriesFacts, identity: Identity, header: Dataset) -> list[Dataset]:
-    """Contributing Equipment Sequence (0018,A001): what was there, the scanner, this node with its models."""
+    """Contributing Equipment Sequence (0018,A001): what was there, the scanner, each model, this node."""
     scanner = Dataset()
     inherit(scanner, header, attributes.EQUIPMENT)
     if "Manufacturer" not in scanner:
@@ -106,7 +112,29 @@ def contributing_equipment(facts: SeriesFacts, identity: Identity, header: Datas
     }
     put_all(node, values)
     known = list(header.get("ContributingEquipmentSequence", ()))
-    return [*known, *([scanner] if scanner.Manufacturer else []), node]
+    models = [_model(identity.algorithm(kind), identity, header) for kind in facts.algorithms]
+    return [*known, *([scanner] if scanner.Manufacturer else []), *models, node]
+
+
+def _model(algorithm: AlgorithmIdentity, identity: Identity, header: Dataset) -> Dataset:
+    """A model as IHE AI Results names one: by a Device UID that is another after every training."""
+    item = Dataset()
+    values = {
+        "PurposeOfReferenceCodeSequence": [CodedConcept.from_code(PROCESSING_ALGORITHM)],
+        "Manufacturer": PRODUCT,
+        "ManufacturerModelName": clipped(algorithm.name, 64),
+        "SoftwareVersions": clipped(algorithm.version, 64),
+        "DeviceUID": device_uid(algorithm),
+        "ContributionDateTime": f"{identity.made_at(header):%Y%m%d%H%M%S%z}",
+        "ContributionDescription": statement(algorithm),
+    }
+    put_all(item, values)
+    return item
+
+
+def device_uid(algorithm: AlgorithmIdentity) -> UID:
+    """Device UID (0018,1002) of a model: from the digest of its bundle (PS3.5 B.2), the same at every site."""
+    return UID(f"2.25.{uuid5(NAMESPACE_OID, algorithm.digest).int}")
 
 
 def source_image_items(frames: Sequence[SourceFrame], preserved: bool) -> list[Dataset]:

@@ -101,6 +101,46 @@ def test_every_object_names_models_versions_and_that_it_is_research(encoded):
         assert "sr-gan 0.3.0" in ds.SoftwareVersions
 
 
+def models_of(dataset):
+    """Contributing equipment that IHE AI Results calls a processing algorithm."""
+    return [
+        item
+        for item in dataset.ContributingEquipmentSequence
+        if item.PurposeOfReferenceCodeSequence[0].CodeMeaning == "Processing Algorithm"
+    ]
+
+
+def test_every_object_has_one_item_of_equipment_for_each_model_that_ran(siemens):
+    for entry in some_of_each_role(siemens.objects):
+        ds = pydicom.dcmread(entry.path, stop_before_pixels=True)
+        models = models_of(ds)
+        told = [f"{it.ManufacturerModelName} {it.SoftwareVersions}" for it in models]
+        assert told == ds.SoftwareVersions[1:], entry.role
+        assert {(it.Manufacturer, it.PurposeOfReferenceCodeSequence[0].CodeValue) for it in models} == {
+            ("rectal-node", "Newcode1")
+        }
+        assert all(RESEARCH_STATEMENT in it.ContributionDescription for it in models)
+
+
+def test_the_device_uid_of_a_model_is_one_in_all_objects_and_another_after_training(siemens, make_encoded):
+    def retrained(results):
+        segmenter = replace(results.algorithms["segmentation"], digest="f6" * 32)
+        return replace(results, algorithms={**results.algorithms, "segmentation": segmenter})
+
+    def uids(encoded):
+        found = {}
+        for entry in some_of_each_role(encoded.objects):
+            for item in models_of(pydicom.dcmread(entry.path, stop_before_pixels=True)):
+                found.setdefault(item.ManufacturerModelName, set()).add(item.DeviceUID)
+        assert all(len(each) == 1 and UID(next(iter(each))).is_valid for each in found.values())
+        return {name: next(iter(each)) for name, each in found.items()}
+
+    before, after = uids(siemens), uids(make_encoded("siemens", change=retrained))
+    assert set(before) == {"sr-gan", "unet++", "grade"}
+    assert len(set(before.values())) == 3
+    assert {name for name in before if before[name] != after[name]} == {"unet++"}
+
+
 def test_the_scanner_stays_named_as_acquisition_equipment(encoded):
     for entry in some_of_each_role(encoded.objects):
         first = pydicom.dcmread(entry.path).ContributingEquipmentSequence[0]
