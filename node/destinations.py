@@ -86,8 +86,8 @@ def facts_of(instances: Iterable[InstanceRecord], files: ObjectStore, remotes: I
 
 def _unmet(remote: RemoteSettings, facts: Facts) -> Iterable[str]:
     """What a remote wants of a study that this one does not meet, in the words of the settings."""
-    if not remote.receives_results and remote.ae_title not in facts["calling_ae_title"]:
-        yield f"what {remote.ae_title} has sent itself"
+    if not remote.receives_results and remote.title not in facts["calling_ae_title"]:
+        yield f"what {remote.title} has sent itself"
     for key in Conditions.model_fields:
         pattern = getattr(remote.when, key)
         if pattern and not any(re.search(pattern, value) for value in facts.get(key, ())):

@@ -46,6 +46,7 @@ class ServiceRole(StrEnum):
     """A part of the node that can run in a process of its own; in the order in which data flows."""
 
     LISTENER = "listener"
+    WEB = "web"
     RETRIEVAL = "retrieval"
     ANALYSIS = "analysis"
     DELIVERY = "delivery"
@@ -70,6 +71,7 @@ class Service:
         """Start every role, that first which is up soonest; a role that cannot start stops those before it."""
         starters = {
             ServiceRole.LISTENER: self._start_listener,
+            ServiceRole.WEB: self._start_web,
             ServiceRole.DELIVERY: self._start_delivery,
             ServiceRole.RETRIEVAL: self._start_retrieval,
             ServiceRole.ANALYSIS: self._start_analysis,
@@ -126,6 +128,28 @@ class Service:
             reporter.start()
             self._stops[ServiceRole.LISTENER].append(reporter.stop)
         log.info("listening as %s on %s:%s", where.ae_title, where.host, where.ports_in_words)
+
+    def _start_web(self) -> None:
+        where = self._settings.web
+        if not where.enabled:
+            if self._roles == {ServiceRole.WEB}:
+                raise ConfigurationError("web.enabled is false: there is nothing to run")
+            return
+        from node.dicom.tls import CredentialsError
+        from node.web.server import WebServer
+
+        settings = self._settings
+        server = WebServer(
+            where, settings.listener, settings.remotes, self._files, self._index, time_zone=settings.time_zone
+        )
+        try:
+            server.start()
+        except CredentialsError as error:
+            raise ConfigurationError(f"web.tls: {error.strerror}") from error
+        except OSError as error:
+            raise ConfigurationError(f"web: cannot listen on {where.host}:{where.port}: {error.strerror}") from error
+        self._stops[ServiceRole.WEB].append(server.stop)
+        log.info("DICOMweb on %s://%s:%d", "https" if where.tls else "http", where.host, where.port)
 
     def _start_delivery(self) -> None:
         from node.delivery.commitment import CommitmentWorker

@@ -31,7 +31,8 @@ class Right(StrEnum):
 
 def entries_of(remotes: Sequence[RemoteSettings], calling_ae: str, address: str) -> tuple[RemoteSettings, ...]:
     """The remotes that a calling AE title from an IP address can be."""
-    return tuple(it for it in remotes if it.ae_title == calling_ae.strip() and _comes_from(it, address))
+    title = calling_ae.strip()
+    return tuple(it for it in remotes if title and it.ae_title == title and comes_from(it, address))
 
 
 def rights_of(
@@ -55,13 +56,14 @@ def rights_of(
     return frozenset(granted | ({Right.STORE} if by_itself else set()))
 
 
-def _comes_from(remote: RemoteSettings, address: str) -> bool:
+def comes_from(remote: RemoteSettings, address: str) -> bool:
+    """Whether an IP address is one of a remote; of one without host any is."""
     if not remote.host:
         return True
     try:
         found = socket.getaddrinfo(remote.host, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        log.warning("remote %s: its host %s cannot be resolved: %s", remote.ae_title, remote.host, error)
+        log.warning("remote %s: its host %s cannot be resolved: %s", remote.title, remote.host, error)
         return False
     return _plain(address) in {_plain(str(entry[4][0])) for entry in found}
 

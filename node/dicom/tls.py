@@ -12,6 +12,7 @@ import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from node.settings import Credentials, RemoteSettings
@@ -75,12 +76,15 @@ def is_encrypted(connected: socket.socket) -> bool:
 
 def certificate_of(connected: socket.socket) -> PeerCertificate | None:
     """The certificate of the other side of a connection; None without TLS."""
-    if not isinstance(connected, ssl.SSLSocket):
-        return None
-    encoded, parsed = connected.getpeercert(binary_form=True), connected.getpeercert() or {}
+    return shown_by(connected) if isinstance(connected, ssl.SSLSocket) else None
+
+
+def shown_by(encrypted: ssl.SSLSocket | ssl.SSLObject) -> PeerCertificate:
+    """The certificate of the other side of a connection by TLS; of nobody where it showed none."""
+    encoded, parsed = encrypted.getpeercert(binary_form=True), encrypted.getpeercert() or {}
     entries = cast("tuple[tuple[str, str], ...]", parsed.get("subjectAltName", ()))
     names = frozenset(_plain(value) for kind, value in entries if kind in ("DNS", "IP Address"))
-    return PeerCertificate(hashlib.sha256(encoded or b"").hexdigest(), names)
+    return PeerCertificate(hashlib.sha256(encoded).hexdigest() if encoded else "", names)
 
 
 def unbound(remote: RemoteSettings, certificate: PeerCertificate) -> str:
@@ -92,7 +96,7 @@ def unbound(remote: RemoteSettings, certificate: PeerCertificate) -> str:
     if remote.certificate_sha256:
         known = certificate.fingerprint in remote.certificate_sha256
         return "" if known else "is none of its `certificate_sha256`"
-    name = remote.certificate_name or remote.host
+    name = remote.certified_name
     return "" if _plain(name) in certificate.names else f"is not for the name {name}"
 
 
@@ -121,20 +125,30 @@ class ClientContext(ssl.SSLContext):
     @property
     def server_name(self) -> str:
         """What the certificate is for, and what the other side is told that it is asked for."""
-        return self.remote.certificate_name or self.remote.host
+        return self.remote.certified_name
 
 
 def client_context(remote: RemoteSettings) -> ClientContext:
     """To call a remote that speaks TLS; made for each connection, so that new files count at once.
 
+    One that is called by HTTPS without `tls` is shown no certificate of this node.
+
     Raises:
         CredentialsError: a file cannot be used.
     """
-    assert remote.credentials is not None, "the settings give them to each remote with TLS"
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.remote, context.sslsocket_class = remote, _ClientSocket
     context.check_hostname = not remote.certificate_sha256
-    return cast(ClientContext, _prepared(context, remote.credentials))
+    if remote.credentials is not None:
+        return cast(ClientContext, _prepared(context, remote.credentials))
+    assert not remote.tls, "the settings give credentials to each remote with TLS"
+    _set_profile(context)
+    if remote.authorities is None:
+        context.load_default_certs()
+    else:
+        _readable(remote.authorities)
+        _believe(context, remote.authorities)
+    return context
 
 
 def why_not(error: OSError) -> str:
@@ -183,29 +197,41 @@ class _ClientSocket(ssl.SSLSocket):
             context.refusal = context.refusal or why_not(error)
 
 
-def _prepared(context: ssl.SSLContext, credentials: Credentials) -> ssl.SSLContext:
+def _set_profile(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     context.set_ciphers(_SUITES)
     context.verify_mode = ssl.CERT_REQUIRED
     context.hostname_checks_common_name = False  # RFC 9525: a name stands in subjectAltName
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate of a remote itself may be believed
+
+
+def _prepared(context: ssl.SSLContext, credentials: Credentials) -> ssl.SSLContext:
+    _set_profile(context)
     for path in (credentials.certificate, credentials.key, credentials.authorities):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise CredentialsError(errno.EIO, f"{path}: cannot be read: {error.strerror}") from error
+        _readable(path)
     try:
         context.load_cert_chain(credentials.certificate, credentials.key, password="")  # and never ask for one
     except ssl.SSLError as error:
         mismatch = error.reason == "KEY_VALUES_MISMATCH"
         why = "the key is of another certificate" if mismatch else "no certificate and key in PEM without passphrase"
         raise CredentialsError(errno.EIO, f"{credentials.certificate}, {credentials.key}: {why}") from error
-    try:
-        context.load_verify_locations(credentials.authorities)
-    except ssl.SSLError as error:
-        raise CredentialsError(errno.EIO, f"{credentials.authorities}: no certificates in PEM") from error
+    _believe(context, credentials.authorities)
     return context
+
+
+def _readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise CredentialsError(errno.EIO, f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _believe(context: ssl.SSLContext, authorities: Path) -> None:
+    try:
+        context.load_verify_locations(authorities)
+    except ssl.SSLError as error:
+        raise CredentialsError(errno.EIO, f"{authorities}: no certificates in PEM") from error
 
 
 def _plain(name: str) -> str:

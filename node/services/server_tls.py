@@ -41,6 +41,12 @@ class ServerTLS:
         self._renew()
         return self._context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
 
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The context of the next connection, for those who wrap it themselves."""
+        self._renew()
+        return self._context
+
     def _renew(self) -> None:
         """Files that cannot be used leave the earlier ones in use: a certificate may come before its key."""
         if (files := self._seen()) != self._files:

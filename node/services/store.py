@@ -1,4 +1,4 @@
-"""The storage SCP: what becomes of an object that a C-STORE brings.
+"""The storage SCP: what becomes of an object that a C-STORE, or a request of STOW-RS, brings.
 
 The received bytes are stored as they came, and Success is said only when file and index row are durable. What
 cannot be indexed goes to quarantine with its reason and a failure status: nothing is lost. How a series will be
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -55,12 +56,51 @@ class Arrival:
             return part10.head_without_uids(self.transfer_syntax)
         return part10.head(self.command.sop_class_uid, self.command.sop_instance_uid, self.transfer_syntax)
 
+    def mismatch(self, header: InstanceHeader) -> str:
+        """How command and data set contradict one another; empty when they agree (PS3.4 B.2.3, status A9xx)."""
+        pairs = (
+            ("SOP Class UID", header.sop_class_uid, self.command.sop_class_uid),
+            ("SOP Instance UID", header.sop_instance_uid, self.command.sop_instance_uid),
+        )
+        for name, in_data_set, in_command in pairs:
+            if in_data_set != in_command:
+                return f"{name} is {in_command} in the command and {in_data_set} in the data set"
+        return ""
+
+
+class Incoming(Protocol):
+    """An object whose data set is coming, by whatever protocol."""
+
+    @property
+    def sender(self) -> Sender:
+        """Who sends it."""
+
+    @property
+    def transfer_syntax(self) -> str:
+        """What its data set is encoded in."""
+
+    @property
+    def head(self) -> bytes:
+        """What stands before the data set in its file."""
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why it is refused already."""
+
+    def mismatch(self, header: InstanceHeader) -> str:
+        """How the data set contradicts what was said before it; empty where it does not."""
+
 
 class Reception:
-    """The data set of a C-STORE on its way into the spool; of one that is refused meanwhile nothing is kept."""
+    """A data set on its way into the spool; of one that is refused meanwhile nothing is kept.
 
-    def __init__(self, scp: StorageSCP, arrival: Arrival) -> None:
+    Attributes:
+        header: of an object that could be indexed, once it is whole.
+    """
+
+    def __init__(self, scp: StorageSCP, arrival: Incoming) -> None:
         self.arrival = arrival
+        self.header: InstanceHeader | None = None
         self.file: SpooledFile | None = None
         self.refusal: Refusal | None = None
         self._scp = scp
@@ -118,8 +158,8 @@ class StorageSCP:
         with self._idle:
             self._idle.wait_for(lambda: self._storing == 0)
 
-    def begin(self, arrival: Arrival) -> Reception:
-        """What takes the data set of a C-STORE."""
+    def begin(self, arrival: Incoming) -> Reception:
+        """What takes the data set of an object."""
         reception = Reception(self, arrival)
         if self._store.free_bytes() < self._minimum_free:
             self._tell(logging.ERROR, arrival, "object refused", f"disk below {self._minimum_free / _GIGABYTE:g} GB")
@@ -149,7 +189,7 @@ class StorageSCP:
         with self._counted():
             if reception.file is not None:
                 try:
-                    reception.refusal = self._keep(reception.file, reception.arrival)
+                    reception.refusal = self._keep(reception.file, reception)
                 except (OSError, StorageError, SQLAlchemyError) as error:
                     self.refuse_for(reception, error)
                 finally:
@@ -158,22 +198,22 @@ class StorageSCP:
             self._count(f"status {0 if refusal is None else refusal.status:04X}")
         return refusal
 
-    def _keep(self, file: SpooledFile, arrival: Arrival) -> Refusal | None:
+    def _keep(self, file: SpooledFile, reception: Reception) -> Refusal | None:
+        arrival = reception.arrival
         if arrival.refusal is not None:
             return self._quarantine(file, arrival, arrival.refusal)
         try:
-            header = read_header(file)
+            reception.header = header = read_header(file)
         except HeaderError as error:
             return self._quarantine(file, arrival, Refusal(CANNOT_UNDERSTAND, str(error)))
-        mismatch = _mismatch(header, arrival.command)
-        if mismatch:
+        if mismatch := arrival.mismatch(header):
             return self._quarantine(file, arrival, Refusal(MISMATCH, mismatch))
         registration = self._register(file, header, arrival)
         self._count(registration)
         log.debug("object %s of study %s: %s", header.sop_instance_uid, header.study_instance_uid, registration)
         return None
 
-    def _register(self, file: SpooledFile, header: InstanceHeader, arrival: Arrival) -> Registration:
+    def _register(self, file: SpooledFile, header: InstanceHeader, arrival: Incoming) -> Registration:
         now = datetime.now(UTC)
         claim = self._leases.claim(arrival.sender, header.study_instance_uid, now)
         registration = admit(file, header, arrival.sender.ae_title, now, self._store, self._index, claim)
@@ -181,14 +221,14 @@ class StorageSCP:
             self._leases.keep(arrival.sender, header.study_instance_uid, claim)
         return registration
 
-    def _quarantine(self, spooled: SpooledFile, arrival: Arrival, refusal: Refusal) -> Refusal:
+    def _quarantine(self, spooled: SpooledFile, arrival: Incoming, refusal: Refusal) -> Refusal:
         file = self._store.quarantine(spooled, refusal.reason)
         self._index.keep_quarantine(file, refusal.reason, arrival.sender.ae_title, datetime.now(UTC))
         self._count("quarantined")
         self._tell(logging.WARNING, arrival, "object kept in quarantine", f"{refusal.reason} ({file.path.name})")
         return refusal
 
-    def _tell(self, level: int, arrival: Arrival, what: str, why: str) -> None:
+    def _tell(self, level: int, arrival: Incoming, what: str, why: str) -> None:
         """One line a minute for what happens to each object of a series."""
         sender = f"{title(arrival.sender.ae_title)} at {arrival.sender.address}"
         self._sparing.write(level, what, sender, "%s from %s: %s", what, sender, why)
@@ -238,15 +278,3 @@ def admit(
         return index.register(header, placed.file, calling_ae, now, claim, note)
     finally:
         placed.wait()
-
-
-def _mismatch(header: InstanceHeader, command: Command) -> str:
-    """How command and data set contradict one another; empty when they agree (PS3.4 B.2.3, status A9xx)."""
-    pairs = (
-        ("SOP Class UID", header.sop_class_uid, command.sop_class_uid),
-        ("SOP Instance UID", header.sop_instance_uid, command.sop_instance_uid),
-    )
-    for name, in_data_set, in_command in pairs:
-        if in_data_set != in_command:
-            return f"{name} is {in_command} in the command and {in_data_set} in the data set"
-    return ""

@@ -23,6 +23,7 @@ from node.settings.sections import (
     ListenerSettings,
     ResultSettings,
     Settings,
+    WebSettings,
 )
 from node.settings.values import Credentials
 
@@ -45,6 +46,7 @@ __all__ = [
     "Settings",
     "SiteRule",
     "Wanted",
+    "WebSettings",
     "former_keys",
     "load_settings",
 ]

@@ -88,11 +88,14 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     bundles = {name: folder / getattr(analysis, name) for name in ("super_resolution", "segmentation", "prediction")}
     tls = settings.tls.within(folder) if settings.tls else None
     of_listener = listener.credentials.within(folder) if listener.credentials else tls
+    web = settings.web
+    of_web = web.credentials.within(folder) if web.credentials else tls
     return settings.model_copy(
         update={
             "root": folder / settings.root,
             "tls": tls,
             "listener": listener.model_copy(update={"credentials": of_listener}),
+            "web": web.model_copy(update={"credentials": of_web}),
             "remotes": tuple(remote.within(folder, tls) for remote in settings.remotes),
             "analysis": analysis.model_copy(update=bundles),
         }

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from node.settings.destinations import Conditions, Hours, ResultKind
-from node.settings.values import AETitle, Credentials, Fingerprint, Port, Seconds, Section
+from node.settings.values import URL, AETitle, AETitleOrNone, Credentials, File, Fingerprint, Port, Seconds, Section
 
 
 class RemoteSettings(Section):
@@ -21,12 +21,17 @@ class RemoteSettings(Section):
 
     Attributes:
         name: what status, log and `completion.count_at` call it; a delivery belongs to the remote of that name.
-        ae_title: its AE title, as it calls and as it is called.
+        ae_title: its AE title, as it calls and as it is called; empty where it speaks DICOMweb alone.
         host: its address or host name; where it is given, the remote must call from there. Empty: from anywhere.
         port: where it listens; 0 where nobody calls it.
-        may_store: it may store objects here. Whatever its rights, it may ask by C-ECHO whether the node answers.
-        may_query: it may ask by C-FIND what is here.
-        may_retrieve: it may ask by C-MOVE and C-GET for objects.
+        url: of its DICOMweb service: results are sent there by STOW-RS, and not to host and port.
+        token_file: holds the token that it must present when it calls by DICOMweb, and gets when it is called.
+        authorities: certificates of those who sign for `url`, where no certificate of this node is shown there (`tls`);
+            empty: those that this machine knows.
+        may_store: it may store objects here, by C-STORE and STOW-RS. Whatever its rights, it may ask by C-ECHO whether
+            the node answers.
+        may_query: it may ask by C-FIND and QIDO-RS what is here.
+        may_retrieve: it may ask by C-MOVE, C-GET and WADO-RS for objects.
         may_commit: it may ask for storage commitment.
         receives_results: results are sent to it.
         return_to_sender: results of the studies that it has sent itself are sent to it, whoever else gets them.
@@ -52,9 +57,12 @@ class RemoteSettings(Section):
     """
 
     name: str = Field(min_length=1, max_length=64)
-    ae_title: AETitle
+    ae_title: AETitleOrNone = ""
     host: str = ""
     port: int = Field(default=0, ge=0, le=65535)
+    url: URL = ""
+    token_file: File = None
+    authorities: File = None
     may_store: bool = False
     may_query: bool = False
     may_retrieve: bool = False
@@ -75,7 +83,7 @@ class RemoteSettings(Section):
     certificate_name: str = ""
     credentials: Credentials | None = None
     username: str = Field(default="", max_length=256)
-    passcode_file: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
+    passcode_file: File = None
     commitment: bool = False
     commitment_after_s: Seconds = 10
     commitment_wait_s: Seconds = 3600
@@ -85,6 +93,16 @@ class RemoteSettings(Section):
     def can_be_called(self) -> bool:
         """Whether it is known where it listens."""
         return bool(self.host and self.port)
+
+    @property
+    def title(self) -> str:
+        """What objects that it stores name as who sent them: its AE title, without one the beginning of its name."""
+        return self.ae_title or self.name[:16]
+
+    @property
+    def certified_name(self) -> str:
+        """What its certificate is for, where no fingerprint says which it is."""
+        return self.certificate_name or self.host or urlsplit(self.url).hostname or ""
 
     def retry_delay_s(self, failures: int) -> float:
         """Seconds to wait after so many earlier failures: doubles from the first to the longest delay."""
@@ -97,18 +115,27 @@ class RemoteSettings(Section):
 
     @model_validator(mode="after")
     def _has_an_address(self) -> RemoteSettings:
-        if self.is_destination and not self.can_be_called:
+        if not (self.ae_title or self.url or self.token_file):
+            raise ValueError("ae_title is needed; of one that speaks DICOMweb alone, url or token_file")
+        if self.url and self.port:
+            raise ValueError("url: results are sent there and not to host and port; make two remotes of it")
+        if self.is_destination and not (self.can_be_called or self.url):
             key = "receives_results" if self.receives_results else "return_to_sender"
-            raise ValueError(f"{key}: host and port are needed to send them")
+            raise ValueError(f"{key}: host and port, or url, are needed to send them")
         if self.commitment and not self.is_destination:
             raise ValueError("commitment: it is asked to commit results, and receives none (receives_results)")
+        if self.commitment and self.url:
+            raise ValueError("commitment: it is a service of DICOM, which url does not speak")
         return self
 
     @model_validator(mode="after")
     def _can_be_proven(self) -> RemoteSettings:
-        if self.tls and not (self.certificate_sha256 or self.certificate_name or self.host):
+        over_https = self.url.startswith("https:")
+        if self.tls and self.url and not over_https:
+            raise ValueError("tls: url begins with http: and not with https:")
+        if self.tls and not (self.certificate_sha256 or self.certified_name):
             raise ValueError("tls: certificate_sha256, certificate_name or host is needed: whose certificate it is")
-        if not self.tls and (self.certificate_sha256 or self.certificate_name):
+        if not (self.tls or over_https) and (self.certificate_sha256 or self.certificate_name):
             raise ValueError("tls = true is needed: without it no certificate is looked at")
         if self.passcode_file and not self.username:
             raise ValueError("passcode_file: username is needed")
@@ -118,8 +145,9 @@ class RemoteSettings(Section):
         """With relative paths taken from a folder, and with the node's credentials where it has TLS and none of its
         own."""
         own = self.credentials.within(folder) if self.credentials else credentials if self.tls else None
-        passcode = folder / self.passcode_file if self.passcode_file else None
-        return self.model_copy(update={"credentials": own, "passcode_file": passcode})
+        files = {name: getattr(self, name) for name in ("passcode_file", "token_file", "authorities")}
+        found = {name: folder / file if file else None for name, file in files.items()}
+        return self.model_copy(update={"credentials": own, **found})
 
 
 class _Peer(Section):

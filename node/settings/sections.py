@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -12,7 +13,7 @@ from models.sequence import Sequence
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
 from node.settings.retrieval import Method, RetrievalSettings
-from node.settings.values import AETitle, Credentials, Port, Seconds, Section, TimeZone
+from node.settings.values import URL, AETitle, Credentials, Port, Seconds, Section, TimeZone
 
 #: The bundles of the installed package, wherever it lies.
 SHIPPED = Path(models.__file__).parent / "weights"
@@ -48,6 +49,37 @@ class ListenerSettings(Section):
     def ports_in_words(self) -> str:
         """The ports, and which of them is by TLS."""
         return " and ".join(f"{port} by TLS" if port == self.tls_port else str(port) for port in self.ports)
+
+
+class WebSettings(Section):
+    """DICOMweb (PS3.18): searching, retrieving and storing by HTTP.
+
+    Attributes:
+        local_rights: what callers on this machine may do without token and certificate.
+        public_url: how clients reach the service, where that is another address than the one that they call; empty:
+            that one.
+        allowed_origins: of pages of other hosts that may call it from a browser, such as "https://ohif.example".
+        maximum_connections: at once; beyond it requests are answered with 503.
+        largest_request_gb: of one that stores; a larger one is refused with 413.
+        most_matches: of one answer; more can be asked for with `offset`.
+    """
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    tls: bool = False
+    credentials: Credentials | None = None
+    local_rights: tuple[Literal["may_query", "may_retrieve", "may_store"], ...] = ()
+    public_url: URL = ""
+    allowed_origins: tuple[str, ...] = ()
+    maximum_connections: int = Field(default=64, ge=1)
+    largest_request_gb: float = Field(default=32, gt=0)
+    most_matches: int = Field(default=5000, ge=1)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it listens on the loopback interface alone."""
+        return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
 
 
 class CompletionSettings(Section):
@@ -101,6 +133,7 @@ class Settings(Section):
     time_zone: TimeZone = ""
     tls: Credentials | None = None
     listener: ListenerSettings = ListenerSettings()
+    web: WebSettings = WebSettings()
     remotes: tuple[RemoteSettings, ...] = ()
     retrieval: tuple[RetrievalSettings, ...] = ()
     completion: CompletionSettings = CompletionSettings()
@@ -130,6 +163,7 @@ class Settings(Section):
             raise ValueError("listener.tls_port: no [[remotes]] has tls = true: nobody could call it")
         for place, wanted, own in (
             ("listener.tls_port", listener.tls_port is not None, listener.credentials),
+            ("web.tls", self.web.tls, self.web.credentials),
             *((f"remotes: {it.name}: tls", it.tls, it.credentials) for it in self.remotes),
         ):
             if wanted and not (own or self.tls):
@@ -161,6 +195,14 @@ class Settings(Section):
             raise ValueError(f"{name!r} needs may_store = true: objects of a C-MOVE are stored here by it")
         return remote
 
+    @model_validator(mode="after")
+    def _web_callers(self) -> Settings:
+        web = self.web
+        known = any(remote.token_file or (remote.tls and web.tls) for remote in self.remotes)
+        if web.enabled and not web.is_local and not known:
+            raise ValueError("web.host: nobody could call: give [[remotes]] a token_file, or tls with web.tls")
+        return self
+
     @property
     def destinations(self) -> tuple[RemoteSettings, ...]:
         """The remotes that results are sent to."""
@@ -170,7 +212,9 @@ class Settings(Section):
     def credentials(self) -> tuple[Credentials, ...]:
         """Those in use, each once: of the port with TLS, and of the remotes that are called by TLS."""
         listening = self.listener.credentials if self.listener.tls_port is not None else None
-        used = [listening, *(remote.credentials for remote in self.remotes if remote.tls and remote.can_be_called)]
+        web = self.web.credentials if self.web.enabled and self.web.tls else None
+        called = (remote for remote in self.remotes if remote.tls and (remote.can_be_called or remote.url))
+        used = [listening, web, *(remote.credentials for remote in called)]
         return tuple(dict.fromkeys(each for each in used if each is not None))
 
     @property

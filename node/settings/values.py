@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _ae_title(value: str) -> str:
@@ -15,6 +16,20 @@ def _ae_title(value: str) -> str:
     if not value.strip() or len(value) > 16 or "\\" in value or not value.isascii() or not value.isprintable():
         raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
     return value.strip()
+
+
+def _url(value: str) -> str:
+    """The address of a DICOMweb service, without a slash at its end; user names do not stand in it."""
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and parts.path.isascii()
+    except ValueError:
+        known = False
+    if not known or parts.username or parts.query or parts.fragment or any(it.isspace() for it in value):
+        raise ValueError('an address has the form "https://pacs.example/dicom-web"')
+    return value.rstrip("/")
 
 
 def _pattern(value: str) -> str:
@@ -43,9 +58,13 @@ def _time_zone(value: str) -> str:
 
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
+AETitleOrNone = Annotated[str, AfterValidator(lambda value: _ae_title(value) if value else value)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+URL = Annotated[str, AfterValidator(_url)]
+#: A file; empty in the configuration: none.
+File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 

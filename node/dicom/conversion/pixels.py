@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -24,7 +24,7 @@ from node.dicom.conversion.errors import ConversionError
 from node.dicom.conversion.representations import PIXEL_DATA
 from storage.elements import EXPLICIT, UNDEFINED
 
-_IMAGE_PIXEL = (
+IMAGE_PIXEL = (
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "PlanarConfiguration",
@@ -73,7 +73,7 @@ def at_encapsulated(file: BinaryIO) -> Dataset | None:
     Raises:
         OSError: the file cannot be read.
     """
-    attributes = dcmread(file, stop_before_pixels=True, specific_tags=list(_IMAGE_PIXEL))
+    attributes = dcmread(file, stop_before_pixels=True, specific_tags=list(IMAGE_PIXEL))
     # Piece by piece, so that the file is left where the value begins.
     head = read_head(Forward(iter(lambda: file.read(4), b"")), EXPLICIT)
     return attributes if head is not None and (head.tag, head.length) == (PIXEL_DATA, UNDEFINED) else None
@@ -96,6 +96,28 @@ def native_pixels(path: Path, syntax: UID) -> Iterator[NativePixels | None]:
         yield None if attributes is None else _decoded(decoder, syntax, attributes, file)
 
 
+def native_frame(file: BinaryIO, syntax: UID, attributes: Dataset, number: int) -> bytes:
+    """One frame of encapsulated pixels, as a native transfer syntax holds it.
+
+    Args:
+        file: where the value of the pixel data begins.
+        syntax: that of the pixels.
+        attributes: of the image; those in `IMAGE_PIXEL`.
+        number: of the frame, from 1 on.
+
+    Raises:
+        ConversionError: it cannot be decoded.
+    """
+    decoder = decoder_of(syntax)
+    try:
+        options = as_pixel_options(attributes)
+        dtype = np.dtype(f"<{'ui'[options['pixel_representation']]}{options['bits_allocated'] // 8}")
+        frame, _ = next(_frames(decoder, syntax, file, options, dtype, [number - 1]))
+    except (KeyError, TypeError, IndexError, StopIteration) as error:
+        raise ConversionError(f"frame {number} cannot be decoded: {error or 'it is not there'}") from error
+    return frame
+
+
 def _decoded(decoder: Decoder, syntax: str, attributes: Dataset, file: BinaryIO) -> NativePixels:
     try:
         options = as_pixel_options(attributes)
@@ -113,16 +135,27 @@ def _decoded(decoder: Decoder, syntax: str, attributes: Dataset, file: BinaryIO)
 
 
 def _frames(
-    decoder: Decoder, syntax: str, file: BinaryIO, options: dict[str, Any], dtype: np.dtype[Any]
+    decoder: Decoder,
+    syntax: str,
+    file: BinaryIO,
+    options: dict[str, Any],
+    dtype: np.dtype[Any],
+    indices: Sequence[int] | None = None,
 ) -> Iterator[tuple[bytes, str]]:
-    """Each frame, and its photometric interpretation."""
+    """Each frame, or those of these indices, and its photometric interpretation."""
     # Sign bits above Bits Stored are no part of what JPEG holds. Where RLE holds other bits there, they stay.
     signs = options["pixel_representation"] == 1 and syntax != RLELossless
     count = 0
     try:
         _check_sizes(syntax, file, options)
         decoded = decoder.iter_array(
-            file, raw=True, correct_unused_bits=signs, pixel_keyword="PixelData", pixel_vr="OB", **options
+            file,
+            indices=indices,
+            raw=True,
+            correct_unused_bits=signs,
+            pixel_keyword="PixelData",
+            pixel_vr="OB",
+            **options,
         )
         for array, properties in decoded:
             count += 1
@@ -132,7 +165,7 @@ def _frames(
             yield array.astype(dtype).tobytes(), "YBR_FULL" if interpretation in _SUBSAMPLED else interpretation
     except (AttributeError, ValueError, RuntimeError, NotImplementedError, struct.error) as error:
         raise ConversionError(f"the pixels cannot be decoded: {error}") from error
-    if count != options["number_of_frames"]:
+    if indices is None and count != options["number_of_frames"]:
         raise ConversionError(f"{count} frames are coded, and Number of Frames is {options['number_of_frames']}")
 
 

@@ -1,0 +1,93 @@
+"""QIDO-RS (PS3.18 10.6): studies, series and instances of the catalogue, by the query that C-FIND has as well."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import tzinfo
+from itertools import islice
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy import Engine
+from starlette.responses import Response
+
+from node.web.access import Access, Caller
+from node.web.address import service_address
+from node.web.answers import Model, answer
+from node.web.media_types import accepted, json_type
+from node.web.parameters import Search, read_search
+from node.web.problems import uid
+from storage.catalogue.attributes import UNIQUE_KEYS, Level
+from storage.catalogue.query import portions
+
+log = logging.getLogger(__name__)
+
+_MORE = "The number of results exceeded the maximum supported by the server. Additional results can be requested."
+
+
+class Searching:
+    """Answers searches from the catalogue."""
+
+    def __init__(self, engine: Engine, most_matches: int, site_zone: tzinfo | None, public_url: str) -> None:
+        """`most_matches` are answered at once; `site_zone` is of datetimes without an offset, None: the machine's."""
+        self._engine, self._most, self._zone, self._public_url = engine, most_matches, site_zone, public_url
+
+    def answer(self, request: Request, caller: Caller, level: Level, **given: str) -> Response:
+        """The answer to a request; `given` are the UIDs of its path, by keyword."""
+        media_type = json_type(accepted(request))
+        fixed = {keyword: uid(value, keyword) for keyword, value in given.items()}
+        search = read_search(request.query_params.multi_items(), level, fixed, self._zone)
+        service = service_address(request, self._public_url)
+        found, more = self._found(search, service)
+        log.info("search of %s from %s: %d matches at %s level", caller.name, caller.address, len(found), level)
+        warnings = (*search.warnings, *((_MORE,) if more else ()))
+        headers = {"Warning": ", ".join(f'299 {service} "{text}"' for text in warnings)} if warnings else {}
+        if not found:
+            return Response(status_code=204, headers=headers)
+        body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+        return Response(body, media_type=media_type, headers=headers)
+
+    def _found(self, search: Search, service: str) -> tuple[list[Model], bool]:
+        """The answers, and whether there are more than are ever answered at once."""
+        most = self._most if search.limit is None else min(search.limit, self._most)
+        entities = (entity for portion in portions(self._engine, search.query) for entity in portion)
+        asked: Iterator[Model] = (
+            answer(entity, search, service) for entity in islice(entities, search.offset, search.offset + most)
+        )
+        found = list(asked)
+        cut = len(found) == self._most and (search.limit is None or search.limit > self._most)
+        return found, cut and next(entities, None) is not None
+
+
+def search_routes(searching: Searching, access: Access) -> APIRouter:
+    """The resources that can be searched (PS3.18 Table 10.6.1-1)."""
+    router = APIRouter()
+    study, series = UNIQUE_KEYS[Level.STUDY], UNIQUE_KEYS[Level.SERIES]
+    query = Depends(access.may_query)
+
+    @router.get("/studies")
+    def studies(request: Request, caller: Caller = query) -> Response:
+        return searching.answer(request, caller, Level.STUDY)
+
+    @router.get("/series")
+    def all_series(request: Request, caller: Caller = query) -> Response:
+        return searching.answer(request, caller, Level.SERIES)
+
+    @router.get("/instances")
+    def all_instances(request: Request, caller: Caller = query) -> Response:
+        return searching.answer(request, caller, Level.IMAGE)
+
+    @router.get("/studies/{study_uid}/series")
+    def series_of_study(request: Request, study_uid: str, caller: Caller = query) -> Response:
+        return searching.answer(request, caller, Level.SERIES, **{study: study_uid})
+
+    @router.get("/studies/{study_uid}/instances")
+    def instances_of_study(request: Request, study_uid: str, caller: Caller = query) -> Response:
+        return searching.answer(request, caller, Level.IMAGE, **{study: study_uid})
+
+    @router.get("/studies/{study_uid}/series/{series_uid}/instances")
+    def instances_of_series(request: Request, study_uid: str, series_uid: str, caller: Caller = query) -> Response:
+        return searching.answer(request, caller, Level.IMAGE, **{study: study_uid, series: series_uid})
+
+    return router

@@ -1,0 +1,168 @@
+"""WADO-RS (PS3.18 10.4): studies, series and instances as DICOM files, and what is in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response, StreamingResponse
+
+from node.web.access import Access, Caller
+from node.web.address import service_address
+from node.web.frames import bulk_data_answer, frame_numbers, frames_answer
+from node.web.media_types import DICOM, accepted, json_type
+from node.web.metadata import listed
+from node.web.multipart import Multipart, Part
+from node.web.objects import WebObject, WebObjects, entity_tag
+from node.web.problems import NotAcceptableError
+from node.web.rendered import rendered_answer, thumbnail_answer
+
+log = logging.getLogger(__name__)
+
+_STUDY = "/studies/{study}"
+_SERIES = _STUDY + "/series/{series}"
+_INSTANCE = _SERIES + "/instances/{instance}"
+_OFFERED = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1, or * as it is stored'
+
+
+class Retrieving:
+    """Answers requests for objects."""
+
+    def __init__(self, objects: WebObjects, public_url: str) -> None:
+        self.objects, self._public_url = objects, public_url
+
+    def service(self, request: Request) -> str:
+        """Address of the service."""
+        return service_address(request, self._public_url)
+
+    def files(self, request: Request, caller: Caller, study: str, series: str = "", instance: str = "") -> Response:
+        """DICOM files; one of them alone where that is accepted."""
+        ranges, found = accepted(request), self.objects.of(study, series, instance)
+        tag = entity_tag(found, " ".join(sorted(request.headers.getlist("accept"))))
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"ETag": tag})
+        alone = bool(instance) and not any(each.takes(DICOM, multipart=True) for each in ranges)
+        sent = [(each, syntax) for each in found if (syntax := each.chosen(ranges, not alone))]
+        if not sent:
+            raise NotAcceptableError(_OFFERED)
+        headers = {"ETag": tag}
+        if len(sent) < len(found):
+            headers["Warning"] = (
+                f'299 {self.service(request)} "{len(found) - len(sent)} objects cannot be decoded here"'
+            )
+        log.info("retrieval of %s from %s: %d objects of study %s", caller.name, caller.address, len(sent), study)
+        if alone:
+            return _alone(*sent[0], headers)
+        message = Multipart(DICOM)
+        headers["Content-Type"] = message.content_type
+        status = 200 if len(sent) == len(found) else 206
+        return StreamingResponse(message.pieces(_parts(sent)), status_code=status, headers=headers)
+
+    def metadata(self, request: Request, study: str, series: str = "", instance: str = "") -> Response:
+        """Data sets in the DICOM JSON model, without bulk data."""
+        media_type = json_type(accepted(request))
+        found = self.objects.of(study, series, instance)
+        service = self.service(request)
+        tag = entity_tag(found, f"metadata {media_type} {service}")
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"ETag": tag})
+        return StreamingResponse(listed(found, service), media_type=media_type, headers={"ETag": tag})
+
+
+def _parts(sent: Sequence[tuple[WebObject, str]]) -> Iterator[Part]:
+    for found, syntax in sent:
+        length = found.file.size if syntax == found.syntax else None
+        yield Part(f"{DICOM}; transfer-syntax={syntax}", found.pieces(syntax), length)
+
+
+def _alone(found: WebObject, syntax: str, headers: dict[str, str]) -> Response:
+    headers["Content-Type"] = f"{DICOM}; transfer-syntax={syntax}"
+    if syntax == found.syntax and found.file.size is not None:
+        headers["Content-Length"] = str(found.file.size)
+    return StreamingResponse(found.pieces(syntax), headers=headers)
+
+
+def retrieve_routes(retrieving: Retrieving, access: Access) -> APIRouter:
+    """The resources that can be retrieved (PS3.18 Tables 10.4.1-1 to 10.4.1-6)."""
+    router = APIRouter()
+    retrieve = Depends(access.may_retrieve)
+
+    @router.get(_STUDY)
+    def study_files(request: Request, study: str, caller: Caller = retrieve) -> Response:
+        return retrieving.files(request, caller, study)
+
+    @router.get(_SERIES)
+    def series_files(request: Request, study: str, series: str, caller: Caller = retrieve) -> Response:
+        return retrieving.files(request, caller, study, series)
+
+    @router.get(_INSTANCE)
+    def instance_file(request: Request, study: str, series: str, instance: str, caller: Caller = retrieve) -> Response:
+        return retrieving.files(request, caller, study, series, instance)
+
+    @router.get(_STUDY + "/metadata", dependencies=[retrieve])
+    def study_metadata(request: Request, study: str) -> Response:
+        return retrieving.metadata(request, study)
+
+    @router.get(_SERIES + "/metadata", dependencies=[retrieve])
+    def series_metadata(request: Request, study: str, series: str) -> Response:
+        return retrieving.metadata(request, study, series)
+
+    @router.get(_INSTANCE + "/metadata", dependencies=[retrieve])
+    def instance_metadata(request: Request, study: str, series: str, instance: str) -> Response:
+        return retrieving.metadata(request, study, series, instance)
+
+    @router.get(_INSTANCE + "/frames/{frames}", dependencies=[retrieve])
+    def frames(request: Request, study: str, series: str, instance: str, frames: str) -> Response:
+        numbers = frame_numbers(frames)
+        return frames_answer(request, retrieving.objects.one(study, series, instance), numbers)
+
+    @router.get(_INSTANCE + "/bulkdata/{place:path}", dependencies=[retrieve])
+    def bulk_data(request: Request, study: str, series: str, instance: str, place: str) -> Response:
+        return bulk_data_answer(request, retrieving.objects.one(study, series, instance), place)
+
+    return router
+
+
+def rendered_routes(retrieving: Retrieving, access: Access) -> APIRouter:
+    """The same as pictures (PS3.18 10.4.1.1.3, 10.4.1.1.4); of several objects the one in the middle is shown."""
+    router = APIRouter(dependencies=[Depends(access.may_retrieve)])
+    objects = retrieving.objects
+
+    def middle(study: str, series: str = "") -> WebObject:
+        found = objects.of(study, series)
+        return found[len(found) // 2]
+
+    @router.get(_STUDY + "/rendered")
+    def study_rendered(request: Request, study: str) -> Response:
+        return rendered_answer(request, middle(study), None)
+
+    @router.get(_SERIES + "/rendered")
+    def series_rendered(request: Request, study: str, series: str) -> Response:
+        return rendered_answer(request, middle(study, series), None)
+
+    @router.get(_INSTANCE + "/rendered")
+    def instance_rendered(request: Request, study: str, series: str, instance: str) -> Response:
+        return rendered_answer(request, objects.one(study, series, instance), None)
+
+    @router.get(_INSTANCE + "/frames/{frames}/rendered")
+    def frames_rendered(request: Request, study: str, series: str, instance: str, frames: str) -> Response:
+        return rendered_answer(request, objects.one(study, series, instance), frame_numbers(frames))
+
+    @router.get(_STUDY + "/thumbnail")
+    def study_thumbnail(request: Request, study: str) -> Response:
+        return thumbnail_answer(request, middle(study), None)
+
+    @router.get(_SERIES + "/thumbnail")
+    def series_thumbnail(request: Request, study: str, series: str) -> Response:
+        return thumbnail_answer(request, middle(study, series), None)
+
+    @router.get(_INSTANCE + "/thumbnail")
+    def instance_thumbnail(request: Request, study: str, series: str, instance: str) -> Response:
+        return thumbnail_answer(request, objects.one(study, series, instance), None)
+
+    @router.get(_INSTANCE + "/frames/{frames}/thumbnail")
+    def frame_thumbnail(request: Request, study: str, series: str, instance: str, frames: str) -> Response:
+        return thumbnail_answer(request, objects.one(study, series, instance), frame_numbers(frames))
+
+    return router
