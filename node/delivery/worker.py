@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from node.clock import Clock, utc_now
+from node.delivery import dicom, dicomweb
 from node.delivery.attempts import Attempt
 from node.delivery.backoff import DestinationBackoff
-from node.delivery.dicom import send
 from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
 from node.delivery.queue import LEASE_S, Queue
 from node.dicom.outcomes import StoreResult
@@ -128,7 +128,8 @@ class DeliveryWorker:
         return done.tried
 
     def _deliver(self, claimed: Sequence[DeliveryRecord], done: _Round) -> None:
-        with closing(send(claimed, self._settings, self._files, self._is_wanted)) as groups:
+        transport = dicomweb.send if self._settings.url else dicom.send
+        with closing(transport(claimed, self._settings, self._files, self._is_wanted)) as groups:
             for attempts in groups:
                 for attempt in attempts:
                     self._count(attempt, done)

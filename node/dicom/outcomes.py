@@ -85,6 +85,44 @@ STATUS_POLICIES = (
 )
 """Every other status is a permanent refusal: nobody can know that trying again would help."""
 
+
+@dataclass(frozen=True, slots=True)
+class HTTPPolicy:
+    """What the statuses from `first` to `last` of the answer to a request of STOW-RS mean (PS3.18 10.5.3)."""
+
+    first: int
+    last: int
+    meaning: str
+    result: StoreResult
+
+    @property
+    def statuses(self) -> str:
+        """As an administrator reads them."""
+        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+
+
+HTTP_ANSWERED = frozenset({200, 202, 409})
+"""Their answer says what became of the object; its Failure Reason (0008,1197) means what a status of C-STORE does."""
+
+_NOT_TRIED = StoreResult.NOT_TRIED
+HTTP_POLICIES = (
+    HTTPPolicy(
+        200, 200, "taken, but the answer does not name the object: whether it was stored is not said", _TRANSIENT
+    ),
+    HTTPPolicy(202, 202, "the same", _TRANSIENT),
+    HTTPPolicy(300, 399, "the service is elsewhere: correct `url`", _NOT_TRIED),
+    HTTPPolicy(401, 401, "not authorised: correct `token_file` or certificate", _NOT_TRIED),
+    HTTPPolicy(403, 404, "forbidden, or no such service: correct `url` or the rights there", _NOT_TRIED),
+    HTTPPolicy(407, 407, "a proxy wants to know who calls", _NOT_TRIED),
+    HTTPPolicy(408, 408, "it came too slowly", _TRANSIENT),
+    HTTPPolicy(425, 425, "too early", _NOT_TRIED),
+    HTTPPolicy(429, 429, "too many requests", _NOT_TRIED),
+    HTTPPolicy(500, 500, "a fault of the service, perhaps with this object", _TRANSIENT),
+    HTTPPolicy(502, 504, "the service is not there, or busy", _NOT_TRIED),
+    HTTPPolicy(507, 507, "no room", _TRANSIENT),
+)
+"""Every other status is a permanent refusal, such as 400, 409, 413 and 415."""
+
 ENDS = (
     ("no presentation context for the object accepted", StoreResult.PERMANENT),
     ("the object cannot be sent: its file is no DICOM, or cannot be converted without loss", StoreResult.PERMANENT),
@@ -115,6 +153,20 @@ def classify(status: int) -> StoreResult:
     return next(found, StoreResult.PERMANENT)
 
 
+def classify_http(status: int) -> StoreResult:
+    """The meaning of a status of HTTP, where the answer says nothing of the object."""
+    found = (policy.result for policy in HTTP_POLICIES if policy.first <= status <= policy.last)
+    return next(found, StoreResult.PERMANENT)
+
+
+def http_policies_as_markdown() -> str:
+    """The table of policies of STOW-RS, for docs/operations.md."""
+    rows = [(policy.statuses, policy.meaning, policy.result) for policy in HTTP_POLICIES]
+    rows.append(("any other", "refused", StoreResult.PERMANENT))
+    lines = [f"| {status} | {meaning} | {_WHAT_FOLLOWS[result]} |" for status, meaning, result in rows]
+    return "\n".join(("| HTTP status | meaning | what follows |", "| --- | --- | --- |", *lines))
+
+
 def policies_as_markdown() -> str:
     """The table of policies, for docs/operations.md."""
     rows = [(policy.statuses, policy.meaning, policy.result) for policy in STATUS_POLICIES]
@@ -131,4 +183,4 @@ def local_fault(error: OSError | MemoryError) -> str:
 
 
 if __name__ == "__main__":
-    print(policies_as_markdown())
+    print(policies_as_markdown(), http_policies_as_markdown(), sep="\n\n")

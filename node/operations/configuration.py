@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from node.dicom.certificates import expiry_warning
 from node.dicom.tls import CredentialsError, server_context
 from node.errors import ConfigurationError
 from node.recognition.rules.table import check as check_rules
-from node.settings import Credentials, Settings, former_keys, load_settings
+from node.settings import Credentials, RemoteSettings, Settings, former_keys, load_settings
+from node.settings.remotes import SHORTEST_TOKEN
 from storage.privacy import openness
 
 
@@ -81,14 +83,33 @@ def _security(settings: Settings) -> list[str]:
         ConfigurationError: a file with certificates, a key or a passcode cannot be used.
     """
     warnings = [warning for each in settings.credentials for warning in (_checked(each), _openness(each.key))]
+    web = settings.web
+    if web.enabled and not web.is_local and not web.tls:
+        warnings.append(f"web: without tls what callers on {web.host} present and get can be read on its way")
     for remote in settings.remotes:
-        if remote.passcode_file and not remote.passcode_file.is_file():
-            raise ConfigurationError(f"remotes: {remote.name}: passcode_file: {remote.passcode_file} is no file")
-        if remote.passcode_file:
-            warnings.append(_openness(remote.passcode_file))
+        for key in ("passcode_file", "token_file", "authorities"):
+            file: Path | None = getattr(remote, key)
+            if file and not file.is_file():
+                raise ConfigurationError(f"remotes: {remote.name}: {key}: {file} is no file")
+            if file and key != "authorities":
+                warnings.append(_openness(file))
+        warnings += _of_the_web(remote)
         if remote.passcode_file and not remote.tls:
             warnings.append(f"remote {remote.name}: without TLS its passcode can be read on its way")
     return warnings
+
+
+def _of_the_web(remote: RemoteSettings) -> Iterator[str]:
+    """What is wrong with the token of a remote, and with how it goes there.
+
+    Raises:
+        ConfigurationError: the token is too short to be one.
+    """
+    if remote.token_file and len(remote.token_file.read_bytes().strip()) < SHORTEST_TOKEN:
+        what = f"{remote.token_file} has less than {SHORTEST_TOKEN} bytes: `openssl rand -hex 32` makes one"
+        raise ConfigurationError(f"remotes: {remote.name}: token_file: {what}")
+    if remote.url.startswith("http:"):
+        yield f"remote {remote.name}: without https results and token can be read on their way"
 
 
 def _openness(secret: Path) -> str:

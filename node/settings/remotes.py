@@ -15,6 +15,9 @@ from pydantic import Field, model_validator
 from node.settings.destinations import Conditions, Hours, ResultKind
 from node.settings.values import URL, AETitle, AETitleOrNone, Credentials, File, Fingerprint, Port, Seconds, Section
 
+SHORTEST_TOKEN = 16
+"""Bytes of a token; a shorter one is nobody's."""
+
 
 class RemoteSettings(Section):
     """Another DICOM application.

@@ -19,16 +19,14 @@ from node.dicom.remotes import Right, comes_from
 from node.dicom.tls import PeerCertificate, unbound
 from node.logs import Sparing
 from node.settings import RemoteSettings, WebSettings
+from node.settings.remotes import SHORTEST_TOKEN
+from node.web.address import is_proxied
 from node.web.problems import ProblemError
 
 log = logging.getLogger(__name__)
 
-SHORTEST_TOKEN = 16
-"""Bytes; a shorter one is nobody's."""
-
 _LOCAL_TITLE = "LOCAL"
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-_PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,5 +129,4 @@ def _is_local(request: Request, address: str) -> bool:
         return False
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
         found = found.ipv4_mapped
-    through_a_proxy = any(name in request.headers for name in _PROXIED)
-    return found.is_loopback and not through_a_proxy and request.url.hostname in _LOCAL_HOSTS
+    return found.is_loopback and not is_proxied(request) and request.url.hostname in _LOCAL_HOSTS

@@ -8,6 +8,24 @@ PREFIX = "/dicom-web"
 """Path of the service; Orthanc's, so that viewers need no other configuration."""
 
 
+_PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_PORTS = {"http": 80, "https": 443}
+
+
+def is_proxied(request: Request) -> bool:
+    """Whether a request has come through a proxy that says so."""
+    return any(name in request.headers for name in _PROXIED)
+
+
 def service_address(request: Request, public_url: str) -> str:
-    """Address of the service: what the settings say, else as it was called."""
-    return public_url or f"{request.url.scheme}://{request.url.netloc}{PREFIX}"
+    """Address of the service: what the settings say, else as it was called.
+
+    dicomweb-client leaves the port out of the Host header: without a proxy in between it is that of this server.
+    """
+    if public_url:
+        return public_url
+    called, port = request.url, int(request.scope["server"][1])
+    netloc = called.netloc
+    if called.port is None and port != _PORTS[called.scheme] and not is_proxied(request):
+        netloc = f"{netloc}:{port}"
+    return f"{called.scheme}://{netloc}{PREFIX}"
