@@ -26,10 +26,10 @@ from pydicom import Dataset, config
 from pydicom.charset import CODES_TO_ENCODINGS, convert_encodings, decode_bytes, default_encoding
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
-from node.recognition.header.elements import MALFORMED, datasets
+from node.recognition.header.elements import MALFORMED, as_it_stands, datasets
 from node.recognition.header.facts import FrameFacts, Settled
 from node.recognition.header.naming import listed, series_in_words, series_names
 
@@ -67,8 +67,7 @@ def settle(dataset: Dataset, nested: bool = False) -> Settled:
 
 def in_ascii(dataset: Dataset, keywords: Iterable[str]) -> bool:
     """Whether texts of a data set, as it was read from a file, are plain ASCII: they mean the same in every set."""
-    found = (dataset.get_item(keyword) for keyword in keywords)
-    return not any(element is not None and _is_coded(element.value) for element in found)
+    return not any(_is_coded(as_it_stands(dataset, Tag(keyword))) for keyword in keywords)
 
 
 def named(frames: Sequence[FrameFacts]) -> list[str]:

@@ -6,7 +6,7 @@ Shared and Unassigned Per-Frame Converted Attributes (0020,9170), (0020,9171; PS
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydicom import Dataset, config
 from pydicom.dataelem import DataElement, RawDataElement
@@ -29,6 +29,9 @@ _PLACE = (
 )
 _FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF
 
+_Element = DataElement | RawDataElement
+_Elements = Mapping[BaseTag, _Element]
+
 
 def unassigned(dataset: Dataset, frame: int) -> tuple[Dataset, Dataset]:
     """The elements without a functional group of a 0-based frame: its own, the shared ones; empty for other images."""
@@ -50,15 +53,16 @@ def classic(dataset: Dataset, frame: int) -> Dataset:
     the body part, which a conversion takes from the top level (A.71.4). What a frame says itself comes before what all
     share, and this before the top level, where a conversion sums up.
     """
-    image = Dataset()
-    image.update({tag: element for tag, element in dataset.items() if tag not in _FUNCTIONAL_GROUPS})
+    elements = {tag: element for tag, element in dataset.items() if tag not in _FUNCTIONAL_GROUPS}
     own, shared = unassigned(dataset, frame)
     for each in (shared, own):
-        image.update({element.tag: element for element in _without_clash(each, image)})
+        elements.update({element.tag: element for element in _without_clash(each, elements)})
     for macro, keyword in _PLACE:
         place = _macro(dataset, frame, macro)
         if keyword in place:
-            image[keyword] = place[keyword]
+            elements[Tag(keyword)] = place.get_item(keyword, keep_deferred=True)
+    # At once, because a data set converts private elements that are put into it, and some cannot be.
+    image = Dataset({tag: element for tag, element in elements.items() if not _left_in_file(element)})
     frame_type = read.texts(_macro(dataset, frame, "MRImageFrameTypeSequence"), "FrameType")
     if frame_type:
         _put(image, "ImageType", list(frame_type))
@@ -86,7 +90,12 @@ def _groups(dataset: Dataset, frame: int) -> tuple[Dataset, Dataset]:
     return own, read.item(dataset, "SharedFunctionalGroupsSequence")
 
 
-def _without_clash(item: Dataset, image: Dataset) -> Iterator[DataElement | RawDataElement]:
+def _left_in_file(element: _Element) -> bool:
+    """Whether an element was too long to be read at once; nothing else knows the file that it is in."""
+    return isinstance(element, RawDataElement) and element.value is None and element.length > 0
+
+
+def _without_clash(item: Dataset, image: _Elements) -> Iterator[_Element]:
     """The elements of an item; private blocks (PS3.5 7.8.1) move where the image has another creator's in the place."""
     moved = _moved_blocks(item, image)
     for tag, element in item.items():
@@ -99,11 +108,11 @@ def _without_clash(item: Dataset, image: Dataset) -> Iterator[DataElement | RawD
             yield _at(element, Tag(tag.group, moved[block] << 8 | tag.element & 0xFF))
 
 
-def _moved_blocks(item: Dataset, image: Dataset) -> dict[tuple[int, int], int]:
+def _moved_blocks(item: Dataset, image: _Elements) -> dict[tuple[int, int], int]:
     """By group and block of an item the free block for it; only blocks that the image has of another creator."""
     moved: dict[tuple[int, int], int] = {}
     for tag in item.keys():  # noqa: SIM118 - iterating a Dataset would convert every element
-        if not tag.is_private_creator or tag not in image or _name(image, tag) == _name(item, tag):
+        if not tag.is_private_creator or tag not in image or _name(image[tag]) == _name(item.get_item(tag)):
             continue
         taken = {block for (group, _), block in moved.items() if group == tag.group}
         places = ((block, Tag(tag.group, block)) for block in range(_FIRST_BLOCK, _LAST_BLOCK + 1))
@@ -114,12 +123,12 @@ def _moved_blocks(item: Dataset, image: Dataset) -> dict[tuple[int, int], int]:
     return moved
 
 
-def _name(dataset: Dataset, tag: BaseTag) -> str:
-    value = dataset.get_item(tag).value
+def _name(creator: _Element) -> str:
+    value = creator.value
     return value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else str(value).strip()
 
 
-def _at(element: DataElement | RawDataElement, tag: BaseTag) -> DataElement | RawDataElement:
+def _at(element: _Element, tag: BaseTag) -> _Element:
     """The same element under another tag."""
     if isinstance(element, RawDataElement):
         return element._replace(tag=tag)

@@ -49,9 +49,15 @@ def value(dataset: Dataset, keyword: str) -> object | None:
     return None if found is None or found == "" else found
 
 
+def as_it_stands(dataset: Dataset, tag: int) -> object | None:
+    """The value of an element without any conversion; None where it is absent, empty, or too long to have been read."""
+    element = dataset.get_item(tag, keep_deferred=True)
+    return None if element is None else element.value
+
+
 def _as_written(dataset: Dataset, tag: BaseTag) -> list[str] | None:
     """The values of an element of numbers in text that pydicom cannot convert, as they stand."""
-    raw = dataset.get_item(tag).value
+    raw = as_it_stands(dataset, tag)
     if dictionary_VR(tag) not in _TEXT_NUMBERS or not isinstance(raw, bytes):
         return None
     return raw.decode("latin-1").split("\\")
@@ -82,7 +88,7 @@ def identifier(dataset: Dataset, keyword: str) -> str:
     """The text that stands where a UID should, read as the storage does, which knows objects by it: the bytes are text,
     whatever value representation they are said to have."""
     tag = _tag(keyword)
-    raw = dataset.get_item(tag).value if tag in dataset.keys() else None  # noqa: SIM118
+    raw = as_it_stands(dataset, tag)
     return (raw.decode("latin-1") if isinstance(raw, bytes) else text(dataset, keyword)).strip(" \0")
 
 
@@ -141,7 +147,7 @@ def stated(dataset: Dataset, keyword: str) -> bool:
     tag = _tag(keyword)
     if tag not in dataset.keys():  # noqa: SIM118
         return False
-    found = dataset.get_item(tag).value
+    found = as_it_stands(dataset, tag)
     if isinstance(found, bytes):
         # A number of zero bytes is a 0 where numbers are binary, and nothing where they are text.
         return bool(found.strip(b" \0") if dictionary_VR(tag) in _TEXT_NUMBERS else found)

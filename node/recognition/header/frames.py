@@ -174,8 +174,8 @@ def _missing(dataset: Dataset) -> tuple[str, ...]:
 
 def _identifier_as_stored(dataset: Dataset) -> str:
     """Patient ID as its bytes stand, whatever they mean."""
-    element = dataset.get_item("PatientID")
-    return element.value.decode("latin-1") if element is not None and isinstance(element.value, bytes) else ""
+    raw = read.as_it_stands(dataset, Tag("PatientID"))
+    return raw.decode("latin-1") if isinstance(raw, bytes) else ""
 
 
 def _patient(dataset: Dataset, settled: Settled, as_stored: str) -> PatientIdentity:

@@ -13,7 +13,7 @@ from pydicom.tag import BaseTag
 from pydicom.values import convert_SQ
 
 from node.codes import Code
-from node.recognition.header.elements import MALFORMED, finite, items, three
+from node.recognition.header.elements import MALFORMED, as_it_stands, finite, items, three
 from node.recognition.header.facts import Fault, Vector
 
 _BINARY = {"FL": "<f", "FD": "<d", "SS": "<h", "US": "<H", "SL": "<i", "UL": "<I"}
@@ -93,7 +93,7 @@ class PrivateElements:
                     return self._dataset[tag].value
                 except MALFORMED:
                     # As it stands: the type that the element is known to have reads more than the stated one.
-                    return self._dataset.get_item(tag).value
+                    return as_it_stands(self._dataset, tag)
         return None
 
     def _items(self, raw: bytes, name: str) -> Sequence | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
@@ -25,6 +26,9 @@ from pydicom.uid import (
 
 from models.research.phantom.scanners import load_scanners
 from models.sequence import Sequence
+from node.recognition.header.facts import Fault
+from node.recognition.header.frames import read_frames as read_frames_of
+from node.recognition.header.words import words
 from node.recognition.plan import recognise
 from node.recognition.record import Stack, StudyPlan
 from node.results.identity import Identity, Site
@@ -190,3 +194,21 @@ def test_padding_that_was_not_assigned_is_padding(written_by, tmp_path):
     stack = recognise(str(images[0].StudyInstanceUID), [path], SETTINGS).stack(Sequence.T2WI)
     assert stack is not None
     assert sitk.GetArrayFromImage(assembled(stack).image).max() < 4095
+
+
+@pytest.mark.parametrize("description", ["t2_tse_tra", "ep2d_diff_b0_800_tra"])
+def test_damage_ends_as_facts_or_as_a_reason(written_by, tmp_path, description):
+    """Bytes of the header are overwritten at random; a sequence whose representation is broken is among them."""
+    images = [deepcopy(image) for image in written_by("Skyra").series(description)]
+    whole = convert(next(iter(series_of(images).values())), tmp_path / "whole.dcm").read_bytes()
+    pixels = whole.index(b"\xe0\x7f\x10\x00")
+    for seed in range(40):
+        dice, damaged = random.Random(seed), bytearray(whole)
+        for _ in range(dice.randrange(1, 30)):
+            damaged[dice.randrange(400, pixels)] = dice.randrange(256)
+        groups = damaged.find(b"\x00\x52\x30\x92SQ")  # Per-frame Functional Groups Sequence
+        if seed % 4 == 0 and groups > 0:
+            damaged[groups + 4 : groups + 6] = b"AQ"
+        (tmp_path / "damaged.dcm").write_bytes(damaged)
+        found = read_frames_of(tmp_path / "damaged.dcm", words())
+        assert isinstance(found, Fault) or found

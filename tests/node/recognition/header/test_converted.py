@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from node.recognition.header.converted import classic, holding
 from node.recognition.header.private import PrivateElements
@@ -56,6 +58,15 @@ def test_a_block_of_one_creator_is_one_block():
     dataset = whole(private("SIEMENS MR HEADER", a="shared", b="of all"), private("SIEMENS MR HEADER", a="own"))
     found = PrivateElements(classic(dataset, 0))
     assert [found.text(GROUP, "SIEMENS MR HEADER", element) for element in (0, 1)] == ["own", "of all"]
+
+
+def test_a_private_element_that_cannot_be_read_ends_nothing():
+    shared = private("SIEMENS MR HEADER", a="shared")
+    broken = Tag(GROUP, 0x1015)
+    shared._dict[broken] = RawDataElement(broken, "FD", 5, b"12345", 0, False, True)
+    found = PrivateElements(classic(whole(shared, Dataset()), 0))
+    assert found.text(GROUP, "SIEMENS MR HEADER", 0) == "shared"
+    assert found.numbers(GROUP, "SIEMENS MR HEADER", 0x15, "FD") == ()
 
 
 def test_an_element_is_looked_for_in_the_data_set_then_in_the_frame_then_in_all():
