@@ -9,6 +9,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.encaps import get_frame
@@ -28,6 +29,7 @@ from storage.errors import HeaderError
 PIXEL_TAGS = {0x7FE00008: "OF", 0x7FE00009: "OD", 0x7FE00010: "OW"}
 """Float, double and integer pixel data, with the VR that they have where none is written."""
 
+_INTEGERS = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
 _REREAD = frozenset({DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian})
 
@@ -153,6 +155,23 @@ class Frames:
             return self._native(number)
         self._file.seek(self._pixels.start)
         return native_frame(self._file, as_it_is(self._syntax), self._attributes, number)
+
+    def grey(self, number: int) -> NDArray[np.generic]:
+        """The values of a frame of one sample a pixel, rows by columns, without the bits that are not Bits Stored.
+
+        Raises:
+            ConversionError, HeaderError, OSError: as `decoded`.
+        """
+        data, bits = self.decoded(number), self._number("BitsAllocated", 0)
+        rows, columns = self._number("Rows", 0), self._number("Columns", 0)
+        if bits == 1:
+            flat: NDArray[np.generic] = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+        elif self._pixels.tag != _INTEGERS:
+            flat = np.frombuffer(data, f"<f{bits // 8}")
+        else:
+            kind, unused = "ui"[self._number("PixelRepresentation", 0) & 1], bits - self._number("BitsStored", bits)
+            flat = np.frombuffer(data, f"<{kind}{bits // 8}") << unused >> unused
+        return flat[: rows * columns].reshape(rows, columns)
 
     def _native(self, number: int) -> bytes:
         """Bits of one-bit pixels begin with a byte, although in the file they may not (PS3.5 8.1.1)."""

@@ -17,11 +17,14 @@ from pydicom.pixels.utils import pixel_array
 from starlette.requests import Request
 from starlette.responses import Response
 
+from node.dicom.conversion.errors import ConversionError
 from node.recognition.header.elements import MALFORMED
 from node.recognition.header.files import read_dataset
 from node.web.media_types import accepted
 from node.web.objects import WebObject
+from node.web.pixel_data import frames_of, opened_little_endian
 from node.web.problems import MalformedError, NotAcceptableError, NotHereError, ProblemError
+from storage.errors import HeaderError
 
 THUMBNAIL = (200, 200)
 """Columns and rows that a thumbnail fits in."""
@@ -96,16 +99,27 @@ def _answer(request: Request, found: WebObject, numbers: Sequence[int] | None, v
 
 def _picture(found: WebObject, dataset: Dataset, number: int, view: View) -> Image.Image:
     try:
-        pixels = pixel_array(found.path, index=number - 1)
-        grey = _grey(pixels, _of_frame(dataset, number), view.window) if pixels.ndim == 2 else pixels
-    except (*MALFORMED, RuntimeError) as error:
+        if dataset.get("SamplesPerPixel", 1) == 1:
+            with frames_of(found) as frames:
+                picture_values = _grey(frames.grey(number), _of_frame(dataset, number), view.window)
+        else:
+            picture_values = _colours(found, number)
+    except (HeaderError, ConversionError, *MALFORMED, RuntimeError) as error:
         raise ProblemError(406, f"frame {number} has no picture: {type(error).__name__}") from error
-    picture = Image.fromarray(_to_bytes(grey))
+    picture = Image.fromarray(_to_bytes(picture_values))
     size = view.size or (LARGEST, LARGEST)
     scale = min(size[0] / picture.width, size[1] / picture.height)
     if view.size or scale < 1:
         picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
     return picture
+
+
+def _colours(found: WebObject, number: int) -> _Pixels:
+    """RGB; that a frame is no larger than the image says is looked at before, by decoding it."""
+    with frames_of(found) as frames:
+        frames.decoded(number)
+    with opened_little_endian(found) as file:
+        return pixel_array(file, index=number - 1)
 
 
 def _grey(pixels: _Pixels, dataset: Dataset, window: Window | None) -> _Pixels:

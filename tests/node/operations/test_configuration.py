@@ -63,3 +63,37 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path, authority: Authorit
     path.write_text(SITE.format(node=node, authority=authority, **files))
     with pytest.raises(ConfigurationError, match=f"absent:? {why}"):
         check(path)
+
+
+WEB = """
+[web]
+enabled = true
+host = "0.0.0.0"
+[[remotes]]
+name = "viewer"
+token_file = "{token}"
+may_query = true
+[[remotes]]
+name = "archive"
+url = "http://archive.example/dicom-web"
+receives_results = true
+"""
+
+
+def test_a_token_too_short_to_be_one_is_refused(tmp_path: Path) -> None:
+    token, path = tmp_path / "token", tmp_path / "site.toml"
+    token.write_text("guess-me\n")
+    path.write_text(WEB.format(token=token))
+    with pytest.raises(ConfigurationError, match=r"viewer: token_file: .*token has less than 16 bytes"):
+        check(path)
+
+
+def test_what_goes_by_http_without_tls_is_a_warning(tmp_path: Path) -> None:
+    token, path = tmp_path / "token", tmp_path / "site.toml"
+    token.write_text("a-token-that-is-long-enough")
+    token.chmod(0o644)
+    path.write_text(WEB.format(token=token))
+    warnings = check(path).warnings
+    assert f"{token} can be read by others than its owner: chmod 600" in warnings
+    assert "web: without tls what callers on 0.0.0.0 present and get can be read on its way" in warnings
+    assert "remote archive: without https results and token can be read on their way" in warnings

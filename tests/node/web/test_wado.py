@@ -11,6 +11,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from ...storage.house import a_file
 from .conftest import COLUMNS, ROWS, an_image, running_web
 
 INSTANCE = "/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1"
@@ -196,6 +197,39 @@ def test_an_image_is_rendered_by_its_own_window(web):
     assert picture.shape == (ROWS, COLUMNS)
     assert picture.ravel().tolist() == sorted(picture.ravel().tolist())
     assert (picture.min(), picture.max()) == (0, 255)
+
+
+def test_colours_are_rendered_as_they_are(start):
+    web = start()
+    colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]
+    image = {
+        "SamplesPerPixel": 3,
+        "PhotometricInterpretation": "RGB",
+        "PlanarConfiguration": 0,
+        "Rows": 2,
+        "Columns": 2,
+    }
+    depth = {
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "PixelData": bytes(it for each in colours for it in each),
+    }
+    web.receive(an_image(1, 1, "1.2.9", **image, **depth))
+    picture = grey(web.get("/studies/1.2.9/series/1.2.9.1/rendered", "image/png"))
+    assert picture.reshape(-1, 3).tolist() == colours
+
+
+def test_an_object_without_pixels_has_no_picture_and_a_pdf_is_given(start):
+    web = start()
+    web.receive(
+        a_file(1, 1, "1.2.9"),
+        a_file(1, 1, "1.2.8", EncapsulatedDocument=b"%PDF-1.4 x", MIMETypeOfEncapsulatedDocument="application/pdf"),
+    )
+    assert web.get("/studies/1.2.9/series/1.2.9.1/rendered").status_code == 404
+    answer = web.get("/studies/1.2.8/series/1.2.8.1/rendered")
+    assert (answer.headers["Content-Type"], answer.content) == ("application/pdf", b"%PDF-1.4 x")
+    assert web.get("/studies/1.2.8/series/1.2.8.1/rendered", "image/png").status_code == 406
 
 
 def test_the_request_chooses_window_size_and_quality(web):
