@@ -11,6 +11,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
     EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
     MRImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -30,6 +31,7 @@ _KINDS = {
     Comprehensive3DSRStorage: ResultKind.REPORT,
     SecondaryCaptureImageStorage: ResultKind.PICTURE,
     EncapsulatedPDFStorage: ResultKind.PDF,
+    KeyObjectSelectionDocumentStorage: ResultKind.KEY_OBJECTS,
 }
 _KEYWORDS = {
     "station_name": "StationName",

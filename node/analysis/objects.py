@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.analysis.study import Study
-from node.results.encode import EncodedObject
+from node.results.encoded import EncodedObject
 from storage.files import ObjectStore
 from storage.records import InstanceHeader, ResultRecord
 

@@ -36,7 +36,8 @@ from node.planning import plan_from, plan_with_volumes
 from node.recognition.header import clashes
 from node.recognition.plan import StudyFacts, read_study
 from node.recognition.record import Stack, StudyPlan, from_json, to_json
-from node.results.encode import EncodedObject, encode
+from node.results.encode import encode
+from node.results.encoded import EncodedObject
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Site
 from node.results.trial import require_encodable
@@ -172,10 +173,12 @@ def encode_results(
     settings_digest: str,
     site: Site,
     earlier: SequenceOf[ResultRecord] = (),
+    with_key_objects: bool = False,
 ) -> tuple[EncodedObject, ...]:
     """Write the DICOM objects that leave; the same arguments give the same bytes.
 
     `earlier` are the results of earlier revisions: what is made now says which of them it supersedes.
+    `with_key_objects`: whether a destination asks for the Key Object Selection of them.
     """
     plan = read_plan(study)
     results = StudyResults(
@@ -190,7 +193,7 @@ def encode_results(
         plan=plan,
     )
     study.results.mkdir(exist_ok=True)
-    return encode(results, study.results, site, reference(study, plan), earlier)
+    return encode(results, study.results, site, reference(study, plan), earlier, with_key_objects)
 
 
 def reference(study: Study, plan: StudyPlan) -> Path:

@@ -31,7 +31,7 @@ from node.analysis.study import Study
 from node.destinations import chosen, facts_of, takes
 from node.errors import TransientError, told
 from node.recognition.record import StudyPlan, to_json
-from node.settings import RemoteSettings
+from node.settings import RemoteSettings, ResultKind
 from storage.records import ResultRecord, StudyState
 
 log = logging.getLogger(__name__)
@@ -149,6 +149,7 @@ class _Analysis:
             settings_digest(settings, self.context.models.executions()),
             site_of(settings),
             self._earlier.superseded(of_another),
+            any(ResultKind.KEY_OBJECTS in remote.results for remote in settings.destinations),
         )
         return write_manifest(study.folder, keep(self.context.files, study, objects))
 

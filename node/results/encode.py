@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 from models.prediction.records import Prediction
 from node.errors import PermanentError
 from node.recognition.record import StudyPlan
-from node.results import derived_mr, pdf, report, segmentation, summary
-from node.results.encoded import EncodedImage, file_of, uids_of
+from node.results import derived_mr, key_objects, pdf, report, segmentation, summary
+from node.results.encoded import EncodedImage, EncodedObject, file_of, uids_of
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Identity, Site
 from node.results.image_planes import require_same_place
@@ -31,28 +31,13 @@ _PLAN = TypeAdapter(StudyPlan)
 _PREDICTION = TypeAdapter(Prediction | None)
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedObject:
-    """One file that leaves.
-
-    Attributes:
-        role: which result it is, such as ``super-resolved-t2wi``, ``segmentation-dwi``, ``report``, ``summary``,
-            ``summary-pdf``.
-    """
-
-    role: str
-    path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-
-
 def encode(
     results: StudyResults,
     folder: Path,
     site: Site,
     reference: Path | None = None,
     earlier: Sequence[ResultRecord] = (),
+    with_key_objects: bool = False,
 ) -> tuple[EncodedObject, ...]:
     """Write derived series, segmentations, report and summary (picture and PDF) of a study into `folder`.
 
@@ -65,6 +50,7 @@ def encode(
         reference: an instance of the patient; patient and study are taken from it where no stack could be used, the
             patient also where an image states no Patient ID.
         earlier: results of earlier revisions of the study, the earliest first: those made now say which they supersede.
+        with_key_objects: whether a Key Object Selection that ties them together is made as the last.
 
     Raises:
         PermanentError: an image does not lie where its source does, or there is no instance to take the patient from.
@@ -78,7 +64,13 @@ def encode(
     }
     # Values of sources were checked when they were read, and pydicom would complain of each UID with a leading zero.
     with config.disable_value_validation():
-        return tuple(_objects(results, sources, identity, folder, patient))
+        objects = tuple(_objects(results, sources, identity, folder, patient))
+        if not with_key_objects:
+            return objects
+        header, content = _any_header(results, sources, patient), _content_digest(results)
+        selection = key_objects.key_objects(results, objects, header, identity, content)
+        path = folder / f"{key_objects.ROLE}.dcm"
+        return (*objects, write_object(selection, key_objects.ROLE, path, identity))
 
 
 def _objects(
@@ -104,10 +96,7 @@ def _objects(
         for facts, dataset in made:
             segmentations[facts.role] = dataset
             yield write_object(dataset, facts.role, folder / f"{facts.role}.dcm", identity)
-    header = next((frames[0].header for frames in sources.values()), patient)
-    if header is None:
-        raise PermanentError(f"study {results.study_instance_uid}: no instance to take patient and study from")
-    content = _content_digest(results)
+    header, content = _any_header(results, sources, patient), _content_digest(results)
     evidence = report.Evidence(
         frames=sources,
         segmentations={
@@ -125,6 +114,15 @@ def _objects(
     yield write_object(picture, "summary", folder / "summary.dcm", identity)
     document = pdf.summary_pdf(results, page, used, findings, header, identity, content)
     yield write_object(document, "summary-pdf", folder / "summary-pdf.dcm", identity)
+
+
+def _any_header(
+    results: StudyResults, sources: Mapping[str, tuple[SourceFrame, ...]], patient: Dataset | None
+) -> Dataset:
+    header = next((frames[0].header for frames in sources.values()), patient)
+    if header is None:
+        raise PermanentError(f"study {results.study_instance_uid}: no instance to take patient and study from")
+    return header
 
 
 def _segmentations(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 
 from pydicom import dcmread, dcmwrite
 from pydicom.dataelem import DataElement, RawDataElement
@@ -32,6 +33,22 @@ class EncodedImage:
     sop_instance_uid: UID
     series_instance_uid: UID
     parts: tuple[bytes | memoryview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedObject:
+    """One file that leaves.
+
+    Attributes:
+        role: which result it is, such as ``super-resolved-t2wi``, ``segmentation-dwi``, ``report``, ``summary``,
+            ``summary-pdf``, ``key-objects``.
+    """
+
+    role: str
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
 
 
 class Template:

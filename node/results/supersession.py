@@ -38,12 +38,12 @@ def superseding(identity: Identity, earlier: Sequence[ResultRecord], report: Res
     Args:
         identity: origin of the objects made now.
         earlier: results of earlier revisions, the earliest first.
-        report: the report that is superseded; the summary goes with it.
+        report: the report that is superseded; summary and key objects go with it.
     """
 
     def revision(role: str) -> int | None:
         found = report
-        if role not in ("report", "summary", "summary-pdf"):
+        if role not in ("report", "summary", "summary-pdf", "key-objects"):
             found = predecessor(earlier, role, lambda _: identity.uid(f"{role}/series"))
         return None if found is None else found.revision
 

@@ -22,6 +22,11 @@ class ResultKind(StrEnum):
     REPORT = "report"
     PICTURE = "picture"
     PDF = "pdf"
+    KEY_OBJECTS = "key-objects"
+
+
+#: What a remote gets that does not say: no Key Object Selection, which many archives show as a series without images.
+USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.KEY_OBJECTS)
 
 
 class Conditions(Section):

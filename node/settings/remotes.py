@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from node.settings.destinations import Conditions, Hours, ResultKind
+from node.settings.destinations import USUAL_RESULTS, Conditions, Hours, ResultKind
 from node.settings.values import URL, AETitle, AETitleOrNone, Credentials, File, Fingerprint, Port, Seconds, Section
 
 SHORTEST_TOKEN = 16
@@ -72,7 +72,7 @@ class RemoteSettings(Section):
     may_commit: bool = False
     receives_results: bool = False
     return_to_sender: bool = False
-    results: tuple[ResultKind, ...] = tuple(ResultKind)
+    results: tuple[ResultKind, ...] = USUAL_RESULTS
     when: Conditions = Conditions()
     delivery_hours: Hours = ""
     calling_ae_title: AETitle = "RECTALNODE"

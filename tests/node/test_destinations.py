@@ -11,6 +11,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
     MRImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -73,6 +74,11 @@ def test_a_remote_gets_the_kinds_that_it_takes(kind, sop_class):
     assert takes(remote(), sop_class)
     assert takes(remote(results=(kind,)), sop_class)
     assert not takes(remote(results=tuple(set(ResultKind) - {kind})), sop_class)
+
+
+def test_key_objects_go_only_to_a_remote_that_names_them():
+    assert not takes(remote(), KeyObjectSelectionDocumentStorage)
+    assert takes(remote(results=(ResultKind.REPORT, ResultKind.KEY_OBJECTS)), KeyObjectSelectionDocumentStorage)
 
 
 def test_without_conditions_a_remote_gets_the_results_of_every_study(received, files):

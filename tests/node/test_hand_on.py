@@ -96,7 +96,7 @@ def test_each_destination_gets_the_kinds_that_it_takes_and_a_study_without_any_s
         values = {"ae_title": name.upper(), "host": "127.0.0.1", "port": pacs[0], **change}
         return RemoteSettings(name=name, **values)
 
-    archive = destination("archive", receives_results=True, results=(ResultKind.REPORT, ResultKind.PDF))
+    archive = destination("archive", receives_results=True, results=(ResultKind.REPORT, ResultKind.KEY_OBJECTS))
     back = destination("ct", return_to_sender=True, results=(ResultKind.PICTURE,))
     elsewhere = destination("elsewhere", receives_results=True, when=Conditions(calling_ae_title="MR"))
     with running(tmp_path / "one", archive, back, elsewhere) as settings:

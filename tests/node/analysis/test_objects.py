@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from node.analysis.objects import keep
 from node.analysis.study import Study
-from node.results.encode import EncodedObject
+from node.results.encoded import EncodedObject
 from storage.files import ObjectStore
 
 

@@ -32,7 +32,7 @@ from node.analysis import steps
 from node.analysis.bundles import Models
 from node.analysis.refusal import why_refused
 from node.analysis.study import Study
-from node.results.encode import EncodedObject
+from node.results.encoded import EncodedObject
 from node.results.identity import Site
 from node.settings import AnalysisSettings, RecognitionSettings
 from node.simulator.encoding import write_instance

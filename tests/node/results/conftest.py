@@ -23,7 +23,8 @@ from models.sequence import ANALYSED, Sequence
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.record import FrameRef, RoleRefusal, SeriesVerdict, Stack, StudyPlan
 from node.recognition.rules.findings import Confidence
-from node.results.encode import EncodedObject, encode
+from node.results.encode import encode
+from node.results.encoded import EncodedObject
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site
 

@@ -16,7 +16,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 import storage.header
 from node.errors import PermanentError
-from node.results.encode import EncodedObject, encode
+from node.results.encode import encode
+from node.results.encoded import EncodedObject
 from node.results.identity import RESEARCH_STATEMENT, Identity, Site
 from node.results.source import read_frames, read_header, with_patient
 

@@ -228,6 +228,28 @@ def test_the_image_library_lists_every_source_image(siemens):
     assert len(library.ContentSequence) == 3
 
 
+def test_the_evidence_lists_what_the_content_refers_to_and_nothing_else(encoded, without_tumour):
+    for study in (encoded, without_tumour):
+        (report,) = study.datasets("report")
+        (evidence,) = report.CurrentRequestedProcedureEvidenceSequence
+        listed = [
+            it.ReferencedSOPInstanceUID
+            for each in evidence.ReferencedSeriesSequence
+            for it in each.ReferencedSOPSequence
+        ]
+        assert len(set(listed)) == len(listed)
+        assert set(listed) == set(references(report))
+        assert "PertinentOtherEvidenceSequence" not in report
+
+
+def references(item: Dataset):
+    """SOP Instance UIDs that the content names."""
+    for reference in item.get("ReferencedSOPSequence", ()):
+        yield reference.ReferencedSOPInstanceUID
+    for child in item.get("ContentSequence", ()):
+        yield from references(child)
+
+
 def test_images_of_two_sequences_that_share_a_uid_are_all_named_with_their_series(make_encoded):
     """A reference by SOP Instance UID alone would tell one sequence from the other by nothing."""
     encoded = make_encoded("siemens", ("T2WI", "DWI"), with_tumour=False, change=sharing_uids)

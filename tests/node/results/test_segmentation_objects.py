@@ -81,8 +81,11 @@ def test_the_fine_segmentation_refers_to_the_derived_series(siemens):
 def test_both_segmentations_and_the_report_track_the_same_tumour(siemens):
     segments = [read(siemens, role).SegmentSequence[0] for role, _, _ in CASES]
     assert len({segment.TrackingUID for segment in segments}) == 1
-    report = siemens.datasets("report")[0]
-    assert segments[0].TrackingUID in report.to_json()
+    tumours = [(segment.TrackingID, segment.TrackingUID) for segment in segments]
+    (entry,) = (it for it in siemens.objects if it.role == "report")
+    groups = hd.sr.srread(entry.path).content.get_volumetric_roi_measurement_groups()
+    assert len(groups) == 3
+    assert {(it.tracking_identifier, it.tracking_uid) for it in groups} == set(tumours)
 
 
 def test_the_frame_of_reference_is_that_of_the_source(encoded):

@@ -13,7 +13,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.results.caption import Caption
-from node.results.encode import EncodedObject, encode
+from node.results.encode import encode
+from node.results.encoded import EncodedObject
 from node.results.findings import StudyResults
 from node.results.identity import Site
 from node.results.page import Page

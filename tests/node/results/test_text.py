@@ -16,7 +16,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pypdf import PdfReader
 
-from node.results.encode import EncodedObject
+from node.results.encoded import EncodedObject
 from node.results.identity import Identity, Site
 from node.results.modules import SeriesFacts, identify
 from node.results.text import IDENTIFIERS, LIMITS, conform, shortened

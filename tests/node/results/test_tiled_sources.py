@@ -22,7 +22,8 @@ from models.sequence import Sequence
 from models.volume import divided, grid_of, resample_onto
 from node.recognition.plan import recognise
 from node.recognition.record import Stack
-from node.results.encode import EncodedObject, encode
+from node.results.encode import encode
+from node.results.encoded import EncodedObject
 from node.results.identity import Identity, Site
 from node.results.source import read_frames
 from node.settings import RecognitionSettings

@@ -1,0 +1,97 @@
+"""The Key Object Selection that ties the results of a study together."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from highdicom.ko import KeyObjectSelectionDocument
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from node.results.encode import encode
+from node.results.encoded import EncodedObject
+from node.results.identity import RESEARCH_STATEMENT
+from tests.parts.pixelmed import needs_pixelmed, sr_errors
+
+from .conftest import SITE
+
+Objects = tuple[EncodedObject, ...]
+
+
+@pytest.fixture(scope="module")
+def objects(siemens, tmp_path_factory) -> Objects:
+    """All results of a study, the selection among them."""
+    return encode(siemens.results, tmp_path_factory.mktemp("selected"), SITE, with_key_objects=True)
+
+
+@pytest.fixture(scope="module")
+def selection(objects) -> Dataset:
+    return dcmread(objects[-1].path)
+
+
+def named(selection: Dataset) -> list[str]:
+    """UIDs of the objects in the content, in order."""
+    return [
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in selection.ContentSequence
+        if item.ValueType in ("IMAGE", "COMPOSITE")
+    ]
+
+
+def test_it_is_the_last_object_and_the_others_stay_as_they_are(objects, siemens):
+    assert objects[-1].role == "key-objects"
+    assert [it.path.read_bytes() for it in objects[:-1]] == [it.path.read_bytes() for it in siemens.objects]
+
+
+def test_it_names_every_object_the_report_first(objects, selection):
+    uids = named(selection)
+    assert uids[0] == next(it.sop_instance_uid for it in objects if it.role == "report")
+    assert sorted(uids) == sorted(it.sop_instance_uid for it in objects[:-1])
+
+
+def test_its_evidence_is_complete_with_the_series_of_each_object(objects, selection):
+    (study,) = selection.CurrentRequestedProcedureEvidenceSequence
+    evidence = {
+        (series.SeriesInstanceUID, item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID)
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    assert study.StudyInstanceUID == selection.StudyInstanceUID
+    assert evidence == {(it.series_instance_uid, it.sop_class_uid, it.sop_instance_uid) for it in objects[:-1]}
+
+
+def test_it_says_what_it_is(selection, siemens):
+    assert (selection.Modality, selection.SeriesNumber) == ("KO", 9401)
+    assert selection.ConceptNameCodeSequence[0].CodeValue == "113030"
+    description = next(
+        it for it in selection.ContentSequence if (it.ValueType, it.RelationshipType) == ("TEXT", "CONTAINS")
+    )
+    assert RESEARCH_STATEMENT in description.TextValue
+    assert str(selection.PatientName) == siemens.vendor.patient_name_unicode
+
+
+def test_highdicom_reads_it_and_finds_every_object(objects, selection):
+    document = KeyObjectSelectionDocument.from_dataset(selection)
+    for each in objects[:-1]:
+        assert document.resolve_reference(each.sop_instance_uid)[1] == each.series_instance_uid
+
+
+def test_the_same_results_give_the_same_bytes(objects, siemens, tmp_path: Path):
+    again = encode(siemens.results, tmp_path, SITE, with_key_objects=True)
+    assert again[-1].path.read_bytes() == objects[-1].path.read_bytes()
+
+
+@needs_pixelmed
+def test_pixelmed_finds_no_error(objects):
+    assert sr_errors([objects[-1].path]) == {objects[-1].path: []}
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools are not installed")
+def test_dciodvfy_and_dcmtk_find_no_error(objects):
+    checked = subprocess.run(["dciodvfy", "-new", objects[-1].path], capture_output=True, text=True, check=False)
+    assert checked.stderr
+    assert [line for line in checked.stderr.splitlines() if line.startswith("Error")] == []
+    assert subprocess.run(["dsrdump", objects[-1].path], capture_output=True, check=False).returncode == 0
