@@ -77,7 +77,7 @@ def frames_answer(request: Request, found: WebObject, numbers: Sequence[int] | N
             return Response(first, headers={"Content-Type": content_type})
         open_while_sending = stack.pop_all()
     message = Multipart(name)
-    parts = _parts(wanted, first, read, content_type, open_while_sending, found)
+    parts = _parts(wanted, first, read, content_type, open_while_sending)
     return StreamingResponse(message.pieces(parts), headers={"Content-Type": message.content_type})
 
 
@@ -87,13 +87,12 @@ def _parts(
     read: Callable[[int], bytes],
     content_type: str,
     source: ExitStack,
-    found: WebObject,
 ) -> Iterator[Part]:
     """The first frame, that was read before, and the others; then the file is closed."""
     with source:
         for place, number in enumerate(numbers):
             frame = first if place == 0 else read(number)
-            yield Part(content_type, (frame,), len(frame), f"{found.address('')}/frames/{number}".lstrip("/"))
+            yield Part(content_type, (frame,), len(frame))
 
 
 def _form(found: WebObject, ranges: Sequence[Accepted], alone: bool) -> tuple[str, str, bool]:

@@ -19,7 +19,6 @@ class Part:
     content_type: str
     pieces: Iterable[bytes]
     length: int | None = None
-    location: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,4 @@ class Multipart:
         lines = [f"--{self.boundary}", f"Content-Type: {part.content_type}"]
         if part.length is not None:
             lines.append(f"Content-Length: {part.length}")
-        if part.location:
-            lines.append(f"Content-Location: {part.location}")
         return "\r\n".join((*lines, "", "")).encode()

@@ -31,6 +31,12 @@ from storage.index import Index
 log = logging.getLogger(__name__)
 
 _STARTS_WITHIN_S = 30.0
+#: Of every answer: it is of patients, and of one caller.
+_HEADERS = [
+    ("Cache-Control", "private, no-cache"),
+    ("Vary", "Accept, Authorization"),
+    ("X-Content-Type-Options", "nosniff"),
+]
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[Any]]
 _Send = Callable[[Any], Awaitable[None]]
@@ -52,9 +58,11 @@ class WebServer:
         index: Index,
         time_zone: str = "",
         lease_s: float = LEASE_S,
+        request_s: float = 10.0,
     ) -> None:
         """What holds for objects that come by C-STORE (`listener`) holds here; `time_zone` is the site's by its IANA
-        name, empty: the machine's."""
+        name, empty: the machine's. `request_s`: from the connection, or the answer before, to the end of a header."""
+        self._request_s = request_s
         self._settings, self.port = settings, settings.port
         self._leases = Leases(index, lease_s)
         self._storage = StorageSCP(files, index, self._leases, listener.minimum_free_gb, listener.largest_object_gb)
@@ -89,7 +97,7 @@ class WebServer:
         """
         config = uvicorn.Config(
             self._app,
-            http=_Protocol,
+            http=type("_LimitedProtocol", (_Protocol,), {"request_s": self._request_s}),
             ws="none",
             lifespan="off",
             loop="asyncio",
@@ -97,6 +105,7 @@ class WebServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            headers=_HEADERS,
             limit_concurrency=self._settings.maximum_connections,
             timeout_graceful_shutdown=10,
         )
@@ -134,10 +143,43 @@ class WebServer:
 
 
 class _Protocol(H11Protocol):
-    """Hands the certificate of who calls to the application, which uvicorn does not."""
+    """Hands the certificate of who calls to the application, and waits for the header of a request so long and no more;
+    uvicorn does neither.
+
+    Attributes:
+        request_s: so long.
+    """
+
+    request_s: float
+    _late: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request have come."""
+        super().data_received(data)
+        self._wait_for_header()
+
+    def on_response_complete(self) -> None:
+        """A request is answered, and another may come."""
+        super().on_response_complete()
+        self._wait_for_header()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        if self._late is not None:
+            self._late.cancel()
+        super().connection_lost(exc)
+
+    def _wait_for_header(self) -> None:
+        serving = self.cycle is not None and not self.cycle.response_complete
+        if serving and self._late is not None:
+            self._late.cancel()
+            self._late = None
+        elif not serving and self._late is None:
+            self._late = self.loop.call_later(self.request_s, self.transport.close)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._wait_for_header()
         encrypted = transport.get_extra_info("ssl_object")
         certificate = shown_by(encrypted) if encrypted is not None and encrypted.getpeercert(True) else None
         answer = self.app

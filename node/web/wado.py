@@ -39,7 +39,7 @@ class Retrieving:
     def files(self, request: Request, caller: Caller, study: str, series: str = "", instance: str = "") -> Response:
         """DICOM files; one of them alone where that is accepted."""
         ranges, found = accepted(request), self.objects.of(study, series, instance)
-        tag = entity_tag(found, " ".join(sorted(request.headers.getlist("accept"))))
+        tag = entity_tag(found, repr(ranges))
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"ETag": tag})
         alone = bool(instance) and not any(each.takes(DICOM, multipart=True) for each in ranges)

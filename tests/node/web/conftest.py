@@ -74,9 +74,10 @@ def running_web(root: Path, remotes: tuple[RemoteSettings, ...] = (), **settings
     files, index = ObjectStore(root), Index(engine)
     listener_keys = settings.keys() & ListenerSettings.model_fields.keys() - WebSettings.model_fields.keys()
     of_listener = {"minimum_free_gb": 0.0} | {key: settings.pop(key) for key in listener_keys}
+    request_s = settings.pop("request_s", 10.0)
     values = WebSettings().model_copy(update={"port": 0, "local_rights": ALL_RIGHTS, **settings})
     listener = ListenerSettings().model_copy(update=of_listener)
-    server = WebServer(values, listener, remotes, files, index, time_zone="UTC")
+    server = WebServer(values, listener, remotes, files, index, time_zone="UTC", request_s=request_s)
     server.start()
     try:
         yield Web(server, engine, files, index, "https" if values.tls else "http")

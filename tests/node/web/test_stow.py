@@ -70,6 +70,14 @@ def test_the_same_object_again_is_a_duplicate_and_success(web):
     assert len(web.stored()) == 1
 
 
+def test_other_content_under_the_same_uid_is_a_revision_and_nothing_is_lost(web):
+    files = [an_image(1), an_image(1, ImageComments="corrected")]
+    assert [post(web, a_message(data)).status_code for data in files] == [200, 200]
+    assert {path.read_bytes() for path in (web.files.root / "objects").rglob("*.dcm")} == set(files)
+    (latest,) = web.index.instances("1.2.3")
+    assert latest.revision == 2
+
+
 def test_an_object_of_another_study_than_that_of_the_path_is_refused_and_kept_in_quarantine(web):
     answer = post(web, a_message(an_image(1), an_image(1, study="1.2.4")), "/studies/1.2.3")
     assert answer.status_code == 202
