@@ -31,7 +31,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-Frame = npt.NDArray[np.unsignedinteger]
+Frame = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ NATIVE = frozenset(
 _BY_IMAGECODECS = {
     JPEGBaseline8Bit: lambda frame: imagecodecs.jpeg8_encode(frame, level=95),
     JPEGExtended12Bit: lambda frame: imagecodecs.jpeg8_encode(frame, level=95, bitspersample=12),
-    JPEGLossless: lambda frame: imagecodecs.jpeg8_encode(frame, lossless=True, predictor=6, bitspersample=12),
-    JPEGLosslessSV1: lambda frame: imagecodecs.jpeg8_encode(frame, lossless=True, predictor=1, bitspersample=12),
+    JPEGLossless: lambda frame: _jpeg_lossless(frame, predictor=6),
+    JPEGLosslessSV1: lambda frame: _jpeg_lossless(frame, predictor=1),
     HTJ2KLossless: lambda frame: imagecodecs.htj2k_encode(frame, reversible=True),
     # RPCL is OpenJPH's order of progression; with it goes the table of tile lengths (PS3.5 A.4.8).
     HTJ2KLosslessRPCL: lambda frame: imagecodecs.htj2k_encode(frame, reversible=True, tlm=True),
@@ -90,10 +90,17 @@ _BY_IMAGECODECS = {
 }
 
 
+def _jpeg_lossless(frame: Frame, predictor: int) -> bytes:
+    """JPEG knows no sign: the twelve bits of a value go as they are."""
+    bits = (frame & 0xFFF).astype("<u2")
+    return imagecodecs.jpeg8_encode(bits, lossless=True, predictor=predictor, bitspersample=12)
+
+
 def encode(image: Dataset, encoding: Encoding) -> Dataset:
     """An image of 12 bits, of one frame or of many, in a transfer syntax; with 8 bits the lowest four are cut off."""
     made = deepcopy(image)
-    frames = image.pixel_array.reshape(-1, image.Rows, image.Columns).astype("<u2")
+    kind = "i" if image.PixelRepresentation else "u"
+    frames = image.pixel_array.reshape(-1, image.Rows, image.Columns).astype(f"<{kind}2")
     made.BitsStored, made.HighBit = encoding.bits, encoding.bits - 1
     if encoding.bits == 8:
         made.BitsAllocated, frames = 8, (frames >> 4).astype("u1")
@@ -104,7 +111,7 @@ def encode(image: Dataset, encoding: Encoding) -> Dataset:
         made.PixelData = encapsulate([bytes(_BY_IMAGECODECS[encoding.uid](frame)) for frame in frames])
         made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
     elif encoding.uid == ExplicitVRBigEndian:
-        made.PixelData = frames.astype(">u2").tobytes()
+        made.PixelData = frames.astype(f">{kind}2").tobytes()
     elif encoding.uid not in NATIVE:
         compress(made, encoding.uid, generate_instance_uid=False, **encoding.options)
     made.file_meta.TransferSyntaxUID = encoding.uid

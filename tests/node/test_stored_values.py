@@ -29,6 +29,8 @@ from node.recognition.record import FrameRef, Stack
 from node.settings import RecognitionSettings
 from node.volumes import assembled
 
+from .encoded_images import ENCODINGS, encode
+
 TWO_SLICES = ("1.2.3.0", "1.2.3.1")
 #: Four pixels of each of two slices, as 16-bit cells.
 CELLS = ((0, 100, 1000, 4095), (10, 200, 2000, 4000))
@@ -387,6 +389,14 @@ def test_an_inverted_image_in_a_compressed_transfer_syntax(tmp_path, syntax):
         _compress(each, syntax)
     array = sitk.GetArrayFromImage(assembled(classic(tmp_path, slices)).image)
     assert array[:, ::16, ::16].reshape(2, 4).tolist() == [[4095, 3995, 3095, 0], [4085, 3895, 2095, 95]]
+
+
+@pytest.mark.parametrize("encoding", [each for each in ENCODINGS if not each.method], ids=str)
+def test_signed_values_in_every_transfer_syntax_that_loses_nothing(tmp_path, encoding):
+    values = np.random.default_rng(1).integers(-2048, 2048, (2, 32, 32))
+    slices = [image(tuple(each.ravel()), Rows=32, Columns=32, **SIGNED) for each in values]
+    stack = classic(tmp_path, [encode(each, encoding) for each in slices])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(assembled(stack).image), values)
 
 
 def _compress(dataset: Dataset, syntax: str) -> None:
