@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 _PIECE = 2**18
 """Bytes that are gathered before they are written, which is done in another thread."""
 
+_LONGEST_BOUNDARY = 200
+"""Characters; 70 are allowed (RFC 2046 5.1.1), and Orthanc sends 73."""
+
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
@@ -118,8 +121,8 @@ def _boundary(request: Request) -> bytes | None:
     if name != RELATED or parameters.get("type", DICOM).lower() != DICOM:
         raise ProblemError(415, f'objects are stored as {RELATED}; type="{DICOM}", or one as {DICOM}')
     boundary = parameters.get("boundary", "")
-    if not boundary or len(boundary) > 70 or not boundary.isascii():
-        raise MalformedError("the Content-Type has no boundary of 1 to 70 characters")
+    if not 0 < len(boundary) <= _LONGEST_BOUNDARY or not boundary.isascii():
+        raise MalformedError(f"the Content-Type has no boundary of 1 to {_LONGEST_BOUNDARY} characters")
     return boundary.encode()
 
 
