@@ -18,7 +18,7 @@ from typing import Any, cast
 from node.settings import Credentials, RemoteSettings
 
 #: RFC 9325, 4.2, for TLS 1.2; those of 1.3 are all good. Keys below 112 bits of strength (RSA below 2048) are refused.
-_SUITES = (
+SUITES = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:@SECLEVEL=2"
 )
@@ -200,7 +200,7 @@ class _ClientSocket(ssl.SSLSocket):
 def _set_profile(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
-    context.set_ciphers(_SUITES)
+    context.set_ciphers(SUITES)
     context.verify_mode = ssl.CERT_REQUIRED
     context.hostname_checks_common_name = False  # RFC 9525: a name stands in subjectAltName
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate of a remote itself may be believed

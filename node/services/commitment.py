@@ -36,7 +36,7 @@ from storage.records import CommitmentRequest, Reference, StoredFile
 log = logging.getLogger(__name__)
 
 # Failure Reason (0008,1197), PS3.3 C.14.1.1.
-_NO_SUCH_INSTANCE, _CONFLICT, _DUPLICATE_TRANSACTION = 0x0112, 0x0119, 0x0131
+NO_SUCH_INSTANCE, CONFLICT, DUPLICATE_TRANSACTION = 0x0112, 0x0119, 0x0131
 
 #: For the report over the association of the request, in s; afterwards there is nobody any more who could take it.
 _ON_THE_SAME_S = 300.0
@@ -126,7 +126,7 @@ def judged(
 ) -> tuple[list[Reference], dict[Reference, int]]:
     """What of a request is committed, and why the rest is not (Failure Reason)."""
     if request.duplicate:
-        return [], dict.fromkeys(request.references, _DUPLICATE_TRANSACTION)
+        return [], dict.fromkeys(request.references, DUPLICATE_TRANSACTION)
     committed: list[Reference] = []
     failed: dict[Reference, int] = {}
     kept = requests.kept([reference.sop_instance_uid for reference in request.references])
@@ -141,10 +141,10 @@ def judged(
 
 def _why_not(reference: Reference, kept: Sequence[KeptObject], files: ObjectStore) -> int | None:
     if not kept:
-        return _NO_SUCH_INSTANCE
+        return NO_SUCH_INSTANCE
     of_class = [it.file for it in kept if it.sop_class_uid == reference.sop_class_uid]
     if not of_class:
-        return _CONFLICT
+        return CONFLICT
     if fault := _damage(of_class[-1], files):
         log.error("object %s is not committed: %s", reference.sop_instance_uid, fault)
         return PROCESSING_FAILURE

@@ -37,11 +37,11 @@ FIND_CLASSES = {
 }
 
 # PS3.4 Table C.4-1.
-_PENDING, _PENDING_WITH_UNSUPPORTED_KEYS, _CANCELLED = 0xFF00, 0xFF01, 0xFE00
-_OUT_OF_RESOURCES, _MISMATCH, _UNABLE = 0xA700, 0xA900, 0xC001
+PENDING, PENDING_WITH_UNSUPPORTED_KEYS, CANCELLED = 0xFF00, 0xFF01, 0xFE00
+OUT_OF_RESOURCES, MISMATCH, UNABLE = 0xA700, 0xA900, 0xC001
 # Of PS3.4 Table C.5-1: relational queries, combined dates and times, fuzzy matching of names, adjustment of the time
 # zone, empty values, several values all of which must be there.
-_SUPPORTED = (1, 1, 0, 0, 1, 0)
+SUPPORTED = (1, 1, 0, 0, 1, 0)
 
 _Response = tuple[int | Dataset, Dataset | None]
 
@@ -57,12 +57,12 @@ class Negotiated:
 
 def extended(asked: bytes) -> bytes:
     """The answer to the application information of a query class: of what is asked for, what there is."""
-    return bytes(min(it, supported) for it, supported in zip(asked, _SUPPORTED, strict=False)) or b"\0"
+    return bytes(min(it, supported) for it, supported in zip(asked, SUPPORTED, strict=False)) or b"\0"
 
 
 def negotiated(association_asked: bytes) -> Negotiated:
     """What was agreed on, from what was asked for; nothing where nothing was."""
-    agreed = [*extended(association_asked), *bytes(len(_SUPPORTED))]
+    agreed = [*extended(association_asked), *bytes(len(SUPPORTED))]
     return Negotiated(bool(agreed[0]), bool(agreed[1]), bool(agreed[4]))
 
 
@@ -89,13 +89,13 @@ class QuerySCP:
             yield from self._responses(event, who)
         except IdentifierError as error:
             self._sparing.write(logging.WARNING, "query refused", address, "query of %s refused: %s", who, error)
-            yield _failure(_MISMATCH, str(error), error.tag), None
+            yield _failure(MISMATCH, str(error), error.tag), None
         except SQLAlchemyError as error:
             log.error("query of %s: the database does not answer: %s", who, told(error))
-            yield _failure(_OUT_OF_RESOURCES, "the database does not answer, try again"), None
+            yield _failure(OUT_OF_RESOURCES, "the database does not answer, try again"), None
         except Exception as error:  # noqa: BLE001 (a fault of the node: the peer gets a status, the log its place)
             log.error("query of %s: not answered: %s", who, told(error))
-            yield _failure(_UNABLE, "not answered for a fault of the node"), None
+            yield _failure(UNABLE, "not answered for a fault of the node"), None
 
     def _responses(self, event: Event, who: str) -> Iterator[_Response]:
         sop_class = event.request.AffectedSOPClassUID
@@ -107,21 +107,21 @@ class QuerySCP:
         yield from self._matches(event, who, asked, query)
 
     def _matches(self, event: Event, who: str, asked: Identifier, query: Query) -> Iterator[_Response]:
-        pending = _PENDING_WITH_UNSUPPORTED_KEYS if asked.unsupported else _PENDING
+        pending = PENDING_WITH_UNSUPPORTED_KEYS if asked.unsupported else PENDING
         answered = 0
         for portion in portions(self._engine, query):
             for entity in portion:
                 if answered == self._most:
                     log.warning("query of %s: more than %d matches at %s level", who, answered, asked.level)
-                    yield _failure(_OUT_OF_RESOURCES, f"more than {answered} matches, ask for less"), None
+                    yield _failure(OUT_OF_RESOURCES, f"more than {answered} matches, ask for less"), None
                     return
                 if event.is_cancelled:
-                    yield _CANCELLED, None
+                    yield CANCELLED, None
                     return
                 yield pending, answer(entity, asked, self._ae_title)
                 answered += 1
             if event.is_cancelled:
-                yield _CANCELLED, None
+                yield CANCELLED, None
                 return
             if event.assoc.acse.is_aborted():
                 return

@@ -47,6 +47,7 @@ class WebServer:
 
     Attributes:
         port: where it listens, once it does.
+        application: what it serves.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class WebServer:
             rendered_routes(retrieving, access),
             store_routes(storing, access),
         )
-        self._app = application(settings, routers)
+        self.application = application(settings, routers)
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._socket: socket.socket | None = None
@@ -96,7 +97,7 @@ class WebServer:
             RuntimeError: the server does not start.
         """
         config = uvicorn.Config(
-            self._app,
+            self.application,
             http=type("_LimitedProtocol", (_Protocol,), {"request_s": self._request_s}),
             ws="none",
             lifespan="off",
