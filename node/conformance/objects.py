@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, UID_dictionary
+from pydicom.uid import UID
 
 from node.conformance.examples import Example, by_class
 from node.conformance.markdown import table
@@ -119,6 +119,6 @@ def _value(found: Found) -> str:
     if found.vr == "SQ" or not found.filled:
         return ""
     (value, *others) = found.values
-    if others or len(value) > _LONGEST or (found.vr in _OF_EACH and value not in UID_dictionary):
+    if others or len(value) > _LONGEST or (found.vr in _OF_EACH and UID(value).name == value):
         return "AUTO"
     return f"{UID(value).name} ({value})" if found.vr == "UI" else f"`{value}`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from node.conformance.markdown import table
 from node.services.query import SUPPORTED
@@ -43,7 +43,7 @@ def extended_negotiation() -> str:
     return table(("what can be asked for", "supported"), rows)
 
 
-def tag_of(keyword: str) -> Tag:
+def tag_of(keyword: str) -> BaseTag:
     """The tag of an attribute."""
     found = tag_for_keyword(keyword)
     assert found is not None, keyword

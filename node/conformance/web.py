@@ -27,7 +27,7 @@ def resources() -> str:
     rows = [
         (method, f"`{PREFIX}{route.path}`", route.endpoint.__name__.replace("_", " "))
         for route in _routes(_application())
-        for method in sorted(route.methods)
+        for method in sorted(route.methods or ())
     ]
     return table(("method", "resource", "what"), rows)
 
