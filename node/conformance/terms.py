@@ -15,6 +15,7 @@ _SHORT_NAMES = {
     "1.2.840.10008.5.1.4.1.1.4": "MR",
     "1.2.840.10008.5.1.4.1.1.7": "SC",
     "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
+    "1.2.840.10008.5.1.4.1.1.88.59": "KO",
     "1.2.840.10008.5.1.4.1.1.104.1": "PDF",
 }
 _MOST_VALUES = 4  # that are named
@@ -60,17 +61,18 @@ def private_codes(examples: Sequence[Example]) -> str:
 
 
 def content_tree(examples: Sequence[Example]) -> str:
-    """The content items of reports, each kind once at its place."""
+    """The content items of each document, by its title; each kind of item once at its place."""
     tree: dict[tuple[_Code, ...], Item] = {}
     for example in examples:
         if "ContentSequence" in example.dataset:
             _grow(tree, (_code(example.dataset.ConceptNameCodeSequence[0]),), example.dataset)
-    rows = [
-        (f"{'>' * (len(path) - 2)}{_said(path[-1])}", it.relationship, it.value_type, _several(it.values))
-        for path, it in _in_order(tree)
-        if path[-1][1] not in _ALGORITHM
-    ]
-    return table(("concept", "relationship", "value type", "codes, units"), rows)
+    rows: dict[_Code, list[tuple[str, ...]]] = {}
+    for path, it in _in_order(tree):
+        if path[-1][1] not in _ALGORITHM:
+            name = f"{'>' * (len(path) - 2)}{_said(path[-1])}"
+            rows.setdefault(path[0], []).append((name, it.relationship, it.value_type, _several(it.values)))
+    head = ("concept", "relationship", "value type", "codes, units")
+    return "\n\n".join(f"#### {_said(title)}\n\n{table(head, found)}" for title, found in rows.items())
 
 
 def _grow(tree: dict[tuple[_Code, ...], Item], above: tuple[_Code, ...], container: Dataset) -> None:

@@ -62,7 +62,7 @@ def examples(folder: Path) -> Iterator[Example]:
         used = {name: stacks[name] for name in case.sequences}
         results = case.change(study_results(used, case.with_tumour))
         first = stacks["T2WI"].frames[0].path
-        objects = encode(results, made, case.site, reference=first)
+        objects = encode(results, made, case.site, reference=first, with_key_objects=True)
         sources = [stack.frames[0].path for stack in stacks.values()]
         yield from read_examples(_of_each_series(objects), sources)
 

@@ -13,6 +13,9 @@ from pydicom.dataset import Dataset
 from pypdf import PdfReader
 
 from node.results.caption import readable_name
+from node.results.encode import encode
+
+from .conftest import SITE, VENDORS, study_results, write_series
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found unknown escape sequence")
 
@@ -41,7 +44,7 @@ LONGEST = {
 
 
 @pytest.fixture(scope="module", params=SCRIPTS)
-def study(request, make_encoded):
+def study(request, tmp_path_factory):
     """A study in one script: its results by kind, the name, and the description."""
     character_set, name, description = SCRIPTS[request.param]
 
@@ -50,13 +53,15 @@ def study(request, make_encoded):
         ds.PatientName = ds.ReferringPhysicianName = name
         ds.StudyDescription = ds.PatientComments = description
 
-    encoded = make_encoded("uih", ("T2WI",), edit=write)
-    return {made.role: made.path for made in encoded.objects}, name, description
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
+    results = study_results({"T2WI": write_series(source, VENDORS["uih"], "T2WI", write)})
+    objects = encode(results, folder, SITE, with_key_objects=True)
+    return {made.role: made.path for made in objects}, name, description
 
 
 def test_every_kind_has_name_and_description_as_they_came(study) -> None:
     kinds, name, description = study
-    assert len(kinds) == 6  # derived images, two segmentations, report, picture, PDF
+    assert len(kinds) == 7  # derived images, two segmentations, report, picture, PDF, Key Object Selection
     for kind, path in kinds.items():
         found = pydicom.dcmread(path)
         assert found.SpecificCharacterSet == "ISO_IR 192", kind
