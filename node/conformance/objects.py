@@ -15,7 +15,7 @@ from node.conformance.markdown import table
 
 _DEEPEST = 3  # sequences within sequences
 _LONGEST = 48  # characters of a value that is shown
-_OF_EACH = frozenset({"UI", "DA", "TM", "DT", "OB", "OW", "OF", "UN"})
+_OF_EACH = frozenset({"DA", "TM", "DT", "OB", "OW", "OF", "UN"})
 #: Told of in a table of its own: the content of a report.
 _CONTENT = Tag("ContentSequence")
 
@@ -119,6 +119,9 @@ def _value(found: Found) -> str:
     if found.vr == "SQ" or not found.filled:
         return ""
     (value, *others) = found.values
-    if others or len(value) > _LONGEST or (found.vr in _OF_EACH and UID(value).name == value):
+    if others or len(value) > _LONGEST or found.vr in _OF_EACH:
         return "AUTO"
-    return f"{UID(value).name} ({value})" if found.vr == "UI" else f"`{value}`"
+    if found.vr != "UI":
+        return f"`{value}`"
+    name = UID(value).name
+    return "AUTO" if name == value else f"{name} ({value})"
