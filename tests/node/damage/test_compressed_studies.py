@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -40,6 +42,17 @@ def test_a_reader_is_warned(study) -> None:
     warned = [warning for warning in read_plan(found.study).warnings if "lossy" in warning]
     assert [warning.partition(":")[0] for warning in warned] == ["T2WI", "DWI", "PVP"]
     assert all("(ISO_15444_1)" in warning for warning in warned)
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools are not installed")
+def test_dciodvfy_finds_no_error(study) -> None:
+    found, _ = study
+    of_each_role = {each.role: each.path for each in found.objects}
+    assert len(of_each_role) > 8
+    for role, path in of_each_role.items():
+        ended = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+        lines = (ended.stderr + ended.stdout).splitlines()
+        assert [line for line in lines if line.startswith("Error")] == [], role
 
 
 def test_every_image_that_was_made_says_that_its_source_had_lost_something(study) -> None:

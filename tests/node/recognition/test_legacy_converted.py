@@ -24,7 +24,6 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from models.research.phantom.scanners import load_scanners
 from models.sequence import Sequence
 from node.recognition.header.facts import Fault
 from node.recognition.header.frames import read_frames as read_frames_of
@@ -37,7 +36,7 @@ from node.settings import RecognitionSettings
 from node.volumes import assembled
 
 SETTINGS = RecognitionSettings()
-SCANNERS = [scanner.name for scanner in load_scanners()]
+SCANNERS = ("Siemens Skyra", "GE MR750", "Philips Multiva", "UIH uMR 770")
 #: highdicom 0.28 writes NONE in the place of the fourth value of Image Type, by which Siemens tells ADC maps.
 LOST = {"Siemens Skyra": {Sequence.ADC}}
 #: s; it copies Acquisition Duration (s) into Frame Acquisition Duration (ms); Philips' phases are timed by half of it.
