@@ -19,6 +19,7 @@ from storage import catalogue_schema
 from ..parts.dcmtk import Tool
 from ..parts.node import Node
 from ..parts.orthanc import Orthanc
+from ..parts.pixelmed import needs_pixelmed, sr_errors
 from ..parts.processes import wait_for
 from .conftest import SentStudy, as_of_another, simulated
 
@@ -90,6 +91,14 @@ def test_every_object_passes_dciodvfy(
         faults += [line for line in checked.stderr.splitlines() if line.startswith("Error")]
     require_every_kind(checked_files)
     assert faults == []
+
+
+@needs_pixelmed
+def test_the_report_passes_the_validator_of_the_connectathon(results: list[pydicom.Dataset], tmp_path: Path) -> None:
+    (report,) = (dataset for dataset in results if dataset.Modality == "SR")
+    path = tmp_path / "report.dcm"
+    report.save_as(path)
+    assert sr_errors([path]) == {path: []}
 
 
 def test_every_object_says_that_it_is_research_from_simulated_training(results: list[pydicom.Dataset]) -> None:

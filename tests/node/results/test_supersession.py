@@ -49,12 +49,12 @@ class History:
         self._earlier: list[ResultRecord] = []
         self.revision = 0
 
-    def analyse(self, **change: object) -> Objects:
+    def analyse(self, with_key_objects: bool = False, **change: object) -> Objects:
         self.revision += 1
         folder = self._folder / str(self.revision)
         folder.mkdir()
         results = replace(self._first, revision=self.revision, **change)
-        objects = encode(results, folder, Site(UID_ROOT), earlier=self._earlier)
+        objects = encode(results, folder, Site(UID_ROOT), None, self._earlier, with_key_objects)
         self._earlier += records(objects, results.study_instance_uid, self.revision)
         return objects
 
@@ -123,6 +123,19 @@ def test_after_a_late_image_every_object_says_which_revision_it_supersedes(histo
         "summary-pdf",
     }
     assert all("supersedes revision 1" in text for text in found.values()), found
+
+
+def test_after_a_late_image_the_key_objects_name_the_new_results_alone(history: History) -> None:
+    before = history.analyse(with_key_objects=True)
+    after = history.analyse(with_key_objects=True, **LATE_IMAGE)
+    assert "supersedes revision 1" in descriptions(after)["key-objects"]
+    named = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in read(after, "key-objects").ContentSequence
+        if "ReferencedSOPSequence" in item
+    }
+    assert named == set(uids(after[:-1]))
+    assert named.isdisjoint(uids(before))
 
 
 def test_the_page_shows_it(only_t2) -> None:
