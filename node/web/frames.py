@@ -18,6 +18,7 @@ from node.web.multipart import PIECE, Multipart, Part
 from node.web.objects import EXPLICIT, WebObject
 from node.web.pixel_data import PIXEL_TAGS, frames_of, opened_little_endian, read_beginning
 from node.web.problems import MalformedError, NotAcceptableError, NotHereError, ProblemError
+from storage.errors import HeaderError
 
 MOST_FRAMES = 10_000
 """Frames of one request."""
@@ -145,6 +146,8 @@ def bulk_data_answer(request: Request, found: WebObject, place: str) -> Response
         if pixels.length is None:
             return frames_answer(request, found, None)
         start = pixels.start
+        if start + pixels.length > file.seek(0, 2):
+            raise HeaderError("the file is cut short within its pixels")
 
     def read(first: int, last: int) -> Iterator[bytes]:
         with opened_little_endian(found) as file:

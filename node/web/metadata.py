@@ -42,9 +42,14 @@ def listed(objects: Sequence[WebObject], service: str) -> Iterator[bytes]:
         except (HeaderError, ConversionError, OSError) as error:
             log.error("object %s: no metadata: %s", each.file.header.sop_instance_uid, error)
             continue
-        yield before + json.dumps(model, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        yield before + encoded(model)
         before = b","
     yield b"[]" if before == b"[" else b"]"
+
+
+def encoded(model: object) -> bytes:
+    """JSON, as short as it can be."""
+    return json.dumps(model, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def metadata(found: WebObject, service: str) -> dict[str, Any]:

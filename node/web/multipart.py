@@ -5,11 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from node.web.media_types import RELATED
 
 PIECE = 2**20
 """Bytes that are read from a file, and handed on, at once."""
+
+
+def prefetched(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same, of which the first has been made: what is wrong with it is known now."""
+    first = next(pieces, b"")
+    return chain((first,), pieces)
 
 
 @dataclass(frozen=True, slots=True)

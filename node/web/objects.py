@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -20,11 +22,13 @@ from node.dicom.conversion.errors import ConversionError
 from node.dicom.conversion.meta import as_it_is
 from node.dicom.conversion.pixels import decoder_of
 from node.dicom.sendable import Sendable, opened
+from node.recognition.header.elements import MALFORMED
 from node.web.media_types import DICOM, Accepted
 from node.web.multipart import PIECE
 from node.web.problems import MalformedError, NotHereError, uid
 from storage.catalogue import retrieval
 from storage.catalogue.retrieval import TooManyObjectsError, UniqueKeys
+from storage.errors import HeaderError
 from storage.files import ObjectStore
 
 MOST = 100_000
@@ -34,6 +38,17 @@ EXPLICIT = str(ExplicitVRLittleEndian)
 _NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian})
 #: Never sent (PS3.18 8.7.3.5.2).
 _NOT_OF_THE_WEB = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRBigEndian)})
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """What pydicom raises of damaged bytes, which repeats them, as a `HeaderError` that does not."""
+    try:
+        yield
+    except OSError:
+        raise
+    except (*MALFORMED, InvalidDicomError, RecursionError) as error:
+        raise HeaderError(f"the file is damaged: {type(error).__name__}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +92,7 @@ class WebObject:
             HeaderError: the file is damaged.
             OSError: it cannot be read.
         """
-        with opened(self.file, syntax) as (content, _):
+        with damage_told(), opened(self.file, syntax) as (content, _):
             for begin in range(0, len(content), PIECE):
                 yield content[begin : begin + PIECE]
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
@@ -21,8 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from node.dicom.conversion.convert import convert
 from node.dicom.conversion.meta import as_it_is
 from node.dicom.conversion.pixels import IMAGE_PIXEL, native_frame
-from node.recognition.header.elements import MALFORMED
-from node.web.objects import EXPLICIT, WebObject
+from node.web.objects import EXPLICIT, WebObject, damage_told
 from node.web.problems import NotHereError
 from storage.errors import HeaderError
 
@@ -88,12 +86,8 @@ def read_beginning(file: BinaryIO, keywords: Sequence[str] | None = None) -> Beg
     tags: list[BaseTag | int] | None = None
     if keywords is not None:
         tags = [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
-    try:
+    with damage_told():
         dataset = read_partial(file, stop_when=stop, specific_tags=tags)
-    except OSError:
-        raise
-    except (*MALFORMED, InvalidDicomError, RecursionError) as error:
-        raise HeaderError(f"the header cannot be read: {type(error).__name__}") from error
     if not found:
         return Beginning(dataset, None)
     tag, vr, length = found[-1]
@@ -115,9 +109,10 @@ class Frames:
             raise NotHereError("pixel data: the object has none, and it")
         self._file, self._syntax = file, syntax
         self._pixels, self._attributes = beginning.pixels, beginning.dataset
-        self.count = self._number("NumberOfFrames", 1)
-        if self._pixels.length is not None:
-            self._bits = self._frame_bits()
+        with damage_told():
+            self.count = self._number("NumberOfFrames", 1)
+            if self._pixels.length is not None:
+                self._bits = self._frame_bits()
 
     @property
     def encapsulated(self) -> bool:
@@ -136,12 +131,10 @@ class Frames:
         self._file.seek(self._pixels.start)
         tables = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
         offsets = cast("tuple[bytes, bytes]", tuple(self._attributes.get(name) for name in tables))
-        try:
+        with damage_told():
             return get_frame(
                 self._file, number - 1, number_of_frames=self.count, extended_offsets=offsets if all(offsets) else None
             )
-        except MALFORMED as error:
-            raise HeaderError(f"frame {number} is not there: {type(error).__name__}") from error
 
     def decoded(self, number: int) -> bytes:
         """A frame, from 1 on, as a native little endian transfer syntax holds it.
@@ -154,7 +147,8 @@ class Frames:
         if not self.encapsulated:
             return self._native(number)
         self._file.seek(self._pixels.start)
-        return native_frame(self._file, as_it_is(self._syntax), self._attributes, number)
+        with damage_told():
+            return native_frame(self._file, as_it_is(self._syntax), self._attributes, number)
 
     def grey(self, number: int) -> NDArray[np.generic]:
         """The values of a frame of one sample a pixel, rows by columns, without the bits that are not Bits Stored.
@@ -194,10 +188,7 @@ class Frames:
         return bits * 2 // 3 if self._attributes.get("PhotometricInterpretation") == "YBR_FULL_422" else bits
 
     def _number(self, keyword: str, default: int) -> int:
-        try:
-            return int(self._attributes.get(keyword) or default)
-        except MALFORMED as error:
-            raise HeaderError(f"{keyword} is no number") from error
+        return int(self._attributes.get(keyword) or default)
 
 
 @contextmanager

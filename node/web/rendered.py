@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 from starlette.requests import Request
@@ -21,10 +20,9 @@ from node.dicom.conversion.errors import ConversionError
 from node.recognition.header.elements import MALFORMED
 from node.recognition.header.files import read_dataset
 from node.web.media_types import accepted
-from node.web.objects import WebObject
+from node.web.objects import WebObject, damage_told
 from node.web.pixel_data import frames_of, opened_little_endian
 from node.web.problems import MalformedError, NotAcceptableError, NotHereError, ProblemError
-from storage.errors import HeaderError
 
 THUMBNAIL = (200, 200)
 """Columns and rows that a thumbnail fits in."""
@@ -76,10 +74,7 @@ def _answer(request: Request, found: WebObject, numbers: Sequence[int] | None, v
     if numbers is not None and len(numbers) != 1:
         raise MalformedError("one frame is rendered at a time")
     ranges = accepted(request)
-    try:
-        dataset = read_dataset(found.path, stop_before_pixels=True)
-    except InvalidDicomError as error:
-        raise ProblemError(500, "the file is damaged") from error
+    dataset, count = _header(found)
     if "EncapsulatedDocument" in dataset and dataset.get("MIMETypeOfEncapsulatedDocument") == _PDF:
         if not any(each.takes(_PDF, multipart=False) for each in ranges):
             raise NotAcceptableError(_PDF)
@@ -87,7 +82,6 @@ def _answer(request: Request, found: WebObject, numbers: Sequence[int] | None, v
     media_type = next((name for each in ranges for name in _PICTURES if each.takes(name, multipart=False)), None)
     if media_type is None:
         raise NotAcceptableError(" or ".join(_PICTURES))
-    count = int(dataset.get("NumberOfFrames") or 1)
     number = numbers[0] if numbers else count // 2 + 1 if count > 1 else 1
     if number > count:
         raise NotHereError(f"frame {number} of {count}")
@@ -97,6 +91,18 @@ def _answer(request: Request, found: WebObject, numbers: Sequence[int] | None, v
     return Response(out.getvalue(), media_type=media_type)
 
 
+def _header(found: WebObject) -> tuple[Dataset, int]:
+    """The header of an object, and how many frames it has.
+
+    Raises:
+        HeaderError: it is damaged.
+        OSError: the file cannot be read.
+    """
+    with damage_told():
+        dataset = read_dataset(found.path, stop_before_pixels=True)
+        return dataset, int(dataset.get("NumberOfFrames") or 1)
+
+
 def _picture(found: WebObject, dataset: Dataset, number: int, view: View) -> Image.Image:
     try:
         if dataset.get("SamplesPerPixel", 1) == 1:
@@ -104,7 +110,9 @@ def _picture(found: WebObject, dataset: Dataset, number: int, view: View) -> Ima
                 picture_values = _grey(frames.grey(number), _of_frame(dataset, number), view.window)
         else:
             picture_values = _colours(found, number)
-    except (HeaderError, ConversionError, *MALFORMED, RuntimeError) as error:
+    except OSError:
+        raise
+    except (ConversionError, *MALFORMED, RuntimeError) as error:
         raise ProblemError(406, f"frame {number} has no picture: {type(error).__name__}") from error
     picture = Image.fromarray(_to_bytes(picture_values))
     size = view.size or (LARGEST, LARGEST)

@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from node.dicom.tls import shown_by
+from node.errors import told
 from node.services.leases import LEASE_S, Leases
 from node.services.server_tls import ServerTLS
 from node.services.store import StorageSCP
@@ -187,7 +188,11 @@ class _Protocol(H11Protocol):
 
         async def with_certificate(scope: _Scope, receive: _Receive, send: _Send) -> None:
             scope["state"] = {**scope.get("state", {}), "certificate": certificate}
-            await answer(scope, receive, send)
+            try:
+                await answer(scope, receive, send)
+            except Exception as error:  # noqa: BLE001 (a damaged file, or a fault of the node; the log gets its place)
+                # What has begun ends without its end, by which the caller knows; else 500 was said already.
+                log.error("a request is not answered as it was meant: %s", told(error))
 
         self.app = with_certificate
 

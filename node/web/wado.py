@@ -12,8 +12,8 @@ from node.web.access import Access, Caller
 from node.web.address import service_address
 from node.web.frames import bulk_data_answer, frame_numbers, frames_answer
 from node.web.media_types import DICOM, accepted, json_type
-from node.web.metadata import listed
-from node.web.multipart import Multipart, Part
+from node.web.metadata import encoded, listed, metadata
+from node.web.multipart import Multipart, Part, prefetched
 from node.web.objects import WebObject, WebObjects, entity_tag
 from node.web.problems import NotAcceptableError
 from node.web.rendered import rendered_answer, thumbnail_answer
@@ -52,12 +52,14 @@ class Retrieving:
                 f'299 {self.service(request)} "{len(found) - len(sent)} objects cannot be decoded here"'
             )
         log.info("retrieval of %s from %s: %d objects of study %s", caller.name, caller.address, len(sent), study)
+        # Of one that is damaged the caller is told before anything is sent.
+        first = prefetched(sent[0][0].pieces(sent[0][1]))
         if alone:
-            return _alone(*sent[0], headers)
+            return _alone(*sent[0], first, headers)
         message = Multipart(DICOM)
         headers["Content-Type"] = message.content_type
         status = 200 if len(sent) == len(found) else 206
-        return StreamingResponse(message.pieces(_parts(sent)), status_code=status, headers=headers)
+        return StreamingResponse(message.pieces(_parts(sent, first)), status_code=status, headers=headers)
 
     def metadata(self, request: Request, study: str, series: str = "", instance: str = "") -> Response:
         """Data sets in the DICOM JSON model, without bulk data."""
@@ -67,20 +69,23 @@ class Retrieving:
         tag = entity_tag(found, f"metadata {media_type} {service}")
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"ETag": tag})
+        if len(found) == 1:  # of which the caller is told where it is damaged
+            return Response(encoded([metadata(found[0], service)]), media_type=media_type, headers={"ETag": tag})
         return StreamingResponse(listed(found, service), media_type=media_type, headers={"ETag": tag})
 
 
-def _parts(sent: Sequence[tuple[WebObject, str]]) -> Iterator[Part]:
-    for found, syntax in sent:
+def _parts(sent: Sequence[tuple[WebObject, str]], first: Iterator[bytes]) -> Iterator[Part]:
+    """The parts, of which that of the first object has begun to be read."""
+    for place, (found, syntax) in enumerate(sent):
         length = found.file.size if syntax == found.syntax else None
-        yield Part(f"{DICOM}; transfer-syntax={syntax}", found.pieces(syntax), length)
+        yield Part(f"{DICOM}; transfer-syntax={syntax}", found.pieces(syntax) if place else first, length)
 
 
-def _alone(found: WebObject, syntax: str, headers: dict[str, str]) -> Response:
+def _alone(found: WebObject, syntax: str, pieces: Iterator[bytes], headers: dict[str, str]) -> Response:
     headers["Content-Type"] = f"{DICOM}; transfer-syntax={syntax}"
     if syntax == found.syntax and found.file.size is not None:
         headers["Content-Length"] = str(found.file.size)
-    return StreamingResponse(found.pieces(syntax), headers=headers)
+    return StreamingResponse(pieces, headers=headers)
 
 
 def retrieve_routes(retrieving: Retrieving, access: Access) -> APIRouter:

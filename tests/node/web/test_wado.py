@@ -252,11 +252,22 @@ def test_what_is_not_here_is_not_found(web):
     assert web.get("/studies/1.x").status_code == 400
 
 
-def test_a_file_that_is_damaged_ends_the_answer_early(start):
-    """The whole answer would say that what came is the object."""
+@pytest.mark.parametrize("path", ["", "/metadata", "/frames/1", "/bulkdata/7FE00010", "/rendered"])
+def test_of_a_file_that_is_damaged_the_caller_is_told(start, path):
     web = start()
     web.receive(an_image(1, 1, "1.2.9"))
-    (path,) = (web.files.root / "objects").rglob("*.dcm")
-    path.write_bytes(path.read_bytes()[:-10])
+    (file,) = (web.files.root / "objects").rglob("*.dcm")
+    file.write_bytes(b"no DICOM" if path == "/metadata" else file.read_bytes()[:-10])
+    answer = web.get(f"/studies/1.2.9/series/1.2.9.1/instances/1.2.9.1.1{path}")
+    assert (answer.status_code, answer.text) == (500, "a stored file cannot be read\n")
+
+
+def test_a_damaged_file_behind_others_ends_the_answer_early(start):
+    """The whole answer would say that what came is the study."""
+    web = start()
+    web.receive(an_image(1, 1, "1.2.9"), an_image(2, 1, "1.2.9"))
+    *_, path = sorted((web.files.root / "objects").rglob("*.dcm"))
+    path.write_bytes(b"no DICOM")
+    assert len(web.get("/studies/1.2.9/metadata").json()) == 1
     with pytest.raises(OSError, match=r"[Cc]onnection|[Ii]ncomplete|[Pp]rematurely"):
         web.get("/studies/1.2.9", FILES)
