@@ -22,6 +22,7 @@ from models.segmentation.inference import (
     components,
     inside_of,
     mask_of,
+    probability_of,
     read_alone,
     read_together,
 )
@@ -42,11 +43,13 @@ class Tumour:
         mask: on the acquired grid.
         mask_super: on the super-resolved grid.
         volume_ml: volume of `mask_super`.
+        probability: of what `mask` shows, on its grid (float32, 0 to 1); where it was asked for.
     """
 
     mask: sitk.Image
     mask_super: sitk.Image
     volume_ml: float
+    probability: sitk.Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,15 @@ class Found:
 
 
 def find_tumours(
-    acquired: Mapping[Sequence, sitk.Image], super_resolved: Mapping[Sequence, sitk.Image], segmenter: Segmenter
+    acquired: Mapping[Sequence, sitk.Image],
+    super_resolved: Mapping[Sequence, sitk.Image],
+    segmenter: Segmenter,
+    probabilities: bool = False,
 ) -> Found:
-    """Read the sequences of one frame of reference once, super-resolved, and bring each finding to both grids."""
+    """Read the sequences of one frame of reference once, super-resolved, and bring each finding to both grids.
+
+    With `probabilities`, how probable each finding is comes to the acquired grid, too.
+    """
     reading = read_together(super_resolved, segmenter)
     body = body_of([image for sequence, image in acquired.items() if sequence in CONTRASTS])
     review = _Review(reading, body, segmenter)
@@ -72,7 +81,8 @@ def find_tumours(
             mask_of(parts, reading.probabilities[sequence], images[sequence], segmenter)
             for images in (super_resolved, acquired)
         )
-        tumours[sequence] = Tumour(on_acquired, on_super, volume_ml(on_super))
+        probable = probability_of(parts, reading.probabilities[sequence], acquired[sequence]) if probabilities else None
+        tumours[sequence] = Tumour(on_acquired, on_super, volume_ml(on_super), probable)
     return Found(tumours, tuple(review.set_aside), review.location(kept))
 
 

@@ -10,7 +10,9 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
+    EnhancedMRImageStorage,
     EnhancedSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
     MRImageStorage,
     SecondaryCaptureImageStorage,
@@ -18,8 +20,9 @@ from pydicom.uid import (
 )
 
 from node.recognition.header.files import read_dataset
+from node.results.attributes import LABEL_MAP_SEGMENTATION
 from node.results.validity import UNREADABLE
-from node.settings import Conditions, RemoteSettings, ResultKind
+from node.settings import ADDITIONAL, Conditions, RemoteSettings, ResultKind
 from storage.files import ObjectStore
 from storage.records import InstanceRecord
 
@@ -32,6 +35,9 @@ _KINDS = {
     SecondaryCaptureImageStorage: ResultKind.PICTURE,
     EncapsulatedPDFStorage: ResultKind.PDF,
     KeyObjectSelectionDocumentStorage: ResultKind.KEY_OBJECTS,
+    LABEL_MAP_SEGMENTATION: ResultKind.LABELMAP,
+    GrayscaleSoftcopyPresentationStateStorage: ResultKind.PRESENTATION_STATE,
+    EnhancedMRImageStorage: ResultKind.ENHANCED,
 }
 _KEYWORDS = {
     "station_name": "StationName",
@@ -44,10 +50,18 @@ _KEYWORDS = {
 Facts = Mapping[str, frozenset[str]]
 
 
-def takes(remote: RemoteSettings, sop_class_uid: str) -> bool:
-    """Whether a remote takes results of the kind of a SOP class; one of a class without a kind goes to all."""
-    kind = _KINDS.get(sop_class_uid)  # type: ignore[call-overload]  # a UID is a str
+def takes(remote: RemoteSettings, sop_class_uid: str, role: str = "") -> bool:
+    """Whether a remote takes results of this role and SOP class; one without a kind goes to all.
+
+    Some kinds share a SOP class: their roles tell them apart. A result whose role is not known is of the usual kind.
+    """
+    kind = next((kind for kind in ADDITIONAL if role.startswith(f"{kind}-")), None) or _KINDS.get(sop_class_uid)  # type: ignore[call-overload]  # a UID is a str
     return kind is None or kind in remote.results
+
+
+def additional_kinds(remotes: Iterable[RemoteSettings]) -> frozenset[ResultKind]:
+    """The kinds beyond the usual ones that any of these destinations gets."""
+    return frozenset(kind for remote in remotes for kind in remote.results if kind in ADDITIONAL)
 
 
 def chosen(remotes: Sequence[RemoteSettings], facts: Facts) -> tuple[tuple[RemoteSettings, ...], str]:

@@ -47,7 +47,7 @@ class Knowledge:
     Attributes:
         uid_root: root of the UIDs of results, with its trailing dot.
         destinations: names of those that results are for.
-        gets: whether one of them gets results of a SOP class.
+        gets: whether one of them gets results of a SOP class in a role.
         results: the study revisions that have a result, and its role in them, by SOP Instance UID; of others 1 and
             unknown.
         revisions: the greatest revision of which anything is left, by Study Instance UID.
@@ -57,7 +57,7 @@ class Knowledge:
 
     uid_root: str
     destinations: tuple[str, ...] = ()
-    gets: Callable[[str, str], bool] = lambda _destination, _sop_class: True
+    gets: Callable[[str, str, str], bool] = lambda _destination, _sop_class, _role: True
     results: Mapping[str, Sequence[tuple[int, str]]] = field(default_factory=dict)
     revisions: Mapping[str, int] = field(default_factory=dict)
     note_of: Callable[[Path, str], RejectionNote | None] = lambda _path, _sop_class: None
@@ -184,7 +184,7 @@ def _keep_result(connection: Connection, found: _Found, known: Knowledge) -> Non
     ]
     first, *_ = ledger.keep_results(connection, results)
     due = {header.sop_instance_uid: first}
-    destinations = [name for name in known.destinations if known.gets(name, header.sop_class_uid)]
+    destinations = [name for name in known.destinations if known.gets(name, header.sop_class_uid, results[0].role)]
     deliveries.enqueue(connection, due, destinations, found.written_at, DeliveryState.UNKNOWN)
 
 

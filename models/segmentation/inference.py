@@ -199,9 +199,17 @@ def mask_of(
     grid = grid_of(reference)
     if not parts:
         return image_from(np.zeros(grid.size[::-1], np.uint8), grid)
+    surface = probability_of(parts, probability, reference)
+    return image_from((sitk.GetArrayViewFromImage(surface) >= segmenter.settings.threshold).astype(np.uint8), grid)
+
+
+def probability_of(parts: SequenceOf[Component], probability: sitk.Image, reference: sitk.Image) -> sitk.Image:
+    """The probability (float32) of components on the grid of `reference`: `mask_of` cuts it at its threshold."""
+    grid = grid_of(reference)
+    if not parts:
+        return image_from(np.zeros(grid.size[::-1], np.float32), grid)
     inside = inside_of(parts)
     # The rim of one voxel keeps the values below the threshold that place the surface between voxel centres.
     kept = ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
     values = np.where(kept, sitk.GetArrayViewFromImage(probability), 0).astype(np.float32)
-    surface = average_onto(image_from(values, grid_of(probability)), grid)
-    return image_from((sitk.GetArrayViewFromImage(surface) >= segmenter.settings.threshold).astype(np.uint8), grid)
+    return average_onto(image_from(values, grid_of(probability)), grid)

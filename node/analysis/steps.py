@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 from datetime import datetime
@@ -41,7 +41,7 @@ from node.results.encoded import EncodedObject
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Site
 from node.results.trial import require_encodable
-from node.settings import RecognitionSettings
+from node.settings import RecognitionSettings, ResultKind
 from storage.records import ResultRecord
 
 #: File of the plan in the work folder.
@@ -84,11 +84,11 @@ def _super_resolve(study: Study, stack: Stack, bundles: Models) -> None:
     _write_image(refined, study.image(stack.role, "super"))
 
 
-def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
+def segment_volumes(study: Study, bundles: Models, kinds: Collection[ResultKind] = ()) -> dict[str, float]:
     """Find the tumour in every sequence; returns its volume in ml by role, 0 where none is reported.
 
     The sequences of one patient space are read together; one of another cannot be laid over them. What is set aside,
-    and whether the place of the rest was established, goes into the plan.
+    and whether the place of the rest was established, goes into the plan. `kinds` are those asked for beyond the usual.
     """
     plan = read_plan(study)
     stacks: defaultdict[str, list[Sequence]] = defaultdict(list)
@@ -96,12 +96,15 @@ def segment_volumes(study: Study, bundles: Models) -> dict[str, float]:
         stacks[stack.space].append(stack.role)
     volumes: dict[str, float] = {}
     readings: list[Found] = []
+    probabilities = ResultKind.FRACTIONAL in kinds
     for sequences in stacks.values():
         acquired, refined = (_Volumes(study, sequences, kind) for kind in ("acquired", "super"))
-        readings.append(found := find_tumours(acquired, refined, bundles.segmenter))
+        readings.append(found := find_tumours(acquired, refined, bundles.segmenter, probabilities))
         for sequence, tumour in found.tumours.items():
             _write_image(tumour.mask, study.image(sequence, "mask"))
             _write_image(tumour.mask_super, study.image(sequence, "mask_super"))
+            if tumour.probability is not None:
+                _write_image(tumour.probability, study.image(sequence, "probability"))
             volumes[sequence.value] = tumour.volume_ml
     set_aside = tuple(finding for found in readings for finding in found.set_aside)
     for finding in set_aside:
@@ -173,12 +176,12 @@ def encode_results(
     settings_digest: str,
     site: Site,
     earlier: SequenceOf[ResultRecord] = (),
-    with_key_objects: bool = False,
+    kinds: Collection[ResultKind] = (),
 ) -> tuple[EncodedObject, ...]:
     """Write the DICOM objects that leave; the same arguments give the same bytes.
 
     `earlier` are the results of earlier revisions: what is made now says which of them it supersedes.
-    `with_key_objects`: whether a destination asks for the Key Object Selection of them.
+    `kinds` are those asked for beyond the usual.
     """
     plan = read_plan(study)
     results = StudyResults(
@@ -193,7 +196,7 @@ def encode_results(
         plan=plan,
     )
     study.results.mkdir(exist_ok=True)
-    return encode(results, study.results, site, reference(study, plan), earlier, with_key_objects)
+    return encode(results, study.results, site, reference(study, plan), earlier, kinds)
 
 
 def reference(study: Study, plan: StudyPlan) -> Path:
@@ -216,6 +219,7 @@ def read_plan(study: Study) -> StudyPlan:
 
 def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
     masks = {kind: sitk.ReadImage(study.image(stack.role, kind)) for kind in ("mask", "mask_super")}
+    probability = study.image(stack.role, "probability")
     prefix = f"{stack.role}|{analysis.SUPER}|"
     return SequenceResult(
         sequence=stack.role,
@@ -228,6 +232,7 @@ def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
         features={
             name.removeprefix(prefix): value for name, value in _features(study).items() if name.startswith(prefix)
         },
+        probability=sitk.ReadImage(probability) if probability.exists() else None,
     )
 
 

@@ -28,10 +28,10 @@ from node.analysis.objects import keep
 from node.analysis.progress import WORKFLOW
 from node.analysis.refusal import is_answered, why_refused
 from node.analysis.study import Study
-from node.destinations import chosen, facts_of, takes
+from node.destinations import additional_kinds, chosen, facts_of, takes
 from node.errors import TransientError, told
 from node.recognition.record import StudyPlan, to_json
-from node.settings import RemoteSettings, ResultKind
+from node.settings import RemoteSettings
 from storage.records import ResultRecord, StudyState
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,9 @@ class _Analysis:
 
     def _segment(self) -> dict[str, float]:
         study = self._study()
-        volumes = steps.segment_volumes(study, self.context.models)
+        volumes = steps.segment_volumes(
+            study, self.context.models, additional_kinds(self.context.settings.destinations)
+        )
         self._keep_plan(steps.read_plan(study))
         return volumes
 
@@ -149,7 +151,7 @@ class _Analysis:
             settings_digest(settings, self.context.models.executions()),
             site_of(settings),
             self._earlier.superseded(of_another),
-            any(ResultKind.KEY_OBJECTS in remote.results for remote in settings.destinations),
+            additional_kinds(settings.destinations),
         )
         return write_manifest(study.folder, keep(self.context.files, study, objects))
 
@@ -168,7 +170,7 @@ class _Analysis:
             list(remotes),
             datetime.now(UTC),
             revocation,
-            lambda name, result: takes(remotes[name], result.sop_class_uid),
+            lambda name, result: takes(remotes[name], result.sop_class_uid, result.role),
         )
         if ended:
             self.context.results_are_due()
@@ -187,7 +189,7 @@ class _Analysis:
             return {}, ""
         pinned = self.context.index.pinned(self.uid, self.revision)
         found, nowhere = chosen(configured, facts_of(pinned, self.context.files, configured))
-        if found and not any(takes(remote, result.sop_class_uid) for remote in found for result in results):
+        if found and not any(takes(remote, it.sop_class_uid, it.role) for remote in found for it in results):
             nowhere = f"no destination: {', '.join(remote.name for remote in found)} want other kinds of results"
         return {remote.name: remote for remote in found}, nowhere
 

@@ -44,7 +44,7 @@ def reindex(settings: Settings) -> Reindexed:
         known = Knowledge(
             uid_root=settings.uid_root,
             destinations=tuple(remotes),
-            gets=lambda name, sop_class: takes(remotes[name], sop_class),
+            gets=lambda name, sop_class, role: takes(remotes[name], sop_class, role),
             results=_results(root, revisions),
             revisions={study: max(numbers) for study, numbers in revisions.items()},
             note_of=rejection_note,

@@ -6,6 +6,11 @@ left out by not being named (PS3.3 C.7 and C.8.3.1).
 
 from __future__ import annotations
 
+from pydicom.uid import UID
+
+#: Of Supplement 243; pydicom's dictionary does not have it yet.
+LABEL_MAP_SEGMENTATION = UID("1.2.840.10008.5.1.4.1.1.66.7")
+
 PATIENT = (
     "PatientName",
     "PatientID",
@@ -148,6 +153,9 @@ IDENTIFICATION = (
     "BurnedInAnnotation",
     "EchoPulseSequence",
     "ContributingEquipmentSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ApplicableSafetyStandardAgency",
 )
 
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
@@ -183,6 +191,8 @@ CLASSIC_FROM_FUNCTIONAL_GROUPS = (
     ("MRImagingModifierSequence", "TransmitterFrequency", "ImagingFrequency"),
     ("MRReceiveCoilSequence", "ReceiveCoilName", "ReceiveCoilName"),
     ("MRTransmitCoilSequence", "TransmitCoilName", "TransmitCoilName"),
+    ("PixelValueTransformationSequence", "RescaleSlope", "RescaleSlope"),
+    ("PixelValueTransformationSequence", "RescaleIntercept", "RescaleIntercept"),
     ("MRFOVGeometrySequence", "PercentSampling", "PercentSampling"),
     ("MRFOVGeometrySequence", "PercentPhaseFieldOfView", "PercentPhaseFieldOfView"),
 )

@@ -88,12 +88,15 @@ def derived_images(
 
 def store_values(volume: np.ndarray) -> StoredValues:
     """Real values (slices, rows, columns) as int16: rounded where 200 levels are left and fit, else scaled."""
-    largest = max(0.0, float(volume.max()), -float(volume.min())) if volume.size else 0.0
-    slope = 1.0
-    if largest > 0 and not MINIMUM_LEVELS <= largest <= INT16.max:
-        slope = largest / SCALED_MAXIMUM
+    slope = slope_of(volume)
     levels = np.rint(volume if slope == 1.0 else volume / slope)
     return StoredValues(np.clip(levels, INT16.min, INT16.max, out=levels).astype("<i2"), slope)
+
+
+def slope_of(volume: np.ndarray) -> float:
+    """The real value of one unit as stored."""
+    largest = max(0.0, float(volume.max()), -float(volume.min())) if volume.size else 0.0
+    return 1.0 if largest <= 0 or MINIMUM_LEVELS <= largest <= INT16.max else largest / SCALED_MAXIMUM
 
 
 def decimal(value: float) -> str:
@@ -126,7 +129,8 @@ def _common(
     put(image, "SeriesDescription", clipped(f"{image.SeriesDescription} {header.get('SeriesDescription', '')}", 64))
     if all(frame.header.get("BurnedInAnnotation") == "NO" for frame in frames):
         put(image, "BurnedInAnnotation", "NO")
-    _derivation(image, result, frames, identity)
+    put_all(image, {"ImageType": ["DERIVED", "SECONDARY", "OTHER", "RESAMPLED"], **derivation(result, identity)})
+    refer_to(image, frames, preserved=False)
     _image_planes(image, planes)
     _pixels(image, stored)
     return image
@@ -144,7 +148,8 @@ def _complete_mr_module(image: Dataset, header: Dataset) -> None:
     complete(image, ("PatientPosition", "PositionReferenceIndicator"))
 
 
-def _derivation(image: Dataset, result: SequenceResult, frames: Sequence[SourceFrame], identity: Identity) -> None:
+def derivation(result: SequenceResult, identity: Identity) -> dict[str, object]:
+    """How the pixels of the refined volume came to be (General Image module, Derivation Image macro)."""
     model = identity.algorithm(SUPER_RESOLUTION)
     size = "x".join(map(str, result.super_resolved.GetSize()))
     spacing = " x ".join(f"{value:.3f}" for value in result.super_resolved.GetSpacing())
@@ -153,13 +158,7 @@ def _derivation(image: Dataset, result: SequenceResult, frames: Sequence[SourceF
         f"{spacing} mm, edges as acquired; values in the scale of the source after its rescale."
     )
     how = [CodedConcept.from_code(code) for code in (codes.DCM.SpatialResampling, LEARNED_SUPER_RESOLUTION)]
-    values = {
-        "ImageType": ["DERIVED", "SECONDARY", "OTHER", "RESAMPLED"],
-        "DerivationDescription": clipped(text, 1024),
-        "DerivationCodeSequence": how,
-    }
-    put_all(image, values)
-    refer_to(image, frames, preserved=False)
+    return {"DerivationDescription": clipped(text, 1024), "DerivationCodeSequence": how}
 
 
 def _image_planes(image: Dataset, planes: ImagePlanes) -> None:

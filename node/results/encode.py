@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from models.prediction.records import Prediction
 from node.errors import PermanentError
 from node.recognition.record import StudyPlan
-from node.results import derived_mr, key_objects, pdf, report, segmentation, summary
+from node.results import additional, derived_mr, key_objects, pdf, report, segmentation, summary
 from node.results.encoded import EncodedImage, EncodedObject, file_of, uids_of
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Identity, Site
@@ -25,6 +25,7 @@ from node.results.page import Page
 from node.results.set_aside import is_in_rectum
 from node.results.source import SourceFrame, read_frames, read_header, with_patient
 from node.results.supersession import predecessor, superseding
+from node.settings import ResultKind
 from storage.records import ResultRecord
 
 _PLAN = TypeAdapter(StudyPlan)
@@ -37,7 +38,7 @@ def encode(
     site: Site,
     reference: Path | None = None,
     earlier: Sequence[ResultRecord] = (),
-    with_key_objects: bool = False,
+    kinds: Collection[ResultKind] = (),
 ) -> tuple[EncodedObject, ...]:
     """Write derived series, segmentations, report and summary (picture and PDF) of a study into `folder`.
 
@@ -50,7 +51,8 @@ def encode(
         reference: an instance of the patient; patient and study are taken from it where no stack could be used, the
             patient also where an image states no Patient ID.
         earlier: results of earlier revisions of the study, the earliest first: those made now say which they supersede.
-        with_key_objects: whether a Key Object Selection that ties them together is made as the last.
+        kinds: of objects asked for beyond the usual ones; they change nothing of these, and follow them. A Key
+            Object Selection, which ties all together, is the last.
 
     Raises:
         PermanentError: an image does not lie where its source does, or there is no instance to take the patient from.
@@ -64,8 +66,8 @@ def encode(
     }
     # Values of sources were checked when they were read, and pydicom would complain of each UID with a leading zero.
     with config.disable_value_validation():
-        objects = tuple(_objects(results, sources, identity, folder, patient))
-        if not with_key_objects:
+        objects = tuple(_objects(results, sources, identity, folder, patient, frozenset(kinds)))
+        if ResultKind.KEY_OBJECTS not in kinds:
             return objects
         header, content = _any_header(results, sources, patient), _content_digest(results)
         selection = key_objects.key_objects(results, objects, header, identity, content)
@@ -79,6 +81,7 @@ def _objects(
     identity: Identity,
     folder: Path,
     patient: Dataset | None,
+    kinds: Collection[ResultKind],
 ) -> Iterator[EncodedObject]:
     derived: dict[str, list[SourceFrame]] = {}
     for result in results.sequences:
@@ -114,6 +117,11 @@ def _objects(
     yield write_object(picture, "summary", folder / "summary.dcm", identity)
     document = pdf.summary_pdf(results, page, used, findings, header, identity, content)
     yield write_object(document, "summary-pdf", folder / "summary-pdf.dcm", identity)
+    for result in results.sequences:
+        in_rectum = is_in_rectum(results.plan.location(result.sequence))
+        source = additional.Source(result, sources[result.sequence], derived[result.sequence], identity, in_rectum)
+        for role, name, content_of in additional.objects(source, kinds):
+            yield write_object(content_of, role, folder / f"{name}.dcm", identity)
 
 
 def _any_header(

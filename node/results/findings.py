@@ -41,6 +41,7 @@ class SequenceResult:
         super_resolved: float32, same extents and same scale.
         mask: uint8 on the grid of `acquired`; empty where no tumour was found. It is delivered.
         mask_super: uint8 on the grid of `super_resolved`; only for the sequences of which it is delivered, too.
+        probability: float32, 0 to 1, on the grid of `acquired`: of what `mask` shows; only where it is delivered.
         super_ml: tumour volume on the super-resolved grid, also where no mask on it is delivered.
         features: radiomics on the super-resolved grid by pyradiomics name.
     """
@@ -53,6 +54,7 @@ class SequenceResult:
     mask_super: sitk.Image | None
     super_ml: float
     features: Mapping[str, float]
+    probability: sitk.Image | None = None
 
     @property
     def has_tumour(self) -> bool:

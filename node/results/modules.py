@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import NAMESPACE_OID, uuid5
 
+import numpy as np
 from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -145,7 +146,7 @@ def source_image_items(frames: Sequence[SourceFrame], preserved: bool) -> list[D
     """
     sheets = {frame.sop_instance_uid for frame in frames if frame.tiled}
     items = []
-    for item in _references(frames):
+    for item in references(frames):
         purpose = CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
         put(item, "PurposeOfReferenceCodeSequence", [purpose])
         kept = preserved and item.ReferencedSOPInstanceUID not in sheets
@@ -163,7 +164,7 @@ def referenced_series(frames: Sequence[SourceFrame]) -> list[Dataset]:
     for series_instance_uid, members in by_series.items():
         item = Dataset()
         put(item, "SeriesInstanceUID", series_instance_uid)
-        instances = _references(members)
+        instances = references(members)
         for instance in instances:
             instance.pop("ReferencedFrameNumber", None)
         put(item, "ReferencedInstanceSequence", instances)
@@ -177,12 +178,31 @@ def refer_to(target: Dataset, frames: Sequence[SourceFrame], preserved: bool) ->
     put(target, "ReferencedSeriesSequence", referenced_series(frames))
 
 
+def rgb_pixels(target: Dataset, pixels: np.ndarray) -> None:
+    """Image Pixel module of a colour image; `pixels` (rows, columns, 3) uint8."""
+    values: dict[str, object] = {
+        "SamplesPerPixel": 3,
+        "PhotometricInterpretation": "RGB",
+        "PlanarConfiguration": 0,
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "PixelRepresentation": 0,
+    }
+    put_all(target, values)
+    data = pixels.tobytes()
+    target.add_new("PixelData", "OW", data + b"\0" * (len(data) % 2))
+
+
 def refer(item: Dataset, sop_class_uid: str, sop_instance_uid: str) -> None:
     """Name an object in an item (SOP Instance Reference macro, PS3.3 table 10-11)."""
     put_all(item, {"ReferencedSOPClassUID": sop_class_uid, "ReferencedSOPInstanceUID": sop_instance_uid})
 
 
-def _references(frames: Sequence[SourceFrame]) -> list[Dataset]:
+def references(frames: Sequence[SourceFrame]) -> list[Dataset]:
+    """Items that name the objects of frames, one an object, with the numbers of its frames (PS3.3 table 10-3)."""
     by_object: dict[str, Dataset] = {}
     for frame in frames:
         item = by_object.setdefault(frame.sop_instance_uid, Dataset())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import highdicom as hd
 import numpy as np
 import SimpleITK as sitk
-from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, SegmentationStorage
@@ -81,10 +81,27 @@ def segmentation(
         PermanentError: mask and frames are not at the same place.
     """
     require_same_place(mask, frames)
+    pixels = (sitk.GetArrayViewFromImage(mask) > 0).astype(np.uint8)
+    return segmentation_of(pixels, SegmentationTypeValues.BINARY, frames, facts, identity, acquired, in_rectum)
+
+
+def segmentation_of(
+    pixels: np.ndarray,
+    kind: SegmentationTypeValues,
+    frames: Sequence[SourceFrame],
+    facts: SeriesFacts,
+    identity: Identity,
+    acquired: Dataset,
+    in_rectum: bool,
+) -> Dataset:
+    """A segmentation of one segment of any type; pixels (slices, rows, columns) are uint8, or float32 from 0 to 1.
+
+    The other arguments are those of `segmentation`. Of a fractional one the values are probabilities, in 255ths.
+    """
     dataset = Segmentation(
-        source_images=[_stand_in(frame) for frame in frames],
-        pixel_array=(sitk.GetArrayViewFromImage(mask) > 0).astype(np.uint8),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        source_images=[stand_in(frame) for frame in frames],
+        pixel_array=pixels,
+        segmentation_type=kind,
         segment_descriptions=[_segment(identity, in_rectum)],
         series_instance_uid=identity.uid(f"{facts.role}/series"),
         series_number=facts.number,
@@ -135,7 +152,7 @@ def _segment(identity: Identity, in_rectum: bool) -> SegmentDescription:
     )
 
 
-def _stand_in(frame: SourceFrame) -> Dataset:
+def stand_in(frame: SourceFrame) -> Dataset:
     """The frame as highdicom gets it: its place and its identifiers.
 
     Without the patient and the study, whose values highdicom puts into warnings and checks more strictly than they

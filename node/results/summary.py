@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
@@ -17,6 +16,7 @@ from node.results.modules import (
     identify,
     patient_and_study,
     refer_to,
+    rgb_pixels,
 )
 from node.results.page import Page
 from node.results.source import SourceFrame, inherit, put_all
@@ -73,22 +73,5 @@ def summary(
     complete_series(image)
     if frames:
         refer_to(image, frames, preserved=False)
-    _pixels(image, page.pixels(caption(image, identity.made_at(header), identity.site.name_patient)))
+    rgb_pixels(image, page.pixels(caption(image, identity.made_at(header), identity.site.name_patient)))
     return image
-
-
-def _pixels(image: Dataset, page: np.ndarray) -> None:
-    values: dict[str, object] = {
-        "SamplesPerPixel": 3,
-        "PhotometricInterpretation": "RGB",
-        "PlanarConfiguration": 0,
-        "Rows": page.shape[0],
-        "Columns": page.shape[1],
-        "BitsAllocated": 8,
-        "BitsStored": 8,
-        "HighBit": 7,
-        "PixelRepresentation": 0,
-    }
-    put_all(image, values)
-    data = page.tobytes()
-    image.add_new("PixelData", "OW", data + b"\0" * (len(data) % 2))

@@ -4,7 +4,7 @@ Rooms receive the section that they need, never the whole. A file that cannot be
 anything starts, one line a fault, naming the file and the key.
 """
 
-from node.settings.destinations import Conditions, ResultKind
+from node.settings.destinations import ADDITIONAL, USUAL_RESULTS, Conditions, ResultKind
 from node.settings.loading import former_keys, load_settings
 from node.settings.recognition import (
     Limits,
@@ -28,7 +28,9 @@ from node.settings.sections import (
 from node.settings.values import Credentials
 
 __all__ = [
+    "ADDITIONAL",
     "SHIPPED",
+    "USUAL_RESULTS",
     "AnalysisSettings",
     "CompletionSettings",
     "Conditions",

@@ -23,10 +23,24 @@ class ResultKind(StrEnum):
     PICTURE = "picture"
     PDF = "pdf"
     KEY_OBJECTS = "key-objects"
+    FRACTIONAL = "segmentation-fractional"
+    LABELMAP = "segmentation-labelmap"
+    PRESENTATION_STATE = "presentation-state"
+    CONTOUR_IMAGES = "contour-images"
+    ENHANCED = "super-resolved-enhanced"
 
 
-#: What a remote gets that does not say: no Key Object Selection, which many archives show as a series without images.
-USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.KEY_OBJECTS)
+#: Made of every study, and what a remote gets that names no kinds. No Key Object Selection is among them, which many
+#: archives show as a series without images.
+USUAL_RESULTS = (
+    ResultKind.SUPER_RESOLVED,
+    ResultKind.SEGMENTATION,
+    ResultKind.REPORT,
+    ResultKind.PICTURE,
+    ResultKind.PDF,
+)
+#: Made where a destination names them; roles of such results begin with the name of the kind.
+ADDITIONAL = tuple(kind for kind in ResultKind if kind not in USUAL_RESULTS)
 
 
 class Conditions(Section):

@@ -31,7 +31,7 @@ from node.analysis.study import Study
 from node.planning import plan_from
 from node.recognition.plan import read_study
 from node.recognition.record import to_json
-from node.settings import AnalysisSettings, RecognitionSettings
+from node.settings import AnalysisSettings, RecognitionSettings, ResultKind
 
 WEIGHTS = Path(models.__file__).parent / "weights"
 FEATURES = (4, 4, 4, 4, 4, 4)
@@ -117,6 +117,20 @@ def test_every_sequence_gets_its_masks_and_volume(study, bundles):
     for sequence in ANALYSED:
         assert volumes[sequence] > 0
         assert volumes[sequence] == pytest.approx(mask_of(here, sequence).sum() * 0.096, rel=1e-6)
+
+
+def test_the_probability_of_a_finding_is_kept_where_a_destination_wants_it_and_is_what_its_mask_was_cut_from(
+    study, bundles
+):
+    here = study(own_frame=())
+    segment_volumes(here, bundles)
+    assert not here.image(ANALYSED[0], "probability").exists()
+    segment_volumes(here, bundles, {ResultKind.FRACTIONAL})
+    for sequence in ANALYSED:
+        probability = sitk.GetArrayFromImage(sitk.ReadImage(here.image(sequence, "probability")))
+        assert probability.max() <= 1
+        threshold = bundles.segmenter.settings.threshold
+        np.testing.assert_array_equal(probability >= threshold, mask_of(here, sequence) > 0)
 
 
 def test_only_sequences_of_one_frame_of_reference_are_read_together(study, bundles):

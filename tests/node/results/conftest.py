@@ -27,7 +27,10 @@ from node.results.encode import encode
 from node.results.encoded import EncodedObject
 from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResults
 from node.results.identity import Site
+from node.settings import ADDITIONAL, ResultKind
 
+#: The kinds beyond the usual ones that are made of each sequence.
+OF_SEQUENCES = tuple(kind for kind in ADDITIONAL if kind is not ResultKind.KEY_OBJECTS)
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
 SITE = Site(UID_ROOT, "Our Hospital", "UTC")
 STUDY_UID = "1.2.840.99999.1"
@@ -116,6 +119,11 @@ def mask_on(image: sitk.Image) -> sitk.Image:
     mask = sitk.GetImageFromArray(inside(image).astype(np.uint8))
     mask.CopyInformation(image)
     return mask
+
+
+def probability_on(mask: sitk.Image) -> sitk.Image:
+    """A probability that falls off around a mask, on its grid."""
+    return sitk.DiscreteGaussian(sitk.Cast(mask, sitk.sitkFloat32), 2.0)
 
 
 def empty_like(image: sitk.Image) -> sitk.Image:
@@ -248,6 +256,7 @@ def sequence_result(stack: Stack, sequence: str, with_tumour: bool = True) -> Se
         super_resolved=fine,
         mask=mask,
         mask_super=mask_super if sequence == "T2WI" else None,
+        probability=probability_on(mask),
         super_ml=float(voxels * np.prod(fine.GetSpacing()) / 1000),
         features={name: 0.5 + n for n, name in enumerate(REPORTED)} if with_tumour else {},
     )
@@ -352,12 +361,13 @@ def make_encoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Enco
         change: Callable[[StudyResults], StudyResults] | None = None,
         edit: Edit | None = None,
         site: Site = SITE,
+        kinds: tuple[ResultKind, ...] = (),
     ) -> Encoded:
         source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
         stacks = {sequence: write_series(source, VENDORS[name], sequence, edit) for sequence in sequences}
         results = study_results(stacks, with_tumour)
         results = change(results) if change else results
-        return Encoded(VENDORS[name], results, encode(results, folder, site), folder)
+        return Encoded(VENDORS[name], results, encode(results, folder, site, kinds=kinds), folder)
 
     return make
 
@@ -412,3 +422,9 @@ def set_aside(make_encoded: Callable[..., Encoded]) -> Encoded:
         return replace(results, prediction=None, plan=replace(results.plan, set_aside=findings))
 
     return make_encoded("siemens", with_tumour=False, change=change)
+
+
+@pytest.fixture(scope="session")
+def additional(make_encoded: Callable[..., Encoded]) -> Encoded:
+    """A complete study of one vendor, every kind of result that a destination can ask for."""
+    return make_encoded("siemens", kinds=OF_SEQUENCES)

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from node.results.encode import encode
 from node.results.encoded import EncodedObject
 from node.results.identity import RESEARCH_STATEMENT
+from node.settings import ResultKind
 from tests.parts.pixelmed import needs_pixelmed, sr_errors
 
 from .conftest import SITE
@@ -24,7 +25,7 @@ Objects = tuple[EncodedObject, ...]
 @pytest.fixture(scope="module")
 def objects(siemens, tmp_path_factory) -> Objects:
     """All results of a study, the selection among them."""
-    return encode(siemens.results, tmp_path_factory.mktemp("selected"), SITE, with_key_objects=True)
+    return encode(siemens.results, tmp_path_factory.mktemp("selected"), SITE, kinds={ResultKind.KEY_OBJECTS})
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_highdicom_reads_it_and_finds_every_object(objects, selection):
 
 
 def test_the_same_results_give_the_same_bytes(objects, siemens, tmp_path: Path):
-    again = encode(siemens.results, tmp_path, SITE, with_key_objects=True)
+    again = encode(siemens.results, tmp_path, SITE, kinds={ResultKind.KEY_OBJECTS})
     assert again[-1].path.read_bytes() == objects[-1].path.read_bytes()
 
 

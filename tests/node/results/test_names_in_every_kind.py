@@ -14,6 +14,7 @@ from pypdf import PdfReader
 
 from node.results.caption import readable_name
 from node.results.encode import encode
+from node.settings import ResultKind
 
 from .conftest import SITE, VENDORS, study_results, write_series
 
@@ -55,7 +56,7 @@ def study(request, tmp_path_factory):
 
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
     results = study_results({"T2WI": write_series(source, VENDORS["uih"], "T2WI", write)})
-    objects = encode(results, folder, SITE, with_key_objects=True)
+    objects = encode(results, folder, SITE, kinds={ResultKind.KEY_OBJECTS})
     return {made.role: made.path for made in objects}, name, description
 
 
