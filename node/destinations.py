@@ -55,7 +55,8 @@ def takes(remote: RemoteSettings, sop_class_uid: str, role: str = "") -> bool:
 
     Some kinds share a SOP class: their roles tell them apart. A result whose role is not known is of the usual kind.
     """
-    kind = next((kind for kind in ADDITIONAL if role.startswith(f"{kind}-")), None) or _KINDS.get(sop_class_uid)  # type: ignore[call-overload]  # a UID is a str
+    of_role = next((kind for kind in ADDITIONAL if role.startswith(f"{kind}-")), None)
+    kind = of_role or _KINDS.get(sop_class_uid)  # type: ignore[call-overload]  # a UID is a str
     return kind is None or kind in remote.results
 
 

@@ -155,6 +155,8 @@ IDENTIFICATION = (
     "ContributingEquipmentSequence",
     "RescaleSlope",
     "RescaleIntercept",
+    "PhotometricInterpretation",
+    "PresentationLUTShape",
     "ApplicableSafetyStandardAgency",
 )
 

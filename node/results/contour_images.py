@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 from scipy import ndimage
 
+from node.results import attributes
 from node.results.findings import SequenceResult
 from node.results.identity import RESEARCH_STATEMENT, SEGMENTATION, SUPER_RESOLUTION, Identity, statement
 from node.results.image_planes import require_same_place
@@ -105,8 +106,7 @@ def _image(frame: SourceFrame, index: int, pixels: np.ndarray, facts: SeriesFact
     # The strip holds nothing of the patient: what is burnt in is what the source has, and only it can say so.
     if header.get("BurnedInAnnotation") in ("YES", "NO"):
         put(image, "BurnedInAnnotation", header.BurnedInAnnotation)
-    inherit(image, header, ("BodyPartExamined", "LossyImageCompression", "LossyImageCompressionRatio"))
-    inherit(image, header, ("LossyImageCompressionMethod",))
+    inherit(image, header, ("BodyPartExamined", *attributes.LOSSY))
     rows, columns = (float(value) for value in header.PixelSpacing)
     if abs(rows - columns) > 1e-3 * columns:
         put(image, "PixelAspectRatio", [round(1000 * rows), round(1000 * columns)])

@@ -24,7 +24,7 @@ from node.results.source import complete, put_all
 
 SERIES_NUMBER = 9401
 ROLE = "key-objects"
-_IMAGES = ("super-resolved", "segmentation", "summary")
+_IMAGES = ("super-resolved", "segmentation", "summary", "contour-images")
 
 
 def series_facts(results: StudyResults) -> SeriesFacts:

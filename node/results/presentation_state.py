@@ -56,10 +56,11 @@ def of_acquired(
 ) -> Iterator[tuple[str, Dataset]]:
     """Role and presentation state over the acquired images of a sequence: one for all that share a rescale.
 
-    None over a sheet of tiled slices: its pixels are not those of a slice.
+    None over a sheet of tiled slices, whose pixels are not those of a slice, and none over images that are stored
+    inverted: the window is that of values that were turned round.
     """
-    if any(frame.tiled for frame in frames):
-        log.info("series %s: tiled, no presentation state is made of it", frames[0].series_instance_uid)
+    if any(frame.tiled or _is_inverted(frame.header) for frame in frames):
+        log.info("series %s: tiled or inverted, no presentation state is made of it", frames[0].series_instance_uid)
         return
     facts = series_facts(result.sequence, super_resolved=False)
     window = grey_range(sitk.GetArrayViewFromImage(result.acquired))
@@ -175,6 +176,10 @@ def _refer(state: Dataset, frames: Sequence[SourceFrame], annotated: Sequence[So
     area = state.DisplayedAreaSelectionSequence[0]
     del area.PresentationPixelAspectRatio
     put(area, "PresentationPixelSpacing", list(frames[0].header.PixelSpacing))
+
+
+def _is_inverted(header: Dataset) -> bool:
+    return header.get("PhotometricInterpretation") == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
 
 
 def _rescale(header: Dataset) -> Rescale:

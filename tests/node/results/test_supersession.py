@@ -18,6 +18,7 @@ from node.results.encoded import EncodedObject
 from node.results.findings import StudyResults
 from node.results.identity import Site
 from node.results.page import Page
+from node.settings import ResultKind
 from storage.records import ResultRecord, StoredFile
 
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
@@ -49,12 +50,12 @@ class History:
         self._earlier: list[ResultRecord] = []
         self.revision = 0
 
-    def analyse(self, with_key_objects: bool = False, **change: object) -> Objects:
+    def analyse(self, kinds: Sequence[ResultKind] = (), **change: object) -> Objects:
         self.revision += 1
         folder = self._folder / str(self.revision)
         folder.mkdir()
         results = replace(self._first, revision=self.revision, **change)
-        objects = encode(results, folder, Site(UID_ROOT), None, self._earlier, with_key_objects)
+        objects = encode(results, folder, Site(UID_ROOT), None, self._earlier, kinds)
         self._earlier += records(objects, results.study_instance_uid, self.revision)
         return objects
 
@@ -126,8 +127,8 @@ def test_after_a_late_image_every_object_says_which_revision_it_supersedes(histo
 
 
 def test_after_a_late_image_the_key_objects_name_the_new_results_alone(history: History) -> None:
-    before = history.analyse(with_key_objects=True)
-    after = history.analyse(with_key_objects=True, **LATE_IMAGE)
+    before = history.analyse((ResultKind.KEY_OBJECTS,))
+    after = history.analyse((ResultKind.KEY_OBJECTS,), **LATE_IMAGE)
     assert "supersedes revision 1" in descriptions(after)["key-objects"]
     named = {
         item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
