@@ -23,6 +23,15 @@ from node.cli.main import run
 from node.cli.options import out
 from node.simulator import write_study
 
+from ..parts.orthanc import Orthanc
+
+
+@pytest.fixture(scope="module")
+def orthanc(reused_orthanc: Orthanc) -> Orthanc:
+    """Empty for the tests of a file, which use the same studies and AE titles as those of others."""
+    reused_orthanc.clear()
+    return reused_orthanc
+
 
 @dataclass(frozen=True)
 class Ended:

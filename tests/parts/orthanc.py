@@ -70,6 +70,12 @@ class Orthanc:
         system = {"AET": ae_title, "Host": "127.0.0.1", "Port": port, **more}
         self._ask("PUT", f"/modalities/{name}", json.dumps(system).encode())
 
+    def clear(self) -> None:
+        """Let it hold no patient and know no system, as when it was new."""
+        for kind in ("patients", "modalities"):
+            for name in self.get(f"/{kind}"):
+                self._ask("DELETE", f"/{kind}/{name}")
+
     def _json(self, method: str, path: str, body: object = None) -> Any:
         return json.loads(self._ask(method, path, None if body is None else json.dumps(body).encode()))
 
@@ -117,4 +123,11 @@ def running_orthanc(folder: Path, **settings: object) -> Iterator[Orthanc]:
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     """One for all tests of a worker; each uses studies and AE titles of its own."""
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def reused_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Another one, for tests that want it empty: `clear` makes it so."""
+    with running_orthanc(tmp_path_factory.mktemp("reused-orthanc")) as found:
         yield found

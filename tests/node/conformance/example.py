@@ -16,7 +16,7 @@ from node.conformance.page import statement
 from node.results.encode import EncodedObject, encode
 from node.results.findings import StudyResults
 from node.results.identity import Site
-from node.settings import ResultKind
+from node.settings import ADDITIONAL
 from tests.node.results.conftest import SITE, VENDORS, study_results, write_series
 
 ALL = ("T2WI", "DWI", "PVP")
@@ -63,7 +63,7 @@ def examples(folder: Path) -> Iterator[Example]:
         used = {name: stacks[name] for name in case.sequences}
         results = case.change(study_results(used, case.with_tumour))
         first = stacks["T2WI"].frames[0].path
-        objects = encode(results, made, case.site, reference=first, kinds={ResultKind.KEY_OBJECTS})
+        objects = encode(results, made, case.site, reference=first, kinds=ADDITIONAL)
         sources = [stack.frames[0].path for stack in stacks.values()]
         yield from read_examples(_of_each_series(objects), sources)
 

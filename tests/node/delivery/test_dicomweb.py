@@ -190,7 +190,8 @@ def test_the_token_is_presented_and_one_that_cannot_be_read_waits(queue, clock, 
 def test_by_https_the_certificate_must_be_that_of_the_service(queue, clock, service, authority, stranger):
     right = authority.issue("stow", ["127.0.0.1"])
     context = server_context(authority.credentials(right))
-    pacs = service((200, stored(1)), (200, stored(2)), context=context)
+    # By TLS 1.3 a sender may be refused after it has sent: that costs its object an attempt, and it comes last.
+    pacs = service(*[(200, stored(1, 2))] * 2, context=context)
     for refused in (
         {"authorities": stranger.path},
         {"authorities": authority.path, "certificate_sha256": ("0" * 64,)},
