@@ -20,7 +20,8 @@ _HEAD = """# Performance
 Written by `make bench` at commit {commit} on {machine}. Receivers, senders and variants took turns within one run and
 on the same processors; medians of the runs, smallest and largest in brackets. "node is" tells how many times as good as
 the other the node was in the same run (median of the runs' ratios): above 1 the node is better. The raw values are in
-[measurements.csv](performance/measurements.csv); a later `make bench` says what became over 25 % slower.
+[measurements.csv](performance/measurements.csv); a later `make bench` says what became over 25 % slower. What was aimed
+at, and what was tried where that is missed: [goals](performance/goals.md).
 """
 
 _TITLES = {
