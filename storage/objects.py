@@ -210,13 +210,17 @@ def returned_series(connection: Connection, study_uid: str) -> frozenset[str]:
     return frozenset(connection.scalars(query, {"study": study_uid}))
 
 
-def instance_record(row: Row[tuple[object, ...]]) -> InstanceRecord:
-    """The instance in a row of the table."""
-    header = InstanceHeader(
+def instance_header(row: Row[tuple[object, ...]]) -> InstanceHeader:
+    """The header of the object in a row of the table."""
+    return InstanceHeader(
         sop_class_uid=row.sop_class_uid,
         sop_instance_uid=row.sop_instance_uid,
         study_instance_uid=row.study_instance_uid,
         series_instance_uid=row.series_instance_uid,
         transfer_syntax_uid=row.transfer_syntax_uid,
     )
-    return InstanceRecord(header, row.revision, stored_file(row), row.calling_ae, row.received_at)
+
+
+def instance_record(row: Row[tuple[object, ...]]) -> InstanceRecord:
+    """The instance in a row of the table."""
+    return InstanceRecord(instance_header(row), row.revision, stored_file(row), row.calling_ae, row.received_at)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
-from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
@@ -17,8 +16,8 @@ from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorag
 from node.results import attributes
 from node.results.encoded import EncodedObject
 from node.results.findings import StudyResults
-from node.results.identity import PRODUCT, RESEARCH_STATEMENT, Identity, product_version
-from node.results.modules import SeriesFacts, identify, patient_and_study
+from node.results.identity import PRODUCT, RESEARCH_STATEMENT, Identity
+from node.results.modules import SeriesFacts, device_observer, identify, patient_and_study
 from node.results.report import series_facts as report_facts
 from node.results.source import complete, put_all
 
@@ -56,15 +55,7 @@ def key_objects(
         content=KeyObjectSelection(
             document_title=codes.DCM.Manifest,
             referenced_objects=named,
-            observer_device_context=ObserverContext(
-                observer_type=codes.DCM.Device,
-                observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-                    uid=identity.site.uid_root.rstrip("."),
-                    name=PRODUCT,
-                    manufacturer_name=PRODUCT,
-                    model_name=f"{PRODUCT} {product_version()}",
-                ),
-            ),
+            observer_device_context=device_observer(identity),
             description=f"All AI results of one analysis; the report is their root. {RESEARCH_STATEMENT}",
         ),
         series_instance_uid=identity.uid(f"{ROLE}/series", content=content),

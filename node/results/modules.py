@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
-from highdicom.sr import CodedConcept
+from highdicom.sr import CodedConcept, DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -176,6 +176,19 @@ def refer_to(target: Dataset, frames: Sequence[SourceFrame], preserved: bool) ->
     """Name the images that an object was made from, and their series; `preserved` as in `source_image_items`."""
     put(target, "SourceImageSequence", source_image_items(frames, preserved))
     put(target, "ReferencedSeriesSequence", referenced_series(frames))
+
+
+def device_observer(identity: Identity) -> ObserverContext:
+    """The node as the observer of a document (TID 1002, TID 1004)."""
+    return ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=identity.site.uid_root.rstrip("."),
+            name=PRODUCT,
+            manufacturer_name=PRODUCT,
+            model_name=f"{PRODUCT} {product_version()}",
+        ),
+    )
 
 
 def rgb_pixels(target: Dataset, pixels: np.ndarray) -> None:

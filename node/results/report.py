@@ -20,7 +20,6 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    DeviceObserverIdentifyingAttributes,
     FindingSite,
     ImageContentItem,
     ImageLibraryEntryDescriptors,
@@ -28,7 +27,6 @@ from highdicom.sr import (
     Measurement,
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
-    ObserverContext,
     QualitativeEvaluation,
     ReferencedSegment,
     RelationshipTypeValues,
@@ -53,6 +51,7 @@ from node.results.measurements import explaining_features, predicted_probabiliti
 from node.results.modules import (
     LOCAL_SCHEME,
     SeriesFacts,
+    device_observer,
     identify,
     patient_and_study,
     referenced_series,
@@ -134,7 +133,7 @@ def _document(results: StudyResults, evidence: Evidence, identity: Identity, con
     root = ContainerContentItem(name=codes.DCM.ImagingMeasurementReport, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(ENGLISH)))
-    root.ContentSequence.extend(_observation_context(identity))
+    root.ContentSequence.extend(ObservationContext(observer_device_context=device_observer(identity)))
     root.ContentSequence.append(
         CodeContentItem(
             name=codes.DCM.ProcedureReported,
@@ -149,20 +148,6 @@ def _document(results: StudyResults, evidence: Evidence, identity: Identity, con
         )
     root.ContentSequence.append(_container(QUALITATIVE_EVALUATIONS, map(_text, remarks(results))))
     return ContentSequence([root], is_root=True)
-
-
-def _observation_context(identity: Identity) -> ObservationContext:
-    return ObservationContext(
-        observer_device_context=ObserverContext(
-            observer_type=codes.DCM.Device,
-            observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-                uid=identity.site.uid_root.rstrip("."),
-                name=PRODUCT,
-                manufacturer_name=PRODUCT,
-                model_name=f"{PRODUCT} {product_version()}",
-            ),
-        )
-    )
 
 
 def _measurement_groups(results: StudyResults, evidence: Evidence, identity: Identity) -> Iterator[ContentItem]:

@@ -158,7 +158,8 @@ class Acceptor:
         while not self._stopping:
             for key, _ in self._selector.select(self._pause()):
                 self._attempt(key.data)
-            for connection in tuple(self._connections):
+            now = time.monotonic()
+            for connection in [it for it in self._connections if it.request is not None or it.deadline <= now]:
                 self._attempt(partial(self._admit_or_close, connection))
             self._sparing.flush()
         self._close_all()

@@ -16,6 +16,7 @@ from storage import catalogue_schema as tables
 from storage.catalogue import matching
 from storage.errors import StorageError
 from storage.identity import InstanceKey
+from storage.objects import instance_header
 from storage.records import InstanceHeader, ObjectOrigin, StoredFile
 from storage.schema import IS_WITHDRAWN, dicom_object, result, stored_file
 
@@ -63,13 +64,7 @@ def objects(connection: Connection, keys: UniqueKeys, limit: int) -> list[tuple[
     found: dict[tuple[str, InstanceKey], tuple[InstanceHeader, StoredFile]] = {}
     for part in keys.parts():
         for row in connection.execute(_statement(part)):
-            header = InstanceHeader(
-                sop_class_uid=row.sop_class_uid,
-                sop_instance_uid=row.sop_instance_uid,
-                study_instance_uid=row.study_instance_uid,
-                series_instance_uid=row.series_instance_uid,
-                transfer_syntax_uid=row.transfer_syntax_uid,
-            )
+            header = instance_header(row)
             found[header.study_instance_uid, header.key] = header, stored_file(row)
             if len(found) > limit:
                 raise TooManyObjectsError(f"more than {limit} objects")
