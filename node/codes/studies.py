@@ -1,45 +1,14 @@
-"""Every code that the node names in a refusal, a warning or a finding that it sets aside: what it means, what to do.
-
-`python -m node.codes > docs/codes.md` writes them down. Codes that storage and models name are defined there, since
-neither knows the node, and are listed here.
-"""
+"""Codes of studies and their objects: what is refused, used with a caution, or set aside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from enum import StrEnum
-
 from models.plausibility import records
+from node.codes.definition import Definition, Kind
 from storage import identity
 
 
-class Kind(StrEnum):
-    """The consequence of a code."""
-
-    REFUSAL = "refusal"
-    WARNING = "warning"
-    SET_ASIDE = "set aside"
-
-
-_KINDS = {
-    Kind.REFUSAL: "not used: a frame, a volume, a sequence or the whole study, as the reason says",
-    Kind.WARNING: "used, with a caution in status, report and page",
-    Kind.SET_ASIDE: "a finding of the segmentation that is not reported",
-}
-
-
-class Code(StrEnum):
-    """A code; its value stands in records, reports and logs and never changes."""
-
-    meaning: str
-    advice: str
-    kinds: tuple[Kind, ...]
-
-    def __new__(cls, value: str, meaning: str, advice: str, *kinds: Kind) -> Code:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning, member.advice, member.kinds = meaning, advice, kinds or (Kind.REFUSAL,)
-        return member
+class Code(Definition):
+    """A code of a study, of an object, or of what was found."""
 
     # --- studies and objects
 
@@ -368,27 +337,3 @@ class Code(StrEnum):
         "No segment of the DICOM segmentation has the label that is wanted.",
         "Name the label by `--segment`.",
     )
-
-
-def as_markdown() -> str:
-    """The page of all codes."""
-    return "\n".join(_page())
-
-
-def _page() -> Iterator[str]:
-    yield "# Codes"
-    yield ""
-    yield "What the node names in `status`, `explain`, reports and logs. `python -m node.codes` writes this page."
-    yield ""
-    for kind in Kind:
-        yield f"- {kind}: {_KINDS[kind]}"
-    yield ""
-    yield "| code | | meaning | what to do |"
-    yield "| --- | --- | --- | --- |"
-    for code in sorted(Code):
-        yield f"| `{code}` | {' or '.join(code.kinds)} | {code.meaning} | {code.advice} |"
-    yield ""
-
-
-if __name__ == "__main__":
-    print(as_markdown(), end="")

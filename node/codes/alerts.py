@@ -1,0 +1,82 @@
+"""Codes of alerts: conditions that an operator has to see, each with what it is about (the subject of the alert)."""
+
+from __future__ import annotations
+
+from node.codes.definition import Definition, Kind
+
+
+class Alert(Definition):
+    """A code of `storage.alerts`."""
+
+    DELIVERY_FAILED = (
+        "E-DELIVERY-FAILED",
+        "Results have failed for good at a destination (subject: its name).",
+        "See why by `rectal-node status STUDY`; once the destination is mended, `rectal-node resend`.",
+        Kind.ALERT,
+    )
+    RESULT_WITHDRAWN = (
+        "E-RESULT-WITHDRAWN",
+        "Results of a study (subject) have to be taken back at a destination that has them.",
+        "Have the objects that `rectal-node status STUDY` names removed there.",
+        Kind.ALERT,
+    )
+    NOT_COMMITTED = (
+        "E-NOT-COMMITTED",
+        "A destination (subject) does not commit to results that it had acknowledged.",
+        "Look into its log and its storage; `rectal-node resend` sends the results again.",
+        Kind.ALERT,
+    )
+    QUARANTINED = (
+        "E-QUARANTINED",
+        "A sender (subject: its AE title) has sent bytes that are no object that can be kept.",
+        "See why by `rectal-node quarantine list`; send again what was cut short, then release or discard the entries.",
+        Kind.ALERT,
+    )
+    NOT_CATALOGUED = (
+        "E-NOT-CATALOGUED",
+        "Stored objects cannot be entered into the catalogue; queries do not find them.",
+        "See the log; what can be read again is entered by `rectal-node reindex`.",
+        Kind.ALERT,
+    )
+    NOT_RETRIEVED = (
+        "E-NOT-RETRIEVED",
+        "A study (subject) could not be fetched whole, and is not tried again.",
+        "See what lacks by `rectal-node retrievals`; once the remote is mended, `rectal-node retrieve`.",
+        Kind.ALERT,
+    )
+    PROCESS_DIED = (
+        "E-PROCESS-DIED",
+        "A process that serves associations has died and was replaced.",
+        "See the log for the signal; a lack of memory is the most frequent reason.",
+        Kind.ALERT,
+    )
+    CERTIFICATE_EXPIRES = (
+        "E-CERTIFICATE-EXPIRES",
+        "A certificate of the node (subject: its file) expires soon or has expired.",
+        "Put a new one into its place; no restart is needed.",
+        Kind.ALERT,
+    )
+    STEP_SET_ASIDE = (
+        "E-STEP-SET-ASIDE",
+        "A step of the analysis of a study (subject) has killed its process again and again and was set aside.",
+        "See the log and the memory of the machine, then `rectal-node rerun STUDY`.",
+        Kind.ALERT,
+    )
+    OBJECT_DAMAGED = (
+        "E-OBJECT-DAMAGED",
+        "The file of a stored object (subject: its path) is gone or is not what was stored.",
+        "Look after the disk; send the object again, or `rectal-node restore` it from a backup.",
+        Kind.ALERT,
+    )
+    KNOWN_ANSWER = (
+        "E-KNOWN-ANSWER",
+        "The known-answer check gave another answer than the stored one, or none in its time.",
+        "Do not rely on new results until `rectal-node check-answer` passes; see the differences that the alert names.",
+        Kind.ALERT,
+    )
+    NOT_SENT = (
+        "E-NOT-SENT",
+        "A channel (subject) of `alerts` does not take messages; operators are not told of anything through it.",
+        "See the reason, and the address and the secrets in `alerts`.",
+        Kind.ALERT,
+    )
