@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _CATALOGUE_EVERY_S = 2
 #: What completion queues is submitted at once; this finds what a crash left between.
 _INTAKE_EVERY_S = 5
+_RECONCILE_EVERY_H = 24
 _SETTLING = "settling"
 #: A sweep does not begin before the one that ordered it has returned.
 _AFTER_A_SWEEP = timedelta(seconds=0.05)
@@ -182,8 +183,8 @@ class Service:
         from node.analysis.bundles import Models
         from node.analysis.context import AnalysisContext
         from node.analysis.intake import Intake
-        from node.analysis.leftovers import discard_leftovers
         from node.analysis.queue import Worklist, queue_url
+        from node.analysis.reconciliation import Reconciliation
         from node.analysis.worker import Worker
         from node.completion.settling import Completion
         from node.recognition.rules.table import check as check_rules
@@ -208,7 +209,8 @@ class Service:
         scheduler.add_job(self._settle, "interval", [completion, scheduler], seconds=every, id=_SETTLING)
         scheduler.add_job(intake.look, "interval", seconds=_INTAKE_EVERY_S, next_run_time=utc_now())
         faults.forget(self._engine)
-        scheduler.add_job(discard_leftovers, args=[settings.root, self._index])
+        reconciliation = Reconciliation(settings.root, self._index, worklist)
+        scheduler.add_job(reconciliation.all, "interval", hours=_RECONCILE_EVERY_H, next_run_time=utc_now())
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S)
         scheduler.start()
         stops.append(scheduler.shutdown)

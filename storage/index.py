@@ -173,6 +173,14 @@ class Index:
         with self._engine.connect() as connection:
             return [(uid, revision) for uid, revision in connection.execute(query.order_by(*_RESTED))]
 
+    def revisions(self, studies: Collection[str]) -> dict[str, tuple[int, StudyState]]:
+        """The revision and the state of those of these studies that are known; at most some hundred are asked for."""
+        table = schema.study
+        query = select(table.c.study_instance_uid, table.c.revision, table.c.state)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.where(table.c.study_instance_uid.in_(studies)))
+            return {uid: (revision, StudyState(state)) for uid, revision, state in rows}
+
     def move(self, study_uid: str, revision: int, to: StudyState, reason: str = "", caution: str = "") -> bool:
         """Move this revision of a study to another state; becoming QUEUED pins it to the instances that are there.
 

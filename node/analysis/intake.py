@@ -1,5 +1,7 @@
 """Study revisions that are QUEUED in the storage go into the queue of the workflow; those that broke off there fail.
 
+Of one that the queue knows as ended and the storage as QUEUED `reconciliation` says what becomes of it.
+
 Completion tells of each that it queues, which is submitted at once; looking finds what a crash left between row and
 queue. What was submitted is remembered: a look asks one thing of the storage and one of the queue, whatever number
 of studies waits, and more only of those that are new.
@@ -8,10 +10,13 @@ of studies waits, and more only of those that are new.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.analysis.progress import Run
 from node.analysis.queue import Worklist
+from node.analysis.reconciliation import MEASURES, Measure, Standing, standing_of
 from storage.index import Index
 from storage.records import StudyState
 
@@ -49,5 +54,18 @@ class Intake:
                 self.submit(*each)
             else:
                 self._submitted.add(each)
-        for study_uid, revision in self._worklist.broken(queued):
-            self._index.move(study_uid, revision, StudyState.FAILED, _BROKEN)
+        if ended := self._worklist.ended(queued):
+            self._settle(ended)
+
+    def _settle(self, ended: Mapping[tuple[str, int], Run]) -> None:
+        """What has ended in the queue and is QUEUED in the index still, which was looked at before: looked at again."""
+        known = self._index.revisions({study for study, _ in ended})
+        for (study, revision), run in ended.items():
+            standing = standing_of(known.get(study), revision)
+            measure = MEASURES[standing][run] if standing is Standing.QUEUED else Measure.NOTHING
+            if measure is Measure.FAIL:
+                self._index.move(study, revision, StudyState.FAILED, _BROKEN)
+            elif measure is Measure.RESTART:
+                log.warning("study %s revision %d: the queue knows it from before (%s): anew", study, revision, run)
+                self._worklist.forget(study, revision)
+                self.submit(study, revision)

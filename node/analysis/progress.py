@@ -6,7 +6,9 @@ DBOS says the same and takes a second to import, which nobody should wait for wh
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
+from enum import StrEnum
 from pathlib import Path
 
 WORKFLOW = "analyse-study"
@@ -25,11 +27,33 @@ _UNFINISHED = (
     "SELECT workflow_uuid FROM workflow_status WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') AND name = ?"
     " ORDER BY created_at"
 )
+_RUNS = (
+    "SELECT workflow_uuid, status FROM workflow_status WHERE name = ? AND workflow_uuid > ? AND (? OR status IN"
+    " ('ENQUEUED', 'DELAYED', 'PENDING')) ORDER BY workflow_uuid LIMIT ?"
+)
+
+
+class Run(StrEnum):
+    """What the queue says of a study revision: the states of DBOS, and that it was never submitted."""
+
+    ABSENT = "ABSENT"
+    ENQUEUED = "ENQUEUED"
+    DELAYED = "DELAYED"
+    PENDING = "PENDING"
+    SUCCESS = "SUCCESS"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+    MAX_RECOVERY_ATTEMPTS_EXCEEDED = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 
 
 def queue_database(root: Path) -> Path:
     """The database of the queue, an SQLite file, of a storage root."""
     return (root / "worklist.sqlite").absolute()
+
+
+def is_made(root: Path) -> bool:
+    """Whether the queue of a root has its tables: a worker has run there."""
+    return bool(_fetch(root, "SELECT ?"))
 
 
 def running_steps(root: Path) -> dict[str, str]:
@@ -39,15 +63,27 @@ def running_steps(root: Path) -> dict[str, str]:
 
 def unfinished(root: Path) -> list[tuple[str, int]]:
     """Study revisions that wait in the queue or are analysed at this moment, oldest first."""
-    found = (identifier.rpartition(":") for (identifier,) in _fetch(root, _UNFINISHED))
-    return [(study, int(revision)) for study, _, revision in found]
+    return [_revision(identifier) for (identifier,) in _fetch(root, _UNFINISHED)]
 
 
-def _fetch(root: Path, query: str) -> list[tuple[str, ...]]:
+def runs(root: Path, limit: int, unfinished: bool = False) -> Iterator[list[tuple[str, int, Run]]]:
+    """Study revisions and what the queue says of each, in slices of so many; all, or those that have not ended."""
+    last = ""
+    while found := _fetch(root, _RUNS, last, not unfinished, limit):
+        last = found[-1][0]
+        yield [(*_revision(identifier), Run(status)) for identifier, status in found]
+
+
+def _revision(identifier: str) -> tuple[str, int]:
+    study, _, revision = identifier.rpartition(":")
+    return study, int(revision)
+
+
+def _fetch(root: Path, query: str, *values: object) -> list[tuple[str, ...]]:
     path = queue_database(root)
     if not path.exists():
         return []
     with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
         if connection.execute(_IS_MADE).fetchone() is None:
             return []
-        return connection.execute(query, (WORKFLOW,)).fetchall()
+        return connection.execute(query, (WORKFLOW, *values)).fetchall()

@@ -15,7 +15,7 @@ from dbos import DBOSClient, EnqueueOptions
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from node.analysis.progress import WORKFLOW, queue_database
+from node.analysis.progress import WORKFLOW, Run, queue_database
 
 QUEUE = "analysis"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
@@ -25,8 +25,7 @@ WORKFLOW_VERSION = "analysis-6"
 _IDENTIFIERS = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 
 
-#: States of DBOS in which an analysis has ended without a result of any kind.
-_BROKEN = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_ENDED = [Run.SUCCESS, Run.ERROR, Run.CANCELLED, Run.MAX_RECOVERY_ATTEMPTS_EXCEEDED]
 
 
 def workflow_id(study_instance_uid: str, revision: int) -> str:
@@ -86,13 +85,17 @@ class Worklist:
         """Those of these study revisions that were never submitted."""
         return set(revisions) - {_revision(found) for found in self._among(revisions)}
 
-    def broken(self, revisions: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Those of these study revisions whose analysis ended without a result of any kind."""
-        return {_revision(found) for found in self._among(revisions, status=_BROKEN)}
+    def ended(self, revisions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Run]:
+        """Those of these study revisions whose run has ended, and how."""
+        return {_revision(found): Run(found.status) for found in self._among(revisions, status=_ENDED)}
 
     def cancel(self, study_instance_uid: str, revision: int) -> None:
         """Take a study revision out of the queue; one under way ends with the step that it is in."""
         self._client.cancel_workflow(workflow_id(study_instance_uid, revision))
+
+    def forget(self, study_instance_uid: str, revision: int) -> None:
+        """Remove all that the queue knows of a study revision, which can be submitted anew then."""
+        self._client.delete_workflow(workflow_id(study_instance_uid, revision))
 
     def close(self) -> None:
         """Give the database connection back."""

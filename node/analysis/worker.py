@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 
 from node.analysis import workflow
 from node.analysis.context import AnalysisContext
-from node.analysis.progress import WORKFLOW
-from node.analysis.queue import QUEUE, WORKFLOW_VERSION, queue_engine, queue_url
+from node.analysis.progress import WORKFLOW, is_made
+from node.analysis.queue import QUEUE, WORKFLOW_VERSION, Worklist, queue_engine, queue_url
+from node.analysis.reconciliation import Reconciliation
 from node.errors import ConfigurationError
 from storage.records import StudyState
 
@@ -49,6 +50,7 @@ class Worker:
         # again and again; that took more than a second of a first study.
         gc.collect()
         gc.freeze()
+        self._reconcile(root)
         DBOS(config=config)
         workflow.register(self._context)
         DBOS.launch()
@@ -68,6 +70,16 @@ class Worker:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def _reconcile(self, root: Path) -> None:
+        """While nothing runs: what the index does not want any more, or does not know, is not taken up again."""
+        if not is_made(root):
+            return
+        worklist = Worklist(queue_url(root))
+        try:
+            Reconciliation(root, self._context.index, worklist).before_work()
+        finally:
+            worklist.close()
 
     def _fail_runs_of_other_versions(self) -> None:
         """Runs of another workflow version are never recovered by DBOS: say so instead of leaving them for ever."""
