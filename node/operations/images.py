@@ -1,0 +1,208 @@
+"""Stored series as pictures: their volumes and planes, slices as PNG, and contours of segmentations over them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pydicom.uid import SegmentationStorage
+from sqlalchemy import Engine
+
+from node.errors import NodeError
+from node.viewing.contours import SegmentationMask, SliceContour, contours, read_segmentation
+from node.viewing.lattice import Orientation, Plane, Vector, planes
+from node.viewing.pixels import Preset, VolumeCache, Window, grey, png
+from node.viewing.stacks import ImageStack, SeriesStacks, read_series
+from storage.catalogue import retrieval
+from storage.catalogue.retrieval import UniqueKeys
+from storage.files import ObjectStore
+from storage.records import InstanceHeader, StoredFile
+
+LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
+_SEGMENTATIONS = frozenset({str(SegmentationStorage), LABEL_MAP_SEGMENTATION})
+_MOST_OBJECTS = 20_000
+_SERIES_KEPT = 32
+_MASKS_KEPT = 8
+
+_Object = tuple[InstanceHeader, StoredFile]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneShown:
+    """A plane of a volume; lengths in mm, `left` to `top` in patient coordinates of the plane (`viewing.lattice`).
+
+    `sides`: which sides of the patient are at the left, right, top and bottom.
+    """
+
+    orientation: Orientation
+    acquired: bool
+    right: Vector
+    down: Vector
+    through: Vector
+    columns: int
+    rows: int
+    slices: int
+    left: float
+    top: float
+    width: float
+    height: float
+    first: float
+    step: float
+    sides: tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A volume of a series as it can be looked at.
+
+    `b_value` in s/mm², `time_s` from the first volume of the series on. `segmentations`: SOP Instance UIDs of those
+    whose contours lie on it, the one that was made on its own grid first.
+    """
+
+    number: int
+    key: str
+    b_value: float | None
+    time_s: float | None
+    planes: tuple[PlaneShown, ...]
+    segmentations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesShown:
+    """The volumes of a series; `faults` say why parts of it cannot be looked at, `version` changes with its files."""
+
+    series_instance_uid: str
+    volumes: tuple[Shown, ...]
+    faults: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The contours of a segmentation in the slices of a plane; `step` is the distance of its own slices, mm."""
+
+    orientation: Orientation
+    step: float
+    contours: tuple[SliceContour, ...]
+
+
+class Images:
+    """The pictures of one storage; what was looked at last is kept."""
+
+    def __init__(self, engine: Engine, files: ObjectStore) -> None:
+        self._engine, self._files = engine, files
+        self._cache = VolumeCache()
+        self._series = lru_cache(_SERIES_KEPT)(read_series)
+        self._mask = lru_cache(_MASKS_KEPT)(read_segmentation)
+
+    def series(self, study: str, series: str) -> SeriesShown:
+        """The volumes of a series.
+
+        Raises:
+            NodeError: there is no such series, or nothing of it can be looked at.
+        """
+        found, version = self._stacks(study, series)
+        if not found.stacks:
+            why = found.faults[0] if found.faults else "it holds no images"
+            raise NodeError(f"series {series}: no volume to look at: {why}")
+        masks = self._segmentations(study)
+        volumes = tuple(
+            Shown(
+                number=stack.number,
+                key=stack.key,
+                b_value=stack.b_value,
+                time_s=stack.time_s,
+                planes=tuple(map(_plane_shown, planes(stack.lattice))),
+                segmentations=_fitting(stack, masks),
+            )
+            for stack in found.stacks
+        )
+        return SeriesShown(series, volumes, found.faults, version)
+
+    def presets(self, study: str, series: str, number: int) -> tuple[Preset, ...]:
+        """Windows to look at a volume by, the usual one first.
+
+        Raises:
+            NodeError: there is no such volume.
+            Refusal: the pixels cannot be decoded.
+        """
+        stack, version = self._stack(study, series, number)
+        return self._cache.values((version, number), stack).presets
+
+    def picture(
+        self, study: str, series: str, number: int, orientation: Orientation, index: int, window: Window
+    ) -> bytes:
+        """A slice as PNG, 8 bits; `index` counts slices of the plane from 0 on.
+
+        Raises:
+            NodeError: there is no such slice, or the window is none.
+            Refusal: the pixels cannot be decoded.
+        """
+        if not (math.isfinite(window.centre) and math.isfinite(window.width) and window.width > 0):
+            raise NodeError("a window has a centre and a width above 0")
+        stack, version = self._stack(study, series, number)
+        plane = _plane(stack, orientation)
+        if not 0 <= index < plane.slices:
+            raise NodeError(f"series {series}: no {orientation} slice {index}")
+        values = self._cache.values((version, number), stack).values
+        return png(grey(plane.cut(values, index), window))
+
+    def outline(self, study: str, segmentation: str, orientation: Orientation) -> Outline:
+        """The contours of a segmentation, by its SOP Instance UID, in a plane of its grid.
+
+        Raises:
+            NodeError: there is no such segmentation, or it cannot be drawn.
+        """
+        named = UniqueKeys(study_instance_uids=(study,), sop_instance_uids=(segmentation,))
+        found = [file for header, file in self._objects(named) if header.sop_class_uid in _SEGMENTATIONS]
+        if not found:
+            raise NodeError(f"{segmentation}: no segmentation of study {study}")
+        mask = self._mask(self._files.absolute(found[-1]))
+        plane = next(it for it in planes(mask.lattice) if it.orientation is orientation)
+        return Outline(orientation, plane.step, tuple(contours(mask, plane)))
+
+    def _stacks(self, study: str, series: str) -> tuple[SeriesStacks, str]:
+        found = self._objects(UniqueKeys(study_instance_uids=(study,), series_instance_uids=(series,)))
+        if not found:
+            raise NodeError(f"series {series}: not in study {study}")
+        digest = hashlib.sha256("".join(file.digest for _, file in found).encode()).hexdigest()[:16]
+        return self._series(series, tuple(self._files.absolute(file) for _, file in found)), digest
+
+    def _stack(self, study: str, series: str, number: int) -> tuple[ImageStack, str]:
+        found, version = self._stacks(study, series)
+        if not 0 <= number < len(found.stacks):
+            raise NodeError(f"series {series}: no volume {number}")
+        return found.stacks[number], version
+
+    def _segmentations(self, study: str) -> list[tuple[InstanceHeader, SegmentationMask]]:
+        """Those of a study that can be drawn."""
+        found = []
+        for header, file in self._objects(UniqueKeys(study_instance_uids=(study,))):
+            if header.sop_class_uid in _SEGMENTATIONS:
+                try:
+                    found.append((header, self._mask(self._files.absolute(file))))
+                except NodeError:
+                    continue  # it is in the list of the study's objects, and cannot be laid over images
+        return found
+
+    def _objects(self, keys: UniqueKeys) -> Sequence[_Object]:
+        with self._engine.connect() as connection:
+            return retrieval.objects(connection, keys, _MOST_OBJECTS)
+
+
+def _fitting(stack: ImageStack, masks: Sequence[tuple[InstanceHeader, SegmentationMask]]) -> tuple[str, ...]:
+    fitting = [(header, mask) for header, mask in masks if mask.lattice.is_parallel(stack.lattice)]
+    fitting.sort(key=lambda each: each[1].lattice.size != stack.lattice.size)
+    return tuple(header.sop_instance_uid for header, _ in fitting)
+
+
+def _plane(stack: ImageStack, orientation: Orientation) -> Plane:
+    return next(it for it in planes(stack.lattice) if it.orientation is orientation)
+
+
+def _plane_shown(plane: Plane) -> PlaneShown:
+    names = PlaneShown.__dataclass_fields__
+    return PlaneShown(**{name: getattr(plane, name) for name in names})

@@ -1,0 +1,1 @@
+"""Volumes of stored series as pictures: slices in three planes, and contours of segmentations over them."""

@@ -1,0 +1,148 @@
+"""The outlines of a segmentation object in patient coordinates (PS3.3 C.8.20): binary, fractional and label map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.pixels.utils import pixel_array
+
+from node.errors import PermanentError, told
+from node.recognition.header.files import DAMAGE, read_dataset
+from node.results.contours import borders
+from node.stored_values.cells import UNDECODABLE
+from node.viewing.lattice import Lattice, Plane, Vector, planes
+
+LARGEST_MASK = 2**27
+"""Voxels of a segmentation that is drawn."""
+
+_ON_GRID = 0.1
+"""How far a frame may lie from the grid that the frames make, in slices."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationMask:
+    """What one of the segments covers, all of them together; slices × rows × columns of the lattice."""
+
+    lattice: Lattice
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class SliceContour:
+    """The outline in one slice: `path` is the data of an SVG path, in the coordinates of the plane, mm."""
+
+    position: float
+    path: str
+
+
+def read_segmentation(path: Path) -> SegmentationMask:
+    """Read a segmentation object.
+
+    Raises:
+        PermanentError: it cannot be read, or its frames do not lie on one grid.
+    """
+    try:
+        dataset = read_dataset(path)
+        return _mask(dataset)
+    except UNDECODABLE as error:
+        raise PermanentError(f"the segmentation cannot be drawn: {told(error, DAMAGE)}") from error
+
+
+def contours(found: SegmentationMask, plane: Plane) -> list[SliceContour]:
+    """The outlines in the slices of a plane of the segmentation's own lattice; slices without any are left out."""
+    across, down = plane.width / plane.columns, plane.height / plane.rows
+    drawn = []
+    for index in range(plane.slices):
+        mask = plane.cut(found.mask, index)
+        if mask.any():
+            lines = borders(mask)
+            path = "".join(_path(line * (across, down) + (plane.left, plane.top)) for line in lines)
+            drawn.append(SliceContour(round(plane.position(index), 4), path))
+    return drawn
+
+
+def plane_like(found: SegmentationMask, wanted: Plane) -> Plane:
+    """The plane of a segmentation that shows it as `wanted` shows images on parallel axes."""
+    return next(it for it in planes(found.lattice) if it.orientation is wanted.orientation)
+
+
+def _path(line: npt.NDArray[np.float64]) -> str:
+    points = " ".join(f"{x:.3f},{y:.3f}" for x, y in line[:-1].tolist())
+    return f"M{points}Z"
+
+
+def _mask(dataset: Dataset) -> SegmentationMask:
+    groups = list(_groups(dataset))
+    if not groups:
+        raise PermanentError("the segmentation has no frame")
+    orientation = np.asarray(_first(groups, "PlaneOrientationSequence").ImageOrientationPatient, float)
+    row, column = orientation[:3], orientation[3:]
+    normal = np.cross(row, column)
+    positions = np.asarray([_of(each, "PlanePositionSequence").ImagePositionPatient for each in groups], float)
+    measures = _first(groups, "PixelMeasuresSequence")
+    along = positions @ normal
+    step = _step(along, measures)
+    slots = np.rint((along - along.min()) / step).astype(int)
+    apart = positions - (positions[along.argmin()] + np.outer(slots * step, normal))
+    if np.abs(apart).max() > max(_ON_GRID * step, 0.01):
+        raise PermanentError("the frames of the segmentation do not lie on one grid")
+    rows, columns, slices = int(dataset.Rows), int(dataset.Columns), int(slots.max()) + 1
+    if rows * columns * max(slices, len(groups)) > LARGEST_MASK:
+        raise PermanentError(f"a segmentation of {slices} × {rows} × {columns} voxels is not drawn")
+    mask = np.zeros((slices, rows, columns), np.bool_)
+    for slot, inside in zip(slots, _inside(dataset, (len(groups), rows, columns)), strict=True):
+        mask[slot] |= inside
+    rows_apart, columns_apart = (float(value) for value in measures.PixelSpacing)
+    lattice = Lattice(
+        origin=_vector(positions[along.argmin()]),
+        axes=(_vector(row), _vector(column), _vector(normal)),
+        spacing=(columns_apart, rows_apart, step),
+        size=(columns, rows, slices),
+        frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID", "")),
+    )
+    return SegmentationMask(lattice, mask)
+
+
+def _groups(dataset: Dataset) -> Iterator[tuple[Dataset, ...]]:
+    """For each frame the items in which its functional groups may stand, its own first."""
+    shared = tuple(dataset.get("SharedFunctionalGroupsSequence") or ())
+    for own in dataset.get("PerFrameFunctionalGroupsSequence") or ():
+        yield (own, *shared)
+
+
+def _of(groups: tuple[Dataset, ...], keyword: str) -> Dataset:
+    found = [it[keyword].value[0] for it in groups if it.get(keyword)]
+    if not found:
+        raise PermanentError(f"the segmentation cannot be drawn: {keyword} is missing")
+    return found[0]
+
+
+def _first(groups: list[tuple[Dataset, ...]], keyword: str) -> Dataset:
+    return _of(groups[0], keyword)
+
+
+def _step(along: npt.NDArray[np.float64], measures: Dataset) -> float:
+    """Between neighbouring slices: what the object states, else the least distance of its frames."""
+    apart = np.diff(np.unique(np.round(along, 3)))
+    stated = float(measures.get("SpacingBetweenSlices") or 0)
+    return stated or (float(apart.min()) if len(apart) else float(measures.get("SliceThickness") or 1))
+
+
+def _inside(dataset: Dataset, shape: tuple[int, int, int]) -> Mask:
+    """Where each frame marks a segment (frames, rows, columns); of fractions those of a half and more."""
+    fractional = str(dataset.get("SegmentationType", "")) == "FRACTIONAL"
+    least = float(dataset.MaximumFractionalValue) / 2 if fractional else 0.5
+    inside: Mask = pixel_array(dataset).reshape(shape) >= least
+    return inside
+
+
+def _vector(values: npt.NDArray[np.float64]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

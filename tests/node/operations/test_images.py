@@ -1,0 +1,128 @@
+"""Slices and contours of what the storage holds."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from node.errors import NodeError
+from node.operations.images import Images
+from node.viewing.lattice import Orientation
+from node.viewing.pixels import Window
+from storage.database import open_engine
+
+from ...storage.house import House
+from ..results.conftest import STUDY_UID, make_encoded, siemens  # noqa: F401 (fixtures)
+
+T2WI = f"{STUDY_UID}.5"
+WINDOW = Window(500.0, 900.0)
+
+
+@pytest.fixture(scope="module")
+def house(siemens, tmp_path_factory):  # noqa: F811
+    """A storage with the images of a study and all that was made of them."""
+    root = tmp_path_factory.mktemp("root")
+    house = House(open_engine(f"sqlite:///{root / 'index.sqlite'}"), root, lambda _: datetime(2026, 1, 2, tzinfo=UTC))
+    for stack in siemens.results.plan.stacks:
+        for frame in stack.frames:
+            house.receive(frame.path.read_bytes())
+    for made in siemens.objects:
+        house.make(made.path.read_bytes())
+    return house
+
+
+@pytest.fixture
+def images(house):
+    return Images(house.engine, house.files)
+
+
+def uid_of(siemens, role):  # noqa: F811
+    return next(it.sop_instance_uid for it in siemens.objects if it.role == role)
+
+
+def series_of(siemens, role):  # noqa: F811
+    return next(it.series_instance_uid for it in siemens.objects if it.role == role)
+
+
+def test_acquired_and_refined_series_share_their_planes_and_the_segmentation_of_their_own_grid_is_first(
+    images,
+    siemens,  # noqa: F811
+):
+    acquired = images.series(STUDY_UID, T2WI).volumes[0]
+    refined = images.series(STUDY_UID, series_of(siemens, "super-resolved-t2wi")).volumes[0]
+    on_acquired, on_refined = (uid_of(siemens, f"segmentation-{of}t2wi") for of in ("", "super-resolved-"))
+    assert acquired.segmentations[0] == on_acquired
+    assert refined.segmentations[0] == on_refined
+    for one, other in zip(acquired.planes, refined.planes, strict=True):
+        assert one.orientation is other.orientation
+        assert np.allclose(one.right + one.down + one.through, other.right + other.down + other.through, atol=1e-6)
+    assert refined.planes[0].slices == 4 * acquired.planes[0].slices
+
+
+def test_a_picture_is_a_png_of_the_plane(images):
+    plane = next(it for it in images.series(STUDY_UID, T2WI).volumes[0].planes if it.orientation == "sagittal")
+    data = images.picture(STUDY_UID, T2WI, 0, Orientation.SAGITTAL, plane.slices // 2, WINDOW)
+    picture = Image.open(io.BytesIO(data))
+    assert (picture.format, picture.mode, picture.size) == ("PNG", "L", (plane.columns, plane.rows))
+
+
+def test_the_refined_series_is_shown_in_the_values_of_the_acquired_one(images, siemens):  # noqa: F811
+    series = series_of(siemens, "super-resolved-t2wi")
+    one, other = (images.presets(STUDY_UID, it, 0)[0].window for it in (T2WI, series))
+    assert abs(one.centre - other.centre) < 0.1 * one.width
+
+
+def test_contours_have_positions_of_the_slices_of_the_images(images, siemens):  # noqa: F811
+    plane = images.series(STUDY_UID, T2WI).volumes[0].planes[0]
+    outline = images.outline(STUDY_UID, uid_of(siemens, "segmentation-t2wi"), plane.orientation)
+    positions = [plane.first + index * plane.step for index in range(plane.slices)]
+    assert outline.contours
+    for drawn in outline.contours:
+        assert min(abs(drawn.position - position) for position in positions) < 1e-3
+
+
+def test_what_has_come_again_is_seen_at_once(house, images, siemens):  # noqa: F811
+    series = f"{STUDY_UID}.12"
+    before = images.series(STUDY_UID, series).version
+    stack = next(it for it in siemens.results.plan.stacks if it.series_instance_uid == series)
+    image = pydicom.dcmread(stack.frames[0].path)
+    image.PixelData = bytes(len(image.PixelData))
+    out = io.BytesIO()
+    image.save_as(out, enforce_file_format=True)
+    house.receive(out.getvalue())
+    assert images.series(STUDY_UID, series).version != before
+    picture = Image.open(io.BytesIO(images.picture(STUDY_UID, series, 0, Orientation.AXIAL, 0, WINDOW)))
+    assert np.asarray(picture).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ((STUDY_UID, "1.2.3", 0, Orientation.AXIAL, 0, WINDOW), "not in study"),
+        (("1.2.3", T2WI, 0, Orientation.AXIAL, 0, WINDOW), "not in study"),
+        ((STUDY_UID, T2WI, 7, Orientation.AXIAL, 0, WINDOW), "no volume 7"),
+        ((STUDY_UID, T2WI, -1, Orientation.AXIAL, 0, WINDOW), "no volume -1"),
+        ((STUDY_UID, T2WI, 0, Orientation.AXIAL, 999, WINDOW), "no axial slice 999"),
+        ((STUDY_UID, T2WI, 0, Orientation.AXIAL, -1, WINDOW), "no axial slice -1"),
+        ((STUDY_UID, T2WI, 0, Orientation.AXIAL, 0, Window(1.0, 0.0)), "width above 0"),
+        ((STUDY_UID, T2WI, 0, Orientation.AXIAL, 0, Window(float("nan"), 1.0)), "width above 0"),
+    ],
+)
+def test_what_is_not_there_is_refused_by_name(images, arguments, why):
+    with pytest.raises(NodeError, match=why):
+        images.picture(*arguments)
+
+
+def test_only_segmentations_have_contours(images, siemens):  # noqa: F811
+    with pytest.raises(NodeError, match="no segmentation of study"):
+        images.outline(STUDY_UID, uid_of(siemens, "report"), Orientation.AXIAL)
+
+
+def test_a_series_without_images_says_so(images, siemens):  # noqa: F811
+    with pytest.raises(NodeError, match="no volume to look at"):
+        images.series(STUDY_UID, series_of(siemens, "report"))

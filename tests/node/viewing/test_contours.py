@@ -1,0 +1,91 @@
+"""A contour lies where highdicom reads the segmentation, on an oblique stack."""
+
+from __future__ import annotations
+
+import re
+
+import highdicom as hd
+import numpy as np
+import pytest
+from matplotlib.path import Path as Polygon
+
+from node.errors import PermanentError
+from node.viewing.contours import contours, plane_like, read_segmentation
+from node.viewing.lattice import planes
+from node.viewing.stacks import read_series
+
+from ..results.conftest import VENDORS, write_series
+
+
+def path_of(encoded, role):
+    return next(it.path for it in encoded.objects if it.role == role)
+
+
+def rings(data):
+    """The closed lines of SVG path data, each (points, 2)."""
+    for ring in re.findall(r"M([^Z]*)Z", data):
+        yield np.array([[float(value) for value in point.split(",")] for point in ring.split()])
+
+
+def enclosed(data, points):
+    """Which points (n, 2) a path encloses, by the even-odd rule."""
+    inside = np.zeros(len(points), bool)
+    for ring in rings(data):
+        inside ^= Polygon(ring).contains_points(points)
+    return inside
+
+
+@pytest.mark.parametrize("role", ["segmentation-t2wi", "segmentation-super-resolved-t2wi", "segmentation-dwi"])
+def test_contours_enclose_exactly_the_voxels_that_highdicom_reads_in_every_plane(siemens, role):
+    file = path_of(siemens, role)
+    volume = hd.seg.segread(file).get_volume(combine_segments=True)
+    voxels = np.argwhere(volume.array > 0)
+    centres = volume.map_indices_to_reference(voxels.astype(float))
+    everything = volume.map_indices_to_reference(np.argwhere(np.ones(volume.spatial_shape, bool)).astype(float))
+    found = read_segmentation(file)
+    assert len(voxels) == np.count_nonzero(found.mask) > 50
+    for plane in planes(found.lattice):
+        counted = 0
+        for drawn in contours(found, plane):
+            in_slice = np.abs(everything @ plane.through - drawn.position) < plane.step / 2
+            points = everything[in_slice] @ np.transpose([plane.right, plane.down])
+            wanted = (np.abs(centres @ plane.through - drawn.position)) < plane.step / 2
+            inside = enclosed(drawn.path, points)
+            assert {tuple(point) for point in points[inside].round(2)} == {
+                tuple(point) for point in (centres[wanted] @ np.transpose([plane.right, plane.down])).round(2)
+            }
+            counted += inside.sum()
+        assert counted == len(voxels)
+
+
+def test_the_contour_on_the_acquired_grid_lies_on_the_images_to_a_hundredth_of_a_pixel(siemens, tmp_path):
+    written = write_series(tmp_path, VENDORS["siemens"], "T2WI")
+    (stack,) = read_series(written.series_instance_uid, sorted(tmp_path.iterdir())).stacks
+    found = read_segmentation(path_of(siemens, "segmentation-t2wi"))
+    assert found.lattice.is_parallel(stack.lattice)
+    for plane in planes(stack.lattice):
+        own = plane_like(found, plane)
+        pixel = plane.width / plane.columns
+        assert abs(own.left - plane.left) < 0.01 * pixel
+        assert abs(own.top - plane.top) < 0.01 * pixel
+        assert abs(own.first - plane.first) < 0.01 * plane.step
+
+
+def test_a_segmentation_of_another_orientation_is_not_drawn_over_images(siemens, tmp_path):
+    written = write_series(tmp_path, VENDORS["siemens"], "T2WI", lambda ds, _: turned(ds))
+    (stack,) = read_series(written.series_instance_uid, sorted(tmp_path.iterdir())).stacks
+    assert not read_segmentation(path_of(siemens, "segmentation-t2wi")).lattice.is_parallel(stack.lattice)
+
+
+def turned(image):
+    """Rows and columns exchanged."""
+    x = image.ImageOrientationPatient
+    image.ImageOrientationPatient = [*x[3:], *[-float(value) for value in x[:3]]]
+
+
+def test_what_is_no_segmentation_is_refused_by_name(tmp_path, siemens):
+    with pytest.raises(PermanentError, match="has no frame"):
+        read_segmentation(path_of(siemens, "report"))
+    (tmp_path / "broken").write_bytes(path_of(siemens, "segmentation-t2wi").read_bytes()[:-400])
+    with pytest.raises(PermanentError, match="cannot be drawn"):
+        read_segmentation(tmp_path / "broken")
