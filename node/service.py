@@ -51,6 +51,7 @@ class ServiceRole(StrEnum):
     RETRIEVAL = "retrieval"
     ANALYSIS = "analysis"
     DELIVERY = "delivery"
+    MAINTENANCE = "maintenance"
 
 
 class Service:
@@ -75,6 +76,7 @@ class Service:
             ServiceRole.WEB: self._start_web,
             ServiceRole.DELIVERY: self._start_delivery,
             ServiceRole.RETRIEVAL: self._start_retrieval,
+            ServiceRole.MAINTENANCE: self._start_maintenance,
             ServiceRole.ANALYSIS: self._start_analysis,
         }
         try:
@@ -176,6 +178,13 @@ class Service:
         retrieval = RetrievalService(self._settings, self._files, self._index)
         retrieval.start()
         self._stops[ServiceRole.RETRIEVAL].append(retrieval.stop)
+
+    def _start_maintenance(self) -> None:
+        from node.maintenance.service import MaintenanceService
+
+        maintenance = MaintenanceService(self._settings, self._files, self._index)
+        maintenance.start()
+        self._stops[ServiceRole.MAINTENANCE].append(maintenance.stop)
 
     def _start_analysis(self) -> None:
         from apscheduler.schedulers.background import BackgroundScheduler

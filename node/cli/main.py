@@ -70,7 +70,7 @@ def serve(
     config: ConfigOption = CONFIG,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="Run only this role: listener, web, retrieval, analysis or delivery; repeatable."),
+        typer.Option(help="Only this role, repeatable: listener, web, retrieval, analysis, delivery, maintenance."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:

@@ -1,0 +1,46 @@
+"""The jobs of a node that runs: what is looked at, how often, each in a thread of its own.
+
+A job that fails is logged, and comes again in its time. One that takes longer than its time is not started twice.
+"""
+
+from __future__ import annotations
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from node.clock import utc_now
+from node.maintenance import certificates
+from node.settings import Settings
+from storage.alerts import Alerts
+from storage.files import ObjectStore
+from storage.index import Index
+
+_AT_ONCE = 8
+"""Jobs that run at the same time; as many as there are, so that none waits for another."""
+_CERTIFICATES_EVERY_S = 3600
+
+
+class MaintenanceService:
+    """Runs the jobs until it is stopped."""
+
+    def __init__(self, settings: Settings, files: ObjectStore, index: Index) -> None:
+        self._settings, self._files, self._index = settings, files, index
+        self._alerts = Alerts(index.engine)
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC",
+            executors={"default": ThreadPoolExecutor(_AT_ONCE)},
+            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+        )
+
+    def start(self) -> None:
+        """Begin; each job runs at once for the first time."""
+        settings, add = self._settings, self._scheduler.add_job
+        now = utc_now()
+        if settings.credentials:
+            every, what = _CERTIFICATES_EVERY_S, [settings.credentials, self._alerts]
+            add(certificates.look, "interval", what, seconds=every, next_run_time=now)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End after what is under way."""
+        self._scheduler.shutdown()
