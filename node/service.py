@@ -17,6 +17,7 @@ from enum import StrEnum
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from models.memory import share_arenas
 from node.clock import utc_now
 from node.errors import ConfigurationError
 from node.settings import Settings
@@ -79,6 +80,8 @@ class Service:
             ServiceRole.MAINTENANCE: self._start_maintenance,
             ServiceRole.ANALYSIS: self._start_analysis,
         }
+        if ServiceRole.ANALYSIS in self._roles:
+            share_arenas()  # before the first thread has made one
         try:
             for role, start in starters.items():
                 if role in self._roles:

@@ -30,6 +30,10 @@ pytest_plugins = (
 # OpenMP reads this when a library loads it, so it stands before the tests import any; their processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# An activated environment puts pynetdicom's storescu, findscu, … before those of DCMTK.
+_OF_THIS_PYTHON = os.path.dirname(sys.executable)
+os.environ["PATH"] = os.pathsep.join(at for at in os.environ["PATH"].split(os.pathsep) if at != _OF_THIS_PYTHON)
+
 #: The patients of all tests: of the simulator, and of those that tests make up.
 _NAMES = re.compile(
     r"SIM\^?\d{6}|Seeded|SEED|Muster|Erika|SOMEBODY.ELSE|CORRECTED|COERCED"
