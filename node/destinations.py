@@ -6,39 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import (
-    Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
-    EncapsulatedPDFStorage,
-    EnhancedMRImageStorage,
-    EnhancedSRStorage,
-    GrayscaleSoftcopyPresentationStateStorage,
-    KeyObjectSelectionDocumentStorage,
-    MRImageStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
 
 from node.recognition.header.files import read_dataset
-from node.results.attributes import LABEL_MAP_SEGMENTATION
+from node.results.kinds import kind_of, selection_role
 from node.results.validity import UNREADABLE
 from node.settings import ADDITIONAL, Conditions, RemoteSettings, ResultKind
 from storage.files import ObjectStore
 from storage.records import InstanceRecord
 
-_KINDS = {
-    MRImageStorage: ResultKind.SUPER_RESOLVED,
-    SegmentationStorage: ResultKind.SEGMENTATION,
-    EnhancedSRStorage: ResultKind.REPORT,
-    ComprehensiveSRStorage: ResultKind.REPORT,
-    Comprehensive3DSRStorage: ResultKind.REPORT,
-    SecondaryCaptureImageStorage: ResultKind.PICTURE,
-    EncapsulatedPDFStorage: ResultKind.PDF,
-    KeyObjectSelectionDocumentStorage: ResultKind.KEY_OBJECTS,
-    LABEL_MAP_SEGMENTATION: ResultKind.LABELMAP,
-    GrayscaleSoftcopyPresentationStateStorage: ResultKind.PRESENTATION_STATE,
-    EnhancedMRImageStorage: ResultKind.ENHANCED,
-}
 _KEYWORDS = {
     "station_name": "StationName",
     "institution_name": "InstitutionName",
@@ -53,16 +28,23 @@ Facts = Mapping[str, frozenset[str]]
 def takes(remote: RemoteSettings, sop_class_uid: str, role: str = "") -> bool:
     """Whether a remote takes results of this role and SOP class; one without a kind goes to all.
 
-    Some kinds share a SOP class: their roles tell them apart. A result whose role is not known is of the usual kind.
+    Of several Key Object Selections a remote takes the one that names the kinds that it gets. One whose role does not
+    say what it names is of an earlier release, which made one for all.
     """
-    of_role = next((kind for kind in ADDITIONAL if role.startswith(f"{kind}-")), None)
-    kind = of_role or _KINDS.get(sop_class_uid)  # type: ignore[call-overload]  # a UID is a str
+    kind = kind_of(sop_class_uid, role)
+    if kind is ResultKind.KEY_OBJECTS and role not in ("", ResultKind.KEY_OBJECTS, selection_role(remote.results)):
+        return False
     return kind is None or kind in remote.results
 
 
 def additional_kinds(remotes: Iterable[RemoteSettings]) -> frozenset[ResultKind]:
     """The kinds beyond the usual ones that any of these destinations gets."""
     return frozenset(kind for remote in remotes for kind in remote.results if kind in ADDITIONAL)
+
+
+def selections(remotes: Iterable[RemoteSettings]) -> frozenset[frozenset[ResultKind]]:
+    """The kinds that each of these destinations gets that gets a Key Object Selection too, which names them."""
+    return frozenset(frozenset(remote.results) for remote in remotes if ResultKind.KEY_OBJECTS in remote.results)
 
 
 def chosen(remotes: Sequence[RemoteSettings], facts: Facts) -> tuple[tuple[RemoteSettings, ...], str]:

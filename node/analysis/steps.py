@@ -177,11 +177,12 @@ def encode_results(
     site: Site,
     earlier: SequenceOf[ResultRecord] = (),
     kinds: Collection[ResultKind] = (),
+    selections: Collection[frozenset[ResultKind]] = (),
 ) -> tuple[EncodedObject, ...]:
     """Write the DICOM objects that leave; the same arguments give the same bytes.
 
     `earlier` are the results of earlier revisions: what is made now says which of them it supersedes.
-    `kinds` are those asked for beyond the usual.
+    `kinds` are those asked for beyond the usual; of `selections` each gets a Key Object Selection.
     """
     plan = read_plan(study)
     results = StudyResults(
@@ -196,7 +197,7 @@ def encode_results(
         plan=plan,
     )
     study.results.mkdir(exist_ok=True)
-    return encode(results, study.results, site, reference(study, plan), earlier, kinds)
+    return encode(results, study.results, site, reference(study, plan), earlier, kinds, selections)
 
 
 def reference(study: Study, plan: StudyPlan) -> Path:

@@ -28,7 +28,7 @@ from node.analysis.objects import keep
 from node.analysis.progress import WORKFLOW
 from node.analysis.refusal import is_answered, why_refused
 from node.analysis.study import Study
-from node.destinations import additional_kinds, chosen, facts_of, takes
+from node.destinations import additional_kinds, chosen, facts_of, selections, takes
 from node.errors import TransientError, told
 from node.recognition.record import StudyPlan, to_json
 from node.settings import RemoteSettings
@@ -152,6 +152,7 @@ class _Analysis:
             site_of(settings),
             self._earlier.superseded(of_another),
             additional_kinds(settings.destinations),
+            selections(settings.destinations),
         )
         return write_manifest(study.folder, keep(self.context.files, study, objects))
 

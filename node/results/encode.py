@@ -20,6 +20,7 @@ from node.results.encoded import EncodedImage, EncodedObject, file_of, uids_of
 from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Identity, Site
 from node.results.image_planes import require_same_place
+from node.results.kinds import selection_role
 from node.results.modules import SeriesFacts
 from node.results.page import Page
 from node.results.set_aside import is_in_rectum
@@ -39,6 +40,7 @@ def encode(
     reference: Path | None = None,
     earlier: Sequence[ResultRecord] = (),
     kinds: Collection[ResultKind] = (),
+    selections: Collection[frozenset[ResultKind]] = (),
 ) -> tuple[EncodedObject, ...]:
     """Write derived series, segmentations, report and summary (picture and PDF) of a study into `folder`.
 
@@ -51,8 +53,8 @@ def encode(
         reference: an instance of the patient; patient and study are taken from it where no stack could be used, the
             patient also where an image states no Patient ID.
         earlier: results of earlier revisions of the study, the earliest first: those made now say which they supersede.
-        kinds: of objects asked for beyond the usual ones; they change nothing of these, and follow them. A Key
-            Object Selection, which ties all together, is the last.
+        kinds: of objects asked for beyond the usual ones; they change nothing of these, and follow them.
+        selections: kinds of which a Key Object Selection names all objects; one for each, after the others.
 
     Raises:
         PermanentError: an image does not lie where its source does, or there is no instance to take the patient from.
@@ -67,12 +69,26 @@ def encode(
     # Values of sources were checked when they were read, and pydicom would complain of each UID with a leading zero.
     with config.disable_value_validation():
         objects = tuple(_objects(results, sources, identity, folder, patient, frozenset(kinds)))
-        if ResultKind.KEY_OBJECTS not in kinds:
+        if not selections:
             return objects
         header, content = _any_header(results, sources, patient), _content_digest(results)
-        selection = key_objects.key_objects(results, objects, header, identity, content)
-        path = folder / f"{key_objects.ROLE}.dcm"
-        return (*objects, write_object(selection, key_objects.ROLE, path, identity))
+        return objects + tuple(_selections(selections, results, objects, header, identity, content, folder))
+
+
+def _selections(
+    selections: Collection[frozenset[ResultKind]],
+    results: StudyResults,
+    objects: Sequence[EncodedObject],
+    header: Dataset,
+    identity: Identity,
+    content: str,
+    folder: Path,
+) -> Iterator[EncodedObject]:
+    """A Key Object Selection for each of the kinds, none where nothing is of them."""
+    for role, kinds in sorted((selection_role(kinds), kinds) for kinds in selections):
+        if named := key_objects.named_by(kinds, objects):
+            selection = key_objects.key_objects(results, role, named, header, identity, content)
+            yield write_object(selection, role, folder / f"{role}.dcm", identity)
 
 
 def _objects(

@@ -1,12 +1,13 @@
 """The Key Object Selection that ties the results of a study together (TID 2010), as IHE AI Results has it.
 
-It names every object of the set, the report first: that is the root of the results. It is made for the destinations
-that ask for it only, because many archives and viewers show it as a series without images.
+It names every object that a destination gets, the report first: that is the root of the results. It is made for the
+destinations that ask for it only, because many archives and viewers show it as a series without images. Destinations
+that get the same kinds of results get the same selection; who gets others gets one of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.dataset import Dataset
@@ -17,19 +18,25 @@ from node.results import attributes
 from node.results.encoded import EncodedObject
 from node.results.findings import StudyResults
 from node.results.identity import PRODUCT, RESEARCH_STATEMENT, Identity
+from node.results.kinds import kind_of
 from node.results.modules import SeriesFacts, device_observer, identify, patient_and_study
 from node.results.report import series_facts as report_facts
 from node.results.source import complete, put_all
+from node.settings import ResultKind
 
 SERIES_NUMBER = 9401
-ROLE = "key-objects"
 _IMAGES = ("super-resolved", "segmentation", "summary", "contour-images")
 
 
-def series_facts(results: StudyResults) -> SeriesFacts:
-    """The facts that identify the series of the selection."""
+def named_by(kinds: Collection[ResultKind], objects: Sequence[EncodedObject]) -> list[EncodedObject]:
+    """The objects that a destination gets that gets these kinds."""
+    return [it for it in objects if (kind := kind_of(it.sop_class_uid, it.role)) is None or kind in kinds]
+
+
+def series_facts(results: StudyResults, role: str = ResultKind.KEY_OBJECTS) -> SeriesFacts:
+    """The facts that identify the series of a selection."""
     return SeriesFacts(
-        role=ROLE,
+        role=role,
         number=SERIES_NUMBER,
         description="AI results, all objects (research)",
         modality="KO",
@@ -39,16 +46,23 @@ def series_facts(results: StudyResults) -> SeriesFacts:
 
 
 def key_objects(
-    results: StudyResults, objects: Sequence[EncodedObject], header: Dataset, identity: Identity, content: str
+    results: StudyResults,
+    role: str,
+    objects: Sequence[EncodedObject],
+    header: Dataset,
+    identity: Identity,
+    content: str,
 ) -> Dataset:
-    """The selection of all objects made of a study.
+    """The selection of objects made of a study.
 
     Args:
-        objects: all others; the report is among them.
+        role: of the selection.
+        objects: what it names, one at least.
         header: of any instance of the study, for patient and study.
         content: digest of plan and prediction, which the report depends on beyond the images used.
     """
-    facts = series_facts(results)
+    facts = series_facts(results, role)
+    root = "; the report is their root" if any(it.role == "report" for it in objects) else ""
     named = list(_references(objects, header))
     document = KeyObjectSelectionDocument(
         evidence=named,
@@ -56,11 +70,11 @@ def key_objects(
             document_title=codes.DCM.Manifest,
             referenced_objects=named,
             observer_device_context=device_observer(identity),
-            description=f"All AI results of one analysis; the report is their root. {RESEARCH_STATEMENT}",
+            description=f"AI results of one analysis, all that this destination gets{root}. {RESEARCH_STATEMENT}",
         ),
-        series_instance_uid=identity.uid(f"{ROLE}/series", content=content),
+        series_instance_uid=identity.uid(f"{role}/series", content=content),
         series_number=facts.number,
-        sop_instance_uid=identity.uid(f"{ROLE}/instance", content=content),
+        sop_instance_uid=identity.uid(f"{role}/instance", content=content),
         instance_number=1,
         manufacturer=PRODUCT,
         transfer_syntax_uid=ExplicitVRLittleEndian,

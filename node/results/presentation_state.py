@@ -26,7 +26,7 @@ from node.results.identity import (
 from node.results.image_planes import require_same_place
 from node.results.modules import SeriesFacts, complete_series, identify, patient_and_study, references
 from node.results.segmentation import DISPLAY_COLOR, TRACKING_ID, stand_in, tracking_uid
-from node.results.source import SourceFrame, put
+from node.results.source import SourceFrame, put, put_all
 from node.results.window import grey_range
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,9 @@ def _state(
             pr.SoftcopyVOILUTTransformation(round((low + high) / 2, 1), round(max(high - low, 1.0), 1))
         ],
     )
-    put(state, "ContentCreatorName", None)
+    made_at = identity.made_at(acquired)  # highdicom writes the time of the clock
+    creation = {"PresentationCreationDate": f"{made_at:%Y%m%d}", "PresentationCreationTime": f"{made_at:%H%M%S}"}
+    put_all(state, {"ContentCreatorName": None, **creation})
     patient_and_study(state, frames[0].header)
     complete_series(state)
     identify(state, facts, identity, acquired)

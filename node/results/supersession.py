@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.results.identity import Identity
 from node.results.source import put_all
+from node.settings import ResultKind
 from storage.records import ResultRecord
 
 
@@ -43,7 +44,7 @@ def superseding(identity: Identity, earlier: Sequence[ResultRecord], report: Res
 
     def revision(role: str) -> int | None:
         found = report
-        if role not in ("report", "summary", "summary-pdf", "key-objects"):
+        if role not in ("report", "summary", "summary-pdf") and not role.startswith(ResultKind.KEY_OBJECTS):
             found = predecessor(earlier, role, lambda _: identity.uid(f"{role}/series"))
         return None if found is None else found.revision
 

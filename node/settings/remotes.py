@@ -125,6 +125,8 @@ class RemoteSettings(Section):
         if self.is_destination and not (self.can_be_called or self.url):
             key = "receives_results" if self.receives_results else "return_to_sender"
             raise ValueError(f"{key}: host and port, or url, are needed to send them")
+        if set(self.results) == {ResultKind.KEY_OBJECTS}:
+            raise ValueError("results: key-objects names the other objects that it gets, and there is no other kind")
         if self.commitment and not self.is_destination:
             raise ValueError("commitment: it is asked to commit results, and receives none (receives_results)")
         if self.commitment and self.url:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import (
     Comprehensive3DSRStorage,
@@ -17,7 +18,8 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from node.destinations import chosen, facts_of, takes
+from node.destinations import chosen, facts_of, selections, takes
+from node.results.kinds import selection_role
 from node.settings import Conditions, RemoteSettings, ResultKind
 from storage.files import ObjectStore
 from storage.header import read_header
@@ -79,6 +81,29 @@ def test_a_remote_gets_the_kinds_that_it_takes(kind, sop_class):
 def test_key_objects_go_only_to_a_remote_that_names_them():
     assert not takes(remote(), KeyObjectSelectionDocumentStorage)
     assert takes(remote(results=(ResultKind.REPORT, ResultKind.KEY_OBJECTS)), KeyObjectSelectionDocumentStorage)
+
+
+def test_of_several_key_object_selections_a_remote_gets_the_one_that_names_what_it_gets():
+    reports = remote(results=(ResultKind.KEY_OBJECTS, ResultKind.REPORT))
+    images = remote(results=(ResultKind.SUPER_RESOLVED, ResultKind.PDF, ResultKind.KEY_OBJECTS))
+    as_images = remote(results=(ResultKind.PDF, ResultKind.KEY_OBJECTS, ResultKind.SUPER_RESOLVED))
+    wanted = selections([remote(), reports, images, as_images])
+    assert wanted == {frozenset(reports.results), frozenset(images.results)}
+    for kinds in wanted:
+        role = selection_role(kinds)
+        found = [takes(it, KeyObjectSelectionDocumentStorage, role) for it in (remote(), reports, images, as_images)]
+        assert found == [False, kinds == set(reports.results), *[kinds == set(images.results)] * 2]
+
+
+def test_the_selection_of_an_earlier_release_names_all_and_goes_to_who_asks_for_one():
+    wants = remote(results=(ResultKind.REPORT, ResultKind.KEY_OBJECTS))
+    assert takes(wants, KeyObjectSelectionDocumentStorage, "key-objects")
+    assert not takes(remote(), KeyObjectSelectionDocumentStorage, "key-objects")
+
+
+def test_a_remote_that_gets_key_objects_and_nothing_that_they_could_name_is_refused():
+    with pytest.raises(ValidationError, match="key-objects names the other objects"):
+        remote(results=(ResultKind.KEY_OBJECTS,))
 
 
 def test_without_conditions_a_remote_gets_the_results_of_every_study(received, files):

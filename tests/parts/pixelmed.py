@@ -21,7 +21,8 @@ needs_pixelmed = pytest.mark.skipif(not JAR.exists(), reason="pixelmed-apps is n
 def sr_errors(paths: Iterable[Path]) -> dict[Path, list[str]]:
     """What the validator calls an error, by file.
 
-    Some 10 s of a processor for a full report. Raises AssertionError where it did not come to the end of a file.
+    The start takes 5 s of a processor, a full report 1.5 s. Raises AssertionError where it did not come to the end of
+    a file.
     """
     wanted = list(paths)
     command = ["java", *_LIMITS, "-cp", JAR, _PROGRAM, *wanted]

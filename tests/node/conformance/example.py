@@ -17,7 +17,7 @@ from node.results.encode import EncodedObject, encode
 from node.results.findings import StudyResults
 from node.results.identity import Site
 from node.settings import ADDITIONAL
-from tests.node.results.conftest import SITE, VENDORS, study_results, write_series
+from tests.node.results.conftest import EVERYTHING, SITE, VENDORS, study_results, write_series
 
 ALL = ("T2WI", "DWI", "PVP")
 ELSEWHERE = Site("1.2.826.0.1.3680043.10.1600.", "Another Hospital", "Asia/Shanghai", name_patient=False)
@@ -63,7 +63,7 @@ def examples(folder: Path) -> Iterator[Example]:
         used = {name: stacks[name] for name in case.sequences}
         results = case.change(study_results(used, case.with_tumour))
         first = stacks["T2WI"].frames[0].path
-        objects = encode(results, made, case.site, reference=first, kinds=ADDITIONAL)
+        objects = encode(results, made, case.site, reference=first, kinds=ADDITIONAL, selections=(EVERYTHING,))
         sources = [stack.frames[0].path for stack in stacks.values()]
         yield from read_examples(_of_each_series(objects), sources)
 

@@ -31,6 +31,8 @@ from node.settings import ADDITIONAL, ResultKind
 
 #: The kinds beyond the usual ones that are made of each sequence.
 OF_SEQUENCES = tuple(kind for kind in ADDITIONAL if kind is not ResultKind.KEY_OBJECTS)
+#: A destination that gets all, with a Key Object Selection of them.
+EVERYTHING = frozenset(ResultKind)
 UID_ROOT = "1.2.826.0.1.3680043.10.1599."
 SITE = Site(UID_ROOT, "Our Hospital", "UTC")
 STUDY_UID = "1.2.840.99999.1"
@@ -362,12 +364,14 @@ def make_encoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Enco
         edit: Edit | None = None,
         site: Site = SITE,
         kinds: tuple[ResultKind, ...] = (),
+        selections: tuple[frozenset[ResultKind], ...] = (),
     ) -> Encoded:
         source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
         stacks = {sequence: write_series(source, VENDORS[name], sequence, edit) for sequence in sequences}
         results = study_results(stacks, with_tumour)
         results = change(results) if change else results
-        return Encoded(VENDORS[name], results, encode(results, folder, site, kinds=kinds), folder)
+        objects = encode(results, folder, site, kinds=kinds, selections=selections)
+        return Encoded(VENDORS[name], results, objects, folder)
 
     return make
 

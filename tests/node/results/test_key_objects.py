@@ -11,13 +11,14 @@ from highdicom.ko import KeyObjectSelectionDocument
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from node.destinations import takes
 from node.results.encode import encode
 from node.results.encoded import EncodedObject
 from node.results.identity import RESEARCH_STATEMENT
-from node.settings import ResultKind
-from tests.parts.pixelmed import needs_pixelmed, sr_errors
+from node.results.kinds import selection_role
+from node.settings import USUAL_RESULTS, RemoteSettings, ResultKind
 
-from .conftest import SITE
+from .conftest import EVERYTHING, OF_SEQUENCES, SITE
 
 Objects = tuple[EncodedObject, ...]
 
@@ -25,7 +26,7 @@ Objects = tuple[EncodedObject, ...]
 @pytest.fixture(scope="module")
 def objects(siemens, tmp_path_factory) -> Objects:
     """All results of a study, the selection among them."""
-    return encode(siemens.results, tmp_path_factory.mktemp("selected"), SITE, kinds={ResultKind.KEY_OBJECTS})
+    return encode(siemens.results, tmp_path_factory.mktemp("selected"), SITE, selections=(EVERYTHING,))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,14 @@ def named(selection: Dataset) -> list[str]:
     ]
 
 
+def description_of(selection: Dataset) -> str:
+    """What it says of itself in words."""
+    (text,) = (it for it in selection.ContentSequence if (it.ValueType, it.RelationshipType) == ("TEXT", "CONTAINS"))
+    return str(text.TextValue)
+
+
 def test_it_is_the_last_object_and_the_others_stay_as_they_are(objects, siemens):
-    assert objects[-1].role == "key-objects"
+    assert objects[-1].role.startswith("key-objects-")
     assert [it.path.read_bytes() for it in objects[:-1]] == [it.path.read_bytes() for it in siemens.objects]
 
 
@@ -67,10 +74,7 @@ def test_its_evidence_is_complete_with_the_series_of_each_object(objects, select
 def test_it_says_what_it_is(selection, siemens):
     assert (selection.Modality, selection.SeriesNumber) == ("KO", 9401)
     assert selection.ConceptNameCodeSequence[0].CodeValue == "113030"
-    description = next(
-        it for it in selection.ContentSequence if (it.ValueType, it.RelationshipType) == ("TEXT", "CONTAINS")
-    )
-    assert RESEARCH_STATEMENT in description.TextValue
+    assert RESEARCH_STATEMENT in description_of(selection)
     assert str(selection.PatientName) == siemens.vendor.patient_name_unicode
 
 
@@ -81,13 +85,30 @@ def test_highdicom_reads_it_and_finds_every_object(objects, selection):
 
 
 def test_the_same_results_give_the_same_bytes(objects, siemens, tmp_path: Path):
-    again = encode(siemens.results, tmp_path, SITE, kinds={ResultKind.KEY_OBJECTS})
+    again = encode(siemens.results, tmp_path, SITE, selections=(EVERYTHING,))
     assert again[-1].path.read_bytes() == objects[-1].path.read_bytes()
 
 
-@needs_pixelmed
-def test_pixelmed_finds_no_error(objects):
-    assert sr_errors([objects[-1].path]) == {objects[-1].path: []}
+def test_each_selection_names_what_its_destination_gets_and_nothing_else(only_t2, tmp_path: Path):
+    """Those of a PACS that gets the usual kinds, and of a viewer that gets some others without the report."""
+    pacs = frozenset(USUAL_RESULTS) | {ResultKind.KEY_OBJECTS}
+    viewer = frozenset((ResultKind.KEY_OBJECTS, ResultKind.FRACTIONAL, ResultKind.SUPER_RESOLVED))
+    objects = encode(only_t2.results, tmp_path, SITE, kinds=OF_SEQUENCES, selections=(pacs, viewer))
+    made = {it.role: it for it in objects}
+    for kinds in (pacs, viewer):
+        document = dcmread(made[selection_role(kinds)].path)
+        remote = RemoteSettings(name="r", ae_title="R", host="h", port=104, results=tuple(kinds), receives_results=True)
+        gets = {it.sop_instance_uid for it in objects if takes(remote, it.sop_class_uid, it.role)}
+        assert {*named(document), str(document.SOPInstanceUID)} == gets
+        assert ("the report is their root" in description_of(document)) == (ResultKind.REPORT in kinds)
+    assert made[selection_role(pacs)].series_instance_uid != made[selection_role(viewer)].series_instance_uid
+
+
+def test_no_selection_is_made_where_its_destination_gets_nothing(make_encoded):
+    """Of a study without a tumour there is no segmentation."""
+    wanted = frozenset((ResultKind.KEY_OBJECTS, ResultKind.SEGMENTATION))
+    made = make_encoded("siemens", ("T2WI",), with_tumour=False, selections=(wanted,))
+    assert not [it for it in made.objects if it.role.startswith("key-objects")]
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools are not installed")

@@ -14,9 +14,9 @@ from pypdf import PdfReader
 
 from node.results.caption import readable_name
 from node.results.encode import encode
-from node.settings import ResultKind
+from node.results.kinds import kind_of
 
-from .conftest import SITE, VENDORS, study_results, write_series
+from .conftest import EVERYTHING, OF_SEQUENCES, SITE, VENDORS, study_results, write_series
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found unknown escape sequence")
 
@@ -56,13 +56,13 @@ def study(request, tmp_path_factory):
 
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("results")
     results = study_results({"T2WI": write_series(source, VENDORS["uih"], "T2WI", write)})
-    objects = encode(results, folder, SITE, kinds={ResultKind.KEY_OBJECTS})
+    objects = encode(results, folder, SITE, kinds=OF_SEQUENCES, selections=(EVERYTHING,))
+    assert {kind_of(made.sop_class_uid, made.role) for made in objects} == EVERYTHING
     return {made.role: made.path for made in objects}, name, description
 
 
 def test_every_kind_has_name_and_description_as_they_came(study) -> None:
     kinds, name, description = study
-    assert len(kinds) == 7  # derived images, two segmentations, report, picture, PDF, Key Object Selection
     for kind, path in kinds.items():
         found = pydicom.dcmread(path)
         assert found.SpecificCharacterSet == "ISO_IR 192", kind

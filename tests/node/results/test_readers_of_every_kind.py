@@ -1,6 +1,7 @@
 """Every kind of result of four scanners, as programs and libraries of others read it: none finds a fault.
 
-dciodvfy and PixelMed, which judge and do not read, stand in `test_encoded_objects` and `test_pixelmed`.
+Which of them read which kind stands in `tests.parts.readers`; PixelMed, which judges reports and key objects alone,
+in `test_pixelmed`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,53 @@ import SimpleITK as sitk
 from PIL import Image
 from pypdf import PdfReader
 
+from node.results.kinds import kind_of
+from node.settings import ResultKind
+from tests.parts.readers import READERS, faults, faults_of_all
+
+from .conftest import EVERYTHING, OF_SEQUENCES, VENDORS, Encoded
+
 BINARIES = Path(sys.executable).parent
 needs_dcmtk = pytest.mark.skipif(shutil.which("dcm2pdf") is None, reason="DCMTK is not installed")
 #: All that DCMTK says of a report in which it finds no fault.
 UNICODE_NOTICE = "W: The VR checker does not support this Specific Character Set: ISO_IR 192"
+needs_readers = pytest.mark.skipif(not READERS, reason="dicom3tools and DCMTK are not installed")
 SERIES = ("t2wi", "dwi", "pvp")
+#: What dciodvfy, which looks at all others, cannot say of a Label Map Segmentation.
+MUST_HAVE = {ResultKind.LABELMAP: "SegmentSequence"}
+
+
+def require_no_fault(made: Encoded) -> None:
+    assert {kind_of(it.sop_class_uid, it.role) for it in made.objects} == EVERYTHING
+    assert faults_of_all(it.path for it in made.objects) == {}
+
+
+@needs_readers
+@pytest.mark.parametrize("vendor", sorted(VENDORS))
+def test_no_reader_finds_a_fault_in_any_kind_of_one_sequence(make_encoded, vendor):
+    require_no_fault(make_encoded(vendor, ("T2WI",), kinds=OF_SEQUENCES, selections=(EVERYTHING,)))
+
+
+@pytest.mark.interop
+@needs_readers
+@pytest.mark.parametrize("vendor", sorted(VENDORS))
+def test_no_reader_finds_a_fault_in_any_kind_of_three_sequences(make_encoded, vendor):
+    require_no_fault(make_encoded(vendor, kinds=OF_SEQUENCES, selections=(EVERYTHING,)))
+
+
+@needs_readers
+def test_a_fault_is_found_in_each_kind(make_encoded, tmp_path):
+    """The readers judge: each kind without one element that it must have."""
+    made = make_encoded("siemens", ("T2WI",), kinds=OF_SEQUENCES, selections=(EVERYTHING,))
+    for kind, path in {kind_of(it.sop_class_uid, it.role): it.path for it in made.objects}.items():
+        dataset = pydicom.dcmread(path)
+        del dataset[MUST_HAVE.get(kind, "InstanceNumber")]
+        dataset.save_as(tmp_path / "broken.dcm")
+        try:
+            found = faults(tmp_path / "broken.dcm")
+        except (AttributeError, KeyError):
+            continue  # a library that needs it
+        assert found, kind
 
 
 def run(*command: object) -> str:

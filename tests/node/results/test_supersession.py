@@ -17,6 +17,7 @@ from node.results.encode import encode
 from node.results.encoded import EncodedObject
 from node.results.findings import StudyResults
 from node.results.identity import Site
+from node.results.kinds import selection_role
 from node.results.page import Page
 from node.settings import ResultKind
 from storage.records import ResultRecord, StoredFile
@@ -50,12 +51,12 @@ class History:
         self._earlier: list[ResultRecord] = []
         self.revision = 0
 
-    def analyse(self, kinds: Sequence[ResultKind] = (), **change: object) -> Objects:
+    def analyse(self, selections: Sequence[frozenset[ResultKind]] = (), **change: object) -> Objects:
         self.revision += 1
         folder = self._folder / str(self.revision)
         folder.mkdir()
         results = replace(self._first, revision=self.revision, **change)
-        objects = encode(results, folder, Site(UID_ROOT), None, self._earlier, kinds)
+        objects = encode(results, folder, Site(UID_ROOT), None, self._earlier, (), selections)
         self._earlier += records(objects, results.study_instance_uid, self.revision)
         return objects
 
@@ -127,12 +128,13 @@ def test_after_a_late_image_every_object_says_which_revision_it_supersedes(histo
 
 
 def test_after_a_late_image_the_key_objects_name_the_new_results_alone(history: History) -> None:
-    before = history.analyse((ResultKind.KEY_OBJECTS,))
-    after = history.analyse((ResultKind.KEY_OBJECTS,), **LATE_IMAGE)
-    assert "supersedes revision 1" in descriptions(after)["key-objects"]
+    everything, role = frozenset(ResultKind), selection_role(ResultKind)
+    before = history.analyse((everything,))
+    after = history.analyse((everything,), **LATE_IMAGE)
+    assert "supersedes revision 1" in descriptions(after)[role]
     named = {
         item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-        for item in read(after, "key-objects").ContentSequence
+        for item in read(after, role).ContentSequence
         if "ReferencedSOPSequence" in item
     }
     assert named == set(uids(after[:-1]))
