@@ -18,14 +18,15 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from models.memory import share_arenas
+from node.analysis.progress import require_readable
 from node.clock import utc_now
 from node.errors import ConfigurationError
 from node.settings import Settings
-from storage.database import open_engine
+from storage.database import close
 from storage.deliveries import Deliveries
-from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
+from storage.root import open_root
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
@@ -59,11 +60,11 @@ class Service:
     """A running node."""
 
     def __init__(self, settings: Settings, roles: frozenset[ServiceRole] = frozenset(ServiceRole)) -> None:
-        settings.root.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         self._roles = roles
-        self._engine = engine = open_engine(settings.storage_url)
-        self._files = ObjectStore(settings.root)
+        self._engine, self._files = engine, _ = open_root(settings.root, settings.storage_url)
+        if ServiceRole.ANALYSIS in roles:
+            require_readable(settings.root)
         self._index = Index(engine)
         self._ledger = Ledger(engine)
         self._deliveries = Deliveries(engine)
@@ -95,6 +96,7 @@ class Service:
         for role in ServiceRole:
             while self._stops[role]:
                 self._stops[role].pop()()
+        close(self._engine)
 
     def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop."""

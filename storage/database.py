@@ -6,19 +6,24 @@ writers wait for one another instead of failing when the second one wants to upg
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage import migrations
-from storage.errors import StorageError
+from storage.database_faults import told, told_of_disk
+from storage.errors import DatabaseError, StorageError
 
 LOCK_WAIT_S = 30
+_LAST_WAIT_S = 2  # at a stop, for those who read
+_CHECKED_AT_START = 64 * 2**20  # bytes; about 0.2 s
 _ATTEMPTS = 10
 _T = TypeVar("_T")
 
@@ -31,8 +36,61 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         SchemaError: a newer release wrote the database.
+        DatabaseError: it cannot be opened, read or written; the message says what to do.
     """
     parsed = make_url(url)
+    try:
+        return _opened(parsed)
+    except (DBAPIError, sqlite3.Error) as error:
+        if not (why := told(error, parsed.render_as_string())):
+            raise
+        raise DatabaseError(why) from error
+    except OSError as error:
+        where = parsed.render_as_string()
+        raise DatabaseError(told_of_disk(error, where) or f"{where}: cannot be made: {error.strerror}") from error
+
+
+def check(engine: Engine) -> None:
+    """Look whether an SQLite database is whole, if it is small enough to be looked through at a start.
+
+    Raises:
+        DatabaseError: it is damaged, or cannot be read.
+    """
+    name = engine.url.database
+    if engine.dialect.name == "sqlite" and name and Path(name).stat().st_size <= _CHECKED_AT_START:
+        require_whole(engine)
+
+
+def require_whole(engine: Engine) -> None:
+    """Look through an SQLite database: 1 GB takes some seconds, and nobody waits for it.
+
+    Raises:
+        DatabaseError: it is damaged, or cannot be read.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    where = engine.url.render_as_string()
+    try:
+        with engine.connect() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    except (DBAPIError, sqlite3.Error) as error:
+        raise DatabaseError(told(error, where)) from error
+    if found != "ok":
+        raise DatabaseError(told(sqlite3.DatabaseError("malformed"), where))
+
+
+def close(engine: Engine) -> None:
+    """Give all connections back; the file of an SQLite database is whole by itself then, unless others use it."""
+    if engine.dialect.name == "sqlite":
+        with contextlib.suppress(DBAPIError, sqlite3.Error), engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            raw.execute(f"PRAGMA busy_timeout={_LAST_WAIT_S * 1000}")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+
+
+def _opened(parsed: URL) -> Engine:
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     # Its errors must not show parameters: among them are names.

@@ -17,3 +17,7 @@ class TransitionError(StorageError):
 
 class SchemaError(StorageError):
     """The database has a schema that this release does not know, or cannot be brought to that of this release."""
+
+
+class DatabaseError(StorageError):
+    """The database is damaged, cannot be written, or does not answer."""

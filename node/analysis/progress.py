@@ -11,8 +11,11 @@ from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 
+from storage.errors import DatabaseError
+
 WORKFLOW = "analyse-study"
 _WAIT_S = 30.0
+_CHECKED_AT_START = 64 * 2**20  # bytes
 _IS_MADE = "SELECT 1 FROM sqlite_master WHERE name = 'operation_outputs'"
 _RUNNING = """
     SELECT workflow_uuid, coalesce(
@@ -49,6 +52,29 @@ class Run(StrEnum):
 def queue_database(root: Path) -> Path:
     """The database of the queue, an SQLite file, of a storage root."""
     return (root / "worklist.sqlite").absolute()
+
+
+def require_readable(root: Path) -> None:
+    """Look whether the queue of a root is whole, where there is one; it holds a few kB for each analysis.
+
+    Raises:
+        DatabaseError: it is not.
+    """
+    path = queue_database(root)
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
+            connection.execute(_IS_MADE).fetchone()
+            if path.stat().st_size <= _CHECKED_AT_START:
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    raise sqlite3.DatabaseError("it is malformed")
+    except sqlite3.DatabaseError as error:
+        raise DatabaseError(
+            f"{path}: the queue of analyses cannot be read ({error}): move it and the files beside it away; a new one "
+            "is made, what waits is submitted again, and what has ended is not computed twice"
+        ) from error
 
 
 def is_made(root: Path) -> bool:

@@ -240,8 +240,17 @@ def _checked(checked: CheckedConfiguration) -> Text:
     return text
 
 
+def _of_disk_or_database(error: Exception) -> str:
+    """What the disk or a database could not do, in one line; empty for other errors."""
+    from storage.database_faults import told, told_of_disk
+
+    if isinstance(error, OSError):
+        return told_of_disk(error, str(error.filename or "this machine"))
+    return told(error, "the database")
+
+
 def run() -> None:
-    """Entry point: an error of the node's own families is one line, not a traceback."""
+    """Entry point: an error of the node's own families, of the disk or of a database is one line, not a traceback."""
     from models.errors import ModelError
     from storage.errors import StorageError
 
@@ -254,6 +263,10 @@ def run() -> None:
         if (error.name or "").partition(".")[0] not in OF_THE_LABORATORY:
             raise
         message = f"{error.name} is not installed; this command needs the extra `research`: pip install '.[research]'"
+    except Exception as error:
+        message = _of_disk_or_database(error)
+        if not message:
+            raise
     else:
         return
     # As it is: no wrapping, and no square bracket of a message taken for markup.

@@ -20,11 +20,12 @@ from node.recognition.header.charsets import settle
 from node.recognition.header.rejections import rejection_note
 from node.recognition.record import from_json
 from node.settings import Settings
-from storage.database import open_engine
+from storage.database import close, open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.reindexing import Knowledge, Reindexed
 from storage.reindexing import reindex as make_anew
+from storage.root import establish
 
 
 def reindex(settings: Settings) -> Reindexed:
@@ -54,7 +55,8 @@ def reindex(settings: Settings) -> Reindexed:
         _put_queue_aside(root)
         _keep_verdicts(root, Index(engine), revisions)
         revoke_what_is_of_others(engine, root, known.revisions)
-        engine.dispose()
+        establish(engine, root)  # the last: without it the node does not start on what was made to the half
+        close(engine)
     return done
 
 

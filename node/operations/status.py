@@ -27,6 +27,7 @@ from storage.commitments import Uncommitted
 from storage.database import open_engine
 from storage.overview import DeliveryCount, Overview, StudyQuery
 from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord, StudyState
+from storage.root import fault
 
 #: States of an object that its destination has.
 ARRIVED = DELIVERED | {DeliveryState.REVOKED}
@@ -127,9 +128,10 @@ def collect(settings: Settings, query: StudyQuery | None = None, faults: bool = 
     try:
         with engine.connect() as connection:
             report = _report(Overview(connection), settings, query, faults)
+        apart = fault(engine, settings.root)
     finally:
         engine.dispose()  # callers that wait for something ask again and again
-    return replace(report, warnings=tuple(filter(None, _warnings(settings, report.counts))))
+    return replace(report, warnings=tuple(filter(None, (apart, *_warnings(settings, report.counts)))))
 
 
 def _warnings(settings: Settings, counts: Counts) -> Iterator[str]:

@@ -89,7 +89,7 @@ def test_an_analysis_under_way_ends_without_results(site: Site, worklist: Workli
     wait_for(lambda: _steps_by_dbos(dbos) == running_steps(site.folder) != {})
     wait_for(lambda: bool(_volumes(site)))
     cancel(site.settings, site.uid)
-    wait_for(lambda: worklist.broken([(site.uid, 1)]) and not running_steps(site.folder))
+    wait_for(lambda: worklist.ended([(site.uid, 1)]) and not running_steps(site.folder))
     wait_for(lambda: not _volumes(site))  # after the step that was under way
     study = site.index.study(site.uid)
     assert (study.state, study.reason) == (StudyState.CANCELLED, "cancelled by a person")
