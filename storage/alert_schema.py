@@ -29,16 +29,15 @@ alert = Table(
     Index("alert_by_end", "cleared_at", "acknowledged_at"),
 )
 
-# What a channel was told of a code and subject, over all their openings: a condition that comes and goes is told of as
-# rarely as one that stays. `told_at` is NULL where it was not told yet; `attempts` counts those that failed since.
+# What a channel was told of a code and subject last, over all their openings: one that comes and goes is told of
+# as rarely as one that stays. `opening` and `times` are those of the alert then; where they are others, it came again.
 alert_notice = Table(
     "alert_notice",
     metadata,
     Column("channel", String(16), primary_key=True),
     Column("code", CODE, primary_key=True),
     Column("subject", String(SUBJECT_LENGTH), primary_key=True),
-    Column("told_at", UTCDateTime),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", UTCDateTime, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("told_at", UTCDateTime, nullable=False),
+    Column("opening", Integer, nullable=False),
+    Column("times", Integer, nullable=False),
 )

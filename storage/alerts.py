@@ -25,6 +25,7 @@ SAME_WITHIN = timedelta(days=1)
 """A condition that comes back so soon after its end has not ended for who looks after it."""
 _TEXT = 2000
 _IS_OPEN = alert.c.cleared_at.is_(None)
+IS_UNSEEN = and_(_IS_OPEN, alert.c.acknowledged_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +132,25 @@ class Alerts:
 
     def counts(self) -> dict[str, AlertCount]:
         """Of each code that was ever raised."""
-        unseen = and_(_IS_OPEN, alert.c.acknowledged_at.is_(None))
-        query = select(
-            alert.c.code,
-            func.count().filter(_IS_OPEN).label("open"),
-            func.count().filter(unseen).label("unacknowledged"),
-            func.sum(alert.c.times).label("total"),
-        ).group_by(alert.c.code)
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(alert.c.code)).all()
-        return {row.code: AlertCount(row.open, row.unacknowledged, int(row.total)) for row in rows}
+            return counts(connection)
 
     def _records(self, query: Select[tuple[object, ...]]) -> tuple[AlertRecord, ...]:
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(alert.c.identifier.desc())).all()
         return tuple(map(record, rows))
+
+
+def counts(connection: Connection) -> dict[str, AlertCount]:
+    """Of each code that was ever raised."""
+    query = select(
+        alert.c.code,
+        func.count().filter(_IS_OPEN).label("open"),
+        func.count().filter(IS_UNSEEN).label("unacknowledged"),
+        func.sum(alert.c.times).label("total"),
+    ).group_by(alert.c.code)
+    rows = connection.execute(query.order_by(alert.c.code)).all()
+    return {row.code: AlertCount(row.open, row.unacknowledged, int(row.total)) for row in rows}
 
 
 def record(row: Row[tuple[object, ...]]) -> AlertRecord:

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, or_, select
 
-from storage import commitment_requests, commitments, deliveries, quarantine_entries, retrievals
+from storage import alerts, commitment_requests, commitments, deliveries, quarantine_entries, retrievals
+from storage.alerts import AlertCount
 from storage.catalogue import faults
 from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
@@ -125,6 +126,10 @@ class Overview:
     def short_retrievals(self) -> dict[str, int]:
         """How many studies were asked of each remote and are not here, or not whole."""
         return retrievals.count_short(self._connection)
+
+    def alerts(self) -> dict[str, AlertCount]:
+        """How many alerts of each code are open, and how often it was raised."""
+        return alerts.counts(self._connection)
 
     def returned_files(self) -> dict[str, list[StoredFile]]:
         """The files of results that came here from a node, this one or another, by Study Instance UID."""

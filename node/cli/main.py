@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from node import logs
+from node.cli import alerts, quarantine, retrieve, studies, train
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
-from node.cli import quarantine, retrieve, studies, train
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show, watched
 from node.errors import NodeError
 from node.settings import former_keys, load_settings
@@ -31,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(bundles.app, name="models")
 app.add_typer(train.app, name="train")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(alerts.app, name="alerts")
 app.registered_commands += studies.app.registered_commands
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)

@@ -35,6 +35,7 @@ _STYLES = {StudyState.COMPLETED: "green", StudyState.REFUSED: "magenta", StudySt
 def as_tables(report: Report) -> RenderableType:
     """The report for a terminal: a paragraph a study, so that UIDs and reasons stay whole on 80 columns."""
     parts: list[RenderableType] = [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
+    parts += _alerts(report.counts)
     parts += [_counts(report.counts)] if any(report.counts.studies.values()) else []
     parts += [Text(f"{_uncommitted(line)}\n") for line in report.uncommitted]
     parts += [_study(line) for line in report.studies] or [Text("no studies")]
@@ -49,6 +50,18 @@ def as_tables(report: Report) -> RenderableType:
     if len(report.studies) < report.page.matching:
         parts.append(_page(report))
     return Group(*parts)
+
+
+def _alerts(counts: Counts) -> list[RenderableType]:
+    """The open alerts in a line; nothing where there is none."""
+    of_code = {code: count for code, count in counts.alerts.items() if count.open}
+    if not of_code:
+        return []
+    unseen = sum(count.unacknowledged for count in of_code.values())
+    codes = ", ".join(f"{code} {count.open}" for code, count in of_code.items())
+    number = sum(count.open for count in of_code.values())
+    text = f"alerts: {number} open, {unseen} not acknowledged ({codes}): `rectal-node alerts`"
+    return [Text(text, style="bold red" if unseen else "yellow")]
 
 
 def _counts(counts: Counts) -> Text:

@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.clock import utc_now
 from node.maintenance import certificates
+from node.maintenance.telling import Teller, channels
 from node.settings import Settings
 from storage.alerts import Alerts
 from storage.files import ObjectStore
@@ -26,6 +27,8 @@ class MaintenanceService:
     def __init__(self, settings: Settings, files: ObjectStore, index: Index) -> None:
         self._settings, self._files, self._index = settings, files, index
         self._alerts = Alerts(index.engine)
+        node = settings.listener.ae_title
+        self._tellers = [Teller(it, settings.alerts, node, index.engine) for it in channels(settings.alerts)]
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(_AT_ONCE)},
@@ -40,7 +43,12 @@ class MaintenanceService:
             every, what = _CERTIFICATES_EVERY_S, [settings.credentials, self._alerts]
             add(certificates.look, "interval", what, seconds=every, next_run_time=now)
         self._scheduler.start()
+        for teller in self._tellers:
+            teller.start()
 
     def stop(self) -> None:
         """End after what is under way."""
-        self._scheduler.shutdown()
+        for teller in self._tellers:
+            teller.stop()
+        if self._scheduler.running:
+            self._scheduler.shutdown()

@@ -12,7 +12,7 @@ from node.dicom.certificates import expiry_warning
 from node.dicom.tls import CredentialsError, server_context
 from node.errors import ConfigurationError
 from node.recognition.rules.table import check as check_rules
-from node.settings import Credentials, RemoteSettings, Settings, former_keys, load_settings
+from node.settings import AlertSettings, Credentials, RemoteSettings, Settings, former_keys, load_settings
 from node.settings.remotes import SHORTEST_TOKEN
 from storage.privacy import openness
 
@@ -63,7 +63,7 @@ def check(path: Path) -> CheckedConfiguration:
         BundleIdentity(str(kind), identity.name, identity.version, identity.digest, str(executions.get(kind, "")))
         for kind, identity in models.identities().items()
     )
-    warnings = (openness(settings.root), *security)
+    warnings = (openness(settings.root), *security, *_channels(settings.alerts))
     return CheckedConfiguration(
         path=path,
         ae_title=settings.listener.ae_title,
@@ -97,6 +97,25 @@ def _security(settings: Settings) -> list[str]:
         if remote.passcode_file and not remote.tls:
             warnings.append(f"remote {remote.name}: without TLS its passcode can be read on its way")
     return warnings
+
+
+def _channels(alerts: AlertSettings) -> Iterator[str]:
+    """What is wrong with the files of the channels of alerts.
+
+    Raises:
+        ConfigurationError: a file is not there, or holds no address.
+    """
+    authorities = (alerts.webhook and alerts.webhook.authorities, alerts.mail and alerts.mail.authorities)
+    for file in (*alerts.secrets, *filter(None, authorities)):
+        if not file.is_file():
+            raise ConfigurationError(f"alerts: {file} is no file")
+    try:
+        address = alerts.webhook.address() if alerts.webhook else ""
+    except ValueError as error:
+        raise ConfigurationError(f"alerts.webhook: url_file: {error}") from error
+    yield from map(_openness, alerts.secrets)
+    if alerts.webhook and address.startswith("http:") and alerts.webhook.token():
+        yield "alerts.webhook: without https its token can be read on its way"
 
 
 def _of_the_web(remote: RemoteSettings) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from node.operations.alerts import AlertLine, AlertList, Tried
 from node.operations.bundles import Added, Bundles
 from node.operations.cancel import Cancelled
 from node.operations.configuration import CheckedConfiguration
@@ -23,6 +24,9 @@ from storage.reindexing import Reindexed
 
 #: What a command prints with `--json`; `explain` one document a line for each study.
 ANSWERS: dict[str, type] = {
+    "alerts": AlertList,
+    "alerts acknowledge": AlertLine,
+    "alerts test": Tried,
     "cancel": Cancelled,
     "check-config": CheckedConfiguration,
     "echo": Echoed,

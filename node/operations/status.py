@@ -21,6 +21,7 @@ from node.dicom.certificates import expiry_warning
 from node.recognition.record import RECORD_VERSION, RoleRefusal, SeriesVerdict, from_json
 from node.settings import Settings
 from node.settings.destinations import within
+from storage.alerts import AlertCount
 from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
@@ -60,7 +61,7 @@ class Counts:
     `undelivered`: studies with results that are not all where they should be; `deliveries` are those results, by
     destination and state; `quarantine`: files that are held; `catalogue_faults`: files that are not, or not wholly, in
     the catalogue; `unreported`: requests for storage commitment whose report the asker has not taken;
-    `short_retrievals`: studies that were asked of a remote and are not here whole, by its name.
+    `short_retrievals`: studies that were asked of a remote and are not here whole, by its name; `alerts`: by code.
     """
 
     studies: dict[StudyState, int]
@@ -70,6 +71,7 @@ class Counts:
     catalogue_faults: int = 0
     unreported: int = 0
     short_retrievals: dict[str, int] = field(default_factory=dict)
+    alerts: dict[str, AlertCount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ def _report(overview: Overview, settings: Settings, query: StudyQuery, faults: b
         overview.catalogue_faults(),
         overview.unreported_count(),
         overview.short_retrievals(),
+        overview.alerts(),
     )
     steps = running_steps(settings.root) if counts.studies[StudyState.QUEUED] else {}
     return Report(

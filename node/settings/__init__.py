@@ -4,6 +4,7 @@ Rooms receive the section that they need, never the whole. A file that cannot be
 anything starts, one line a fault, naming the file and the key.
 """
 
+from node.settings.alerts import AlertSettings, Encryption, MailSettings, WebhookSettings
 from node.settings.destinations import ADDITIONAL, USUAL_RESULTS, Conditions, ResultKind
 from node.settings.loading import former_keys, load_settings
 from node.settings.recognition import (
@@ -31,12 +32,15 @@ __all__ = [
     "ADDITIONAL",
     "SHIPPED",
     "USUAL_RESULTS",
+    "AlertSettings",
     "AnalysisSettings",
     "CompletionSettings",
     "Conditions",
     "Credentials",
+    "Encryption",
     "Limits",
     "ListenerSettings",
+    "MailSettings",
     "Match",
     "Method",
     "RecognitionRule",
@@ -49,6 +53,7 @@ __all__ = [
     "SiteRule",
     "Wanted",
     "WebSettings",
+    "WebhookSettings",
     "former_keys",
     "load_settings",
 ]

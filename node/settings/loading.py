@@ -98,5 +98,6 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
             "web": web.model_copy(update={"credentials": of_web}),
             "remotes": tuple(remote.within(folder, tls) for remote in settings.remotes),
             "analysis": analysis.model_copy(update=bundles),
+            "alerts": settings.alerts.within(folder),
         }
     )

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 import models
 from models.engines.execution import Engine, Precision
 from models.sequence import Sequence
+from node.settings.alerts import AlertSettings
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
 from node.settings.retrieval import Method, RetrievalSettings
@@ -140,6 +141,7 @@ class Settings(Section):
     recognition: RecognitionSettings = RecognitionSettings()
     analysis: AnalysisSettings = AnalysisSettings()
     results: ResultSettings = ResultSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @model_validator(mode="after")
     def _remote_names(self) -> Settings:

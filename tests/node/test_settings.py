@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigurationError
-from node.settings import RemoteSettings, former_keys, load_settings
+from node.settings import MailSettings, RemoteSettings, WebhookSettings, former_keys, load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +37,23 @@ def test_the_committed_configuration_documents_every_key_of_a_remote_with_its_de
     assert remote.model_fields_set == set(RemoteSettings.model_fields)
     needed = {"name": remote.name, "ae_title": remote.ae_title, "host": remote.host, "port": remote.port}
     assert remote == RemoteSettings(**needed)
+
+
+def test_the_committed_configuration_documents_every_key_of_both_channels_of_alerts(
+    tmp_path: Path,
+) -> None:
+    text = (ROOT / "config.toml").read_text()
+    block = text[text.index("# [alerts.webhook]") :]
+    lines = [line.removeprefix("# ") for line in block.splitlines() if not line.startswith("# url_file")]
+    (tmp_path / "node.toml").write_text("\n".join(line for line in lines if re.match(r"\[|\w+ = ", line)))
+    alerts = load_settings(tmp_path / "node.toml").alerts
+    assert alerts.webhook is not None
+    assert alerts.mail is not None
+    assert alerts.webhook.model_fields_set == set(WebhookSettings.model_fields) - {"url_file"}
+    assert alerts.mail.model_fields_set == set(MailSettings.model_fields)
+    assert alerts.webhook == WebhookSettings(url=alerts.webhook.url)
+    needed = {"host": alerts.mail.host, "sender": alerts.mail.sender, "recipients": alerts.mail.recipients}
+    assert alerts.mail == MailSettings(**needed)
 
 
 def test_without_bundles_in_the_configuration_those_of_the_installed_package_are_used_from_any_folder(tmp_path: Path):
@@ -109,6 +126,15 @@ def test_relative_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) ->
         ("[listener]\ntls_port=2762", "(file)", "no [[remotes]] has tls = true"),
         ("[tls]\ncertificate='c'\nkey='k'", "tls.authorities", "Field required"),
         ("[[peers]]\nname='a'\nae_title='A'", "peers.0.name", "unknown key"),
+        ("[alerts.webhook]\ntimeout_s=3", "alerts.webhook", "one of url and url_file is needed"),
+        ("[alerts.webhook]\nurl='https://u:p@h/'", "alerts.webhook.url", 'the form "https://alerts.example/path"'),
+        ("[alerts.mail]\nhost='h'\nsender='a@h'\nrecipients=[]", "alerts.mail.recipients", "at least 1 item"),
+        ("[alerts.mail]\nhost='h'\nsender='a@h\\n'\nrecipients=['a@h']", "alerts.mail.sender", "a mail address has"),
+        (
+            "[alerts.mail]\nhost='h'\nsender='a@h'\nrecipients=['a@h']\nusername='u'\nencryption='none'",
+            "alerts.mail",
+            "encryption is needed",
+        ),
     ],
 )
 def test_a_fault_is_one_line_that_names_file_key_and_reason(tmp_path: Path, text: str, key: str, why: str) -> None:

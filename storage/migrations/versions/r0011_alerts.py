@@ -34,8 +34,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(16), primary_key=True),
         sa.Column("code", sa.String(64), primary_key=True),
         sa.Column("subject", sa.String(255), primary_key=True),
-        sa.Column("told_at", _TIME, nullable=True),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("next_attempt_at", _TIME, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("told_at", _TIME, nullable=False),
+        sa.Column("opening", sa.Integer, nullable=False),
+        sa.Column("times", sa.Integer, nullable=False),
     )
