@@ -24,7 +24,7 @@ $(error TORCH is cpu or cuda, not $(TORCH))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test receiving lint unit end-to-end interop damage serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
+.PHONY: help demo test receiving lint unit end-to-end interop faults damage serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
@@ -104,11 +104,15 @@ tools: # what the tests talk to: Debian packages, a receiver from npm; nothing t
 	@missing=""; \
 	for pair in Orthanc:orthanc /usr/share/orthanc/plugins/libOrthancDicomWeb.so:orthanc-dicomweb storescu:dcmtk \
 		dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql chromium:chromium \
-		/usr/share/java/pixelmed.jar:pixelmed-apps; do \
+		/usr/share/java/pixelmed.jar:pixelmed-apps strace:strace eatmydata:eatmydata; do \
 		[ -e "$${pair%%:*}" ] || command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }
 	@$(MAKE) --no-print-directory $(DCMJS)/node_modules/.package-lock.json || echo "no npm, or no registry: tests with dcmjs-dimse will be skipped"
+
+# PART: a word of the names of some parts, such as kills, boundary, cut, postgresql, destination, day.
+faults: $(VENV)/.installed-test tools ## Kills, power cuts, databases and destinations that go, a hospital's day (hours; goes on); docs/reliability.md
+	$(BIN)/pytest -m faults tests/faults -k "$(PART)"; result=$$?; $(BIN)/python -m tests.faults.page; exit $$result
 
 damage: $(VENV)/.installed-test ## Studies with damaged headers: 500 seeds, and 10 through the shipped bundles (half an hour)
 	DAMAGE_SEEDS=500 DAMAGE_SHIPPED=10 $(BIN)/pytest tests/node/damage

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,19 @@ class Node:
         """What it has logged."""
         return self.folder / "node.log"
 
-    def start(self, *roles: str) -> None:
+    def start(self, *roles: str, under: Sequence[object] = ()) -> None:
         """Start it, with all roles or these, and wait until it answers."""
+        self.launch(*roles, under=under)
+        wait_for(self.answers, "the node listens", 90)
+
+    def launch(self, *roles: str, under: Sequence[object] = ()) -> None:
+        """Start it and do not wait; `under` stands before its command line, such as a tracer that becomes the node."""
         call = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
         call += [word for role in roles for word in ("--role", role)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(call, cwd=ROOT, env=ENVIRONMENT, stderr=log, stdout=log)
+            words = [*map(str, under), *call]
+            self.process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=log, stdout=log)
         show_on_failure(f"the node at {self.port}", self.log)
-        wait_for(self.answers, "the node listens", 90)
 
     def answers(self) -> bool:
         """Whether it answers C-ECHO.
