@@ -197,17 +197,16 @@ def echo(
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: Annotated[int, typer.Option()] = 11112,
     calling: Annotated[str, typer.Option()] = "RECTALSEND",
-    remote: Annotated[bool, typer.Option("--remote", help="As configured: with its TLS and user identity.")] = False,
+    remote: Annotated[bool, typer.Option("--remote", help="As configured: with its TLS, user or token.")] = False,
     config: ConfigOption = CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a system by C-ECHO whether it answers."""
+    """Ask a system by C-ECHO whether it answers; a remote with a url by STOW-RS, without an object."""
     from node.operations.transfer import Receiver, echo_remote
     from node.operations.transfer import echo as ask
 
     echoed = echo_remote(load_settings(config), to) if remote else ask(Receiver(to, host, port, calling))
-    at = f"{echoed.receiver.host}:{echoed.receiver.port}"
-    show(echoed, as_json, lambda it: f"{to} ({at}): {'answers' if it.answers else it.reason}")
+    show(echoed, as_json, lambda it: f"{to} ({it.receiver.address}): {'answers' if it.answers else it.reason}")
     raise typer.Exit(0 if echoed.answers else 1)
 
 

@@ -1,4 +1,5 @@
-"""The DICOMweb transport: results to a PACS by STOW-RS (PS3.18 10.5), an object a request, over one connection.
+"""The DICOMweb transport: results to a PACS by STOW-RS (PS3.18 10.5), an object a request, over one connection or
+several at the same time.
 
 An object goes as it lies here. What the PACS says of it decides (`node.dicom.outcomes`): the status of HTTP, and where
 that is of a request that was taken, the reason for the object in the answer.
@@ -11,6 +12,7 @@ import http.client
 import json
 import secrets
 import ssl
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,11 +21,16 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from node.delivery.attempts import Attempt
+from node.delivery.connections import Connections
 from node.dicom.outcomes import HTTP_ANSWERED, StoreResult, classify, classify_http, local_fault
 from node.dicom.tls import ClientContext, CredentialsError, client_context
 from node.settings import RemoteSettings
 from storage.files import ObjectStore
 from storage.records import DeliveryRecord
+
+_LOST = "the connection was lost before the answer"
+_UNDERSTOOD = frozenset({200, 202, 204, 400, 409, 411, 422})
+"""Statuses of a request without an object, at a service that would take one."""
 
 _PIECE = 2**18
 _MOST_ANSWER = 2**22
@@ -41,21 +48,45 @@ def send(
     files: ObjectStore,
     wanted: Callable[[DeliveryRecord], bool],
 ) -> Generator[list[Attempt], None, None]:
-    """Send results, one attempt each, which is yielded as it has ended.
+    """Send results over as many connections as the service gets at the same time, one attempt each.
 
-    What is not `wanted` any more when its turn comes is left out, without an attempt. When the service cannot be
-    reached, or takes nothing now, the others are not tried.
+    Yields the attempts that have ended since the last time, while others are under way. What is not `wanted` any more
+    when its turn comes is left out, without an attempt. A connection ends when the service cannot be reached, or takes
+    nothing now; what no other one sends then is not tried.
+
+    Raises:
+        OSError: this machine has no thread left.
     """
-    end = ""
-    with closing(_Service(destination)) as service:
-        for record in records:
-            if end:
-                yield [Attempt(record, StoreResult.NOT_TRIED, end)]
-            elif wanted(record):
+    waiting = deque(records)
+
+    def one_connection(is_over: Callable[[], bool]) -> Generator[Attempt, None, str]:
+        with closing(_Service(destination)) as service:
+            while True:
+                try:
+                    record = waiting.popleft()
+                except IndexError:
+                    return ""
+                if is_over() or not wanted(record):
+                    continue
                 attempt = service.store(record, files.absolute(record.result.file))
                 if attempt.result is StoreResult.NOT_TRIED:
-                    end = attempt.reason
-                yield [attempt]
+                    waiting.appendleft(record)
+                    return attempt.reason
+                yield attempt
+
+    ends = yield from Connections(destination, one_connection, waiting).ended()
+    if waiting:
+        reason = next(filter(None, ends))
+        yield [Attempt(record, StoreResult.NOT_TRIED, reason) for record in waiting]
+
+
+def asked(destination: RemoteSettings) -> str:
+    """Ask a service whether it takes results, by a request of STOW-RS without an object; why not, empty when it does.
+
+    Who takes the token or certificate and knows the request misses the object (400) or says nothing of it.
+    """
+    with closing(_Service(destination)) as service:
+        return service.asked()
 
 
 class _LocalFaultError(Exception):
@@ -124,47 +155,64 @@ class _Service:
         except (OSError, MemoryError) as error:
             return Attempt(record, StoreResult.LOCAL_FAULT, local_fault(error))
 
+    def asked(self) -> str:
+        """As the function `asked`."""
+        boundary = secrets.token_hex(20)
+        end = f"--{boundary}--\r\n".encode()
+        try:
+            answer = self._post(iter([end]), len(end), boundary)
+        except (_LocalFaultError, _NotReachedError) as error:
+            return f"no connection: {error}"
+        except (OSError, http.client.HTTPException) as error:
+            return f"no connection: {self._why_lost(error)}"
+        return "" if answer.status in _UNDERSTOOD else http_status_in_words(answer.status)
+
+    def _why_lost(self, error: Exception) -> str:
+        """What a connection ended with; of TLS 1.3 what the service thinks of the certificate of this node."""
+        refusal = self._connection.refusal if self._connection is not None else ""
+        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+            return refusal
+        return _LOST
+
     def _store(self, record: DeliveryRecord, file: BinaryIO) -> Attempt:
         size = file.seek(0, 2)
         file.seek(0)
         if size != record.result.file.size:
             what = f"cannot be sent: the file has {size} bytes, {record.result.file.size} were stored"
             return Attempt(record, StoreResult.PERMANENT, what)
-        try:
-            answer = self._post(file, size)
-        except _NotReachedError as error:
-            return Attempt(record, StoreResult.NOT_TRIED, f"no connection: {error}")
-        except (OSError, http.client.HTTPException) as error:
-            refusal = self._connection.refusal if self._connection is not None else ""
-            self.close()
-            if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-                # By TLS 1.3 a service says only here what it thinks of the certificate of this node.
-                return Attempt(record, StoreResult.NOT_TRIED, f"no connection: {refusal}")
-            lost = "the connection was lost before the answer"
-            return Attempt(record, StoreResult.TRANSIENT, lost, ended_connection=True)
-        result, reason = verdict(answer.status, answer.body, record.result.sop_instance_uid)
-        return Attempt(record, result, reason)
-
-    def _post(self, file: BinaryIO, size: int) -> _Answer:
-        """The answer to a request with one object.
-
-        Raises:
-            OSError, HTTPException: the connection was lost while it was under way.
-        """
         boundary = secrets.token_hex(20)
         # The transfer syntax stands in the file; of a part that names it in its type Orthanc stores nothing.
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
+        try:
+            answer = self._post(_body(head, file, tail), len(head) + size + len(tail), boundary)
+        except _NotReachedError as error:
+            return Attempt(record, StoreResult.NOT_TRIED, f"no connection: {error}")
+        except (OSError, http.client.HTTPException) as error:
+            why = self._why_lost(error)
+            self.close()
+            if why != _LOST:
+                return Attempt(record, StoreResult.NOT_TRIED, f"no connection: {why}")
+            return Attempt(record, StoreResult.TRANSIENT, why, ended_connection=True)
+        result, reason = verdict(answer.status, answer.body, record.result.sop_instance_uid)
+        return Attempt(record, result, reason)
+
+    def _post(self, body: Iterator[bytes], size: int, boundary: str) -> _Answer:
+        """The answer to a request with this multipart body of so many bytes.
+
+        Raises:
+            OSError, HTTPException: the connection was lost while it was under way.
+        """
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-            "Content-Length": str(len(head) + size + len(tail)),
+            "Content-Length": str(size),
             "Accept": "application/dicom+json",
             **self._authorization(),
         }
         connection = self._connected()
         path = urlsplit(self._remote.url).path
         try:
-            connection.request("POST", f"{path}/studies", _body(head, file, tail), headers)
+            connection.request("POST", f"{path}/studies", body, headers)
         except _LocalFaultError:
             self.close()
             raise
@@ -207,15 +255,18 @@ def verdict(status: int, body: bytes, sop_instance_uid: str) -> tuple[StoreResul
     """What an answer means for an object, and its reason in words; empty for plain success."""
     said = _said(body, sop_instance_uid) if status in HTTP_ANSWERED else None
     if said is None:
-        result = classify_http(status)
-        words = (
-            "the answer does not name the object" if status in HTTP_ANSWERED else http.client.responses.get(status, "")
-        )
-        return result, f"HTTP status {status}{f', {words}' if words else ''}"
+        unnamed = f"HTTP status {status}, the answer does not name the object"
+        return classify_http(status), unnamed if status in HTTP_ANSWERED else http_status_in_words(status)
     failed, code = said
     if not failed:
         return StoreResult.SENT, f"stored with warning 0x{code:04X}" if code else ""
     return classify(code), f"HTTP status {status}, failure reason 0x{code:04X}"
+
+
+def http_status_in_words(status: int) -> str:
+    """A status of HTTP with its name."""
+    words = http.client.responses.get(status, "")
+    return f"HTTP status {status}{f', {words}' if words else ''}"
 
 
 def _said(body: bytes, sop_instance_uid: str) -> tuple[bool, int] | None:

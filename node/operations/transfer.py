@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.delivery import dicomweb
 from node.dicom import scu
 from node.dicom.association import RemoteAE
 from node.dicom.outcomes import StoreOutcome, StoreResult
@@ -17,12 +18,18 @@ from node.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A system by AE title, address and port, and the AE title to call it with."""
+    """A system by AE title, address and port, and the AE title to call it with; by `url` where it speaks DICOMweb."""
 
     ae_title: str
     host: str
     port: int
     calling_ae_title: str
+    url: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where it is, for a person."""
+        return self.url or f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Echoed:
-    """The answer to a C-ECHO; `reason` says why there was none."""
+    """The answer to a C-ECHO, or to a request of STOW-RS without an object; `reason` says why there was none."""
 
     receiver: Receiver
     answers: bool
@@ -79,13 +86,16 @@ def echo(receiver: Receiver) -> Echoed:
 
 
 def echo_remote(settings: Settings, name: str) -> Echoed:
-    """Ask a configured remote by C-ECHO whether it answers, with its TLS and user identity.
+    """Ask a configured remote whether it answers, with its TLS, user identity and token.
+
+    One with `url` is asked by STOW-RS, by which it gets results, any other by C-ECHO.
 
     Raises:
-        NodeError: there is none of that name with host and port.
+        NodeError: there is none of that name with url, or with host and port.
     """
-    remote = next((it for it in settings.remotes if it.name == name and it.can_be_called), None)
+    remote = next((it for it in settings.remotes if it.name == name and (it.url or it.can_be_called)), None)
     if remote is None:
-        raise NodeError(f"no [[remotes]] with host and port has the name {name!r}")
-    reason = scu.echoed(RemoteAE.of(remote))
-    return Echoed(Receiver(remote.ae_title, remote.host, remote.port, remote.calling_ae_title), not reason, reason)
+        raise NodeError(f"no [[remotes]] with url, or with host and port, has the name {name!r}")
+    reason = dicomweb.asked(remote) if remote.url else scu.echoed(RemoteAE.of(remote))
+    receiver = Receiver(remote.ae_title, remote.host, remote.port, remote.calling_ae_title, remote.url)
+    return Echoed(receiver, not reason, reason)

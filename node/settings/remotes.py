@@ -42,7 +42,7 @@ class RemoteSettings(Section):
         when: studies whose results it gets.
         delivery_hours: when results are sent to it, in the time zone of the site; empty: at any time.
         calling_ae_title: what the node calls itself there.
-        associations: over which results are sent to it at the same time.
+        associations: over which results are sent to it at the same time; of a DICOMweb service, connections.
         maximum_attempts: of one object; then it waits for a person.
         first_retry_s: wait after the first failure, in s; it doubles with each …
         longest_retry_s: … up to this, in s.

@@ -15,7 +15,7 @@ from pynetdicom import evt
 from sqlalchemy import event
 
 from node.clock import utc_now
-from node.delivery.dicom import UNSETTLED
+from node.delivery.connections import UNSETTLED
 from node.delivery.worker import DeliveryWorker
 from node.operations.status import collect
 from node.settings import Settings

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
-from node.delivery.dicomweb import verdict
+from node.delivery.dicomweb import asked, verdict
 from node.delivery.worker import DeliveryWorker
 from node.dicom.outcomes import HTTP_POLICIES, StoreResult, classify_http, http_policies_as_markdown
 from node.dicom.tls import server_context
-from node.settings import RemoteSettings
+from node.errors import NodeError
+from node.operations.transfer import echo_remote
+from node.settings import RemoteSettings, Settings
 from storage.records import DeliveryState
 
+from ...parts.storage_scp import StorageSCP, running_storage_scp
 from ..web.conftest import running_web
 from .queued import STUDY, uid
 
@@ -46,9 +52,12 @@ def failed(number: int, reason: int) -> bytes:
     return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
 
 
+Answer = Callable[[bytes], tuple[int, bytes]]
+
+
 @contextmanager
-def running_service(*answers: tuple[int, bytes], context=None) -> Iterator[Service]:
-    """Each request gets the next answer; status 0 closes the connection instead."""
+def running_service(*answers: tuple[int, bytes], answer: Answer | None = None, context=None) -> Iterator[Service]:
+    """Each request gets the next answer, or what `answer` says to its body; status 0 closes the connection instead."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -56,8 +65,8 @@ def running_service(*answers: tuple[int, bytes], context=None) -> Iterator[Servi
         def do_POST(self) -> None:
             found.paths.append(self.path)
             found.tokens.append(self.headers.get("Authorization"))
-            found.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            status, body = found.answers.pop(0)
+            found.bodies.append(body := self.rfile.read(int(self.headers["Content-Length"])))
+            status, body = answer(body) if answer else found.answers.pop(0)
             if not status:
                 self.close_connection = True
                 return
@@ -75,7 +84,7 @@ def running_service(*answers: tuple[int, bytes], context=None) -> Iterator[Servi
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     found = Service(server.server_port, list(answers))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
     thread.start()
     try:
         yield found
@@ -169,6 +178,48 @@ def test_a_service_that_is_not_there_costs_no_attempt(queue, clock, unused_port)
     assert all("no connection" in reason for reason in queue.reasons())
 
 
+def stored_object(body: bytes) -> bytes:
+    """The answer that the object in a body was stored."""
+    _, _, file = body.partition(b"\r\n\r\n")
+    return stored(int(dcmread(BytesIO(file)).SOPInstanceUID.rpartition(".")[2]))
+
+
+def test_several_connections_send_each_object_once(queue, clock, service):
+    together = threading.Barrier(2, timeout=30)
+    count = itertools.count(1)
+
+    def answer(body: bytes) -> tuple[int, bytes]:
+        if next(count) in (2, 3):  # the second connection begins when the first has brought something
+            together.wait()
+        return 200, stored_object(body)
+
+    pacs = service(answer=answer)
+    queue.add(*range(3, 31))
+    assert delivered(queue, remote(pacs.port, associations=2), clock) == ["STORED"] * 30
+    assert sorted(map(stored_object, pacs.bodies)) == sorted(stored(number) for number in range(1, 31))
+
+
+def test_a_service_that_takes_fewer_connections_gets_all_over_those_that_it_takes(queue, clock, service, caplog):
+    """Of requests at the same time it answers one alone, others with 503."""
+    count, one, refused = itertools.count(1), threading.Lock(), threading.Event()
+
+    def answer(body: bytes) -> tuple[int, bytes]:
+        if not one.acquire(blocking=False):
+            refused.set()
+            return 503, b""
+        with ExitStack() as held:
+            held.callback(one.release)
+            if next(count) == 2:
+                assert refused.wait(30)
+            return 200, stored_object(body)
+
+    pacs = service(answer=answer)
+    queue.add(*range(3, 31))
+    assert delivered(queue, remote(pacs.port, associations=2), clock) == ["STORED"] * 30
+    assert len(pacs.bodies) == 31
+    assert "next try" not in caplog.text
+
+
 def test_a_file_that_has_changed_is_not_sent(queue, clock, service):
     pacs = service((200, stored(2)))
     path = queue.files.absolute(queue.deliveries()[0].result.file)
@@ -204,6 +255,59 @@ def test_by_https_the_certificate_must_be_that_of_the_service(queue, clock, serv
     node = authority.issue("node")
     shown = {"tls": True, "credentials": authority.credentials(node)}
     assert delivered(queue, remote(pacs.port, "https", **shown), clock) == ["STORED", "STORED"]
+
+
+# --- whether it answers at all
+
+
+def test_orthanc_answers_and_keeps_nothing(orthanc):
+    orthanc.dicomweb("/studies?limit=1")  # skips the test where it is not installed
+    before = orthanc.get("/statistics")
+    assert asked(remote(orthanc.http_port)) == ""
+    assert orthanc.get("/statistics") == before
+
+
+def test_a_node_answers_who_may_store_there(tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "another").write_text(TOKEN[::-1])
+    reader, writer = (
+        RemoteSettings(name=name, token_file=tmp_path / name, may_query=True, may_store=name == "token")
+        for name in ("another", "token")
+    )
+    with running_web(tmp_path / "other", (reader, writer), local_rights=()) as other:
+        assert asked(remote(other.server.port, token_file=tmp_path / "token")) == ""
+        assert asked(remote(other.server.port, token_file=tmp_path / "another")) == "HTTP status 403, Forbidden"
+        assert asked(remote(other.server.port)) == "HTTP status 401, Unauthorized"
+        assert asked(remote(other.server.port, token_file=tmp_path / "none")).startswith("no connection: this machine")
+        assert other.index.instances(STUDY) == ()
+
+
+@pytest.mark.parametrize("status", [301, 404, 405, 415, 429, 500, 501, 503])
+def test_a_service_that_would_take_nothing_is_no_answer(service, status):
+    assert asked(remote(service((status, b"")).port)).startswith(f"HTTP status {status}, ")
+
+
+@pytest.fixture
+def pacs_with_echo() -> Iterator[StorageSCP]:
+    with running_storage_scp() as found:
+        yield found
+
+
+def test_nobody_there_and_a_connection_that_ends_are_no_answer(service, unused_port):
+    assert asked(remote(unused_port)).startswith("no connection: ")
+    assert asked(remote(service((0, b"")).port)) == "no connection: the connection was lost before the answer"
+
+
+def test_a_remote_by_url_is_asked_there_and_one_by_port_by_c_echo(service, pacs_with_echo):
+    web, pacs = service((400, b"")), pacs_with_echo
+    by_port = RemoteSettings(name="scp", ae_title="PACS", host="127.0.0.1", port=pacs.port)
+    settings = Settings(remotes=(remote(web.port), by_port))
+    found = echo_remote(settings, "pacs")
+    assert (found.answers, found.receiver.address) == (True, f"http://127.0.0.1:{web.port}/dicom-web")
+    assert web.paths == ["/dicom-web/studies"]
+    assert (echo_remote(settings, "scp").answers, pacs.echoes) == (True, 1)
+    with pytest.raises(NodeError, match="'nobody'"):
+        echo_remote(settings, "nobody")
 
 
 @pytest.mark.parametrize("policy", HTTP_POLICIES, ids=lambda policy: policy.statuses)
