@@ -61,11 +61,8 @@ class Message:
 
 def advice(code: str) -> tuple[str, str]:
     """What a code means and what to do; of one of another release nothing is known."""
-    try:
-        known = Alert(code)
-    except ValueError:
-        return "", ""
-    return known.meaning, known.advice
+    known = next((it for it in Alert if it == code), None)
+    return (known.meaning, known.advice) if known else ("", "")
 
 
 def _facts(alert: AlertRecord) -> dict[str, Any]:

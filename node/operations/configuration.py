@@ -105,8 +105,7 @@ def _channels(alerts: AlertSettings) -> Iterator[str]:
     Raises:
         ConfigurationError: a file is not there, or holds no address.
     """
-    authorities = (alerts.webhook and alerts.webhook.authorities, alerts.mail and alerts.mail.authorities)
-    for file in (*alerts.secrets, *filter(None, authorities)):
+    for file in (*alerts.secrets, *alerts.authorities):
         if not file.is_file():
             raise ConfigurationError(f"alerts: {file} is no file")
     try:

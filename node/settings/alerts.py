@@ -153,8 +153,14 @@ class AlertSettings(Section):
     @property
     def secrets(self) -> tuple[Path, ...]:
         """Files that nobody but the owner should read."""
-        found = (self.webhook and self.webhook.url_file, self.webhook and self.webhook.token_file)
-        return tuple(filter(None, (*found, self.mail and self.mail.password_file)))
+        webhook = (self.webhook.url_file, self.webhook.token_file) if self.webhook else ()
+        mail = (self.mail.password_file,) if self.mail else ()
+        return tuple(file for file in (*webhook, *mail) if file)
+
+    @property
+    def authorities(self) -> tuple[Path, ...]:
+        """Files with certificates."""
+        return tuple(it.authorities for it in (self.webhook, self.mail) if it and it.authorities)
 
 
 def _within(channel: Section | None, folder: Path) -> Section | None:
