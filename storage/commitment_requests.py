@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from storage import database
 from storage.records import CommitmentRequest, Reference, ReportState, StoredFile
+from storage.removal_schema import committed_study
 from storage.schema import commitment_request, dicom_object, stored_file
 
 _table = commitment_request
@@ -74,6 +75,7 @@ class CommitmentRequests:
         fresh = {"state": ReportState.QUEUED, "attempts": 0, "next_attempt_at": report_at, "reason": ""}
 
         def write(connection: Connection) -> int:
+            _keep_studies(connection, [it.sop_instance_uid for it in references])
             same_uid = select(_table).where(_table.c.transaction_uid == transaction_uid).with_for_update()
             known = connection.execute(same_uid.order_by(_table.c.identifier)).all()
             for row in known:
@@ -147,6 +149,18 @@ class CommitmentRequests:
     def _move(self, identifier: int, values: dict[str, object]) -> None:
         with database.writing(self._engine).begin() as connection:
             connection.execute(update(_table).where(_table.c.identifier == identifier, _QUEUED).values(values))
+
+
+def _keep_studies(connection: Connection, sop_instance_uids: Sequence[str]) -> None:
+    """Write down of which studies somebody may delete the copy, once these objects are committed."""
+    asked: set[str] = set()
+    for begin in range(0, len(sop_instance_uids), _AT_ONCE):
+        these = dicom_object.c.sop_instance_uid.in_(sop_instance_uids[begin : begin + _AT_ONCE])
+        asked.update(connection.scalars(select(dicom_object.c.study_instance_uid).where(these).distinct()))
+    studies = committed_study.c.study_instance_uid
+    known = set(connection.scalars(select(studies).where(studies.in_(sorted(asked)))))
+    if new := sorted(asked - known):
+        connection.execute(insert(committed_study), [{"study_instance_uid": uid} for uid in new])
 
 
 def unreported(connection: Connection, limit: int) -> tuple[Unreported, ...]:

@@ -23,6 +23,7 @@ from storage.header import check_uid, content_of
 from storage.identity import Content
 from storage.records import InstanceHeader, StoredFile
 from storage.spool import SpooledFile
+from storage.study_locks import StudyLocks
 
 _MOST_FOLDERS = 4096  # that are remembered
 
@@ -44,7 +45,11 @@ class Placed:
 
 
 class ObjectStore:
-    """The files of the node; paths in records are relative to `root`, so that the root can be moved."""
+    """The files of the node; paths in records are relative to `root`, so that the root can be moved.
+
+    Attributes:
+        locks: by which it is known whose files are in use.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -53,6 +58,7 @@ class ObjectStore:
         # may just have made it.
         self._durable: dict[Path, None] = {}
         self._syncs = FolderSyncs()
+        self.locks = StudyLocks(self.root)
         self._make_durably(self.spool)
 
     def spooled(self, *parts: bytes | memoryview) -> Path:
@@ -184,7 +190,8 @@ class ObjectStore:
 
     def _make_durably(self, folder: Path) -> None:
         """Make a folder whose entry survives a power cut; the root itself only where there is none."""
-        if folder in self._durable or (self.root not in folder.parents and folder.is_dir()):
+        known = folder in self._durable or self.root not in folder.parents
+        if known and folder.is_dir():  # one that was there goes with the study that was in it
             return
         self._make_durably(folder.parent)
         folder.mkdir(exist_ok=True)

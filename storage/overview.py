@@ -13,12 +13,22 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, func, or_, select
 
-from storage import alerts, commitment_requests, commitments, deliveries, quarantine_entries, retrievals
+from storage import (
+    alerts,
+    commitment_requests,
+    commitments,
+    deliveries,
+    holds,
+    quarantine_entries,
+    removal_records,
+    retrievals,
+)
 from storage.alerts import AlertCount
 from storage.catalogue import faults
 from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
+from storage.holds import Hold
 from storage.index import study_record
 from storage.records import (
     DELIVERED,
@@ -31,6 +41,7 @@ from storage.records import (
     StudyRecord,
     StudyState,
 )
+from storage.removal_records import Removal
 from storage.schema import delivery, dicom_object, result, stored_file, study, verdict
 
 #: Place in the order of a page; a study whose results are not all where they should be comes after these.
@@ -200,6 +211,14 @@ class Overview:
             .order_by(func.min(delivery.c.identifier))
         )
         return tuple((uid, destination, reason) for uid, destination, reason in self._connection.execute(query))
+
+    def holds(self, studies: Sequence[str]) -> dict[str, Hold]:
+        """Those of studies that are under hold."""
+        return holds.of_studies(self._connection, studies)
+
+    def removals(self, studies: Sequence[str]) -> dict[str, Removal]:
+        """The last removal of each of studies that anything was removed of."""
+        return removal_records.last_of(self._connection, studies)
 
     def verdicts(self, studies: Sequence[str]) -> dict[str, str]:
         """The latest verdict of each study that has one."""

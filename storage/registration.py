@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Connection, Integer, bindparam, case, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, Integer, bindparam, case, func, insert, or_, select, update
 
 from storage import associations, objects, rejections, reopening
 from storage.identity import Content
@@ -23,6 +23,7 @@ from storage.records import (
     StoredFile,
     StudyState,
 )
+from storage.removal_schema import removal
 from storage.schema import UTCDateTime, dicom_object, study
 
 _received = dicom_object.c.origin == ObjectOrigin.RECEIVED
@@ -72,6 +73,7 @@ _TOUCH_STUDY = Prepared(
 )
 _COUNT_IN_STUDY = Prepared(_COUNTED)
 _BEGIN_STUDY = insert(study)
+_REMOVED = select(func.max(removal.c.last_revision)).where(removal.c.study_instance_uid == bindparam("study"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,13 @@ def _touch_study(connection: Connection, header: InstanceHeader, registration: R
         touched = _COUNT_IN_STUDY.change(connection, values)
     if touched:
         return
+    # The queue, and the work folder, know the revisions of one that was removed by their numbers.
+    removed = connection.scalar(_REMOVED, {"study": header.study_instance_uid}) or 0
     connection.execute(
         _BEGIN_STUDY,
         {
             "study_instance_uid": header.study_instance_uid,
-            "revision": 1,
+            "revision": removed + 1,
             "state": StudyState.RECEIVING,
             "series_count": 1,
             "instance_count": 1,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, delete, insert, select, update
 
-from storage import database
+from storage import database, objects, removal_records
 from storage.errors import TransitionError
 from storage.records import ENDED_STATES, PatientIdentity, StudyState
 from storage.schema import meant_patient, study
@@ -22,6 +22,10 @@ def reopen(engine: Engine, study_uid: str, meant: PatientIdentity | None = None,
         TransitionError: there is no such study, or it has not ended yet.
     """
     with database.writing(engine).begin() as connection:
+        known = removal_records.last_of(connection, [study_uid]).get(study_uid)
+        if known is not None and not objects.received(connection, study_uid):
+            gone = f"its images were removed by {known.rule!r} at {known.begun_at:%Y-%m-%d %H:%M} UTC"
+            raise TransitionError(f"study {study_uid}: {gone}: send them again to have it analysed again")
         moved = connection.execute(
             update(study)
             .where(study.c.study_instance_uid == study_uid, study.c.state.in_(ENDED_STATES))

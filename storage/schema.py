@@ -124,6 +124,7 @@ revision_object = Table(
     Column("study_instance_uid", ForeignKey(study.c.study_instance_uid), primary_key=True),
     Column("revision", Integer, primary_key=True),
     Column("object", ForeignKey(dicom_object.c.identifier), primary_key=True),
+    Index("revision_by_object", "object"),
 )
 
 association = Table(
@@ -262,6 +263,7 @@ commitment_delivery = Table(
     metadata,
     Column("commitment", ForeignKey(commitment.c.identifier), primary_key=True),
     Column("delivery", ForeignKey(delivery.c.identifier), primary_key=True),
+    Index("commitment_by_delivery", "delivery"),
 )
 
 # What others ask this node to commit; written before the request is accepted. `objects` is JSON: pairs of SOP class and
@@ -304,6 +306,7 @@ retrieval = Table(
     Column("reason", Text, nullable=False),
     UniqueConstraint("remote", "study_instance_uid"),
     Index("retrieval_due", "remote", "state", "next_attempt_at"),
+    Index("retrieval_by_study", "study_instance_uid"),
 )
 
 IS_OPEN = delivery.c.state.in_([literal_column("'CLAIMED'"), literal_column("'QUEUED'")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from node.recognition.record import STUDY, RoleRefusal
 from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
 from storage.records import CommitmentState, DeliveryState, QuarantineRecord, ReportState, StudyState
+from storage.removal_records import Scope
 
 _NAMED = {
     DeliveryState.COMMITTED: "of them committed",
@@ -91,6 +93,8 @@ def _study(line: StudyLine) -> Text:
         f"last {_ago(study.last_received_at)}\n",
         style="not bold",
     )
+    for note in _of_removing(line):
+        text.append(f"  {note}\n", style="not bold")
     if line.running:
         text.append(f"  analysis under way{f', {line.step!r} is done' if line.step else ''}\n", style="not bold")
     for withdrawal in line.withdrawals:
@@ -103,6 +107,14 @@ def _study(line: StudyLine) -> Text:
     for note in (*delivered, *line.delivery_reasons, *dict.fromkeys(note for note in notes if note)):
         text.append(f"  {note}\n", style="not bold")
     return text
+
+
+def _of_removing(line: StudyLine) -> Iterator[str]:
+    if line.hold is not None:
+        yield f"on hold since {line.hold.held_at:%Y-%m-%d %H:%M} UTC by {line.hold.held_by}: {line.hold.reason}"
+    if line.removal is not None:
+        what = "its images were" if line.removal.scope is Scope.IMAGES else "what came before was"
+        yield f"{what} removed by {line.removal.rule!r} at {line.removal.begun_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _refusal(refusal: RoleRefusal) -> str:

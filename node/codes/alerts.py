@@ -80,3 +80,15 @@ class Alert(Definition):
         "See the reason, and the address and the secrets in `alerts`.",
         Kind.ALERT,
     )
+    DISK_LOW = (
+        "E-DISK-LOW",
+        "Little of the disk that holds the root (subject) is free; soon objects are refused.",
+        "Make room, or let `retention` do so by a rule with free_below_gb (docs/operations.md).",
+        Kind.ALERT,
+    )
+    REMOVAL_UNFINISHED = (
+        "E-REMOVAL-UNFINISHED",
+        "Files of studies that were removed cannot be removed from the disk; it is tried again.",
+        "Look after the disk and the rights of its folders.",
+        Kind.ALERT,
+    )

@@ -9,7 +9,8 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from node.clock import utc_now
-from node.maintenance import certificates
+from node.maintenance import certificates, space
+from node.maintenance.retention import Retention
 from node.maintenance.telling import Teller, channels
 from node.settings import Settings
 from storage.alerts import Alerts
@@ -19,6 +20,7 @@ from storage.index import Index
 _AT_ONCE = 8
 """Jobs that run at the same time; as many as there are, so that none waits for another."""
 _CERTIFICATES_EVERY_S = 3600
+_SPACE_EVERY_S = 60
 
 
 class MaintenanceService:
@@ -42,6 +44,12 @@ class MaintenanceService:
         if settings.credentials:
             every, what = _CERTIFICATES_EVERY_S, [settings.credentials, self._alerts]
             add(certificates.look, "interval", what, seconds=every, next_run_time=now)
+        watermark, refuses = settings.alert_free_gb, settings.listener.minimum_free_gb
+        what = [self._files, watermark, refuses, self._alerts]
+        add(space.look, "interval", what, seconds=_SPACE_EVERY_S, next_run_time=now)
+        # Also where no rule is enabled: what an interruption left of a removal is to go on.
+        retention = Retention(settings, self._index.engine, self._files)
+        add(retention.look, "interval", seconds=settings.retention.every_s, next_run_time=now)
         self._scheduler.start()
         for teller in self._tellers:
             teller.start()

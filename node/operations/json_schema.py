@@ -15,11 +15,13 @@ from node.operations.quarantine import Discarded, QuarantineDetail, QuarantineLi
 from node.operations.replay import Replay
 from node.operations.rerun import Rerun
 from node.operations.resend import Resent
+from node.operations.retention import Removals, RetentionPlan
 from node.operations.retrieve import Known, Retrieved
 from node.operations.status import Report
 from node.operations.super_resolve import SuperResolved
 from node.operations.transfer import Echoed, Sent
 from node.recognition.record import StudyPlan
+from storage.holds import Hold
 from storage.reindexing import Reindexed
 
 #: What a command prints with `--json`; `explain` one document a line for each study.
@@ -31,6 +33,7 @@ ANSWERS: dict[str, type] = {
     "check-config": CheckedConfiguration,
     "echo": Echoed,
     "explain": StudyPlan,
+    "hold": Hold,
     "models add": Added,
     "models list": Bundles,
     "models verify": Bundles,
@@ -39,9 +42,12 @@ ANSWERS: dict[str, type] = {
     "quarantine release": Released,
     "quarantine show": QuarantineDetail,
     "reindex": Reindexed,
+    "release-hold": Hold,
     "replay": Replay,
     "rerun": Rerun,
     "resend": Resent,
+    "retention": Removals,
+    "retention --dry-run": RetentionPlan,
     "retrievals": Known,
     "retrieve": Retrieved,
     "send": Sent,

@@ -26,8 +26,10 @@ from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
 from storage.database import open_engine
+from storage.holds import Hold
 from storage.overview import DeliveryCount, Overview, StudyQuery
 from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord, StudyState
+from storage.removal_records import Removal
 from storage.root import fault
 
 #: States of an object that its destination has.
@@ -39,6 +41,7 @@ class StudyLine:
     """One study: what is known of it and how far its results have got, by destination and state.
 
     `step` is the last step that an analysis under way has finished. `series` is there where one study was asked for.
+    `removal` is the last one of anything of it: of its images, or of all that was there before it came again.
     """
 
     study: StudyRecord
@@ -52,6 +55,8 @@ class StudyLine:
     withdrawals: tuple[Withdrawal, ...]
     running: bool = False
     step: str = ""
+    hold: Hold | None = None
+    removal: Removal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,7 @@ def _lines(
     uids = [study.study_instance_uid for study in studies]
     counts, documents, reasons = overview.deliveries(uids), overview.verdicts(uids), overview.reasons(uids)
     revoked = {count.study_instance_uid for count in counts if count.state is DeliveryState.REVOKED}
+    held, removals = overview.holds(uids), overview.removals(uids)
     to_withdraw = overview.revoked(sorted(revoked)) if revoked else {}
     lines = []
     for study in studies:
@@ -202,6 +208,8 @@ def _lines(
                 withdrawals=withdrawals(to_withdraw.get(uid, ())),
                 running=uid in steps,
                 step=steps.get(uid, ""),
+                hold=held.get(uid),
+                removal=removals.get(uid),
             )
         )
     return tuple(lines)

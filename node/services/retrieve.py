@@ -106,8 +106,9 @@ class RetrieveSCP:
             self._refuse(messages, request, Refusal(UNABLE_TO_CALCULATE, "the objects cannot be looked up"))
         else:
             tally = Tally(len(files))
+            studies = {each.header.study_instance_uid for each in files}
             try:
-                with closing(send(files)) as outcomes:
+                with self._files.locks.using(studies), closing(send(files)) as outcomes:
                     _answer(outcomes, tally, Answers(messages, request))
             finally:  # also where the one who asked is gone
                 log.info("%s: %s level, %s", _words(messages, request), identifier.level, tally)

@@ -271,10 +271,13 @@ def admit(
     """
     if index.has_uid_of_result(header.sop_instance_uid):
         return Registration.OWN_RESULT
-    placed = store.place(spooled, header)
-    note = rejection_note(store.absolute(placed.file), header.sop_class_uid)
-    # The folder is synced meanwhile. Where the power goes in between, the row may be there without it: see `recovery`.
-    try:
-        return index.register(header, placed.file, calling_ae, now, claim, note)
-    finally:
-        placed.wait()
+    # A removal of the same content that is under way must not take the file that the row is about to name.
+    with store.locks.using([header.study_instance_uid]):
+        placed = store.place(spooled, header)
+        note = rejection_note(store.absolute(placed.file), header.sop_class_uid)
+        # The folder is synced meanwhile. Where the power goes in between, the row may be there without it: see
+        # `recovery`.
+        try:
+            return index.register(header, placed.file, calling_ae, now, claim, note)
+        finally:
+            placed.wait()

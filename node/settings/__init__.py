@@ -16,6 +16,7 @@ from node.settings.recognition import (
     Wanted,
 )
 from node.settings.remotes import RemoteSettings
+from node.settings.retention import Remove, RetentionRule, RetentionSettings
 from node.settings.retrieval import Method, RetrievalSettings
 from node.settings.sections import (
     SHIPPED,
@@ -46,8 +47,11 @@ __all__ = [
     "RecognitionRule",
     "RecognitionSettings",
     "RemoteSettings",
+    "Remove",
     "ResultKind",
     "ResultSettings",
+    "RetentionRule",
+    "RetentionSettings",
     "RetrievalSettings",
     "Settings",
     "SiteRule",

@@ -13,6 +13,7 @@ from models.sequence import Sequence
 from node.settings.alerts import AlertSettings
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
+from node.settings.retention import RetentionSettings
 from node.settings.retrieval import Method, RetrievalSettings
 from node.settings.values import URL, AETitle, Credentials, Port, Seconds, Section, TimeZone
 
@@ -142,6 +143,7 @@ class Settings(Section):
     analysis: AnalysisSettings = AnalysisSettings()
     results: ResultSettings = ResultSettings()
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @model_validator(mode="after")
     def _remote_names(self) -> Settings:
@@ -196,6 +198,22 @@ class Settings(Section):
         if method is Method.MOVE and not remote.may_store and any(each.may_store for each in self.remotes):
             raise ValueError(f"{name!r} needs may_store = true: objects of a C-MOVE are stored here by it")
         return remote
+
+    @model_validator(mode="after")
+    def _space(self) -> Settings:
+        refuses = self.listener.minimum_free_gb
+        for rule in self.retention.rules:
+            if 0 < rule.free_below_gb <= refuses:
+                raise ValueError(
+                    f"retention rule {rule.name!r}: free_below_gb must be more than listener.minimum_free_gb "
+                    f"({refuses:g}): below that nothing is received any more"
+                )
+        return self
+
+    @property
+    def alert_free_gb(self) -> float:
+        """Below so much free disk an alert is raised, in GB: before the listener refuses what comes."""
+        return self.retention.alert_free_gb or 2 * self.listener.minimum_free_gb
 
     @model_validator(mode="after")
     def _web_callers(self) -> Settings:

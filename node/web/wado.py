@@ -59,7 +59,8 @@ class Retrieving:
         message = Multipart(DICOM)
         headers["Content-Type"] = message.content_type
         status = 200 if len(sent) == len(found) else 206
-        return StreamingResponse(message.pieces(_parts(sent, first)), status_code=status, headers=headers)
+        pieces = self.objects.served(study, message.pieces(_parts(sent, first)))
+        return StreamingResponse(pieces, status_code=status, headers=headers)
 
     def metadata(self, request: Request, study: str, series: str = "", instance: str = "") -> Response:
         """Data sets in the DICOM JSON model, without bulk data."""
@@ -71,7 +72,8 @@ class Retrieving:
             return Response(status_code=304, headers={"ETag": tag})
         if len(found) == 1:  # of which the caller is told where it is damaged
             return Response(encoded([metadata(found[0], service)]), media_type=media_type, headers={"ETag": tag})
-        return StreamingResponse(listed(found, service), media_type=media_type, headers={"ETag": tag})
+        pieces = self.objects.served(study, listed(found, service))
+        return StreamingResponse(pieces, media_type=media_type, headers={"ETag": tag})
 
 
 def _parts(sent: Sequence[tuple[WebObject, str]], first: Iterator[bytes]) -> Iterator[Part]:

@@ -71,7 +71,7 @@ def _keep(connection: Connection, found: Sequence[_Object], read: Sequence[_Read
     for study in connection.scalars(select(tables.study.c.identifier).where(of_study)).all():
         _count(connection, study)
     patients.update(connection.scalars(select(tables.study.c.patient).where(of_study)))
-    _count_patients(connection, patients)
+    count_patients(connection, patients)
     taken = dicom_object.c.identifier.in_([row.identifier for row in found])
     connection.execute(update(dicom_object).where(taken).values(catalogued=True))
 
@@ -149,7 +149,7 @@ def _count(connection: Connection, study: int) -> None:
     connection.execute(update(tables.study).where(tables.study.c.identifier == study).values(values))
 
 
-def _count_patients(connection: Connection, patients: Collection[int]) -> None:
+def count_patients(connection: Connection, patients: Collection[int]) -> None:
     """Write down what patients have; one who has no study any more is gone."""
     study = tables.study
     for patient in sorted(patients):

@@ -14,7 +14,12 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select, text
 
-from storage import alert_schema, catalogue_schema, maintenance_schema  # noqa: F401 - their tables are part of the schema
+from storage import (  # noqa: F401 - their tables are part of the schema
+    alert_schema,
+    catalogue_schema,
+    maintenance_schema,
+    removal_schema,
+)
 from storage.errors import SchemaError
 from storage.migrations import backup
 from storage.schema import metadata
@@ -22,7 +27,7 @@ from storage.schema import metadata
 log = logging.getLogger(__name__)
 
 #: Every revision of the schema, the oldest first; each has a file in `versions`.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0013")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0013", "0014")
 _LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while the schema changes
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
