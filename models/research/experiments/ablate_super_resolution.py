@@ -37,7 +37,7 @@ VARIANTS = {
     "without gradient": ("--weight-gradient", "0"),
     "adversarial x 20": ("--weight-adversarial", "0.1"),
 }
-REFERENCE = "cubic_b_spline"
+REFERENCE, NO_NETWORK = "cubic_b_spline", "cubic_in_agreement"
 #: Of each training; the rate falls from one to the next.
 EPOCHS = 3
 
@@ -86,6 +86,7 @@ def main(
             "| losses | gain over cubic dB | SSIM | edge gradient | edge width |",
             "| --- | --- | --- | --- | --- |",
         ]
+        lines.append(_row("none: cubic in agreement", found[group, NO_NETWORK]))
         lines += [_row(name, found[group, name]) for name in bundles]
         lines.append("")
     output.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")

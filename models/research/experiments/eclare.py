@@ -35,6 +35,7 @@ from models.volume_files import read, write
 
 METHODS = {
     "cubic_b_spline": "cubic B-spline",
+    "cubic_in_agreement": "cubic in agreement, no network",
     "eclare": "ECLARE",
     "super_resolution": "SR",
     "not_denoised": "SR, denoising off",

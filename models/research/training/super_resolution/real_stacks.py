@@ -19,11 +19,11 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage, signal
 
-from models.errors import VolumeError
+from models.research.cohort.series import read_series
 from models.research.training.super_resolution.degradation import noise_deviation
 from models.research.training.super_resolution.stack_pairs import Float16, ThinStack
 from models.super_resolution.normalisation import Modality, intensity_range
-from models.volume import Float32, check_volume
+from models.volume import Float32
 
 #: Share of rows and columns that is cut off at each side: mostly air.
 RIM_SHARE = 0.125
@@ -64,8 +64,7 @@ def real_volumes(part: str) -> tuple[RealVolume, ...]:
 
 def read_real(data: Path, volume: RealVolume, rim: float = RIM_SHARE) -> Float32:
     """The volume (z, y, x) scaled to 0 to about 1, without its rim. Raises VolumeError when it cannot be read."""
-    image = _read(data / volume.path)
-    check_volume(image)
+    image = read_series(data / volume.path)
     return scaled(sitk.GetArrayFromImage(image), volume.modality, rim)
 
 
@@ -131,18 +130,3 @@ def _of_file(data: Path, volume: RealVolume, clean: bool, as_measured: float) ->
 def _halved(stack: Float32) -> Float16:
     pairs = stack[: len(stack) // 2 * 2].reshape(-1, 2, *stack.shape[1:])
     return pairs.mean(axis=1).astype(np.float16)
-
-
-def _read(path: Path) -> sitk.Image:
-    """A file, or the largest series of a folder."""
-    reader = sitk.ImageSeriesReader()
-    try:
-        if not path.is_dir():
-            return sitk.ReadImage(str(path), sitk.sitkFloat32)
-        series = [reader.GetGDCMSeriesFileNames(str(path), uid) for uid in reader.GetGDCMSeriesIDs(str(path))]
-        if not series:
-            raise VolumeError(f"{path.name}: no image series in this folder")
-        reader.SetFileNames(max(series, key=len))
-        return sitk.Cast(reader.Execute(), sitk.sitkFloat32)
-    except RuntimeError as error:
-        raise VolumeError(f"{path.name} cannot be read as a volume") from error

@@ -37,6 +37,7 @@ GOALS = {"simulated": 2.0, "real": 1.5}
 NAMES = {
     "linear": "linear",
     "cubic_b_spline": "cubic B-spline",
+    "cubic_in_agreement": "cubic in agreement, no network",
     "lanczos": "Lanczos",
     "without_adversarial": "SR without adversarial",
     "super_resolution": "SR",
