@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import track
 
 from models.manifest import load_manifest
+from models.research.evaluation.pelvis.outline_report import PAGE, write_outline_report
 from models.research.phantom.cohort import HELD_OUT_SCANNERS, TEST, TEST_TRAINED_SCANNERS
 from models.research.phantom.scanners import find_scanner
 from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, evaluate
@@ -56,3 +57,13 @@ def super_resolution(
     evaluation = SuperResolutionEvaluation(settings.analysis.super_resolution, keys, real, without_adversarial)
     write_report(evaluation, output, out.print)
     out.print(f"{output / 'super-resolution.md'} written", highlight=False)
+
+
+def outlines(output: Path, real: Path, out: Console) -> None:
+    """Draw the rectum of the real pelvises as it was outlined, and say how well both readings agree.
+
+    Raises:
+        VolumeError: a series of `real` is missing.
+    """
+    write_outline_report(real, output, out.print)
+    out.print(f"{output / PAGE} written", highlight=False)

@@ -152,12 +152,17 @@ def super_resolve(
 def evaluate_models(
     output: Annotated[Path, typer.Option(help="Folder of tables and pictures.")] = Path("docs/models"),
     config: ConfigOption = CONFIG,
-    real: Annotated[Path | None, typer.Option(help="Folder of the MR that real_volumes.csv names.")] = None,
+    real: Annotated[
+        Path | None, typer.Option(help="Folder of the MR that real_volumes.csv and series.csv name.")
+    ] = None,
     without_adversarial: Annotated[Path | None, typer.Option(help="Super-resolution bundle to show beside it.")] = None,
-    cases: Annotated[int, typer.Option(min=2, help="Simulated patients of the scanners never trained on.")] = 24,
+    cases: Annotated[int, typer.Option(min=0, help="Simulated patients of unseen scanners; 0 leaves them out.")] = 24,
     refined: Annotated[int, typer.Option(min=0, help="Of them for the super-resolution; 0 leaves it out.")] = 2,
     cache: Annotated[Path, typer.Option(help="Judged cases are kept here.")] = Path("runs/evaluation"),
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
+    outlines: Annotated[
+        bool, typer.Option("--outlines", help="Of the rectum in the pelvises of --real: draw.")
+    ] = False,
 ) -> None:
     """Measure the networks of the configuration on held-out cases, beside interpolation and baselines."""
     from node.cli import evaluate_models as evaluation
@@ -165,7 +170,16 @@ def evaluate_models(
     settings = load_settings(config)
     if refined:
         evaluation.super_resolution(settings, output, refined, real, without_adversarial, out)
-    evaluation.segmentation(settings, output, cases, cache, workers, out)
+    if cases:
+        evaluation.segmentation(settings, output, cases, cache, workers, out)
+    if outlines:
+        evaluation.outlines(output, _needed(real, "--outlines"), out)
+
+
+def _needed(real: Path | None, by: str) -> Path:
+    if real is None:
+        raise NodeError(f"{by} needs --real, the folder of the real pelvises")
+    return real
 
 
 @app.command("new-config")
