@@ -47,7 +47,7 @@ def agreement(patient: str, structure: Structure, grid: Grid) -> Agreement:
     readings = [contours(patient, reading) for reading in READINGS]
     masks = [_mask(drawn, structure, grid) for drawn in readings]
     both, either = masks[0] & masks[1], int(masks[0].sum() + masks[1].sum())
-    pairs = list(_pairs(*readings, structure))
+    pairs = list(_pairs(readings[0], readings[1], structure))
     away = [_distances(one, other, grid) for one, other in pairs]
     one, other = (np.concatenate([it[side] for it in away]) for side in (0, 1))
     shared = np.flatnonzero(masks[0].any(axis=(1, 2)) & masks[1].any(axis=(1, 2)))
