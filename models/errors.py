@@ -19,5 +19,9 @@ class EngineError(ModelError):
     """A network cannot be run by the engine, or in the precision, that is set."""
 
 
+class ProcessKilledError(MemoryError):
+    """A process of a computation was killed: by the system, which was short of memory, or by what it computed."""
+
+
 class EnhancementError(ModelError):
     """A dynamic run does not show when contrast was injected; the message says why."""

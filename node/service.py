@@ -8,18 +8,22 @@ the analysis listens while the models still load. What arrives before they are t
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from models.interruption import Interrupted, ended_by
 from models.memory import share_arenas
 from node.analysis.progress import require_readable
-from node.clock import utc_now
+from node.clock import PARTING_S, STOPS_WITHIN_S, utc_now
 from node.errors import ConfigurationError
 from node.settings import Settings
 from storage.database import close
@@ -29,10 +33,9 @@ from storage.ledger import Ledger
 from storage.root import open_root
 
 if TYPE_CHECKING:
-    from apscheduler.schedulers.background import BackgroundScheduler
-
     from node.completion.settling import Completion
     from node.completion.shortage import Inquiry
+    from node.scheduler import SteadyScheduler
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ _CATALOGUE_EVERY_S = 2
 _INTAKE_EVERY_S = 5
 _RECONCILE_EVERY_H = 24
 _SETTLING = "settling"
+#: Exit status of a process that did not come to its end in the time of a stop.
+_ENDED_HARD = 1
 #: A sweep does not begin before the one that ordered it has returned.
 _AFTER_A_SWEEP = timedelta(seconds=0.05)
 
@@ -69,7 +74,9 @@ class Service:
         self._ledger = Ledger(engine)
         self._deliveries = Deliveries(engine)
         self._wake_delivery: list[Callable[[], None]] = []
-        self._stops: dict[ServiceRole, list[Callable[[], None]]] = {role: [] for role in ServiceRole}
+        # What a role started, in the order of it; parts that know nothing of one another are apart.
+        self._stops: list[tuple[ServiceRole, list[Callable[[], object]]]] = []
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         """Start every role, that first which is up soonest; a role that cannot start stops those before it."""
@@ -91,26 +98,52 @@ class Service:
             self.stop()
             raise
 
-    def stop(self) -> None:
-        """Stop in the order in which data flows: no more studies in, then no more work, then no more out."""
-        for role in ServiceRole:
-            while self._stops[role]:
-                self._stops[role].pop()()
-        close(self._engine)
+    def stop(self) -> bool:
+        """Stop all parts at the same time: what is under way ends at a point from which it goes on.
+
+        Returns:
+            whether all of it did, within the time of a stop.
+        """
+        self._stopping.set()
+        until = time.monotonic() + STOPS_WITHIN_S
+        stopped = [_Stopped(*part) for part in self._stops]
+        self._stops.clear()
+        for part in stopped:
+            part.start()
+        for part in stopped:
+            part.join(max(0.0, until - time.monotonic()))
+        late = {part.role for part in stopped if not part.in_order}
+        if late:
+            log.error("stopping: not at an end: %s", ", ".join(sorted(late)))
+        else:
+            close(self._engine)
+        return not late
+
+    def _parts(self, role: ServiceRole, *stops: Callable[[], object]) -> list[Callable[[], object]]:
+        """What is to be stopped of parts of a role, the last first; it may be added to."""
+        found = list(stops)
+        self._stops.append((role, found))
+        return found
 
     def run(self) -> None:
-        """Start, serve until SIGTERM or SIGINT, stop."""
+        """Start, serve until SIGTERM or SIGINT, stop; the process ends in the time of a stop, whatever is under way."""
         done = threading.Event()
 
         def finish(number: int, _frame: FrameType | None) -> None:
+            if done.is_set():
+                _end_hard("stopped a second time")
             log.info("signal %s: stopping", signal.Signals(number).name)
+            end = threading.Timer(STOPS_WITHIN_S, _end_hard, [f"stopping: not at an end in {STOPS_WITHIN_S:.0f} s"])
+            end.daemon = True  # goes on while the interpreter waits for threads that do not end
+            end.start()
             done.set()
 
         signal.signal(signal.SIGTERM, finish)
         signal.signal(signal.SIGINT, finish)
         self.start()
         done.wait()
-        self.stop()
+        if not self.stop():
+            _end_hard("stopping")
         log.info("stopped")
 
     def _start_listener(self) -> None:
@@ -131,10 +164,10 @@ class Service:
             raise ConfigurationError(
                 f"listener: cannot listen on {where.host}:{ports}: {error.strerror}; is another node running?"
             ) from error
-        self._stops[ServiceRole.LISTENER].append(listener.stop)
+        self._parts(ServiceRole.LISTENER, partial(listener.stop, PARTING_S))
         for reporter in reporters(self._settings.remotes, self._files, CommitmentRequests(self._engine)):
             reporter.start()
-            self._stops[ServiceRole.LISTENER].append(reporter.stop)
+            self._parts(ServiceRole.LISTENER, reporter.stop)
         log.info("listening as %s on %s:%s", where.ae_title, where.host, where.ports_in_words)
 
     def _start_web(self) -> None:
@@ -156,7 +189,7 @@ class Service:
             raise ConfigurationError(f"web.tls: {error.strerror}") from error
         except OSError as error:
             raise ConfigurationError(f"web: cannot listen on {where.host}:{where.port}: {error.strerror}") from error
-        self._stops[ServiceRole.WEB].append(server.stop)
+        self._parts(ServiceRole.WEB, server.stop)
         log.info("DICOMweb on %s://%s:%d", "https" if where.tls else "http", where.host, where.port)
 
     def _start_delivery(self) -> None:
@@ -169,11 +202,11 @@ class Service:
             delivery = DeliveryWorker(destination, self._deliveries, self._files, time_zone=zone)
             delivery.start()
             self._wake_delivery.append(delivery.wake)
-            self._stops[ServiceRole.DELIVERY].append(delivery.stop)
+            self._parts(ServiceRole.DELIVERY, delivery.stop)
             if destination.commitment:
                 asking = CommitmentWorker(destination, Commitments(self._engine))
                 asking.start()
-                self._stops[ServiceRole.DELIVERY].append(asking.stop)
+                self._parts(ServiceRole.DELIVERY, asking.stop)
 
     def _start_retrieval(self) -> None:
         if not self._settings.retrieval:
@@ -182,18 +215,16 @@ class Service:
 
         retrieval = RetrievalService(self._settings, self._files, self._index)
         retrieval.start()
-        self._stops[ServiceRole.RETRIEVAL].append(retrieval.stop)
+        self._parts(ServiceRole.RETRIEVAL, retrieval.stop)
 
     def _start_maintenance(self) -> None:
         from node.maintenance.service import MaintenanceService
 
         maintenance = MaintenanceService(self._settings, self._files, self._index)
         maintenance.start()
-        self._stops[ServiceRole.MAINTENANCE].append(maintenance.stop)
+        self._parts(ServiceRole.MAINTENANCE, maintenance.stop)
 
     def _start_analysis(self) -> None:
-        from apscheduler.schedulers.background import BackgroundScheduler
-
         from node.analysis.bundles import Models
         from node.analysis.context import AnalysisContext
         from node.analysis.intake import Intake
@@ -202,9 +233,10 @@ class Service:
         from node.analysis.worker import Worker
         from node.completion.settling import Completion
         from node.recognition.rules.table import check as check_rules
+        from node.scheduler import SteadyScheduler
         from storage.catalogue import faults
 
-        settings, stops = self._settings, self._stops[ServiceRole.ANALYSIS]
+        settings, stops = self._settings, self._parts(ServiceRole.ANALYSIS)
         check_rules(settings.recognition)
         models = Models(settings.analysis, settings.engines_folder)
         models.check()
@@ -218,7 +250,7 @@ class Service:
         completion = Completion(
             settings.completion, settings.recognition, self._files, self._index, self._inquiry(), queued=intake.submit
         )
-        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
+        scheduler = SteadyScheduler()
         every = settings.completion.sweep_every_s
         scheduler.add_job(self._settle, "interval", [completion, scheduler], seconds=every, id=_SETTLING)
         scheduler.add_job(intake.look, "interval", seconds=_INTAKE_EVERY_S, next_run_time=utc_now())
@@ -226,12 +258,15 @@ class Service:
         reconciliation = Reconciliation(settings.root, self._index, worklist)
         scheduler.add_job(reconciliation.all, "interval", hours=_RECONCILE_EVERY_H, next_run_time=utc_now())
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S)
+        scheduler.when_the_clock_is_set(lambda moved: self._index.follow_clock(moved, utc_now()))
         scheduler.start()
         stops.append(scheduler.shutdown)
 
-    def _settle(self, completion: Completion, scheduler: BackgroundScheduler) -> None:
+    def _settle(self, completion: Completion, scheduler: SteadyScheduler) -> None:
         """Queue what has settled, and look again at the moment when the next study can, if that comes first."""
-        settles = completion.sweep()
+        settles = None
+        with suppress(Interrupted), ended_by(self._stopping.is_set):
+            settles = completion.sweep()
         if settles is not None:
             regular = utc_now() + timedelta(seconds=self._settings.completion.sweep_every_s)
             scheduler.modify_job(_SETTLING, next_run_time=min(regular, max(settles, utc_now() + _AFTER_A_SWEEP)))
@@ -255,3 +290,30 @@ class Service:
 
         pacs = self._settings.counts_at
         return Inquiry(pacs, self._index, self._ledger) if pacs else None
+
+
+class _Stopped(threading.Thread):
+    """A part that is being stopped; `in_order` once it is."""
+
+    def __init__(self, role: ServiceRole, stops: list[Callable[[], object]]) -> None:
+        super().__init__(name=f"stop-{role}", daemon=True)
+        self.role, self._stops, self.in_order = role, stops, False
+
+    def run(self) -> None:
+        """Stop it; each of its parts is stopped, whatever becomes of another."""
+        ends = [self._end(stop) for stop in reversed(self._stops)]
+        self.in_order = all(ends)
+
+    def _end(self, stop: Callable[[], object]) -> bool:
+        try:
+            return stop() is not False
+        except Exception:
+            log.exception("stopping: %s", self.role)
+            return False
+
+
+def _end_hard(why: str) -> None:
+    """End the process as a kill does, which takes nothing that the next start does not have."""
+    log.error("%s: the process ends now; what was under way is done again at the next start", why)
+    logging.shutdown()
+    os._exit(_ENDED_HARD)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom import Dataset
 
+from models import interruption
 from models.sequence import Sequence
 from models.volume import Grid, image_from
 from node.codes import Code
@@ -101,6 +102,7 @@ def _read_slices(stack: Stack, volume: npt.NDArray[np.float32], padding: npt.NDA
     for index, reference in enumerate(stack.frames):
         by_path[reference.path].append((index, reference))
     for path, references in by_path.items():
+        interruption.check()
         name = f"{stack.series}, instance {references[0][1].sop_instance_uid}"
         dataset = _read(path, name)
         for frame, same in groupby(references, key=lambda entry: entry[1].frame):

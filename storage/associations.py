@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from storage.records import OpenAssociation
 from storage.schema import association
+
+LONGEST_LEASE = timedelta(hours=2)
+"""No association is said to be open for longer than that; whoever says so renews it long before."""
 
 
 def note(connection: Connection, found: OpenAssociation, study_uid: str) -> None:
@@ -39,14 +42,19 @@ def end(connection: Connection, identifiers: Collection[str]) -> None:
 
 def discard_expired(connection: Connection, now: datetime) -> None:
     """Forget what processes left behind that died."""
-    connection.execute(delete(association).where(association.c.open_until < now))
+    beyond = association.c.open_until > now + LONGEST_LEASE
+    connection.execute(delete(association).where(or_(association.c.open_until < now, beyond)))
 
 
 def count(connection: Connection, now: datetime) -> Counter[str]:
-    """Open associations that have stored something of a study, by its UID."""
+    """Open associations that have stored something of a study, by its UID.
+
+    One that is said to be open for longer than a lease lasts was written before the clock was set back, by a process
+    that has died: those that live are renewed.
+    """
     query = (
         select(association.c.study_instance_uid, func.count())
-        .where(association.c.open_until >= now)
+        .where(association.c.open_until >= now, association.c.open_until <= now + LONGEST_LEASE)
         .group_by(association.c.study_instance_uid)
     )
     return Counter({uid: number for uid, number in connection.execute(query)})

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from storage import database
+from storage import database, due
 from storage.records import CommitmentRequest, Reference, ReportState, StoredFile
 from storage.removal_schema import committed_study
 from storage.schema import commitment_request, dicom_object, stored_file
@@ -95,16 +95,21 @@ class CommitmentRequests:
         with self._engine.connect() as connection:
             return _record(connection.execute(select(_table).where(_table.c.identifier == identifier)).one())
 
-    def claim(self, remote: str, now: datetime, until: datetime) -> CommitmentRequest | None:
-        """The request of a remote whose report is due first; nobody else is given it before `until`."""
+    def claim(
+        self, remote: str, now: datetime, until: datetime, longest: timedelta | None = None
+    ) -> CommitmentRequest | None:
+        """The request of a remote whose report is due first; nobody else is given it before `until`.
+
+        `longest`: for which a report is ever put off (`storage.due`).
+        """
         mine = _QUEUED, _table.c.asker == remote
-        first = select(_table.c.identifier).where(*mine, _table.c.next_attempt_at <= now)
+        first = select(_table.c.identifier).where(*mine, due.has_come(_table.c.next_attempt_at, now, longest))
         with self._engine.connect() as connection:  # looks without the lock that writers need
             if connection.scalar(first.limit(1)) is None:
                 return None
-        due = first.order_by(_table.c.next_attempt_at).limit(1).with_for_update(skip_locked=True)
+        foremost = first.order_by(_table.c.next_attempt_at).limit(1).with_for_update(skip_locked=True)
         with database.writing(self._engine).begin() as connection:
-            identifier = connection.scalar(due)
+            identifier = connection.scalar(foremost)
             if identifier is None:
                 return None
             this = _table.c.identifier == identifier

@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage import database
+from storage import database, due
 from storage.records import CommitmentState, DeliveryState, Reference
 from storage.schema import IS_UNCOMMITTED, UTCDateTime, commitment, commitment_delivery, delivery, results
 
@@ -73,10 +73,12 @@ class Patience:
     Attributes:
         waits: after each time that it is asked, before it is asked again; it is asked as often as there are.
         resends: before each time that an object is sent again which it says it has not; then it is given up.
+        first: from the storing of an object until it is asked for; None: not known.
     """
 
     waits: tuple[timedelta, ...]
     resends: tuple[timedelta, ...]
+    first: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,13 @@ class Commitments:
 
     def is_due(self, destination: str, now: datetime, patience: Patience) -> bool:
         """Whether `ask` would find anything."""
-        due = select(delivery.c.identifier).where(_is_due(destination, now, patience))
+        found = select(delivery.c.identifier).where(_is_due(destination, now, patience))
         with self._engine.connect() as connection:
-            return bool(connection.scalar(select(due.exists())))
+            return bool(connection.scalar(select(found.exists())))
 
     def ask(self, destination: str, now: datetime, patience: Patience, limit: int) -> tuple[Transaction, ...]:
         """Begin a transaction for each study of which something is due, of at most `limit` objects in all."""
-        due = (
+        foremost = (
             select(delivery.c.identifier)
             .where(_is_due(destination, now, patience))
             .order_by(delivery.c.commit_asked, delivery.c.commit_at)
@@ -128,7 +130,7 @@ class Commitments:
             .with_for_update(skip_locked=True)
         )
         with database.writing(self._engine).begin() as connection:
-            asked = connection.scalars(due).all()
+            asked = connection.scalars(foremost).all()
             if not asked:
                 return ()
             again = [
@@ -239,11 +241,19 @@ def uncommitted(connection: Connection, most_asked: Mapping[str, int]) -> tuple[
 
 
 def _is_due(destination: str, now: datetime, patience: Patience) -> ColumnElement[bool]:
+    come = delivery.c.commit_at <= now
+    if patience.first is not None:
+        waits = enumerate((patience.first, *patience.waits))
+        beyond = [
+            (delivery.c.commit_asked == number, literal(now + wait + due.TOLERANCE, UTCDateTime()))
+            for number, wait in waits
+        ]
+        come |= delivery.c.commit_at > case(*beyond)  # of a clock that was set back since (`storage.due`)
     return (
         IS_UNCOMMITTED
         & (delivery.c.destination == destination)
         & (delivery.c.commit_asked < len(patience.waits))
-        & (delivery.c.commit_at <= now)
+        & come
     )
 
 

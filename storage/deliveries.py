@@ -8,7 +8,7 @@ what is not sent and marks what was. `records.DELIVERY_TRANSITIONS` has the move
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     BindParameter,
@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage import database, schema
+from storage import database, due, schema
 from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation
 
 _NOT_SENT = (DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.FAILED)
@@ -76,18 +76,24 @@ class Deliveries:
             query = query.where(schema.results.c.study_instance_uid == study_uid)
         return self._fetch(query)
 
-    def is_due(self, destination: str, now: datetime) -> bool:
+    def is_due(self, destination: str, now: datetime, longest: timedelta | None = None) -> bool:
         """Whether `claim` would take any; costs the same however many there are."""
-        waits, abandoned = (select(schema.delivery.c.identifier).where(*each) for each in _due(destination, now))
+        kinds = [select(schema.delivery.c.identifier).where(*each).exists() for each in _due(destination, now, longest)]
         with self._engine.connect() as connection:
-            return bool(connection.scalar(select(or_(waits.exists(), abandoned.exists()))))
+            return bool(connection.scalar(select(or_(*kinds))))
 
     def due(self, destination: str, now: datetime, limit: int = 500) -> tuple[DeliveryRecord, ...]:
         """Deliveries that `claim` would take, in its order; claims none."""
         return self._fetch(_deliveries().where(_is_due(destination, now)).order_by(*_ORDER).limit(limit))
 
     def claim(
-        self, destination: str, owner: str, now: datetime, until: datetime, limit: int
+        self,
+        destination: str,
+        owner: str,
+        now: datetime,
+        until: datetime,
+        limit: int,
+        longest: timedelta | None = None,
     ) -> tuple[DeliveryRecord, ...]:
         """Claim what is due: QUEUED whose time has come, and CLAIMED whose lease has run out.
 
@@ -99,11 +105,12 @@ class Deliveries:
             now: the time of day.
             until: when the lease runs out unless it is extended.
             limit: the most deliveries.
+            longest: for which a delivery is ever put off (`storage.due`).
         """
         table = schema.delivery
         first = (
             select(table.c.identifier)
-            .where(_is_due(destination, now))
+            .where(_is_due(destination, now, longest))
             .order_by(*_ORDER)
             .limit(limit)
             # PostgreSQL: two who claim at the same time take different rows instead of waiting for one another, and
@@ -256,18 +263,30 @@ class Deliveries:
             return tuple(_delivery(row) for row in connection.execute(query))
 
 
-def _due(destination: str, now: datetime) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...]]:
-    """The two kinds of what is due: QUEUED whose time has come, and CLAIMED whose lease has run out."""
+def _due(destination: str, now: datetime, longest: timedelta | None) -> list[tuple[ColumnElement[bool], ...]]:
+    """The kinds of what is due: QUEUED whose time has come, and CLAIMED whose lease has run out.
+
+    Each in conditions that one range of an index fulfils. What was never tried is put off by nothing.
+    """
     table = schema.delivery
-    there = table.c.destination == destination
-    waits = (there, table.c.state == DeliveryState.QUEUED, table.c.next_attempt_at <= now)
-    return waits, (there, table.c.state == DeliveryState.CLAIMED, table.c.leased_until <= now)
+    waits = (table.c.destination == destination, table.c.state == DeliveryState.QUEUED)
+    claimed = (table.c.destination == destination, table.c.state == DeliveryState.CLAIMED)
+    kinds: list[tuple[ColumnElement[bool], ...]] = [
+        (*waits, table.c.next_attempt_at <= now),
+        (*claimed, table.c.leased_until <= now),
+    ]
+    if longest is not None:
+        never_tried = (table.c.attempts == 0, table.c.reason == "", table.c.next_attempt_at > now + due.TOLERANCE)
+        beyond = now + longest + due.TOLERANCE
+        kinds.append((*waits, *never_tried))
+        kinds += [(*waits, table.c.next_attempt_at > beyond), (*claimed, table.c.leased_until > beyond)]
+    return kinds
 
 
-def _is_due(destination: str, now: datetime) -> ColumnElement[bool]:
-    waits, abandoned = (and_(*each) for each in _due(destination, now))
+def _is_due(destination: str, now: datetime, longest: timedelta | None = None) -> ColumnElement[bool]:
+    kinds = (and_(*each) for each in _due(destination, now, longest))
     # Of the index of what is open: by it the first ones are found without a look at all others.
-    return and_(schema.delivery.c.destination == destination, schema.IS_OPEN, or_(waits, abandoned))
+    return and_(schema.delivery.c.destination == destination, schema.IS_OPEN, or_(*kinds))
 
 
 def of_studies(connection: Connection, studies: Collection[str], state: DeliveryState) -> Iterator[DeliveryRecord]:

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, or_, select, update
 
-from storage import associations, database, objects, quarantine, registration, rejections, schema, studies
+from storage import (
+    arrivals,
+    associations,
+    database,
+    due,
+    objects,
+    quarantine,
+    registration,
+    rejections,
+    schema,
+    studies,
+)
 from storage.grouping import Group
 from storage.identity import InstanceKey
 from storage.records import (
@@ -153,11 +164,25 @@ class Index:
         with self._engine.connect() as connection:
             return tuple(study_record(row) for row in connection.execute(query))
 
-    def resting(self, since: datetime) -> tuple[StudyRecord, ...]:
-        """Studies that are RECEIVING and got nothing after `since`, the one that rested longest first."""
-        resting = _RECEIVING.where(schema.study.c.last_received_at <= since).order_by(*_RESTED)
+    def resting(self, since: datetime, now: datetime) -> tuple[StudyRecord, ...]:
+        """Studies that are RECEIVING and got nothing after `since`, the one that rested longest first.
+
+        With them those that have got something later than `now`, which no clock says that is right.
+        """
+        column = schema.study.c.last_received_at
+        resting = _RECEIVING.where(or_(column <= since, column > now + due.TOLERANCE)).order_by(*_RESTED)
         with self._engine.connect() as connection:
             return tuple(study_record(row) for row in connection.execute(resting))
+
+    def has_arrived(self, study_uid: str, now: datetime) -> None:
+        """A study of which something is said to have come later than `now` has got nothing since now."""
+        with database.writing(self._engine).begin() as connection:
+            arrivals.correct(connection, study_uid, now)
+
+    def follow_clock(self, moved: timedelta, now: datetime) -> None:
+        """The clock was set, and says `now`: studies that are RECEIVING have rested for as long as before."""
+        with database.writing(self._engine).begin() as connection:
+            arrivals.follow(connection, moved, now)
 
     def received_next(self, after: datetime) -> datetime | None:
         """The first moment later than `after` since which a study that is RECEIVING has got nothing."""

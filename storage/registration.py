@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Connection, Integer, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, Integer, and_, bindparam, case, func, insert, or_, select, update
 
-from storage import associations, objects, rejections, reopening
+from storage import associations, due, objects, rejections, reopening
 from storage.identity import Content
 from storage.prepared import Prepared
 from storage.records import (
@@ -52,7 +52,7 @@ _series_known = (
     )
     .exists()
 )
-_now = bindparam("now", type_=UTCDateTime)
+_now, _late = (bindparam(name, type_=UTCDateTime) for name in ("now", "late"))
 _COUNTED = (
     update(study)
     .where(study.c.study_instance_uid == bindparam("study"))
@@ -68,7 +68,11 @@ _TOUCH_STUDY = Prepared(
         reason=case((_receiving, study.c.reason), else_=""),
         caution="",
         state=StudyState.RECEIVING,
-        last_received_at=case((study.c.last_received_at > _now, study.c.last_received_at), else_=_now),
+        # A little later is another process's; much later was written before the clock was set back.
+        last_received_at=case(
+            (and_(study.c.last_received_at > _now, study.c.last_received_at <= _late), study.c.last_received_at),
+            else_=_now,
+        ),
     )
 )
 _COUNT_IN_STUDY = Prepared(_COUNTED)
@@ -130,7 +134,7 @@ def register(
     # Of a note that is there already too: it may have come before the node knew of such notes.
     for rejected_in, series in rejections.keep(connection, note, header.sop_instance_uid, now) if note else ():
         _lock(connection, rejected_in)
-        values = {"study": rejected_in, "series": series, "added": 0, "revised": False, "now": now}
+        values = {"study": rejected_in, "series": series, "added": 0, "revised": False, **_arriving(now)}
         _TOUCH_STUDY.change(connection, values)
     return registration
 
@@ -159,6 +163,10 @@ def _lock(connection: Connection, study_uid: str) -> None:
         _LOCK_STUDY.rows(connection, {"study": study_uid})
 
 
+def _arriving(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "late": now + due.TOLERANCE}
+
+
 def _touch_study(connection: Connection, header: InstanceHeader, registration: Registration, now: datetime) -> None:
     """Count the instance; one that changes the plan opens the next revision where the study had left RECEIVING."""
     values = {
@@ -168,7 +176,7 @@ def _touch_study(connection: Connection, header: InstanceHeader, registration: R
         "revised": registration is Registration.REVISED,
     }
     if reopening.changes_plan(header):
-        touched = _TOUCH_STUDY.change(connection, {**values, "now": now})
+        touched = _TOUCH_STUDY.change(connection, {**values, **_arriving(now)})
     else:
         touched = _COUNT_IN_STUDY.change(connection, values)
     if touched:

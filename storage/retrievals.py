@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_, select, update
 
-from storage import database
+from storage import database, due
 from storage.schema import dicom_object, retrieval
 
 
@@ -101,16 +101,18 @@ class Retrievals:
             rows = {row.study_instance_uid: row for row in connection.execute(query)}
         return [study for study, count in studies.items() if _is_wanted(rows.get(study), count)]
 
-    def due(self, remote: str, now: datetime, limit: int = 100) -> tuple[RetrievalRecord, ...]:
-        """What can be claimed, that first which waits longest."""
-        query = select(retrieval).where(retrieval.c.remote == remote, *_is_due(now))
+    def due(
+        self, remote: str, now: datetime, limit: int = 100, longest: timedelta | None = None
+    ) -> tuple[RetrievalRecord, ...]:
+        """What can be claimed, that first which waits longest; `longest`: for which one is ever put off."""
+        query = select(retrieval).where(retrieval.c.remote == remote, *_is_due(now, longest))
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(retrieval.c.next_attempt_at, retrieval.c.identifier).limit(limit))
             return tuple(_record(row) for row in rows)
 
-    def claim(self, identifier: int, now: datetime, until: datetime) -> bool:
+    def claim(self, identifier: int, now: datetime, until: datetime, longest: timedelta | None = None) -> bool:
         """Claim a retrieval that is due; False where another has it, or it is not due any more."""
-        return self._change(identifier, [*_is_due(now)], claimed_until=until)
+        return self._change(identifier, [*_is_due(now, longest)], claimed_until=until)
 
     def extend(self, identifier: int, until: datetime) -> None:
         """Prolong a claim."""
@@ -161,10 +163,10 @@ def count_short(connection: Connection) -> dict[str, int]:
     return {remote: int(count) for remote, count in found}
 
 
-def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _is_due(now: datetime, longest: timedelta | None = None) -> tuple[ColumnElement[bool], ...]:
     table = retrieval
-    nobodys = or_(table.c.claimed_until.is_(None), table.c.claimed_until < now)
-    return table.c.state == RetrievalState.QUEUED, table.c.next_attempt_at <= now, nobodys
+    nobodys = or_(table.c.claimed_until.is_(None), due.has_come(table.c.claimed_until, now, longest))
+    return table.c.state == RetrievalState.QUEUED, due.has_come(table.c.next_attempt_at, now, longest), nobodys
 
 
 def _want(connection: Connection, remote: str, studies: Mapping[str, int], now: datetime, anew: bool) -> int:
@@ -180,8 +182,8 @@ def _want(connection: Connection, remote: str, studies: Mapping[str, int], now: 
         elif anew or _is_wanted(known, count):
             values["claimed_until"] = None  # of whoever has it; it goes on, and what comes twice is kept once
             connection.execute(update(retrieval).where(retrieval.c.identifier == known.identifier).values(**values))
-    due = select(func.count()).select_from(retrieval).where(retrieval.c.remote == remote, *_is_due(now))
-    return int(connection.scalar(due.where(retrieval.c.study_instance_uid.in_(list(studies)))) or 0)
+    found = select(func.count()).select_from(retrieval).where(retrieval.c.remote == remote, *_is_due(now))
+    return int(connection.scalar(found.where(retrieval.c.study_instance_uid.in_(list(studies)))) or 0)
 
 
 def _is_wanted(known: Row[tuple[object, ...]] | None, count: int) -> bool:

@@ -309,6 +309,20 @@ retrieval = Table(
     Index("retrieval_by_study", "study_instance_uid"),
 )
 
+# A step of an analysis from its beginning to its end: what is left was ended with its process. `boot` is the machine's
+# at that time. No foreign key: a study that is erased takes nothing of it along.
+step_attempt = Table(
+    "step_attempt",
+    metadata,
+    Column("identifier", IDENTIFIER, primary_key=True),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("step", String(64), nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("begun_at", UTCDateTime, nullable=False),
+    Index("step_attempt_of_revision", "study_instance_uid", "revision"),
+)
+
 IS_OPEN = delivery.c.state.in_([literal_column("'CLAIMED'"), literal_column("'QUEUED'")])
 IS_WITHDRAWN = result.c.withdrawn != literal_column("''")
 #: What a destination has stored and is to commit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,9 +14,14 @@ from multiprocessing import get_context, parent_process
 import numpy as np
 import SimpleITK as sitk
 
+from models import interruption
+from models.errors import ProcessKilledError
 from models.radiomics.extraction import features_of, require_complete
 from models.radiomics.preparation import Prepared, prepare
 from models.radiomics.settings import RadiomicsSettings
+
+#: Until the next safe point while no piece ends.
+_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ def extract_all(
     """`features_of` every region by its name; with more than one of `workers` in as many processes, which stay.
 
     `on_progress` hears the share of the work done, 0 to 1. Raises `VolumeError` when the grids of image and mask
-    differ, `ModelError` when pyradiomics has silently lost a filter or a feature class, and `MemoryError` when a
-    process was killed; the next call starts new ones.
+    differ, `ModelError` when pyradiomics has silently lost a filter or a feature class, and `ProcessKilledError` when
+    a process was killed; the next call starts new ones.
     """
     listed = list(regions)
     for settings in {region.settings.digest: region.settings for region in listed}.values():
@@ -62,6 +67,7 @@ def extract_all(
     in_turn = ((piece.region, piece.measured()) for piece in _pieces(filled))
     measured = in_turn if workers == 1 else _at_once(_pieces(filled), workers)
     for done, (name, values) in enumerate(measured, start=1):
+        interruption.check()
         found[name] |= values
         if on_progress is not None:
             on_progress(done / total)
@@ -71,6 +77,7 @@ def extract_all(
 def _pieces(regions: Iterable[Region]) -> Iterator[_Piece]:
     """The largest volumes first, so that no process ends with a long piece alone."""
     for region in sorted(regions, key=lambda region: -region.image.GetNumberOfPixels()):
+        interruption.check()
         prepared = prepare(region.image, region.mask, region.settings, region.stretch)
         for number, settings in enumerate(region.settings.by_image_type()):
             yield _Piece(region.name, prepared, settings, shape=number == 0)
@@ -78,13 +85,21 @@ def _pieces(regions: Iterable[Region]) -> Iterator[_Piece]:
 
 def _at_once(pieces: Iterable[_Piece], workers: int) -> Iterator[tuple[str, dict[str, float]]]:
     pool = _pool(workers)
+    waiting: dict[Future[dict[str, float]], str] = {}
     try:
-        waiting: dict[Future[dict[str, float]], str] = {pool.submit(piece.measured): piece.region for piece in pieces}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        waiting |= {pool.submit(piece.measured): piece.region for piece in pieces}
+        while waiting:
+            interruption.check()
+            for future in wait(waiting, _LOOK_S, FIRST_COMPLETED).done:
+                yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         _pool.cache_clear()
-        raise MemoryError("a process of the feature extraction was killed, as happens when memory is short") from error
+        raise ProcessKilledError(
+            "a process of the feature extraction was killed, as happens when memory is short"
+        ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 @lru_cache(maxsize=1)

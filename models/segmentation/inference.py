@@ -16,7 +16,7 @@ from monai.inferers.utils import sliding_window_inference
 from scipy import ndimage
 from torch import nn
 
-from models import bundle
+from models import bundle, interruption
 from models.engines.execution import AS_BUNDLED, Execution, Installation
 from models.engines.forward import Forward, forward_of
 from models.engines.openvino_forward import Conversion
@@ -134,6 +134,7 @@ def window_probability(values: Float32, logits: Forward, settings: InferenceSett
     tensor = torch.from_numpy(np.ascontiguousarray(values))[None]
 
     def of_window(window: torch.Tensor) -> torch.Tensor:
+        interruption.check()
         return torch.from_numpy(logits(window.numpy())[0])
 
     with torch.inference_mode():

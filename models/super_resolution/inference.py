@@ -11,7 +11,7 @@ import SimpleITK as sitk
 import torch
 from torch.nn.utils import convert_conv3d_weight_memory_format
 
-from models import bundle
+from models import bundle, interruption
 from models.engines.execution import AS_BUNDLED, Execution, Installation
 from models.engines.forward import Forward, forward_of
 from models.engines.openvino_forward import Conversion
@@ -132,6 +132,7 @@ def _in_tiles(
     x, y, z = network.factor
     made, trust = np.empty((slices * z, rows * y, columns * x), np.float32), np.empty_like(values)
     for kept, seen in _strips(rows, slices * columns, network.reach, network.fold):
+        interruption.check()
         tile = torch.from_numpy(np.ascontiguousarray(values[:, seen]))[None, None]
         found = resolver.convolve(fold_pixels(tile, network.fold).numpy())
         thin, sure = (it[0, 0].numpy() for it in network.unfolded(tile, *map(torch.from_numpy, found)))

@@ -15,6 +15,7 @@ from typing import TypedDict
 from pydantic import TypeAdapter
 
 from node.errors import PermanentError
+from storage.durability import sync
 from storage.records import ResultRecord
 
 MANIFEST = "results.json"
@@ -42,6 +43,7 @@ def write_manifest(folder: Path, results: Sequence[ResultRecord]) -> ManifestRef
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, folder / MANIFEST)
+    sync(folder)
     return ManifestReference(name=MANIFEST, digest=hashlib.sha256(data).hexdigest())
 
 

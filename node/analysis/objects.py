@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pydicom.uid import ExplicitVRLittleEndian
 
+from models import interruption
 from node.analysis.study import Study
 from node.results.encoded import EncodedObject
 from storage.files import ObjectStore
@@ -22,8 +23,16 @@ def keep(files: ObjectStore, study: Study, objects: Sequence[EncodedObject]) -> 
     Raises:
         OSError: the disk refused one of them.
     """
+    kept: list[ResultRecord] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="encode-store") as pool:
-        return list(pool.map(lambda made: _keep(files, study, made), objects))
+        try:
+            for record in pool.map(lambda made: _keep(files, study, made), objects):
+                interruption.check()
+                kept.append(record)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return kept
 
 
 def _keep(files: ObjectStore, study: Study, made: EncodedObject) -> ResultRecord:

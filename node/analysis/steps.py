@@ -1,7 +1,7 @@
 """The steps of an analysis as functions from files to files; the workflow calls one after the other.
 
-Each step reads what earlier steps left in the study's work folder, writes its own files under temporary names and
-renames them, so that running a step again after a crash gives the same files.
+Each step reads what earlier steps left in the study's work folder, writes its own files under temporary names, has them
+survive a power cut and renames them, so that running a step again after a crash gives the same files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import SimpleITK as sitk
 from pydantic import TypeAdapter
 
 import models.volume
-from models import analysis
+from models import analysis, interruption
 from models.findings import Found, find_tumours
 from models.memory import give_back
 from models.prediction.predictor import predict
@@ -29,6 +29,7 @@ from models.radiomics.provenance import Provenance
 from models.radiomics.t2_contrast import SpinEcho, spin_echo
 from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import super_resolve
+from models.volume_files import keep, kept
 from node.analysis import identity
 from node.analysis.bundles import Models
 from node.analysis.study import Study
@@ -42,6 +43,7 @@ from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Site
 from node.results.trial import require_encodable
 from node.settings import RecognitionSettings, ResultKind
+from storage.durability import sync
 from storage.records import ResultRecord
 
 #: File of the plan in the work folder.
@@ -66,7 +68,7 @@ def assemble_volumes(study: Study, settings: RecognitionSettings, bundles: Model
     )
     for role in ANALYSED:
         if role in volumes:
-            _write_image(volumes[role], study.image(role, "acquired"))
+            keep(volumes[role], study.image(role, "acquired"))
     _write_plan(study, plan)
     return plan
 
@@ -74,14 +76,15 @@ def assemble_volumes(study: Study, settings: RecognitionSettings, bundles: Model
 def super_resolve_volumes(study: Study, bundles: Models) -> None:
     """Refine every acquired volume."""
     for stack in _analysed(read_plan(study)):
+        interruption.check()
         _super_resolve(study, stack, bundles)
         give_back()
 
 
 def _super_resolve(study: Study, stack: Stack, bundles: Models) -> None:
-    image = sitk.ReadImage(study.image(stack.role, "acquired"))
+    image = kept(study.image(stack.role, "acquired"))
     refined = super_resolve(image, bundles.super_resolver, thickness_mm=stack.acquisition.slice_thickness_mm)
-    _write_image(refined, study.image(stack.role, "super"))
+    keep(refined, study.image(stack.role, "super"))
 
 
 def segment_volumes(study: Study, bundles: Models, kinds: Collection[ResultKind] = ()) -> dict[str, float]:
@@ -101,10 +104,10 @@ def segment_volumes(study: Study, bundles: Models, kinds: Collection[ResultKind]
         acquired, refined = (_Volumes(study, sequences, kind) for kind in ("acquired", "super"))
         readings.append(found := find_tumours(acquired, refined, bundles.segmenter, probabilities))
         for sequence, tumour in found.tumours.items():
-            _write_image(tumour.mask, study.image(sequence, "mask"))
-            _write_image(tumour.mask_super, study.image(sequence, "mask_super"))
+            keep(tumour.mask, study.image(sequence, "mask"))
+            keep(tumour.mask_super, study.image(sequence, "mask_super"))
             if tumour.probability is not None:
-                _write_image(tumour.probability, study.image(sequence, "probability"))
+                keep(tumour.probability, study.image(sequence, "probability"))
             volumes[sequence.value] = tumour.volume_ml
     set_aside = tuple(finding for found in readings for finding in found.set_aside)
     for finding in set_aside:
@@ -123,12 +126,10 @@ def extract_features(study: Study, bundles: Models) -> int:
     resolutions = {analysis.NORMAL: "acquired", analysis.SUPER: "super"}
     measured = analysis.measure(
         {
-            stack.role: {
-                resolution: sitk.ReadImage(study.image(stack.role, kind)) for resolution, kind in resolutions.items()
-            }
+            stack.role: {resolution: kept(study.image(stack.role, kind)) for resolution, kind in resolutions.items()}
             for stack in stacks
         },
-        {stack.role: sitk.ReadImage(study.image(stack.role, "mask_super")) for stack in stacks},
+        {stack.role: kept(study.image(stack.role, "mask_super")) for stack in stacks},
         bundles.predictor.radiomics,
         _t2wi_protocol(stacks),
         bundles.threads,
@@ -146,7 +147,7 @@ class _Volumes(Mapping[Sequence, sitk.Image]):
         self._files = {sequence: study.image(sequence, kind) for sequence in sequences}
 
     def __getitem__(self, sequence: Sequence) -> sitk.Image:
-        return sitk.ReadImage(self._files[sequence])
+        return kept(self._files[sequence])
 
     def __iter__(self) -> Iterator[Sequence]:
         return iter(self._files)
@@ -219,21 +220,21 @@ def read_plan(study: Study) -> StudyPlan:
 
 
 def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
-    masks = {kind: sitk.ReadImage(study.image(stack.role, kind)) for kind in ("mask", "mask_super")}
+    masks = {kind: kept(study.image(stack.role, kind)) for kind in ("mask", "mask_super")}
     probability = study.image(stack.role, "probability")
     prefix = f"{stack.role}|{analysis.SUPER}|"
     return SequenceResult(
         sequence=stack.role,
         stack=stack,
-        acquired=sitk.ReadImage(study.image(stack.role, "acquired")),
-        super_resolved=sitk.ReadImage(study.image(stack.role, "super")),
+        acquired=kept(study.image(stack.role, "acquired")),
+        super_resolved=kept(study.image(stack.role, "super")),
         mask=masks["mask"],
         mask_super=masks["mask_super"] if stack.role is Sequence.T2WI else None,
         super_ml=models.volume.volume_ml(masks["mask_super"]),
         features={
             name.removeprefix(prefix): value for name, value in _features(study).items() if name.startswith(prefix)
         },
-        probability=sitk.ReadImage(probability) if probability.exists() else None,
+        probability=kept(probability) if probability.exists() else None,
     )
 
 
@@ -256,13 +257,11 @@ def _write_plan(study: Study, plan: StudyPlan) -> None:
     _write_text(study.folder / PLAN, to_json(plan, indent=1))
 
 
-def _write_image(image: sitk.Image, path: Path) -> None:
-    partial = path.with_name(f"partial-{path.name}")
-    sitk.WriteImage(image, partial)
-    os.replace(partial, path)
-
-
 def _write_text(path: Path, text: str) -> None:
     partial = path.with_name(f"partial-{path.name}")
-    partial.write_text(text, "utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(partial, path)
+    sync(path.parent)

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import logging
+import threading
+import time
 from pathlib import Path
 from typing import IO
 
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from node.analysis import workflow
 from node.analysis.context import AnalysisContext
+from node.analysis.leftovers import discard_volumes, is_over
 from node.analysis.progress import WORKFLOW, is_made
 from node.analysis.queue import QUEUE, WORKFLOW_VERSION, Worklist, queue_engine, queue_url
 from node.analysis.reconciliation import Reconciliation
-from node.errors import ConfigurationError
+from node.analysis.runs import Runs
+from node.clock import PARTING_S
+from node.errors import ConfigurationError, told
+from node.logs import Sparing
 from storage.records import StudyState
 
 #: How often DBOS looks into the queue, in s: it cannot be told that something has come. A look takes 2 ms or so.
 _POLL_S = 0.1
+#: How often runs are looked for that wait for a fault to pass, and those that nobody here runs.
+_LOOK_S, _LOOK_FOR_STRAYS_S, _AFTER_A_FAULT_S = 0.25, 15.0, 1.0
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -27,6 +39,11 @@ class Worker:
 
     def __init__(self, context: AnalysisContext) -> None:
         self._context = context
+        self._runs = Runs(context.index.engine)
+        self._strays: set[str] = set()
+        self._sparing = Sparing(log)
+        self._stop = threading.Event()
+        self._keeper: threading.Thread | None = None
         self._lock: IO[str] | None = None
         self._engine: Engine | None = None
 
@@ -51,8 +68,9 @@ class Worker:
         gc.collect()
         gc.freeze()
         self._reconcile(root)
+        self._runs, self._strays = Runs(self._context.index.engine), set()
         DBOS(config=config)
-        workflow.register(self._context)
+        workflow.register(self._context, self._runs)
         DBOS.launch()
         DBOS.register_queue(
             QUEUE,
@@ -60,16 +78,69 @@ class Worker:
             polling_interval_sec=_POLL_S,
         )
         self._fail_runs_of_other_versions()
+        self._stop.clear()
+        self._keeper = threading.Thread(target=self._keep_running, name="analysis-runs", daemon=True)
+        self._keeper.start()
 
-    def stop(self) -> None:
-        """Leave the queue; a study under way goes on at the next start from its last finished step."""
+    def stop(self, patience_s: float = PARTING_S) -> bool:
+        """Leave the queue; a study under way goes on at the next start from its last finished step.
+
+        A step ends at its next safe point. Where that does not come in time the root stays locked for as long as this
+        process lives, since the step may write into it still.
+
+        Returns:
+            whether every step has ended.
+        """
+        self._stop.set()
+        if remaining := self._runs.stop(patience_s):
+            for run, step in remaining.items():
+                log.error("study %s: %r has come to no safe point in %.0f s", run, step, patience_s)
+            return False
+        if self._keeper is not None:
+            self._keeper.join(patience_s)
         DBOS.destroy()
+        self._runs.let_go()
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        return True
+
+    def _keep_running(self) -> None:
+        """Take up again what waited for a fault of this machine, and what nobody runs."""
+        looked = time.monotonic()
+        while not self._stop.wait(_LOOK_S):
+            try:
+                for run in self._runs.due():
+                    self._take_up(run)
+                if time.monotonic() >= looked + _LOOK_FOR_STRAYS_S:
+                    looked = time.monotonic()
+                    self._take_up_strays()
+            except SQLAlchemyError as error:
+                self._sparing.write(logging.WARNING, "queue", "", "the queue cannot be written now: %s", told(error))
+                self._stop.wait(_AFTER_A_FAULT_S)
+
+    def _take_up(self, run: str) -> None:
+        status = DBOS.get_workflow_status(run)
+        if status is None or status.status != "PENDING":  # a person has cancelled it
+            study, _, revision = run.rpartition(":")
+            if is_over(self._context.index, study, int(revision)):
+                discard_volumes(self._context.study(study, int(revision)).folder)
+            self._runs.goes_on(run)
+            return
+        DBOS.resume_workflow(run, queue_name=QUEUE)
+        self._runs.taken_up(run)
+
+    def _take_up_strays(self) -> None:
+        """Runs that are under way by the queue's account, and in no thread: twice in a row, so not just ending."""
+        found = DBOS.list_workflows(name=WORKFLOW, status="PENDING", load_input=False, load_output=False)
+        strays = {it.workflow_id for it in found if not self._runs.is_known(it.workflow_id)}
+        for run in strays & self._strays:
+            log.warning("study %s: its analysis had stopped, and is taken up", run)
+            DBOS.resume_workflow(run, queue_name=QUEUE)
+        self._strays = strays - self._strays
 
     def _reconcile(self, root: Path) -> None:
         """While nothing runs: what the index does not want any more, or does not know, is not taken up again."""

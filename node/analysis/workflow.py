@@ -2,7 +2,7 @@
 
 DBOS owns the progress of the steps and nothing else: what is known of the study lives in the storage. Steps return
 small values and references only; volumes go from step to step as files. A step that was under way when the process
-died runs again, so every step gives the same files when it is repeated.
+ended, or that this machine could not do, runs again, so every step gives the same files when it is repeated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from dbos import DBOS
 from dbos import error as dbos_errors
-from sqlalchemy.exc import OperationalError
 
 from models.memory import give_back
 from node.analysis import steps, withdrawal
@@ -26,10 +25,13 @@ from node.analysis.leftovers import discard_volumes, is_over
 from node.analysis.manifest import ManifestReference, read_manifest, write_manifest
 from node.analysis.objects import keep
 from node.analysis.progress import WORKFLOW
+from node.analysis.queue import workflow_id
 from node.analysis.refusal import is_answered, why_refused
+from node.analysis.runs import Runs, StepSetAsideError, put_off_if_fault
 from node.analysis.study import Study
 from node.destinations import additional_kinds, chosen, facts_of, selections, takes
-from node.errors import TransientError, told
+from node.errors import told
+from node.failure import FAULTS
 from node.recognition.record import StudyPlan, to_json
 from node.settings import RemoteSettings
 from storage.records import ResultRecord, StudyState
@@ -39,12 +41,14 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-def register(context: AnalysisContext) -> None:
+def register(context: AnalysisContext, runs: Runs) -> None:
     """Define the workflow; DBOS must be configured and not yet launched."""
 
-    @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=5)
+    # DBOS would count every start of the process, an orderly one too; `Runs` counts what a step did to its process.
+    @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
     def analyse_study(study_instance_uid: str, revision: int) -> None:
-        _Analysis(context, study_instance_uid, revision).run()
+        with runs.run(workflow_id(study_instance_uid, revision)):
+            _Analysis(context, runs, study_instance_uid, revision).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class _Analysis:
     """The analysis of one study revision; the name of a step is what an operator sees as progress."""
 
     context: AnalysisContext
+    runs: Runs
     uid: str
     revision: int
 
@@ -76,6 +81,8 @@ class _Analysis:
             log.exception("study %s revision %d: analysis failed", self.uid, self.revision)
             self._step("hand to delivery", self._hand_over, StudyState.FAILED, _one_line(error), None)
             self._step("discard volumes", self._discard_volumes)
+            if isinstance(error, StepSetAsideError):
+                self.runs.is_set_aside(self.uid, self.revision, str(error))
             raise
         except (dbos_errors.DBOSWorkflowCancelledError, dbos_errors.DBOSWorkflowConflictIDError):
             # The second one too: whoever cancels takes the run from its thread, which learns it at the end of a step.
@@ -86,6 +93,7 @@ class _Analysis:
 
     def _discard_volumes(self) -> None:
         discard_volumes(self._study().folder)
+        self.runs.is_through(self.uid, self.revision)
 
     def _analyse(self) -> None:
         models = self.context.models
@@ -96,17 +104,22 @@ class _Analysis:
 
     def _step(self, name: str, work: Callable[..., _T], *arguments: object) -> _T:
         give_back()
-        return DBOS.run_step(
-            {
-                "name": name,
-                "retries_allowed": True,
-                "max_attempts": 3,
-                "interval_seconds": 5.0,
-                "should_retry": _is_transient,
-            },
-            work,
-            *arguments,
-        )
+        identifier, tried = workflow_id(self.uid, self.revision), False
+
+        def attempt() -> _T:
+            nonlocal tried
+            tried = True
+            with self.runs.attempt(self.uid, self.revision, identifier, name):
+                return work(*arguments)
+
+        try:
+            done = DBOS.run_step({"name": name}, attempt)
+        except FAULTS as error:
+            put_off_if_fault(error, name)  # what was done could not be recorded
+            raise
+        if tried:
+            self.runs.goes_on(identifier)
+        return done
 
     def _study(self) -> Study:
         return self.context.study(self.uid, self.revision)
@@ -193,11 +206,6 @@ class _Analysis:
         if found and not any(takes(remote, it.sop_class_uid, it.role) for remote in found for it in results):
             nowhere = f"no destination: {', '.join(remote.name for remote in found)} want other kinds of results"
         return {remote.name: remote for remote in found}, nowhere
-
-
-def _is_transient(error: BaseException) -> bool:
-    """Whether the same step may succeed a little later: a full disk, a locked database, memory that was short."""
-    return isinstance(error, (TransientError, OSError, OperationalError, MemoryError))
 
 
 def _now() -> str:

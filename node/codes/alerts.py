@@ -62,6 +62,42 @@ class Alert(Definition):
         "See the log and the memory of the machine, then `rectal-node rerun STUDY`.",
         Kind.ALERT,
     )
+    DISK_FULL = (
+        "E-DISK-FULL",
+        "The disk is full; what has to be written waits (subject: for which work).",
+        "Make room, or a larger disk; what waits goes on by itself.",
+        Kind.ALERT,
+    )
+    NOT_WRITABLE = (
+        "E-NOT-WRITABLE",
+        "A disk or folder cannot be written: it is read-only, or the rights of the node do not suffice.",
+        "Mount it for writing, or correct the rights; what waits goes on by itself.",
+        Kind.ALERT,
+    )
+    DISK_ERROR = (
+        "E-DISK-ERROR",
+        "The disk, or the network folder, does not give a file that the node has put there.",
+        "See the log for the file, and look after disk and mount; what waits goes on by itself once the file is there.",
+        Kind.ALERT,
+    )
+    SHORT_OF_RESOURCES = (
+        "E-SHORT-OF-RESOURCES",
+        "Memory, threads or file descriptors of the machine do not suffice.",
+        "See what else runs there, and the limits of the service; what waits goes on by itself.",
+        Kind.ALERT,
+    )
+    DATABASE_FAULT = (
+        "E-DATABASE-FAULT",
+        "The database does not answer, or cannot be used.",
+        "See that PostgreSQL runs, or that no other program locks the file; what waits goes on by itself.",
+        Kind.ALERT,
+    )
+    NETWORK_FAULT = (
+        "E-NETWORK-FAULT",
+        "The network of the machine, or what it has to reach, does not answer.",
+        "Look after the network; what waits goes on by itself.",
+        Kind.ALERT,
+    )
     OBJECT_DAMAGED = (
         "E-OBJECT-DAMAGED",
         "The file of a stored object (subject: its path) is gone or is not what was stored.",

@@ -76,10 +76,12 @@ class Completion:
         """Queue every study that has settled; returns when the next one can, None where none is on its way."""
         begun = self._clock()
         quiet, early = (timedelta(seconds=self._settings.quiet_s * share) for share in (1.0, 0.5))
-        resting = self._index.resting(begun - early)
+        resting = self._index.resting(begun - early, begun)
         held = self._index.open_associations(begun)
         for study in resting:
-            if begun - study.last_received_at >= quiet:
+            if study.last_received_at > begun:
+                self._put_right(study, begun)
+            elif begun - study.last_received_at >= quiet:
                 self._consider(study, self._clock(), study.study_instance_uid in held)
             elif study.study_instance_uid not in held:
                 self._missing_roles(study)  # headers are read while nothing comes, so that nobody waits for that
@@ -92,11 +94,16 @@ class Completion:
         arriving = self._index.received_next(begun - quiet / 2)
         moments = [arriving + quiet / 2] if arriving is not None else []
         for study in resting:
-            settles = study.last_received_at + quiet
+            settles = min(study.last_received_at, begun) + quiet
             moments.append(settles if settles > begun else study.last_received_at + longer)
             if settles <= begun and study.study_instance_uid in held:
                 moments.append(begun + _FOR_AN_END)
         return min((moment for moment in moments if moment > begun), default=None)
+
+    def _put_right(self, study: StudyRecord, now: datetime) -> None:
+        """A study came while the clock was ahead: as if its last object had come now."""
+        log.warning("study %s: its last object is said to have come in the future", study.study_instance_uid)
+        self._index.has_arrived(study.study_instance_uid, now)
 
     def _consider(self, study: StudyRecord, now: datetime, held: bool) -> None:
         patient = now - study.last_received_at < timedelta(seconds=self._settings.incomplete_after_s)
@@ -140,7 +147,7 @@ class Completion:
         known = self._answers.get(uid)
         if known is not None and known.content != content:
             known = None
-        if known is not None and patient and now < known.again_at:
+        if known is not None and patient and known.again_at - known.interval <= now < known.again_at:
             return known.shortage
         shortage = self._inquiry.shortage(uid)
         if shortage.error:

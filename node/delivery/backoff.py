@@ -21,14 +21,14 @@ class DestinationBackoff:
     def __init__(self, settings: RemoteSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._until = clock()
+        self._since = self._until = clock()
         self._in_vain = 0  # rounds in a row that stored nothing because of the destination
         self._spared = False
 
     @property
     def resting(self) -> bool:
-        """Whether the destination is to be left alone now."""
-        return self._clock() < self._until
+        """Whether the destination is to be left alone now; not where the clock was set back before the wait began."""
+        return self._since <= self._clock() < self._until
 
     def reset(self) -> None:
         """The destination has stored something."""
@@ -50,5 +50,6 @@ class DestinationBackoff:
         else:
             delay = self._settings.retry_delay_s(self._in_vain)
             self._in_vain += 1
-        self._until = self._clock() + timedelta(seconds=delay)
+        self._since = self._clock()
+        self._until = self._since + timedelta(seconds=delay)
         return delay

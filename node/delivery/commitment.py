@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from node.clock import Clock, utc_now
+from node.clock import PARTING_S, Clock, utc_now
 from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
 from node.dicom.association import ENDED_BEFORE, RemoteAE
 from node.dicom.command import PROCESSING_FAILURE, Refusal
@@ -40,7 +40,8 @@ class CommitmentWorker:
         self._settings, self._commitments, self._clock = settings, commitments, clock
         self._patience = patience(settings)
         self._faults = FaultLog(clock)
-        self._rests_until, self._in_vain = clock(), 0
+        self._rests_since = self._rests_until = clock()
+        self._in_vain = 0
         self._said_unsupported = False
         self._stop = threading.Event()
         self._due = threading.Event()
@@ -58,12 +59,12 @@ class CommitmentWorker:
         """End after the request that is under way."""
         self._stop.set()
         self.wake()
-        self._thread.join(timeout=self._settings.timeout_s)
+        self._thread.join(timeout=min(PARTING_S, self._settings.timeout_s))
 
     def ask_due(self) -> int:
         """Ask for what is due, unless the destination rests, and wait a while for reports; the number of requests."""
         now, name = self._clock(), self._settings.name
-        if now < self._rests_until or not self._commitments.is_due(name, now, self._patience):
+        if self._rests_since <= now < self._rests_until or not self._commitments.is_due(name, now, self._patience):
             return 0
         try:
             with CommitmentAssociation(RemoteAE.of(self._settings), self._settle) as association:
@@ -129,7 +130,8 @@ class CommitmentWorker:
         """Leave the destination alone: it could not be asked."""
         delay = self._settings.retry_delay_s(self._in_vain)
         self._in_vain += 1
-        self._rests_until = self._clock() + timedelta(seconds=delay)
+        self._rests_since = self._clock()
+        self._rests_until = self._rests_since + timedelta(seconds=delay)
         log.warning("destination %s: commitment: %s; next try in %.0f s", self._settings.name, reason, delay)
 
     def _tell(self, transaction: Transaction, what: str) -> None:

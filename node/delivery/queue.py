@@ -49,6 +49,7 @@ class Queue:
         self._faults = faults
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
+        self._longest = max(self._lease, timedelta(seconds=settings.longest_retry_s))
         self._root = root
         self._presence = Presence(root)
         self._owner = self._presence.name
@@ -67,9 +68,10 @@ class Queue:
     def claim(self) -> tuple[DeliveryRecord, ...]:
         """Deliveries that are due, claimed for this process; what has failed before comes last."""
         now, name = self._clock(), self._settings.name
-        if not self._deliveries.is_due(name, now):  # looks without the lock that writers need
+        if not self._deliveries.is_due(name, now, self._longest):  # looks without the lock that writers need
             return ()
-        return self._deliveries.claim(name, self._owner, now, now + self._lease, CLAIMED_AT_ONCE)
+        until = now + self._lease
+        return self._deliveries.claim(name, self._owner, now, until, CLAIMED_AT_ONCE, self._longest)
 
     @contextmanager
     def leased(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from node.clock import Clock, utc_now
+from node.clock import PARTING_S, Clock, utc_now
 from node.delivery import dicom, dicomweb
 from node.delivery.attempts import Attempt
 from node.delivery.backoff import DestinationBackoff
@@ -85,11 +85,14 @@ class DeliveryWorker:
         self._due.set()
 
     def stop(self) -> None:
-        """End after the object that is under way."""
+        """End after the object that is under way, or in the middle of it where it takes long."""
         self._stop.set()
         self.wake()
-        self._thread.join(timeout=self._settings.timeout_s)
-        if not self._thread.is_alive():
+        self._thread.join(timeout=min(PARTING_S, self._settings.timeout_s))
+        if self._thread.is_alive():
+            # What it has claimed is taken back by the next process, when this one has ended.
+            log.warning("destination %s: stopped in the middle of an object", self._settings.name)
+        else:
             self._queue.close()
 
     def _run(self) -> None:

@@ -22,6 +22,7 @@ def patience(settings: RemoteSettings) -> Patience:
     return Patience(
         waits=tuple(timedelta(seconds=min(longest, first * 2.0 ** min(number, 64))) for number in attempts),
         resends=tuple(timedelta(seconds=settings.retry_delay_s(number)) for number in attempts),
+        first=timedelta(seconds=settings.commitment_after_s),
     )
 
 

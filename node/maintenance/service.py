@@ -5,13 +5,11 @@ A job that fails is logged, and comes again in its time. One that takes longer t
 
 from __future__ import annotations
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from node.clock import utc_now
 from node.maintenance import certificates, space
 from node.maintenance.retention import Retention
 from node.maintenance.telling import Teller, channels
+from node.scheduler import SteadyScheduler
 from node.settings import Settings
 from storage.alerts import Alerts
 from storage.files import ObjectStore
@@ -31,11 +29,7 @@ class MaintenanceService:
         self._alerts = Alerts(index.engine)
         node = settings.listener.ae_title
         self._tellers = [Teller(it, settings.alerts, node, index.engine) for it in channels(settings.alerts)]
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC",
-            executors={"default": ThreadPoolExecutor(_AT_ONCE)},
-            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
-        )
+        self._scheduler = SteadyScheduler(_AT_ONCE)
 
     def start(self) -> None:
         """Begin; each job runs at once for the first time."""

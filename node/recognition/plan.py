@@ -12,6 +12,7 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from models import interruption
 from models.sequence import Sequence
 from node.codes import Code
 from node.recognition.choice.phases import Phases
@@ -110,7 +111,9 @@ def read_study(
 
 def read_headers(files: Iterable[Path], settings: RecognitionSettings) -> Iterator[HeaderFinding]:
     """The facts of the header of each file, one after the other."""
-    return (read_header_of(settings.words_of_site, file) for file in files)
+    for file in files:
+        interruption.check()
+        yield read_header_of(settings.words_of_site, file)
 
 
 def read_header_of(words_of_site: tuple[tuple[str, tuple[str, ...]], ...], file: Path) -> HeaderFinding:

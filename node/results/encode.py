@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydicom import config
 from pydicom.dataset import Dataset
 
+from models import interruption
 from models.prediction.records import Prediction
 from node.errors import PermanentError
 from node.recognition.record import StudyPlan
@@ -191,6 +192,7 @@ def _content_digest(results: StudyResults) -> str:
 
 def write_object(content: Dataset | EncodedImage, role: str, path: Path, identity: Identity) -> EncodedObject:
     """Part 10 file under its final name only when it is whole."""
+    interruption.check()
     partial = path.with_name(f"partial-{path.name}")
     with partial.open("wb") as file:
         file.writelines(file_of(content, identity))

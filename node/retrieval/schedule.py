@@ -63,7 +63,7 @@ class Schedule:
             log.debug("retrieval %s: %s", self._settings.name, error)
 
     def _fetch_due(self) -> None:
-        for record in self._retrievals.due(self._worker.remote.name, self._clock()):
+        for record in self._retrievals.due(self._worker.remote.name, self._clock(), longest=self._worker.longest_wait):
             if not self._goes_on():
                 return
             with closing(self._worker.fetch(record)) as progress:

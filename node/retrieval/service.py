@@ -5,13 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from zoneinfo import ZoneInfo
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from node.clock import utc_now
 from node.retrieval.route import ByGet, ByMove, Route, by_get
 from node.retrieval.schedule import Schedule
 from node.retrieval.worker import RetrievalWorker, Terms
+from node.scheduler import SteadyScheduler
 from node.settings import Method, RetrievalSettings, Settings
 from storage.files import ObjectStore
 from storage.index import Index
@@ -29,11 +27,7 @@ class RetrievalService:
         self._opened = ExitStack()
         self._get: ByGet | None = None
         self._schedules: list[Schedule] = []
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC",
-            executors={"default": ThreadPoolExecutor(_AT_ONCE)},
-            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
-        )
+        self._scheduler = SteadyScheduler(_AT_ONCE)
 
     def start(self) -> None:
         """Begin; each entry looks at once."""

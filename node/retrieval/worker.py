@@ -50,6 +50,11 @@ class Terms:
         """Those of an entry of the configuration."""
         return cls(settings.maximum_attempts, settings.first_retry_s, settings.longest_retry_s)
 
+    @property
+    def longest_wait(self) -> timedelta:
+        """For which a study, or a claim, is ever put off."""
+        return timedelta(seconds=max(self.longest_retry_s, self.first_retry_s, CLAIM_S))
+
     def wait_after(self, attempts: int) -> timedelta | None:
         """Until the next attempt; None where there is none after so many."""
         if attempts >= self.maximum_attempts:
@@ -78,6 +83,11 @@ class RetrievalWorker:
         """End the request that is under way, and make no other; in any thread."""
         self._line.end()
 
+    @property
+    def longest_wait(self) -> timedelta:
+        """For which a study of the remote is ever put off."""
+        return self._terms.longest_wait
+
     def fetch(self, record: RetrievalRecord) -> Generator[Progress, None, Attempt | None]:
         """Make one attempt; None where another process has it. Closing the generator gives it back untried.
 
@@ -85,7 +95,10 @@ class RetrievalWorker:
             TransientError: it was stopped.
         """
         now = self._clock()
-        if not self._retrievals.claim(record.identifier, now, now + timedelta(seconds=CLAIM_S)):
+        claimed = self._retrievals.claim(
+            record.identifier, now, now + timedelta(seconds=CLAIM_S), self._terms.longest_wait
+        )
+        if not claimed:
             return None
         settled = False
         try:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _START_S = 60.0
 _HAND_OVER_S = 5.0
 _AGAIN_S = 1.0  # between two starts in the place of one that has died
-_STOP_S = 10.0  # beyond the patience with associations
+_STOP_S = 4.0  # beyond the patience with associations
 LENGTH = 4  # bytes before each message to a process: its length
 
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.clock import Clock, utc_now
+from node.clock import PARTING_S, Clock, utc_now
 from node.dicom.association import RemoteAE
 from node.dicom.commitment import report_to
 from node.errors import TransientError, told
@@ -47,6 +47,7 @@ class Reporter:
     ) -> None:
         self._remote, self._files, self._requests, self._clock = remote, files, requests, clock
         self._lease = timedelta(seconds=max(lease_s, 2 * remote.timeout_s))
+        self._longest = max(self._lease, timedelta(seconds=remote.longest_retry_s))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"commitment-reports-{remote.name}", daemon=True)
 
@@ -57,12 +58,12 @@ class Reporter:
     def stop(self) -> None:
         """End after the report that is under way."""
         self._stop.set()
-        self._thread.join(timeout=self._remote.timeout_s)
+        self._thread.join(timeout=min(PARTING_S, self._remote.timeout_s))
 
     def report_due(self) -> bool:
         """Report one request that is due; whether there was any."""
         now, remote = self._clock(), self._remote
-        request = self._requests.claim(remote.name, now, now + self._lease)
+        request = self._requests.claim(remote.name, now, now + self._lease, self._longest)
         if request is None:
             return False
         committed, failed = judged(request, self._requests, self._files)

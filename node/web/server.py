@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from node.clock import PARTING_S, STOPS_WITHIN_S
 from node.dicom.tls import shown_by
 from node.errors import told
 from node.services.leases import LEASE_S, Leases
@@ -109,7 +110,7 @@ class WebServer:
             server_header=False,
             headers=_HEADERS,
             limit_concurrency=self._settings.maximum_connections,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=int(PARTING_S),
         )
         config.load()
         if self._settings.tls:
@@ -133,7 +134,7 @@ class WebServer:
         if self._server is None:
             return
         self._server.should_exit = True
-        self._thread.join(15)
+        self._thread.join(STOPS_WITHIN_S)
         self._storage.wait_until_idle()
         self._leases.stop()
         self._server = None

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_the_latest_revision_of_an_instance_is_found_again(taken_over):
     assert revised.calling_ae == "SCANNER"
 
 
-def test_what_is_known_of_a_study_beside_its_instances_is_found_again(taken_over, at):
+def test_what_is_known_of_a_study_beside_its_instances_is_found_again(taken_over):
     index = Index(taken_over)
     assert index.verdict("1.2.3.3") == '{"series": [{"series": "1.2.3.3.1"}]}'
     assert index.meant_patient("1.2.3.6") == PatientIdentity("a" * 64, "", "b" * 64)
@@ -145,7 +146,7 @@ def test_what_is_known_of_a_study_beside_its_instances_is_found_again(taken_over
     with taken_over.connect() as connection:
         assert set(Overview(connection).returned_files()) == {"1.2.3.5", "1.2.3.77"}
         (broken,) = Overview(connection).quarantined(limit=2)
-    assert index.open_associations(at(0))["1.2.3.1"] == 1
+    assert index.open_associations(datetime(2026, 12, 1, 11, 46, tzinfo=UTC))["1.2.3.1"] == 1
     assert (broken.reason, broken.file.size) == ("no DICOM file: there is no DICM prefix", 12)
 
 

@@ -64,7 +64,7 @@ def test_what_is_to_be_committed_is_found_by_an_index_of_its_own(plans, engine: 
 
 def test_a_sweep_finds_resting_studies_by_their_state(plans, engine: Engine, at):
     index = Index(engine)
-    for act in (lambda: index.resting(at(0)), lambda: index.received_next(at(0)), index.queued):
+    for act in (lambda: index.resting(at(0), at(0)), lambda: index.received_next(at(0)), index.queued):
         steps = plans(act)
         assert all("study_by_state (state=?" in step for step in steps if "study" in step), steps
 

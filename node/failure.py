@@ -1,0 +1,103 @@
+"""Kinds of failure, decided here for every room: what this machine could not do, and what an object or a peer says.
+
+What this machine could not do passes without a change of the object: it is tried again, for as long as it lasts, and an
+alert says so. `fault_of` is the only place that tells the two apart; whatever it does not know is of the object.
+"""
+
+from __future__ import annotations
+
+import errno
+from enum import StrEnum
+
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+
+from node.codes import Alert
+from node.errors import TransientError
+
+
+class Fault(StrEnum):
+    """What a machine lacks, in words; `code` is that of its alert."""
+
+    code: Alert
+
+    def __new__(cls, words: str, code: Alert) -> Fault:
+        member = str.__new__(cls, words)
+        member._value_ = words
+        member.code = code
+        return member
+
+    DISK_FULL = "the disk is full", Alert.DISK_FULL
+    NOT_WRITABLE = "the disk, or a folder, cannot be written", Alert.NOT_WRITABLE
+    UNREADABLE = "the disk does not give what is on it", Alert.DISK_ERROR
+    SHORT = "memory, threads or file descriptors are short", Alert.SHORT_OF_RESOURCES
+    DATABASE = "the database is locked, away, or not what it was", Alert.DATABASE_FAULT
+    NETWORK = "the network, or a remote, is away", Alert.NETWORK_FAULT
+
+
+_OF_ERRNO = {
+    Fault.DISK_FULL: (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    Fault.NOT_WRITABLE: (errno.EROFS, errno.EACCES, errno.EPERM),
+    Fault.SHORT: (errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOLCK),
+    Fault.NETWORK: (
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.EPIPE,
+        errno.ETIMEDOUT,
+        errno.EHOSTUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.EADDRNOTAVAIL,
+    ),
+}
+_BY_NUMBER = {number: fault for fault, numbers in _OF_ERRNO.items() for number in numbers}
+
+#: Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that say more than that it failed.
+_OF_SQLITE = {
+    7: Fault.SHORT,  # SQLITE_NOMEM
+    8: Fault.NOT_WRITABLE,  # SQLITE_READONLY
+    10: Fault.UNREADABLE,  # SQLITE_IOERR
+    13: Fault.DISK_FULL,  # SQLITE_FULL
+}
+_DAMAGED = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB: errors of a kind that otherwise blames the statement
+_PRIMARY = 0xFF
+
+#: How libraries without kinds of errors (SimpleITK, torch, OpenVINO, threading) say that memory or threads are short.
+_SHORTAGES = ("bad_alloc", "allocate memory", "out of memory", "start new thread")
+
+#: What `fault_of` may know; narrower in an `except` than every exception.
+FAULTS = (OSError, MemoryError, SQLAlchemyError, RuntimeError, TransientError)
+
+
+def fault_of(error: BaseException) -> Fault | None:
+    """What this machine lacked where that was the reason of an error; None where the object or the peer is.
+
+    An error of the operating system without its number is none: so libraries say that a file is not what it should be.
+    """
+    match error:
+        case MemoryError():
+            return Fault.SHORT
+        case SQLAlchemyError():
+            return _of_database(error)
+        case TimeoutError() | ConnectionError():
+            return Fault.NETWORK
+        case OSError():
+            return None if error.errno is None else _BY_NUMBER.get(error.errno, Fault.UNREADABLE)
+        case TransientError():
+            return (error.__cause__ and fault_of(error.__cause__)) or Fault.NETWORK
+        case RuntimeError() if any(words in str(error).lower() for words in _SHORTAGES):
+            return Fault.SHORT
+    return None
+
+
+def _of_database(error: SQLAlchemyError) -> Fault | None:
+    if isinstance(error, NoConnectionFree):
+        return Fault.DATABASE
+    if not isinstance(error, DBAPIError):
+        return None
+    number = getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        return _OF_SQLITE.get(number, Fault.DATABASE)
+    return Fault.DATABASE if isinstance(error, DatabaseError) and number in _DAMAGED else None
