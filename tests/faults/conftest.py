@@ -17,8 +17,8 @@ from . import results
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> AnalysisSettings:
-    """Tiny bundles, which find a tumour everywhere."""
-    return tiny_bundles(tmp_path_factory.mktemp("bundles"), train=False)
+    """Tiny bundles, trained for seconds."""
+    return tiny_bundles(tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture

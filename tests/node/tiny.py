@@ -95,11 +95,8 @@ def volumes_of(scanner: str) -> Iterator[tuple[str, float, Dataset]]:
             yield source.kind, source.phase_time_s or source.b_value or 0, deepcopy(instance)
 
 
-def tiny_bundles(folder: Path, train: bool = True) -> AnalysisSettings:
-    """Small networks in a folder, the one that segments trained on the tiny pelvis for seconds; the shipped prediction.
-
-    Without training it takes all for tumour, for who wants some result soon.
-    """
+def tiny_bundles(folder: Path) -> AnalysisSettings:
+    """Small networks in a folder, one of them trained on the tiny pelvis for seconds, and the shipped prediction."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
     common = dict(version="0", input_sequences=ANALYSED, training_data="a drawn pelvis", seed=1, command="none")
@@ -111,10 +108,10 @@ def tiny_bundles(folder: Path, train: bool = True) -> AnalysisSettings:
         name="tiny",
         kind="segmentation",
         architecture={"features": FEATURES},
-        settings=SETTINGS.model_dump(mode="json") | ({} if train else {"maximum_volume_ml": 1e5}),
+        settings=SETTINGS.model_dump(mode="json"),
         **common,
     )
-    save_weights(folder / "segmentation", segmenter, trained() if train else _everywhere())
+    save_weights(folder / "segmentation", segmenter, trained())
     return AnalysisSettings(
         super_resolution=folder / "super-resolution",
         segmentation=folder / "segmentation",
@@ -149,12 +146,4 @@ def trained(steps: int = 70) -> torch.nn.Module:
         loss = soft_dice_loss(probability[0], truth[0]) + torch.nn.functional.binary_cross_entropy(probability, truth)
         loss.backward()
         optimizer.step()
-    return network.eval()
-
-
-def _everywhere() -> torch.nn.Module:
-    network = build_network(FEATURES, len(ANALYSED))
-    with torch.no_grad():
-        network.final_conv_0_4.weight.zero_()
-        network.final_conv_0_4.bias.fill_(5)
     return network.eval()

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,31 @@ def emptied(url: str) -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """URL of a PostgreSQL server of the tests' own; skipped where PostgreSQL or psycopg is not installed."""
+@dataclass
+class PostgreSQL:
+    """A server of PostgreSQL's; `url` is that of its database."""
+
+    url: str
+    call: list[str]
+    stopping: list[str]
+    answers: Callable[[], bool]
+    folder: Path
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        part = running("PostgreSQL", self.call, self.folder / "log", self.answers, 120, cwd=self.folder)
+        self._running.enter_context(part)
+
+    def stop(self) -> None:
+        """Stop it at once, without an end to what its clients do; what is committed is there at the next start."""
+        subprocess.run(self.stopping, check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+        self._running.close()
+
+
+@contextmanager
+def running_postgresql() -> Iterator[PostgreSQL]:
+    """A server with an empty database; skips the test where PostgreSQL or psycopg is not installed."""
     binaries = _binaries()
     # Not in pytest's own folder: it is closed to other users again by each further pytest of the same user.
     folder = Path(tempfile.mkdtemp(prefix="rectal-node-postgresql-"))
@@ -48,13 +72,21 @@ def postgresql() -> Iterator[str]:
     init = [*as_user, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "node", "-N"]
     subprocess.run(init, check=True, stdout=subprocess.DEVNULL, cwd=folder)
     ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-
-    def answers() -> bool:
-        return not subprocess.run(ready, stdout=subprocess.DEVNULL, check=False).returncode
-
-    call = [*as_user, str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-F"]
-    with running("PostgreSQL", call, folder / "log", answers, 120, cwd=folder):
-        yield f"postgresql+psycopg://node@127.0.0.1:{port}/postgres"
-        stop = [*as_user, str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"]
-        subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    server = PostgreSQL(
+        url=f"postgresql+psycopg://node@127.0.0.1:{port}/postgres",
+        call=[*as_user, str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-F"],
+        stopping=[*as_user, str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"],
+        answers=lambda: not subprocess.run(ready, stdout=subprocess.DEVNULL, check=False).returncode,
+        folder=folder,
+    )
+    server.start()
+    yield server
+    server.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a PostgreSQL server of the tests' own; skipped where PostgreSQL or psycopg is not installed."""
+    with running_postgresql() as server:
+        yield server.url
