@@ -115,6 +115,13 @@ class Alerts:
         """The latest conditions, those that have ended as well, the newest first."""
         return self._records(select(alert).limit(limit))
 
+    def last(self, code: str, subject: str) -> AlertRecord | None:
+        """The latest of a code and subject, open or not."""
+        query = select(alert).where(_is(code, subject[-SUBJECT_LENGTH:])).order_by(alert.c.opening.desc()).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else record(row)
+
     def acknowledge(self, number: int, by: str) -> AlertRecord:
         """Note who has seen a condition; who did so first stays. It is not told again while it lasts.
 

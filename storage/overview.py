@@ -82,6 +82,11 @@ class Overview:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> Connection:
+        """The connection, for those who read more within the same transaction."""
+        return self._connection
+
     def studies(self) -> dict[StudyState, int]:
         """Count studies by state; every state is there."""
         query = select(study.c.state, func.count()).group_by(study.c.state)

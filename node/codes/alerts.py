@@ -11,19 +11,19 @@ class Alert(Definition):
     DELIVERY_FAILED = (
         "E-DELIVERY-FAILED",
         "Results have failed for good at a destination (subject: its name).",
-        "See why by `rectal-node status STUDY`; once the destination is mended, `rectal-node resend`.",
+        "See why by `rectal-node status --study UID`; once the destination is mended, `rectal-node resend UID`.",
         Kind.ALERT,
     )
     RESULT_WITHDRAWN = (
         "E-RESULT-WITHDRAWN",
         "Results of a study (subject) have to be taken back at a destination that has them.",
-        "Have the objects that `rectal-node status STUDY` names removed there.",
+        "Have the objects that `rectal-node status --study UID` names removed there, then acknowledge the alert.",
         Kind.ALERT,
     )
     NOT_COMMITTED = (
         "E-NOT-COMMITTED",
         "A destination (subject) does not commit to results that it had acknowledged.",
-        "Look into its log and its storage; `rectal-node resend` sends the results again.",
+        "Look into its log and its storage; `rectal-node resend UID` sends the results of a study again.",
         Kind.ALERT,
     )
     QUARANTINED = (
@@ -41,19 +41,25 @@ class Alert(Definition):
     NOT_RETRIEVED = (
         "E-NOT-RETRIEVED",
         "A study (subject) could not be fetched whole, and is not tried again.",
-        "See what lacks by `rectal-node retrievals`; once the remote is mended, `rectal-node retrieve`.",
+        "See what is short by `rectal-node retrievals`; once the remote is mended, `rectal-node retrieve`.",
         Kind.ALERT,
     )
     PROCESS_DIED = (
         "E-PROCESS-DIED",
         "A process that serves associations has died and was replaced.",
-        "See the log for the signal; a lack of memory is the most frequent reason.",
+        "See the log for the signal, which is most often for lack of memory, then acknowledge the alert.",
         Kind.ALERT,
     )
     CERTIFICATE_EXPIRES = (
         "E-CERTIFICATE-EXPIRES",
         "A certificate of the node (subject: its file) expires soon or has expired.",
         "Put a new one into its place; no restart is needed.",
+        Kind.ALERT,
+    )
+    STUDY_FAILED = (
+        "E-STUDY-FAILED",
+        "The analysis of a study (subject) has failed for good.",
+        "See why by `rectal-node status --study UID`; once the cause is mended, `rectal-node rerun UID`.",
         Kind.ALERT,
     )
     STEP_SET_ASIDE = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from node.clock import utc_now
 from node.maintenance import certificates, space
+from node.maintenance.conditions import Conditions
 from node.maintenance.retention import Retention
 from node.maintenance.telling import Teller, channels
 from node.scheduler import SteadyScheduler
@@ -19,6 +20,7 @@ _AT_ONCE = 8
 """Jobs that run at the same time; as many as there are, so that none waits for another."""
 _CERTIFICATES_EVERY_S = 3600
 _SPACE_EVERY_S = 60
+_CONDITIONS_EVERY_S = 20
 
 
 class MaintenanceService:
@@ -44,6 +46,8 @@ class MaintenanceService:
         # Also where no rule is enabled: what an interruption left of a removal is to go on.
         retention = Retention(settings, self._index.engine, self._files)
         add(retention.look, "interval", seconds=settings.retention.every_s, next_run_time=now)
+        conditions = Conditions(settings, self._index.engine, self._alerts)
+        add(conditions.look, "interval", seconds=_CONDITIONS_EVERY_S, next_run_time=now)
         self._scheduler.start()
         for teller in self._tellers:
             teller.start()

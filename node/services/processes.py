@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import socket
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from node.codes import Alert
 from node.dicom.connection import timeval
 from node.services.acceptor import ReceivedRequest
 from node.services.slots import Slot
 from node.settings import ListenerSettings, RemoteSettings
+from storage.alerts import Alerts
 from storage.files import ObjectStore
 from storage.index import Index
 
@@ -154,6 +157,7 @@ class Processes:
         time_zone: str,
     ) -> None:
         self._count = settings.processes
+        self._alerts = Alerts(index.engine)
         self._setup = json.dumps(
             {
                 "settings": settings.model_dump(mode="json", exclude={"host", "port", "tls_port"}),
@@ -256,5 +260,14 @@ class Processes:
                 self._past.update(process.counts)
                 self._failed = self._failed or not process.ready.is_set()
             if not self._stopping.is_set():
-                log.warning("a listener process has ended (%s): another takes its place", process.process.returncode)
+                how = f"a listener process has ended ({_how(process.process.returncode)}): another takes its place"
+                log.warning("%s", how)
+                self._alerts.raise_(Alert.PROCESS_DIED, "", how)
                 self._stopping.wait(_AGAIN_S)
+
+
+def _how(returncode: int) -> str:
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"exit status {returncode}"

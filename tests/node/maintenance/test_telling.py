@@ -239,7 +239,7 @@ def test_a_node_tells_one_channel_while_another_hangs_and_stops_at_once(posts, a
         mail = by_mail(silent.getsockname()[1]).mail
         webhook = by_webhook(posts.port).webhook
         service = maintain(alerts=AlertSettings(look_every_s=0.02, webhook=webhook, mail=mail))
-        alerts.raise_(Alert.DELIVERY_FAILED, "PACS", "failed")
+        alerts.raise_(Alert.OBJECT_DAMAGED, "objects/1.dcm", "changed")
         assert posts.arrived.acquire(timeout=10)
         begun = time.monotonic()
         service.stop()

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from node.codes import Alert
 from node.dicom.scu import store
+from storage.alerts import Alerts
 
 from .test_leases import LISTENER
 
@@ -105,6 +107,9 @@ def test_a_process_that_is_killed_frees_its_slots_and_is_replaced(two, scanner, 
     assert again.associate() == "accepted"
     wait_until(lambda: len(identifiers(two)) == 2)
     assert set(identifiers(two)) - set(before)
+    (alert,) = Alerts(two.index.engine).open()
+    assert (alert.code, alert.times) == (Alert.PROCESS_DIED, 1)
+    assert "SIGKILL" in alert.text
     assert left.release() == "released"
     assert [outcome.status for outcome in store([make_image()], "127.0.0.1", two.port, "RECTALNODE", "S", 30)] == [0]
 
