@@ -179,9 +179,19 @@ class Service:
         from node.dicom.tls import CredentialsError
         from node.web.server import WebServer
 
-        settings = self._settings
+        settings, page = self._settings, None
+        if where.page:
+            from node.page.app import page as made
+
+            page = made(settings, self._engine, self._files)
         server = WebServer(
-            where, settings.listener, settings.remotes, self._files, self._index, time_zone=settings.time_zone
+            where,
+            settings.listener,
+            settings.remotes,
+            self._files,
+            self._index,
+            time_zone=settings.time_zone,
+            page=page,
         )
         try:
             server.start()
@@ -191,6 +201,14 @@ class Service:
             raise ConfigurationError(f"web: cannot listen on {where.host}:{where.port}: {error.strerror}") from error
         self._parts(ServiceRole.WEB, server.stop)
         log.info("DICOMweb on %s://%s:%d", "https" if where.tls else "http", where.host, where.port)
+        if page is not None:
+            from node.operations.accounts import first_link
+
+            log.info("the page is on %s", where.address)
+            link = first_link(self._engine)
+            if link is not None:
+                # Not into the log: whoever has it can become the operator.
+                print(f"Set the password of {link.account}, once: {where.address}{link.path}", flush=True)
 
     def _start_delivery(self) -> None:
         from node.delivery.commitment import CommitmentWorker

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, 
 from storage.catalogue import removing
 from storage.durability import sync
 from storage.files import ObjectStore
+from storage.page_schema import reading
 from storage.records import ObjectOrigin, QuarantineState
 from storage.removal_records import Removal, Scope
 from storage.removal_schema import rejection_note, removal, removal_file
@@ -157,7 +158,7 @@ def _delete_study(connection: Connection, study_uid: str, taken: ColumnElement[b
     connection.execute(delete(commitment).where(commitment.c.identifier.in_(asked)))
     connection.execute(delete(rejection_note).where(rejection_note.c.delivery.in_(sent)))
     connection.execute(delete(delivery).where(delivery.c.result.in_(results)))
-    for table in (result, revision_object, verdict, meant_patient, association):
+    for table in (result, revision_object, verdict, meant_patient, association, reading):
         connection.execute(delete(table).where(table.c.study_instance_uid == study_uid))
     connection.execute(delete(dicom_object).where(taken))
     connection.execute(delete(study).where(study.c.study_instance_uid == study_uid))

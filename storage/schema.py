@@ -87,6 +87,7 @@ study = Table(
     # What those who read the results have to know of what was sent; of a revision that was queued.
     Column("caution", Text, nullable=False, server_default=""),
     Index("study_by_state", "state", "last_received_at"),
+    Index("study_by_arrival", "last_received_at", "study_instance_uid"),
 )
 
 # Every DICOM file that the node keeps for what it is, but broken ones. `revision` counts what came under a SOP Instance

@@ -40,6 +40,30 @@ def status(
 
 
 @app.command()
+def find(
+    config: ConfigOption = CONFIG,
+    as_json: JsonOption = False,
+    patient: Annotated[str, typer.Option(help="Part of a name, in any script, or of a Patient ID.")] = "",
+    accession: Annotated[str, typer.Option(help="Part of an accession number.")] = "",
+    date_from: Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and later.")] = "",
+    date_to: Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and earlier.")] = "",
+    scanner: Annotated[str, typer.Option(help="Part of manufacturer, model or station.")] = "",
+    state: Annotated[list[StudyState] | None, typer.Option(help="Only studies in this state; repeatable.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Studies on a page.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="Studies to pass over.")] = 0,
+) -> None:
+    """Look for studies as the page does, the latest first; unlike `status` it shows whose they are."""
+    from node.cli.found import as_table
+    from node.operations.studies import find as look
+    from storage.database import open_engine
+    from storage.search import StudySearch
+
+    wanted = StudySearch(patient, accession, date_from, date_to, scanner, frozenset(state or ()), limit, offset)
+    settings = node_settings(config)
+    show(look(open_engine(settings.storage_url), settings.root, wanted), as_json, as_table)
+
+
+@app.command()
 def explain(
     study: Annotated[str, typer.Argument(help="Study Instance UID, or a folder or file that never entered the node.")],
     config: ConfigOption = CONFIG,

@@ -81,6 +81,13 @@ class SeriesShown:
 
 
 @dataclass(frozen=True, slots=True)
+class PresetList:
+    """Windows to look at a volume by, the usual one first."""
+
+    presets: tuple[Preset, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """The contours of a segmentation in the slices of a plane; `step` is the distance of its own slices, mm."""
 
@@ -122,7 +129,7 @@ class Images:
         )
         return SeriesShown(series, volumes, found.faults, version)
 
-    def presets(self, study: str, series: str, number: int) -> tuple[Preset, ...]:
+    def presets(self, study: str, series: str, number: int) -> PresetList:
         """Windows to look at a volume by, the usual one first.
 
         Raises:
@@ -130,7 +137,7 @@ class Images:
             Refusal: the pixels cannot be decoded.
         """
         stack, version = self._stack(study, series, number)
-        return self._cache.values((version, number), stack).presets
+        return PresetList(self._cache.values((version, number), stack).presets)
 
     def picture(
         self, study: str, series: str, number: int, orientation: Orientation, index: int, window: Window

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from node.operations.accounts import AccountList, Link, Removed
 from node.operations.alerts import AlertLine, AlertList, Tried
 from node.operations.bundles import Added, Bundles
 from node.operations.cancel import Cancelled
@@ -18,6 +19,7 @@ from node.operations.resend import Resent
 from node.operations.retention import Removals, RetentionPlan
 from node.operations.retrieve import Known, Retrieved
 from node.operations.status import Report
+from node.operations.studies import StudyPage
 from node.operations.super_resolve import SuperResolved
 from node.operations.transfer import Echoed, Sent
 from node.recognition.record import StudyPlan
@@ -26,6 +28,10 @@ from storage.reindexing import Reindexed
 
 #: What a command prints with `--json`; `explain` one document a line for each study.
 ANSWERS: dict[str, type] = {
+    "account add": Link,
+    "account link": Link,
+    "account list": AccountList,
+    "account remove": Removed,
     "alerts": AlertList,
     "alerts acknowledge": AlertLine,
     "alerts test": Tried,
@@ -33,6 +39,7 @@ ANSWERS: dict[str, type] = {
     "check-config": CheckedConfiguration,
     "echo": Echoed,
     "explain": StudyPlan,
+    "find": StudyPage,
     "hold": Hold,
     "models add": Added,
     "models list": Bundles,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -54,7 +55,7 @@ class ListenerSettings(Section):
 
 
 class WebSettings(Section):
-    """DICOMweb (PS3.18): searching, retrieving and storing by HTTP.
+    """DICOMweb (PS3.18): searching, retrieving and storing by HTTP; and the page for operators and readers.
 
     Attributes:
         local_rights: what callers on this machine may do without token and certificate.
@@ -64,6 +65,10 @@ class WebSettings(Section):
         maximum_connections: at once; beyond it requests are answered with 503.
         largest_request_gb: of one that stores; a larger one is refused with 413.
         most_matches: of one answer; more can be asked for with `offset`.
+        page: whether the page is served as well, to those who have an account.
+        page_hosts: names that the page is called by, beside `host` and that of `public_url`; no others are answered.
+        session_hours: after which one signs in again.
+        session_idle_minutes: without a request, after which one signs in again.
     """
 
     enabled: bool = False
@@ -77,6 +82,17 @@ class WebSettings(Section):
     maximum_connections: int = Field(default=64, ge=1)
     largest_request_gb: float = Field(default=32, gt=0)
     most_matches: int = Field(default=5000, ge=1)
+    page: bool = False
+    page_hosts: tuple[str, ...] = ()
+    session_hours: float = Field(default=12, gt=0)
+    session_idle_minutes: float = Field(default=60, gt=0)
+
+    @property
+    def address(self) -> str:
+        """Of the page, as somebody on this machine calls it, or by its public name."""
+        if self.public_url:
+            return "{0.scheme}://{0.netloc}".format(urlsplit(self.public_url))
+        return f"{'https' if self.tls else 'http'}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def is_local(self) -> bool:
@@ -219,7 +235,9 @@ class Settings(Section):
     def _web_callers(self) -> Settings:
         web = self.web
         known = any(remote.token_file or (remote.tls and web.tls) for remote in self.remotes)
-        if web.enabled and not web.is_local and not known:
+        if web.enabled and web.page and not web.is_local and not web.tls:
+            raise ValueError("web.page: on another address than loopback it needs web.tls: passwords could be read")
+        if web.enabled and not web.is_local and not known and not web.page:
             raise ValueError("web.host: nobody could call: give [[remotes]] a token_file, or tls with web.tls")
         return self
 

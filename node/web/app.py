@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
 
 from node.dicom.conversion.errors import ConversionError
 from node.errors import told
@@ -20,8 +21,11 @@ from storage.errors import HeaderError
 log = logging.getLogger(__name__)
 
 
-def application(settings: WebSettings, routers: tuple[APIRouter, ...]) -> FastAPI:
-    """The application with the resources of DICOMweb below `PREFIX`; it describes itself to nobody."""
+def application(settings: WebSettings, routers: tuple[APIRouter, ...], page: ASGIApp | None = None) -> FastAPI:
+    """The application with the resources of DICOMweb below `PREFIX`; it describes itself to nobody.
+
+    `page` has all other addresses.
+    """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     if settings.allowed_origins:
         app.add_middleware(
@@ -33,6 +37,8 @@ def application(settings: WebSettings, routers: tuple[APIRouter, ...]) -> FastAP
         )
     for router in routers:
         app.include_router(router, prefix=PREFIX)
+    if page is not None:
+        app.mount("/", page)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(SQLAlchemyError, _database_problem)

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from node.clock import PARTING_S, STOPS_WITHIN_S
@@ -62,9 +63,11 @@ class WebServer:
         time_zone: str = "",
         lease_s: float = LEASE_S,
         request_s: float = 10.0,
+        page: ASGIApp | None = None,
     ) -> None:
         """What holds for objects that come by C-STORE (`listener`) holds here; `time_zone` is the site's by its IANA
-        name, empty: the machine's. `request_s`: from the connection, or the answer before, to the end of a header."""
+        name, empty: the machine's. `request_s`: from the connection, or the answer before, to the end of a header.
+        `page` answers what is not asked of DICOMweb."""
         self._request_s = request_s
         self._settings, self.port = settings, settings.port
         self._leases = Leases(index, lease_s)
@@ -85,7 +88,7 @@ class WebServer:
             rendered_routes(retrieving, access),
             store_routes(storing, access),
         )
-        self.application = application(settings, routers)
+        self.application = application(settings, routers, page)
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._socket: socket.socket | None = None

@@ -11,6 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from sqlalchemy import select
 
 from storage import catalogue_schema as tables
+from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
@@ -23,17 +24,17 @@ class House:
 
     def __init__(self, engine, root: Path, at) -> None:
         self.engine, self.files, self.at = engine, ObjectStore(root), at
-        self.index, self.ledger = Index(engine), Ledger(engine)
+        self.index, self.ledger, self.deliveries = Index(engine), Ledger(engine), Deliveries(engine)
 
     def receive(self, data: bytes) -> Registration:
         header = read_header(data)
         return self.index.register(header, self.files.store(data, header), "SCANNER", self.at(0))
 
-    def make(self, data: bytes) -> None:
+    def make(self, data: bytes, role: str = "role", destinations=()) -> None:
         header = read_header(data)
         uids = (header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid)
-        result = ResultRecord(header.study_instance_uid, 1, "role", *uids, self.files.store(data, header))
-        self.ledger.record([result], [], self.at(0))
+        result = ResultRecord(header.study_instance_uid, 1, role, *uids, self.files.store(data, header))
+        self.ledger.record([result], list(destinations), self.at(0))
 
     def rows(self, table):
         with self.engine.connect() as connection:

@@ -73,7 +73,7 @@ def test_a_picture_is_a_png_of_the_plane(images):
 
 def test_the_refined_series_is_shown_in_the_values_of_the_acquired_one(images, siemens):  # noqa: F811
     series = series_of(siemens, "super-resolved-t2wi")
-    one, other = (images.presets(STUDY_UID, it, 0)[0].window for it in (T2WI, series))
+    one, other = (images.presets(STUDY_UID, it, 0).presets[0].window for it in (T2WI, series))
     assert abs(one.centre - other.centre) < 0.1 * one.width
 
 

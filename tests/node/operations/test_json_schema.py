@@ -77,6 +77,9 @@ def test_every_answer_is_a_frozen_data_class_with_a_description() -> None:
     "call",
     [
         ("status",),
+        ("find",),
+        ("account add", "eva"),
+        ("account list",),
         ("replay",),
         ("rerun", STUDY),
         ("resend", STUDY),

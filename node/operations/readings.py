@@ -1,0 +1,33 @@
+"""What a reader says of the results of a study."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from node.clock import utc_now
+from node.errors import NodeError
+from storage.index import Index
+from storage.readings import ReaderVerdict, Reading, Readings
+
+LONGEST_COMMENT = 2000
+
+
+def give(engine: Engine, study_uid: str, revision: int, verdict: ReaderVerdict, comment: str, reader: str) -> Reading:
+    """Keep what a reader says of the revision that was looked at.
+
+    Raises:
+        NodeError: there is no such study, it is at another revision, a comment is missing or too long.
+    """
+    study = Index(engine).study(study_uid)
+    if study is None:
+        raise NodeError(f"{study_uid}: no study of this node")
+    if study.revision != revision:
+        raise NodeError(f"study {study_uid} is at revision {study.revision}: look at it again before you say so")
+    said = comment.strip()
+    if verdict is ReaderVerdict.COMMENT and not said:
+        raise NodeError("a comment has words")
+    if len(said) > LONGEST_COMMENT:
+        raise NodeError(f"a comment has at most {LONGEST_COMMENT} characters")
+    reading = Reading(study_uid, revision, verdict, said, reader, utc_now())
+    Readings(engine).add(reading)
+    return reading

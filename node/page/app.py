@@ -1,0 +1,101 @@
+"""The application of the page: its resources, who is let in, and how what goes wrong is shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from node.errors import NodeError, told
+from node.operations.images import Images
+from node.page.actions import actions_routes
+from node.page.images import images_routes
+from node.page.quarantine import quarantine_routes
+from node.page.rendering import HERE, Pages
+from node.page.security import allowed_hosts, guarded
+from node.page.sign_in import sign_in_routes
+from node.page.studies import studies_routes
+from node.page.study import study_routes
+from node.page.visitors import ForbiddenError, NotSignedInError, Visitors, sign_in_path
+from node.settings import Settings
+from storage.errors import StorageError
+from storage.files import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
+    """The page on one storage; it describes itself to nobody."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    visitors, pages = Visitors(engine, settings.web), Pages(settings.time_zone)
+    for router in (
+        sign_in_routes(engine, visitors, pages),
+        studies_routes(engine, settings.root, visitors, pages),
+        study_routes(settings, engine, files, visitors, pages),
+        images_routes(Images(engine, files), visitors),
+        actions_routes(settings, engine, visitors, pages),
+        quarantine_routes(settings, visitors, pages),
+    ):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=HERE / "static"))
+    app.add_middleware(BaseHTTPMiddleware, dispatch=guarded)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.web), www_redirect=False)
+    _show_problems(app, pages)
+    return app
+
+
+def _show_problems(app: FastAPI, pages: Pages) -> None:
+    def problem(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+        said: dict[str, Any] = {"status": status, "sentence": sentence}
+        part = "hx-request" in request.headers
+        answer = pages.page(request, "problem_part.html" if part else "problem.html", None, said, status)
+        answer.headers.update(headers or {})
+        return answer
+
+    async def not_signed_in(request: Request, error: Exception) -> Response:
+        assert isinstance(error, NotSignedInError)
+        where = sign_in_path(error.path)
+        if "hx-request" in request.headers:
+            return Response(status_code=401, headers={"HX-Redirect": where})
+        return RedirectResponse(where, 303)
+
+    async def forbidden(request: Request, error: Exception) -> Response:
+        return problem(request, 403, str(error))
+
+    async def not_here(request: Request, error: Exception) -> Response:
+        return problem(request, 404, str(error))
+
+    async def malformed(request: Request, _error: Exception) -> Response:
+        return problem(request, 400, "the address, or the form, says something that it cannot")
+
+    async def http_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(request, error.status_code, str(error.detail), error.headers)
+
+    async def database_problem(request: Request, error: Exception) -> Response:
+        log.error("a page is not shown: the database does not answer: %s", told(error))
+        return problem(request, 503, "the database does not answer, try again", {"Retry-After": "5"})
+
+    async def file_problem(request: Request, error: Exception) -> Response:
+        log.error("a page is not shown: %s", told(error))
+        return problem(request, 500, "a stored file cannot be read")
+
+    app.add_exception_handler(NotSignedInError, not_signed_in)
+    app.add_exception_handler(ForbiddenError, forbidden)
+    app.add_exception_handler(NodeError, not_here)
+    app.add_exception_handler(StorageError, not_here)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(HTTPException, http_problem)
+    app.add_exception_handler(SQLAlchemyError, database_problem)
+    app.add_exception_handler(OSError, file_problem)

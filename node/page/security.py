@@ -1,0 +1,69 @@
+"""What every answer of the page carries, and which requests are answered at all.
+
+A browser of somebody who is signed in can be made to send requests by pages of others. So a request that changes
+something comes from this page (its Origin), carries what only this page knows (`visitors`), and is for this host: a
+name of another that leads here is refused, or its pages would be of the same origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from node.settings import WebSettings
+
+Next = Callable[[Request], Awaitable[Response]]
+
+#: Nothing but what this page serves itself, and no script or style within a document.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # Not no-referrer: browsers would then say no Origin either.
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+_LOOPBACK = ("localhost", "127.0.0.1")
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def allowed_hosts(settings: WebSettings) -> list[str]:
+    """The names that the page is called by, without a port."""
+    public = [urlsplit(settings.public_url).hostname or ""] if settings.public_url else []
+    own = _LOOPBACK if settings.is_local else (settings.host,)
+    return [name for name in dict.fromkeys((*own, *public, *settings.page_hosts)) if name]
+
+
+async def guarded(request: Request, call_next: Next) -> Response:
+    """Refuse what another page had a browser send; add the headers."""
+    if request.method not in _SAFE and not _comes_from_here(request):
+        answer: Response = PlainTextResponse("another page has sent this request\n", 403)
+    else:
+        answer = await call_next(request)
+    for name, value in _HEADERS.items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+def _comes_from_here(request: Request) -> bool:
+    """By Origin, else by Sec-Fetch-Site; what is no browser says neither, and nobody can make it send anything."""
+    origin = request.headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc == request.headers.get("host", "")
+    return request.headers.get("sec-fetch-site", "same-origin") == "same-origin"

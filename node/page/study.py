@@ -1,0 +1,149 @@
+"""One study: its page, its live part, and its results as files."""
+
+import tempfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, BinaryIO
+
+from fastapi import APIRouter, Depends
+from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from node.errors import NodeError
+from node.operations.study import StudyDetail, of_study
+from node.page.rendering import Pages
+from node.page.visitors import Visitor, Visitors
+from node.settings import Settings
+from storage.files import ObjectStore
+from storage.readings import ReaderVerdict
+from storage.records import DeliveryRecord, DeliveryState, ResultRecord, StudyState
+
+_PIECE = 2**20
+_IN_MEMORY = 2**22
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The series of a sequence as it was acquired, and its refined one; the latter empty where there is none."""
+
+    sequence: str
+    acquired: str
+    refined: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The deliveries of results of one role to one destination."""
+
+    destination: str
+    role: str
+    states: dict[DeliveryState, int]
+    objects: tuple[DeliveryRecord, ...]
+
+
+def study_routes(settings: Settings, engine: Engine, files: ObjectStore, visitors: Visitors, pages: Pages) -> APIRouter:
+    """The resources of a study but its pictures."""
+    router = APIRouter(prefix="/studies/{study}")
+
+    def page(request: Request, study: str, visitor: Visitor, template: str) -> Response:
+        found = of_study(engine, files, settings.root, study)
+        said = {
+            "found": found,
+            "pairs": pairs(found),
+            "sent": sent(found.deliveries),
+            "results": by_role(found.results),
+            "destinations": [it.name for it in settings.destinations],
+            "can": possible(found),
+            "verdicts": tuple(ReaderVerdict),
+        }
+        return pages.page(request, template, visitor, said)
+
+    @router.get("")
+    def whole(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
+        return page(request, study, visitor, "study.html")
+
+    @router.get("/live")
+    def live(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
+        return page(request, study, visitor, "study_live.html")
+
+    @router.get("/results.zip", dependencies=[Depends(visitors.visitor)])
+    def results(study: str) -> Response:
+        found = of_study(engine, files, settings.root, study)
+        if not found.results:
+            raise NodeError(f"study {study}: there are no results")
+        archive = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
+        with zipfile.ZipFile(archive, "w") as packed:
+            for it in found.results:
+                packed.write(files.absolute(it.file), f"{it.role}/{it.sop_instance_uid}.dcm")
+        archive.seek(0)
+        headers = {"Content-Disposition": f'attachment; filename="results-{study}.zip"'}
+        return StreamingResponse(_pieces(archive), media_type="application/zip", headers=headers)
+
+    @router.get("/results/{instance}", dependencies=[Depends(visitors.visitor)])
+    def result(study: str, instance: str) -> Response:
+        found = of_study(engine, files, settings.root, study).results
+        named = next((it for it in found if it.sop_instance_uid == instance), None)
+        if named is None:
+            raise NodeError(f"study {study}: no such result")
+        name = f"{named.role}-{named.sop_instance_uid}.dcm"
+        return FileResponse(files.absolute(named.file), media_type="application/dicom", filename=name)
+
+    return router
+
+
+def pairs(found: StudyDetail) -> list[Pair]:
+    """The sequences that were analysed, as acquired and refined."""
+    refined = {
+        it.role.removeprefix("super-resolved-").upper(): it.series_instance_uid
+        for it in found.results
+        if it.role.startswith("super-resolved-")
+    }
+    stacks = found.plan.stacks if found.plan else ()
+    return [Pair(str(it.role), it.series_instance_uid, refined.get(str(it.role), "")) for it in stacks]
+
+
+def sent(deliveries: Sequence[DeliveryRecord]) -> list[Sent]:
+    """Deliveries by destination and role of the result."""
+    groups: dict[tuple[str, str], list[DeliveryRecord]] = defaultdict(list)
+    for it in deliveries:
+        groups[it.destination, it.result.role].append(it)
+    lines = []
+    for (destination, role), objects in groups.items():
+        states: dict[DeliveryState, int] = defaultdict(int)
+        for it in objects:
+            states[it.state] += 1
+        lines.append(Sent(destination, role, dict(states), tuple(objects)))
+    return lines
+
+
+def by_role(results: Sequence[ResultRecord]) -> dict[str, list[ResultRecord]]:
+    """Results by what they are."""
+    groups: dict[str, list[ResultRecord]] = defaultdict(list)
+    for it in results:
+        groups[it.role].append(it)
+    return dict(groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """Which orders make sense for a study as it stands."""
+
+    rerun: bool
+    cancel: bool
+    resend: bool
+
+
+def possible(found: StudyDetail) -> Possible:
+    """Which orders make sense."""
+    state = found.study.state
+    ended = state not in (StudyState.RECEIVING, StudyState.QUEUED)
+    return Possible(rerun=ended, cancel=state is StudyState.QUEUED, resend=bool(found.results))
+
+
+def _pieces(file: BinaryIO | tempfile.SpooledTemporaryFile[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece

@@ -1,0 +1,152 @@
+"""Who may look at the page: accounts, one-time links that set a password, and sessions.
+
+Of a link and of a session the digest of its token is kept: who reads the database can use neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection, Engine, Row, Select, delete, insert, select, update
+
+from storage import database
+from storage.errors import StorageError
+from storage.page_schema import account, account_link, web_session
+
+#: A session that is used is written down as seen so often at the most.
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+class AccountRole(StrEnum):
+    """What an account may do: a viewer looks and gives verdicts, an operator orders as well."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may look at the page; `password_hash` is empty until the person has set a password."""
+
+    name: str
+    role: AccountRole
+    password_hash: str
+    created_at: datetime
+
+
+class Accounts:
+    """The accounts of one database; safe for use by several threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, name: str, role: AccountRole, now: datetime) -> None:
+        """Make an account without a password.
+
+        Raises:
+            StorageError: there is one of that name.
+        """
+
+        def make(connection: Connection) -> bool:
+            if _found(connection, name) is not None:
+                return False
+            connection.execute(insert(account).values(name=name, role=role, password_hash="", created_at=now))
+            return True
+
+        if not database.transact(self._engine, make):
+            raise StorageError(f"account {name!r}: there is one already")
+
+    def find(self, name: str) -> Account | None:
+        """The account of a name."""
+        with self._engine.connect() as connection:
+            return _found(connection, name)
+
+    def all(self) -> tuple[Account, ...]:
+        """Every account, by name."""
+        with self._engine.connect() as connection:
+            return tuple(map(_account, connection.execute(select(account).order_by(account.c.name))))
+
+    def remove(self, name: str) -> bool:
+        """Remove an account with its links and sessions; whether there was one."""
+        with database.writing(self._engine).begin() as connection:
+            connection.execute(delete(account_link).where(account_link.c.account == name))
+            connection.execute(delete(web_session).where(web_session.c.account == name))
+            return bool(connection.execute(delete(account).where(account.c.name == name)).rowcount)
+
+    # --- links
+
+    def keep_link(self, name: str, token: str, expires_at: datetime) -> None:
+        """Keep the one link of an account; an earlier one ends."""
+        with database.writing(self._engine).begin() as connection:
+            connection.execute(delete(account_link).where(account_link.c.account == name))
+            values = {"digest": digest(token), "account": name, "expires_at": expires_at}
+            connection.execute(insert(account_link).values(values))
+
+    def link_of(self, token: str, now: datetime) -> Account | None:
+        """Whose link that is; None for one that is used, over, or was never given."""
+        with self._engine.connect() as connection:
+            name = connection.scalar(_link(token, now))
+            return None if name is None else _found(connection, name)
+
+    def use_link(self, token: str, password_hash: str, now: datetime) -> Account | None:
+        """Set the password of the account of a link, which ends, as all sessions of the account do."""
+        with database.writing(self._engine).begin() as connection:
+            name = connection.scalar(_link(token, now))
+            if name is None:
+                return None
+            connection.execute(delete(account_link).where(account_link.c.account == name))
+            connection.execute(delete(web_session).where(web_session.c.account == name))
+            connection.execute(update(account).where(account.c.name == name).values(password_hash=password_hash))
+            return _found(connection, name)
+
+    # --- sessions
+
+    def begin_session(self, name: str, token: str, now: datetime, expires_at: datetime) -> None:
+        """Begin a session, and forget those that are over."""
+        with database.writing(self._engine).begin() as connection:
+            connection.execute(delete(web_session).where(web_session.c.expires_at <= now))
+            values = {"digest": digest(token), "account": name, "seen_at": now, "expires_at": expires_at}
+            connection.execute(insert(web_session).values(values))
+
+    def session(self, token: str, now: datetime, idle: timedelta) -> Account | None:
+        """Whose session that is; None for one that has ended, or was not used for so long."""
+        table = web_session
+        query = (
+            select(account, table.c.seen_at)
+            .join(table, table.c.account == account.c.name)
+            .where(table.c.digest == digest(token), table.c.expires_at > now, table.c.seen_at > now - idle)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        if row.seen_at <= now - _SEEN_EVERY:
+            with database.writing(self._engine).begin() as connection:
+                connection.execute(update(table).where(table.c.digest == digest(token)).values(seen_at=now))
+        return _account(row)
+
+    def end_session(self, token: str) -> None:
+        """Nobody comes in by it any more."""
+        with database.writing(self._engine).begin() as connection:
+            connection.execute(delete(web_session).where(web_session.c.digest == digest(token)))
+
+
+def digest(token: str) -> str:
+    """What is kept of a token: its SHA-256; it has enough random bits that nobody can guess it from that."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _link(token: str, now: datetime) -> Select[str]:
+    return select(account_link.c.account).where(account_link.c.digest == digest(token), account_link.c.expires_at > now)
+
+
+def _found(connection: Connection, name: str) -> Account | None:
+    row = connection.execute(select(account).where(account.c.name == name)).one_or_none()
+    return None if row is None else _account(row)
+
+
+def _account(row: Row[tuple[object, ...]]) -> Account:
+    return Account(row.name, AccountRole(row.role), row.password_hash, row.created_at)

@@ -1,0 +1,52 @@
+"""Tables of those who look at the page: accounts, their links and sessions, and what readers say of results."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+
+from storage.schema import IDENTIFIER, UTCDateTime, metadata, study
+
+_DIGEST = String(64)
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    # As the hash function writes it, with its parameters; empty until the person has set one.
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+)
+
+# A link that sets a password, once; of link and session only digests are kept, by which nobody can come in.
+account_link = Table(
+    "account_link",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("account", ForeignKey(account.c.name), nullable=False, unique=True),
+    Column("expires_at", UTCDateTime, nullable=False),
+)
+
+web_session = Table(
+    "web_session",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("account", ForeignKey(account.c.name), nullable=False),
+    Column("seen_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+    Index("web_session_by_account", "account"),
+)
+
+# By whom is a name, not a reference: what was said stays when the account is gone.
+reading = Table(
+    "reading",
+    metadata,
+    Column("identifier", IDENTIFIER, primary_key=True),
+    Column("study_instance_uid", ForeignKey(study.c.study_instance_uid), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("reader", String(64), nullable=False),
+    Column("said_at", UTCDateTime, nullable=False),
+    Index("reading_by_study", "study_instance_uid", "identifier"),
+)

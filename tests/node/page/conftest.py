@@ -1,0 +1,124 @@
+"""The page on a free port of this machine, with a study and its results, and browsers that are signed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from node.operations import accounts
+from node.page.app import page as make_page
+from node.recognition.record import to_json
+from node.settings import Settings, WebSettings
+from node.web.server import WebServer
+from storage.accounts import AccountRole
+from storage.catalogue.filling import catch_up
+from storage.database import open_engine
+from storage.records import StudyState
+
+from ...storage.house import House
+from ..results.conftest import STUDY_UID, make_encoded, siemens  # noqa: F401 (fixtures)
+
+PASSWORD = "a password of these tests"
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@dataclass
+class Browser:
+    """Somebody with a cookie; sends what a browser sends."""
+
+    url: str
+    session: requests.Session
+
+    def get(self, path: str, **options) -> requests.Response:
+        return self.session.get(self.url + path, timeout=60, allow_redirects=False, **options)
+
+    def post(self, path: str, form=None, **headers: str) -> requests.Response:
+        """A form of the page, with its proof unless it is given."""
+        said = {"csrf_token": self.proof(), **(form or {})}
+        sent = {"Origin": self.url, **headers}
+        return self.session.post(self.url + path, said, headers=sent, timeout=60, allow_redirects=False)
+
+    def proof(self) -> str:
+        found = re.search('name="csrf_token" value="([0-9a-f]{64})"', self.get("/quarantine").text)
+        return found.group(1) if found else ""
+
+
+@dataclass
+class RunningPage:
+    """A page, and what lies behind it."""
+
+    url: str
+    house: House
+    settings: Settings
+
+    def nobody(self) -> Browser:
+        return Browser(self.url, requests.Session())
+
+    def signed_in(self, name: str) -> Browser:
+        browser = self.nobody()
+        answer = browser.post("/sign-in", {"name": name, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        return browser
+
+    def catch_up(self) -> None:
+        catch_up(self.house.engine, self.house.files)
+
+
+@contextmanager
+def running_page(root: Path, **web: object) -> Iterator[RunningPage]:
+    """An empty storage with an operator `olga` and a viewer `viktor`."""
+    engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
+    house = House(engine, root, lambda _seconds: NOW)
+    values = WebSettings(enabled=True, page=True).model_copy(update={"port": 0, **web})
+    settings = Settings(root=root, time_zone="UTC").model_copy(update={"web": values})
+    server = WebServer(
+        values, settings.listener, (), house.files, house.index, "UTC", page=make_page(settings, engine, house.files)
+    )
+    for name, role in (("olga", AccountRole.OPERATOR), ("viktor", AccountRole.VIEWER)):
+        link = accounts.add(engine, name, role)
+        accounts.set_password(engine, link.path.rpartition("/")[2], PASSWORD)
+    server.start()
+    try:
+        yield RunningPage(f"http://127.0.0.1:{server.port}", house, settings)
+    finally:
+        server.stop()
+        engine.dispose()
+
+
+def receive_study(house: House, encoded, roles: tuple[str, ...] = ()) -> None:
+    """The images of a study, and what was made of them, all or these roles, for two destinations."""
+    for stack in encoded.results.plan.stacks:
+        for frame in stack.frames:
+            house.receive(frame.path.read_bytes())
+    house.index.move(STUDY_UID, 1, StudyState.QUEUED)
+    house.index.keep_verdict(STUDY_UID, 1, to_json(encoded.results.plan))
+    for made in (it for it in encoded.objects if not roles or it.role in roles):
+        house.make(made.path.read_bytes(), made.role, ["PACS", "archive"])
+    house.ledger.conclude(STUDY_UID, 1, StudyState.COMPLETED, "", [], [], NOW)
+    catch_up(house.engine, house.files)
+
+
+@pytest.fixture(scope="module")
+def page(siemens, tmp_path_factory) -> Iterator[RunningPage]:  # noqa: F811
+    with running_page(tmp_path_factory.mktemp("page")) as found:
+        receive_study(found.house, siemens)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def olga(page) -> Browser:
+    """An operator."""
+    return page.signed_in("olga")
+
+
+@pytest.fixture(scope="module")
+def viktor(page) -> Browser:
+    """A viewer."""
+    return page.signed_in("viktor")
