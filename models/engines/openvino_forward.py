@@ -106,13 +106,11 @@ class OpenVinoForward:
 
 
 def _compile(conversion: Conversion, precision: Precision, threads: int, cache: Path | None) -> Any:  # noqa: ANN401
-    from models.engines.openvino_library import openvino
+    from models.engines.openvino_library import core
 
-    core = openvino.Core()
     representation = ir_cache.kept(cache, conversion.digest, lambda: _converted(conversion))
-    model = core.read_model(representation.xml, representation.weights)
-    compiled = core.compile_model(
-        model,
+    compiled = core().compile_model(
+        core().read_model(representation.xml, representation.weights),
         "CPU",
         {
             "INFERENCE_PRECISION_HINT": _NAMES[precision],

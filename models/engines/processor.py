@@ -12,9 +12,9 @@ _BFLOAT16 = "BF16"
 
 def instructions() -> Collection[str]:
     """The kinds of numbers that the processor has instructions for, in OpenVINO's words: FP32, BF16, INT8."""
-    from models.engines.openvino_library import openvino
+    from models.engines.openvino_library import core
 
-    found: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    found: list[str] = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return found
 
 

@@ -117,3 +117,23 @@ def test_openvino_reports_to_nobody_that_it_runs(tmp_path):
     assert ended.stdout.startswith("True")
     assert "openvino_telemetry" not in ended.stdout
     assert not (tmp_path / "intel").exists()
+
+
+def test_a_signal_is_handled_when_networks_have_come_and_gone():
+    code = """
+import os, signal, torch
+from models.engines.execution import Precision
+from models.engines.openvino_forward import Conversion, _compile
+
+def compiled(channels):
+    conversion = Conversion(torch.nn.Conv3d(1, channels, 1), str(channels), (1, 1, 4, 4, 4), (1, 1, 4, 4, 4))
+    return _compile(conversion, Precision.FLOAT32, 1, None)
+
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+first, second = compiled(1), compiled(2)
+del first
+del second
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
