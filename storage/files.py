@@ -9,6 +9,7 @@ A caller that makes something else durable as well (`place`) does it while the f
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -133,6 +134,25 @@ class ObjectStore:
         ):
             placed.wait()
         return kept.file
+
+    def set_aside(self, file: StoredFile, content: Content | None, reason: str) -> StoredFile:
+        """Move a stored file that is not what was stored into quarantine, with the reason beside it.
+
+        `content` is what it has now; None: it cannot be read, and is moved as it is.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        source = self.absolute(file)
+        name = content.identifier if content else f"unreadable-{hashlib.sha256(os.fsencode(file.path)).hexdigest()}"
+        target = Path("quarantine", f"{name}.dcm")
+        size = source.stat().st_size
+        document = json.dumps({"digest": content.digest if content else "", "reason": reason}, indent=1).encode()
+        self._keep(document, target.with_suffix(".json"), content_of(document)).wait()
+        os.replace(source, self.root / target)
+        sync((self.root / target).parent)
+        sync(source.parent)
+        return StoredFile(target, content.digest if content else "", size)
 
     def absolute(self, file: StoredFile) -> Path:
         """Where the file is now."""

@@ -10,7 +10,7 @@ The statements that every instance runs are compiled once (`storage.prepared`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select
 
 from storage.identity import InstanceKey
+from storage.maintenance_schema import damage
 from storage.prepared import Prepared
 from storage.records import InstanceHeader, InstanceRecord, ObjectOrigin, ResultRecord, StoredFile
 from storage.schema import NOT_RECEIVED, UTCDateTime, dicom_object, stored_file
@@ -154,14 +155,24 @@ def elsewhere(connection: Connection, study_uid: str) -> dict[InstanceKey, tuple
 def keep_made(connection: Connection, results: Sequence[ResultRecord]) -> dict[str, int]:
     """The identifiers of the objects of results, by SOP Instance UID.
 
-    One that is there under its SOP Instance UID stays as it was first made.
+    One that is there under its SOP Instance UID stays as it was first made, unless its file is damaged.
     """
     kept = _made(connection, [result.sop_instance_uid for result in results])
+    _replace_damaged(connection, {kept[it.sop_instance_uid]: it.file for it in results if it.sop_instance_uid in kept})
     added = {it.sop_instance_uid: it for it in results if it.sop_instance_uid not in kept}
     if added:
         connection.execute(_INSERT, [_values(ObjectOrigin.MADE, result, 1, result.file) for result in added.values()])
         kept |= _made(connection, list(added))
     return kept
+
+
+def _replace_damaged(connection: Connection, files: Mapping[int, StoredFile]) -> None:
+    """Give objects whose own file is damaged these, by identifier."""
+    for identifier in connection.scalars(select(damage.c.object).where(damage.c.object.in_(files))).all():
+        file = files[identifier]
+        values = {"path": file.path.as_posix(), "digest": file.digest, "size": file.size, "catalogued": False}
+        connection.execute(sa.update(_table).where(_table.c.identifier == identifier).values(values))
+        connection.execute(sa.delete(damage).where(damage.c.object == identifier))
 
 
 def _made(connection: Connection, uids: Sequence[str]) -> dict[str, int]:

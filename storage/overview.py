@@ -17,11 +17,13 @@ from storage import (
     alerts,
     commitment_requests,
     commitments,
+    damage,
     deliveries,
     holds,
     quarantine_entries,
     removal_records,
     retrievals,
+    upkeep,
 )
 from storage.alerts import AlertCount
 from storage.catalogue import faults
@@ -43,6 +45,7 @@ from storage.records import (
 )
 from storage.removal_records import Removal
 from storage.schema import delivery, dicom_object, result, stored_file, study, verdict
+from storage.upkeep import Round
 
 #: Place in the order of a page; a study whose results are not all where they should be comes after these.
 _FIRST = {StudyState.QUEUED: 1, StudyState.RECEIVING: 2, StudyState.FAILED: 3}
@@ -122,6 +125,14 @@ class Overview:
     def catalogue_faults(self) -> int:
         """How many files are not, or not wholly, in the catalogue."""
         return faults.count(self._connection)
+
+    def damaged(self) -> int:
+        """How many objects have a file that is gone or is not what was stored."""
+        return damage.count(self._connection)
+
+    def rounds(self) -> tuple[Round, ...]:
+        """How far the ways through all files are, and what the last whole ones found."""
+        return upkeep.rounds(self._connection)
 
     def faulty(self, limit: int) -> tuple[CatalogueFault, ...]:
         """Files that are not, or not wholly, in the catalogue, the last that came first."""

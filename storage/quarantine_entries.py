@@ -6,6 +6,7 @@ The row of an entry stays when its file is gone.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, Row, and_, func, select, update
 
@@ -45,6 +46,12 @@ def needs(connection: Connection, file: StoredFile) -> bool:
     query = select(quarantine.c.identifier).where(
         quarantine.c.path == file.path.as_posix(), quarantine.c.state == QuarantineState.HELD
     )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def has_entry(connection: Connection, path: Path) -> bool:
+    """Whether there is an entry, be it that it has ended, of a file, relative to the root."""
+    query = select(quarantine.c.identifier).where(quarantine.c.path == path.as_posix())
     return connection.execute(query.limit(1)).first() is not None
 
 

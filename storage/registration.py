@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, Integer, and_, bindparam, case, func, insert, or_, select, update
 
-from storage import associations, due, objects, rejections, reopening
+from storage import associations, damage, due, objects, rejections, reopening
 from storage.identity import Content
 from storage.prepared import Prepared
 from storage.records import (
@@ -149,6 +149,7 @@ def _add(
     arrived = _ARRIVED.rows(connection, {"study": header.study_instance_uid, "uid": header.sop_instance_uid})
     latest = next((Content(*content) for series, _, *content in arrived if series == header.series_instance_uid), None)
     if latest == Content(file.digest, header.transfer_syntax_uid):
+        damage.arrived_again(connection, header, file.digest)
         return Registration.DUPLICATE
     registration = Registration.NEW if latest is None else Registration.REVISED
     _touch_study(connection, header, registration, now)

@@ -210,12 +210,13 @@ def _quarantine(engine: Engine, files: ObjectStore) -> int:
         file = StoredFile(path.relative_to(files.root), content_of(path).digest, path.stat().st_size)
         written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         with database.writing(engine).begin() as connection:
-            quarantine.keep(connection, file, _reason_beside(path), "", written_at)
+            quarantine.keep(connection, file, reason_beside(path), "", written_at)
         count += 1
     return count
 
 
-def _reason_beside(path: Path) -> str:
+def reason_beside(path: Path) -> str:
+    """Why bytes are in quarantine, as the note beside them says."""
     try:
         return str(json.loads(path.with_suffix(".json").read_bytes())["reason"])
     except (OSError, ValueError, KeyError, TypeError):

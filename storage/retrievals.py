@@ -14,6 +14,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_, select, update
 
 from storage import database, due
+from storage.maintenance_schema import damage
 from storage.schema import dicom_object, retrieval
 
 
@@ -137,10 +138,17 @@ class Retrievals:
             claimed_until=None,
         )
 
+    def of_study(self, study_instance_uid: str) -> dict[str, RetrievalRecord]:
+        """The retrievals of a study, by the name of the remote."""
+        query = select(retrieval).where(retrieval.c.study_instance_uid == study_instance_uid)
+        with self._engine.connect() as connection:
+            return {row.remote: _record(row) for row in connection.execute(query)}
+
     def here(self, study_instance_uid: str) -> dict[str, frozenset[str]]:
-        """The objects of a study that are here, whatever their origin: SOP Instance UIDs by Series Instance UID."""
+        """Objects of a study that are here whole, whatever their origin: SOP Instance UIDs by Series Instance UID."""
         columns = dicom_object.c.series_instance_uid, dicom_object.c.sop_instance_uid
-        query = select(*columns).where(dicom_object.c.study_instance_uid == study_instance_uid).distinct()
+        whole = dicom_object.c.identifier.not_in(select(damage.c.object))
+        query = select(*columns).where(dicom_object.c.study_instance_uid == study_instance_uid, whole).distinct()
         found: dict[str, set[str]] = {}
         with self._engine.connect() as connection:
             for series, uid in connection.execute(query):

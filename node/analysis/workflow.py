@@ -29,6 +29,7 @@ from node.analysis.queue import workflow_id
 from node.analysis.refusal import is_answered, why_refused
 from node.analysis.runs import Runs, StepSetAsideError, put_off_if_fault
 from node.analysis.study import Study
+from node.analysis.verification import require_whole
 from node.destinations import additional_kinds, chosen, facts_of, selections, takes
 from node.errors import told
 from node.failure import FAULTS
@@ -125,6 +126,8 @@ class _Analysis:
         return self.context.study(self.uid, self.revision)
 
     def _recognise(self) -> str:
+        context = self.context
+        require_whole(context.files, context.index, context.index.pinned(self.uid, self.revision))
         study = self._study()
         plan = steps.recognise_study(study, self.context.settings.recognition, self.context.models)
         self._keep_plan(plan)

@@ -16,6 +16,7 @@ from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
 from storage.records import CommitmentState, DeliveryState, QuarantineRecord, ReportState, StudyState
 from storage.removal_records import Scope
+from storage.upkeep import Round
 
 _NAMED = {
     DeliveryState.COMMITTED: "of them committed",
@@ -49,6 +50,9 @@ def as_tables(report: Report) -> RenderableType:
         parts.append(_unreported(report.unreported, report.counts.unreported))
     if report.counts.catalogue_faults:
         parts.append(_faults(report))
+    parts += [Text(_round(each)) for each in report.rounds]
+    if report.counts.damaged:
+        parts.append(Text(f"{report.counts.damaged} objects are damaged or gone: `rectal-node alerts`", style="red"))
     if len(report.studies) < report.page.matching:
         parts.append(_page(report))
     return Group(*parts)
@@ -74,6 +78,15 @@ def _counts(counts: Counts) -> Text:
     for name, of_state in counts.deliveries.items():
         text.append(f"{name}: {', '.join(f'{count} {state.lower()}' for state, count in of_state.items())}\n")
     return text
+
+
+def _round(it: Round) -> str:
+    """A way through all files: of the one under way, else of the last, what it found."""
+    name = {"reconciliation": "files and rows compared", "scrub": "objects read again"}.get(it.name, it.name)
+    found = it.found if it.is_under_way else it.last_found
+    told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()) if count) or "nothing yet"
+    when = "under way" if it.is_under_way or it.ended_at is None else f"last {_ago(it.ended_at)}"
+    return f"{name}: {when}: {told}"
 
 
 def _page(report: Report) -> Text:

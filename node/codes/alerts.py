@@ -106,9 +106,11 @@ class Alert(Definition):
     )
     OBJECT_DAMAGED = (
         "E-OBJECT-DAMAGED",
-        "The file of a stored object (subject: its path) is gone or is not what was stored.",
-        "Look after the disk; send the object again, or `rectal-node restore` it from a backup.",
+        "Files of stored objects of a study (subject) are gone or are not what was stored; it is not analysed by them.",
+        "Look after the disk. A PACS of `[[retrieval]]` is asked for them by itself; else send them again, and what "
+        "waits for them goes on. Of a result: `rectal-node rerun STUDY`. The bytes are in quarantine.",
         Kind.ALERT,
+        Kind.REFUSAL,
     )
     KNOWN_ANSWER = (
         "E-KNOWN-ANSWER",

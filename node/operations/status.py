@@ -31,6 +31,7 @@ from storage.overview import DeliveryCount, Overview, StudyQuery
 from storage.records import DELIVERED, DeliveryState, QuarantineRecord, StudyRecord, StudyState
 from storage.removal_records import Removal
 from storage.root import fault
+from storage.upkeep import Round
 
 #: States of an object that its destination has.
 ARRIVED = DELIVERED | {DeliveryState.REVOKED}
@@ -66,7 +67,8 @@ class Counts:
     `undelivered`: studies with results that are not all where they should be; `deliveries` are those results, by
     destination and state; `quarantine`: files that are held; `catalogue_faults`: files that are not, or not wholly, in
     the catalogue; `unreported`: requests for storage commitment whose report the asker has not taken;
-    `short_retrievals`: studies that were asked of a remote and are not here whole, by its name; `alerts`: by code.
+    `short_retrievals`: studies that were asked of a remote and are not here whole, by its name; `alerts`: by code;
+    `damaged`: objects whose file is gone or is not what was stored.
     """
 
     studies: dict[StudyState, int]
@@ -77,6 +79,7 @@ class Counts:
     unreported: int = 0
     short_retrievals: dict[str, int] = field(default_factory=dict)
     alerts: dict[str, AlertCount] = field(default_factory=dict)
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class Report:
 
     `catalogue_faults` is there where it was asked for, as many as a page has studies. `uncommitted` is what
     destinations have stored, are asked to commit, and have not; `unreported` the latest of those requests, as many as a
-    page has studies. `warnings` are for the administrator: of the configuration, and of what was not fetched.
+    page has studies. `rounds` say how far the comparison of files and rows and the reading of all objects are.
+    `warnings` are for the administrator: of the configuration, and of what was not fetched.
     """
 
     as_of: datetime
@@ -106,6 +110,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     uncommitted: tuple[Uncommitted, ...] = ()
     unreported: tuple[Unreported, ...] = ()
+    rounds: tuple[Round, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,7 @@ def _report(overview: Overview, settings: Settings, query: StudyQuery, faults: b
         overview.unreported_count(),
         overview.short_retrievals(),
         overview.alerts(),
+        overview.damaged(),
     )
     steps = running_steps(settings.root) if counts.studies[StudyState.QUEUED] else {}
     return Report(
@@ -178,6 +184,7 @@ def _report(overview: Overview, settings: Settings, query: StudyQuery, faults: b
         catalogue_faults=overview.faulty(query.limit) if faults else (),
         uncommitted=overview.uncommitted(most_asked),
         unreported=overview.unreported(query.limit),
+        rounds=overview.rounds(),
     )
 
 

@@ -7,6 +7,7 @@ anything starts, one line a fault, naming the file and the key.
 from node.settings.alerts import AlertSettings, Encryption, MailSettings, WebhookSettings
 from node.settings.destinations import ADDITIONAL, USUAL_RESULTS, Conditions, ResultKind
 from node.settings.loading import former_keys, load_settings
+from node.settings.maintenance import MaintenanceSettings
 from node.settings.recognition import (
     Limits,
     Match,
@@ -42,6 +43,7 @@ __all__ = [
     "Limits",
     "ListenerSettings",
     "MailSettings",
+    "MaintenanceSettings",
     "Match",
     "Method",
     "RecognitionRule",

@@ -12,6 +12,7 @@ import models
 from models.engines.execution import Engine, Precision
 from models.sequence import Sequence
 from node.settings.alerts import AlertSettings
+from node.settings.maintenance import MaintenanceSettings
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
 from node.settings.retention import RetentionSettings
@@ -160,6 +161,7 @@ class Settings(Section):
     results: ResultSettings = ResultSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
 
     @model_validator(mode="after")
     def _remote_names(self) -> Settings:

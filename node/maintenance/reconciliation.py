@@ -1,0 +1,194 @@
+"""Files and rows brought together: a slice of all studies at a time, at a limited rate, and on where it was.
+
+A file without a row was left by a kill between the two. Nobody was told that it is here, and whoever sent it sends it
+again. When its time of grace is over, one that was received comes in by the ordinary door, and one that was made here
+is removed: its analysis writes it again. An object whose file is not there is damaged.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from node import damage
+from node.clock import Clock, utc_now
+from node.recognition.header.rejections import rejection_note
+from storage import reconciliation
+from storage.errors import HeaderError
+from storage.files import ObjectStore
+from storage.header import content_of, read_header
+from storage.index import Index
+from storage.quarantine_entries import has_entry
+from storage.reconciliation import Compared, Orphan
+from storage.records import InstanceHeader, Registration, StoredFile
+from storage.reindexing import reason_beside
+from storage.removal import is_leaving
+from storage.removal_records import last_of
+from storage.upkeep import Round, Upkeep, added
+
+log = logging.getLogger(__name__)
+
+NAME = "reconciliation"
+_SAVED_EVERY_S = 5.0
+_SPOOL_AGE_S = 3600.0  # far beyond the writing of one file
+
+
+class Reconciliation:
+    """Compares everything that a root has; `look` does a part of it and is called again and again, in one thread."""
+
+    def __init__(
+        self,
+        files: ObjectStore,
+        index: Index,
+        uid_root: str,
+        grace: timedelta,
+        every: timedelta,
+        files_per_s: float,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`uid_root`: root of the UIDs of results, with its trailing dot; `files_per_s`: at the most."""
+        self._files, self._index, self._uid_root = files, index, uid_root
+        self._grace, self._every, self._rate, self._clock = grace, every, files_per_s, clock
+        self._upkeep = Upkeep(index.engine)
+        self._stop = threading.Event()
+        self._begins = True  # a start may follow a kill
+
+    def stop(self) -> None:
+        """End after the study that is under way."""
+        self._stop.set()
+
+    def look(self) -> None:
+        """Begin a round where one is due, or go on with the one that a stop interrupted."""
+        known = self._upkeep.read(NAME)
+        if known is None or not known.is_under_way:
+            if not self._begins and known is not None and not self._is_due(known):
+                return
+            known = self._upkeep.begin(NAME, self._clock())
+        self._begins = False
+        for _ in self.round(known):
+            if self._stop.is_set():
+                return
+
+    def round(self, begun: Round) -> Iterator[str]:
+        """Go through a round from where it is; gives each study that was compared, and has saved how far it is."""
+        found, saved = dict(begun.found), time.monotonic()
+        for study in reconciliation.studies(self._engine, self._files, begun.position):
+            begun_at = time.monotonic()
+            seen = self.study(study)
+            found = added(found, seen)
+            if time.monotonic() > saved + _SAVED_EVERY_S or self._stop.is_set():
+                self._upkeep.advance(NAME, study, found)
+                saved = time.monotonic()
+            yield study
+            self._stop.wait(max(0.0, (seen["files"] + 1) / self._rate - (time.monotonic() - begun_at)))
+        found = added(found, self._quarantine())
+        found = added(found, {"spooled": self._files.sweep_spool(max(_SPOOL_AGE_S, self._grace.total_seconds()))})
+        self._upkeep.end(NAME, found, self._clock())
+        told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
+        level = logging.WARNING if found.keys() - {"files", "studies"} else logging.INFO
+        log.log(level, "files and rows were compared: %s", told or "nothing is here")
+
+    def study(self, study_uid: str) -> Counter[str]:
+        """Compare one study, and act on what is apart; what was found and done, by what it is."""
+        compared = reconciliation.compare(self._engine, self._files, study_uid)
+        done = Counter(files=compared.files, studies=1)
+        for orphan in compared.orphans:
+            done[self._settle(study_uid, orphan)] += 1
+        done.update(self._lacking(compared))
+        return done
+
+    @property
+    def _engine(self) -> Engine:
+        return self._index.engine
+
+    def _is_due(self, last: Round) -> bool:
+        return last.ended_at is None or abs(self._clock() - last.ended_at) >= self._every
+
+    def _lacking(self, compared: Compared) -> Iterator[str]:
+        for it in compared.lacking:
+            try:
+                if damage.set_aside(self._files, self._index, it):
+                    yield "damaged"
+            except OSError as error:
+                log.warning("object %s: cannot be looked at now: %s", it.header.sop_instance_uid, error.strerror)
+
+    def _settle(self, study_uid: str, orphan: Orphan) -> str:
+        """What becomes of a file that no row has, in a word."""
+        written_at = datetime.fromtimestamp(orphan.written_at, UTC)
+        with self._engine.connect() as connection:
+            if is_leaving(connection, orphan.path):
+                return "leaving"
+            removed = last_of(connection, [study_uid]).get(study_uid)
+        if abs(self._clock() - written_at) < self._grace:
+            return "waiting"
+        path = self._files.root / orphan.path
+        try:
+            header, content = read_header(path), content_of(path)
+        except FileNotFoundError:
+            return "gone"
+        except HeaderError as error:
+            return self._set_aside(orphan, str(error))
+        if header.study_instance_uid != study_uid or self._files.name_of(path, header) != orphan.path:
+            return self._set_aside(orphan, "its content is not the one that was stored under its name")
+        if header.made_here and header.sop_instance_uid.startswith(self._uid_root):
+            return self._remove(study_uid, orphan.path)
+        if removed is not None and removed.begun_at > written_at:
+            return self._remove(study_uid, orphan.path)  # what the study had was removed by an order or a rule
+        with self._engine.connect() as connection:
+            if reconciliation.is_replaced(connection, header, written_at):
+                return self._remove(study_uid, orphan.path)
+        return self._adopt(header, StoredFile(orphan.path, content.digest, path.stat().st_size))
+
+    def _adopt(self, header: InstanceHeader, file: StoredFile) -> str:
+        """Take a received file in by the ordinary registration."""
+        note = rejection_note(self._files.absolute(file), header.sop_class_uid)
+        registration = self._index.register(header, file, "", self._clock(), note=note)
+        log.warning(
+            "object %s of study %s: a kill left it without a row: %s",
+            header.sop_instance_uid,
+            header.study_instance_uid,
+            registration,
+        )
+        if registration in (Registration.DUPLICATE, Registration.OWN_RESULT):
+            with self._engine.connect() as connection:
+                kept = reconciliation.has_row(connection, header.study_instance_uid, file.path)
+            if not kept:
+                return self._remove(header.study_instance_uid, file.path)
+        return "adopted"
+
+    def _remove(self, study_uid: str, path: Path) -> str:
+        if not reconciliation.remove_orphan(self._engine, self._files, study_uid, path):
+            return "waiting"
+        log.warning("%s: removed: a kill left it without a row", path)
+        return "removed"
+
+    def _set_aside(self, orphan: Orphan, why: str) -> str:
+        reason = f"left without a row by a kill: {why}"
+        path = self._files.root / orphan.path
+        content = content_of(path)
+        file = self._files.set_aside(StoredFile(orphan.path, content.digest, path.stat().st_size), content, reason)
+        self._index.keep_quarantine(file, reason, "", self._clock())
+        return "quarantined"
+
+    def _quarantine(self) -> Counter[str]:
+        """Files in quarantine that no entry has get one."""
+        done: Counter[str] = Counter()
+        folder = self._files.root / "quarantine"
+        for path in sorted(folder.glob("*.dcm")):
+            name = path.relative_to(self._files.root)
+            with self._engine.connect() as connection:
+                if has_entry(connection, name):
+                    continue
+            if self._clock().timestamp() - path.stat().st_mtime < self._grace.total_seconds():
+                continue
+            file = StoredFile(name, content_of(path).digest, path.stat().st_size)
+            self._index.keep_quarantine(file, reason_beside(path), "", self._clock())
+            done["quarantined"] += 1
+        return done

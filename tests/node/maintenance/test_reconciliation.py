@@ -1,0 +1,211 @@
+"""Files and rows apart, in both directions: each has an end, what waits is counted, and nothing of worth is removed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from node.clock import utc_now
+from node.codes import Alert
+from node.maintenance.reconciliation import NAME, Reconciliation
+from storage import damage
+from storage.alerts import Alerts
+from storage.database import open_engine
+from storage.header import read_header
+from storage.quarantine_entries import entries
+from storage.records import ResultRecord, StudyState
+from storage.upkeep import Upkeep
+from tests.storage.house import House, a_file
+
+GRACE = timedelta(hours=2)
+ROOT = "1.2.826.0.9."
+MADE_HERE = {"Manufacturer": "rectal-node", "SOPInstanceUID": f"{ROOT}7", "SeriesInstanceUID": f"{ROOT}1"}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """A node with a study of two images."""
+    found = House(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"), tmp_path, lambda _seconds: utc_now())
+    for number in (1, 2):
+        found.receive(a_file(number))
+    return found
+
+
+@pytest.fixture
+def left(house: House) -> Callable[..., Path]:
+    """A file that a kill left without a row, some hours ago."""
+
+    def leave(data: bytes, hours: float = 3) -> Path:
+        path = house.files.absolute(house.files.store(data, read_header(data)))
+        written_at = time.time() - hours * 3600
+        os.utime(path, (written_at, written_at))
+        return path
+
+    return leave
+
+
+def a_round(house: House, **values: object) -> Reconciliation:
+    given = {"uid_root": ROOT, "grace": GRACE, "every": timedelta(days=1), "files_per_s": 1e9}
+    way = Reconciliation(house.files, house.index, **{**given, **values})  # type: ignore[arg-type]
+    way.look()
+    return way
+
+
+def found(engine: Engine) -> dict[str, int]:
+    """What the last whole round found beside what it looked at."""
+    last = Upkeep(engine).read(NAME)
+    assert last is not None
+    assert not last.is_under_way
+    return {what: count for what, count in last.last_found.items() if what not in ("files", "studies") and count}
+
+
+def received(house: House, study: str = "1.2.3") -> list[str]:
+    return sorted(it.header.sop_instance_uid for it in house.index.instances(study))
+
+
+def test_what_belongs_together_is_left_alone(house: House) -> None:
+    a_round(house)
+    assert found(house.engine) == {}
+    assert received(house) == ["1.2.3.1.1", "1.2.3.1.2"]
+
+
+def test_a_received_file_without_a_row_comes_in_by_the_ordinary_registration(house: House, left) -> None:
+    left(a_file(3))
+    left(a_file(1, study="1.2.4"))
+    a_round(house)
+    assert found(house.engine) == {"adopted": 2}
+    assert received(house) == ["1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"]
+    study = house.index.study("1.2.4")
+    assert (study.state, study.instance_count) == (StudyState.RECEIVING, 1)
+
+
+def test_within_its_time_of_grace_it_waits_and_is_counted(house: House, left) -> None:
+    path = left(a_file(3), hours=1)
+    a_round(house)
+    assert found(house.engine) == {"waiting": 1}
+    assert path.exists()
+    assert len(received(house)) == 2
+
+
+def test_a_result_without_a_row_is_removed(house: House, left) -> None:
+    path = left(a_file(1, **MADE_HERE))
+    a_round(house)
+    assert found(house.engine) == {"removed": 1}
+    assert not path.exists()
+
+
+def test_a_result_of_an_analysis_that_has_not_ended_waits_for_its_row(house: House, left) -> None:
+    """Encoded, then the node stood still for days; its analysis goes on with the files that it has written."""
+    path = left(a_file(1, **MADE_HERE), hours=72)
+    house.index.move("1.2.3", 1, StudyState.QUEUED)
+    a_round(house)
+    assert found(house.engine) == {"waiting": 1}
+    header = read_header(path)
+    name = path.relative_to(house.files.root)
+    uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
+    result = ResultRecord("1.2.3", 1, "report", *uids, house.files.store(path.read_bytes(), header))
+    house.ledger.conclude("1.2.3", 1, StudyState.COMPLETED, "", [result], [], utc_now())
+    a_round(house)
+    assert found(house.engine) == {}
+    assert (house.files.root / name).exists()
+
+
+def test_a_file_whose_object_has_come_since_is_removed_and_does_not_take_its_place(house: House, left) -> None:
+    """The sender repeated it, corrected: the file that nobody acknowledged must not become the latest revision."""
+    path = left(a_file(1, Rows=8))
+    a_round(house)
+    assert not path.exists()
+    assert [it.revision for it in house.index.instances("1.2.3")] == [1, 1]
+
+
+def test_a_file_without_a_row_that_cannot_be_read_goes_to_quarantine(house: House, left) -> None:
+    path = left(a_file(3))
+    path.write_bytes(path.read_bytes()[:-40])
+    os.utime(path, (0, 0))
+    a_round(house)
+    assert found(house.engine) == {"quarantined": 1}
+    with house.engine.connect() as connection:
+        (entry,) = entries(connection, ended=False, limit=None)
+    assert entry.reason.startswith("left without a row by a kill")
+    assert not path.exists()
+
+
+def test_bytes_in_quarantine_without_an_entry_get_one(house: House) -> None:
+    """A kill between the two."""
+    kept = house.files.absolute(house.files.quarantine(b"no DICOM file", "there is no DICM prefix"))
+    os.utime(kept, (0, 0))
+    a_round(house)
+    with house.engine.connect() as connection:
+        (entry,) = entries(connection, ended=False, limit=None)
+    assert (entry.reason, house.files.absolute(entry.file)) == ("there is no DICM prefix", kept)
+
+
+def test_a_row_without_its_file_is_on_record_and_an_alert(house: House) -> None:
+    (one, _) = house.index.instances("1.2.3")
+    house.files.absolute(one.file).unlink()
+    a_round(house)
+    assert found(house.engine) == {"damaged": 1}
+    with house.engine.connect() as connection:
+        (entry,) = damage.entries(connection)
+    assert (entry.object.header, entry.reason) == (one.header, "the file is gone")
+    (alert,) = Alerts(house.engine).open()
+    assert (alert.code, alert.subject) == (Alert.OBJECT_DAMAGED, "1.2.3")
+
+
+def test_what_writers_left_in_the_spool_goes_and_what_is_being_written_stays(house: House) -> None:
+    old, new = (house.files.spooled(b"the beginning of an object") for _ in range(2))
+    os.utime(old, (0, 0))
+    a_round(house)
+    assert house.files.leftovers() == [new]
+
+
+def test_a_round_that_was_interrupted_goes_on_where_it_was(house: House) -> None:
+    for number in range(4, 10):
+        house.receive(a_file(1, study=f"1.2.{number}"))
+    way = Reconciliation(house.files, house.index, ROOT, GRACE, timedelta(days=1), 1e9)
+    begun = Upkeep(house.engine).begin(NAME, utc_now())
+    for study in way.round(begun):
+        if study == "1.2.5":
+            way.stop()
+        if study == "1.2.6":
+            break
+    again = Upkeep(house.engine).read(NAME)
+    assert (again.position, again.is_under_way) == ("1.2.6", True)
+    later = Reconciliation(house.files, house.index, ROOT, GRACE, timedelta(days=1), 1e9)
+    assert list(later.round(again)) == ["1.2.7", "1.2.8", "1.2.9"]
+    assert Upkeep(house.engine).read(NAME).last_found["studies"] == 7
+
+
+def test_a_round_begins_at_a_start_and_then_in_its_time(house: House, clock) -> None:
+    clock.show(datetime.now(UTC))
+    way = a_round(house, clock=clock)
+    rounds = [Upkeep(house.engine).read(NAME).rounds]
+    for hours in (12, 13):
+        clock.move(hours * 3600)
+        way.look()
+        rounds.append(Upkeep(house.engine).read(NAME).rounds)
+    a_round(house, clock=clock)
+    assert [*rounds, Upkeep(house.engine).read(NAME).rounds] == [1, 1, 2, 3]
+
+
+def test_it_keeps_to_its_rate(house: House) -> None:
+    for number in range(4, 10):
+        house.receive(a_file(1, study=f"1.2.{number}"))
+    begun = time.monotonic()
+    a_round(house, files_per_s=50)
+    assert time.monotonic() - begun > 14 / 50
+
+
+def test_a_file_of_a_study_that_somebody_uses_waits(house: House, left) -> None:
+    """The same object may be stored again at this moment, and find its file here."""
+    path = left(a_file(1, **MADE_HERE))
+    with house.files.locks.using(["1.2.3"]):
+        a_round(house)
+    assert found(house.engine) == {"waiting": 1}
+    assert path.exists()
