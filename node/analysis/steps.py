@@ -254,6 +254,8 @@ def _features(study: Study) -> dict[str, float]:
 
 def _write_plan(study: Study, plan: StudyPlan) -> None:
     study.folder.mkdir(parents=True, exist_ok=True)
+    for folder in study.folder.parents[:3]:  # with the entries of the revision, of the study and of `work`
+        sync(folder)
     _write_text(study.folder / PLAN, to_json(plan, indent=1))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from node.service import Service, ServiceRole
 from node.settings import AnalysisSettings
 
 from ..parts.dcmtk import running_storescp
-from ..parts.node import Node
+from ..parts.node import ROOT, Node
 from .acknowledged import Acknowledged, Kept
 from .arrivals import arrivals, sop_instance_uid
 from .nodes import destination, settings_of, tiny_node, wait_until_done
@@ -131,6 +133,29 @@ def test_control_without_syncs_a_power_cut_loses_what_was_acknowledged(
     assert len(kept.lost) == kept.acknowledged == len(found.answers)
     whole = started_here(cut_off, found.leave(cut_off, found.answers[-1] + 1, Loss.NOTHING))
     assert whole.whole, "a kill takes nothing from a node without syncs"
+
+
+RECOGNISES = """
+import sys
+from pathlib import Path
+from node.analysis.bundles import Models
+from node.analysis.steps import recognise_study
+from node.analysis.study import Study
+from node.settings import AnalysisSettings, RecognitionSettings
+study = Study("1.2.3", 1, {}, Path(sys.argv[1]) / "work" / "1.2.3" / "1")
+recognise_study(study, RecognitionSettings(), Models(AnalysisSettings()))
+"""
+
+
+def test_what_a_step_of_an_analysis_leaves_to_the_next_survives_a_power_cut_with_its_folders(tmp_path: Path) -> None:
+    """The queue, whose record of the step is durable, does not repeat it."""
+    root = tmp_path / "var"
+    root.mkdir()
+    call = [*recording(tmp_path / "trace"), sys.executable, "-c", RECOGNISES, root]
+    subprocess.run([str(word) for word in call], check=True, cwd=ROOT)
+    operations = read_trace(tmp_path / "trace", root)
+    Tree(root, operations).leave(tmp_path / "left", len(operations), Loss.ALL, random.Random(1))
+    assert (tmp_path / "left" / "work" / "1.2.3" / "1" / "plan.json").read_bytes()
 
 
 @pytest.mark.faults
