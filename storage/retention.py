@@ -6,7 +6,7 @@ in the transaction that removes it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,9 @@ from storage.records import DELIVERED, ENDED_STATES, DeliveryState, ObjectOrigin
 from storage.removal_schema import committed_study, hold, rejection_note
 from storage.retrievals import RetrievalState
 from storage.schema import IS_UNCOMMITTED, association, delivery, dicom_object, result, retrieval, study
+
+_AT_ONCE = 500
+"""UIDs of one statement, which has a parameter for each."""
 
 
 class Kept(StrEnum):
@@ -122,8 +125,8 @@ def of_studies(connection: Connection, study_uids: Sequence[str], circumstances:
     """These studies, as far as they are there, by their UIDs."""
     guards = conditions_that_keep(circumstances)
     found: dict[str, Candidate] = {}
-    for begin in range(0, len(study_uids), 500):
-        part = study_uids[begin : begin + 500]
+    for begin in range(0, len(study_uids), _AT_ONCE):
+        part = study_uids[begin : begin + _AT_ONCE]
         rows = connection.execute(_studies(guards).where(study.c.study_instance_uid.in_(part))).all()
         found |= {it.study_instance_uid: it for it in _with_sizes(connection, rows, guards)}
     return found
@@ -199,19 +202,33 @@ def _studies(guards: Mapping[Kept, ColumnElement[bool]]) -> Select[tuple[object,
     )
 
 
+def sizes_of(connection: Connection, study_uids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Objects of studies, and their bytes; of one that has none nothing is said."""
+    found: dict[str, tuple[int, int]] = {}
+    for uid, _, count, size in _sizes(connection, study_uids):
+        objects, so_far = found.get(uid, (0, 0))
+        found[uid] = objects + count, so_far + size
+    return found
+
+
+def _sizes(connection: Connection, study_uids: Sequence[str]) -> Iterator[tuple[str, bool, int, int]]:
+    """Study, whether made here, count and bytes of objects."""
+    made = dicom_object.c.origin == ObjectOrigin.MADE
+    columns = dicom_object.c.study_instance_uid, made, func.count(), func.sum(dicom_object.c.size)
+    for begin in range(0, len(study_uids), _AT_ONCE):
+        these = dicom_object.c.study_instance_uid.in_(study_uids[begin : begin + _AT_ONCE])
+        for uid, is_made, count, size in connection.execute(
+            select(*columns).where(these).group_by(dicom_object.c.study_instance_uid, made)
+        ):
+            yield uid, bool(is_made), int(count), int(size)
+
+
 def _with_sizes(
     connection: Connection, rows: Sequence[Row[tuple[object, ...]]], guards: Mapping[Kept, ColumnElement[bool]]
 ) -> list[Candidate]:
     sizes: dict[str, dict[bool, tuple[int, int]]] = {}
-    of_rows = dicom_object.c.study_instance_uid.in_([row.study_instance_uid for row in rows])
-    made = dicom_object.c.origin == ObjectOrigin.MADE
-    query = (
-        select(dicom_object.c.study_instance_uid, made.label("made"), func.count(), func.sum(dicom_object.c.size))
-        .where(of_rows)
-        .group_by(dicom_object.c.study_instance_uid, made)
-    )
-    for uid, is_made, count, size in connection.execute(query):
-        sizes.setdefault(uid, {})[bool(is_made)] = int(count), int(size)
+    for uid, is_made, count, size in _sizes(connection, [row.study_instance_uid for row in rows]):
+        sizes.setdefault(uid, {})[is_made] = count, size
     return [_candidate(row, sizes.get(row.study_instance_uid, {}), guards) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Commands on what is removed: retention, hold and its end."""
+"""Commands on what is removed: retention, hold and its end, erasure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, sh
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from node.operations.erasure import ErasureReport
     from node.operations.retention import Fitting, Removals, RetentionPlan
 
 app = typer.Typer()
@@ -79,6 +80,30 @@ def release_hold(
     )
 
 
+@app.command()
+def erase(
+    patient_id: Annotated[str, typer.Option(help="Patient ID of who is meant.")],
+    reason: Annotated[str, typer.Option(help="Why, without any name: it stays on record.")] = "",
+    by: ByOption = "",
+    issuer: Annotated[str, typer.Option(help="Issuer of Patient ID, where two have that Patient ID.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, what would be erased is shown.")] = False,
+    whole_studies: Annotated[
+        bool, typer.Option("--whole-studies", help="Also studies that name other patients as well, wholly.")
+    ] = False,
+    config: ConfigOption = CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase all that is kept of one patient, on order; a record that it was done remains, without who that was."""
+    from node.operations import erasure as operation
+
+    settings = node_settings(config)
+    if yes:
+        report = operation.erase(settings, patient_id, issuer, reason, by or getpass.getuser(), whole_studies)
+    else:
+        report = operation.look(settings, patient_id, issuer)
+    show(report, as_json, _erased)
+
+
 def in_words(size: int) -> str:
     """Bytes as a person reads them."""
     amount, unit = float(size), 0
@@ -123,3 +148,20 @@ def _removals(done: Removals) -> RenderableType:
         when = f"{each.begun_at:%Y-%m-%d %H:%M}"
         table.add_row(when, study, what, each.rule, str(each.objects), in_words(each.size))
     return table
+
+
+def _erased(report: ErasureReport) -> RenderableType:
+    done = f"erasure {report.number}: erased" if report.done else "would be erased (--yes does it)"
+    size = in_words(sum(it.size for it in report.studies))
+    lines = [f"{done}: {len(report.studies)} studies, {size}; {report.quarantined} entries of the quarantine"]
+    for study in report.studies:
+        notes = [*(["names other patients as well"] if study.names_others else []), *study.kept]
+        said = f": {'; '.join(notes)}" if notes else ""
+        lines.append(f"  {study.study_instance_uid}: {study.objects} objects, {in_words(study.size)}{said}")
+    if report.spooled or report.arriving:
+        lines.append(f"  spool: {report.spooled} files left by interruptions, {report.arriving} that may be arriving")
+    lines += [f"  a copy of the database, removed whole: {name}" for name in report.copies]
+    for order in report.orders:
+        end = f"ended {order.ended_at:%Y-%m-%d %H:%M}" if order.ended_at else "has not ended: give the order again"
+        lines.append(f"erasure {order.number} of the same patient, by {order.ordered_by}, {end}: {order.reason}")
+    return "\n".join(lines)

@@ -136,3 +136,9 @@ class Alert(Definition):
         "Look after the disk and the rights of its folders.",
         Kind.ALERT,
     )
+    ERASURE_UNFINISHED = (
+        "E-ERASURE-UNFINISHED",
+        "An order to erase a patient (subject: its number) has begun and has not come to its end.",
+        "Give the same order again: `rectal-node erase`.",
+        Kind.ALERT,
+    )

@@ -71,10 +71,6 @@ class Remover:
             left = removal_records.unfinished(connection)
         return sum(self._finish(begun) for begun in left)
 
-    def finish_one(self, begun: Removal) -> None:
-        """Remove the files of what has no study."""
-        self._end(begun)
-
     def _begin(
         self, study_uid: str, scope: Scope, order: Order, circumstances: Circumstances, heeded: frozenset[Kept]
     ) -> Removal | tuple[Kept, ...]:
@@ -82,7 +78,9 @@ class Remover:
             retention.hold_row(connection, study_uid)
             found = retention.of_studies(connection, [study_uid], circumstances).get(study_uid)
             kept = () if found is None else tuple(each for each in found.kept if each in heeded)
-            if found is None or kept:
+            # Of results that came back under another study there are objects alone.
+            is_here = found is not None or bool(retention.sizes_of(connection, [study_uid]))
+            if kept or not is_here:
                 return kept
             return removal.begin(connection, study_uid, scope, order, self._clock())
 
@@ -93,7 +91,7 @@ class Remover:
             # One that came again may be making a result that has no row yet, under the name of one that goes.
             if not alone or (again is not None and again.state not in ENDED_STATES):
                 return False
-            log.info("study %s: a removal that was interrupted goes on", uid)
+            log.info("removal %d: goes on after an interruption", begun.identifier)
             self._end(begun)
         return True
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from node.clock import Clock, utc_now
 from node.codes import Alert
 from node.maintenance.removing import Remover
+from node.recognition.header import patients
 from node.settings import Remove, RetentionRule, Settings
 from node.settings.destinations import within
 from storage import retention
@@ -22,6 +23,7 @@ from storage.files import ObjectStore
 from storage.removal import Order
 from storage.removal_records import Removal, Scope
 from storage.retention import Candidate, Circumstances
+from storage.site_secret import SiteSecret
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Retention:
         self._settings, self._engine, self._files, self._clock = settings, engine, files, clock
         self._remover = Remover(engine, files, clock)
         self._alerts = Alerts(engine, clock)
+        self._secret = SiteSecret(files.root)
         self._last: tuple[datetime, float] | None = None
         self._mistrusted_until = 0.0
 
@@ -112,12 +115,16 @@ class Retention:
             for each in self._fitting(rule, free_only=True):
                 if left <= 0 or self._is_enough(rule):
                     break
-                order = Order(rule.name)
+                order = Order(rule.name, self._patient(each.candidate))
                 uid = each.candidate.study_instance_uid
                 removed = self._remover.remove(uid, _SCOPES[rule.remove], order, self.circumstances())
                 if isinstance(removed, Removal):
                     left -= 1
                     yield removed
+
+    def _patient(self, candidate: Candidate) -> str:
+        """Digest of whose study it is: an order to erase a patient finds by it what rules removed before."""
+        return self._secret.digest(patients.identity(candidate.patient_id or "").identifier)
 
     def _fitting(self, rule: RetentionRule, free_only: bool) -> Iterator[Found]:
         """Studies that fit a rule, the one that rested longest first."""

@@ -12,6 +12,7 @@ from node.operations.alerts import AlertLine, AlertList, Tried
 from node.operations.bundles import Added, Bundles
 from node.operations.cancel import Cancelled
 from node.operations.configuration import CheckedConfiguration
+from node.operations.erasure import ErasureReport
 from node.operations.quarantine import Discarded, QuarantineDetail, QuarantineList, Released
 from node.operations.replay import Replay
 from node.operations.rerun import Rerun
@@ -38,6 +39,7 @@ ANSWERS: dict[str, type] = {
     "cancel": Cancelled,
     "check-config": CheckedConfiguration,
     "echo": Echoed,
+    "erase": ErasureReport,
     "explain": StudyPlan,
     "find": StudyPage,
     "hold": Hold,

@@ -104,3 +104,16 @@ def test_status_says_that_the_images_of_a_study_were_removed(root, node, tmp_pat
     (tmp_path / "config.toml").write_text(text + 'remove = "images"\n')
     node("retention")
     assert "its images were removed by 'after a month'" in node("status", as_json=False)
+
+
+def test_a_patient_is_erased_only_with_yes_and_by_somebody_for_a_reason(root, node):
+    root.ended("1.2.3", PatientID="P1")
+    assert node("erase", "--patient-id", "P1")["done"] is False
+    assert "would be erased (--yes does it): 1 studies" in node("erase", "--patient-id", "P1", as_json=False)
+    assert root.index.study("1.2.3") is not None
+    assert "say why the patient is erased" in node("erase", "--patient-id", "P1", "--yes")
+    erased = node("erase", "--patient-id", "P1", "--yes", "--reason", "order 17", "--by", "Dr. Ada")
+    assert (erased["done"], erased["number"]) == (True, 1)
+    assert root.index.study("1.2.3") is None
+    assert "erasure 1 of the same patient, by Dr. Ada, ended" in node("erase", "--patient-id", "p1", as_json=False)
+    assert node("retention", "--removed")["removals"][0]["study_instance_uid"] == ""
