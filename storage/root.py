@@ -46,6 +46,8 @@ def open_root(root: Path, url: str) -> tuple[Engine, ObjectStore]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if why := _half_restored(root):
+            raise RootError(why)
         files = ObjectStore(root)
         probe = files.spooled(bytes(_PROBE))
         sync(probe)
@@ -74,8 +76,8 @@ def require_own(engine: Engine, root: Path) -> None:
 def fault(engine: Engine, root: Path) -> str:
     """Why root and database do not belong together, and what to do; empty where they do, or nothing says so yet."""
     where = engine.url.render_as_string()
-    if (root / UNDER_WAY).exists():
-        return f"{root}: a restore did not come to its end: `rectal-node restore` the same backup again"
+    if why := _half_restored(root):
+        return why
     in_root, in_database = _in_root(root), _in_database(engine)
     if in_database:
         if in_root in ("", in_database) and (in_root or _lies_in(engine, root) or _proposed(root) == in_database):
@@ -91,6 +93,12 @@ def fault(engine: Engine, root: Path) -> str:
             "reindex`, which makes it anew from the files"
         )
     return ""
+
+
+def _half_restored(root: Path) -> str:
+    if not (root / UNDER_WAY).exists():
+        return ""
+    return f"{root}: a restore did not come to its end: `rectal-node restore` the same backup again"
 
 
 def establish(engine: Engine, root: Path) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from node import logs
-from node.cli import accounts, alerts, quarantine, retention, retrieve, studies, train
+from node.cli import accounts, alerts, backup, quarantine, retention, retrieve, studies, train
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
@@ -35,6 +35,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(accounts.app, name="account")
 app.registered_commands += studies.app.registered_commands
 app.registered_commands += retention.app.registered_commands
+app.registered_commands += backup.app.registered_commands
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)
 app.command("retrieve")(retrieve.retrieve)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from node.operations.accounts import AccountList, Link, Removed
 from node.operations.alerts import AlertLine, AlertList, Tried
+from node.operations.backup import BackedUp
 from node.operations.bundles import Added, Bundles
 from node.operations.cancel import Cancelled
 from node.operations.configuration import CheckedConfiguration
@@ -17,6 +18,7 @@ from node.operations.quarantine import Discarded, QuarantineDetail, QuarantineLi
 from node.operations.replay import Replay
 from node.operations.rerun import Rerun
 from node.operations.resend import Resent
+from node.operations.restore import Restored
 from node.operations.retention import Removals, RetentionPlan
 from node.operations.retrieve import Known, Retrieved
 from node.operations.status import Report
@@ -36,6 +38,7 @@ ANSWERS: dict[str, type] = {
     "alerts": AlertList,
     "alerts acknowledge": AlertLine,
     "alerts test": Tried,
+    "backup": BackedUp,
     "cancel": Cancelled,
     "check-config": CheckedConfiguration,
     "echo": Echoed,
@@ -57,6 +60,7 @@ ANSWERS: dict[str, type] = {
     "resend": Resent,
     "retention": Removals,
     "retention --dry-run": RetentionPlan,
+    "restore": Restored,
     "retrievals": Known,
     "retrieve": Retrieved,
     "send": Sent,

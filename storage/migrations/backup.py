@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from storage.durability import sync
+from storage.online_copy import copy_database
 
 
 def make(engine: Engine, revision: str) -> Path | None:
@@ -25,11 +22,5 @@ def make(engine: Engine, revision: str) -> Path | None:
         return None
     source = Path(engine.url.database)
     target = source.with_name(f"{source.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.revision-{revision or 'none'}.backup")
-    partial = target.with_name(f"{target.name}.part")
-    partial.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(partial)) as new:
-        old.backup(new)
-    sync(partial)
-    os.replace(partial, target)
-    sync(target.parent)
+    copy_database(source, target)
     return target
