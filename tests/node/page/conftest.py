@@ -105,10 +105,17 @@ def receive_study(house: House, encoded, roles: tuple[str, ...] = ()) -> None:
     catch_up(house.engine, house.files)
 
 
+@pytest.fixture(scope="session")
+def t2wi(make_encoded):  # noqa: F811
+    """A study of one sequence, with what was made of it."""
+    return make_encoded("siemens", ("T2WI",))
+
+
 @pytest.fixture(scope="module")
-def page(siemens, tmp_path_factory) -> Iterator[RunningPage]:  # noqa: F811
+def page(t2wi, tmp_path_factory) -> Iterator[RunningPage]:
+    """With a study of one sequence."""
     with running_page(tmp_path_factory.mktemp("page")) as found:
-        receive_study(found.house, siemens)
+        receive_study(found.house, t2wi)
         yield found
 
 

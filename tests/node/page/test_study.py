@@ -22,6 +22,14 @@ T2WI = f"{STUDY_UID}.5"
 
 
 @pytest.fixture(scope="module")
+def page(siemens, tmp_path_factory):
+    """With all that is made of a study."""
+    with running_page(tmp_path_factory.mktemp("page")) as found:
+        receive_study(found.house, siemens)
+        yield found
+
+
+@pytest.fixture(scope="module")
 def text(olga):
     return olga.get(PATH).text
 
@@ -69,7 +77,10 @@ def test_deliveries_are_there_by_destination_and_object(text, siemens):
     report = role(siemens, "report").sop_instance_uid
     rows = [row for row in re.split("<tr>", text) if "<td>report</td>" in row]
     assert [re.search(r"<td>(\w+)</td>", row).group(1) for row in rows] == ["PACS", "archive"]
-    assert all(report in row and "1 to be sent" in row for row in rows)
+    assert all("1 to be sent" in row for row in rows)
+    objects = [part for part in text.split("<details>") if "report, 1 object" in part]
+    assert [part.partition(">")[2].partition(":")[0] for part in objects] == ["PACS", "archive"]
+    assert all(f"<code>{report}</code> to be sent" in part for part in objects)
 
 
 def test_what_happened_stands_in_its_order(text):

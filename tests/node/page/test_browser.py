@@ -1,0 +1,117 @@
+"""A browser, from the link that the first start prints to the end of a session."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from storage.database import open_engine
+from storage.readings import ReaderVerdict, Readings
+
+from ...parts.chromium import OPTIONS
+from ...parts.node import ROOT
+from ...parts.processes import ENVIRONMENT, free_ports, show_on_failure
+from ...storage.house import House
+from ..results.conftest import STUDY_UID
+from .conftest import NOW, PASSWORD, receive_study
+
+ROLES = ("super-resolved-t2wi", "segmentation-t2wi", "segmentation-super-resolved-t2wi", "report")
+
+
+@pytest.fixture
+def node(t2wi, tmp_path):
+    """A node that serves the page of an analysed study and has never been started: its link, and its log."""
+    (port,) = free_ports(1)
+    house = House(open_engine(f"sqlite:///{tmp_path}/var/index.sqlite"), tmp_path / "var", lambda _: NOW)
+    receive_study(house, t2wi, ROLES)
+    (tmp_path / "config.toml").write_text(f"[web]\nenabled = true\npage = true\nport = {port}\n")
+    call = [sys.executable, "-m", "node", "serve", "--config", str(tmp_path / "config.toml"), "--role", "web"]
+    log = tmp_path / "node.log"
+    show_on_failure("the node", log)
+    with log.open("w") as errors:
+        process = subprocess.Popen(call, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=errors, text=True)
+        line = process.stdout.readline()
+        yield line.rpartition(" ")[2].strip(), log, house
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.fixture
+def tab(chromium):
+    """A tab of a browser, in which nothing may go wrong unseen."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        page.set_default_timeout(20_000)
+        yield page
+        browser.close()
+        assert faults == []
+
+
+def drawn(tab, side):
+    """Where the slice of a pane lies, mm, and its contour."""
+    pane = tab.locator(f"[data-pane={side}]")
+    return float(pane.locator("svg").get_attribute("data-position")), pane.locator("path").get_attribute("d")
+
+
+def test_from_the_first_link_over_a_study_to_the_end_of_the_session(node, tab):
+    link, log, house = node
+    tab.goto(link)
+    for label in ("Password, at least 12 characters", "The same again"):
+        tab.get_by_label(label).fill(PASSWORD)
+    tab.get_by_role("button", name="Set it and sign in").press("Enter")
+    assert link.rpartition("/")[2] not in log.read_text()
+
+    tab.get_by_label("Patient", exact=True).fill("nobody")
+    expect(tab.get_by_text("No study fits.")).to_be_visible()
+    assert "patient=nobody" in tab.url
+    tab.get_by_label("Patient", exact=True).fill("xiaodong")
+    tab.get_by_role("link", name="Wang^XiaoDong").click()
+
+    # Both panes show the tumour; the contour moves with the slider, by the keyboard.
+    pictures = tab.locator("svg image[href]")
+    expect(pictures).to_have_count(2)
+    (left, contour), (right, refined) = drawn(tab, "left"), drawn(tab, "right")
+    assert contour
+    assert refined
+    assert abs(left - right) < 3.6 / 2
+    assert tab.locator("[data-pane=left] image").get_attribute("href").partition("?")[2].startswith("centre=")
+    tab.get_by_label("Position").focus()
+    for _ in range(6):  # steps of the refined series, of which four are one of the acquired
+        tab.keyboard.press("ArrowRight")
+    moved = re.compile(rf"^(?!{re.escape(f'{left:.2f}')}$)")
+    expect(tab.locator("[data-pane=left] svg")).to_have_attribute("data-position", moved)
+    expect(tab.locator("[data-pane=left] path")).not_to_have_attribute("d", contour)
+    expect(tab.locator("[data-pane=right] svg")).to_have_attribute("data-position", re.compile(r"^"))
+    assert drawn(tab, "left")[0] - left == pytest.approx(3.6, abs=0.02)
+    tab.get_by_label("Plane").select_option("sagittal")
+    expect(tab.locator("[data-pane=left] .at-left")).to_have_text("A")
+    tab.get_by_label("Contour").uncheck()
+    expect(tab.locator("[data-pane=left] path")).to_have_attribute("d", "")
+
+    tab.get_by_label("rejected").check()
+    tab.get_by_role("textbox", name="Comment").fill("<b>too large</b>")
+    tab.get_by_role("button", name="Keep it").click()
+    expect(tab.locator("#notice")).to_have_text("Your verdict is kept.")
+    (said,) = Readings(house.engine).of_study(STUDY_UID)
+    assert (said.verdict, said.comment, said.reader) == (ReaderVerdict.REJECTED, "<b>too large</b>", "operator")
+    tab.get_by_role("button", name="Analyse again").click()
+    expect(tab.locator("#notice")).to_contain_text("Revision 2")
+    expect(tab.locator("#live .state").first).to_have_text("receiving")
+
+    # What is being written outlasts the renewal of the part around it.
+    tab.get_by_label("also what has arrived").check()
+    tab.evaluate("htmx.trigger(document.body, 'changed')")
+    expect(tab.get_by_label("also what has arrived")).to_be_checked()
+
+    tab.get_by_role("button", name="Sign out").click()
+    expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
+    tab.go_back()
+    expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
