@@ -44,7 +44,9 @@ _NAMES = re.compile(
 #: What takes longest begins first, so that no worker is left with it at the end.
 _ROOMS_FIRST = ("end_to_end", "research")
 #: Files that look at the same analysed study are one worker's.
-_LOOK_AT_ONE_STUDY = tuple(f"tests/end_to_end/test_{name}.py" for name in ("first_light", "receivers", "viewer"))
+_LOOK_AT_ONE_STUDY = tuple(
+    f"tests/end_to_end/test_{name}.py" for name in ("first_light", "kinds", "receivers", "viewer")
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,11 +14,12 @@ from pydicom.uid import generate_uid
 
 from models.research.phantom import find_scanner, simulate_study
 from models.research.phantom.scanners import Protocol, Scanner
+from node.settings import ADDITIONAL, ResultKind
 from node.simulator import write_study, write_truth
 
 from ..parts.dcmtk import Tool, run_dcmtk
 from ..parts.node import ROOT, Node
-from ..parts.orthanc import Orthanc
+from ..parts.orthanc import DICOMWEB, Orthanc, running_orthanc
 from ..parts.processes import free_port
 
 CONFIG = """
@@ -44,6 +45,17 @@ segmentation = "{weights}/segmentation"
 prediction = "{weights}/prediction"
 {more}
 """
+#: Gets what is made for those who name it alone, and by STOW-RS; beside it the report and the usual segmentations.
+READER = """
+[[remotes]]
+name = "reader"
+url = "http://127.0.0.1:{port}/dicom-web"
+receives_results = true
+results = {kinds}
+associations = 2
+first_retry_s = 1
+"""
+KINDS_OF_READER = (ResultKind.REPORT, ResultKind.SEGMENTATION, *ADDITIONAL)
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +91,17 @@ def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Ite
 
 
 @pytest.fixture(scope="session")
-def node(make_node: Callable[..., Node]) -> Node:
-    """The node that most tests share."""
-    return make_node()
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Another Orthanc, for the kinds of results that a destination must name; without orthanc-dicomweb it gets none."""
+    with running_orthanc(tmp_path_factory.mktemp("reader")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def node(make_node: Callable[..., Node], reader: Orthanc) -> Node:
+    """The node that most tests share: `orthanc` gets the usual results, `reader` others."""
+    more = READER.format(port=reader.http_port, kinds=[str(kind) for kind in KINDS_OF_READER])
+    return make_node(more if DICOMWEB.exists() else "")
 
 
 @pytest.fixture(scope="session")

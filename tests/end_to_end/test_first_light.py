@@ -59,11 +59,12 @@ def test_nothing_that_the_node_keeps_is_open_to_other_users(returned: dict[str, 
 
 
 def test_the_catalogue_has_what_was_sent_and_what_orthanc_says_of_the_results(
-    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc, node: Node
+    returned: dict[str, Any], skyra: SentStudy, orthanc: Orthanc, reader: Orthanc, node: Node
 ) -> None:
-    """Orthanc's index of the same results is the independent reference."""
+    """What two Orthancs have of the same results is the independent reference."""
     database = create_engine(f"sqlite:///{node.folder / 'var' / 'index.sqlite'}")
-    sent, results = len(list(skyra.folder.rglob("*.dcm"))), orthanc.find("Instance", StudyInstanceUID=skyra.uid)
+    sent = len(list(skyra.folder.rglob("*.dcm")))
+    results = instance_uids(orthanc, skyra.uid) | instance_uids(reader, skyra.uid)
     query = select(catalogue_schema.study).where(catalogue_schema.study.c.study_instance_uid == skyra.uid)
 
     def catalogued() -> Any:
@@ -73,7 +74,8 @@ def test_the_catalogue_has_what_was_sent_and_what_orthanc_says_of_the_results(
 
     study = wait_for(catalogued, "the study is catalogued", 60)
     (tags,) = (it["MainDicomTags"] for it in orthanc.find("Study", StudyInstanceUID=skyra.uid))
-    assert set(study.modalities_in_study.split("\\")) == {"MR", *orthanc.series(skyra.uid)}
+    modalities = {"MR", *orthanc.series(skyra.uid), *reader.series(skyra.uid)}
+    assert set(study.modalities_in_study.split("\\")) == modalities
     assert study.accession_number == tags.get("AccessionNumber", "")
     assert study.study_date == tags["StudyDate"]
     database.dispose()

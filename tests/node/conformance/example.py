@@ -45,9 +45,9 @@ class Case:
 
 CASES = (
     Case("siemens"),
-    Case("philips", site=ELSEWHERE),
+    Case("philips", ("DWI",), site=ELSEWHERE),
     Case("ge", ("T2WI",), change=lambda results: replace(results, prediction=None)),
-    Case("uih", with_tumour=False, change=_set_aside),
+    Case("uih", ("T2WI",), with_tumour=False, change=_set_aside),
     Case("siemens", (), with_tumour=False),
 )
 
