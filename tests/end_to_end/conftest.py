@@ -97,11 +97,16 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         yield found
 
 
+def reader_of(reader: Orthanc) -> str:
+    """The Orthanc as a remote of a node; nothing where it has no DICOMweb."""
+    kinds = [str(kind) for kind in KINDS_OF_READER]
+    return READER.format(port=reader.http_port, kinds=kinds) if DICOMWEB.exists() else ""
+
+
 @pytest.fixture(scope="session")
 def node(make_node: Callable[..., Node], reader: Orthanc) -> Node:
     """The node that most tests share: `orthanc` gets the usual results, `reader` others."""
-    more = READER.format(port=reader.http_port, kinds=[str(kind) for kind in KINDS_OF_READER])
-    return make_node(more if DICOMWEB.exists() else "")
+    return make_node(reader_of(reader))
 
 
 @pytest.fixture(scope="session")

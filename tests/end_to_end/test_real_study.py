@@ -6,9 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pydicom
+import pytest
+
+from node.results.kinds import kind_of
+from node.settings import ResultKind
+
 from ..parts.dcmtk import Tool
 from ..parts.node import ROOT, Node
-from ..parts.orthanc import Orthanc
+from ..parts.orthanc import DICOMWEB, Orthanc
+from ..parts.pixelmed import JAR, sr_errors
+from ..parts.readers import READERS, faults_of_all
+from .conftest import reader_of
 
 STUDY = "siemens_TrioTim_ProstateX-0218"
 
@@ -20,13 +29,19 @@ def send(node: Node, folder: Path, storescu: Tool) -> dict[str, Any]:
     return node.wait_until_settled(study["study"]["study_instance_uid"])
 
 
+@pytest.fixture(scope="module")
+def line(shared_data: Path, make_node: Callable[..., Node], storescu: Tool, reader: Orthanc) -> dict[str, Any]:
+    """The study's status when its results are at two destinations."""
+    rules = (ROOT / "docs" / "site-rules" / "prostatex.toml").read_text("utf-8")
+    node = make_node(f"{reader_of(reader)}\n{rules}")
+    return send(node, shared_data / STUDY, storescu)
+
+
 def test_the_real_study_comes_back_with_nothing_outlined_and_what_was_set_aside_named(
-    shared_data: Path, make_node: Callable[..., Node], storescu: Tool, orthanc: Orthanc
+    line: dict[str, Any], orthanc: Orthanc
 ) -> None:
     """No rectal tumour is known in this patient; the networks outline the prostate on T2WI and DWI, and the dynamic run
     has bright fat."""
-    node = make_node((ROOT / "docs" / "site-rules" / "prostatex.toml").read_text("utf-8"))
-    line = send(node, shared_data / STUDY, storescu)
     assert line["study"]["state"] == "COMPLETED", line
     used = {series["role"]: series for series in line["series"] if series["used"]}
     assert used["T2WI"]["series_number"] == 5
@@ -39,3 +54,25 @@ def test_the_real_study_comes_back_with_nothing_outlined_and_what_was_set_aside_
     assert len(series["MR"]) == 2
     assert len(series["SR"]) == 1
     assert "SEG" not in series
+
+
+@pytest.mark.skipif(not (READERS and DICOMWEB.exists()), reason="dicom3tools, DCMTK or orthanc-dicomweb is missing")
+def test_readers_and_validators_find_no_fault_in_any_kind_of_result(
+    line: dict[str, Any], orthanc: Orthanc, reader: Orthanc, tmp_path: Path
+) -> None:
+    """Of a study in which nothing was outlined; `test_real_sources` has the kinds that show a tumour."""
+    uid = line["study"]["study_instance_uid"]
+    for name, archive in (("pacs", orthanc), ("reader", reader)):
+        for instance in archive.find("Instance", StudyInstanceUID=uid):
+            (tmp_path / f"{name}-{instance['ID']}.dcm").write_bytes(archive.file(instance["ID"]))
+    files = sorted(tmp_path.iterdir())
+    headers = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in files}
+    assert {kind_of(header.SOPClassUID) for header in headers.values()} == {
+        *(ResultKind.SUPER_RESOLVED, ResultKind.REPORT, ResultKind.PICTURE, ResultKind.PDF),
+        *(ResultKind.ENHANCED, ResultKind.KEY_OBJECTS),
+    }
+    by_uid = {header.SOPInstanceUID: path for path, header in headers.items()}
+    assert faults_of_all(by_uid.values()) == {}
+    if JAR.exists():
+        documents = [path for path in by_uid.values() if headers[path].Modality in ("SR", "KO")]
+        assert sr_errors(documents) == {path: [] for path in documents}
