@@ -55,6 +55,13 @@ results = {kinds}
 associations = 2
 first_retry_s = 1
 """
+#: What there is of a study in which nothing was outlined.
+WITHOUT_TUMOUR = frozenset(
+    (
+        *(ResultKind.SUPER_RESOLVED, ResultKind.REPORT, ResultKind.PICTURE, ResultKind.PDF),
+        *(ResultKind.ENHANCED, ResultKind.KEY_OBJECTS),
+    )
+)
 KINDS_OF_READER = (ResultKind.REPORT, ResultKind.SEGMENTATION, *ADDITIONAL)
 
 
@@ -95,6 +102,15 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     """Another Orthanc, for the kinds of results that a destination must name; without orthanc-dicomweb it gets none."""
     with running_orthanc(tmp_path_factory.mktemp("reader")) as found:
         yield found
+
+
+def files_of(study_instance_uid: str, folder: Path, *archives: Orthanc) -> list[Path]:
+    """Every object of a study that these archives have, once, as files in a folder."""
+    for archive in archives:
+        for instance in archive.find("Instance", StudyInstanceUID=study_instance_uid):
+            path = folder / f"{instance['MainDicomTags']['SOPInstanceUID']}.dcm"
+            path.write_bytes(archive.file(instance["ID"]))
+    return sorted(folder.iterdir())
 
 
 def reader_of(reader: Orthanc) -> str:

@@ -1,19 +1,28 @@
-"""The demo as a newcomer runs it, on the first of its studies."""
+"""The demo as a newcomer runs it, on the first of its studies; results of all four in the readers of others."""
 
 from __future__ import annotations
 
 import io
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
 import pytest
 from rich.console import Console
 
+from models.research.phantom import find_scanner, simulate_study
 from node.cli.demo import PATIENTS, run_demo
-from tests.parts.pixelmed import JAR, sr_errors
-from tests.parts.readers import faults, one_of_each_series
+from node.results.kinds import kind_of
+from node.settings import ResultKind
+from node.simulator import write_study
+
+from ..parts.dcmtk import Tool
+from ..parts.node import Node
+from ..parts.orthanc import Orthanc
+from ..parts.pixelmed import JAR, sr_errors
+from ..parts.readers import READERS, faults_of_all, one_of_each_series
+from .conftest import WITHOUT_TUMOUR, files_of, reader_of
 
 
 def test_the_demo_ends_with_every_object_delivered_and_a_tumour_where_it_truly_is(tmp_path: Path) -> None:
@@ -36,19 +45,36 @@ def test_the_demo_ends_with_every_object_delivered_and_a_tumour_where_it_truly_i
 
 def faults_of_what_was_received(demo: Path) -> dict[str, list[str]]:
     """What readers of others find wrong with the objects at the destination, one of each series."""
-    if shutil.which("dciodvfy") is None:
-        return {}
-    objects = one_of_each_series((demo / "archive" / "objects").rglob("*.dcm"))
-    assert len(objects) >= 6 * len(list((demo / "studies").iterdir()))
-    return {path.name: found for path in objects if (found := faults(path))}
+    objects = list((demo / "archive" / "objects").rglob("*.dcm"))
+    assert len(one_of_each_series(objects)) >= 6 * len(list((demo / "studies").iterdir()))
+    return faults_of_all(objects) if READERS else {}
+
+
+@pytest.fixture(scope="module")
+def another_node(make_node: Callable[..., Node], reader: Orthanc) -> Node:
+    """One whose results of every kind go to one destination or the other."""
+    return make_node(reader_of(reader))
 
 
 @pytest.mark.interop
-def test_readers_and_validators_find_no_fault_in_the_results_of_the_four_studies(tmp_path: Path) -> None:
-    assert run_demo(tmp_path / "demo", Console(file=io.StringIO(), width=160)) == 0
-    assert faults_of_what_was_received(tmp_path / "demo") == {}
-    received = one_of_each_series((tmp_path / "demo" / "archive" / "objects").rglob("*.dcm"))
-    reports = [path for path in received if pydicom.dcmread(path, stop_before_pixels=True).Modality == "SR"]
-    assert len(reports) == len(PATIENTS)
+@pytest.mark.parametrize(("model", "seed"), PATIENTS)
+def test_readers_and_validators_find_no_fault_in_any_kind_of_result_of_the_four_studies(
+    another_node: Node, storescu: Tool, orthanc: Orthanc, reader: Orthanc, tmp_path: Path, model: str, seed: int
+) -> None:
+    images = write_study(simulate_study(seed, find_scanner(model)), tmp_path / "images")
+    assert storescu(tmp_path / "images", another_node.port).returncode == 0
+    uid = str(pydicom.dcmread(images[0], stop_before_pixels=True).StudyInstanceUID)
+    line = another_node.wait_until_settled(uid)
+    assert line["study"]["state"] == "COMPLETED", line
+    (tmp_path / "results").mkdir()
+    files = files_of(uid, tmp_path / "results", orthanc, reader)
+    headers = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in files}
+    kinds = {kind_of(header.SOPClassUID) for header in headers.values()}
+    # By SOP class: a fractional segmentation and a capture with a contour are those of usual kinds.
+    of_classes = {*ResultKind} - {ResultKind.FRACTIONAL, ResultKind.CONTOUR_IMAGES}
+    assert kinds == (of_classes if line["locations"] else WITHOUT_TUMOUR)
+    assert faults_of_all(files) == {}
+    documents = [path for path, header in headers.items() if header.Modality in ("SR", "KO")]
+    assert len(documents) == 2
     if JAR.exists():
-        assert [line for lines in sr_errors(reports).values() for line in lines] == []
+        assert sr_errors(documents) == {path: [] for path in documents}

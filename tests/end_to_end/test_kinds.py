@@ -17,7 +17,7 @@ from storage.records import DeliveryRecord
 from ..parts.node import Node
 from ..parts.orthanc import DICOMWEB, Orthanc
 from ..parts.readers import READERS, faults_of_all
-from .conftest import KINDS_OF_READER, SentStudy
+from .conftest import KINDS_OF_READER, SentStudy, files_of
 
 pytestmark = pytest.mark.skipif(not DICOMWEB.exists(), reason="orthanc-dicomweb is not installed")
 
@@ -35,10 +35,7 @@ def deliveries(returned: dict[str, Any], skyra: SentStudy, node: Node) -> tuple[
 @pytest.fixture(scope="module")
 def received(skyra: SentStudy, deliveries, reader: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """What the reader has, as files."""
-    folder = tmp_path_factory.mktemp("received")
-    for instance in reader.find("Instance", StudyInstanceUID=skyra.uid):
-        (folder / f"{instance['ID']}.dcm").write_bytes(reader.file(instance["ID"]))
-    return sorted(folder.iterdir())
+    return files_of(skyra.uid, tmp_path_factory.mktemp("received"), reader)
 
 
 def uids_at(archive: Orthanc, study: SentStudy) -> set[str]:

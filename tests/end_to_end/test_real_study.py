@@ -10,14 +10,13 @@ import pydicom
 import pytest
 
 from node.results.kinds import kind_of
-from node.settings import ResultKind
 
 from ..parts.dcmtk import Tool
 from ..parts.node import ROOT, Node
 from ..parts.orthanc import DICOMWEB, Orthanc
 from ..parts.pixelmed import JAR, sr_errors
 from ..parts.readers import READERS, faults_of_all
-from .conftest import reader_of
+from .conftest import WITHOUT_TUMOUR, files_of, reader_of
 
 STUDY = "siemens_TrioTim_ProstateX-0218"
 
@@ -61,18 +60,10 @@ def test_readers_and_validators_find_no_fault_in_any_kind_of_result(
     line: dict[str, Any], orthanc: Orthanc, reader: Orthanc, tmp_path: Path
 ) -> None:
     """Of a study in which nothing was outlined; `test_real_sources` has the kinds that show a tumour."""
-    uid = line["study"]["study_instance_uid"]
-    for name, archive in (("pacs", orthanc), ("reader", reader)):
-        for instance in archive.find("Instance", StudyInstanceUID=uid):
-            (tmp_path / f"{name}-{instance['ID']}.dcm").write_bytes(archive.file(instance["ID"]))
-    files = sorted(tmp_path.iterdir())
+    files = files_of(line["study"]["study_instance_uid"], tmp_path, orthanc, reader)
     headers = {path: pydicom.dcmread(path, stop_before_pixels=True) for path in files}
-    assert {kind_of(header.SOPClassUID) for header in headers.values()} == {
-        *(ResultKind.SUPER_RESOLVED, ResultKind.REPORT, ResultKind.PICTURE, ResultKind.PDF),
-        *(ResultKind.ENHANCED, ResultKind.KEY_OBJECTS),
-    }
-    by_uid = {header.SOPInstanceUID: path for path, header in headers.items()}
-    assert faults_of_all(by_uid.values()) == {}
+    assert {kind_of(header.SOPClassUID) for header in headers.values()} == WITHOUT_TUMOUR
+    assert faults_of_all(files) == {}
     if JAR.exists():
-        documents = [path for path in by_uid.values() if headers[path].Modality in ("SR", "KO")]
+        documents = [path for path in files if headers[path].Modality in ("SR", "KO")]
         assert sr_errors(documents) == {path: [] for path in documents}

@@ -89,23 +89,23 @@ def by_dcmjs(node: Node, dcmjs: DcmjsSCP, held: SmallStudy) -> None:
 
 
 def of_orthanc(node: Node, orthanc: Orthanc) -> None:
-    uid = _committed(node, "ORTHANC")
+    uid = delivered(node, "ORTHANC")
     assert [it["MainDicomTags"]["SOPInstanceUID"] for it in orthanc.find("Instance", SOPInstanceUID=uid)] == [uid]
 
 
 def of_pynetdicom(node: Node, storage_scp: StorageSCP) -> None:
-    assert storage_scp.kept.count(_committed(node, "PYNETDICOM")) == 1
+    assert storage_scp.kept.count(delivered(node, "PYNETDICOM")) == 1
 
 
 def of_dcmjs(node: Node, dcmjs: DcmjsSCP) -> None:
-    uid = _committed(node, "DCMJS")
+    uid = delivered(node, "DCMJS")
     assert [str(each.SOPInstanceUID) for each in dcmjs.data_sets()].count(uid) == 1
     (asked,) = [line for line in dcmjs.log().splitlines() if line.startswith("ASKED N-ACTION") and f'"{uid}"' in line]
     assert asked
 
 
-def _committed(node: Node, destination: str) -> str:
-    """The SOP Instance UID of a result that the node has sent there, and that has been committed."""
+def delivered(node: Node, destination: str, wanted: DeliveryState = DeliveryState.COMMITTED) -> str:
+    """The SOP Instance UID of a result that the node has sent there, and that has been committed, or stored."""
     settings = load_settings(node.config)
     engine = open_engine(settings.storage_url)
     queue = Queue(ObjectStore(settings.root), Ledger(engine), Deliveries(engine), utc_now)
@@ -116,7 +116,7 @@ def _committed(node: Node, destination: str) -> str:
         records = queue.deliveries()
         return next(it.state for it in records if it.result.sop_instance_uid == uid(number))
 
-    wait_for(lambda: state() == DeliveryState.COMMITTED, f"{destination} has committed it", 60)
+    wait_for(lambda: state() == wanted, f"{destination} has {wanted} it", 60)
     engine.dispose()
     return uid(number)
 

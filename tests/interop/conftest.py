@@ -28,6 +28,8 @@ from .objects import SmallStudy, small_study
 
 #: What this node calls itself; not as those of other tests, which the same Orthanc may know.
 NODE = "INTEROP"
+#: Its DICOMweb service.
+WEB = "WEB"
 #: AE titles of the parts, by which they call and are called; Orthanc has a port of its own.
 PARTS = ("DCMTK", "DCMQRSCP", "DCMJS", "PYNETDICOM")
 
@@ -42,6 +44,15 @@ minimum_free_gb = 0
 [completion]
 quiet_s = 86400
 incomplete_after_s = 86400
+[web]
+enabled = true
+port = {web}
+local_rights = ["may_query", "may_retrieve", "may_store"]
+[[remotes]]
+name = "WEB"
+url = "http://127.0.0.1:{orthanc}/dicom-web"
+receives_results = true
+first_retry_s = 1
 """
 REMOTE = """
 [[remotes]]
@@ -65,7 +76,7 @@ COMMITTING = ("ORTHANC", "DCMJS", "PYNETDICOM")
 @pytest.fixture(scope="session")
 def ports() -> dict[str, int]:
     """Where the node and the parts listen, by AE title: each must know of the others before it starts."""
-    titles = (NODE, *PARTS)
+    titles = (NODE, WEB, *PARTS)
     return dict(zip(titles, free_ports(len(titles)), strict=True))
 
 
@@ -77,13 +88,14 @@ def node(
     found = Node(tmp_path_factory.mktemp("node"), ports[NODE], NODE, "PYNETDICOM")
     remotes = {title: ports[title] for title in PARTS} | {"ORTHANC": orthanc.dicom_port}
     url = emptied(request.getfixturevalue("postgresql")) if request.param > 1 else ""
-    text = CONFIG.format(title=NODE, port=found.port, processes=request.param, url=url)
+    of_web = {"web": ports[WEB], "orthanc": orthanc.http_port}
+    text = CONFIG.format(title=NODE, port=found.port, processes=request.param, url=url, **of_web)
     for title, port in remotes.items():
         text += REMOTE.format(title=title, port=port, node=NODE, commits=str(title in COMMITTING).lower())
     found.config.write_text(text)
     orthanc.know("interop", NODE, found.port)
     try:
-        found.start("listener", "delivery")
+        found.start("listener", "delivery", "web")
         yield found
     finally:
         found.stop()

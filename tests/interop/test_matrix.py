@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from ..parts.node import Node
-from . import committing, echo, fetching, finding, retrieving, storing
+from . import committing, echo, fetching, finding, retrieving, storing, web
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ THE_NODE_IS_ASKED = (
     Row("Commitment", "Orthanc", committing.by_orthanc, short=True),
     Row("Commitment", "pynetdicom", committing.by_pynetdicom),
     Row("Commitment", "dcmjs-dimse", committing.by_dcmjs),
+    Row("QIDO-RS", "dicomweb-client", web.searched_by_dicomweb_client),
+    Row("QIDO-RS", "Orthanc", web.searched_by_orthanc),
+    Row("WADO-RS", "dicomweb-client", web.fetched_by_dicomweb_client),
+    Row("WADO-RS", "Orthanc", web.fetched_by_orthanc),
+    Row("STOW-RS", "dicomweb-client", web.stored_by_dicomweb_client),
+    Row("STOW-RS", "Orthanc", web.stored_by_orthanc, short=True),
 )
 
 THE_NODE_ASKS = (
@@ -83,6 +89,8 @@ THE_NODE_ASKS = (
     Row("Commitment", "Orthanc", committing.of_orthanc, short=True),
     Row("Commitment", "pynetdicom", committing.of_pynetdicom),
     Row("Commitment", "dcmjs-dimse", committing.of_dcmjs),
+    Row("STOW-RS without an object", "Orthanc", web.asked_whether_orthanc_takes_results),
+    Row("STOW-RS", "Orthanc", web.stored_in_orthanc, short=True),
 )
 
 

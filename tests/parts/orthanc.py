@@ -70,6 +70,11 @@ class Orthanc:
         system = {"AET": ae_title, "Host": "127.0.0.1", "Port": port, **more}
         self._ask("PUT", f"/modalities/{name}", json.dumps(system).encode())
 
+    def know_dicomweb(self, name: str, url: str, **headers: str) -> None:
+        """Make a DICOMweb service known, which `/dicom-web/servers` calls, with these headers."""
+        server = {"Url": f"{url}/", "HttpHeaders": headers}
+        self._ask("PUT", f"/dicom-web/servers/{name}", json.dumps(server).encode())
+
     def clear(self) -> None:
         """Let it hold no patient and know no system, as when it was new."""
         for kind in ("patients", "modalities"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 
 import pytest
 from pydicom import dcmread
@@ -26,8 +25,7 @@ def web(tmp_path, orthanc):
     rights = {"may_query": True, "may_retrieve": True, "may_store": True}
     pacs = RemoteSettings(name="pacs", ae_title="ORTHANC", token_file=tmp_path / "token", **rights)
     with running_web(tmp_path / "web", (pacs,), local_rights=()) as found:
-        server = {"Url": f"{found.url}/", "HttpHeaders": {"Authorization": f"Bearer {TOKEN}"}}
-        orthanc._ask("PUT", "/dicom-web/servers/node", json.dumps(server).encode())
+        orthanc.know_dicomweb("node", found.url, Authorization=f"Bearer {TOKEN}")
         yield found
 
 
