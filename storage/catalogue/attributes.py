@@ -57,7 +57,9 @@ READ = {
         *("AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime", "ObservationDateTime"),
         *("ContentLabel", "ContentDescription", "ConceptNameCodeSequence", "ContentTemplateSequence"),
         *("CompletionFlag", "VerificationFlag", "DocumentTitle", "PresentationCreationDate"),
-        "PresentationCreationTime",
+        # Of results (IHE RAD-137): who made them, of which procedure, and of a segmentation what it tracks.
+        *("PresentationCreationTime", "ContentCreatorName", "ReferencedRequestSequence"),
+        *("PerformedProcedureCodeSequence", "SegmentationType", "SegmentSequence"),
     ),
 }
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -263,6 +266,21 @@ def test_a_database_that_is_current_opens_without_alembic(url):
     )
     done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_objects_that_are_no_images_are_catalogued_again(taken_over):
+    """For the keys of results, which the catalogue did not have."""
+    with taken_over.begin() as connection:
+        sop_classes = dict(connection.execute(text("SELECT identifier, sop_class_uid FROM dicom_object")).all())
+        connection.execute(text("UPDATE dicom_object SET catalogued = true"))
+    again = import_module("storage.migrations.versions.r0017_keys_of_results")
+    with taken_over.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        again.upgrade()
+    with taken_over.connect() as connection:
+        query = text("SELECT identifier FROM dicom_object WHERE NOT catalogued")
+        found = {sop_classes[identifier] for identifier in connection.scalars(query)}
+    assert found == {uid for uid in sop_classes.values() if not uid.endswith((".1.4", ".1.7"))}
+    assert found
 
 
 def test_a_study_that_was_queued_is_pinned_to_its_instances_and_keeps_its_caution(taken_over):

@@ -157,6 +157,26 @@ def test_an_item_of_a_sequence_fits_all_keys_or_none(engine, tmp_path, at):
     assert asked(engine, Level.IMAGE, other) == []
 
 
+def test_a_segmentation_is_found_by_what_its_segments_show_and_track(engine, tmp_path, at):
+    house = House(engine, tmp_path / "root", at)
+    kind, segment = Dataset(), Dataset()
+    kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "108369006", "SCT", "Neoplasm"
+    segment.SegmentedPropertyTypeCodeSequence, segment.TrackingUID, segment.SegmentLabel = [kind], "1.2.9.1", "tumour"
+    house.receive(a_file(study="1.2.6", SegmentationType="BINARY", SegmentSequence=[segment]))
+    catch_up(house.engine, house.files)
+
+    def of_segment(*items: Key) -> list[str]:
+        return asked(engine, Level.IMAGE, Key("SegmentSequence", "SQ", items=items))
+
+    def of_code(value: str) -> Key:
+        return Key("SegmentedPropertyTypeCodeSequence", "SQ", items=(key("CodeValue", [value]),))
+
+    assert asked(engine, Level.IMAGE, key("SegmentationType", ["BINARY"])) == ["1.2.6"]
+    assert asked(engine, Level.IMAGE, key("SegmentationType", ["FRACTIONAL"])) == []
+    assert of_segment(key("TrackingUID", ["1.2.9.1"]), of_code("108369006")) == ["1.2.6"]
+    assert of_segment(key("TrackingUID", ["1.2.9.1"]), of_code("1")) == []
+
+
 def test_a_datetime_is_matched_in_its_offset_or_that_of_its_object(engine, tmp_path, at):
     house = House(engine, tmp_path / "root", at)
     stated = {"AcquisitionDateTime": "20260102093000+0100"}
