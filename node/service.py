@@ -44,6 +44,8 @@ _CATALOGUE_EVERY_S = 2
 _INTAKE_EVERY_S = 5
 _RECONCILE_EVERY_H = 24
 _SETTLING = "settling"
+#: Of the time of a stop, for the databases and the end of the interpreter.
+_LAST_S = 1.0
 #: Exit status of a process that did not come to its end in the time of a stop.
 _ENDED_HARD = 1
 #: A sweep does not begin before the one that ordered it has returned.
@@ -105,7 +107,7 @@ class Service:
             whether all of it did, within the time of a stop.
         """
         self._stopping.set()
-        until = time.monotonic() + STOPS_WITHIN_S
+        until = time.monotonic() + STOPS_WITHIN_S - _LAST_S
         stopped = [_Stopped(*part) for part in self._stops]
         self._stops.clear()
         for part in stopped:

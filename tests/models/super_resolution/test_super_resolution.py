@@ -6,6 +6,7 @@ import SimpleITK as sitk
 import torch
 
 from models.errors import VolumeError
+from models.interruption import Interrupted, ended_by
 from models.manifest import Manifest
 from models.research.networks import super_resolver_of
 from models.research.training.super_resolution.degradation import noise_deviation
@@ -105,6 +106,13 @@ def test_tiles_give_what_one_pass_gives(resolver, monkeypatch):
     assert len(heard) > 2
     assert heard == sorted(heard)
     assert heard[-1] == 1
+
+
+def test_it_ends_between_two_tiles_where_nobody_wants_it_any_more(resolver, monkeypatch):
+    monkeypatch.setattr(inference, "TILE_VOXELS", 24 * 6 * 30)
+    points = iter((False, False, True))
+    with pytest.raises(Interrupted), ended_by(lambda: next(points)):
+        super_resolve(_stack(size=(24, 70, 6)), resolver)
 
 
 def test_the_same_stack_gives_the_same_values(resolver):

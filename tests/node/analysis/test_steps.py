@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import torch
 
 import models
+from models.interruption import Interrupted, ended_by
 from models.manifest import Manifest
 from models.radiomics.extraction import expected_names
 from models.radiomics.t2_contrast import spin_echo, stretch_to
@@ -258,3 +259,13 @@ def test_t2wi_whose_header_tells_no_echo_time_has_no_features_and_the_others_hav
     predict_outcome(here, bundles)
     prediction = json.loads((here.folder / "prediction.json").read_text())
     assert prediction["unanswered"]["lacking"] == ["T2WI"]
+
+
+@pytest.mark.parametrize(("step", "made"), [(segment_volumes, "T2WI.mask.nrrd"), (extract_features, "features.json")])
+def test_a_long_step_ends_at_a_safe_point_and_leaves_nothing_that_is_taken_for_its_result(study, bundles, step, made):
+    here = study(own_frame=())
+    with_found_tumour(here)
+    points = iter((False, False, True))
+    with pytest.raises(Interrupted), ended_by(lambda: next(points)):
+        step(here, bundles)
+    assert not (here.folder / made).exists()
