@@ -52,6 +52,18 @@ _OF_ERRNO = {
         errno.EADDRNOTAVAIL,
     ),
 }
+#: What is asked for cannot be had of any disk; None: libraries say so of a file that is not what it should be.
+_OF_THE_OBJECT = (
+    None,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.ENAMETOOLONG,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.EDOM,
+    errno.ERANGE,
+)
 _BY_NUMBER = {number: fault for fault, numbers in _OF_ERRNO.items() for number in numbers}
 
 #: Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that say more than that it failed.
@@ -72,10 +84,7 @@ FAULTS = (OSError, MemoryError, SQLAlchemyError, RuntimeError, TransientError)
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """What this machine lacked where that was the reason of an error; None where the object or the peer is.
-
-    An error of the operating system without its number is none: so libraries say that a file is not what it should be.
-    """
+    """What this machine lacked where that was the reason of an error; None where the object or the peer is."""
     match error:
         case MemoryError():
             return Fault.SHORT
@@ -84,7 +93,7 @@ def fault_of(error: BaseException) -> Fault | None:
         case TimeoutError() | ConnectionError():
             return Fault.NETWORK
         case OSError():
-            return None if error.errno is None else _BY_NUMBER.get(error.errno, Fault.UNREADABLE)
+            return None if error.errno in _OF_THE_OBJECT else _BY_NUMBER.get(error.errno or 0, Fault.UNREADABLE)
         case TransientError():
             return (error.__cause__ and fault_of(error.__cause__)) or Fault.NETWORK
         case RuntimeError() if any(words in str(error).lower() for words in _SHORTAGES):

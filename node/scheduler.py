@@ -1,6 +1,7 @@
 """Jobs at intervals that last as long as they say, whatever becomes of the time of day.
 
-APScheduler plans by the time of day alone: set back by a day, it would do nothing for a day.
+APScheduler plans by the time of day alone: set back by a day, it would do nothing for a day. A job that this machine
+keeps from its work is told of as such, and comes again in its time.
 """
 
 from __future__ import annotations
@@ -10,11 +11,19 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.job import Job
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
+
+from node.errors import told
+from node.failure import FAULTS, fault_of
+from node.local_faults import LocalFaults, kind_of
+from storage.alerts import Alerts
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +36,52 @@ class SteadyScheduler(BackgroundScheduler):
     """Runs what was missed once, no job twice at a time; moves what is planned when the clock is set.
 
     Args:
+        subject: of alerts of what its jobs lack.
+        alerts: of the storage; None: the log alone tells of that.
         at_once: jobs that run at the same time.
         wall: the time of day in s.
         look_s: how often the time of day is compared with a clock that nobody sets.
     """
 
-    def __init__(self, at_once: int = 10, wall: Callable[[], float] = time.time, look_s: float = _LOOK_S) -> None:
+    def __init__(
+        self,
+        subject: str,
+        alerts: Alerts | None,
+        at_once: int = 10,
+        wall: Callable[[], float] = time.time,
+        look_s: float = _LOOK_S,
+    ) -> None:
         super().__init__(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(at_once)},
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
         )
+        self._subject, self._alerts = subject, alerts
         self._wall, self._look_s = wall, look_s
         self._ended = threading.Event()
         self._when_set: list[Callable[[timedelta], object]] = []
+
+    def add_job(self, func: Callable[..., object], *arguments: Any, **options: Any) -> Job:  # noqa: ANN401 - APScheduler's
+        """Plan a job, as `BackgroundScheduler.add_job`."""
+        return super().add_job(self._watched(func), *arguments, **options)
+
+    def _watched(self, work: Callable[..., object]) -> Callable[..., None]:
+        subject = f"{self._subject} ({getattr(work, '__qualname__', work)})"
+        faults = LocalFaults(self._alerts, subject)
+
+        @wraps(work)
+        def run(*arguments: object) -> None:
+            try:
+                work(*arguments)
+            except FAULTS as error:
+                fault = fault_of(error)
+                if fault is None:
+                    raise
+                faults.report(fault, f"{subject}: this machine: {told(error)}", kind_of(error))
+            else:
+                faults.over()
+
+        return run
 
     def when_the_clock_is_set(self, act: Callable[[timedelta], object]) -> None:
         """Have `act` called, in a thread of its own, with how far the clock was set; negative: back."""

@@ -26,6 +26,7 @@ from node.analysis.progress import require_readable
 from node.clock import PARTING_S, STOPS_WITHIN_S, utc_now
 from node.errors import ConfigurationError
 from node.settings import Settings
+from storage.alerts import Alerts
 from storage.database import close
 from storage.deliveries import Deliveries
 from storage.index import Index
@@ -167,7 +168,9 @@ class Service:
                 f"listener: cannot listen on {where.host}:{ports}: {error.strerror}; is another node running?"
             ) from error
         self._parts(ServiceRole.LISTENER, partial(listener.stop, PARTING_S))
-        for reporter in reporters(self._settings.remotes, self._files, CommitmentRequests(self._engine)):
+        for reporter in reporters(
+            self._settings.remotes, self._files, CommitmentRequests(self._engine), Alerts(self._engine)
+        ):
             reporter.start()
             self._parts(ServiceRole.LISTENER, reporter.stop)
         log.info("listening as %s on %s:%s", where.ae_title, where.host, where.ports_in_words)
@@ -219,12 +222,13 @@ class Service:
 
         for destination in self._settings.destinations:
             zone = self._settings.time_zone
-            delivery = DeliveryWorker(destination, self._deliveries, self._files, time_zone=zone)
+            alerts = Alerts(self._engine)
+            delivery = DeliveryWorker(destination, self._deliveries, self._files, time_zone=zone, alerts=alerts)
             delivery.start()
             self._wake_delivery.append(delivery.wake)
             self._parts(ServiceRole.DELIVERY, delivery.stop)
             if destination.commitment:
-                asking = CommitmentWorker(destination, Commitments(self._engine))
+                asking = CommitmentWorker(destination, Commitments(self._engine), alerts=alerts)
                 asking.start()
                 self._parts(ServiceRole.DELIVERY, asking.stop)
 
@@ -270,7 +274,7 @@ class Service:
         completion = Completion(
             settings.completion, settings.recognition, self._files, self._index, self._inquiry(), queued=intake.submit
         )
-        scheduler = SteadyScheduler()
+        scheduler = SteadyScheduler("analysis", Alerts(self._engine))
         every = settings.completion.sweep_every_s
         scheduler.add_job(self._settle, "interval", [completion, scheduler], seconds=every, id=_SETTLING)
         scheduler.add_job(intake.look, "interval", seconds=_INTAKE_EVERY_S, next_run_time=utc_now())

@@ -56,12 +56,13 @@ class RetrievalRecord:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The end of an attempt; `again_at` is None where no other follows."""
+    """The end of an attempt; `again_at` is None where no other follows, and not `counted` one that was none."""
 
     at_remote: int
     here: int
     reason: str = ""
     again_at: datetime | None = None
+    counted: bool = True
 
     @property
     def state(self) -> RetrievalState:
@@ -132,7 +133,7 @@ class Retrievals:
             at_remote=attempt.at_remote,
             here=attempt.here,
             reason=attempt.reason,
-            attempts=retrieval.c.attempts + 1,
+            attempts=retrieval.c.attempts + int(attempt.counted),
             last_attempt_at=now,
             next_attempt_at=attempt.again_at or now,
             claimed_until=None,

@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from node.clock import PARTING_S, Clock, utc_now
-from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
 from node.dicom.association import ENDED_BEFORE, RemoteAE
 from node.dicom.command import PROCESSING_FAILURE, Refusal
 from node.dicom.commitment import CommitmentAssociation, UnsupportedError
 from node.dicom.settlement import patience, settle
 from node.errors import TransientError, told
+from node.failure import FAULTS, fault_of
+from node.local_faults import LocalFaults, kind_of
 from node.settings import RemoteSettings
+from storage.alerts import Alerts
 from storage.commitments import CommitmentReport, Commitments, Transaction
 
 log = logging.getLogger(__name__)
@@ -36,10 +38,12 @@ _LISTEN_S = 0.25
 class CommitmentWorker:
     """Asks one destination."""
 
-    def __init__(self, settings: RemoteSettings, commitments: Commitments, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, settings: RemoteSettings, commitments: Commitments, clock: Clock = utc_now, alerts: Alerts | None = None
+    ) -> None:
         self._settings, self._commitments, self._clock = settings, commitments, clock
         self._patience = patience(settings)
-        self._faults = FaultLog(clock)
+        self._faults = LocalFaults(alerts, f"commitment of {settings.name}", clock)
         self._rests_since = self._rests_until = clock()
         self._in_vain = 0
         self._said_unsupported = False
@@ -110,7 +114,9 @@ class CommitmentWorker:
         """A report that comes over the association of the request."""
         try:
             refusal = settle(report, [self._settings], self._commitments, self._clock())
-        except LOCAL_FAULTS as error:
+        except FAULTS as error:
+            if fault_of(error) is None:
+                raise
             refusal = Refusal(PROCESSING_FAILURE, f"the report could not be written: {told(error)}")
         if refusal is not None:
             log.warning("destination %s: commitment report refused: %s", self._settings.name, refusal.reason)
@@ -144,12 +150,14 @@ class CommitmentWorker:
             try:
                 if self.ask_due():
                     pause = 0.0
-            except LOCAL_FAULTS as error:
-                self._faults.report(kind_of(error), f"destination {self._settings.name}: this machine: {told(error)}")
-                pause = _AGAIN_S
-            except Exception:
+                self._faults.over()
+            except Exception as error:
                 # The thread is the destination's only one: whatever goes wrong in one round must not end it.
-                log.exception("destination %s: commitment failed", self._settings.name)
                 pause = _AGAIN_S
+                if (fault := fault_of(error)) is not None:
+                    message = f"destination {self._settings.name}: this machine: {told(error)}"
+                    self._faults.report(fault, message, kind_of(error))
+                else:
+                    log.exception("destination %s: commitment failed", self._settings.name)
             self._due.wait(pause)
             self._due.clear()

@@ -68,4 +68,4 @@ def _header(record: DeliveryRecord) -> InstanceHeader:
 
 def _attempt(record: DeliveryRecord, outcome: StoreOutcome) -> Attempt:
     lost = outcome.result is StoreResult.TRANSIENT and outcome.status is None
-    return Attempt(record, outcome.result, outcome.reason, ended_connection=lost)
+    return Attempt(record, outcome.result, outcome.reason, lost, outcome.fault)

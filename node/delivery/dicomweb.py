@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from node.delivery.attempts import Attempt
 from node.delivery.connections import Connections
-from node.dicom.outcomes import HTTP_ANSWERED, StoreResult, classify, classify_http, local_fault
+from node.dicom.outcomes import HTTP_ANSWERED, StoreResult, classify, classify_http, lacked, local_fault
 from node.dicom.tls import ClientContext, CredentialsError, client_context
 from node.settings import RemoteSettings
 from storage.files import ObjectStore
@@ -94,6 +94,7 @@ class _LocalFaultError(Exception):
 
     def __init__(self, error: OSError | MemoryError) -> None:
         super().__init__(local_fault(error))
+        self.fault = lacked(error)
 
 
 class _NotReachedError(Exception):
@@ -151,9 +152,9 @@ class _Service:
             with path.open("rb") as file:
                 return self._store(record, file)
         except _LocalFaultError as error:
-            return Attempt(record, StoreResult.LOCAL_FAULT, str(error))
+            return Attempt(record, StoreResult.LOCAL_FAULT, str(error), fault=error.fault)
         except (OSError, MemoryError) as error:
-            return Attempt(record, StoreResult.LOCAL_FAULT, local_fault(error))
+            return Attempt(record, StoreResult.LOCAL_FAULT, local_fault(error), fault=lacked(error))
 
     def asked(self) -> str:
         """As the function `asked`."""

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from node.clock import Clock
 from node.delivery.attempts import Attempt
-from node.delivery.faults import LOCAL_FAULTS, FaultLog
 from node.delivery.presence import Presence, gone
 from node.dicom.outcomes import StoreResult
+from node.failure import FAULTS, Fault, fault_of
+from node.local_faults import LocalFaults
 from node.settings import RemoteSettings
 from storage.deliveries import Deliveries
 from storage.records import DeliveryRecord
@@ -39,7 +40,7 @@ class Queue:
         self,
         settings: RemoteSettings,
         deliveries: Deliveries,
-        faults: FaultLog,
+        faults: LocalFaults,
         clock: Clock,
         root: Path,
         lease_s: float = LEASE_S,
@@ -141,7 +142,9 @@ class Queue:
         """Of an object that this machine could not read nothing is known: it costs no attempt."""
         again = self._clock() + timedelta(seconds=self._settings.first_retry_s)
         self._deliveries.release([attempt.record.identifier], self._owner, again, attempt.reason)
-        self._faults.report(attempt.reason, f"{self._named(attempt)}: {attempt.reason}")
+        self._faults.report(
+            attempt.fault or Fault.UNREADABLE, f"{self._named(attempt)}: {attempt.reason}", kind=attempt.reason
+        )
 
     def _postpone(self, attempt: Attempt) -> None:
         delay = self._settings.retry_delay_s(attempt.record.attempts)
@@ -156,7 +159,9 @@ class Queue:
         while not over.wait(self._lease.total_seconds() / 3):
             try:
                 self._deliveries.extend(self._settings.name, self._owner, self._clock() + self._lease)
-            except LOCAL_FAULTS as error:
+            except FAULTS as error:
+                if fault_of(error) is None:
+                    raise
                 log.warning("destination %s: leases not extended, trying again: %s", self._settings.name, error)
 
 

@@ -18,11 +18,13 @@ from node.clock import PARTING_S, Clock, utc_now
 from node.delivery import dicom, dicomweb
 from node.delivery.attempts import Attempt
 from node.delivery.backoff import DestinationBackoff
-from node.delivery.faults import LOCAL_FAULTS, FaultLog, kind_of
 from node.delivery.queue import LEASE_S, Queue
 from node.dicom.outcomes import StoreResult
+from node.failure import FAULTS, Fault, fault_of
+from node.local_faults import LocalFaults, kind_of
 from node.settings import RemoteSettings
 from node.settings.destinations import within
+from storage.alerts import Alerts
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.records import DeliveryRecord
@@ -45,6 +47,7 @@ class _Round:
     not_tried: int = 0
     why_not: str = ""
     at_an_object: bool = False
+    failed_here: bool = False
 
 
 class DeliveryWorker:
@@ -58,12 +61,13 @@ class DeliveryWorker:
         clock: Clock = utc_now,
         lease_s: float = LEASE_S,
         time_zone: str = "",
+        alerts: Alerts | None = None,
     ) -> None:
         """`time_zone` is that of the delivery hours by its IANA name; empty: the machine's."""
         self._settings, self._clock = settings, clock
         self._zone = ZoneInfo(time_zone) if time_zone else None
         self._files = files
-        self._faults = FaultLog(clock)
+        self._faults = LocalFaults(alerts, f"delivery to {settings.name}", clock)
         self._queue = Queue(settings, deliveries, self._faults, clock, files.root, lease_s)
         self._backoff = DestinationBackoff(settings, clock)
         self._stop = threading.Event()
@@ -99,14 +103,14 @@ class DeliveryWorker:
         while not self._stop.is_set():
             try:
                 tried = self.deliver_due()
-            except LOCAL_FAULTS as error:
-                self._report(error)
-                tried = 0
-            except Exception:
+            except Exception as error:
                 # The thread is the destination's only one: whatever goes wrong in one round must not end it.
-                log.exception("destination %s: round failed", self._settings.name)
                 tried = 0
-                self._rest(_Round(set(), why_not="the round failed"))
+                if (fault := fault_of(error)) is not None:
+                    self._report(fault, error)
+                else:
+                    log.exception("destination %s: round failed", self._settings.name)
+                    self._rest(_Round(set(), why_not="the round failed"))
             if not tried:
                 self._due.wait(_LOOK_S)
                 self._due.clear()
@@ -128,6 +132,8 @@ class DeliveryWorker:
             self._rest(done)
         elif done.stored:
             self._backoff.reset()
+            if not done.failed_here:
+                self._faults.over()
         return done.tried
 
     def _deliver(self, claimed: Sequence[DeliveryRecord], done: _Round) -> None:
@@ -156,6 +162,7 @@ class DeliveryWorker:
         done.tried += 1
         done.stored += attempt.result is StoreResult.SENT
         done.at_an_object |= attempt.ended_connection
+        done.failed_here |= attempt.result is StoreResult.LOCAL_FAULT
 
     def _rest(self, done: _Round) -> None:
         delay = self._backoff.rest(bool(done.stored), done.at_an_object)
@@ -173,13 +180,16 @@ class DeliveryWorker:
             try:
                 note()
                 return
-            except LOCAL_FAULTS as error:
-                self._report(error)
-                if self._stop.wait(_AGAIN_S):
+            except FAULTS as error:
+                fault = fault_of(error)
+                if fault is not None:
+                    self._report(fault, error)
+                if fault is None or self._stop.wait(_AGAIN_S):
                     raise
 
-    def _report(self, error: Exception) -> None:
-        self._faults.report(kind_of(error), f"destination {self._settings.name}: this machine: {_first_line(error)}")
+    def _report(self, fault: Fault, error: Exception) -> None:
+        message = f"destination {self._settings.name}: this machine: {_first_line(error)}"
+        self._faults.report(fault, message, kind_of(error))
 
 
 def _first_line(error: Exception) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from node.failure import Fault, fault_of
 from storage.records import InstanceHeader
 
-#: What this machine may be short of for a while.
+#: Errors that are this machine's where it reads a file of its own, or needs a connection.
 LOCAL_FAULTS = (OSError, MemoryError)
 
 
@@ -32,7 +33,10 @@ class StoreResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreOutcome:
-    """The end of one attempt; `status` is that of the C-STORE response, None where none came."""
+    """The end of one attempt; `status` is that of the C-STORE response, None where none came.
+
+    `fault`: what this machine lacked, of a LOCAL_FAULT.
+    """
 
     path: Path
     study_instance_uid: str
@@ -40,14 +44,30 @@ class StoreOutcome:
     status: int | None
     reason: str
     result: StoreResult
+    fault: Fault | None = None
 
 
 def outcome(
-    path: Path, header: InstanceHeader | None, result: StoreResult, reason: str, status: int | None = None
+    path: Path,
+    header: InstanceHeader | None,
+    result: StoreResult,
+    reason: str,
+    status: int | None = None,
+    fault: Fault | None = None,
 ) -> StoreOutcome:
     """The end of an attempt for a file whose header, where it could be read, is this."""
     study, instance = (header.study_instance_uid, header.sop_instance_uid) if header else ("", "")
-    return StoreOutcome(path, study, instance, status, reason, result)
+    return StoreOutcome(path, study, instance, status, reason, result, fault)
+
+
+def failed_here(path: Path, header: InstanceHeader | None, error: OSError | MemoryError) -> StoreOutcome:
+    """The end of one attempt that this machine could not make."""
+    return outcome(path, header, StoreResult.LOCAL_FAULT, local_fault(error), fault=lacked(error))
+
+
+def lacked(error: OSError | MemoryError) -> Fault:
+    """What this machine lacked where it could not read or send something."""
+    return fault_of(error) or Fault.UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

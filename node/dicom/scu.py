@@ -28,9 +28,19 @@ from node.dicom.association import (
 )
 from node.dicom.command import Command, Originator
 from node.dicom.conversion.errors import ConversionError
-from node.dicom.outcomes import LOCAL_FAULTS, StoreOutcome, StoreResult, classify, local_fault, outcome
+from node.dicom.outcomes import (
+    LOCAL_FAULTS,
+    StoreOutcome,
+    StoreResult,
+    classify,
+    failed_here,
+    lacked,
+    local_fault,
+    outcome,
+)
 from node.dicom.sendable import Sendable, batches, candidates, opened
 from node.dicom.storing import LostAssociationError, StoreAssociation
+from node.failure import Fault
 from storage.errors import HeaderError
 from storage.header import read_header
 from storage.records import InstanceHeader
@@ -43,14 +53,17 @@ class End:
     Attributes:
         result: what that means for those files.
         reason: in words; empty where it is that of each file that it is not accepted.
+        fault: what this machine lacked, where that was the reason.
     """
 
     result: StoreResult
     reason: str = ""
+    fault: Fault | None = None
 
     def of(self, file: Sendable) -> StoreOutcome:
         """The outcome of a file that had no turn."""
-        return outcome(file.path, file.header, self.result, self.reason or not_accepted(file.header))
+        reason = self.reason or not_accepted(file.header)
+        return outcome(file.path, file.header, self.result, reason, fault=self.fault)
 
 
 def echo(host: str, port: int, called_ae: str, calling_ae: str, timeout_s: float) -> str:
@@ -99,7 +112,7 @@ def stored(paths: Sequence[Path], receiver: RemoteAE) -> Generator[StoreOutcome,
         except HeaderError as error:
             yield outcome(path, None, StoreResult.PERMANENT, f"cannot be sent: {error}")
         except LOCAL_FAULTS as error:
-            yield outcome(path, None, StoreResult.LOCAL_FAULT, local_fault(error))
+            yield failed_here(path, None, error)
     for batch in batches(files):
         waiting = deque(batch)
         end = yield from sent(receiver, batch, waiting)
@@ -134,7 +147,7 @@ def sent(
     except socket.gaierror as error:  # the name of the host is not known
         return End(StoreResult.NOT_TRIED, f"no connection: {error}")
     except LOCAL_FAULTS as error:
-        return End(StoreResult.LOCAL_FAULT, local_fault(error))
+        return End(StoreResult.LOCAL_FAULT, local_fault(error), lacked(error))
     if not association.is_established:
         return (
             End(StoreResult.PERMANENT)
@@ -200,7 +213,7 @@ class Sending:
         except (ConversionError, HeaderError, ValueError) as error:
             return outcome(path, header, StoreResult.PERMANENT, f"cannot be sent: {error}")
         except LOCAL_FAULTS as error:
-            return outcome(path, header, StoreResult.LOCAL_FAULT, local_fault(error))
+            return failed_here(path, header, error)
         except LostAssociationError:
             return outcome(path, header, StoreResult.TRANSIENT, CONNECTION_LOST)
         status = answer.status or 0

@@ -40,7 +40,7 @@ class MaintenanceService:
         self._tellers = [Teller(it, settings.alerts, node, index.engine) for it in channels(settings.alerts)]
         self._reconciliation = reconciliation_of(settings, files, index)
         self._scrub = scrub_of(settings, files, index)
-        self._scheduler = SteadyScheduler(_AT_ONCE)
+        self._scheduler = SteadyScheduler("maintenance", self._alerts, _AT_ONCE)
 
     def start(self) -> None:
         """Begin; each job runs at once for the first time."""

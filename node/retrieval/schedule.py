@@ -9,11 +9,14 @@ from datetime import tzinfo
 
 from node.clock import Clock, utc_now
 from node.errors import NodeError, TransientError
+from node.failure import Fault, fault_of
+from node.local_faults import LocalFaults
 from node.logs import Sparing
 from node.retrieval.search import Ceiling, last_days, search
 from node.retrieval.worker import RetrievalWorker
 from node.settings import RetrievalSettings
 from node.settings.destinations import within
+from storage.alerts import Alerts
 from storage.retrievals import Retrievals
 
 log = logging.getLogger(__name__)
@@ -31,12 +34,14 @@ class Schedule:
         retrievals: Retrievals,
         zone: tzinfo | None,
         clock: Clock = utc_now,
+        alerts: Alerts | None = None,
     ) -> None:
         """`zone` is the site's, None: the machine's."""
         self._settings, self._worker, self._retrievals = settings, worker, retrievals
         self._zone, self._clock = zone, clock
         self._stop = threading.Event()
         self._sparing = Sparing(log)
+        self._faults = LocalFaults(alerts, f"retrieval {settings.name}", clock)
 
     def stop(self) -> None:
         """End what is under way."""
@@ -52,11 +57,15 @@ class Schedule:
         """Look for new studies, and fetch what is due, as long as the window is open."""
         if not self._goes_on():
             return
+        kind = f"retrieval {self._settings.name}"
         try:
             self._want_new()
+        except TransientError as error:
+            self._faults.report(fault_of(error) or Fault.NETWORK, f"{kind}: {error}")
         except NodeError as error:
-            kind = f"retrieval {self._settings.name}"
             self._sparing.write(logging.WARNING, kind, self._worker.remote.name, "%s: %s", kind, error)
+        else:
+            self._faults.over()
         try:
             self._fetch_due()
         except TransientError as error:  # it was stopped

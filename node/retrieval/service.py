@@ -11,6 +11,7 @@ from node.retrieval.schedule import Schedule
 from node.retrieval.worker import RetrievalWorker, Terms
 from node.scheduler import SteadyScheduler
 from node.settings import Method, RetrievalSettings, Settings
+from storage.alerts import Alerts
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.retrievals import Retrievals
@@ -27,7 +28,7 @@ class RetrievalService:
         self._opened = ExitStack()
         self._get: ByGet | None = None
         self._schedules: list[Schedule] = []
-        self._scheduler = SteadyScheduler(_AT_ONCE)
+        self._scheduler = SteadyScheduler("retrieval", Alerts(index.engine), _AT_ONCE)
 
     def start(self) -> None:
         """Begin; each entry looks at once."""
@@ -37,7 +38,7 @@ class RetrievalService:
             worker = RetrievalWorker(
                 remote, entry.answer_timeout_s, self._route(entry), self._retrievals, Terms.of(entry)
             )
-            schedule = Schedule(entry, worker, self._retrievals, zone)
+            schedule = Schedule(entry, worker, self._retrievals, zone, alerts=Alerts(self._index.engine))
             self._schedules.append(schedule)
             self._scheduler.add_job(schedule.look, "interval", seconds=entry.every_s, next_run_time=utc_now())
         self._scheduler.start()

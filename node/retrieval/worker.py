@@ -59,7 +59,11 @@ class Terms:
         """Until the next attempt; None where there is none after so many."""
         if attempts >= self.maximum_attempts:
             return None
-        return timedelta(seconds=min(self.first_retry_s * 2.0 ** (attempts - 1), self.longest_retry_s))
+        return self.wait(attempts)
+
+    def wait(self, times: int) -> timedelta:
+        """After a failure of this number in a row."""
+        return timedelta(seconds=min(self.first_retry_s * 2.0 ** min(times - 1, 64), self.longest_retry_s))
 
 
 class RetrievalWorker:
@@ -77,6 +81,7 @@ class RetrievalWorker:
         self.remote = remote
         self._receiver = replace(RemoteAE.of(remote), timeout_s=max(answer_timeout_s, remote.timeout_s))
         self._line = Line()
+        self._in_vain: dict[int, int] = {}  # of a retrieval, how often in a row the remote could not be asked
         self._route, self._retrievals, self._terms, self._clock = route, retrievals, terms, clock
 
     def stop(self) -> None:
@@ -120,11 +125,20 @@ class RetrievalWorker:
                 raise
             arrived = sum(map(len, self._retrievals.here(study).values()))
             fetched = Fetched(record.at_remote, arrived, f"{self.remote.name}: {error}")
+            if terms.maximum_attempts > 1:
+                return self._put_off(record, fetched)
+        self._in_vain.pop(record.identifier, None)
         wait = None if fetched.hopeless or not fetched.reason else terms.wait_after(attempts)
         reason = fetched.reason
         if reason and wait is None and not fetched.hopeless and terms.maximum_attempts > 1:
             reason = f"given up after {attempts} attempts: {reason}"
         return Attempt(fetched.there, fetched.here, reason, None if wait is None else self._clock() + wait)
+
+    def _put_off(self, record: RetrievalRecord, fetched: Fetched) -> Attempt:
+        """The remote could not be asked, or not to the end, which says nothing of the study: as often as it takes."""
+        times = self._in_vain[record.identifier] = self._in_vain.get(record.identifier, 0) + 1
+        again_at = self._clock() + self._terms.wait(times)
+        return Attempt(fetched.there, fetched.here, fetched.reason, again_at, counted=False)
 
     def _fetched(self, record: RetrievalRecord) -> Generator[Progress, None, Fetched]:
         """The same as `study.fetch`, while the claim is extended."""

@@ -13,7 +13,7 @@ from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 from node.dicom.association import in_words
 from node.dicom.command import C_STORE_RQ, RESPONSE, Command
 from node.dicom.conversion.errors import ConversionError
-from node.dicom.outcomes import LOCAL_FAULTS, StoreOutcome, StoreResult, classify, local_fault, outcome
+from node.dicom.outcomes import LOCAL_FAULTS, StoreOutcome, StoreResult, classify, failed_here, outcome
 from node.dicom.pdu_reader import BrokenConnectionError, FaultError
 from node.dicom.scu import not_accepted
 from node.dicom.sendable import Sendable, candidates, opened
@@ -55,7 +55,7 @@ def _stored(file: Sendable, syntax: str, context_id: int, message_id: int, messa
     except (ConversionError, HeaderError, ValueError) as error:
         return outcome(path, header, StoreResult.PERMANENT, f"cannot be sent: {error}")
     except LOCAL_FAULTS as error:
-        return outcome(path, header, StoreResult.LOCAL_FAULT, local_fault(error))
+        return failed_here(path, header, error)
     status = answer.status or 0
     words = in_words(status, answer.comment, STORAGE_SERVICE_CLASS_STATUS)
     return outcome(path, header, classify(status), words, status)

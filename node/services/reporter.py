@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from node.clock import PARTING_S, Clock, utc_now
 from node.dicom.association import RemoteAE
 from node.dicom.commitment import report_to
 from node.errors import TransientError, told
+from node.failure import fault_of
+from node.local_faults import LocalFaults, kind_of
 from node.services.commitment import judged
 from node.settings import RemoteSettings
+from storage.alerts import Alerts
 from storage.commitment_requests import CommitmentRequests
 from storage.files import ObjectStore
 from storage.records import CommitmentRequest
@@ -44,10 +45,12 @@ class Reporter:
         requests: CommitmentRequests,
         clock: Clock = utc_now,
         lease_s: float = LEASE_S,
+        alerts: Alerts | None = None,
     ) -> None:
         self._remote, self._files, self._requests, self._clock = remote, files, requests, clock
         self._lease = timedelta(seconds=max(lease_s, 2 * remote.timeout_s))
         self._longest = max(self._lease, timedelta(seconds=remote.longest_retry_s))
+        self._faults = LocalFaults(alerts, f"commitment reports to {remote.name}", clock)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"commitment-reports-{remote.name}", daemon=True)
 
@@ -94,21 +97,25 @@ class Reporter:
         while not self._stop.is_set():
             try:
                 pause = 0.0 if self.report_due() else _LOOK_S
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("commitment reports: this machine: %s", told(error))
-                pause = _AGAIN_S
-            except Exception:
+                self._faults.over()
+            except Exception as error:
                 # The thread is the only one that reports to the remote: whatever a request brings must not end it.
-                log.exception("commitment reports to %s: a report failed", self._remote.name)
                 pause = _AGAIN_S
+                if (fault := fault_of(error)) is not None:
+                    self._faults.report(fault, f"{self._thread.name}: this machine: {told(error)}", kind_of(error))
+                else:
+                    log.exception("commitment reports to %s: a report failed", self._remote.name)
             self._stop.wait(pause)
 
 
 def reporters(
-    remotes: Sequence[RemoteSettings], files: ObjectStore, requests: CommitmentRequests
+    remotes: Sequence[RemoteSettings],
+    files: ObjectStore,
+    requests: CommitmentRequests,
+    alerts: Alerts | None = None,
 ) -> tuple[Reporter, ...]:
     """One for each remote that may ask and can be called; what is owed to any other is given up."""
     called = [remote for remote in remotes if remote.may_commit and remote.can_be_called]
     if count := requests.give_up_others([remote.name for remote in called], _NOT_CALLED):
         log.error("%d commitment reports are not sent any more: %s", count, _NOT_CALLED)
-    return tuple(Reporter(remote, files, requests) for remote in called)
+    return tuple(Reporter(remote, files, requests, alerts=alerts) for remote in called)

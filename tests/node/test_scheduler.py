@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
+from node.codes import Alert
 from node.scheduler import SteadyScheduler
+from storage.alerts import Alerts
+from storage.database import open_engine
 
 DAY = timedelta(days=1)
 
@@ -32,7 +37,7 @@ def wall() -> Wall:
 
 @pytest.fixture
 def scheduler(wall: Wall) -> Iterator[SteadyScheduler]:
-    made = SteadyScheduler(wall=wall, look_s=0.02)
+    made = SteadyScheduler("work", None, wall=wall, look_s=0.02)
     made.start()
     yield made
     made.shutdown()
@@ -72,3 +77,27 @@ def test_who_asks_is_told_how_far_the_clock_was_set_and_not_of_what_a_time_serve
     while not told:
         time.sleep(0.01)
     assert [round(it / DAY, 3) for it in told] == [1.0]
+
+
+def test_what_a_job_lacks_is_an_alert_until_it_has_done_its_work(tmp_path: Path) -> None:
+    alerts = Alerts(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"))
+    full, done = threading.Event(), threading.Event()
+    full.set()
+
+    def work() -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done.set()
+
+    scheduler = SteadyScheduler("work", alerts)
+    scheduler.add_job(work, "interval", seconds=0.05)
+    scheduler.start()
+    while not alerts.open():
+        time.sleep(0.01)
+    (alert,) = alerts.open()
+    assert (alert.code, alert.subject.startswith("work (")) == (Alert.DISK_FULL, True)
+    full.clear()
+    assert done.wait(5)
+    while alerts.open():
+        time.sleep(0.01)
+    scheduler.shutdown()

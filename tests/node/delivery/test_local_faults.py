@@ -10,8 +10,9 @@ from collections import Counter
 
 from sqlalchemy import event as database_event
 
-from node.delivery.faults import FaultLog
 from node.delivery.worker import DeliveryWorker
+from node.failure import Fault
+from node.local_faults import LocalFaults
 from storage import database
 from storage.deliveries import Deliveries
 
@@ -103,12 +104,12 @@ def impatient(folder) -> Deliveries:
 
 
 def test_each_kind_of_fault_is_said_at_once_and_then_once_a_minute(clock, caplog):
-    faults = FaultLog(clock)
+    faults = LocalFaults(None, "", clock)
     for _ in range(100):
-        faults.report("disk", "the disk is full")
-        faults.report("memory", "no memory")
+        faults.report(Fault.DISK_FULL, "the disk is full", "disk")
+        faults.report(Fault.SHORT, "no memory", "memory")
         clock.move(0.59)
     assert own_lines(caplog) == ["the disk is full", "no memory"]
     clock.move(1)
-    faults.report("disk", "the disk is still full")
+    faults.report(Fault.DISK_FULL, "the disk is still full", "disk")
     assert own_lines(caplog)[2:] == ["the disk is still full (and 99 times more in the last minute)"]

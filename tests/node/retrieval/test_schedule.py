@@ -120,6 +120,21 @@ def test_too_much_that_is_new_is_refused_and_said(schedule, from_pacs, pacs, cap
     assert len(from_pacs.retrievals.records()) == 7
 
 
+def test_an_archive_that_is_away_for_long_costs_no_attempt_of_what_is_known(schedule, from_pacs, pacs, clock):
+    pacs.keeps_back = lambda _level, uid: uid == IMAGES[2]
+    entry, waits = schedule(maximum_attempts=3), []
+    entry.look()
+    pacs.close()
+    for _ in range(8):
+        waits.append(int((from_pacs.record().next_attempt_at - clock.now).total_seconds()))
+        clock.move(seconds=waits[-1])
+        entry.look()
+    record = from_pacs.record()
+    assert (record.state, record.attempts) == (RetrievalState.QUEUED, 1)
+    assert "no connection" in record.reason
+    assert waits[1:] == [60, 120, 240, 480, 960, 1920, 3600]
+
+
 def test_an_archive_that_is_away_costs_no_attempt_of_what_is_not_known(schedule, from_pacs, pacs, caplog):
     entry = schedule()
     pacs.close()
