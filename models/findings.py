@@ -72,6 +72,17 @@ def find_tumours(
     With `probabilities`, how probable each finding is comes to the acquired grid, too.
     """
     reading = read_together(super_resolved, segmenter)
+    return reviewed(reading, acquired, super_resolved, segmenter, probabilities)
+
+
+def reviewed(
+    reading: Reading,
+    acquired: Mapping[Sequence, sitk.Image],
+    super_resolved: Mapping[Sequence, sitk.Image],
+    segmenter: Segmenter,
+    probabilities: bool = False,
+) -> Found:
+    """The second half of `find_tumours`: what of a reading is reported, on both grids."""
     body = body_of([image for sequence, image in acquired.items() if sequence in CONTRASTS])
     review = _Review(reading, body, segmenter)
     kept = review.agreed({sequence: review.plausible(sequence) for sequence in reading.probabilities})

@@ -8,7 +8,10 @@ from rich.console import Console
 from rich.progress import track
 
 from models.manifest import load_manifest
-from models.research.evaluation.pelvis.outline_report import PAGE, write_outline_report
+from models.research.evaluation.pelvis.implant_report import PAGE as IMPLANTS
+from models.research.evaluation.pelvis.implant_report import write_implant_report
+from models.research.evaluation.pelvis.outline_report import PAGE as OUTLINES
+from models.research.evaluation.pelvis.outline_report import write_outline_report
 from models.research.phantom.cohort import HELD_OUT_SCANNERS, TEST, TEST_TRAINED_SCANNERS
 from models.research.phantom.scanners import find_scanner
 from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, evaluate
@@ -66,4 +69,19 @@ def outlines(output: Path, real: Path, out: Console) -> None:
         VolumeError: a series of `real` is missing.
     """
     write_outline_report(real, output, out.print)
-    out.print(f"{output / PAGE} written", highlight=False)
+    out.print(f"{output / OUTLINES} written", highlight=False)
+
+
+def implants(
+    settings: Settings, output: Path, real: Path, count: int, cache: Path, minutes: float | None, out: Console
+) -> None:
+    """Judge the segmentation on the real pelvises, tumour-free and with `count` painted tumours of each size in each.
+
+    After some `minutes` what is judged is reported, and a later call goes on.
+
+    Raises:
+        BundleError: the bundle is missing or damaged.
+        VolumeError: a series of `real` is missing.
+    """
+    write_implant_report(real, settings.analysis.segmentation, cache / "pelvis", output, count, out.print, minutes)
+    out.print(f"{output / IMPLANTS} written", highlight=False)

@@ -162,9 +162,9 @@ def evaluate_models(
     refined: Annotated[int, typer.Option(min=0, help="Of them for the super-resolution; 0 leaves it out.")] = 2,
     cache: Annotated[Path, typer.Option(help="Judged cases are kept here.")] = Path("runs/evaluation"),
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
-    outlines: Annotated[
-        bool, typer.Option("--outlines", help="Of the rectum in the pelvises of --real: draw.")
-    ] = False,
+    outlines: Annotated[bool, typer.Option("--outlines", help="Draw the rectum in the pelvises of --real.")] = False,
+    implants: Annotated[int, typer.Option(min=0, max=20, help="Painted tumours a size and pelvis of --real.")] = 0,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Of --implants, the next call goes on.")] = None,
 ) -> None:
     """Measure the networks of the configuration on held-out cases, beside interpolation and baselines."""
     from node.cli import evaluate_models as evaluation
@@ -176,6 +176,8 @@ def evaluate_models(
         evaluation.segmentation(settings, output, cases, cache, workers, out)
     if outlines:
         evaluation.outlines(output, _needed(real, "--outlines"), out)
+    if implants:
+        evaluation.implants(settings, output, _needed(real, "--implants"), implants, cache, minutes, out)
 
 
 def _needed(real: Path | None, by: str) -> Path:

@@ -15,7 +15,7 @@ from models.research.evaluation.pelvis.outlines import (
     Points,
     Structure,
     contours,
-    on_grid,
+    indices_on,
     rectum_on,
 )
 from models.volume import Grid
@@ -94,7 +94,7 @@ def _distances(one: Contour, other: Contour, grid: Grid) -> tuple[Points, Points
 
 
 def _on_image(points: Points, grid: Grid) -> Points:
-    index = on_grid(points, grid)[:, :2]
+    index = indices_on(points, grid)[:, :2]
     inside = ((index >= -0.5) & (index <= np.asarray(grid.size[:2]) - 0.5)).all(axis=1)
     return points[inside]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from models.research.documents.blocks import Block, Document, Heading, Paragraph, Table
 from models.research.documents.markdown import markdown
 from models.research.evaluation.pelvis.agreement import Agreement, agreement, wall_dice
-from models.research.evaluation.pelvis.outlines import READINGS, Contour, Structure, contours, on_grid
+from models.research.evaluation.pelvis.outlines import READINGS, Contour, Structure, contours, indices_on
 from models.research.evaluation.pelvis.patients import PelvicPatient, pelvic_patients
 from models.sequence import Sequence
 from models.volume import Grid, grid_of
@@ -90,7 +90,7 @@ def sheet(patient: PelvicPatient, image: sitk.Image) -> bytes:
     """All outlined slices of a patient with both readings (PNG)."""
     grid = grid_of(image)
     drawn = {reading: contours(patient.name, reading) for reading in READINGS}
-    every = np.vstack([on_grid(it.points, grid) for found in drawn.values() for it in found])
+    every = np.vstack([indices_on(it.points, grid) for found in drawn.values() for it in found])
     margin = MARGIN_MM / np.asarray(grid.spacing[:2])
     low, high = every[:, :2].min(axis=0) - margin, every[:, :2].max(axis=0) + margin
     slices = sorted({it.slice for it in drawn[1]})
@@ -116,7 +116,7 @@ def _slice(
     shown = np.clip((values - low) / (high - low), 0, 1) ** 0.7
     axes.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect=grid.spacing[1] / grid.spacing[0])
     for contour in drawn:
-        x, y, _ = on_grid(np.vstack([contour.curve(), contour.curve()[:1]]), grid).T
+        x, y, _ = indices_on(np.vstack([contour.curve(), contour.curve()[:1]]), grid).T
         axes.plot(x, y, color=COLOURS[contour.reading - 1], linewidth=0.9)
 
 

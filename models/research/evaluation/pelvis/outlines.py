@@ -103,14 +103,14 @@ def rectum_on(grid: Grid, drawn: Iterable[Contour], between: bool = False) -> Re
     return Rectum(_stacked(outer, grid), _stacked(lumen, grid), tuple(sorted(planes[Structure.OUTER_WALL])))
 
 
-def on_grid(points: Points, grid: Grid) -> Points:
+def indices_on(points: Points, grid: Grid) -> Points:
     """Points (n, 3; LPS, mm) as indices (x, y, z) of the grid, fractions kept."""
     return np.asarray((points - np.asarray(grid.origin)) @ grid.axes / np.asarray(grid.spacing), dtype=np.float64)
 
 
 def _on_slice(contour: Contour, grid: Grid) -> tuple[int, Mask]:
     """The slice of a contour, and the pixels (y, x) whose centre it encloses."""
-    index = on_grid(contour.curve(), grid)
+    index = indices_on(contour.curve(), grid)
     number = round(float(index[:, 2].mean()))
     if not 0 <= number < grid.size[2] or np.abs(index[:, 2] - number).max() > _ON_SLICE:
         raise VolumeError(
