@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.valuerep import DSfloat
 
 AGENT = "Gadobutrol"
@@ -28,6 +28,16 @@ def standard(elements: Mapping[str, object]) -> Dataset:
     for keyword, value in elements.items():
         setattr(data_set, keyword, value)
     return data_set
+
+
+def copied(instance: Dataset) -> Dataset:
+    """The same elements with the same values, to be given others without a change of `instance`.
+
+    Sequences and lists are shared. A deep copy of an image's header takes several times as long.
+    """
+    copy = Dataset()
+    copy.update({it.tag: DataElement(it.tag, it.VR, it.value, already_converted=True) for it in instance})
+    return copy
 
 
 def add_private(data_set: Dataset, group: int, creator: str, elements: Mapping[int, tuple[str, object]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from node.simulator.elements import decimal, decimals, standard
+from node.simulator.elements import copied, decimal, decimals, standard
 from node.simulator.series import ScannerSeries, ScannerVolume, SlicePlace, StorageFormat, places
 from node.simulator.session import Session
 
@@ -64,7 +63,7 @@ def instances(
 def _sheets(series: ScannerSeries, slices: Iterator[Dataset], session: Session, tiling: Tiling) -> Iterator[Dataset]:
     volumes: list[list[Dataset]] = [[] for _ in series.volumes]
     for place, instance in zip(places(series), slices, strict=True):
-        volumes[place.volume_index].append(deepcopy(instance))
+        volumes[place.volume_index].append(copied(instance))
     for number, volume in enumerate(volumes, start=1):
         sheet = tiling(volume)
         sheet.SOPInstanceUID = session.uid("instance", series.number, number)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -25,6 +24,7 @@ from node.recognition.header.words import words
 from node.recognition.plan import gather, plan_study
 from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings
+from node.simulator.elements import copied
 from node.simulator.enhanced import FrameTiming, enhanced
 from node.simulator.measurement import duration_s, phase_start_s
 from node.simulator.session import Session, open_session
@@ -183,7 +183,7 @@ def recognised(study: SimulatedStudy, variation: Variation) -> tuple[StudyPlan, 
     for source, instance in instances_of(study):
         vary(source, instance, variation)
         if source.kind in together:
-            kept.append((source, deepcopy(instance)))
+            kept.append((source, copied(instance)))
         else:
             found.append((source, *facts(instance)))
     found += [(source, *facts(instance)) for source, instance in joined(kept, variation, manufacturer, session)]
