@@ -44,6 +44,7 @@ _CATALOGUE_EVERY_S = 2
 #: What completion queues is submitted at once; this finds what a crash left between.
 _INTAKE_EVERY_S = 5
 _RECONCILE_EVERY_H = 24
+_REJECT_EVERY_S = 5
 _SETTLING = "settling"
 #: Of the time of a stop, for the databases and the end of the interpreter.
 _LAST_S = 1.0
@@ -254,6 +255,7 @@ class Service:
         from node.analysis.intake import Intake
         from node.analysis.queue import Worklist, queue_url
         from node.analysis.reconciliation import Reconciliation
+        from node.analysis.rejecting import Rejecting
         from node.analysis.worker import Worker
         from node.completion.settling import Completion
         from node.recognition.rules.table import check as check_rules
@@ -281,6 +283,8 @@ class Service:
         faults.forget(self._engine)
         reconciliation = Reconciliation(settings.root, self._index, worklist)
         scheduler.add_job(reconciliation.all, "interval", hours=_RECONCILE_EVERY_H, next_run_time=utc_now())
+        rejecting = Rejecting(settings, self._index, self._files, self._results_are_due)
+        scheduler.add_job(rejecting.look, "interval", seconds=_REJECT_EVERY_S, next_run_time=utc_now())
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S)
         scheduler.when_the_clock_is_set(lambda moved: self._index.follow_clock(moved, utc_now()))
         scheduler.start()

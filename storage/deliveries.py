@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from storage import database, due, schema
-from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation
+from storage.records import REJECTION_NOTE, DeliveryRecord, DeliveryState, ResultRecord, Revocation
 
 _NOT_SENT = (DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.FAILED)
 _PERHAPS_THERE = (DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNKNOWN)
@@ -236,8 +236,8 @@ class Deliveries:
             .where(results.c.study_instance_uid == study_uid, results.c.revision == revision, not_(known))
             .order_by(results.c.identifier)
         )
-        if objects:
-            wanted = wanted.where(results.c.sop_instance_uid.in_(objects))
+        meant = results.c.sop_instance_uid.in_(objects) if objects else results.c.role != REJECTION_NOTE
+        wanted = wanted.where(meant)
         columns = ("result", "sop_instance_uid", "destination", "state", "attempts", "next_attempt_at", "reason")
         statement = insert(table).from_select(columns, wanted)
         return database.transact(self._engine, lambda connection: int(connection.execute(statement).rowcount))

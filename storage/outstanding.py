@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Table, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func, select
 
 from storage.records import DeliveryState, QuarantineState, StudyState
+from storage.rejection_notes import is_rejected_there
 from storage.retrievals import RetrievalState
 from storage.schema import delivery, quarantine, result, retrieval, study
 
@@ -29,9 +30,9 @@ def failed_deliveries(connection: Connection) -> dict[str, Outstanding]:
 
 
 def to_withdraw(connection: Connection) -> dict[str, Outstanding]:
-    """Results that destinations have and a person has to take back, by study."""
+    """Results that destinations have and a person has to take back, as no note tells them so, by study."""
     joined = delivery.join(result, delivery.c.result == result.c.identifier)
-    revoked = delivery.c.state == DeliveryState.REVOKED
+    revoked = and_(delivery.c.state == DeliveryState.REVOKED, ~is_rejected_there())
     return _counted(connection, delivery, result.c.study_instance_uid, revoked, joined)
 
 

@@ -21,6 +21,7 @@ from storage import (
     deliveries,
     holds,
     quarantine_entries,
+    rejection_notes,
     removal_records,
     retrievals,
     upkeep,
@@ -212,6 +213,10 @@ class Overview:
         for record in deliveries.of_studies(self._connection, studies, DeliveryState.REVOKED):
             found.setdefault(record.result.study_instance_uid, []).append(record)
         return found
+
+    def told(self, of_deliveries: Sequence[int]) -> frozenset[int]:
+        """Those of these deliveries whose destination has a note that rejects their object."""
+        return rejection_notes.told_of(self._connection, of_deliveries) if of_deliveries else frozenset()
 
     def reasons(self, studies: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
         """Study, destination and reason of results that are not where they should be; each once."""

@@ -180,6 +180,10 @@ class ResultRecord:
     transfer_syntax_uid: str = "1.2.840.10008.1.2.1"  # Explicit VR Little Endian
 
 
+REJECTION_NOTE = "rejection-note"
+"""The role of a result that is a note: it rejects others where they are, and is for no other destination."""
+
+
 class DeliveryState(StrEnum):
     """Where the delivery of one result to one destination stands.
 

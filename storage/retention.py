@@ -14,8 +14,9 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, or_, select, tuple_
 
 from storage import catalogue_schema as catalogue
-from storage.records import DELIVERED, ENDED_STATES, DeliveryState, ObjectOrigin, StudyState
-from storage.removal_schema import committed_study, hold, rejection_note
+from storage.records import ENDED_STATES, DeliveryState, ObjectOrigin, StudyState
+from storage.rejection_notes import is_rejected_there
+from storage.removal_schema import committed_study, hold
 from storage.retrievals import RetrievalState
 from storage.schema import IS_UNCOMMITTED, association, delivery, dicom_object, result, retrieval, study
 
@@ -162,7 +163,7 @@ def conditions_that_keep(circumstances: Circumstances) -> dict[Kept, ColumnEleme
         Kept.NOT_COMMITTED: _has_delivery(
             and_(IS_UNCOMMITTED, delivery.c.destination.in_(sorted(circumstances.committing)))
         ),
-        Kept.TO_BE_WITHDRAWN: _has_delivery(and_(sent == DeliveryState.REVOKED, ~_is_rejected_there())),
+        Kept.TO_BE_WITHDRAWN: _has_delivery(and_(sent == DeliveryState.REVOKED, ~is_rejected_there())),
     }
     if circumstances.delivers:
         of_study = result.c.study_instance_uid == uid
@@ -175,17 +176,6 @@ def conditions_that_keep(circumstances: Circumstances) -> dict[Kept, ColumnEleme
 def _has_delivery(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     of_result = exists().where(delivery.c.result == result.c.identifier, condition)
     return exists().where(result.c.study_instance_uid == study.c.study_instance_uid, of_result)
-
-
-def _is_rejected_there() -> ColumnElement[bool]:
-    """Of a delivery: its destination has the note that rejects the object."""
-    of_note = delivery.alias()
-    return exists().where(
-        rejection_note.c.delivery == delivery.c.identifier,
-        of_note.c.result == rejection_note.c.note,
-        of_note.c.destination == delivery.c.destination,
-        of_note.c.state.in_(sorted(DELIVERED)),
-    )
 
 
 def _studies(guards: Mapping[Kept, ColumnElement[bool]]) -> Select[tuple[object, ...]]:

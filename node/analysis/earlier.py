@@ -13,7 +13,7 @@ from node.recognition.record import StudyPlan, from_json
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import PatientIdentity, ResultRecord, Revocation
+from storage.records import REJECTION_NOTE, PatientIdentity, ResultRecord, Revocation
 
 _OF_REJECTED = f"{Code.REJECTED}: it was made from images that have been rejected"
 _OF_ANOTHER = f"{Code.PATIENT_MIX}: it names another patient than the study, or was made from images that do"
@@ -57,7 +57,7 @@ class EarlierResults:
 
     def _all(self) -> list[ResultRecord]:
         results = self.ledger.all_results(self.study_instance_uid)
-        return [result for result in results if result.revision < self.revision]
+        return [it for it in results if it.revision < self.revision and it.role != REJECTION_NOTE]
 
     def _is_of_another(self, revision: int, patient: PatientIdentity, earlier: Sequence[ResultRecord]) -> bool:
         series = {it.series_instance_uid: self.files.absolute(it.file) for it in earlier if it.revision == revision}

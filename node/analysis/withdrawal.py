@@ -7,7 +7,7 @@ from an archive: a person does, and has to know what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,7 @@ class Withdrawal:
     """Objects of one series of results that a person has to withdraw from a destination.
 
     `delivered_at` is the time of the last of them, None where nobody knows whether they were delivered; `role` and
-    `revision` say which result they are.
+    `revision` say which result they are. `told`: the destination has a note that rejects all of them.
     """
 
     destination: str
@@ -29,6 +29,7 @@ class Withdrawal:
     delivered_at: datetime | None
     reason: str
     sop_instance_uids: tuple[str, ...]
+    told: bool = False
 
     def __str__(self) -> str:
         count = len(self.sop_instance_uids)
@@ -37,11 +38,15 @@ class Withdrawal:
         return (
             f"to be withdrawn from {self.destination}: {count} {'object' if count == 1 else 'objects'} of series "
             f"{self.series_instance_uid} ({self.role} of revision {self.revision}), {delivered}: {self.reason}"
+            + ("; it has the note that rejects them" if self.told else "")
         )
 
 
-def withdrawals(deliveries: Iterable[DeliveryRecord]) -> tuple[Withdrawal, ...]:
-    """Results that have to be withdrawn, by destination and series, in the order in which it was recorded."""
+def withdrawals(deliveries: Iterable[DeliveryRecord], told: Container[int] = ()) -> tuple[Withdrawal, ...]:
+    """Results that have to be withdrawn, by destination and series, in the order in which it was recorded.
+
+    `told` are the deliveries of objects of which the destination has a note that rejects them.
+    """
     groups: dict[tuple[str, str], list[DeliveryRecord]] = {}
     for delivery in deliveries:
         if delivery.state is DeliveryState.REVOKED:
@@ -56,6 +61,7 @@ def withdrawals(deliveries: Iterable[DeliveryRecord]) -> tuple[Withdrawal, ...]:
             delivered_at=max((it.next_attempt_at for it in of_series if it.attempts), default=None),
             reason=of_series[0].reason,
             sop_instance_uids=tuple(delivery.result.sop_instance_uid for delivery in of_series),
+            told=all(delivery.identifier in told for delivery in of_series),
         )
         for (destination, series), of_series in groups.items()
     )

@@ -196,6 +196,7 @@ def _lines(
     revoked = {count.study_instance_uid for count in counts if count.state is DeliveryState.REVOKED}
     held, removals = overview.holds(uids), overview.removals(uids)
     to_withdraw = overview.revoked(sorted(revoked)) if revoked else {}
+    told = overview.told([it.identifier for of_study in to_withdraw.values() for it in of_study])
     lines = []
     for study in studies:
         uid = study.study_instance_uid
@@ -212,7 +213,7 @@ def _lines(
                 series=from_json(document).verdicts if document and whole else (),
                 deliveries=_by_destination(own),
                 delivery_reasons=tuple(f"{name}: {reason}" for of, name, reason in reasons if of == uid),
-                withdrawals=withdrawals(to_withdraw.get(uid, ())),
+                withdrawals=withdrawals(to_withdraw.get(uid, ()), told),
                 running=uid in steps,
                 step=steps.get(uid, ""),
                 hold=held.get(uid),

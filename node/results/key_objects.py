@@ -7,25 +7,22 @@ that get the same kinds of results get the same selection; who gets others gets 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
-from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 
-from node.results import attributes
 from node.results.encoded import EncodedObject
 from node.results.findings import StudyResults
-from node.results.identity import PRODUCT, RESEARCH_STATEMENT, Identity
+from node.results.identity import RESEARCH_STATEMENT, Identity
 from node.results.kinds import kind_of
-from node.results.modules import SeriesFacts, device_observer, identify, patient_and_study
+from node.results.modules import SeriesFacts
 from node.results.report import series_facts as report_facts
-from node.results.source import complete, put_all
+from node.results.selection_document import selection_document
 from node.settings import ResultKind
 
 SERIES_NUMBER = 9401
-_IMAGES = ("super-resolved", "segmentation", "summary", "contour-images")
 
 
 def named_by(kinds: Collection[ResultKind], objects: Sequence[EncodedObject]) -> list[EncodedObject]:
@@ -63,43 +60,5 @@ def key_objects(
     """
     facts = series_facts(results, role)
     root = "; the report is their root" if any(it.role == "report" for it in objects) else ""
-    named = list(_references(objects, header))
-    document = KeyObjectSelectionDocument(
-        evidence=named,
-        content=KeyObjectSelection(
-            document_title=codes.DCM.Manifest,
-            referenced_objects=named,
-            observer_device_context=device_observer(identity),
-            description=f"AI results of one analysis, all that this destination gets{root}. {RESEARCH_STATEMENT}",
-        ),
-        series_instance_uid=identity.uid(f"{role}/series", content=content),
-        series_number=facts.number,
-        sop_instance_uid=identity.uid(f"{role}/instance", content=content),
-        instance_number=1,
-        manufacturer=PRODUCT,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-    )
-    for item in document.ContentSequence:
-        if item.ValueType in ("IMAGE", "COMPOSITE"):
-            # The template gives these items no name. highdicom names them "Source", which validators take for an error.
-            del item.ConceptNameCodeSequence
-    patient_and_study(document, header)
-    identify(document, facts, identity, header, content)
-    return document
-
-
-def _references(objects: Sequence[EncodedObject], header: Dataset) -> Iterator[Dataset]:
-    """The objects as highdicom takes them, the report first; an image is what has rows and columns."""
-    for each in sorted(objects, key=lambda it: it.role != "report"):
-        dataset = Dataset()
-        complete(dataset, attributes.REQUIRED_EVEN_IF_EMPTY)
-        uids = {
-            "SOPClassUID": each.sop_class_uid,
-            "SOPInstanceUID": each.sop_instance_uid,
-            "SeriesInstanceUID": each.series_instance_uid,
-            "StudyInstanceUID": header.StudyInstanceUID,
-        }
-        put_all(dataset, uids)
-        if each.role.startswith(_IMAGES) and each.role != "summary-pdf":
-            put_all(dataset, {"Rows": 1, "Columns": 1})
-        yield dataset
+    said = f"AI results of one analysis, all that this destination gets{root}. {RESEARCH_STATEMENT}"
+    return selection_document(codes.DCM.Manifest, said, facts, objects, header, identity, content)

@@ -53,6 +53,7 @@ class RemoteSettings(Section):
         credentials: what this node shows to it, and believes of it, where that is not of `[tls]`.
         username: it must present this user name as caller, and this node does so when it calls; empty: nobody does.
         passcode_file: holds the passcode that goes with it.
+        rejection_notes: it is told of results that were taken back, by a note that rejects them (IHE IOCM).
         commitment: it is asked to commit what it has stored (PS3.4 Annex J).
         commitment_after_s: how long after the storing, in s.
         commitment_wait_s: for its report, in s, before it is asked again; it doubles each time, up to a day.
@@ -87,6 +88,7 @@ class RemoteSettings(Section):
     credentials: Credentials | None = None
     username: str = Field(default="", max_length=256)
     passcode_file: File = None
+    rejection_notes: bool = False
     commitment: bool = False
     commitment_after_s: Seconds = 10
     commitment_wait_s: Seconds = 3600
@@ -127,6 +129,8 @@ class RemoteSettings(Section):
             raise ValueError(f"{key}: host and port, or url, are needed to send them")
         if set(self.results) == {ResultKind.KEY_OBJECTS}:
             raise ValueError("results: key-objects names the other objects that it gets, and there is no other kind")
+        if self.rejection_notes and not self.is_destination:
+            raise ValueError("rejection_notes: they reject results, of which it receives none (receives_results)")
         if self.commitment and not self.is_destination:
             raise ValueError("commitment: it is asked to commit results, and receives none (receives_results)")
         if self.commitment and self.url:
