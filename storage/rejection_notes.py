@@ -49,7 +49,7 @@ def to_tell(connection: Connection, destinations: Collection[str]) -> list[Revok
     for row in connection.execute(query):
         key = row.study_instance_uid, row.revision, row.destination, row.reason
         found.setdefault(key, []).append((row.delivery, result_record(row)))
-    return [Revoked(*key, *zip(*of_key, strict=True)) for key, of_key in found.items()]  # type: ignore[arg-type]
+    return [Revoked(*key, *zip(*of_key, strict=True)) for key, of_key in found.items()]
 
 
 def known(connection: Connection, sop_instance_uid: str) -> ResultRecord | None:
