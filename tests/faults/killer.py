@@ -12,6 +12,9 @@ from node.analysis.progress import running_steps
 from ..parts.node import Node
 from ..parts.processes import wait_for
 
+#: The latest moment, in times of what a start takes: a third of the kills come while it works.
+_UNTIL = 1.6
+
 
 @dataclass
 class Killer:
@@ -33,10 +36,10 @@ class Killer:
     _ready_s: float = 0
 
     def kill(self, count: int, is_up: Callable[[], object]) -> None:
-        """Kill it so often, up to twice as long after its start as it takes until it is up; it is not running then."""
+        """Kill it so often, at any moment until it has been up for a while; it is not running then."""
         for _ in range(count):
             self._start(is_up)
-            time.sleep(self.chance.uniform(0, 2 * self._ready_s))
+            time.sleep(self.chance.uniform(0, _UNTIL * self._ready_s))
             self.in_an_analysis += bool(running_steps(self.node.folder / "var"))
             self.node.kill()
             self.kills += 1

@@ -27,6 +27,9 @@ quiet_s = {quiet_s}
 incomplete_after_s = {quiet_s}
 sweep_every_s = 1
 wanted = ["T2WI"]
+[maintenance]
+reconcile_hours = 0.005
+orphan_grace_hours = {grace_hours}
 [recognition]
 protocol_factor = 20.0
 [analysis]
@@ -48,7 +51,9 @@ first_retry_s = 0.5
 longest_retry_s = 2
 {more}
 """
-#: Every program on this machine may send, although there are remotes.
+#: What a kill left between file and row is taken in or removed when it is older, in s; longer than an analysis takes.
+GRACE_S = 30
+#: Where there is a remote, who sends has to be one.
 SCANNERS = """
 [[remotes]]
 name = "scanners"
@@ -70,7 +75,14 @@ def tiny_node(
     """A node of a new folder, not started; `destinations` are entries of its configuration, as `DESTINATION`."""
     folder.mkdir(parents=True)
     node = Node(folder, free_port(), calling="SCANNER")
-    text_of = CONFIG.format(port=node.port, bundles=bundles, more=more, database_url=database_url, quiet_s=quiet_s)
+    text_of = CONFIG.format(
+        port=node.port,
+        bundles=bundles,
+        more=more,
+        database_url=database_url,
+        quiet_s=quiet_s,
+        grace_hours=GRACE_S / 3600,
+    )
     node.config.write_text("\n".join([text_of, SCANNERS, *destinations]))
     return node
 
@@ -128,6 +140,18 @@ def wait_until_done(node: Node, studies: Sequence[str], seconds: float) -> Stand
     others = {uid: found.states[uid] for uid in studies if found.states[uid] != "COMPLETED"}
     assert not others, others
     return found
+
+
+def wait_until_known(node: Node) -> int:
+    """Wait until the node that runs has brought files and rows together; how many files had no row before.
+
+    Raises:
+        AssertionError: files without a row outlive their time of grace.
+    """
+    settings = settings_of(node)
+    before = len(orphans(settings))
+    wait_for(lambda: not orphans(settings), f"each of {before} orphans is taken in or removed", 4 * GRACE_S, 1)
+    return before
 
 
 def orphans(settings: Settings, older_than_s: float = 0) -> list[Path]:

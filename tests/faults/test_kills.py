@@ -15,7 +15,7 @@ from ..parts.node import Node
 from .acknowledged import Acknowledged
 from .arrivals import arrivals
 from .killer import Killer
-from .nodes import destination, orphans, settings_of, tiny_node, wait_until_done
+from .nodes import destination, settings_of, tiny_node, wait_until_done, wait_until_known
 from .senders import Senders
 from .studies import SentStudy, tiny_studies
 
@@ -84,5 +84,5 @@ def judged(node: Node, pacs: StoreSCP, studies: Sequence[SentStudy], acknowledge
         "studies done": len(studies),
         "results delivered": arrived.results,
         "results that came again": arrived.again,
-        "orphans": len(orphans(settings)),
+        "orphans that a kill had left": wait_until_known(node),
     }
