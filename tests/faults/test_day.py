@@ -1,4 +1,4 @@
-"""A hospital's day in half an hour: studies in waves, queries, a PACS that is away after noon; and nothing grows.
+"""A hospital's day in half an hour: studies in waves, queries, a PACS away after noon, retention; and nothing grows.
 
 FAULTS_DAY_S=300 pytest -m faults tests/faults/test_day.py    # a shorter day, which is written down as such
 """
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from node.settings import AnalysisSettings
 
@@ -21,7 +22,7 @@ from ..parts.dcmtk import run_dcmtk, running_storescp
 from ..parts.node import AE_TITLE, Node
 from ..parts.processes import free_port, wait_for
 from .acknowledged import Acknowledged
-from .nodes import destination, tiny_node
+from .nodes import destination, settings_of, tiny_node
 from .samples import Sampling, sample
 from .senders import Senders
 from .studies import SentStudy, tiny_studies
@@ -38,6 +39,15 @@ SCANNERS = 4
 MOST_GROWTH = {"memory_mb": 30.0, "descriptors": 1.0, "threads": 1.0}
 EMPTY_AT_THE_END = ("queue", "undelivered", "spool", "orphans", "volumes")
 _SAMPLES = 240
+RETENTION = f"""
+[retention]
+enabled = true
+every_s = {DAY_S / 96}
+[[retention.rules]]
+name = "images after six hours"
+remove = "images"
+older_than_days = {DAY_S / 4 / 86400}
+"""
 
 
 def test_associations_leave_no_descriptor_and_no_thread_behind(tmp_path: Path) -> None:
@@ -61,7 +71,7 @@ def test_associations_leave_no_descriptor_and_no_thread_behind(tmp_path: Path) -
 @pytest.mark.timeout(2400 + DAY_S)
 def test_nothing_grows_in_a_hospitals_day(tmp_path: Path, bundles: AnalysisSettings, figures: dict[str, float]) -> None:
     studies, port = tuple(tiny_studies(tmp_path / "studies", sum(ARRIVALS), "day")), free_port()
-    node = tiny_node(tmp_path / "node", bundles, [destination(port)])
+    node = tiny_node(tmp_path / "node", bundles, [destination(port)], RETENTION)
     senders = Senders(node.port, Acknowledged())
     with serving(node):
         with Sampling(node, DAY_S / _SAMPLES) as sampling, queries(node, DAY_S / 24 / 10) as asked:
@@ -71,7 +81,8 @@ def test_nothing_grows_in_a_hospitals_day(tmp_path: Path, bundles: AnalysisSetti
             away.join()
         with running_storescp(tmp_path / "pacs-after", port=port):
             came = {"pacs": lambda: _files(tmp_path / "pacs", tmp_path / "pacs-after")}
-            figures |= ended_well(node, studies, senders.acknowledged, came)
+            figures |= ended_well(node, studies, senders.acknowledged, came, lambda: without_images(node))
+        figures["studies whose images were removed"] = len(without_images(node))
         time.sleep(2)
         left = sample(node)
     series = sampling.series()
@@ -81,7 +92,18 @@ def test_nothing_grows_in_a_hospitals_day(tmp_path: Path, bundles: AnalysisSetti
     figures |= {f"{name} at most": round(max(values), 1) for name, values in series.items()}
     figures |= {f"{name} gained at most": round(value, 1) for name, value in gained.items()}
     assert {name: value for name, value in gained.items() if value > MOST_GROWTH[name]} == {}, series
+    assert without_images(node), "the rule has removed nothing"
     assert {name: getattr(left, name) for name in EMPTY_AT_THE_END if getattr(left, name)} == {}
+
+
+def without_images(node: Node) -> set[str]:
+    """Studies whose images the rule has removed, which is only after all is delivered."""
+    engine = create_engine(settings_of(node).storage_url)
+    try:
+        with engine.connect() as connection:
+            return set(connection.execute(text("SELECT study_instance_uid FROM removal")).scalars())
+    finally:
+        engine.dispose()
 
 
 def send_in_waves(senders: Senders, studies: tuple[SentStudy, ...]) -> None:

@@ -142,18 +142,28 @@ def serving(node: Node) -> Iterator[None]:
 
 
 def ended_well(
-    node: Node, studies: tuple[SentStudy, ...], acknowledged: Acknowledged, came: dict[str, Callable[[], list[bytes]]]
+    node: Node,
+    studies: tuple[SentStudy, ...],
+    acknowledged: Acknowledged,
+    came: dict[str, Callable[[], list[bytes]]],
+    removed: Callable[[], set[str]] = set,
 ) -> dict[str, float]:
     """Wait until all is done; what was counted.
+
+    Args:
+        came: what each destination has received, by its name.
+        removed: studies whose images a rule of retention has removed since.
 
     Raises:
         AssertionError: something is lost or changed, or is not where it should be.
     """
     uids, settings = [study.uid for study in studies], settings_of(node)
     wait_until_done(node, uids, 60 + 20 * len(studies))
-    kept = acknowledged.kept_in(settings)
-    assert kept.acknowledged == sum(len(study.paths) for study in studies)
-    assert kept.whole, kept
+    assert len(acknowledged.digests) == sum(len(study.paths) for study in studies)
+    kept, without = acknowledged.kept_in(settings), removed()
+    removed_uids = {uid for study in studies if study.uid in without for uid in study.sop_instance_uids.values()}
+    assert set(kept.lost) <= removed_uids, set(kept.lost) - removed_uids
+    assert not kept.changed, kept.changed
     results = again = 0
     for name, files in came.items():
         arrived = arrivals(settings, name, files(), uids)
@@ -161,7 +171,7 @@ def ended_well(
         assert arrived.results >= 4 * len(studies)
         results, again = results + arrived.results, again + arrived.again
     return {
-        "images acknowledged": kept.acknowledged,
+        "images acknowledged": len(acknowledged.digests),
         "studies done": len(uids),
         "results delivered": results,
         "results that came again": again,
