@@ -268,40 +268,100 @@ def migrated_in_spite_of_cuts(folder: Path, old: Node, most: int) -> tuple[int, 
     return len(cuts), len(cuts) * (len(Loss) - 1)
 
 
-# --- reindex
+# --- reindex, backup, restore
+
+
+@pytest.fixture
+def analysed(has_received: tuple[Node, SentStudy]) -> tuple[Node, SentStudy, Acknowledged]:
+    """A node that has analysed a study and does not run, and what it has acknowledged."""
+    node, study = has_received
+    analyse(node, study)
+    paths = study.sop_instance_uids.items()
+    return node, study, Acknowledged({uid: data_set_digest(path.read_bytes()) for path, uid in paths})
+
+
+def order(node: Node, *words: object) -> tuple[object, ...]:
+    """The command line of an order to a node."""
+    return sys.executable, "-m", "node", *words, "--config", node.config
+
+
+#: Kinds of calls, and how many of each are passed over after a kill.
+SYNCS, WRITES = ("fsync", "fdatasync", "rename", "unlink"), ("pwrite64",)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(2400)
 def test_kills_at_each_boundary_of_a_reindex(
-    tmp_path: Path, has_received: tuple[Node, SentStudy], figures: dict[str, float]
+    tmp_path: Path, analysed: tuple[Node, SentStudy, Acknowledged], figures: dict[str, float]
 ) -> None:
     """After a kill the database is moved away, as the command then says, and it is ordered again."""
-    template, study = has_received
-    analyse(template, study)
-    acknowledged = Acknowledged(
-        {uid: data_set_digest(path.read_bytes()) for path, uid in study.sop_instance_uids.items()}
-    )
+    template, _, acknowledged = analysed
     expected = set(made_by(template))
     without_database(template)
 
     def attempt(call: str, number: int) -> bool:
         node = again(template, tmp_path / "node")
-        order = (sys.executable, "-m", "node", "reindex", "--config", node.config)
-        killed = command_was_killed(*killing(call, number), *order)
+        killed = command_was_killed(*killing(call, number), *order(node, "reindex"))
         if killed:
             without_database(node)
-            command_was_killed(*order)
+            assert not command_was_killed(*order(node, "reindex"))
         assert acknowledged.kept_in(settings_of(node)).whole, (call, number)
         assert set(made_by(node)) == expected, (call, number)
         assert not orphans(settings_of(node))
         return killed
 
-    figures["kills"] = kill_at_each(("fsync", "fdatasync", "rename", "unlink"), attempt)
-    figures["kills"] += kill_at_each(("pwrite64",), attempt, step=20)
+    figures["kills"] = kill_at_each(SYNCS, attempt, step=2) + kill_at_each(WRITES, attempt, step=40)
 
 
 def without_database(node: Node) -> None:
     """Take its database away."""
     for path in settings_of(node).root.glob("index.sqlite*"):
         path.unlink()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(2400)
+def test_kills_at_each_boundary_of_a_backup(
+    tmp_path: Path, analysed: tuple[Node, SentStudy, Acknowledged], figures: dict[str, float]
+) -> None:
+    """It is ordered again into the same folder, and all is there in a node that is put back from it."""
+    template, _, acknowledged = analysed
+    expected = set(made_by(template))
+    put_back = again(template, tmp_path / "put-back")
+
+    def attempt(call: str, number: int) -> bool:
+        target = tmp_path / "backup"
+        shutil.rmtree(target, ignore_errors=True)
+        killed = command_was_killed(*killing(call, number), *order(template, "backup", target))
+        if killed:
+            assert not command_was_killed(*order(template, "backup", target))
+        shutil.rmtree(settings_of(put_back).root)
+        assert not command_was_killed(*order(put_back, "restore", target))
+        assert acknowledged.kept_in(settings_of(put_back)).whole, (call, number)
+        assert set(made_by(put_back)) == expected, (call, number)
+        return killed
+
+    figures["kills"] = kill_at_each(SYNCS, attempt, step=3) + kill_at_each(WRITES, attempt, step=40)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(2400)
+def test_kills_at_each_boundary_of_a_restore(
+    tmp_path: Path, analysed: tuple[Node, SentStudy, Acknowledged], figures: dict[str, float]
+) -> None:
+    """Ordered again it goes on, whatever the kill has left."""
+    template, _, acknowledged = analysed
+    expected, backup = set(made_by(template)), tmp_path / "backup"
+    assert not command_was_killed(*order(template, "backup", backup))
+
+    def attempt(call: str, number: int) -> bool:
+        node = again(template, tmp_path / "node")
+        shutil.rmtree(settings_of(node).root)
+        killed = command_was_killed(*killing(call, number), *order(node, "restore", backup))
+        if killed:
+            assert not command_was_killed(*order(node, "restore", backup))
+        assert acknowledged.kept_in(settings_of(node)).whole, (call, number)
+        assert set(made_by(node)) == expected, (call, number)
+        return killed
+
+    figures["kills"] = kill_at_each(SYNCS, attempt, step=3) + kill_at_each(WRITES, attempt, step=40)
