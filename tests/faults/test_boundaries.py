@@ -238,7 +238,7 @@ def test_a_migration_that_a_kill_or_a_power_cut_ends_is_done_by_the_next_start(t
 def test_kills_and_power_cuts_at_each_boundary_of_a_migration(
     tmp_path: Path, old: Node, figures: dict[str, float]
 ) -> None:
-    figures["kills"], figures["power cuts"] = migrated_in_spite_of_cuts(tmp_path, old, 10_000)
+    figures["kills"], figures["power cuts"] = migrated_in_spite_of_cuts(tmp_path, old, 150)
     expected = rows(again(old, tmp_path / "unharmed"))
 
     def attempt(call: str, number: int) -> bool:
