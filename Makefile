@@ -110,9 +110,9 @@ tools: # what the tests talk to: Debian packages, a receiver from npm; nothing t
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }
 	@$(MAKE) --no-print-directory $(DCMJS)/node_modules/.package-lock.json || echo "no npm, or no registry: tests with dcmjs-dimse will be skipped"
 
-# PART: a word of the names of some parts, such as kills, boundary, cut, postgresql, destination, day.
+# PART: kills, boundaries, power_cut, outages or day (docs/reliability.md); without it, all.
 faults: $(VENV)/.installed-test tools ## Kills, power cuts, databases and destinations that go, a hospital's day (hours; goes on); docs/reliability.md
-	$(BIN)/pytest -m faults tests/faults -k "$(PART)"; result=$$?; $(BIN)/python -m tests.faults.page; exit $$result
+	$(BIN)/pytest -m faults tests/faults$(PART:%=/test_%.py); result=$$?; $(BIN)/python -m tests.faults.page; exit $$result
 
 damage: $(VENV)/.installed-test ## Studies with damaged headers: 500 seeds, and 10 through the shipped bundles (half an hour)
 	DAMAGE_SEEDS=500 DAMAGE_SHIPPED=10 $(BIN)/pytest tests/node/damage
