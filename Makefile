@@ -92,8 +92,8 @@ end-to-end: $(VENV)/.installed-test tools ## The node against Orthanc and DCMTK
 	$(PYTEST) tests/end_to_end
 
 # The suite has a short form of it, one row or two a service.
-interop: $(VENV)/.installed-test tools ## Every service in both roles with every real part; destinations that go wrong; random queries (15 min)
-	$(PYTEST) -m "" tests/interop tests/parts tests/node/results/test_pixelmed.py
+interop: $(VENV)/.installed-test tools ## Every service in both roles with every real part; destinations that go wrong; random queries; results in every reader (20 min)
+	$(PYTEST) -m "" tests/interop tests/parts tests/node/results tests/end_to_end/test_demo.py
 
 DCMJS := tests/parts/dcmjs
 $(DCMJS)/node_modules/.package-lock.json: $(DCMJS)/package-lock.json

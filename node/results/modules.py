@@ -20,7 +20,8 @@ from node.results.source import UNICODE, SourceFrame, complete, inherit, put, pu
 from node.results.text import LIMITS
 
 LOCAL_SCHEME = "99RECTALNODE"
-#: What IHE AI Results calls a model in Contributing Equipment (Trial Implementation, 6.5.3.1), as it stands there.
+#: What IHE AI Results calls a model in Contributing Equipment (Trial Implementation, 6.5.3.1), as it stands there: the
+#: profile has no final code value yet (docs/ihe-ai-results.md).
 PROCESSING_ALGORITHM = Code("Newcode1", "99IHE", "Processing Algorithm")
 
 
