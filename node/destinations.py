@@ -12,6 +12,7 @@ from node.results.kinds import kind_of, selection_role
 from node.results.validity import UNREADABLE
 from node.settings import ADDITIONAL, Conditions, RemoteSettings, ResultKind
 from storage.files import ObjectStore
+from storage.known_answer import AE_TITLE, DESTINATION
 from storage.records import InstanceRecord
 
 _KEYWORDS = {
@@ -20,6 +21,9 @@ _KEYWORDS = {
     "modality": "Modality",
     "study_description": "StudyDescription",
 }
+
+#: The known-answer check, which takes the results of its own studies; nobody is called.
+OF_CHECK = RemoteSettings(name=DESTINATION, ae_title=AE_TITLE, host="localhost", port=1, receives_results=True)
 
 #: What the series of a study say, by key of `Conditions`.
 Facts = Mapping[str, frozenset[str]]

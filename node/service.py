@@ -152,12 +152,13 @@ class Service:
 
     def _start_listener(self) -> None:
         from node.dicom.tls import CredentialsError
+        from node.maintenance.known_answer.remote import as_remote
         from node.services.listener import Listener
         from node.services.reporter import reporters
         from storage.commitment_requests import CommitmentRequests
 
         where = self._settings.listener
-        remotes, time_zone = self._settings.remotes, self._settings.time_zone
+        remotes, time_zone = (*self._settings.remotes, as_remote(self._settings)), self._settings.time_zone
         listener = Listener(where, remotes, self._files, self._index, time_zone=time_zone)
         try:
             listener.start()

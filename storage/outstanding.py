@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func, select
 
+from storage.known_answer import of_check
 from storage.records import DeliveryState, QuarantineState, StudyState
 from storage.rejection_notes import is_rejected_there
 from storage.retrievals import RetrievalState
@@ -48,7 +49,9 @@ def failed_retrievals(connection: Connection) -> dict[str, Outstanding]:
 
 def failed_studies(connection: Connection) -> Mapping[str, str]:
     """Why the analysis of a study has failed, by Study Instance UID."""
-    query = select(study.c.study_instance_uid, study.c.reason).where(study.c.state == StudyState.FAILED)
+    query = select(study.c.study_instance_uid, study.c.reason).where(
+        study.c.state == StudyState.FAILED, ~of_check(study.c.study_instance_uid)
+    )
     return {uid: reason for uid, reason in connection.execute(query)}
 
 

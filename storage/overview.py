@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, distinct, exists, 
 
 from storage import (
     alerts,
+    answer_checks,
     commitment_requests,
     commitments,
     damage,
@@ -27,12 +28,14 @@ from storage import (
     upkeep,
 )
 from storage.alerts import AlertCount
+from storage.answer_checks import AnswerCheck
 from storage.catalogue import faults
 from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
 from storage.holds import Hold
 from storage.index import study_record
+from storage.known_answer import of_check
 from storage.records import (
     DELIVERED,
     UNSETTLED_DELIVERIES,
@@ -93,7 +96,7 @@ class Overview:
 
     def studies(self) -> dict[StudyState, int]:
         """Count studies by state; every state is there."""
-        query = select(study.c.state, func.count()).group_by(study.c.state)
+        query = select(study.c.state, func.count()).where(~of_check(_UID)).group_by(study.c.state)
         found = {state: count for state, count in self._connection.execute(query)}
         return {state: found.get(state, 0) for state in StudyState}
 
@@ -158,6 +161,10 @@ class Overview:
     def alerts(self) -> dict[str, AlertCount]:
         """How many alerts of each code are open, and how often it was raised."""
         return alerts.counts(self._connection)
+
+    def answer_check(self) -> AnswerCheck | None:
+        """The latest known-answer check."""
+        return answer_checks.latest(self._connection)
 
     def returned_files(self) -> dict[str, list[StoredFile]]:
         """The files of results that came here from a node, this one or another, by Study Instance UID."""
@@ -256,6 +263,7 @@ class Overview:
         return {uid: document for uid, document in self._connection.execute(query)}
 
 
+_UID = study.c.study_instance_uid
 _DELIVERIES = delivery.join(result, delivery.c.result == result.c.identifier)
 
 
@@ -271,6 +279,8 @@ def _is_undelivered() -> ColumnElement[bool]:
 def _conditions(query: StudyQuery) -> Iterator[ColumnElement[bool]]:
     if query.study_instance_uid:
         yield study.c.study_instance_uid == query.study_instance_uid
+    else:
+        yield ~of_check(_UID)
     if query.states:
         yield study.c.state.in_(sorted(query.states))
     if query.since is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Row, and_, func, select, update
 
+from storage.quarantine import keep
 from storage.records import QuarantineRecord, QuarantineState, StoredFile
 from storage.schema import quarantine, stored_file
 
@@ -28,6 +29,16 @@ def entries(connection: Connection, ended: bool, limit: int | None) -> tuple[Qua
     return tuple(map(_record, connection.execute(query)))[::-1]
 
 
+def held_ones(connection: Connection, sender: str = "", before: datetime | None = None) -> tuple[QuarantineRecord, ...]:
+    """Entries that are held, the oldest first; where asked for, of one AE title or received before a moment."""
+    query = select(quarantine).where(quarantine.c.state == QuarantineState.HELD).order_by(quarantine.c.identifier)
+    if sender:
+        query = query.where(quarantine.c.calling_ae == sender)
+    if before is not None:
+        query = query.where(quarantine.c.received_at < before)
+    return tuple(map(_record, connection.execute(query)))
+
+
 def entry(connection: Connection, identifier: int) -> QuarantineRecord | None:
     """One entry."""
     row = connection.execute(select(quarantine).where(quarantine.c.identifier == identifier)).one_or_none()
@@ -39,6 +50,18 @@ def end(connection: Connection, identifier: int, to: QuarantineState, because: s
     is_held = and_(quarantine.c.identifier == identifier, quarantine.c.state == QuarantineState.HELD)
     ended = update(quarantine).where(is_held).values(state=to, ended_at=now, ended_because=because)
     return bool(connection.execute(ended).rowcount)
+
+
+def hold_for(connection: Connection, held: QuarantineRecord, reason: str, now: datetime) -> int:
+    """An entry came back because of another reason than it was held for: it ends, and one with that reason is held.
+
+    Returns the number of that one. When it was received stays known.
+    """
+    keep(connection, held.file, reason, held.calling_ae, held.received_at)
+    end(connection, held.identifier, QuarantineState.RELEASED, f"came back: {reason}", now)
+    same = (quarantine.c.path == held.file.path.as_posix(), quarantine.c.calling_ae == held.calling_ae)
+    query = select(quarantine.c.identifier).where(*same, quarantine.c.reason == reason)
+    return int(connection.execute(query).scalar_one())
 
 
 def needs(connection: Connection, file: StoredFile) -> bool:

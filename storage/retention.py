@@ -14,6 +14,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, or_, select, tuple_
 
 from storage import catalogue_schema as catalogue
+from storage.known_answer import of_check
 from storage.records import ENDED_STATES, DeliveryState, ObjectOrigin, StudyState
 from storage.rejection_notes import is_rejected_there
 from storage.removal_schema import committed_study, hold
@@ -111,6 +112,7 @@ def candidates(
     """
     place = (study.c.last_received_at, study.c.study_instance_uid)
     conditions = [study.c.state.in_(sorted(states)), study.c.last_received_at <= before]
+    conditions.append(~of_check(study.c.study_instance_uid))  # who checks removes them
     if after is not None:
         conditions.append(tuple_(*place) > after)
     if with_images:

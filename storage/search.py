@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 from storage import catalogue_schema as catalogue
 from storage.catalogue import matching
 from storage.index import study_record
+from storage.known_answer import of_check
 from storage.origin import PRODUCT
 from storage.records import StudyRecord, StudyState
 from storage.schema import study
@@ -135,6 +136,7 @@ def _text(elements: Mapping[str, Any], tag: str) -> str:
 
 
 def _conditions(wanted: StudySearch) -> Iterator[ColumnElement[bool]]:
+    yield ~of_check(study.c.study_instance_uid)
     if wanted.states:
         yield study.c.state.in_(sorted(wanted.states))
     of_study = list(_of_catalogue(wanted))

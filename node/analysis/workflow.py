@@ -30,11 +30,12 @@ from node.analysis.refusal import is_answered, why_refused
 from node.analysis.runs import Runs, StepSetAsideError, put_off_if_fault
 from node.analysis.study import Study
 from node.analysis.verification import require_whole
-from node.destinations import additional_kinds, chosen, facts_of, selections, takes
+from node.destinations import OF_CHECK, additional_kinds, chosen, facts_of, selections, takes
 from node.errors import told
 from node.failure import FAULTS
 from node.recognition.record import StudyPlan, to_json
 from node.settings import RemoteSettings
+from storage.known_answer import is_of_check
 from storage.records import ResultRecord, StudyState
 
 log = logging.getLogger(__name__)
@@ -201,6 +202,8 @@ class _Analysis:
 
     def _destinations(self, results: Sequence[ResultRecord]) -> tuple[dict[str, RemoteSettings], str]:
         """The remotes that get results of the study, by name; where none gets any, why."""
+        if is_of_check(self.uid):
+            return {OF_CHECK.name: OF_CHECK}, ""
         configured = self.context.settings.destinations
         if not results or not configured:
             return {}, ""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from node import logs
-from node.cli import accounts, alerts, backup, quarantine, retention, retrieve, studies, train
+from node.cli import accounts, alerts, answer_check, backup, quarantine, retention, retrieve, studies, train
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
@@ -38,6 +38,7 @@ app.registered_commands += retention.app.registered_commands
 app.registered_commands += backup.app.registered_commands
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)
+app.command("check-answer")(answer_check.check_answer)
 app.command("retrieve")(retrieve.retrieve)
 app.command("retrievals")(retrieve.retrievals)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,14 +10,20 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show
+from node.settings import Settings
 from storage.records import QuarantineRecord, QuarantineState
 
 if TYPE_CHECKING:
-    from node.operations.quarantine import QuarantineDetail, QuarantineList
+    from node.operations.quarantine import DiscardedMany, QuarantineDetail, QuarantineList, ReleasedMany
 
 app = typer.Typer(no_args_is_help=True, help="What was received and cannot be indexed: list, show, release, discard.")
 
 NumberArgument = Annotated[int, typer.Argument(metavar="NO.", help="Number of the entry; see `list`.")]
+NumbersArgument = Annotated[list[int] | None, typer.Argument(metavar="NO. …", help="Numbers of entries; see `list`.")]
+SenderOption = Annotated[str, typer.Option("--from", help="All that this AE title sent.")]
+AgeOption = Annotated[float | None, typer.Option(min=0, help="All that were received so many days ago, or more.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All that are held.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before several are taken.")]
 
 
 @app.command("list")
@@ -42,38 +49,83 @@ def show_entry(number: NumberArgument, config: ConfigOption = CONFIG, as_json: J
 
 @app.command()
 def release(
-    number: NumberArgument,
+    numbers: NumbersArgument = None,
     config: ConfigOption = CONFIG,
+    sender: SenderOption = "",
+    older_than_days: AgeOption = None,
+    every: AllOption = False,
     reason: Annotated[str, typer.Option(help="Why; it stays on record.")] = "",
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take an object in as if it were received now, once the cause is gone."""
-    from node.operations.quarantine import release as let_in
+    """Take objects in as if they were received now, once the cause is gone; what is broken still comes back."""
+    from node.operations.quarantine import release_many
 
-    show(
-        let_in(node_settings(config), number, reason),
-        as_json,
-        lambda it: (
-            f"quarantine {number}: object {it.sop_instance_uid} of study {it.study_instance_uid}: {it.registration}"
-        ),
-    )
+    settings = node_settings(config)
+    meant = _meant(settings, numbers, sender, older_than_days, every, "release", yes)
+    released = release_many(settings, meant, reason)
+    show(released, as_json, _released)
+    raise typer.Exit(1 if released.came_back else 0)
 
 
 @app.command()
 def discard(
-    number: NumberArgument,
     reason: Annotated[str, typer.Option(help="Why; it stays on record.")],
+    numbers: NumbersArgument = None,
     config: ConfigOption = CONFIG,
+    sender: SenderOption = "",
+    older_than_days: AgeOption = None,
+    every: AllOption = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove a file for good; the entry stays with the reason."""
-    from node.operations.quarantine import discard as remove
+    """Remove files for good; their entries stay with the reason."""
+    from node.operations.quarantine import discard_many
 
-    show(
-        remove(node_settings(config), number, reason),
-        as_json,
-        lambda it: f"quarantine {number}: discarded{'' if it.file_removed else '; another entry holds its file'}",
+    settings = node_settings(config)
+    meant = _meant(settings, numbers, sender, older_than_days, every, "discard", yes)
+    show(discard_many(settings, meant, reason), as_json, _discarded)
+
+
+def _meant(
+    settings: Settings,
+    numbers: list[int] | None,
+    sender: str,
+    older_than_days: float | None,
+    every: bool,
+    what: str,
+    yes: bool,
+) -> tuple[int, ...]:
+    """The numbers of the entries that are meant, after a person has agreed where they are not named one by one."""
+    from node.operations.quarantine import Selection, chosen
+
+    by_rule = bool(sender) or older_than_days is not None or every
+    if bool(numbers) == by_rule:
+        raise typer.BadParameter("name entries, or say which: --from, --older-than-days, --all")
+    age = None if older_than_days is None else timedelta(days=older_than_days)
+    found = chosen(settings, Selection(tuple(numbers or ()), sender, age))
+    if by_rule and found and not yes:
+        typer.confirm(f"{what} {len(found)} entries?", abort=True, err=True)
+    return tuple(entry.identifier for entry in found)
+
+
+def _released(done: ReleasedMany) -> str:
+    lines = [
+        f"quarantine {it.identifier}: object {it.sop_instance_uid} of study {it.study_instance_uid}: {it.registration}"
+        for it in done.released
+    ]
+    for it in done.came_back:
+        held_as = f" as {it.held_as}" if it.held_as != it.identifier else ""
+        lines.append(f"quarantine {it.identifier}: stays{held_as}, it cannot be indexed: {it.reason}")
+    return "\n".join(lines) or "nothing to release"
+
+
+def _discarded(done: DiscardedMany) -> str:
+    lines = (
+        f"quarantine {it.identifier}: discarded{'' if it.file_removed else '; another entry holds its file'}"
+        for it in done.discarded
     )
+    return "\n".join(lines) or "nothing to discard"
 
 
 def _table(found: QuarantineList) -> RenderableType:

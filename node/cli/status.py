@@ -12,6 +12,7 @@ from rich.text import Text
 
 from node.operations.status import ARRIVED, Counts, Report, StudyLine
 from node.recognition.record import STUDY, RoleRefusal
+from storage.answer_checks import AnswerCheck, Outcome
 from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
 from storage.records import CommitmentState, DeliveryState, QuarantineRecord, ReportState, StudyState
@@ -39,6 +40,7 @@ def as_tables(report: Report) -> RenderableType:
     """The report for a terminal: a paragraph a study, so that UIDs and reasons stay whole on 80 columns."""
     parts: list[RenderableType] = [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
     parts += _alerts(report.counts)
+    parts += [_answer_check(report.answer_check)] if report.answer_check else []
     parts += [_counts(report.counts)] if any(report.counts.studies.values()) else []
     parts += [Text(f"{_uncommitted(line)}\n") for line in report.uncommitted]
     parts += [_study(line) for line in report.studies] or [Text("no studies")]
@@ -68,6 +70,13 @@ def _alerts(counts: Counts) -> list[RenderableType]:
     number = sum(count.open for count in of_code.values())
     text = f"alerts: {number} open, {unseen} not acknowledged ({codes}): `rectal-node alerts`"
     return [Text(text, style="bold red" if unseen else "yellow")]
+
+
+def _answer_check(check: AnswerCheck) -> Text:
+    """The latest known-answer check, in a line."""
+    reason = f": {check.reason}" if check.reason else ""
+    said = f"known-answer check: {check.outcome.lower().replace('_', ' ')}, {_ago(check.ended_at or check.started_at)}"
+    return Text(f"{said}{reason}", style="bold red" if check.outcome is Outcome.FAILED else "")
 
 
 def _counts(counts: Counts) -> Text:

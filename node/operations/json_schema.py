@@ -9,12 +9,13 @@ from pydantic import TypeAdapter
 
 from node.operations.accounts import AccountList, Link, Removed
 from node.operations.alerts import AlertLine, AlertList, Tried
+from node.operations.answer_check import Checked
 from node.operations.backup import BackedUp
 from node.operations.bundles import Added, Bundles
 from node.operations.cancel import Cancelled
 from node.operations.configuration import CheckedConfiguration
 from node.operations.erasure import ErasureReport
-from node.operations.quarantine import Discarded, QuarantineDetail, QuarantineList, Released
+from node.operations.quarantine import DiscardedMany, QuarantineDetail, QuarantineList, ReleasedMany
 from node.operations.replay import Replay
 from node.operations.rerun import Rerun
 from node.operations.resend import Resent
@@ -40,6 +41,7 @@ ANSWERS: dict[str, type] = {
     "alerts test": Tried,
     "backup": BackedUp,
     "cancel": Cancelled,
+    "check-answer": Checked,
     "check-config": CheckedConfiguration,
     "echo": Echoed,
     "erase": ErasureReport,
@@ -49,9 +51,9 @@ ANSWERS: dict[str, type] = {
     "models add": Added,
     "models list": Bundles,
     "models verify": Bundles,
-    "quarantine discard": Discarded,
+    "quarantine discard": DiscardedMany,
     "quarantine list": QuarantineList,
-    "quarantine release": Released,
+    "quarantine release": ReleasedMany,
     "quarantine show": QuarantineDetail,
     "reindex": Reindexed,
     "release-hold": Hold,

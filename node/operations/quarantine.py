@@ -6,8 +6,9 @@ Nothing leaves the quarantine unrecorded: an entry stays with its state, its tim
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -24,6 +25,15 @@ from storage.index import Index
 from storage.records import QuarantineRecord, QuarantineState, Registration
 
 log = logging.getLogger(__name__)
+
+
+class StillBrokenError(NodeError):
+    """An entry cannot be indexed today either; `came_back` says under which number it is held, and why."""
+
+    def __init__(self, came_back: CameBack) -> None:
+        held_as = f" as {came_back.held_as}" if came_back.held_as != came_back.identifier else ""
+        super().__init__(f"quarantine {came_back.identifier}: stays{held_as}, it cannot be indexed: {came_back.reason}")
+        self.came_back = came_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +71,83 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class CameBack:
+    """An entry that could not be taken in: under which number it is held now, and why."""
+
+    identifier: int
+    held_as: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedMany:
+    """What came in of several entries, and what came back."""
+
+    released: tuple[Released, ...]
+    came_back: tuple[CameBack, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Discarded:
     """An entry that was discarded; `file_removed` is False where another entry still holds the same bytes."""
 
     identifier: int
     reason: str
     file_removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardedMany:
+    """Several entries that were discarded."""
+
+    discarded: tuple[Discarded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries are meant: these, or all that are held and for which the rest holds.
+
+    `sender`: the AE title that sent them. `older_than`: received so long ago, or longer.
+    """
+
+    numbers: tuple[int, ...] = ()
+    sender: str = ""
+    older_than: timedelta | None = None
+
+
+def chosen(settings: Settings, selection: Selection) -> tuple[QuarantineRecord, ...]:
+    """The entries that are meant, all of them held.
+
+    Raises:
+        NodeError: one that is named is not there, or is not held.
+    """
+    engine = open_engine(settings.storage_url)
+    if selection.numbers:
+        return tuple(_held(engine, number) for number in dict.fromkeys(selection.numbers))
+    before = None if selection.older_than is None else datetime.now(UTC) - selection.older_than
+    with engine.connect() as connection:
+        return quarantine_entries.held_ones(connection, selection.sender, before)
+
+
+def release_many(settings: Settings, numbers: Iterable[int], because: str = "") -> ReleasedMany:
+    """Take entries in one after the other; what cannot be indexed today either comes back, with today's reason."""
+    engine, store = open_engine(settings.storage_url), ObjectStore(settings.root)
+    released, came_back = [], []
+    for number in numbers:
+        try:
+            released.append(_release(engine, store, number, because))
+        except StillBrokenError as error:
+            came_back.append(error.came_back)
+    return ReleasedMany(tuple(released), tuple(came_back))
+
+
+def discard_many(settings: Settings, numbers: Iterable[int], because: str) -> DiscardedMany:
+    """Remove the files of entries for good; the entries stay with the reason.
+
+    Raises:
+        NodeError: no reason is given, or one is not held any more; those before it are discarded.
+    """
+    return DiscardedMany(tuple(discard(settings, number, because) for number in numbers))
 
 
 def entries(settings: Settings, ended: bool = False, limit: int = 50) -> QuarantineList:
@@ -98,12 +179,16 @@ def release(settings: Settings, identifier: int, because: str = "") -> Released:
     """Take an object in as if it were received now, by the UIDs of its data set; its file leaves the quarantine.
 
     Raises:
-        NodeError: there is no such entry, it has ended, or its file cannot be indexed today either; it stays.
+        NodeError: there is no such entry, it has ended, or its file cannot be indexed today either; then it is held
+            for that reason.
     """
+    return _release(open_engine(settings.storage_url), ObjectStore(settings.root), identifier, because)
+
+
+def _release(engine: Engine, store: ObjectStore, identifier: int, because: str) -> Released:
     # With it comes pynetdicom, which the other operations do without.
     from node.services.store import admit
 
-    engine, store = open_engine(settings.storage_url), ObjectStore(settings.root)
     entry = _held(engine, identifier)
     path = store.absolute(entry.file)
     try:
@@ -111,7 +196,7 @@ def release(settings: Settings, identifier: int, because: str = "") -> Released:
         spooled = store.spooled(path.read_bytes())
     except (HeaderError, FileNotFoundError) as error:
         why = "its file is gone" if isinstance(error, FileNotFoundError) else str(error)
-        raise NodeError(f"quarantine {identifier}: stays, it cannot be indexed: {why}") from error
+        raise StillBrokenError(_came_back(engine, entry, why)) from error
     try:
         registration = admit(spooled, header, entry.calling_ae, datetime.now(UTC), store, Index(engine))
     finally:
@@ -132,6 +217,16 @@ def discard(settings: Settings, identifier: int, because: str) -> Discarded:
     engine, store = open_engine(settings.storage_url), ObjectStore(settings.root)
     entry = _held(engine, identifier)
     return Discarded(identifier, because, _end(engine, store, entry, QuarantineState.DISCARDED, because))
+
+
+def _came_back(engine: Engine, entry: QuarantineRecord, reason: str) -> CameBack:
+    """Put on record why an entry cannot be indexed today."""
+    if reason == entry.reason:
+        return CameBack(entry.identifier, entry.identifier, reason)
+    now = datetime.now(UTC)
+    held_as = database.transact(engine, lambda it: quarantine_entries.hold_for(it, entry, reason, now))
+    log.warning("quarantine %d came back as %d: %s", entry.identifier, held_as, reason)
+    return CameBack(entry.identifier, held_as, reason)
 
 
 def _end(engine: Engine, store: ObjectStore, entry: QuarantineRecord, to: QuarantineState, because: str) -> bool:

@@ -22,6 +22,7 @@ from node.recognition.record import RECORD_VERSION, RoleRefusal, SeriesVerdict, 
 from node.settings import Settings
 from node.settings.destinations import within
 from storage.alerts import AlertCount
+from storage.answer_checks import AnswerCheck
 from storage.catalogue.faults import CatalogueFault
 from storage.commitment_requests import Unreported
 from storage.commitments import Uncommitted
@@ -99,6 +100,7 @@ class Report:
     destinations have stored, are asked to commit, and have not; `unreported` the latest of those requests, as many as a
     page has studies. `rounds` say how far the comparison of files and rows and the reading of all objects are.
     `warnings` are for the administrator: of the configuration, and of what was not fetched.
+    `answer_check` is the latest known-answer check; its study is counted and listed nowhere.
     """
 
     as_of: datetime
@@ -111,6 +113,7 @@ class Report:
     uncommitted: tuple[Uncommitted, ...] = ()
     unreported: tuple[Unreported, ...] = ()
     rounds: tuple[Round, ...] = ()
+    answer_check: AnswerCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,7 @@ def _report(overview: Overview, settings: Settings, query: StudyQuery, faults: b
         uncommitted=overview.uncommitted(most_asked),
         unreported=overview.unreported(query.limit),
         rounds=overview.rounds(),
+        answer_check=overview.answer_check(),
     )
 
 

@@ -28,6 +28,7 @@ from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
+from storage.known_answer import AE_TITLE, is_of_check
 from storage.records import InstanceHeader, OpenAssociation, Registration
 from storage.reopening import changes_plan
 from storage.spool import SpooledFile
@@ -206,6 +207,8 @@ class StorageSCP:
             reception.header = header = read_header(file)
         except HeaderError as error:
             return self._quarantine(file, arrival, Refusal(CANNOT_UNDERSTAND, str(error)))
+        if is_of_check(header.study_instance_uid) != (arrival.sender.ae_title == AE_TITLE):
+            return Refusal(MISMATCH, "studies of the known-answer check, and no others, are stored by it")
         if mismatch := arrival.mismatch(header):
             return self._quarantine(file, arrival, Refusal(MISMATCH, mismatch))
         registration = self._register(file, header, arrival)

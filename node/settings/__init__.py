@@ -6,6 +6,7 @@ anything starts, one line a fault, naming the file and the key.
 
 from node.settings.alerts import AlertSettings, Encryption, MailSettings, WebhookSettings
 from node.settings.destinations import ADDITIONAL, USUAL_RESULTS, Conditions, ResultKind
+from node.settings.known_answer import KnownAnswerSettings
 from node.settings.loading import former_keys, load_settings
 from node.settings.maintenance import MaintenanceSettings
 from node.settings.recognition import (
@@ -40,6 +41,7 @@ __all__ = [
     "Conditions",
     "Credentials",
     "Encryption",
+    "KnownAnswerSettings",
     "Limits",
     "ListenerSettings",
     "MailSettings",

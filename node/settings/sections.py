@@ -12,12 +12,14 @@ import models
 from models.engines.execution import Engine, Precision
 from models.sequence import Sequence
 from node.settings.alerts import AlertSettings
+from node.settings.known_answer import KnownAnswerSettings
 from node.settings.maintenance import MaintenanceSettings
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
 from node.settings.retention import RetentionSettings
 from node.settings.retrieval import Method, RetrievalSettings
 from node.settings.values import URL, AETitle, Credentials, Port, Seconds, Section, TimeZone
+from storage.known_answer import AE_TITLE, DESTINATION
 
 #: The bundles of the installed package, wherever it lies.
 SHIPPED = Path(models.__file__).parent / "weights"
@@ -160,6 +162,7 @@ class Settings(Section):
     analysis: AnalysisSettings = AnalysisSettings()
     results: ResultSettings = ResultSettings()
     alerts: AlertSettings = AlertSettings()
+    known_answer: KnownAnswerSettings = KnownAnswerSettings()
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
 
@@ -169,6 +172,8 @@ class Settings(Section):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"remotes: two remotes are called {twice!r}")
+        if DESTINATION in names or any(remote.ae_title == AE_TITLE for remote in self.remotes):
+            raise ValueError(f"remotes: {DESTINATION!r} and {AE_TITLE!r} are names of the known-answer check")
         asked = self.completion.count_at
         if asked and self.counts_at is None:
             raise ValueError(f"completion.count_at: no [[remotes]] with host and port has the name {asked!r}")

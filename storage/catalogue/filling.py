@@ -14,6 +14,7 @@ from storage import database
 from storage.catalogue.header import Entry, Settle, read_entry
 from storage.errors import HeaderError
 from storage.files import ObjectStore
+from storage.known_answer import is_of_check
 from storage.records import ObjectOrigin
 from storage.schema import NOT_CATALOGUED, dicom_object
 
@@ -36,16 +37,20 @@ def catch_up(engine: Engine, files: ObjectStore, limit: int = 500, settle: Settl
 
     A file that cannot be read leaves a row with its reason (`storage.catalogue.faults`). Results that came back under
     other UIDs belong to no study and are not in the catalogue. `settle` makes text readable whose character set is not
-    the declared one.
+    the declared one. Studies of the known-answer check are no patient's and are not in it either.
     """
     table = dicom_object
     with engine.connect() as connection:
         query = select(table).where(NOT_CATALOGUED).order_by(table.c.identifier).limit(limit)
         found = connection.execute(query).all()
-    read = [_read(row, files, settle) for row in found if row.origin != ObjectOrigin.RETURNED]
+    read = [_read(row, files, settle) for row in found if _has_place(row)]
     if found:
         database.transact(engine, lambda connection: _keep(connection, found, read))
     return len(found)
+
+
+def _has_place(row: _Object) -> bool:
+    return row.origin != ObjectOrigin.RETURNED and not is_of_check(row.study_instance_uid)
 
 
 def _read(row: _Object, files: ObjectStore, settle: Settle | None) -> _Read:

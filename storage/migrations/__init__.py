@@ -17,6 +17,7 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inse
 from storage import (  # noqa: F401 - their tables are part of the schema
     alert_schema,
     catalogue_schema,
+    known_answer_schema,
     maintenance_schema,
     removal_schema,
 )
@@ -44,6 +45,7 @@ REVISIONS = (
     "0015",
     "0016",
     "0017",
+    "0018",
 )
 _LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while the schema changes
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
