@@ -7,9 +7,10 @@ alert says so. `fault_of` is the only place that tells the two apart; whatever i
 from __future__ import annotations
 
 import errno
+import sqlite3
 from enum import StrEnum
 
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from node.codes import Alert
@@ -80,7 +81,7 @@ _PRIMARY = 0xFF
 _SHORTAGES = ("bad_alloc", "allocate memory", "out of memory", "start new thread")
 
 #: What `fault_of` may know; narrower in an `except` than every exception.
-FAULTS = (OSError, MemoryError, SQLAlchemyError, RuntimeError, TransientError)
+FAULTS = (OSError, MemoryError, SQLAlchemyError, sqlite3.Error, RuntimeError, TransientError)
 
 
 def fault_of(error: BaseException) -> Fault | None:
@@ -90,6 +91,8 @@ def fault_of(error: BaseException) -> Fault | None:
             return Fault.SHORT
         case SQLAlchemyError():
             return _of_database(error)
+        case sqlite3.DatabaseError():
+            return _of_sqlite(error, isinstance(error, sqlite3.OperationalError))
         case TimeoutError() | ConnectionError():
             return Fault.NETWORK
         case OSError():
@@ -106,7 +109,11 @@ def _of_database(error: SQLAlchemyError) -> Fault | None:
         return Fault.DATABASE
     if not isinstance(error, DBAPIError):
         return None
-    number = getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return _OF_SQLITE.get(number, Fault.DATABASE)
-    return Fault.DATABASE if isinstance(error, DatabaseError) and number in _DAMAGED else None
+    lost = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    return _of_sqlite(error.orig, lost)
+
+
+def _of_sqlite(error: BaseException | None, lost: bool) -> Fault | None:
+    """Of an error of a driver, SQLite's or another; `lost`: it does not blame the statement."""
+    number = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+    return _OF_SQLITE.get(number, Fault.DATABASE) if lost or number in _DAMAGED else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,6 +34,22 @@ def keep(files: ObjectStore, study: Study, objects: Sequence[EncodedObject]) -> 
             pool.shutdown(cancel_futures=True)
             raise
     return kept
+
+
+def renewed(files: ObjectStore, results: Sequence[ResultRecord]) -> bool:
+    """Whether the objects of results are there, of which no row tells yet; as if they had just been kept.
+
+    A file without a row that is older than a time of grace is removed.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    try:
+        for result in results:
+            os.utime(files.absolute(result.file))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _keep(files: ObjectStore, study: Study, made: EncodedObject) -> ResultRecord:

@@ -23,7 +23,7 @@ from node.analysis.earlier import EarlierResults
 from node.analysis.identity import settings_digest, site_of
 from node.analysis.leftovers import discard_volumes, is_over
 from node.analysis.manifest import ManifestReference, read_manifest, write_manifest
-from node.analysis.objects import keep
+from node.analysis.objects import keep, renewed
 from node.analysis.progress import WORKFLOW
 from node.analysis.queue import workflow_id
 from node.analysis.refusal import is_answered, why_refused
@@ -74,7 +74,7 @@ class _Analysis:
             wanted = is_answered(refusal, self.context.settings.analysis)
             manifest = self._step("encode", self._encode, started_at, of_another) if wanted else None
             state = StudyState.REFUSED if refusal else StudyState.COMPLETED
-            self._step("hand to delivery", self._hand_over, state, refusal, manifest, of_another)
+            self._step("hand to delivery", self._hand_over, state, refusal, manifest, of_another, started_at)
             # A step of its own, after the objects are on record: a repeated encode still needs the volumes.
             self._step("discard volumes", self._discard_volumes)
             if refusal:
@@ -174,9 +174,16 @@ class _Analysis:
         return write_manifest(study.folder, keep(self.context.files, study, objects))
 
     def _hand_over(
-        self, state: str, reason: str, manifest: ManifestReference | None, of_another: list[int] | None = None
+        self,
+        state: str,
+        reason: str,
+        manifest: ManifestReference | None,
+        of_another: list[int] | None = None,
+        started_at: str = "",
     ) -> bool:
         results = read_manifest(self._study().folder, manifest) if manifest else []
+        if of_another is not None and not renewed(self.context.files, results):
+            self._encode(started_at, of_another)  # it was put off for so long that they were taken for orphans
         remotes, nowhere = self._destinations(results)
         revocation = None if of_another is None else self._earlier.revocation(reason, of_another, results)
         ended = self.context.ledger.conclude(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from node.analysis.objects import keep
+from node.analysis.objects import keep, renewed
 from node.analysis.study import Study
 from node.results.encoded import EncodedObject
 from storage.files import ObjectStore
@@ -45,3 +47,16 @@ def test_where_one_cannot_be_kept_the_step_fails_and_its_repetition_keeps_all(en
     for made, content in zip(encoded, contents, strict=True):
         made.path.write_bytes(content)
     assert [files.absolute(record.file).read_bytes() for record in keep(files, study, encoded)] == contents
+
+
+def test_those_of_an_analysis_that_was_put_off_for_long_are_as_if_kept_now_or_known_as_removed(encoded, tmp_path):
+    """Files without rows are removed after a time of grace."""
+    files = ObjectStore(tmp_path / "root")
+    kept = keep(files, Study("1.2.3", 2, {}, tmp_path), encoded)
+    paths = [files.absolute(record.file) for record in kept]
+    for path in paths:
+        os.utime(path, (0, 0))
+    assert renewed(files, kept)
+    assert all(time.time() - path.stat().st_mtime < 60 for path in paths)
+    paths[20].unlink()
+    assert not renewed(files, kept)
