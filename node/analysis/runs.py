@@ -120,7 +120,7 @@ class Runs:
             self.goes_on(identifier)
         finally:
             with self._changed:
-                del self._active[identifier]
+                self._active.pop(identifier, None)
                 self._changed.notify_all()
 
     @contextmanager
@@ -175,11 +175,11 @@ class Runs:
         with self._changed:
             return identifier in self._active or identifier in self._waits
 
-    def taken_up(self, identifier: str) -> None:
-        """A run is in the queue again."""
+    def look_again(self, identifier: str, after_s: float) -> None:
+        """A run that waits is looked at again after a while, unless it is put off anew, or goes on, before."""
         with self._changed:
             if (wait := self._waits.get(identifier)) is not None:
-                wait.until = float("inf")  # until it is put off again, or goes on
+                wait.until = time.monotonic() + after_s
 
     def stop(self, patience_s: float) -> dict[str, str]:
         """Have every run leave its thread at the next safe point; those that have not, with their steps."""

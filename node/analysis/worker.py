@@ -121,17 +121,29 @@ class Worker:
             except SQLAlchemyError as error:
                 self._sparing.write(logging.WARNING, "queue", "", "the queue cannot be written now: %s", told(error))
                 self._stop.wait(_AFTER_A_FAULT_S)
+            except Exception:
+                # The thread is the only one that takes them up: whatever goes wrong with one must not end it.
+                log.exception("an analysis that waits cannot be taken up")
+                self._stop.wait(_AFTER_A_FAULT_S)
 
     def _take_up(self, run: str) -> None:
+        # Before it is in the queue: from there it may be put off again at once.
+        self._runs.look_again(run, _LOOK_FOR_STRAYS_S)
+        try:
+            self._into_the_queue(run)
+        except SQLAlchemyError:
+            self._runs.look_again(run, _AFTER_A_FAULT_S)
+            raise
+
+    def _into_the_queue(self, run: str) -> None:
         status = DBOS.get_workflow_status(run)
-        if status is None or status.status != "PENDING":  # a person has cancelled it
+        if status is not None and status.status == "PENDING":
+            DBOS.resume_workflow(run, queue_name=QUEUE)
+        elif status is None or status.status != "ENQUEUED":  # a person has cancelled it
             study, _, revision = run.rpartition(":")
             if is_over(self._context.index, study, int(revision)):
                 discard_volumes(self._context.study(study, int(revision)).folder)
             self._runs.goes_on(run)
-            return
-        DBOS.resume_workflow(run, queue_name=QUEUE)
-        self._runs.taken_up(run)
 
     def _take_up_strays(self) -> None:
         """Runs that are under way by the queue's account, and in no thread: twice in a row, so not just ending."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from storage.schema import NOT_CATALOGUED, dicom_object
 log = logging.getLogger(__name__)
 
 _Object = Row[tuple[Any, ...]]
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def _read(row: _Object, files: ObjectStore, settle: Settle | None) -> _Read:
     except HeaderError as error:
         return _Read(row, None, str(error))
     except OSError as error:
+        if error.errno in _SHORTAGES:
+            raise  # of this machine, whatever the file
         return _Read(row, None, f"the file cannot be read: {error.strerror}")
     return _Read(row, entry, "; ".join(entry.faults))
 
