@@ -104,7 +104,7 @@ def fetch(
     for _ in range(_ROUNDS):
         for keys in list(_requests(remote, study, here(study.uid))):
             yield from _asked(route(remote, keys, line), said, study.arrived(here(study.uid)), study.total)
-        yield from _rest(study, here, said.sent, before, patience_s)
+        yield from _rest(study, here, said.sent, before, patience_s, line)
         arrived = study.arrived(here(study.uid))
         lost = said.sent > 0 and arrived == before
         if said.unknown_destination or lost or arrived == study.total:
@@ -142,11 +142,11 @@ def _requests(remote: RemoteAE, study: _Study, here: Mapping[str, frozenset[str]
             yield Keys(study.uid, (series,), tuple(lacking[begin : begin + _UIDS_AT_ONCE]))
 
 
-def _rest(study: _Study, here: Here, sent: int, before: int, patience_s: float) -> Iterator[Progress]:
-    """Wait for objects that the remote says it has sent: some answer before they have."""
+def _rest(study: _Study, here: Here, sent: int, before: int, patience_s: float, line: Line) -> Iterator[Progress]:
+    """Wait for objects that the remote says it has sent, unless the node stops: some answer before they have."""
     arrived = study.arrived(here(study.uid))
     deadline = time.monotonic() + patience_s
-    while arrived < study.total and arrived - before < sent and time.monotonic() < deadline:
+    while arrived < study.total and arrived - before < sent and time.monotonic() < deadline and not line.is_ended:
         time.sleep(_LOOK_S)
         if (now := study.arrived(here(study.uid))) > arrived:
             arrived, deadline = now, time.monotonic() + patience_s

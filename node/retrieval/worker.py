@@ -127,6 +127,8 @@ class RetrievalWorker:
             fetched = Fetched(record.at_remote, arrived, f"{self.remote.name}: {error}")
             if terms.maximum_attempts > 1:
                 return self._put_off(record, fetched)
+        if fetched.reason and self._line.is_ended:
+            raise TransientError("stopped")
         self._in_vain.pop(record.identifier, None)
         wait = None if fetched.hopeless or not fetched.reason else terms.wait_after(attempts)
         reason = fetched.reason
