@@ -16,6 +16,7 @@ from models.research.phantom.female import bladder as female_bladder
 from models.research.phantom.female import female_organs
 from models.research.phantom.grade import has_tumour
 from models.research.phantom.lattice import Vector
+from models.research.phantom.looks import FIRST_WIDE
 from models.research.phantom.mesorectal import nodes, rectal_vessels
 from models.research.phantom.muscles import Outline, Outside, body, cavities, draw_build, inner_muscles, outer_muscles
 from models.research.phantom.raster import Layer
@@ -70,7 +71,8 @@ def draw_anatomy(seed: int) -> Anatomy:
     surface = body(build)
     rectum = draw_rectum(part("rectum"))
     mesorectum = draw_mesorectum(rectum, part("mesorectum"))
-    tumour = draw_tumour(part("tumour"), rectum, draw_border(part("border"))) if has_tumour(seed) else None
+    border = draw_border(part("border"))
+    tumour = draw_tumour(part("tumour"), rectum, border, seed >= FIRST_WIDE) if has_tumour(seed) else None
     hip = hip_prosthesis(part("hip"))
     bones = (*pelvic_bones(part("bones"), sex), *hip)
     loops = (*bowel_loops(part("loops")), *sigmoid(rectum, part("sigmoid")))

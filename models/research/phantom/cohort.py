@@ -44,6 +44,11 @@ VALIDATION = SimulatedCohort("validation", range(200_000, 200_200), TRAINED_SCAN
 TEST_TRAINED_SCANNERS = SimulatedCohort("test, trained scanners", range(900_000, 900_200), TRAINED_SCANNERS)
 TEST = SimulatedCohort("test", range(910_000, 910_200), HELD_OUT_SCANNERS)
 COHORTS = (TRAINING, VALIDATION, TEST_TRAINED_SCANNERS, TEST)
+# Of tumours with the looks of `phantom.looks`: their seeds lie beyond all others.
+WIDE_TRAINING = SimulatedCohort("wide training", range(2_100_000, 2_101_000), TRAINED_SCANNERS)
+WIDE_VALIDATION = SimulatedCohort("wide validation", range(2_200_000, 2_200_200), TRAINED_SCANNERS)
+WIDE_TEST = SimulatedCohort("wide test", range(2_910_000, 2_910_200), HELD_OUT_SCANNERS)
+WIDE_COHORTS = (WIDE_TRAINING, WIDE_VALIDATION, WIDE_TEST)
 
 
 def scanner_of(seed: int, scanners: Sequence[Scanner] | None = None) -> Scanner:

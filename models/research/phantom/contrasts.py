@@ -74,19 +74,22 @@ class DiffusionWeighted:
 
 @dataclass(frozen=True, slots=True)
 class Dynamic:
-    """Fat-suppressed spoiled gradient echo, `time_s` after injection with the bolus arriving at `arrival_s`."""
+    """Spoiled gradient echo, `time_s` after injection with the bolus arriving at `arrival_s`; with `fat_shown` fat is
+    not suppressed."""
 
     protocol: Protocol
     field_strength_t: float
     time_s: float
     arrival_s: float
+    fat_shown: bool = False
 
     def __call__(self, tissue: Properties) -> Array:
         """Signal of each element."""
         p = self.protocol
         t1 = enhanced_t1(tissue, self.time_s, self.field_strength_t, self.arrival_s)
         star = np.full_like(t1, T2_STAR_MS)
-        return spoiled_gradient_echo(tissue.pd * tissue.water, t1, star, p.tr_ms, p.te_ms, p.flip_deg)
+        pd = tissue.pd if self.fat_shown else tissue.pd * tissue.water
+        return spoiled_gradient_echo(pd, t1, star, p.tr_ms, p.te_ms, p.flip_deg)
 
 
 def brightest(contrast: Contrast, tissues: Properties, quantile: float = 0.95) -> float:

@@ -90,7 +90,7 @@ class Session:
         """The volume of a dynamic phase."""
         conditions, time = self.conditions["DCE"], self.phase_times_s[phase]
         protocol = _turned(self.scanner.dce, conditions.b1)
-        contrast = Dynamic(protocol, self.scanner.field_strength_t, time, self.arrival_s)
+        contrast = Dynamic(protocol, self.scanner.field_strength_t, time, self.arrival_s, _shows_fat(self.patient))
         rng = stream(self.patient.seed, self.scanner.name, "sway", phase)
         effects = replace(conditions.effects, sway=draw_sway(conditions.patient.anatomy, phase, rng))
         return Volume("DCE", f"DCE {phase}", Signal(contrast), effects, phase_time_s=time, phase=phase)
@@ -119,17 +119,22 @@ def open_session(seed: int, scanner: Scanner) -> Session:
     tissues = draw_properties(stream(seed, "tissue"), scanner.field_strength_t)
     conditions = {}
     for name, measurement in measurements.items():
-        reference = _reference(name, measurement, scanner, times["PORTAL_VENOUS"], arrival)
+        portal = Dynamic(scanner.dce, scanner.field_strength_t, times["PORTAL_VENOUS"], arrival, _shows_fat(patient))
+        reference = _reference(name, measurement, scanner, portal)
         conditions[name] = _conditions(patient, scanner, measurement, name, brightest(reference, tissues))
     return Session(patient, scanner, measurements, times, arrival, conditions)
 
 
-def _reference(name: str, measurement: Measurement, scanner: Scanner, portal_s: float, arrival_s: float) -> Contrast:
+def _shows_fat(patient: Patient) -> bool:
+    return patient.look is not None and patient.look.fat_shown
+
+
+def _reference(name: str, measurement: Measurement, scanner: Scanner, portal: Dynamic) -> Contrast:
     """The contrast by which the gain of a measurement is set."""
     if name == "DWI":
         return DiffusionWeighted(scanner.dwi, b_values(scanner)[0])
     if name == "DCE":
-        return Dynamic(scanner.dce, scanner.field_strength_t, portal_s, arrival_s)
+        return portal
     return T2Weighted(measurement.protocol)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from models.research.phantom.anatomy import Anatomy, draw_anatomy
 from models.research.phantom.deformation import Texture, draw_texture
 from models.research.phantom.grade import TumourBiology, biology_of
 from models.research.phantom.lattice import Array, Positions, every, interpolated_slabs, isotropic, lattice, points
+from models.research.phantom.looks import Depth, Kind, Look, changed, depth_of, look_of
 from models.research.phantom.raster import TissueMap, rasterise
 from models.research.phantom.streams import stream
 from models.research.phantom.tissue import T1_RATIO_3T_TO_1_5T, Properties, Tissue, draw_properties
@@ -66,7 +67,8 @@ class Patient:
     """Everything of a patient that does not depend on the scanner.
 
     `cells`, `water` and `vessels` have a mean of 0 and a variance of 1 in the tumour as it lies at rest, so that it has
-    the means and heterogeneities that were drawn for it.
+    the means and heterogeneities that were drawn for it. `look` and the `depth` of a necrotic core: of the patients
+    that have them (`phantom.looks`).
     """
 
     seed: int
@@ -77,6 +79,8 @@ class Patient:
     cells: Texture
     water: Texture
     vessels: Texture
+    look: Look | None = None
+    depth: Depth | None = None
 
 
 def draw_patient(seed: int) -> Patient:
@@ -88,15 +92,25 @@ def draw_patient(seed: int) -> Patient:
     if anatomy.tumour is not None:
         inside = _tumour_at_rest(anatomy, anatomy.tumour)
         cells, vessels, water = (field.standardised(*inside) for field in (cells, vessels, water))
-    return Patient(seed, anatomy, biology_of(seed), background, septa, cells, water, vessels)
+    look = look_of(seed)
+    patient = Patient(seed, anatomy, biology_of(seed), background, septa, cells, water, vessels, look)
+    if look is None or look.kind is not Kind.NECROTIC or anatomy.tumour is None:
+        return patient
+    return replace(patient, depth=depth_of(*_inside(anatomy, anatomy.tumour), anatomy.deformation.offset, look.share))
+
+
+def _inside(anatomy: Anatomy, tumour: Tumour) -> tuple[npt.NDArray[np.bool_], Grid]:
+    """The points (z, y, x) of a lattice that lie in the tumour, and the lattice."""
+    grid = isotropic(*anatomy.deformation.box(tumour.box(), 2.0), STANDARDISED_AT_MM)
+    share = rasterise((tumour,), anatomy.deformation, grid).coverage(Tissue.TUMOUR)
+    # No tumour is so small that none of these points lies in it, but its fullest one always does.
+    return share >= min(0.5, float(share.max())), grid
 
 
 def _tumour_at_rest(anatomy: Anatomy, tumour: Tumour) -> tuple[Array, Array, Array]:
     """Points x, y, z (mm, each (n,)) of the tumour in the frame of the textures."""
-    grid = isotropic(*anatomy.deformation.box(tumour.box(), 2.0), STANDARDISED_AT_MM)
-    share = rasterise((tumour,), anatomy.deformation, grid).coverage(Tissue.TUMOUR)
-    # No tumour is so small that none of these points lies in it, but its fullest one always does.
-    z, y, x = np.nonzero(share >= min(0.5, float(share.max())))
+    inside, grid = _inside(anatomy, tumour)
+    z, y, x = np.nonzero(inside)
     place = points(grid, np.stack([x, y, z], axis=-1)) - np.asarray(anatomy.deformation.offset)
     return place[:, 0].astype(np.float32), place[:, 1].astype(np.float32), place[:, 2].astype(np.float32)
 
@@ -225,7 +239,11 @@ def _tumour_properties(
         texture.values(place[:, 0], place[:, 1], place[:, 2]).clip(-2.5, 2.5)
         for texture in (patient.cells, patient.water, patient.vessels)
     )
-    return tumour_properties(patient.biology, tissues, field_strength_t, cells, water, vessels)
+    solid = tumour_properties(patient.biology, tissues, field_strength_t, cells, water, vessels)
+    if patient.look is None or patient.look.kind is Kind.SOLID:
+        return solid
+    core = None if patient.depth is None else patient.depth.core(place)
+    return changed(solid, patient.look, core, cells, field_strength_t)
 
 
 def tumour_properties(

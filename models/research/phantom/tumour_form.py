@@ -44,9 +44,13 @@ _HABITS = {
 }
 
 
-def draw_tumour(rng: np.random.Generator, rectum: Rectum, border: Texture) -> Tumour:
-    """A tumour on `rectum`: growth, site and volume drawn, then the form scaled until it has the volume."""
-    growth = list(Growth)[int(rng.choice(4, p=[_HABITS[growth].share for growth in Growth]))]
+def draw_tumour(rng: np.random.Generator, rectum: Rectum, border: Texture, evenly: bool = False) -> Tumour:
+    """A tumour on `rectum`: growth, site and volume drawn, then the form scaled until it has the volume.
+
+    `evenly`: every growth is as frequent as any other.
+    """
+    shares = None if evenly else [_HABITS[growth].share for growth in Growth]
+    growth = list(Growth)[int(rng.choice(len(Growth), p=shares))]
     habit = _HABITS[growth]
     third = int(rng.choice(3, p=[share for share, _ in _THIRDS]))
     target = float(np.clip(MEDIAN_ML * habit.volume * SPREAD ** rng.standard_normal(), _LEAST_ML, _LARGEST_ML))

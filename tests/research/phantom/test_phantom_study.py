@@ -13,6 +13,9 @@ from models.sequence import ANALYSED, Sequence
 from models.volume import grid_of, resample_onto
 
 SEED = 104
+#: Of the images and masks of `case`, since the phantom has its cohorts.
+MEANS = {Sequence.T2WI: 685.9143676757812, Sequence.DWI: 62.45087432861328, Sequence.PVP: 215.93515014648438}
+VOXELS = {Sequence.T2WI: 2549, Sequence.DWI: 1056, Sequence.PVP: 6593}
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,13 @@ def test_the_subtraction_is_portal_venous_minus_pre_contrast(study):
         )
     )
     np.testing.assert_array_equal(difference, np.maximum(portal - before, 0))
+
+
+def test_patients_of_the_older_cohorts_stay_as_they_were(case):
+    """Also when others get new looks (`phantom.looks`): what was trained on them stays what it says it is."""
+    found = {sequence: float(sitk.GetArrayViewFromImage(image).mean()) for sequence, image in case.images.items()}
+    assert found == pytest.approx(MEANS, rel=1e-5)
+    assert {name: int(sitk.GetArrayViewFromImage(mask).sum()) for name, mask in case.masks.items()} == VOXELS
 
 
 def test_the_same_physical_place_is_tumour_in_every_sequence(case):
