@@ -47,6 +47,8 @@ def code() -> str:
     """Digest of the code that the results are of."""
     digest = hashlib.sha256()
     for path in sorted(path for folder in _CODE for path in (ROOT / folder).rglob("*.py")):
+        if path.name == "page.py" and path.parent.name == "faults":
+            continue  # how results are written down changes none
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
