@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from ..parts.node import Node
 
@@ -19,13 +19,15 @@ def killing(call: str, number: int) -> list[object]:
     return ["strace", *options, "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}"]
 
 
-def kill_at_each(calls: Iterable[str], attempt: Callable[[str, int], bool], step: int = 1) -> int:
-    """Attempt something with a kill before the first call of each kind, the one after `step` more, …; how many kills.
+def kill_at_each(steps: Mapping[str, int], attempt: Callable[[str, int], bool]) -> int:
+    """Attempt something with a kill before the first call of each kind, and the one a step later, …; how many kills.
 
-    `attempt` says whether it was killed; where it was not, there are no more calls of this kind.
+    Args:
+        steps: of each kind of calls.
+        attempt: says whether it was killed; where it was not, there are no more calls of this kind.
     """
     kills = 0
-    for call in calls:
+    for call, step in steps.items():
         number = 1
         while attempt(call, number):
             kills, number = kills + 1, number + step

@@ -30,6 +30,14 @@ from .studies import SentStudy, tiny_studies
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing: `make tools` installs it")
 
+#: Of which calls of each kind the kills come before: all of those of which there are few.
+RECEIVING = {"fsync": 1, "fdatasync": 1, "rename": 1, "mkdir": 1, "pwrite64": 5, "write": 5, "sendto": 5}
+ANALYSING = {"fdatasync": 1, "fsync": 8, "rename": 8}
+DELIVERING = {"fdatasync": 1, "unlink": 1, "pwrite64": 6, "sendto": 6, "recvfrom": 6}
+MIGRATING = {"fsync": 1, "fdatasync": 1, "rename": 1, "unlink": 1}
+REINDEXING = {"fsync": 1, "fdatasync": 2, "rename": 1, "unlink": 2, "pwrite64": 80}
+BACKING_UP = RESTORING = {"fsync": 2, "fdatasync": 2, "rename": 6, "unlink": 6, "pwrite64": 40}
+
 OLD_DATABASE = ROOT / "tests" / "storage" / "data" / "index-of-2026-11.sqlite.sql"
 
 
@@ -78,8 +86,7 @@ def test_kills_at_each_boundary_of_receiving(tmp_path: Path, figures: dict[str, 
     def attempt(call: str, number: int) -> bool:
         return received_in_spite_of_a_kill(tmp_path / "node", study, call, number)
 
-    figures["kills"] = kill_at_each(("fsync", "fdatasync", "rename", "mkdir"), attempt)
-    figures["kills"] += kill_at_each(("pwrite64", "write", "sendto"), attempt, step=5)
+    figures["kills"] = kill_at_each(RECEIVING, attempt)
 
 
 # --- the steps of an analysis
@@ -149,8 +156,7 @@ def test_kills_at_each_boundary_of_an_analysis(
         assert set(made_by(node)) == expected, (call, number)
         return killed
 
-    figures["kills"] = kill_at_each(("fdatasync",), attempt)
-    figures["kills"] += kill_at_each(("fsync", "rename"), attempt, step=8)
+    figures["kills"] = kill_at_each(ANALYSING, attempt)
     figures["steps that a kill came after"] = len(finished)
     steps = {"start", "recognise", "assemble volumes", "super-resolve", "segment", "radiomics", "predict", "encode"}
     assert finished >= steps, "each step had a kill after it"
@@ -187,8 +193,7 @@ def test_kills_at_each_boundary_of_a_delivery(
         again_sent.append(arrived.again)
         return killed
 
-    figures["kills"] = kill_at_each(("fdatasync", "unlink"), attempt)
-    figures["kills"] += kill_at_each(("pwrite64", "sendto", "recvfrom"), attempt, step=6)
+    figures["kills"] = kill_at_each(DELIVERING, attempt)
     figures["results that came again"] = sum(again_sent)
     figures["results delivered"] = len(again_sent) * len(made_by(template))
 
@@ -247,7 +252,7 @@ def test_kills_and_power_cuts_at_each_boundary_of_a_migration(
         assert rows(node) == expected, (call, number)
         return killed
 
-    figures["kills"] += kill_at_each(("fsync", "fdatasync", "rename", "unlink"), attempt)
+    figures["kills"] += kill_at_each(MIGRATING, attempt)
 
 
 def migrated_in_spite_of_cuts(folder: Path, old: Node, most: int) -> tuple[int, int]:
@@ -285,10 +290,6 @@ def order(node: Node, *words: object) -> tuple[object, ...]:
     return sys.executable, "-m", "node", *words, "--config", node.config
 
 
-#: Kinds of calls, and how many of each are passed over after a kill.
-SYNCS, WRITES = ("fsync", "fdatasync", "rename", "unlink"), ("pwrite64",)
-
-
 @pytest.mark.faults
 @pytest.mark.timeout(2400)
 def test_kills_at_each_boundary_of_a_reindex(
@@ -310,7 +311,7 @@ def test_kills_at_each_boundary_of_a_reindex(
         assert not orphans(settings_of(node))
         return killed
 
-    figures["kills"] = kill_at_each(SYNCS, attempt, step=2) + kill_at_each(WRITES, attempt, step=40)
+    figures["kills"] = kill_at_each(REINDEXING, attempt)
 
 
 def without_database(node: Node) -> None:
@@ -341,7 +342,7 @@ def test_kills_at_each_boundary_of_a_backup(
         assert set(made_by(put_back)) == expected, (call, number)
         return killed
 
-    figures["kills"] = kill_at_each(SYNCS, attempt, step=3) + kill_at_each(WRITES, attempt, step=40)
+    figures["kills"] = kill_at_each(BACKING_UP, attempt)
 
 
 @pytest.mark.faults
@@ -364,4 +365,4 @@ def test_kills_at_each_boundary_of_a_restore(
         assert set(made_by(node)) == expected, (call, number)
         return killed
 
-    figures["kills"] = kill_at_each(SYNCS, attempt, step=3) + kill_at_each(WRITES, attempt, step=40)
+    figures["kills"] = kill_at_each(RESTORING, attempt)
