@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func, not_, select
 
 from storage.known_answer import of_check
+from storage.quarantine import DAMAGED_HERE
 from storage.records import DeliveryState, QuarantineState, StudyState
 from storage.rejection_notes import is_rejected_there
 from storage.retrievals import RetrievalState
@@ -38,8 +39,9 @@ def to_withdraw(connection: Connection) -> dict[str, Outstanding]:
 
 
 def quarantined(connection: Connection) -> dict[str, Outstanding]:
-    """Files that the quarantine holds, by the AE title that sent them."""
-    return _counted(connection, quarantine, quarantine.c.calling_ae, quarantine.c.state == QuarantineState.HELD)
+    """Files that the quarantine holds, by the AE title that sent them; not those that were damaged here."""
+    held, damaged = quarantine.c.state == QuarantineState.HELD, quarantine.c.reason.contains(DAMAGED_HERE)
+    return _counted(connection, quarantine, quarantine.c.calling_ae, and_(held, not_(damaged)))
 
 
 def failed_retrievals(connection: Connection) -> dict[str, Outstanding]:

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, and_, insert, update
 from storage.records import QuarantineState, StoredFile
 from storage.schema import quarantine
 
+DAMAGED_HERE = "was damaged here"
+"""In the reason of bytes that were an object of this node, whole, before its disk damaged them."""
+
 
 def keep(connection: Connection, file: StoredFile, reason: str, calling_ae: str, now: datetime) -> None:
     """Note bytes; the same ones again only renew the time.

@@ -60,7 +60,7 @@ def _set_aside(engine: Engine, files: ObjectStore, it: KeptObject, now: datetime
     if not fault:
         return ""
     header = it.header
-    reason = f"object {header.sop_instance_uid} of study {header.study_instance_uid} was damaged here: {fault}"
+    reason = f"object {header.sop_instance_uid} of study {header.study_instance_uid} {quarantine.DAMAGED_HERE}: {fault}"
     moved = None if fault == GONE else files.set_aside(it.file, content, reason)
     with database.writing(engine).begin() as connection:
         if moved is not None:

@@ -112,6 +112,12 @@ class Alert(Definition):
         Kind.ALERT,
         Kind.REFUSAL,
     )
+    DATABASE_DAMAGED = (
+        "E-DATABASE-DAMAGED",
+        "The index (subject: its address) is damaged on the disk; the node goes on as long as it can.",
+        "Look after the disk. Stop the node, then `rectal-node restore` a backup, or `rectal-node reindex`.",
+        Kind.ALERT,
+    )
     KNOWN_ANSWER = (
         "E-KNOWN-ANSWER",
         "The known-answer check gave another answer than the stored one, or none in its time.",

@@ -19,9 +19,12 @@ from sqlalchemy import Engine
 
 from node import damage
 from node.clock import Clock, utc_now
+from node.codes import Alert
 from node.recognition.header.rejections import rejection_note
 from storage import reconciliation
-from storage.errors import HeaderError
+from storage.alerts import Alerts
+from storage.database import require_whole
+from storage.errors import DatabaseError, HeaderError
 from storage.files import ObjectStore
 from storage.header import content_of, read_header
 from storage.index import Index
@@ -56,7 +59,7 @@ class Reconciliation:
         """`uid_root`: root of the UIDs of results, with its trailing dot; `files_per_s`: at the most."""
         self._files, self._index, self._uid_root = files, index, uid_root
         self._grace, self._every, self._rate, self._clock = grace, every, files_per_s, clock
-        self._upkeep = Upkeep(index.engine)
+        self._upkeep, self._alerts = Upkeep(index.engine), Alerts(index.engine)
         self._stop = threading.Event()
         self._begins = True  # a start may follow a kill
 
@@ -90,6 +93,7 @@ class Reconciliation:
             self._stop.wait(max(0.0, (seen["files"] + 1) / self._rate - (time.monotonic() - begun_at)))
         found = added(found, self._quarantine())
         found = added(found, {"spooled": self._files.sweep_spool(max(_SPOOL_AGE_S, self._grace.total_seconds()))})
+        self._look_at_the_index()
         self._upkeep.end(NAME, found, self._clock())
         told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
         level = logging.WARNING if found.keys() - {"files", "studies"} else logging.INFO
@@ -103,6 +107,16 @@ class Reconciliation:
             done[self._settle(study_uid, orphan)] += 1
         done.update(self._lacking(compared))
         return done
+
+    def _look_at_the_index(self) -> None:
+        """Look through an SQLite index, of which a start looks at small ones only."""
+        where = self._engine.url.render_as_string()
+        try:
+            require_whole(self._engine)
+        except DatabaseError as error:
+            self._alerts.raise_(Alert.DATABASE_DAMAGED, where, str(error))
+        else:
+            self._alerts.clear(Alert.DATABASE_DAMAGED, where)
 
     @property
     def _engine(self) -> Engine:

@@ -69,7 +69,8 @@ class Scrub:
     def round(self, begun: Round) -> Generator[int, None, None]:
         """Go through a round from where it is; gives the size of each object once it was read, in bytes."""
         position, found, saved = int(begun.position or 0), dict(begun.found), time.monotonic()
-        self._left = reconciliation.bytes_after(self._index.engine, position)
+        if self._left <= 0:  # a look at every row
+            self._left = reconciliation.bytes_after(self._index.engine, position)
         try:
             while part := reconciliation.objects_after(self._index.engine, position, _AT_ONCE):
                 for it in part:
@@ -82,6 +83,7 @@ class Scrub:
         finally:
             self._upkeep.advance(NAME, str(position), found)
         self._upkeep.end(NAME, found, self._clock())
+        self._left = 0
         told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
         log.log(logging.ERROR if found.get("damaged") else logging.INFO, "all objects were read again: %s", told)
 

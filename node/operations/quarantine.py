@@ -22,6 +22,7 @@ from storage.errors import HeaderError
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
+from storage.quarantine import DAMAGED_HERE
 from storage.records import QuarantineRecord, QuarantineState, Registration
 
 log = logging.getLogger(__name__)
@@ -190,6 +191,9 @@ def _release(engine: Engine, store: ObjectStore, identifier: int, because: str) 
     from node.services.store import admit
 
     entry = _held(engine, identifier)
+    if DAMAGED_HERE in entry.reason:
+        # It can be read, and would become the latest revision of the object that it was.
+        raise StillBrokenError(_came_back(engine, entry, entry.reason))
     path = store.absolute(entry.file)
     try:
         header = read_header(path)

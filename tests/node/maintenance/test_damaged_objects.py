@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,11 @@ from node.analysis.verification import require_whole
 from node.clock import utc_now
 from node.codes import Alert
 from node.damage import set_aside
-from node.errors import PermanentError
+from node.errors import NodeError, PermanentError
 from node.maintenance.mending import Mending
 from node.maintenance.scrub import NAME, Scrub
+from node.operations.quarantine import release
+from node.settings import Settings
 from storage import damage, reconciliation
 from storage.alerts import Alerts
 from storage.database import open_engine
@@ -24,10 +27,12 @@ from storage.files import ObjectStore
 from storage.header import content_of, read_header
 from storage.index import Index
 from storage.ledger import Ledger
+from storage.outstanding import quarantined
 from storage.quarantine_entries import entries
 from storage.records import ObjectOrigin, ResultRecord, StudyState
 from storage.retrievals import Retrievals, RetrievalState
 from storage.upkeep import Upkeep
+from tests.node.site import FIRST, running
 from tests.storage.house import House, a_file
 
 STUDY = "1.2.3"
@@ -285,3 +290,36 @@ def test_an_object_that_comes_again_at_this_moment_is_not_taken_for_the_damaged_
     setting_aside.join(20)
     assert content_of(house.files.absolute(it.file)).digest == it.file.digest
     assert reasons(house) == []
+
+
+def test_one_flipped_byte_ends_in_no_result_and_the_study_goes_on_when_the_object_came_again(
+    tmp_path: Path, written_by: Callable[[str], Any]
+) -> None:
+    """With a worker; a study that is refused when it is whole, which is quick."""
+    images = written_by("Siemens Skyra").series("localizer")
+    with running(tmp_path / "site") as site:
+        site.receive(images, FIRST)
+        path = site.files.absolute(site.index.instances(site.uid)[0].file)
+        flip(path)
+        site.analyse()
+        study = site.index.study(site.uid)
+        assert (study.state, study.reason.partition(":")[0]) == (StudyState.FAILED, Alert.OBJECT_DAMAGED)
+        assert site.ledger.all_results(site.uid) == ()
+        site.receive(images[:1], FIRST)
+        Mending(site.files, site.index, []).look()
+        site.analyse()
+        study = site.index.study(site.uid)
+        assert (study.state, study.revision) == (StudyState.REFUSED, 2)
+        assert site.ledger.all_results(site.uid) != ()
+
+
+def test_what_was_damaged_here_is_not_released_from_the_quarantine(house: House) -> None:
+    """It can be read, and would become the latest revision of the object."""
+    flip(path_of(house, 2))
+    scrubbed(house)
+    with house.engine.connect() as connection:
+        (entry,) = entries(connection, ended=False, limit=None)
+        assert quarantined(connection) == {}  # of what senders have sent
+    with pytest.raises(NodeError, match="was damaged here"):
+        release(Settings(root=house.files.root), entry.identifier)
+    assert len(house.index.instances(STUDY)) == 3

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from node.clock import utc_now
 from node.codes import Alert
 from node.maintenance.reconciliation import NAME, Reconciliation
-from storage import damage
+from storage import damage, database, reconciliation
 from storage.alerts import Alerts
 from storage.database import open_engine
 from storage.header import read_header
@@ -209,3 +209,30 @@ def test_a_file_of_a_study_that_somebody_uses_waits(house: House, left) -> None:
         a_round(house)
     assert found(house.engine) == {"waiting": 1}
     assert path.exists()
+
+
+def test_an_index_that_is_damaged_deep_inside_is_an_alert(house: House, tmp_path: Path) -> None:
+    """A start looks at the first pages of a large one."""
+    path = tmp_path / "index.sqlite"
+    database.close(house.engine)
+    with house.engine.connect() as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'association_by_study'"
+        page = connection.exec_driver_sql(query).scalar_one()
+    database.close(house.engine)
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(os.urandom(4096))
+    a_round(house)
+    (alert,) = Alerts(house.engine).open()
+    assert alert.code == Alert.DATABASE_DAMAGED
+    assert "index.sqlite: the database is damaged" in alert.text
+
+
+@pytest.mark.parametrize("images", [1, 40])
+def test_a_study_is_compared_by_one_question_whatever_it_has(house: House, images: int) -> None:
+    for number in range(3, 3 + images):
+        house.receive(a_file(number))
+    asked: list[str] = []
+    event.listen(house.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    assert reconciliation.compare(house.engine, house.files, "1.2.3").files == 2 + images
+    assert len([it for it in asked if it.startswith("SELECT")]) == 1

@@ -13,12 +13,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from node.damage import set_aside
+from node.maintenance.mending import Mending
 from node.retrieval.route import ByMove
 from node.retrieval.schedule import Schedule
 from node.retrieval.service import RetrievalService
 from node.retrieval.worker import RetrievalWorker, Terms
 from node.service import Service, ServiceRole
 from node.settings import Method, RetrievalSettings
+from storage import reconciliation
+from storage.alerts import Alerts
 from storage.retrievals import RetrievalState
 from tests.parts.processes import wait_for
 
@@ -193,3 +197,23 @@ def test_a_command_that_is_killed_goes_on_where_it_was(command, from_pacs, pacs)
     assert done.returncode == 0, done.stderr
     assert from_pacs.here() == IMAGES
     assert {level for level, _ in pacs.asked} <= {"SERIES", "IMAGE"}
+
+
+def test_a_damaged_object_is_fetched_again_by_its_instance_and_is_whole(schedule, from_pacs, pacs, clock):
+    """One byte of a stored object flips: it is asked for, alone, and takes its place again."""
+    entry = schedule()
+    entry.look()
+    pacs.asked.clear()
+    (kept, *_) = reconciliation.objects_after(from_pacs.index.engine, 0, 1)
+    path = from_pacs.files.absolute(kept.file)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert set_aside(from_pacs.files, from_pacs.index, kept).startswith("its data set has SHA-256")
+    mending = Mending(from_pacs.files, from_pacs.index, ["pacs"], clock)
+    mending.look()
+    entry.look()
+    assert pacs.asked == [("IMAGE", (kept.header.sop_instance_uid,))]
+    assert path.read_bytes().endswith(whole[-2000:])
+    mending.look()
+    assert Alerts(from_pacs.index.engine).open() == ()
+    assert from_pacs.record().state is RetrievalState.COMPLETE
