@@ -188,4 +188,5 @@ def _close(folder: Path, root: Path) -> None:
         except OSError:
             break  # it holds something
         folder = folder.parent
-    sync(folder)
+    if folder.exists():
+        sync(folder)

@@ -24,6 +24,7 @@ from storage.records import DeliveryState, RejectionNote, Revocation, StudyState
 from storage.retention import Circumstances, Kept, of_studies
 
 from ...parts.kills import killed_at
+from ...parts.orthanc import Orthanc
 from ...parts.storage_scp import StorageSCP, running_storage_scp
 from ..old_studies import LONG_AGO, OldStudies
 
@@ -219,3 +220,17 @@ def test_killed_anywhere_there_is_one_note_after_the_next_look(telling, tmp_path
         assert [it.destination for it in notes] == ["PACS"]
         number += 1
     assert number > 3
+
+
+def test_orthanc_has_the_note_beside_the_result_that_it_rejects(tmp_path: Path, orthanc: Orthanc):
+    telling = Telling(tmp_path, orthanc.dicom_port)
+    (result,) = telling.node.ledger.all_results(STUDY)
+    orthanc.store(telling.node.files.absolute(result.file))
+    telling.take_back()
+    telling.rejecting.look()
+    telling.deliver()
+    found = {data_set.Modality: data_set for data_set in orthanc.data_sets(STUDY)}
+    assert found.keys() == {"SR", "KO"}
+    (evidence,) = found["KO"].CurrentRequestedProcedureEvidenceSequence
+    (item,) = evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert item.ReferencedSOPInstanceUID == found["SR"].SOPInstanceUID
