@@ -110,6 +110,7 @@ def establish(engine: Engine, root: Path) -> None:
     proposal = _proposal(root)
     proposal.write_text(identifier, "ascii")
     sync(proposal)
+    sync(root)  # its name too: of a database elsewhere the row alone would not tell that it is this root's
     if not _in_database(engine):
         with database.writing(engine).begin() as connection:
             connection.execute(insert(root_identity).values(identifier=identifier))
