@@ -21,7 +21,7 @@ from storage.files import ObjectStore
 from storage.page_schema import reading
 from storage.records import ObjectOrigin, QuarantineState
 from storage.removal_records import Removal, Scope
-from storage.removal_schema import rejection_note, removal, removal_file
+from storage.removal_schema import committed_study, rejection_note, removal, removal_file
 from storage.schema import (
     association,
     commitment,
@@ -32,10 +32,13 @@ from storage.schema import (
     quarantine,
     result,
     revision_object,
+    step_attempt,
     study,
     verdict,
 )
 
+OF_A_STUDY = (result, revision_object, verdict, reading, meant_patient, association, step_attempt, committed_study)
+"""Tables, beside those of objects and of the study itself, of which a removal takes the rows of the study."""
 _AT_ONCE = 500
 """Files of one statement, which has a parameter for each."""
 _HELD = quarantine.c.state == QuarantineState.HELD
@@ -158,7 +161,7 @@ def _delete_study(connection: Connection, study_uid: str, taken: ColumnElement[b
     connection.execute(delete(commitment).where(commitment.c.identifier.in_(asked)))
     connection.execute(delete(rejection_note).where(rejection_note.c.delivery.in_(sent)))
     connection.execute(delete(delivery).where(delivery.c.result.in_(results)))
-    for table in (result, revision_object, verdict, meant_patient, association, reading):
+    for table in OF_A_STUDY:
         connection.execute(delete(table).where(table.c.study_instance_uid == study_uid))
     connection.execute(delete(dicom_object).where(taken))
     connection.execute(delete(study).where(study.c.study_instance_uid == study_uid))

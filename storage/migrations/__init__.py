@@ -19,6 +19,7 @@ from storage import (  # noqa: F401 - their tables are part of the schema
     catalogue_schema,
     known_answer_schema,
     maintenance_schema,
+    page_schema,
     removal_schema,
 )
 from storage.errors import SchemaError

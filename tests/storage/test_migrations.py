@@ -75,6 +75,13 @@ def test_the_revisions_are_one_chain_in_the_order_in_which_they_are_listed():
     assert tuple(it.revision for it in chain.walk_revisions())[::-1] == migrations.REVISIONS
 
 
+def test_every_module_of_tables_is_loaded_with_the_migrations():
+    """A database that is new has the tables that are known when it is made, whoever makes it."""
+    modules = {path.stem for path in Path(migrations.__file__).parents[1].glob("*_schema.py")}
+    assert modules
+    assert modules <= vars(migrations).keys()
+
+
 def test_a_migrated_database_has_the_schema_of_one_that_is_made_now(taken_over, tmp_path, postgresql):
     migrated = schema_of(taken_over)
     if taken_over.dialect.name == "sqlite":

@@ -18,6 +18,7 @@ from storage.catalogue.query import find
 from storage.commitment_requests import CommitmentRequests
 from storage.errors import TransitionError
 from storage.records import DeliveryState, OpenAssociation, Reference, Registration, Revocation, StudyState
+from storage.removal import OF_A_STUDY
 from storage.reruns import reopen
 from storage.retention import Kept
 from storage.retrievals import Retrievals
@@ -292,6 +293,14 @@ def test_the_next_revision_of_a_study_whose_images_are_gone_is_not_begun_by_a_pe
     retention(root, {**OLD, "remove": "images"}).look()
     with pytest.raises(TransitionError, match="its images were removed by 'old'"):
         reopen(root.engine, "1.2.3")
+
+
+def test_of_every_table_that_names_studies_it_is_said_what_becomes_of_its_rows():
+    """A table that comes later is either emptied with the study, or stays until a patient is erased."""
+    naming = {table.name for table in metadata.sorted_tables if "study_instance_uid" in table.columns}
+    with_objects = {"study", "dicom_object", "catalogue_study"}
+    stay = {"removal", "hold", "retrieval", "rejection", "answer_check"}
+    assert naming == with_objects | stay | {table.name for table in OF_A_STUDY}
 
 
 def test_a_row_that_is_removed_is_found_by_indexes_alone(root):

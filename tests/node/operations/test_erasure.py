@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from node.errors import NodeError
 from node.maintenance.retention import Retention
@@ -20,9 +20,11 @@ from storage import database, erasures, holds, rejections
 from storage.alerts import Alerts
 from storage.commitment_requests import CommitmentRequests
 from storage.identity import InstanceKey
+from storage.page_schema import reading
 from storage.records import Reference, Registration, RejectionNote, StudyState
 from storage.removal_schema import removal
 from storage.retrievals import Retrievals
+from storage.schema import step_attempt
 from storage.site_secret import SiteSecret
 
 from ...parts.kills import killed_at
@@ -87,6 +89,17 @@ def put_traces_everywhere(root: OldStudies, settings: Settings, empty_queue: Pat
         for study in (STUDY, OTHER):
             holds.place(connection, study, f"look at {study}", "Dr. Bob", LONG_AGO)
             holds.release(connection, study, "closed", "Dr. Bob", LONG_AGO)
+    with root.engine.begin() as connection:
+        said = {
+            "revision": 1,
+            "verdict": "AGREE",
+            "comment": "as Zebrafish had it",
+            "reader": "ada",
+            "said_at": LONG_AGO,
+        }
+        connection.execute(insert(reading).values(study_instance_uid=STUDY, **said))
+        tried = {"revision": 1, "step": "segment", "boot": "b", "begun_at": LONG_AGO}
+        connection.execute(insert(step_attempt).values(study_instance_uid=STUDY, **tried))
     Alerts(root.engine).raise_("E-RESULT-WITHDRAWN", STUDY, f"results of {STUDY} are to be taken back")
     root.index.keep_verdict(STUDY, 1, '{"version": 1, "note": "Zebrafish QX-77-ZZ"}')
     (root.files.spool / "left.part").write_bytes(a_file(8, study=STUDY, **PATIENT))
