@@ -423,6 +423,21 @@ def test_a_destination_that_refuses_some_is_a_warning_that_names_them(retrieving
     assert "0xA700" in status.ErrorComment
 
 
+def test_nobody_can_remove_a_study_while_it_is_sent(retrieving, destination):
+    removable: list[bool] = []
+
+    def answer(_uid: str) -> int:
+        with retrieving.files.locks.alone("1.2.3") as alone:
+            removable.append(alone)
+        return 0
+
+    destination.answer = answer
+    move(retrieving, STUDY_MOVE, QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2.3")
+    with retrieving.files.locks.alone("1.2.3") as alone:
+        removable.append(alone)
+    assert removable == [False] * len(IMAGES) + [True]
+
+
 def test_a_destination_that_aborts_at_one_object_gets_the_others(retrieving, destination):
     destination.answer = lambda uid: None if uid == IMAGES[1] else 0
     status, identifier = move(retrieving, STUDY_MOVE, QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2.3")[-1]

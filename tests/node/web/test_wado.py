@@ -11,6 +11,8 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from node.web.objects import WebObjects
+
 from ...storage.house import a_file
 from .conftest import COLUMNS, ROWS, an_image, running_web
 
@@ -271,3 +273,13 @@ def test_a_damaged_file_behind_others_ends_the_answer_early(start):
     assert len(web.get("/studies/1.2.9/metadata").json()) == 1
     with pytest.raises(OSError, match=r"[Cc]onnection|[Ii]ncomplete|[Pp]rematurely"):
         web.get("/studies/1.2.9", FILES)
+
+
+def test_nobody_can_remove_a_study_while_it_is_sent(web):
+    sent = WebObjects(web.engine, web.files).served("1.2.3", iter([b"one", b"two"]))
+    assert next(sent) == b"one"
+    with web.files.locks.alone("1.2.3") as alone:
+        assert not alone
+    assert list(sent) == [b"two"]
+    with web.files.locks.alone("1.2.3") as alone:
+        assert alone
