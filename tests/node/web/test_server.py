@@ -9,6 +9,8 @@ from contextlib import ExitStack
 import pytest
 import requests
 
+from node.web.server import bound
+
 from .conftest import an_image
 
 
@@ -76,6 +78,14 @@ def test_a_page_of_an_allowed_origin_may_call_and_no_other(start):
     other = web.get("/studies", headers={"Origin": "https://evil.example"})
     assert "Access-Control-Allow-Origin" not in other.headers
     assert "Access-Control-Allow-Origin" not in start().get("/studies", headers={"Origin": "https://a"}).headers
+
+
+def test_answers_are_sent_at_once_piece_by_piece():
+    """Without TCP_NODELAY an answer of several pieces waits for the acknowledgement of the first, 40 ms."""
+    with bound("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_it_describes_itself_to_nobody(start):
