@@ -21,6 +21,7 @@ from storage.header import read_header
 from storage.quarantine_entries import entries
 from storage.records import ResultRecord, StudyState
 from storage.upkeep import Upkeep
+from tests.parts.postgresql import emptied
 from tests.storage.house import House, a_file
 
 GRACE = timedelta(hours=2)
@@ -236,3 +237,18 @@ def test_a_study_is_compared_by_one_question_whatever_it_has(house: House, image
     event.listen(house.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     assert reconciliation.compare(house.engine, house.files, "1.2.3").files == 2 + images
     assert len([it for it in asked if it.startswith("SELECT")]) == 1
+
+
+def test_with_postgresql_what_is_apart_has_the_same_ends(postgresql: str, tmp_path: Path) -> None:
+    house = House(open_engine(emptied(postgresql)), tmp_path, lambda _seconds: utc_now())
+    for number in (1, 2):
+        house.receive(a_file(number))
+    for data in (a_file(3), a_file(1, **MADE_HERE)):
+        os.utime(house.files.absolute(house.files.store(data, read_header(data))), (0, 0))
+    house.files.absolute(house.index.instances("1.2.3")[0].file).unlink()
+    a_round(house)
+    assert found(house.engine) == {"adopted": 1, "removed": 1, "damaged": 1}
+    house.receive(a_file(1))
+    with house.engine.connect() as connection:
+        assert damage.count(connection) == 0
+    house.engine.dispose()
