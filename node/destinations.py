@@ -32,11 +32,11 @@ Facts = Mapping[str, frozenset[str]]
 def takes(remote: RemoteSettings, sop_class_uid: str, role: str = "") -> bool:
     """Whether a remote takes results of this role and SOP class; one without a kind goes to all.
 
-    Of several Key Object Selections a remote takes the one that names the kinds that it gets. One whose role does not
-    say what it names is of an earlier release, which made one for all.
+    Of several Key Object Selections a remote takes the one that names the kinds that it gets. What one of an earlier
+    release names, or one whose role was lost, is not known: it goes to who asks for one.
     """
     kind = kind_of(sop_class_uid, role)
-    if kind is ResultKind.KEY_OBJECTS and role not in ("", ResultKind.KEY_OBJECTS, selection_role(remote.results)):
+    if role.startswith(f"{ResultKind.KEY_OBJECTS}-") and role != selection_role(remote.results):
         return False
     return kind is None or kind in remote.results
 

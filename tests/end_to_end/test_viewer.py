@@ -97,7 +97,7 @@ def test_the_study_list_has_all_that_it_shows(viewer, skyra):
 @pytest.mark.parametrize("tag", ["00100010", "00100020", "00080050", "00081030", "0020000D"])
 def test_the_study_list_is_filtered_as_a_reader_types(viewer, skyra, tag):
     """Text is found with stars around it, UIDs with backslashes between."""
-    (study,) = viewer.json(f"/studies?StudyInstanceUID={skyra.uid}")
+    (study,) = viewer.json(f"/studies?{STUDY_LIST}&StudyInstanceUID={skyra.uid}")
     said = value(study, tag)
     text = (said["Alphabetic"] if isinstance(said, dict) else str(said))[1:-1]
     right, wrong = (f"{skyra.uid}\\1.2.3", "1.2.3") if tag == "0020000D" else (f"*{text}*", "*nothing of it*")

@@ -95,10 +95,12 @@ def test_of_several_key_object_selections_a_remote_gets_the_one_that_names_what_
         assert found == [False, kinds == set(reports.results), *[kinds == set(images.results)] * 2]
 
 
-def test_the_selection_of_an_earlier_release_names_all_and_goes_to_who_asks_for_one():
+@pytest.mark.parametrize("role", ["key-objects", "unknown"])
+def test_a_selection_of_which_it_is_not_known_what_it_names_goes_to_who_asks_for_one(role):
+    """Of an earlier release, or found by `reindex` without its list of results."""
     wants = remote(results=(ResultKind.REPORT, ResultKind.KEY_OBJECTS))
-    assert takes(wants, KeyObjectSelectionDocumentStorage, "key-objects")
-    assert not takes(remote(), KeyObjectSelectionDocumentStorage, "key-objects")
+    assert takes(wants, KeyObjectSelectionDocumentStorage, role)
+    assert not takes(remote(), KeyObjectSelectionDocumentStorage, role)
 
 
 def test_a_remote_that_gets_key_objects_and_nothing_that_they_could_name_is_refused():
