@@ -41,7 +41,7 @@ class EncodedObject:
 
     Attributes:
         role: which result it is, such as ``super-resolved-t2wi``, ``segmentation-dwi``, ``report``, ``summary``,
-            ``summary-pdf``, ``key-objects``.
+            ``summary-pdf``, ``key-objects-227de262``.
     """
 
     role: str
