@@ -79,7 +79,7 @@ def test_killed_at_any_boundary_the_study_is_whole_or_gone_and_the_next_look_lea
         remove(node.root, "study")
         assert (rows(node), node.files_of(STUDY)) == ({"removal": 1}, [])
         assert not (node.root / "objects" / STUDY).exists()
-    # Before: the secret of the site is made, and the rows go. After: four files, their folders, the work folder, the end.
+    # Before: the secret of the site is made, and the rows go. After: files, their folders, the work folder, the end.
     assert (whole, gone) == (2, 15)
 
 
