@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
 
+from node.recognition.record import RoleRefusal, to_json
 from storage.readings import ReaderVerdict, Readings
 from storage.records import DeliveryState, StudyState
 
+from ...storage.house import a_file
 from ..results.conftest import PREDICTION, STUDY_UID, VENDORS
 from .conftest import receive_study, running_page
 
@@ -81,6 +84,18 @@ def test_deliveries_are_there_by_destination_and_object(text, siemens):
     objects = [part for part in text.split("<details>") if "report, 1 object" in part]
     assert [part.partition(">")[2].partition(":")[0] for part in objects] == ["PACS", "archive"]
     assert all(f"<code>{report}</code> to be sent" in part for part in objects)
+
+
+def test_what_was_not_analysed_is_said_once(page, olga, siemens):
+    """The report says so; the record does where there is no report."""
+    refused = replace(siemens.results.plan, refusals=(RoleRefusal("DWI", "E-NO-DWI", "no series can serve as DWI"),))
+    page.house.index.keep_verdict(STUDY_UID, 1, to_json(refused))
+    assert "no series can serve as DWI" not in olga.get(PATH).text
+    page.house.index.keep_verdict(STUDY_UID, 1, to_json(siemens.results.plan))
+    page.house.receive(a_file(1, 1, "1.2.3"))
+    page.house.index.move("1.2.3", 1, StudyState.REFUSED)
+    page.house.index.keep_verdict("1.2.3", 1, to_json(replace(refused, study_instance_uid="1.2.3")))
+    assert olga.get("/studies/1.2.3").text.count("no series can serve as DWI") == 1
 
 
 def test_what_happened_stands_in_its_order(text):
