@@ -165,7 +165,7 @@ def evaluate_models(
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
     outlines: Annotated[bool, typer.Option("--outlines", help="Draw the rectum in the pelvises of --real.")] = False,
     implants: Annotated[int, typer.Option(min=0, max=20, help="Painted tumours a size and pelvis of --real.")] = 0,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Of --implants, the next call goes on.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Of --implants; the next call goes on.")] = None,
 ) -> None:
     """Measure the networks of the configuration on held-out cases, beside interpolation and baselines."""
     from node.cli import evaluate_models as evaluation

@@ -52,8 +52,9 @@ class Appearance:
 class Levels:
     """What an image shows: its bias field (z, y, x), signal of muscle and wall without it, noise.
 
-    noise: deviation in muscle, as measured; softness: of the Gaussian (pixels along x, y) that gives white noise the
-    correlation between neighbouring pixels that this noise has.
+    noise: deviation beside the bowel: where coils are near or intensities evened out, it differs from that elsewhere;
+    softness: of the Gaussian (pixels along x, y) that gives white noise the correlation between neighbouring pixels
+    that the noise in muscle has.
     """
 
     bias: Float32
@@ -78,16 +79,19 @@ def draw_appearance(seed: int) -> Appearance:
     )
 
 
-def levels_of(image: sitk.Image, muscle_mm: Points, wall: Mask) -> Levels:
-    """Measured in an image; `wall` on its grid. Raises VolumeError when the image shows no muscle there, or no wall."""
+def levels_of(image: sitk.Image, muscle_mm: Points, wall: Mask, beside: Mask) -> Levels:
+    """Measured in an image; `wall`, and what lies `beside` the bowel, on its grid.
+
+    Raises VolumeError when the image shows no muscle there, or no wall.
+    """
     values = sitk.GetArrayFromImage(image)
     ball = _ball(image, muscle_mm)
-    if not ball.any() or not wall.any():
+    if not ball.any() or not wall.any() or not beside.any():
         raise VolumeError("muscle or wall lies outside the image: outlines and series belong to different patients")
     bias = bias_field(image)
     plain = values / bias
-    noise, softness = _noise(values, image, muscle_mm)
-    return Levels(bias, float(plain[ball].mean()), float(np.median(plain[wall])), noise, softness)
+    muscle, wall_signal = float(plain[ball].mean()), float(np.median(plain[wall]))
+    return Levels(bias, muscle, wall_signal, _noise(values, beside), _softness_in(values, image, muscle_mm))
 
 
 def signal_of(sequence: Sequence, levels: Levels, appearance: Appearance, b_value: float | None) -> float:
@@ -125,14 +129,20 @@ def _ball(image: sitk.Image, middle_mm: Points) -> Mask:
     return np.asarray(away <= MUSCLE_RADIUS_MM**2)
 
 
-def _noise(values: Float32, image: sitk.Image, middle_mm: Points) -> tuple[float, tuple[float, float]]:
-    """Deviation and correlation of the noise in a square of muscle: what is left without its smooth part."""
+def _noise(values: Float32, beside: Mask) -> float:
+    """Deviation in the quietest quarter of small squares: the others hold edges."""
+    left = values - ndimage.gaussian_filter(values, (0, 2, 2))
+    square = ndimage.uniform_filter(left**2, (1, 7, 7))
+    return float(np.sqrt(np.percentile(square[beside], 25)))
+
+
+def _softness_in(values: Float32, image: sitk.Image, middle_mm: Points) -> tuple[float, float]:
+    """Softness of the noise in a square of muscle: what is left without its smooth part."""
     x, y, z = (round(float(value)) for value in indices_on(np.asarray(middle_mm)[None], grid_of(image))[0])
     half = max(3, round(MUSCLE_RADIUS_MM / image.GetSpacing()[0]))
     patch = values[z, y - half : y + half + 1, x - half : x + half + 1].astype(np.float64)
     left = patch - ndimage.gaussian_filter(patch, half / 2)
-    deviation = float(left.std())
-    return deviation, (_softness(left, 1), _softness(left, 0))
+    return _softness(left, 1), _softness(left, 0)
 
 
 def _softness(noise: Points, axis: int) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from models.analysis import mask_on
 from models.research.evaluation.pelvis.appearance import Levels, levels_of
@@ -23,6 +24,7 @@ from models.sequence import Sequence
 from models.volume import Grid, grid_of, image_from
 
 Images = Mapping[Sequence, sitk.Image]
+BESIDE_MM = 12.0
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,22 @@ class Pelvis:
     def levels(self) -> dict[Sequence, Levels]:
         """What each image shows of muscle, wall and noise."""
         muscle = np.asarray(self.patient.muscle_mm)
+        beside = self._beside()
         return {
-            sequence: levels_of(image, muscle, self.brought_to(self.rectum.wall, grid_of(image)))
+            sequence: levels_of(
+                image, muscle, *(self.brought_to(it, grid_of(image)) for it in (self.rectum.wall, beside))
+            )
             for sequence, image in self.images.items()
         }
+
+    def _beside(self) -> Mask:
+        """What lies within `BESIDE_MM` of the outer wall, on the outlined slices."""
+        steps = self.grid.spacing[1::-1]
+        near = [
+            ndimage.distance_transform_edt(~outer, steps) <= BESIDE_MM if outer.any() else outer
+            for outer in self.rectum.outer
+        ]
+        return np.stack(near) & ~self.rectum.outer
 
     def brought_to(self, mask: Mask, grid: Grid) -> Mask:
         """A mask of the outlined series on another grid of the patient."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from models.research.evaluation.pelvis.appearance import Levels, draw_appearance, levels_of, signal_of
 from models.research.evaluation.pelvis.implants import VOLUME_TOLERANCE, distance_image, draw_form, field_of, volume_of
@@ -32,7 +33,9 @@ SEEDS = range(8)
 
 @pytest.fixture(scope="module")
 def levels(image, tube):
-    return levels_of(image, np.array(MUSCLE_MM), rectum_on(GRID, tube).wall)
+    rectum = rectum_on(GRID, tube)
+    beside = ndimage.binary_dilation(rectum.outer, iterations=18) & ~rectum.outer
+    return levels_of(image, np.array(MUSCLE_MM), rectum.wall, beside)
 
 
 def flat():
