@@ -95,6 +95,7 @@ class Runs:
         self._changed = threading.Condition()
         self._active: dict[str, str] = {}
         self._waits: dict[str, _Wait] = {}
+        self._under_way: set[int] = set()  # attempts, by their numbers
         self._not_ended: list[int] = []
         self._stopping, self._over = threading.Event(), threading.Event()
         self._turns = _Turns()
@@ -145,9 +146,11 @@ class Runs:
                 )
             with self._turns.taken(alone=killed > 0):
                 number = self._attempts.begin(study_uid, revision, step, datetime.now(UTC))
+                self._under_way.add(number)
                 try:
                     yield
                 except ProcessKilledError:
+                    self._under_way.discard(number)
                     raise  # what was killed was the step's
                 except BaseException:
                     self._end(number)
@@ -184,6 +187,8 @@ class Runs:
     def stop(self, patience_s: float) -> dict[str, str]:
         """Have every run leave its thread at the next safe point; those that have not, with their steps."""
         self._stopping.set()
+        for number in tuple(self._under_way):
+            self._end(number)  # whatever ends the process from here on, it is not the step
         with self._changed:
             self._changed.wait_for(lambda: not self._active, patience_s)
             remaining = dict(self._active)
@@ -221,6 +226,7 @@ class Runs:
 
     def _end(self, number: int) -> None:
         """An attempt has ended in order; where that cannot be noted now it is later."""
+        self._under_way.discard(number)
         try:
             self._attempts.end(number)
         except SQLAlchemyError as error:

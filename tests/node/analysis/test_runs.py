@@ -84,7 +84,7 @@ def test_a_run_waits_longer_each_time_until_a_step_is_done(runs):
     assert not runs.is_known("1.2.3:1")
 
 
-def test_a_stop_waits_for_the_next_safe_point_and_says_what_came_to_none(runs):
+def test_a_stop_waits_for_the_next_safe_point_and_says_what_came_to_none_which_counts_nothing(runs, left):
     stubborn, ready = threading.Event(), threading.Event()
 
     def run(identifier: str, obeys: bool) -> None:
@@ -100,7 +100,9 @@ def test_a_stop_waits_for_the_next_safe_point_and_says_what_came_to_none(runs):
         ready.clear()
         thread.start()
         assert ready.wait(5)
+    assert left() == 2
     assert runs.stop(0.3) == {"2": "step 2"}
+    assert left() == 0  # the process may be cut off now
     threads[0].join(1)
     assert not threads[0].is_alive()
     stubborn.set()
