@@ -290,6 +290,7 @@ class Service:
         scheduler.when_the_clock_is_set(lambda moved: self._index.follow_clock(moved, utc_now()))
         scheduler.start()
         stops.append(scheduler.shutdown)
+        stops.append(worker.interrupt)  # the first, so that steps end while jobs do
 
     def _settle(self, completion: Completion, scheduler: SteadyScheduler) -> None:
         """Queue what has settled, and look again at the moment when the next study can, if that comes first."""

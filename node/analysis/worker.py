@@ -82,6 +82,10 @@ class Worker:
         self._keeper = threading.Thread(target=self._keep_running, name="analysis-runs", daemon=True)
         self._keeper.start()
 
+    def interrupt(self) -> None:
+        """Have every step end at its next safe point, and wait for none; `stop` does."""
+        self._runs.stop(0)
+
     def stop(self, patience_s: float = PARTING_S) -> bool:
         """Leave the queue; a study under way goes on at the next start from its last finished step.
 
