@@ -1,21 +1,19 @@
 """Where results go: one row for each object and destination, and what became of it.
 
-A row is made with the result (`enqueue`). From then on it belongs to delivery: whoever sends claims rows for a time,
-with one guarded statement, and reports how each attempt ended; every report starts from the claim. A revocation stops
-what is not sent and marks what was. `records.DELIVERY_TRANSITIONS` has the moves.
+A row is made with the result (`delivery_rows.enqueue`). From then on it belongs to delivery: whoever sends claims rows
+for a time, with one guarded statement, and reports how each attempt ended; every report starts from the claim. A
+revocation stops what is not sent and marks what was. `records.DELIVERY_TRANSITIONS` has the moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Connection,
     Engine,
-    Row,
     Select,
     Text,
     and_,
@@ -31,13 +29,10 @@ from sqlalchemy import (
 )
 
 from storage import database, due, schema
-from storage.records import REJECTION_NOTE, DeliveryRecord, DeliveryState, ResultRecord, Revocation
+from storage.delivery_rows import NOBODYS, TAKEN_BACK, delivery_record, with_results
+from storage.records import REJECTION_NOTE, DeliveryRecord, DeliveryState
 
-_NOT_SENT = (DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.FAILED)
-_PERHAPS_THERE = (DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNKNOWN)
-_TAKEN_BACK = (DeliveryState.STOPPED, DeliveryState.REVOKED)
 _ORDER = (schema.delivery.c.attempts, schema.delivery.c.identifier)
-_NOBODYS: dict[str, object] = {"owner": None, "leased_until": None}
 _ONE_MORE: dict[str, object] = {"attempts": schema.delivery.c.attempts + 1}
 
 _UNDER_WAY = schema.delivery.c.state.in_((DeliveryState.CLAIMED, DeliveryState.QUEUED))
@@ -54,7 +49,7 @@ _STORED = (
         commit_at=bindparam("commit_at", type_=schema.UTCDateTime),
         commit_asked=0,
         **_ONE_MORE,
-        **_NOBODYS,
+        **NOBODYS,
     )
     .returning(schema.delivery.c.identifier, schema.delivery.c.state)
 )
@@ -71,7 +66,7 @@ class Deliveries:
 
     def records(self, study_uid: str | None = None) -> tuple[DeliveryRecord, ...]:
         """Deliveries in every state, of one study or of all."""
-        query = _deliveries().order_by(schema.delivery.c.identifier)
+        query = with_results().order_by(schema.delivery.c.identifier)
         if study_uid is not None:
             query = query.where(schema.results.c.study_instance_uid == study_uid)
         return self._fetch(query)
@@ -84,7 +79,7 @@ class Deliveries:
 
     def due(self, destination: str, now: datetime, limit: int = 500) -> tuple[DeliveryRecord, ...]:
         """Deliveries that `claim` would take, in its order; claims none."""
-        return self._fetch(_deliveries().where(_is_due(destination, now)).order_by(*_ORDER).limit(limit))
+        return self._fetch(with_results().where(_is_due(destination, now)).order_by(*_ORDER).limit(limit))
 
     def claim(
         self,
@@ -126,8 +121,8 @@ class Deliveries:
         )
         with database.writing(self._engine).begin() as connection:
             claimed = connection.scalars(claim).all()
-            rows = connection.execute(_deliveries().where(table.c.identifier.in_(claimed)).order_by(*_ORDER))
-            return tuple(_delivery(row) for row in rows)
+            rows = connection.execute(with_results().where(table.c.identifier.in_(claimed)).order_by(*_ORDER))
+            return tuple(delivery_record(row) for row in rows)
 
     def extend(self, destination: str, owner: str, until: datetime) -> int:
         """Extend the leases that an owner has at a destination; returns how many they are."""
@@ -161,7 +156,7 @@ class Deliveries:
         claimed = (table.c.state == DeliveryState.CLAIMED, table.c.owner == owner)
         with database.writing(self._engine).begin() as connection:
             taken = connection.execute(
-                update(table).where(*claimed).values(state=DeliveryState.QUEUED, next_attempt_at=now, **_NOBODYS)
+                update(table).where(*claimed).values(state=DeliveryState.QUEUED, next_attempt_at=now, **NOBODYS)
             )
         return int(taken.rowcount)
 
@@ -222,7 +217,7 @@ class Deliveries:
         """
         table, results = schema.delivery, schema.results
         of_object = table.c.sop_instance_uid == results.c.sop_instance_uid
-        known = exists().where(of_object, or_(table.c.destination == destination, table.c.state.in_(_TAKEN_BACK)))
+        known = exists().where(of_object, or_(table.c.destination == destination, table.c.state.in_(TAKEN_BACK)))
         wanted = (
             select(
                 results.c.identifier,
@@ -254,13 +249,13 @@ class Deliveries:
                     table.c.state == DeliveryState.CLAIMED,
                     table.c.owner == owner,
                 )
-                .values(state=to, **values, **_NOBODYS)
+                .values(state=to, **values, **NOBODYS)
             )
         return bool(moved.rowcount)
 
     def _fetch(self, query: Select[tuple[object, ...]]) -> tuple[DeliveryRecord, ...]:
         with self._engine.connect() as connection:
-            return tuple(_delivery(row) for row in connection.execute(query))
+            return tuple(delivery_record(row) for row in connection.execute(query))
 
 
 def _due(destination: str, now: datetime, longest: timedelta | None) -> list[tuple[ColumnElement[bool], ...]]:
@@ -287,119 +282,3 @@ def _is_due(destination: str, now: datetime, longest: timedelta | None = None) -
     kinds = (and_(*each) for each in _due(destination, now, longest))
     # Of the index of what is open: by it the first ones are found without a look at all others.
     return and_(schema.delivery.c.destination == destination, schema.IS_OPEN, or_(*kinds))
-
-
-def of_studies(connection: Connection, studies: Collection[str], state: DeliveryState) -> Iterator[DeliveryRecord]:
-    """The deliveries of studies in a state, in the order of recording; within a transaction of the caller."""
-    query = _deliveries().where(schema.results.c.study_instance_uid.in_(studies), schema.delivery.c.state == state)
-    return map(_delivery, connection.execute(query.order_by(schema.delivery.c.identifier)))
-
-
-def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> None:
-    """Withdraw the results of a study that a revocation names, and put in order those that it does not.
-
-    Their deliveries are stopped or marked as it says.
-    """
-    table, results = schema.delivery, schema.result
-    made = schema.dicom_object
-    objects = select(made.c.identifier).where(made.c.sop_instance_uid.in_(sorted(revocation.sop_instance_uids)))
-    why = case((results.c.object.in_(objects), revocation.reason), else_="")
-    connection.execute(update(results).where(results.c.study_instance_uid == study_uid).values(withdrawn=why))
-    of_study = table.c.result.in_(select(results.c.identifier).where(results.c.study_instance_uid == study_uid))
-    named = table.c.sop_instance_uid.in_(sorted(revocation.sop_instance_uids))
-    in_order = and_(not_(named), table.c.state == DeliveryState.REVOKED)
-    # Of one that was revoked without an attempt nobody knew whether it is there.
-    moves = (
-        (and_(named, table.c.state.in_(_NOT_SENT)), DeliveryState.STOPPED, revocation.reason),
-        (and_(named, table.c.state.in_(_PERHAPS_THERE)), DeliveryState.REVOKED, revocation.reason),
-        (and_(in_order, table.c.attempts > 0), DeliveryState.STORED, ""),
-        (and_(in_order, table.c.attempts == 0), DeliveryState.UNKNOWN, ""),
-    )
-    for which, to, reason in moves:
-        connection.execute(update(table).where(of_study, which).values(state=to, reason=reason, **_NOBODYS))
-
-
-def doubt(connection: Connection, sop_instance_uids: Collection[str], reason: str) -> None:
-    """Say of UNKNOWN deliveries of results why they are to be sent by nobody who does not name them."""
-    table = schema.delivery
-    doubtful = table.c.sop_instance_uid.in_(sop_instance_uids), table.c.state == DeliveryState.UNKNOWN
-    connection.execute(update(table).where(*doubtful).values(reason=reason))
-
-
-def enqueue(
-    connection: Connection,
-    results: Mapping[str, int],
-    destinations: Sequence[str],
-    now: datetime,
-    state: DeliveryState = DeliveryState.QUEUED,
-    wanted: Collection[tuple[str, str]] | None = None,
-) -> None:
-    """Have results sent to each destination (QUEUED, due now) that does not have a row for them already.
-
-    Args:
-        results: the identifier of each result by its SOP Instance UID.
-        destinations: their names.
-        now: when they are due.
-        state: of the rows that are made; UNKNOWN where nobody knows whether it was sent before.
-        wanted: of which destination which UID is; without it each gets all.
-    """
-    table = schema.delivery
-    of_results = table.c.sop_instance_uid.in_(results)
-    known = {
-        tuple(row)
-        for row in connection.execute(select(table.c.sop_instance_uid, table.c.destination).where(of_results))
-    }
-    # What was taken back is made again: it may be gone there, and the same bytes do no harm where it is not.
-    connection.execute(
-        update(table)
-        .where(of_results, table.c.state.in_(_TAKEN_BACK))
-        .values(state=DeliveryState.QUEUED, attempts=0, commit_failed=0, next_attempt_at=now, reason="")
-    )
-    values = {"state": state, "attempts": 0, "next_attempt_at": now, "reason": ""}
-    added = [
-        {"result": identifier, "sop_instance_uid": uid, "destination": destination, **values}
-        for uid, identifier in results.items()
-        for destination in destinations
-        if (uid, destination) not in known and (wanted is None or (destination, uid) in wanted)
-    ]
-    if added:
-        connection.execute(insert(table), added)
-
-
-def _deliveries() -> Select[tuple[object, ...]]:
-    table = schema.delivery
-    return select(
-        table.c.identifier.label("delivery"),
-        table.c.destination,
-        table.c.state,
-        table.c.attempts,
-        table.c.next_attempt_at,
-        table.c.reason,
-        schema.results,
-    ).join(schema.results, table.c.result == schema.results.c.identifier)
-
-
-def result_record(row: Row[tuple[object, ...]]) -> ResultRecord:
-    """The result in a row of its table."""
-    return ResultRecord(
-        study_instance_uid=row.study_instance_uid,
-        revision=row.revision,
-        role=row.role,
-        sop_class_uid=row.sop_class_uid,
-        sop_instance_uid=row.sop_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        file=schema.stored_file(row),
-        transfer_syntax_uid=row.transfer_syntax_uid,
-    )
-
-
-def _delivery(row: Row[tuple[object, ...]]) -> DeliveryRecord:
-    return DeliveryRecord(
-        identifier=row.delivery,
-        result=result_record(row),
-        destination=row.destination,
-        state=DeliveryState(row.state),
-        attempts=row.attempts,
-        next_attempt_at=row.next_attempt_at,
-        reason=row.reason,
-    )

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from storage import database, deliveries, objects, schema, studies
-from storage.deliveries import result_record
+from storage import database, delivery_rows, objects, schema, studies
+from storage.delivery_rows import result_record
 from storage.records import ResultRecord, Revocation, StudyState
 
 Gets = Callable[[str, ResultRecord], bool]
@@ -63,7 +63,7 @@ class Ledger:
             # In this order: what is made again is sent again, which one that is merely in order again is not.
             _record(connection, results, destinations, now, gets)
             if revocation is not None:
-                deliveries.revoke(connection, study_uid, revocation)
+                delivery_rows.revoke(connection, study_uid, revocation)
             return True
 
         return database.transact(self._engine, end)
@@ -90,7 +90,7 @@ def _record(
         identifiers = keep_results(connection, part)
         due = {result.sop_instance_uid: number for result, number in zip(part, identifiers, strict=True)}
         wanted = {(to, it.sop_instance_uid) for it in part for to in destinations if gets is None or gets(to, it)}
-        deliveries.enqueue(connection, due, destinations, now, wanted=wanted)
+        delivery_rows.enqueue(connection, due, destinations, now, wanted=wanted)
 
 
 def keep_results(connection: Connection, results: Sequence[ResultRecord]) -> list[int]:

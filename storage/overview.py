@@ -19,7 +19,7 @@ from storage import (
     commitment_requests,
     commitments,
     damage,
-    deliveries,
+    delivery_rows,
     holds,
     quarantine_entries,
     rejection_notes,
@@ -217,7 +217,7 @@ class Overview:
     def revoked(self, studies: Sequence[str]) -> dict[str, list[DeliveryRecord]]:
         """The deliveries of studies that a person has to take back, by study, in the order of recording."""
         found: dict[str, list[DeliveryRecord]] = {}
-        for record in deliveries.of_studies(self._connection, studies, DeliveryState.REVOKED):
+        for record in delivery_rows.of_studies(self._connection, studies, DeliveryState.REVOKED):
             found.setdefault(record.result.study_instance_uid, []).append(record)
         return found
 

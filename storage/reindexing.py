@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from storage import database, deliveries, ledger, quarantine, registration
+from storage import database, delivery_rows, ledger, quarantine, registration
 from storage.catalogue.filling import catch_up
 from storage.catalogue.header import Settle
 from storage.errors import HeaderError, StorageError
@@ -185,7 +185,7 @@ def _keep_result(connection: Connection, found: _Found, known: Knowledge) -> Non
     first, *_ = ledger.keep_results(connection, results)
     due = {header.sop_instance_uid: first}
     destinations = [name for name in known.destinations if known.gets(name, header.sop_class_uid, results[0].role)]
-    deliveries.enqueue(connection, due, destinations, found.written_at, DeliveryState.UNKNOWN)
+    delivery_rows.enqueue(connection, due, destinations, found.written_at, DeliveryState.UNKNOWN)
 
 
 def _settle_states(connection: Connection, known: Knowledge) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, exists, insert, select
 
-from storage import deliveries, ledger
-from storage.deliveries import result_record
+from storage import delivery_rows, ledger
+from storage.delivery_rows import result_record
 from storage.records import DELIVERED, REJECTION_NOTE, DeliveryState, ResultRecord
 from storage.removal_schema import rejection_note
 from storage.schema import delivery, results
@@ -61,7 +61,7 @@ def known(connection: Connection, sop_instance_uid: str) -> ResultRecord | None:
 def keep(connection: Connection, note: ResultRecord, told: Revoked, now: datetime) -> None:
     """Keep a note, have it sent to the destination, and write down of what it tells."""
     (identifier,) = ledger.keep_results(connection, [note])
-    deliveries.enqueue(connection, {note.sop_instance_uid: identifier}, [told.destination], now)
+    delivery_rows.enqueue(connection, {note.sop_instance_uid: identifier}, [told.destination], now)
     connection.execute(insert(rejection_note), [{"delivery": each, "note": identifier} for each in told.deliveries])
 
 

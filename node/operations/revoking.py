@@ -17,7 +17,7 @@ from node.analysis.earlier import EarlierResults
 from node.analysis.refusal import why_refused
 from node.analysis.study import Study
 from node.recognition.record import from_json
-from storage import database, deliveries
+from storage import database, delivery_rows
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
@@ -58,7 +58,7 @@ def _judge(engine: Engine, root: Path, uid: str, last: int) -> None:
     revocation = before.revocation(refusal, of_another, [it for it in results if it.revision == last])
     with database.writing(engine).begin() as connection:
         told = replace(revocation, reason=f"{revocation.reason}; {_NOT_KNOWN}")
-        deliveries.revoke(connection, uid, told)
+        delivery_rows.revoke(connection, uid, told)
     for revision in sorted({it.revision for it in earlier}):
         if not _is_whole(index.verdict(uid, revision)):
             _doubt(engine, [it for it in earlier if it.revision == revision], revision)
@@ -73,4 +73,4 @@ def _is_whole(document: str | None) -> bool:
 def _doubt(engine: Engine, results: Collection[ResultRecord], revision: int) -> None:
     with database.writing(engine).begin() as connection:
         uids = [it.sop_instance_uid for it in results]
-        deliveries.doubt(connection, uids, _NO_RECORD.format(revision=revision))
+        delivery_rows.doubt(connection, uids, _NO_RECORD.format(revision=revision))

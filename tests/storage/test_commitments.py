@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from storage import deliveries as module
+from storage import delivery_rows as module
 from storage import schema
 from storage.commitments import CommitmentReport, Commitments, Patience
 from storage.database import writing

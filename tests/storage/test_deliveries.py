@@ -252,7 +252,7 @@ def _settle(engine, at, status: int | None) -> None:
 
 
 def _revoke(engine, *uids: str) -> None:
-    from storage import deliveries as module
+    from storage import delivery_rows as module
 
     with engine.begin() as connection:
         module.revoke(connection, "1.2.3", Revocation(frozenset(uids), "two patients"))

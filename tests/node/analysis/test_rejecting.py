@@ -18,7 +18,7 @@ from node.operations import status
 from node.operations.resend import resend
 from node.recognition.header.rejections import rejection_note
 from node.settings import RemoteSettings, Settings
-from storage import database, deliveries, rejections
+from storage import database, delivery_rows, rejections
 from storage.identity import InstanceKey
 from storage.records import DeliveryState, RejectionNote, Revocation, StudyState
 from storage.retention import Circumstances, Kept, of_studies
@@ -59,7 +59,7 @@ class Telling:
         """As the end of an analysis does."""
         uids = frozenset(it.sop_instance_uid for it in self.node.ledger.all_results(STUDY) if it.role == "report")
         with database.writing(self.node.engine).begin() as connection:
-            deliveries.revoke(connection, STUDY, Revocation(uids, reason))
+            delivery_rows.revoke(connection, STUDY, Revocation(uids, reason))
 
     def deliver(self) -> None:
         """One round of the delivery to the destination that wants to be told."""
@@ -160,7 +160,7 @@ def test_what_was_never_there_is_not_told_of(tmp_path, pacs):
     telling.node.ended("1.2.4", to=("PACS",), sent=False)
     uids = frozenset(it.sop_instance_uid for it in telling.node.ledger.all_results("1.2.4"))
     with database.writing(telling.node.engine).begin() as connection:
-        deliveries.revoke(connection, "1.2.4", Revocation(uids, OF_ANOTHER))
+        delivery_rows.revoke(connection, "1.2.4", Revocation(uids, OF_ANOTHER))
     assert telling.rejecting.look() == 0
 
 

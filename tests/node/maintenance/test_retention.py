@@ -12,7 +12,7 @@ from sqlalchemy import event, func, select
 
 from node.maintenance.retention import Retention
 from node.settings import RemoteSettings, RetentionSettings, Settings
-from storage import associations, database, deliveries, holds, removal_records
+from storage import associations, database, delivery_rows, holds, removal_records
 from storage.catalogue.attributes import Level
 from storage.catalogue.query import find
 from storage.commitment_requests import CommitmentRequests
@@ -222,7 +222,7 @@ def test_results_that_a_person_has_to_take_back_stay_known(root):
     root.ended("1.2.3")
     (result,) = root.ledger.all_results("1.2.3")
     with database.writing(root.engine).begin() as connection:
-        deliveries.revoke(connection, "1.2.3", Revocation(frozenset({result.sop_instance_uid}), "of another"))
+        delivery_rows.revoke(connection, "1.2.3", Revocation(frozenset({result.sop_instance_uid}), "of another"))
     assert kept(root) == [Kept.TO_BE_WITHDRAWN]
 
 

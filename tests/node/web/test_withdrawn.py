@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pydicom import dcmread
 
-from storage import deliveries
+from storage import delivery_rows
 from storage.header import read_header
 from storage.ledger import Ledger
 from storage.records import ResultRecord, Revocation
@@ -36,7 +36,7 @@ def test_a_withdrawn_result_is_neither_found_nor_given(start):
 
     with web.engine.begin() as connection:
         revocation = Revocation(frozenset({header.sop_instance_uid}), "another patient")
-        deliveries.revoke(connection, "1.2.3", revocation)
+        delivery_rows.revoke(connection, "1.2.3", revocation)
     assert [web.get(path).status_code for path in paths] == [404] * len(paths)
     assert [each["0020000E"]["Value"] for each in web.get("/studies/1.2.3/series").json()] == [["1.2.3.1"]]
     (study,) = web.get("/studies").json()

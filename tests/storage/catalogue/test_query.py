@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydicom import Dataset
 
-from storage import deliveries
+from storage import delivery_rows
 from storage.catalogue.filling import catch_up
 from storage.catalogue.keys import Key, Query, key
 from storage.catalogue.query import Level, find, portions
@@ -213,7 +213,7 @@ def test_what_is_of_another_patient_is_neither_offered_nor_counted(engine, tmp_p
 
     assert study() == (["MR", "SEG"], [2, 2])
     with engine.begin() as connection:
-        deliveries.revoke(connection, "1.2.3", Revocation(frozenset({header.sop_instance_uid}), "another patient"))
+        delivery_rows.revoke(connection, "1.2.3", Revocation(frozenset({header.sop_instance_uid}), "another patient"))
     assert study() == (["MR"], [1, 1])
     with engine.connect() as connection:
         assert find(connection, Level.STUDY, {"ModalitiesInStudy": "SEG"}, 10) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import deliveries
+from storage import delivery_rows
 from storage.catalogue.filling import catch_up
 from storage.catalogue.retrieval import TooManyObjectsError, UniqueKeys, objects
 from storage.header import read_header
@@ -82,5 +82,5 @@ def test_results_are_found_unless_they_were_taken_back(house, found, at, destina
     house.ledger.record([result], destinations, at(0))
     for named, expected in ((), ["1.2.3.8.1"]), ((header.sop_instance_uid,), []), ((), ["1.2.3.8.1"]):
         with house.engine.begin() as connection:
-            deliveries.revoke(connection, "1.2.3", Revocation(frozenset(named), "another patient"))
+            delivery_rows.revoke(connection, "1.2.3", Revocation(frozenset(named), "another patient"))
         assert found(series_instance_uids=("1.2.3.8",)) == expected
