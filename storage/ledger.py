@@ -77,6 +77,12 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(result_record(row) for row in connection.execute(query))
 
+    def latest_results(self, study_uid: str) -> tuple[ResultRecord, ...]:
+        """The results of the latest revision that has any: those that are valid now, in the order of recording."""
+        results = self.all_results(study_uid)
+        latest = max((it.revision for it in results), default=0)
+        return tuple(it for it in results if it.revision == latest)
+
 
 def _record(
     connection: Connection,

@@ -19,6 +19,7 @@ from node.viewing.stacks import ImageStack, SeriesStacks, read_series
 from storage.catalogue import retrieval
 from storage.catalogue.retrieval import UniqueKeys
 from storage.files import ObjectStore
+from storage.ledger import Ledger
 from storage.records import InstanceHeader, StoredFile
 
 LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -59,7 +60,7 @@ class Shown:
     """A volume of a series as it can be looked at.
 
     `b_value` in s/mm², `time_s` from the first volume of the series on. `segmentations`: SOP Instance UIDs of those
-    whose contours lie on it, the one that was made on its own grid first.
+    of the results valid now whose contours lie on it, the one that was made on its own grid first.
     """
 
     number: int
@@ -185,14 +186,17 @@ class Images:
         return found.stacks[number], version
 
     def _segmentations(self, study: str) -> list[tuple[InstanceHeader, SegmentationMask]]:
-        """Those of a study that can be drawn."""
+        """Those among the results that are valid now, and can be drawn."""
+        results = Ledger(self._engine).latest_results(study)
+        uids = tuple(it.sop_instance_uid for it in results if it.sop_class_uid in _SEGMENTATIONS)
         found = []
-        for header, file in self._objects(UniqueKeys(study_instance_uids=(study,))):
-            if header.sop_class_uid in _SEGMENTATIONS:
-                try:
-                    found.append((header, self._mask(self._files.absolute(file))))
-                except NodeError:
-                    continue  # it is in the list of the study's objects, and cannot be laid over images
+        for header, file in (
+            self._objects(UniqueKeys(study_instance_uids=(study,), sop_instance_uids=uids)) if uids else ()
+        ):
+            try:
+                found.append((header, self._mask(self._files.absolute(file))))
+            except NodeError:
+                continue  # it is in the list of the study's objects, and cannot be laid over images
         return found
 
     def _objects(self, keys: UniqueKeys) -> Sequence[_Object]:
@@ -202,7 +206,7 @@ class Images:
 
 def _fitting(stack: ImageStack, masks: Sequence[tuple[InstanceHeader, SegmentationMask]]) -> tuple[str, ...]:
     fitting = [(header, mask) for header, mask in masks if mask.lattice.is_parallel(stack.lattice)]
-    fitting.sort(key=lambda each: each[1].lattice.size != stack.lattice.size)
+    fitting.sort(key=lambda each: not each[1].lattice.is_same_grid(stack.lattice))
     return tuple(header.sop_instance_uid for header, _ in fitting)
 
 

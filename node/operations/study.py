@@ -77,6 +77,11 @@ class StudyDetail:
     running: bool
     step: str
 
+    @property
+    def shown_revision(self) -> int:
+        """The revision whose results are shown; that of the study where there are none."""
+        return self.results[0].revision if self.results else self.study.revision
+
     def segmented(self, sop_instance_uid: str) -> str:
         """What a segmentation of the results is of, such as `T2WI`; empty where it is none of them."""
         for it in self.results:
@@ -97,9 +102,7 @@ def of_study(engine: Engine, files: ObjectStore, root: Path, study_uid: str) -> 
         raise NodeError(f"{study_uid}: no study of this node")
     document = index.verdict(study_uid)
     plan = from_json(document) if document else None
-    results = Ledger(engine).all_results(study_uid)
-    latest = max((it.revision for it in results), default=0)
-    now_valid = tuple(it for it in results if it.revision == latest)
+    now_valid = Ledger(engine).latest_results(study_uid)
     deliveries = Deliveries(engine).records(study_uid)
     report, fault = _report(files, now_valid)
     with engine.connect() as connection:

@@ -19,6 +19,8 @@ Vector = tuple[float, float, float]
 
 #: How far the axes of two grids may turn against each other to be drawn over one another.
 _SAME_DIRECTION = 2e-3
+#: How far the voxels of one grid may lie beside those of the same grid, in voxels.
+_SAME_PLACE = 0.1
 _HALF = 0.5
 
 
@@ -56,9 +58,22 @@ class Lattice:
     frame_of_reference_uid: str
 
     def is_parallel(self, other: Lattice) -> bool:
-        """Whether both have the same axes in the same frame of reference, wherever they lie and whatever their size."""
+        """Whether both have the same axes in the same frame of reference, wherever they lie and whatever their size.
+
+        Where none is stated nothing tells that both are of one.
+        """
         apart = np.abs(np.subtract(self.axes, other.axes)).max()
-        return self.frame_of_reference_uid == other.frame_of_reference_uid and bool(apart <= _SAME_DIRECTION)
+        same_frame = self.frame_of_reference_uid == other.frame_of_reference_uid != ""
+        return same_frame and bool(apart <= _SAME_DIRECTION)
+
+    def is_same_grid(self, other: Lattice) -> bool:
+        """Whether the voxels of both lie on one another, the first and the last, to a tenth of a voxel."""
+        if not self.is_parallel(other) or self.size != other.size:
+            return False
+        extent = np.subtract(self.size, 1)
+        over_all = np.abs(np.subtract(self.spacing, other.spacing)) * extent
+        apart = np.abs(np.asarray(self.axes) @ np.subtract(self.origin, other.origin))
+        return bool((apart + over_all <= _SAME_PLACE * np.asarray(self.spacing)).all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ class House:
         header = read_header(data)
         return self.index.register(header, self.files.store(data, header), "SCANNER", self.at(0))
 
-    def make(self, data: bytes, role: str = "role", destinations=()) -> None:
+    def make(self, data: bytes, role: str = "role", destinations=(), revision: int = 1) -> None:
         header = read_header(data)
         uids = (header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid)
-        result = ResultRecord(header.study_instance_uid, 1, role, *uids, self.files.store(data, header))
+        result = ResultRecord(header.study_instance_uid, revision, role, *uids, self.files.store(data, header))
         self.ledger.record([result], list(destinations), self.at(0))
 
     def rows(self, table):

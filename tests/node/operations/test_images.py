@@ -37,12 +37,41 @@ def house(siemens, tmp_path_factory):  # noqa: F811
 
 
 @pytest.fixture
+def own_house(siemens, tmp_path):  # noqa: F811
+    """A storage of a test of its own with the T2WI series of the study."""
+    house = House(
+        open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"), tmp_path, lambda _: datetime(2026, 1, 2, tzinfo=UTC)
+    )
+    for stack in siemens.results.plan.stacks:
+        for frame in stack.frames if stack.series_instance_uid == T2WI else ():
+            house.receive(frame.path.read_bytes())
+    return house
+
+
+@pytest.fixture
 def images(house):
     return Images(house.engine, house.files)
 
 
 def uid_of(siemens, role):  # noqa: F811
     return next(it.sop_instance_uid for it in siemens.objects if it.role == role)
+
+
+def data_of(siemens, role):  # noqa: F811
+    return next(it.path.read_bytes() for it in siemens.objects if it.role == role)
+
+
+def with_uid(data, uid, moved=0.0):
+    """The same object under another UID, `moved` mm to the left of the patient."""
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    for frame in dataset.PerFrameFunctionalGroupsSequence if moved else ():
+        position = frame.PlanePositionSequence[0]
+        x, *others = position.ImagePositionPatient
+        position.ImagePositionPatient = [float(x) + moved, *others]
+    out = io.BytesIO()
+    dataset.save_as(out, enforce_file_format=True)
+    return out.getvalue()
 
 
 def series_of(siemens, role):  # noqa: F811
@@ -62,6 +91,29 @@ def test_acquired_and_refined_series_share_their_planes_and_the_segmentation_of_
         assert one.orientation is other.orientation
         assert np.allclose(one.right + one.down + one.through, other.right + other.down + other.through, atol=1e-6)
     assert refined.planes[0].slices == 4 * acquired.planes[0].slices
+
+
+def test_only_segmentations_of_the_results_that_are_valid_now_are_laid_over_images(
+    own_house,
+    siemens,  # noqa: F811
+):
+    """Not those of an earlier revision, nor those that came from elsewhere."""
+    images = Images(own_house.engine, own_house.files)
+    first = data_of(siemens, "segmentation-t2wi")
+    own_house.make(first)
+    second, received = (with_uid(first, f"{STUDY_UID}.99.{number}") for number in (2, 3))
+    assert images.series(STUDY_UID, T2WI).volumes[0].segmentations == (uid_of(siemens, "segmentation-t2wi"),)
+    own_house.make(second, revision=2)
+    own_house.receive(received)
+    assert images.series(STUDY_UID, T2WI).volumes[0].segmentations == (f"{STUDY_UID}.99.2",)
+
+
+def test_of_parallel_segmentations_of_one_matrix_that_on_the_own_grid_is_first(own_house, siemens):  # noqa: F811
+    images = Images(own_house.engine, own_house.files)
+    own = data_of(siemens, "segmentation-t2wi")
+    own_house.make(with_uid(own, f"{STUDY_UID}.99.1", moved=5.0))
+    own_house.make(own)
+    assert images.series(STUDY_UID, T2WI).volumes[0].segmentations[0] == uid_of(siemens, "segmentation-t2wi")
 
 
 def test_a_picture_is_a_png_of_the_plane(images):

@@ -195,15 +195,30 @@ def test_a_reader_says_what_the_results_are_worth_and_it_is_kept_with_who_and_wh
     assert "the contour takes in the bladder" in viktor.get(PATH).text
 
 
-def test_a_verdict_is_on_what_was_looked_at(own):
+def test_a_verdict_is_on_what_was_looked_at(own, siemens):
     found, olga, _ = own
     olga.post(f"{PATH}/rerun")
-    stale = olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "ACCEPTED"})
-    assert stale.status_code == 409
-    assert "look at it again" in stale.text
-    assert olga.post(f"{PATH}/reading", {"revision": "2", "verdict": "COMMENT"}).status_code == 409
-    assert olga.post(f"{PATH}/reading", {"revision": "2", "verdict": "WONDERFUL"}).status_code == 400
+    text = olga.get(PATH).text
+    assert "The results on this page are of revision 1; revision 2 has none yet." in text
+    assert 'name="revision" value="1"' in text
+    unseen = olga.post(f"{PATH}/reading", {"revision": "2", "verdict": "ACCEPTED"})
+    assert unseen.status_code == 409
+    assert "look at it again" in unseen.text
+    assert olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "COMMENT"}).status_code == 409
+    assert olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "WONDERFUL"}).status_code == 400
     assert Readings(found.house.engine).of_study(STUDY_UID) == ()
+    assert "is kept" in olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "ACCEPTED"}).text
+    found.house.make(role(siemens, "report").path.read_bytes(), "report", revision=2)
+    assert "The results on this page are of" not in olga.get(PATH).text
+    assert olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "REJECTED"}).status_code == 409
+
+
+def test_where_there_are_no_results_there_is_nothing_to_accept(page, olga):
+    page.house.receive(a_file(1, 1, "1.2.7"))
+    said = {"revision": "1", "verdict": "ACCEPTED", "comment": "good"}
+    refused = olga.post("/studies/1.2.7/reading", said)
+    assert (refused.status_code, "no results" in refused.text) == (409, True)
+    assert "is kept" in olga.post("/studies/1.2.7/reading", said | {"verdict": "COMMENT"}).text
 
 
 def test_what_is_in_quarantine_is_released_or_discarded_with_who_and_why(own, siemens):

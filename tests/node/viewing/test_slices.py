@@ -98,6 +98,13 @@ def test_planes_are_named_by_what_they_are_nearest_to_each_name_once():
     assert sorted(plane.orientation for plane in planes(lattice)) == sorted(Orientation)
 
 
+def test_grids_of_no_stated_frame_of_reference_are_not_drawn_over_one_another():
+    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    placed, nowhere = (Lattice((0.0, 0.0, 0.0), axes, (1.0, 1.0, 1.0), (4, 5, 6), uid) for uid in ("1.2.3", ""))
+    assert placed.is_parallel(placed)
+    assert not nowhere.is_parallel(nowhere)
+
+
 def test_positions_rise_towards_head_left_and_back_and_each_slice_is_nearest_to_its_own(tmp_path):
     (stack,) = stack_of(tmp_path)
     for plane in planes(stack.lattice):
