@@ -128,7 +128,7 @@ def register(
         objects.keep_returned(connection, header, file, calling_ae, now)
     if origin is not ObjectOrigin.RECEIVED:
         return Registration.OWN_RESULT
-    if association is not None and reopening.changes_plan(header):
+    if association is not None and _is_noted(connection, header):
         associations.note(connection, association, header.study_instance_uid)
     registration = _add(connection, header, file, calling_ae, now)
     # Of a note that is there already too: it may have come before the node knew of such notes.
@@ -156,6 +156,17 @@ def _add(
     revision = arrived[0][1] + 1 if arrived else 1
     objects.insert_received(connection, header, revision, file, calling_ae, now)
     return registration
+
+
+def _is_noted(connection: Connection, header: InstanceHeader) -> bool:
+    """Whether an association that stored this is one of its study: nothing is removed of that meanwhile.
+
+    One that stores no more than what cannot change the plan does not hold a study that is being received.
+    """
+    if reopening.changes_plan(header):
+        return True
+    state = select(study.c.state).where(study.c.study_instance_uid == header.study_instance_uid)
+    return connection.scalar(state) not in {None, StudyState.RECEIVING}
 
 
 def _lock(connection: Connection, study_uid: str) -> None:

@@ -6,7 +6,7 @@ in the transaction that removes it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,6 +40,7 @@ class Kept(StrEnum):
     SENT_NOWHERE = "its results were for no destination"
     COMMITTED_TO = "another system was promised by storage commitment that it is kept"
     IN_USE = "it is being stored, or served, just now"
+    NOT_DUE = "something has come since, or its state is another"
 
 
 #: What an order to erase a patient does not override.
@@ -63,6 +64,25 @@ class Circumstances:
     committing: frozenset[str] = frozenset()
     delivers: bool = True
     promises_hold: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Which studies a rule is for: those in these states, of `ENDED_STATES`, that got nothing after `before`."""
+
+    states: frozenset[StudyState]
+    before: datetime
+
+    @property
+    def are_met(self) -> ColumnElement[bool]:
+        """As a condition on the row of a study."""
+        # What makes no revision leaves `last_received_at`, by which analyses are begun, as it was.
+        came_since = exists().where(
+            dicom_object.c.study_instance_uid == study.c.study_instance_uid,
+            dicom_object.c.origin == ObjectOrigin.RECEIVED,
+            dicom_object.c.received_at > self.before,
+        )
+        return and_(study.c.state.in_(sorted(self.states)), study.c.last_received_at <= self.before, ~came_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +110,18 @@ class Candidate:
 
 def candidates(
     connection: Connection,
-    states: Collection[StudyState],
-    before: datetime,
+    terms: Terms,
     circumstances: Circumstances,
     after: tuple[datetime, str] | None = None,
     limit: int = 200,
     free_only: bool = True,
     with_images: bool = False,
 ) -> list[Candidate]:
-    """Studies in these states that got nothing since `before`, the one that rested longest first.
+    """Studies that a rule is for, the one that rested longest first.
 
     Args:
         connection: of the caller.
-        states: of `ENDED_STATES`.
-        before: the latest moment of their last object.
+        terms: of the rule.
         circumstances: see there.
         after: last object and UID of the study behind which to go on.
         limit: the most studies.
@@ -111,8 +129,7 @@ def candidates(
         with_images: leave those out whose images were removed.
     """
     place = (study.c.last_received_at, study.c.study_instance_uid)
-    conditions = [study.c.state.in_(sorted(states)), study.c.last_received_at <= before]
-    conditions.append(~of_check(study.c.study_instance_uid))  # who checks removes them
+    conditions = [terms.are_met, ~of_check(study.c.study_instance_uid)]  # who checks removes its own
     if after is not None:
         conditions.append(tuple_(*place) > after)
     if with_images:
@@ -133,6 +150,12 @@ def of_studies(connection: Connection, study_uids: Sequence[str], circumstances:
         rows = connection.execute(_studies(guards).where(study.c.study_instance_uid.in_(part))).all()
         found |= {it.study_instance_uid: it for it in _with_sizes(connection, rows, guards)}
     return found
+
+
+def meets(connection: Connection, study_uid: str, terms: Terms) -> bool:
+    """Whether a rule is for this study."""
+    query = select(study.c.study_instance_uid).where(study.c.study_instance_uid == study_uid, terms.are_met)
+    return connection.execute(query).first() is not None
 
 
 def hold_row(connection: Connection, study_uid: str) -> None:

@@ -16,7 +16,7 @@ from storage.index import Index
 from storage.records import ENDED_STATES
 from storage.removal import Order
 from storage.removal_records import Removal, Scope
-from storage.retention import Circumstances, Kept
+from storage.retention import Circumstances, Kept, Terms
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,11 @@ class Remover:
         order: Order,
         circumstances: Circumstances,
         heeded: frozenset[Kept] = frozenset(Kept),
+        terms: Terms | None = None,
     ) -> Removal | tuple[Kept, ...]:
         """Remove a study, or its images; what keeps it where anything does, of what is heeded.
+
+        Where a rule removes it, `terms` are those of the rule: that they are met is looked at again.
 
         A study that is not there is kept by nothing and none is removed of it: the empty tuple.
 
@@ -48,7 +51,7 @@ class Remover:
                 return (Kept.IN_USE,)
             if any(study == study_uid for study, _ in unfinished(self._files.root)):
                 return (Kept.UNDER_ANALYSIS,)
-            begun = self._begin(study_uid, scope, order, circumstances, heeded)
+            begun = self._begin(study_uid, scope, order, circumstances, heeded, terms)
             if isinstance(begun, Removal):
                 log.info(
                     "study %s: %s removed by %r: %d objects, %d bytes",
@@ -72,7 +75,13 @@ class Remover:
         return sum(self._finish(begun) for begun in left)
 
     def _begin(
-        self, study_uid: str, scope: Scope, order: Order, circumstances: Circumstances, heeded: frozenset[Kept]
+        self,
+        study_uid: str,
+        scope: Scope,
+        order: Order,
+        circumstances: Circumstances,
+        heeded: frozenset[Kept],
+        terms: Terms | None,
     ) -> Removal | tuple[Kept, ...]:
         with database.writing(self._engine).begin() as connection:
             retention.hold_row(connection, study_uid)
@@ -82,6 +91,8 @@ class Remover:
             is_here = found is not None or bool(retention.sizes_of(connection, [study_uid]))
             if kept or not is_here:
                 return kept
+            if terms is not None and not retention.meets(connection, study_uid, terms):
+                return (Kept.NOT_DUE,)
             return removal.begin(connection, study_uid, scope, order, self._clock())
 
     def _finish(self, begun: Removal) -> bool:

@@ -22,7 +22,7 @@ from storage.alerts import Alerts
 from storage.files import ObjectStore
 from storage.removal import Order
 from storage.removal_records import Removal, Scope
-from storage.retention import Candidate, Circumstances
+from storage.retention import Candidate, Circumstances, Terms
 from storage.site_secret import SiteSecret
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,8 @@ class Retention:
                     break
                 order = Order(rule.name, self._patient(each.candidate))
                 uid = each.candidate.study_instance_uid
-                removed = self._remover.remove(uid, _SCOPES[rule.remove], order, self.circumstances())
+                now = self.circumstances()
+                removed = self._remover.remove(uid, _SCOPES[rule.remove], order, now, terms=_terms(rule, now.now))
                 if isinstance(removed, Removal):
                     left -= 1
                     yield removed
@@ -129,13 +130,13 @@ class Retention:
     def _fitting(self, rule: RetentionRule, free_only: bool) -> Iterator[Found]:
         """Studies that fit a rule, the one that rested longest first."""
         circumstances = self.circumstances()
-        before = circumstances.now - timedelta(days=rule.older_than_days)
+        terms = _terms(rule, circumstances.now)
         after: tuple[datetime, str] | None = None
         while True:
             with self._engine.connect() as connection:
                 images = rule.remove is Remove.IMAGES
                 page = retention.candidates(
-                    connection, rule.states, before, circumstances, after, _PAGE, free_only, with_images=images
+                    connection, terms, circumstances, after, _PAGE, free_only, with_images=images
                 )
             for candidate in page:
                 found = Found(candidate, rule)
@@ -165,6 +166,10 @@ class Retention:
                 log.warning("the clock went forward by %s: nothing is removed for a day, unless restarted", ahead)
         self._last = now, elapsed
         return elapsed < self._mistrusted_until
+
+
+def _terms(rule: RetentionRule, now: datetime) -> Terms:
+    return Terms(frozenset(rule.states), now - timedelta(days=rule.older_than_days))
 
 
 def _is_short(rule: RetentionRule, free: float) -> bool:

@@ -8,15 +8,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydicom.uid import CTImageStorage, EnhancedSRStorage, SegmentationStorage
 from sqlalchemy import event, func, select
 
 from node.maintenance.retention import Retention
 from node.settings import RemoteSettings, RetentionSettings, Settings
 from storage import associations, database, delivery_rows, holds, removal_records
 from storage.catalogue.attributes import Level
+from storage.catalogue.filling import catch_up
 from storage.catalogue.query import find
 from storage.commitment_requests import CommitmentRequests
 from storage.errors import TransitionError
+from storage.header import read_header
 from storage.records import DeliveryState, OpenAssociation, Reference, Registration, Revocation, StudyState
 from storage.removal import OF_A_STUDY
 from storage.reruns import reopen
@@ -240,6 +243,43 @@ def test_what_is_being_received_stays_although_it_rested(root):
         associations.note(connection, OpenAssociation("a", after(101)()), "1.2.4")
     assert kept(root) == [Kept.RECEIVING]
     assert root.index.study("1.2.3") is not None
+
+
+@pytest.mark.parametrize("sop_class", [CTImageStorage, EnhancedSRStorage, SegmentationStorage])
+def test_what_got_anything_since_stays_also_where_that_makes_no_revision(root, sop_class):
+    root.ended("1.2.3")
+    assert root.store(a_file(9, 8, "1.2.3", sop_class), LONG_AGO + timedelta(days=99)) is Registration.NEW
+    while catch_up(root.engine, root.files):
+        pass
+    assert root.index.study("1.2.3").last_received_at == LONG_AGO
+    assert kept(root) == []
+    assert removed(retention(root, days=140).look()) == ["1.2.3"]
+
+
+def test_what_an_open_association_stored_into_stays_whatever_that_was(root):
+    root.ended("1.2.3")
+    data = a_file(9, 8, "1.2.3", CTImageStorage)
+    header, until = read_header(data), after(101)()
+    root.index.register(header, root.files.store(data, header), "CT", LONG_AGO, OpenAssociation("a", until))
+    while catch_up(root.engine, root.files):
+        pass
+    assert kept(root) == [Kept.RECEIVING]
+
+
+@pytest.mark.parametrize("change", ["arrival", "state"])
+def test_a_rule_is_looked_at_again_in_the_transaction_that_removes(root, change):
+    """As for a study that was found, and then another one was removed first, which took its time."""
+    root.ended("1.2.3")
+    root.ended("1.2.4", LONG_AGO + timedelta(days=1))
+
+    def changes(connection, _cursor, statement, *_rest) -> None:
+        if statement.startswith("INSERT INTO removal "):
+            said = "last_received_at = '2026-04-01'" if change == "arrival" else "state = 'CANCELLED'"
+            connection.exec_driver_sql(f"UPDATE study SET {said} WHERE study_instance_uid = '1.2.4'")
+
+    event.listen(root.engine, "after_cursor_execute", changes)
+    assert removed(retention(root).look()) == ["1.2.3"]
+    assert root.index.study("1.2.4") is not None
 
 
 def test_what_is_being_retrieved_stays(root):
