@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from node.errors import NodeError, told
 from node.operations.images import Images
 from node.page.actions import actions_routes
+from node.page.forms import Forms
 from node.page.images import images_routes
 from node.page.quarantine import quarantine_routes
 from node.page.rendering import HERE, Pages
@@ -50,6 +51,7 @@ def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_middleware(BaseHTTPMiddleware, dispatch=guarded)
+    app.add_middleware(Forms)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.web), www_redirect=False)
     _show_problems(app, pages)
     return app
