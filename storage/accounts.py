@@ -73,6 +73,7 @@ class Accounts:
         """Remove an account with its links and sessions; whether there was one."""
         with database.writing(self._engine).begin() as connection:
             connection.execute(delete(account_link).where(account_link.c.account == name))
+            connection.execute(select(account.c.name).where(account.c.name == name).with_for_update())
             connection.execute(delete(web_session).where(web_session.c.account == name))
             return bool(connection.execute(delete(account).where(account.c.name == name)).rowcount)
 
@@ -94,22 +95,31 @@ class Accounts:
     def use_link(self, token: str, password_hash: str, now: datetime) -> Account | None:
         """Set the password of the account of a link, which ends, as all sessions of the account do."""
         with database.writing(self._engine).begin() as connection:
-            name = connection.scalar(_link(token, now))
+            # Of several who use it at once one has deleted it.
+            used = delete(account_link).where(account_link.c.digest == digest(token), account_link.c.expires_at > now)
+            name = connection.scalar(used.returning(account_link.c.account))
             if name is None:
                 return None
-            connection.execute(delete(account_link).where(account_link.c.account == name))
-            connection.execute(delete(web_session).where(web_session.c.account == name))
+            # Before its sessions: until one that is just being begun is there to be deleted, it has this row.
             connection.execute(update(account).where(account.c.name == name).values(password_hash=password_hash))
+            connection.execute(delete(web_session).where(web_session.c.account == name))
             return _found(connection, name)
 
     # --- sessions
 
-    def begin_session(self, name: str, token: str, now: datetime, expires_at: datetime) -> None:
-        """Begin a session, and forget those that are over."""
+    def begin_session(self, verified: Account, token: str, now: datetime, expires_at: datetime) -> bool:
+        """Begin a session, and forget those that are over.
+
+        False, and none is begun, where the account has got another password since it was `verified`, or is gone.
+        """
+        same = (account.c.name == verified.name, account.c.password_hash == verified.password_hash)
         with database.writing(self._engine).begin() as connection:
+            if connection.scalar(select(account.c.name).where(*same).with_for_update()) is None:
+                return False
             connection.execute(delete(web_session).where(web_session.c.expires_at <= now))
-            values = {"digest": digest(token), "account": name, "seen_at": now, "expires_at": expires_at}
+            values = {"digest": digest(token), "account": verified.name, "seen_at": now, "expires_at": expires_at}
             connection.execute(insert(web_session).values(values))
+            return True
 
     def session(self, token: str, now: datetime, idle: timedelta) -> Account | None:
         """Whose session that is; None for one that has ended, or was not used for so long."""

@@ -70,7 +70,8 @@ class _Door:
             self._sparing.write(logging.WARNING, "sign-in refused", keys[0], "sign-in refused %s", keys[0])
             return self._form(request, {**said, "fault": "wrong"}, 403)
         self._attempts.succeeded(keys[1])
-        return self._signed_in(found, "has signed in", within(next))
+        begun = self._signed_in(found, "has signed in", within(next))
+        return begun or self._form(request, {**said, "fault": "wrong"}, 403)
 
     def sign_out(self, request: Request) -> Response:
         """End the session."""
@@ -97,7 +98,8 @@ class _Door:
         except NodeError as error:
             self._attempts.failed(key)
             return self._welcome(request, token, str(error), 400)
-        return self._signed_in(found, "has set a password", "/")
+        begun = self._signed_in(found, "has set a password", "/")
+        return begun or self._welcome(request, token)
 
     def _form(self, request: Request, said: dict[str, Any], status: int = 200) -> Response:
         return self._pages.page(request, "sign_in.html", None, {"name": "", "fault": "", **said}, status)
@@ -107,10 +109,12 @@ class _Door:
         said = {"account": account, "shortest": accounts.SHORTEST_PASSWORD, "fault": fault}
         return self._pages.page(request, "welcome.html", None, said, status if account else 404)
 
-    def _signed_in(self, account: Account, what: str, where: str) -> Response:
-        log.info("account %s %s", account.name, what)
+    def _signed_in(self, account: Account, what: str, where: str) -> Response | None:
+        """A session; None where the password has just been replaced."""
         answer = RedirectResponse(where, 303)
-        self._visitors.begin(account, answer)
+        if not self._visitors.begin(account, answer):
+            return None
+        log.info("account %s %s", account.name, what)
         return answer
 
 

@@ -91,10 +91,14 @@ class Visitors:
             raise ForbiddenError("this needs an account of an operator")
         return found
 
-    def begin(self, account: Account, answer: Response) -> None:
-        """Begin a session; the answer takes its cookie to the browser."""
+    def begin(self, account: Account, answer: Response) -> bool:
+        """Begin a session; the answer takes its cookie to the browser.
+
+        False where the account has got another password since, or is gone.
+        """
         token, now = secrets.token_urlsafe(_TOKEN_BYTES), self._clock()
-        self._accounts.begin_session(account.name, token, now, now + self._lasts)
+        if not self._accounts.begin_session(account, token, now, now + self._lasts):
+            return False
         answer.set_cookie(
             COOKIE,
             token,
@@ -104,6 +108,7 @@ class Visitors:
             httponly=True,
             samesite="strict",
         )
+        return True
 
     def end(self, request: Request, answer: Response) -> None:
         """End the session."""

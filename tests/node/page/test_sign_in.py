@@ -131,7 +131,7 @@ def test_a_session_ends_with_signing_out_also_for_who_has_copied_the_cookie(page
 def test_a_session_ends_after_its_hours_and_when_nobody_uses_it(engine):
     accounts.add(engine, "eva", AccountRole.VIEWER)
     known, now, idle = Accounts(engine), utc_now(), timedelta(minutes=60)
-    known.begin_session("eva", "token", now, now + timedelta(hours=12))
+    known.begin_session(known.find("eva"), "token", now, now + timedelta(hours=12))
     for minutes in range(0, 660, 50):
         assert known.session("token", now + timedelta(minutes=minutes), idle)
     assert known.session("token", now + timedelta(minutes=711), idle) is None
