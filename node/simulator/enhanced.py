@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.uid import EnhancedMRImageStorage
 
-from node.simulator.elements import copied, standard
+from node.simulator.elements import standard
 
 # What classic images have at the top level and an Enhanced one in its functional groups, or not at all.
 _MOVED = (
@@ -55,7 +56,7 @@ def enhanced(slices: Sequence[Dataset], b_values: Sequence[float | None], timing
         timing: of each slice.
     """
     first = slices[0]
-    instance = copied(first)
+    instance = deepcopy(first)
     for keyword in _MOVED:
         instance.pop(keyword, None)
     instance.remove_private_tags()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 
 import numpy as np
 from pydicom import DataElement, Dataset
 
-from node.simulator.elements import add_private, copied, decimals
+from node.simulator.elements import add_private, decimals
 from node.simulator.vendors.csa import csa_header
 
 _SIEMENS = "SIEMENS MR HEADER"
@@ -76,7 +77,7 @@ def vframe(slices: Sequence[Dataset]) -> Dataset:
 def _sheet(slices: Sequence[Dataset], across: int, down: int, token: str) -> Dataset:
     """The header of the first slice with the pixels of all, row by row."""
     first = slices[0]
-    sheet = copied(first)
+    sheet = deepcopy(first)
     pixels = np.zeros((down, first.Rows, across, first.Columns), dtype="<u2")
     for index, each in enumerate(slices):
         plane = np.frombuffer(each.PixelData, dtype="<u2")
