@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +107,11 @@ class ObjectStore:
         content = _content_of(data)
         return self._keep(data, self._name(header, content), content)
 
+    def name(self, spooled: Path, header: InstanceHeader) -> None:
+        """As `store`, of a file that an object has already: where the disk refuses, it stays in `spool`."""
+        content = content_of(spooled)
+        self._keep(spooled, self._name(header, content), content, is_kept=True).wait()
+
     def name_of(self, path: Path, header: InstanceHeader) -> Path:
         """The name, relative to the root, under which a DICOM file is kept.
 
@@ -162,18 +166,6 @@ class ObjectStore:
         """Free space of the file system that holds the root, for an ordinary user."""
         return shutil.disk_usage(self.root).free
 
-    def sweep_spool(self, older_than_s: float = 0.0) -> int:
-        """Remove what interrupted writers left in the spool; the number of files removed.
-
-        `older_than_s`: more than a writer takes for one file; 0 only when no process writes.
-        """
-        limit, removed = time.time() - older_than_s, 0
-        for path in self.leftovers():
-            if path.stat().st_mtime <= limit:
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
-
     def _name(self, header: InstanceHeader, content: Content) -> Path:
         study = check_uid(header.study_instance_uid, "Study Instance UID")
         series = check_uid(header.series_instance_uid, "Series Instance UID")
@@ -187,7 +179,9 @@ class ObjectStore:
         target = self.root / relative
         return target.is_file() and content_of(target) == content
 
-    def _keep(self, data: bytes | Path | SpooledFile, relative: Path, content: Content) -> Placed:
+    def _keep(
+        self, data: bytes | Path | SpooledFile, relative: Path, content: Content, is_kept: bool = False
+    ) -> Placed:
         target = self.root / relative
         if self._holds(relative, content):
             _discard(data)
@@ -204,7 +198,8 @@ class ObjectStore:
                 os.replace(temporary, target)
         except OSError:
             self._durable.pop(target.parent, None)  # it may be gone
-            _discard(temporary)
+            if not is_kept:
+                _discard(temporary)
             raise
         return Placed(StoredFile(relative, content.digest, size), self._syncs.begin(target.parent))
 

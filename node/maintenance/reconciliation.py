@@ -27,10 +27,12 @@ from storage.database import require_whole
 from storage.errors import DatabaseError, HeaderError
 from storage.files import ObjectStore
 from storage.header import content_of, read_header
+from storage.identity import Content
 from storage.index import Index
 from storage.quarantine_entries import has_entry
 from storage.reconciliation import Compared, Orphan
 from storage.records import InstanceHeader, Registration, StoredFile
+from storage.recovery import clear_spool
 from storage.reindexing import reason_beside
 from storage.removal import is_leaving
 from storage.removal_records import last_of
@@ -81,7 +83,10 @@ class Reconciliation:
 
     def round(self, begun: Round) -> Iterator[str]:
         """Go through a round from where it is; gives each study that was compared, and has saved how far it is."""
-        found, saved = dict(begun.found), time.monotonic()
+        # First: an object whose file is in the spool is not gone.
+        spool_age_s = max(_SPOOL_AGE_S, self._grace.total_seconds())
+        found = added(begun.found, {"spooled": clear_spool(self._files, self._index, spool_age_s)})
+        saved = time.monotonic()
         for study in reconciliation.studies(self._engine, self._files, begun.position):
             begun_at = time.monotonic()
             seen = self.study(study)
@@ -92,7 +97,6 @@ class Reconciliation:
             yield study
             self._stop.wait(max(0.0, (seen["files"] + 1) / self._rate - (time.monotonic() - begun_at)))
         found = added(found, self._quarantine())
-        found = added(found, {"spooled": self._files.sweep_spool(max(_SPOOL_AGE_S, self._grace.total_seconds()))})
         self._look_at_the_index()
         self._upkeep.end(NAME, found, self._clock())
         told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
@@ -142,15 +146,12 @@ class Reconciliation:
             removed = last_of(connection, [study_uid]).get(study_uid)
         if abs(self._clock() - written_at) < self._grace:
             return "waiting"
-        path = self._files.root / orphan.path
         try:
-            header, content = read_header(path), content_of(path)
+            header, content = self._read(study_uid, orphan.path)
         except FileNotFoundError:
             return "gone"
         except HeaderError as error:
-            return self._set_aside(orphan, str(error))
-        if header.study_instance_uid != study_uid or self._files.name_of(path, header) != orphan.path:
-            return self._set_aside(orphan, "its content is not the one that was stored under its name")
+            return self._set_aside(study_uid, orphan.path, str(error))
         if header.made_here and header.sop_instance_uid.startswith(self._uid_root):
             return self._remove(study_uid, orphan.path)
         if removed is not None and removed.begun_at > written_at:
@@ -158,7 +159,16 @@ class Reconciliation:
         with self._engine.connect() as connection:
             if reconciliation.is_replaced(connection, header, written_at):
                 return self._remove(study_uid, orphan.path)
-        return self._adopt(header, StoredFile(orphan.path, content.digest, path.stat().st_size))
+        size = (self._files.root / orphan.path).stat().st_size
+        return self._adopt(header, StoredFile(orphan.path, content.digest, size))
+
+    def _read(self, study_uid: str, name: Path) -> tuple[InstanceHeader, Content]:
+        """What a file of a study holds; `HeaderError` where that is not what was stored under its name."""
+        path = self._files.root / name
+        header, content = read_header(path), content_of(path)
+        if header.study_instance_uid != study_uid or self._files.name_of(path, header) != name:
+            raise HeaderError("its content is not the one that was stored under its name")
+        return header, content
 
     def _adopt(self, header: InstanceHeader, file: StoredFile) -> str:
         """Take a received file in by the ordinary registration."""
@@ -183,13 +193,29 @@ class Reconciliation:
         log.warning("%s: removed: a kill left it without a row", path)
         return "removed"
 
-    def _set_aside(self, orphan: Orphan, why: str) -> str:
-        reason = f"left without a row by a kill: {why}"
-        path = self._files.root / orphan.path
-        content = content_of(path)
-        file = self._files.set_aside(StoredFile(orphan.path, content.digest, path.stat().st_size), content, reason)
-        self._index.keep_quarantine(file, reason, "", self._clock())
+    def _set_aside(self, study_uid: str, name: Path, why: str) -> str:
+        # Alone, and looked at again: the object may just have come, and its file has the name of this one.
+        with self._files.locks.alone(study_uid) as alone:
+            if not alone or not self._is_no_object(study_uid, name):
+                return "waiting"
+            reason = f"left without a row by a kill: {why}"
+            path = self._files.root / name
+            content = content_of(path)
+            file = self._files.set_aside(StoredFile(name, content.digest, path.stat().st_size), content, reason)
+            self._index.keep_quarantine(file, reason, "", self._clock())
         return "quarantined"
+
+    def _is_no_object(self, study_uid: str, name: Path) -> bool:
+        with self._engine.connect() as connection:
+            if reconciliation.has_row(connection, study_uid, name):
+                return False
+        try:
+            self._read(study_uid, name)
+        except FileNotFoundError:
+            return False
+        except HeaderError:
+            return True
+        return False
 
     def _quarantine(self) -> Counter[str]:
         """Files in quarantine that no entry has get one."""

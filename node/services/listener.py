@@ -16,11 +16,11 @@ from node.services.associations import Associations, Service
 from node.services.leases import LEASE_S
 from node.services.offered import offered
 from node.services.processes import Processes
-from node.services.recovery import finish_names
 from node.services.server_tls import ServerTLS
 from node.settings import ListenerSettings, RemoteSettings
 from storage.files import ObjectStore
 from storage.index import Index
+from storage.recovery import clear_spool, finish_names
 
 _SPOOL_AGE_S = 3600  # far beyond the writing of one file: what is older was left by a crash
 
@@ -100,7 +100,7 @@ class Listener:
             RuntimeError: a listener process does not start.
         """
         finish_names(self._store, self._index)
-        self._store.sweep_spool(_SPOOL_AGE_S)
+        clear_spool(self._store, self._index, _SPOOL_AGE_S)
         try:
             self._bind()
             for each in self._serving:

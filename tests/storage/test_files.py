@@ -123,14 +123,6 @@ def test_many_writers_of_the_same_object_leave_one_whole_file(store, header):
     assert store.absolute(files[0]).read_bytes() == data
 
 
-def test_the_spool_is_swept_of_what_a_crash_left(store, header):
-    old, fresh = store.spooled(b"old"), store.spooled(b"fresh")
-    os.utime(old, (0, 0))
-    assert store.sweep_spool(older_than_s=3600) == 1
-    assert not old.exists()
-    assert fresh.exists()
-
-
 def test_a_store_can_be_moved_to_another_root(store, header, tmp_path):
     file = store.store(META + b"data", header)
     store.root.rename(tmp_path / "elsewhere")

@@ -137,6 +137,18 @@ def test_a_file_without_a_row_that_cannot_be_read_goes_to_quarantine(house: Hous
     assert not path.exists()
 
 
+def test_a_broken_file_of_a_study_that_somebody_uses_is_not_set_aside(house: House, left) -> None:
+    """The object may come again at this moment, and its whole file has the name of the broken one."""
+    path = left(a_file(3))
+    path.write_bytes(path.read_bytes()[:-40])
+    os.utime(path, (0, 0))
+    with house.files.locks.using(["1.2.3"]):
+        a_round(house)
+        house.receive(a_file(3))
+    assert found(house.engine) == {"waiting": 1}
+    assert path.read_bytes() == a_file(3)
+
+
 def test_bytes_in_quarantine_without_an_entry_get_one(house: House) -> None:
     """A kill between the two."""
     kept = house.files.absolute(house.files.quarantine(b"no DICOM file", "there is no DICM prefix"))
@@ -164,6 +176,18 @@ def test_what_writers_left_in_the_spool_goes_and_what_is_being_written_stays(hou
     os.utime(old, (0, 0))
     a_round(house)
     assert house.files.leftovers() == [new]
+
+
+def test_a_file_in_the_spool_that_an_object_lacks_gets_its_name(house: House) -> None:
+    """After a power cut this may look before the listener does; the object was acknowledged, and has no other file."""
+    named = house.files.absolute(house.index.instances("1.2.3")[0].file)
+    lost = house.files.spool / "of-a-writer-that-is-gone.part"
+    named.rename(lost)
+    os.utime(lost, (0, 0))
+    a_round(house)
+    assert named.exists()
+    assert house.files.leftovers() == []
+    assert found(house.engine) == {}
 
 
 def test_a_round_that_was_interrupted_goes_on_where_it_was(house: House) -> None:

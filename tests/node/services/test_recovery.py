@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
 
 from node.dicom.scu import store
-from node.services.recovery import finish_names
+from storage.recovery import clear_spool, finish_names
 
 
 @pytest.fixture
@@ -47,3 +48,28 @@ def test_a_file_that_has_its_name_is_left_alone(receiving, received):
     before = received.stat().st_ino
     assert finish_names(receiving.store, receiving.index) == 0
     assert received.stat().st_ino == before
+
+
+def test_no_file_leaves_the_spool_before_it_is_known_that_no_object_lacks_it(receiving, received, make_image):
+    lost = back_in_the_spool(receiving, received)
+    unknown, fresh = (receiving.store.spooled(make_image(number).read_bytes()) for number in (8, 9))
+    for path in (lost, unknown):
+        os.utime(path, (0, 0))
+    assert clear_spool(receiving.store, receiving.index, 3600) == 1
+    assert received.exists()
+    assert receiving.store.leftovers() == [fresh]
+
+
+def test_a_file_whose_name_the_disk_refuses_stays_and_the_others_are_seen_to(receiving, received, make_image):
+    lost = back_in_the_spool(receiving, received)
+    received.parent.rmdir()
+    received.parent.write_bytes(b"no folder")
+    unknown = receiving.store.spooled(make_image(9).read_bytes())
+    for path in (lost, unknown):
+        os.utime(path, (0, 0))
+    with pytest.raises(FileExistsError):
+        clear_spool(receiving.store, receiving.index, 3600)
+    assert receiving.store.leftovers() == [lost]
+    received.parent.unlink()
+    clear_spool(receiving.store, receiving.index, 3600)
+    assert received.exists()
