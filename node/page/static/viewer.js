@@ -8,7 +8,11 @@ const json = async (address) => {
 };
 const remembered = new Map();
 const once = (address) => {
-  if (!remembered.has(address)) remembered.set(address, json(address));
+  if (!remembered.has(address)) {
+    const asked = json(address);
+    remembered.set(address, asked);
+    asked.catch(() => remembered.delete(address)); // it is asked for again
+  }
   return remembered.get(address);
 };
 const filled = (words, values) => words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -22,7 +26,8 @@ class Pane {
     this.image = figure.querySelector("image");
     this.path = figure.querySelector("path");
     this.caption = figure.querySelector("figcaption");
-    this.turn = 0;
+    this.turn = 0; // counts choices of what is shown
+    this.look = 0; // counts slices that were asked for
     this.series.addEventListener("change", () => this.open().then(() => viewer.refit()));
     this.volume.addEventListener("change", () => this.choose().then(() => viewer.refit()));
     this.preset.addEventListener("change", () => this.byPreset());
@@ -33,7 +38,7 @@ class Pane {
       });
     this.svg.addEventListener("wheel", (event) => {
       event.preventDefault();
-      viewer.move(Math.sign(event.deltaY) * this.plane.step);
+      if (this.plane) viewer.move(Math.sign(event.deltaY) * this.plane.step);
     }, { passive: false });
   }
 
@@ -41,14 +46,33 @@ class Pane {
     return `${this.viewer.study}/series/${this.series.value}/volumes`;
   }
 
-  async open(series) {
-    if (series) this.series.value = series;
-    this.shown = null;
+  // One choice, which ends what was chosen before: its answers come too late, and nothing is shown until its own are
+  // there. `steps` asks `isCurrent` after each answer before anything is assigned.
+  async begin(steps) {
+    const turn = ++this.turn;
+    const isCurrent = () => turn === this.turn;
+    this.plane = this.outline = null;
+    this.blank("");
     try {
-      this.shown = await once(this.address);
+      await steps(isCurrent);
     } catch {
-      return this.empty();
+      if (isCurrent()) this.empty();
     }
+  }
+
+  open(series) {
+    if (series) this.series.value = series;
+    this.shown = this.presets = null;
+    return this.begin(async (isCurrent) => {
+      const shown = await once(this.address);
+      if (!isCurrent()) return;
+      this.shown = shown;
+      this.offerVolumes();
+      await this.choose();
+    });
+  }
+
+  offerVolumes() {
     const words = this.viewer.words;
     const labels = this.shown.volumes.map((it) => {
       if (it.b_value !== null) return filled(words.weight, { b: it.b_value });
@@ -58,15 +82,18 @@ class Pane {
     this.volume.replaceChildren(...labels.map((label, number) => new Option(label, number)));
     this.volume.value = Math.floor(labels.length / 2);
     this.figure.querySelector(".volumes").hidden = labels.length < 2;
-    await this.choose();
   }
 
-  async choose() {
-    const presets = await once(`${this.address}/${this.volume.value}/presets`);
-    this.presets = new Map(presets.presets.map((it) => [it.name, it.window]));
-    for (const option of this.preset.options) option.hidden = option.value !== "own" && !this.presets.has(option.value);
-    if (this.preset.value !== "own" || !this.centre.value) this.byPreset(false);
-    await this.turnTo();
+  choose() {
+    this.presets = null;
+    return this.begin(async (isCurrent) => {
+      const { presets } = await once(`${this.address}/${this.volume.value}/presets`);
+      if (!isCurrent()) return;
+      this.presets = new Map(presets.map((it) => [it.name, it.window]));
+      for (const it of this.preset.options) it.hidden = it.value !== "own" && !this.presets.has(it.value);
+      if (this.preset.value !== "own" || !this.centre.value) this.byPreset(false);
+      await this.turnTo();
+    });
   }
 
   byPreset(draws = true) {
@@ -78,22 +105,26 @@ class Pane {
   }
 
   async turnTo() {
-    if (!this.shown) return;
-    const volume = this.shown.volumes[this.volume.value];
-    const wanted = this.viewer.orientation;
-    this.plane = volume.planes.find((it) => (wanted ? it.orientation === wanted : it.acquired));
+    if (!this.presets) return; // the volume is not there yet; it comes in the plane that is wanted then
+    await this.begin(async (isCurrent) => {
+      const { planes, segmentations } = this.shown.volumes[this.volume.value];
+      const wanted = this.viewer.orientation;
+      const plane = planes.find((it) => (wanted ? it.orientation === wanted : it.acquired));
+      const address = `${this.viewer.study}/contours/${segmentations[0]}/${plane.orientation}`;
+      const outline = segmentations.length ? await once(address).catch(() => null) : null;
+      if (isCurrent()) this.lay(plane, outline);
+    });
+  }
+
+  lay(plane, outline) {
+    this.plane = plane;
+    this.outline = outline;
     const { left, top, width, height } = this.plane;
     this.svg.setAttribute("viewBox", `${left} ${top} ${width} ${height}`);
     for (const [name, value] of Object.entries({ x: left, y: top, width, height })) this.image.setAttribute(name, value);
     ["left", "right", "top", "bottom"].forEach((side, number) => {
       this.figure.querySelector(`.at-${side}`).textContent = this.plane.sides[number];
     });
-    this.outline = null;
-    const segmentation = volume.segmentations[0];
-    if (segmentation) {
-      const address = `${this.viewer.study}/contours/${segmentation}/${this.plane.orientation}`;
-      this.outline = await once(address).catch(() => null);
-    }
   }
 
   get range() {
@@ -113,8 +144,10 @@ class Pane {
   }
 
   async draw() {
-    if (!this.shown || !this.plane) return;
-    const turn = ++this.turn;
+    if (!this.plane) return;
+    const turn = this.turn;
+    const look = ++this.look;
+    const isCurrent = () => turn === this.turn && look === this.look;
     const { first, step, slices, orientation } = this.plane;
     const index = Math.min(Math.max(Math.round((this.viewer.position - first) / step), 0), slices - 1);
     const window = `centre=${Number(this.centre.value)}&width=${Number(this.width.value)}&v=${this.shown.version}`;
@@ -124,10 +157,10 @@ class Pane {
     try {
       await picture.decode();
     } catch {
-      if (turn === this.turn) this.empty();
+      if (isCurrent()) this.blank(this.viewer.words.nothing);
       return;
     }
-    if (turn !== this.turn) return; // another slice was asked for meanwhile
+    if (!isCurrent()) return; // another slice was asked for meanwhile
     const position = first + index * step;
     this.image.setAttribute("href", picture.src);
     this.path.setAttribute("d", this.contourAt(position));
@@ -136,10 +169,16 @@ class Pane {
     for (const next of [index - 1, index + 1]) if (next >= 0 && next < slices) new Image().src = at(next);
   }
 
-  empty() {
+  blank(words) {
     this.image.removeAttribute("href");
     this.path.setAttribute("d", "");
-    this.caption.textContent = this.viewer.words.nothing;
+    this.caption.textContent = words;
+  }
+
+  empty() {
+    this.turn++;
+    this.shown = this.presets = this.plane = this.outline = null;
+    this.blank(this.viewer.words.nothing);
   }
 }
 
@@ -182,7 +221,7 @@ class Viewer {
   }
 
   refit(centres = false) {
-    const shown = this.panes.filter((pane) => pane.shown && pane.plane);
+    const shown = this.panes.filter((pane) => pane.plane);
     if (!shown.length) return;
     const position = this.position;
     const ranges = shown.map((pane) => pane.range);

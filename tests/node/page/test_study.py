@@ -199,7 +199,7 @@ def test_a_verdict_is_on_what_was_looked_at(own, siemens):
     found, olga, _ = own
     olga.post(f"{PATH}/rerun")
     text = olga.get(PATH).text
-    assert "The results on this page are of revision 1; revision 2 has none yet." in text
+    assert "The results on this page are of revision 1; revision 2 has none." in text
     assert 'name="revision" value="1"' in text
     unseen = olga.post(f"{PATH}/reading", {"revision": "2", "verdict": "ACCEPTED"})
     assert unseen.status_code == 409
