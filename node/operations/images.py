@@ -12,8 +12,9 @@ from pydicom.uid import SegmentationStorage
 from sqlalchemy import Engine
 
 from node.errors import NodeError
-from node.viewing.contours import SegmentationMask, SliceContour, contours, read_segmentation
-from node.viewing.lattice import Orientation, Plane, Vector, planes
+from node.viewing.cache import BoundedCache
+from node.viewing.contours import SegmentationMask, SliceContour, contours, read_grid, read_segmentation
+from node.viewing.lattice import Lattice, Orientation, Plane, Vector, planes
 from node.viewing.pixels import Preset, VolumeCache, Window, grey, png
 from node.viewing.stacks import ImageStack, SeriesStacks, read_series
 from storage.catalogue import retrieval
@@ -26,7 +27,8 @@ LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
 _SEGMENTATIONS = frozenset({str(SegmentationStorage), LABEL_MAP_SEGMENTATION})
 _MOST_OBJECTS = 20_000
 _SERIES_KEPT = 32
-_MASKS_KEPT = 8
+_GRIDS_KEPT = 256
+_MASK_BYTES_KEPT = 2**28
 
 _Object = tuple[InstanceHeader, StoredFile]
 
@@ -103,8 +105,9 @@ class Images:
     def __init__(self, engine: Engine, files: ObjectStore) -> None:
         self._engine, self._files = engine, files
         self._cache = VolumeCache()
-        self._series = lru_cache(_SERIES_KEPT)(read_series)
-        self._mask = lru_cache(_MASKS_KEPT)(read_segmentation)
+        self._series = BoundedCache[SeriesStacks](_SERIES_KEPT, lambda _: 1)
+        self._grid = lru_cache(_GRIDS_KEPT)(read_grid)
+        self._masks = BoundedCache[SegmentationMask](_MASK_BYTES_KEPT, lambda it: it.mask.nbytes)
 
     def series(self, study: str, series: str) -> SeriesShown:
         """The volumes of a series.
@@ -116,7 +119,7 @@ class Images:
         if not found.stacks:
             why = found.faults[0] if found.faults else "it holds no images"
             raise NodeError(f"series {series}: no volume to look at: {why}")
-        masks = self._segmentations(study)
+        grids, undrawn = self._segmentations(study)
         volumes = tuple(
             Shown(
                 number=stack.number,
@@ -124,11 +127,11 @@ class Images:
                 b_value=stack.b_value,
                 time_s=stack.time_s,
                 planes=tuple(map(_plane_shown, planes(stack.lattice))),
-                segmentations=_fitting(stack, masks),
+                segmentations=_fitting(stack, grids),
             )
             for stack in found.stacks
         )
-        return SeriesShown(series, volumes, found.faults, version)
+        return SeriesShown(series, volumes, found.faults + undrawn, version)
 
     def presets(self, study: str, series: str, number: int) -> PresetList:
         """Windows to look at a volume by, the usual one first.
@@ -168,7 +171,8 @@ class Images:
         found = [file for header, file in self._objects(named) if header.sop_class_uid in _SEGMENTATIONS]
         if not found:
             raise NodeError(f"{segmentation}: no segmentation of study {study}")
-        mask = self._mask(self._files.absolute(found[-1]))
+        path = self._files.absolute(found[-1])
+        mask = self._masks.get(path, lambda: read_segmentation(path))
         plane = next(it for it in planes(mask.lattice) if it.orientation is orientation)
         return Outline(orientation, plane.step, tuple(contours(mask, plane)))
 
@@ -177,7 +181,9 @@ class Images:
         if not found:
             raise NodeError(f"series {series}: not in study {study}")
         digest = hashlib.sha256("".join(file.digest for _, file in found).encode()).hexdigest()[:16]
-        return self._series(series, tuple(self._files.absolute(file) for _, file in found)), digest
+        paths = tuple(self._files.absolute(file) for _, file in found)
+        stacks = self._series.get((series, paths), lambda: read_series(series, paths), lambda it: it.complete)
+        return stacks, digest
 
     def _stack(self, study: str, series: str, number: int) -> tuple[ImageStack, str]:
         found, version = self._stacks(study, series)
@@ -185,29 +191,29 @@ class Images:
             raise NodeError(f"series {series}: no volume {number}")
         return found.stacks[number], version
 
-    def _segmentations(self, study: str) -> list[tuple[InstanceHeader, SegmentationMask]]:
-        """Those among the results that are valid now, and can be drawn."""
+    def _segmentations(self, study: str) -> tuple[list[tuple[str, Lattice]], tuple[str, ...]]:
+        """The grids of those among the results that are valid now; sentences that say why others cannot be drawn."""
         results = Ledger(self._engine).latest_results(study)
         uids = tuple(it.sop_instance_uid for it in results if it.sop_class_uid in _SEGMENTATIONS)
-        found = []
-        for header, file in (
-            self._objects(UniqueKeys(study_instance_uids=(study,), sop_instance_uids=uids)) if uids else ()
-        ):
-            try:
-                found.append((header, self._mask(self._files.absolute(file))))
-            except NodeError:
-                continue  # it is in the list of the study's objects, and cannot be laid over images
-        return found
+        grids: list[tuple[str, Lattice]] = []
+        undrawn: list[str] = []
+        if uids:  # of none, every object of the study would be meant
+            for header, file in self._objects(UniqueKeys(study_instance_uids=(study,), sop_instance_uids=uids)):
+                try:
+                    grids.append((header.sop_instance_uid, self._grid(self._files.absolute(file))))
+                except NodeError as error:
+                    undrawn.append(f"{header.sop_instance_uid}: {error}")
+        return grids, tuple(undrawn)
 
     def _objects(self, keys: UniqueKeys) -> Sequence[_Object]:
         with self._engine.connect() as connection:
             return retrieval.objects(connection, keys, _MOST_OBJECTS)
 
 
-def _fitting(stack: ImageStack, masks: Sequence[tuple[InstanceHeader, SegmentationMask]]) -> tuple[str, ...]:
-    fitting = [(header, mask) for header, mask in masks if mask.lattice.is_parallel(stack.lattice)]
-    fitting.sort(key=lambda each: not each[1].lattice.is_same_grid(stack.lattice))
-    return tuple(header.sop_instance_uid for header, _ in fitting)
+def _fitting(stack: ImageStack, grids: Sequence[tuple[str, Lattice]]) -> tuple[str, ...]:
+    fitting = [(uid, grid) for uid, grid in grids if grid.is_parallel(stack.lattice)]
+    fitting.sort(key=lambda each: not each[1].is_same_grid(stack.lattice))
+    return tuple(uid for uid, _ in fitting)
 
 
 def _plane(stack: ImageStack, orientation: Orientation) -> Plane:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from node.errors import PermanentError, told
 from node.recognition.header.files import DAMAGE, read_dataset
 from node.results.contours import borders
 from node.stored_values.cells import UNDECODABLE
-from node.viewing.lattice import Lattice, Plane, Vector, planes
+from node.viewing.lattice import Lattice, Plane, Vector
 
 LARGEST_MASK = 2**27
 """Voxels of a segmentation that is drawn."""
@@ -35,11 +36,25 @@ class SegmentationMask:
 
 
 @dataclass(frozen=True, slots=True)
+class _Placed:
+    """Where the frames of a segmentation object lie: in which slice of its grid each of them is."""
+
+    lattice: Lattice
+    slots: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
 class SliceContour:
     """The outline in one slice: `path` is the data of an SVG path, in the coordinates of the plane, mm."""
 
     position: float
     path: str
+
+
+def read_grid(path: Path) -> Lattice:
+    """The grid of a segmentation object, from its header; raises as `read_segmentation`."""
+    with _drawable():
+        return _placed(read_dataset(path, stop_before_pixels=True)).lattice
 
 
 def read_segmentation(path: Path) -> SegmentationMask:
@@ -48,9 +63,14 @@ def read_segmentation(path: Path) -> SegmentationMask:
     Raises:
         PermanentError: it cannot be read, or its frames do not lie on one grid.
     """
+    with _drawable():
+        return _mask(read_dataset(path))
+
+
+@contextmanager
+def _drawable() -> Iterator[None]:
     try:
-        dataset = read_dataset(path)
-        return _mask(dataset)
+        yield
     except UNDECODABLE as error:
         raise PermanentError(f"the segmentation cannot be drawn: {told(error, DAMAGE)}") from error
 
@@ -68,17 +88,21 @@ def contours(found: SegmentationMask, plane: Plane) -> list[SliceContour]:
     return drawn
 
 
-def plane_like(found: SegmentationMask, wanted: Plane) -> Plane:
-    """The plane of a segmentation that shows it as `wanted` shows images on parallel axes."""
-    return next(it for it in planes(found.lattice) if it.orientation is wanted.orientation)
-
-
 def _path(line: npt.NDArray[np.float64]) -> str:
     points = " ".join(f"{x:.3f},{y:.3f}" for x, y in line[:-1].tolist())
     return f"M{points}Z"
 
 
 def _mask(dataset: Dataset) -> SegmentationMask:
+    placed = _placed(dataset)
+    columns, rows, slices = placed.lattice.size
+    mask = np.zeros((slices, rows, columns), np.bool_)
+    for slot, inside in zip(placed.slots, _inside(dataset, (len(placed.slots), rows, columns)), strict=True):
+        mask[slot] |= inside
+    return SegmentationMask(placed.lattice, mask)
+
+
+def _placed(dataset: Dataset) -> _Placed:
     groups = list(_groups(dataset))
     if not groups:
         raise PermanentError("the segmentation has no frame")
@@ -89,16 +113,13 @@ def _mask(dataset: Dataset) -> SegmentationMask:
     measures = _first(groups, "PixelMeasuresSequence")
     along = positions @ normal
     step = _step(along, measures)
-    slots = np.rint((along - along.min()) / step).astype(int)
+    slots = np.rint((along - along.min()) / step).astype(np.intp)
     apart = positions - (positions[along.argmin()] + np.outer(slots * step, normal))
     if np.abs(apart).max() > max(_ON_GRID * step, 0.01):
         raise PermanentError("the frames of the segmentation do not lie on one grid")
     rows, columns, slices = int(dataset.Rows), int(dataset.Columns), int(slots.max()) + 1
     if rows * columns * max(slices, len(groups)) > LARGEST_MASK:
         raise PermanentError(f"a segmentation of {slices} × {rows} × {columns} voxels is not drawn")
-    mask = np.zeros((slices, rows, columns), np.bool_)
-    for slot, inside in zip(slots, _inside(dataset, (len(groups), rows, columns)), strict=True):
-        mask[slot] |= inside
     rows_apart, columns_apart = (float(value) for value in measures.PixelSpacing)
     lattice = Lattice(
         origin=_vector(positions[along.argmin()]),
@@ -107,7 +128,7 @@ def _mask(dataset: Dataset) -> SegmentationMask:
         size=(columns, rows, slices),
         frame_of_reference_uid=str(dataset.get("FrameOfReferenceUID", "")),
     )
-    return SegmentationMask(lattice, mask)
+    return _Placed(lattice, slots)
 
 
 def _groups(dataset: Dataset) -> Iterator[tuple[Dataset, ...]]:

@@ -8,7 +8,6 @@ of a slice = point · through.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -109,10 +108,6 @@ class Plane:
     def position(self, index: int) -> float:
         """Where a slice lies along `through`, mm."""
         return self.first + index * self.step
-
-    def nearest(self, position: float) -> int:
-        """The slice nearest to a position."""
-        return min(max(math.floor((position - self.first) / self.step + _HALF), 0), self.slices - 1)
 
     def cut(self, volume: np.ndarray, index: int) -> np.ndarray:
         """A slice (rows, columns) of a volume (slices, rows, columns of the lattice), as the picture shows it."""

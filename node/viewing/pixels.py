@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import threading
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from node.recognition.header.files import DAMAGE, read_dataset
 from node.results.window import grey_range
 from node.stored_values.cells import UNDECODABLE, read_cells
 from node.stored_values.scale import IDENTITY, Linear, scale_facts
+from node.viewing.cache import BoundedCache
 from node.viewing.stacks import ImageStack, Slice
 
 Values = npt.NDArray[np.float32]
@@ -94,21 +94,14 @@ class VolumeCache:
     """The volumes that were looked at last, up to a number of bytes; for use by several threads."""
 
     def __init__(self, most_bytes: int = 2**28) -> None:
-        self._most = most_bytes
-        self._kept: OrderedDict[Hashable, VolumeValues] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = BoundedCache[VolumeValues](most_bytes, lambda it: it.values.nbytes)
 
     def values(self, key: Hashable, stack: ImageStack) -> VolumeValues:
         """The values of a volume, decoded where they are not kept; raises as `read_values`.
 
         `key` names the content of the files.
         """
-        with self._lock:  # also while it is decoded: neighbouring slices of one volume are asked for at the same time
-            found = self._kept.pop(key, None) or read_values(stack)
-            self._kept[key] = found
-            while len(self._kept) > 1 and sum(each.values.nbytes for each in self._kept.values()) > self._most:
-                self._kept.popitem(last=False)
-            return found
+        return self._kept.get(key, lambda: read_values(stack))
 
 
 def _read(path: Path) -> Dataset:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.recognition.header.facts import FrameFacts, Timing
-from node.recognition.header.frames import read_frames
+from node.recognition.header.frames import given_frames, unreadable
 from node.recognition.header.words import words
 from node.recognition.volumes.stacks import Volume, diffusion_weighted, split_series
 from node.viewing.lattice import Lattice
@@ -43,20 +43,27 @@ class ImageStack:
 
 @dataclass(frozen=True, slots=True)
 class SeriesStacks:
-    """The volumes of a series that can be looked at, and why others cannot."""
+    """The volumes of a series that can be looked at, and why others cannot.
+
+    `complete`: the operating system gave every file; where it did not, another reading may find more.
+    """
 
     series_instance_uid: str
     stacks: tuple[ImageStack, ...]
     faults: tuple[str, ...]
+    complete: bool
 
 
 def read_series(series_instance_uid: str, files: Iterable[Path]) -> SeriesStacks:
     """Part a series into its volumes; what cannot be read is told in `faults`."""
     frames: list[FrameFacts] = []
     faults: list[str] = []
-    vocabulary = words()
+    vocabulary, complete = words(), True
     for file in files:
-        found = read_frames(file, vocabulary)
+        try:
+            found = given_frames(file, vocabulary)
+        except OSError as error:
+            found, complete = unreadable(file, error), False
         if isinstance(found, tuple):
             frames += [frame for frame in found if frame.header.series_instance_uid == series_instance_uid]
         else:
@@ -64,7 +71,7 @@ def read_series(series_instance_uid: str, files: Iterable[Path]) -> SeriesStacks
     volumes = split_series(tuple(frames)) if frames else ()
     faults += [volume.fault.sentence for volume in volumes if volume.fault is not None]
     regular = [volume for volume in volumes if volume.geometry is not None]
-    return SeriesStacks(series_instance_uid, tuple(_stacks(regular)), tuple(dict.fromkeys(faults)))
+    return SeriesStacks(series_instance_uid, tuple(_stacks(regular)), tuple(dict.fromkeys(faults)), complete)
 
 
 def _stacks(volumes: Sequence[Volume]) -> Iterable[ImageStack]:

@@ -11,7 +11,8 @@ const once = (address) => {
   if (!remembered.has(address)) {
     const asked = json(address);
     remembered.set(address, asked);
-    asked.catch(() => remembered.delete(address)); // it is asked for again
+    const again = () => remembered.delete(address);
+    asked.then((said) => said.faults?.length && again(), again); // what failed is asked for again
   }
   return remembered.get(address);
 };

@@ -56,13 +56,32 @@ UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryE
 
 def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
     """The facts of all frames of a file, or the reason why there are none."""
+    try:
+        return given_frames(path, vocabulary)
+    except OSError as error:
+        return unreadable(path, error)
+
+
+def given_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
+    """As `read_frames`, of a file that the operating system gives.
+
+    Raises:
+        OSError: it does not, which may pass.
+    """
     # pydicom warns of each odd value; what matters of them ends as a fault or an absent fact.
     with warnings.catch_warnings(action="ignore"):
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
+        except OSError:
+            raise
         except UNREADABLE as error:
-            return Fault(Code.DECODE, f"{path.name}: {told(error, DAMAGE)}")
+            return unreadable(path, error)
         return frames_of(dataset, path, vocabulary)
+
+
+def unreadable(path: Path, error: BaseException) -> Fault:
+    """That a file cannot be read, and why."""
+    return Fault(Code.DECODE, f"{path.name}: {told(error, DAMAGE)}")
 
 
 def read_patient(path: Path) -> PatientIdentity:

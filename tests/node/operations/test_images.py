@@ -15,6 +15,7 @@ from node.operations.images import Images
 from node.viewing.lattice import Orientation
 from node.viewing.pixels import Window
 from storage.database import open_engine
+from storage.schema import dicom_object
 
 from ...storage.house import House
 from ..results.conftest import STUDY_UID, make_encoded, siemens  # noqa: F401 (fixtures)
@@ -114,6 +115,36 @@ def test_of_parallel_segmentations_of_one_matrix_that_on_the_own_grid_is_first(o
     own_house.make(with_uid(own, f"{STUDY_UID}.99.1", moved=5.0))
     own_house.make(own)
     assert images.series(STUDY_UID, T2WI).volumes[0].segmentations[0] == uid_of(siemens, "segmentation-t2wi")
+
+
+def test_what_fits_is_told_by_headers_and_a_mask_is_decoded_where_it_is_drawn(own_house, siemens):  # noqa: F811
+    """Pixels that cannot be decoded are no matter until they are asked for."""
+    images = Images(own_house.engine, own_house.files)
+    dataset = pydicom.dcmread(io.BytesIO(data_of(siemens, "segmentation-t2wi")))
+    dataset.PixelData = dataset.PixelData[:10]
+    out = io.BytesIO()
+    dataset.save_as(out, enforce_file_format=True)
+    own_house.make(out.getvalue())
+    (uid,) = images.series(STUDY_UID, T2WI).volumes[0].segmentations
+    with pytest.raises(NodeError, match="cannot be drawn"):
+        images.outline(STUDY_UID, uid, Orientation.AXIAL)
+
+
+def test_a_file_that_could_not_be_had_for_a_while_is_shown_afterwards(own_house, siemens):  # noqa: F811
+    images = Images(own_house.engine, own_house.files)
+    own_house.make(data_of(siemens, "segmentation-t2wi"))
+    files = [own_house.files.root / row["path"] for row in own_house.rows(dicom_object)]
+    gone = [(file, file.with_suffix(".away")) for file in (files[0], files[-1])]  # an outer slice, the segmentation
+    for file, away in gone:
+        file.rename(away)
+    before = images.series(STUDY_UID, T2WI)
+    assert (len(before.faults), before.volumes[0].segmentations) == (2, ())
+    for file, away in gone:
+        away.rename(file)
+    after = images.series(STUDY_UID, T2WI)
+    assert after.volumes[0].planes[0].slices == before.volumes[0].planes[0].slices + 1
+    assert after.faults == ()
+    assert after.volumes[0].segmentations
 
 
 def test_a_picture_is_a_png_of_the_plane(images):

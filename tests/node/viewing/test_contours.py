@@ -8,9 +8,10 @@ import highdicom as hd
 import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
+from pydicom import dcmread
 
 from node.errors import PermanentError
-from node.viewing.contours import contours, plane_like, read_segmentation
+from node.viewing.contours import contours, read_grid, read_segmentation
 from node.viewing.lattice import planes
 from node.viewing.stacks import read_series
 
@@ -63,12 +64,20 @@ def test_the_contour_on_the_acquired_grid_lies_on_the_images_to_a_hundredth_of_a
     (stack,) = read_series(written.series_instance_uid, sorted(tmp_path.iterdir())).stacks
     found = read_segmentation(path_of(siemens, "segmentation-t2wi"))
     assert found.lattice.is_parallel(stack.lattice)
-    for plane in planes(stack.lattice):
-        own = plane_like(found, plane)
+    for plane, own in zip(planes(stack.lattice), planes(found.lattice), strict=True):
+        assert own.orientation is plane.orientation
         pixel = plane.width / plane.columns
         assert abs(own.left - plane.left) < 0.01 * pixel
         assert abs(own.top - plane.top) < 0.01 * pixel
         assert abs(own.first - plane.first) < 0.01 * plane.step
+
+
+def test_the_grid_is_read_without_the_pixels(siemens, tmp_path):
+    file = path_of(siemens, "segmentation-t2wi")
+    dataset = dcmread(file)
+    del dataset.PixelData
+    dataset.save_as(tmp_path / "header")
+    assert read_grid(tmp_path / "header") == read_segmentation(file).lattice
 
 
 def test_a_segmentation_of_another_orientation_is_not_drawn_over_images(siemens, tmp_path):
