@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from storage.database_faults import told, told_of_disk
 from storage.errors import DatabaseError, StorageError
 
 LOCK_WAIT_S = 30
+_LOOK_S = 0.02  # for a stop, while SQLite is busy
 _LAST_WAIT_S = 2  # at a stop, for those who read
 _CHECKED_AT_START = 64 * 2**20  # bytes; about 0.2 s
 _ATTEMPTS = 10
@@ -61,22 +63,51 @@ def check(engine: Engine) -> None:
         require_whole(engine)
 
 
-def require_whole(engine: Engine) -> None:
-    """Look through an SQLite database: 1 GB takes some seconds, and nobody waits for it.
+def require_whole(engine: Engine, stop: threading.Event | None = None) -> bool:
+    """Look through an SQLite database: 1 GB takes some seconds, and nobody waits for it; False where `stop` came first.
 
     Raises:
         DatabaseError: it is damaged, or cannot be read.
     """
+    if stop is not None and stop.is_set():
+        return False
     if engine.dialect.name != "sqlite":
-        return
+        return True
     where = engine.url.render_as_string()
     try:
-        with engine.connect() as connection:
+        with engine.connect() as connection, _interrupted_by(stop, connection):
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     except (DBAPIError, sqlite3.Error) as error:
+        if stop is not None and stop.is_set():
+            return False
         raise DatabaseError(told(error, where)) from error
     if found != "ok":
         raise DatabaseError(told(sqlite3.DatabaseError("malformed"), where))
+    return True
+
+
+@contextlib.contextmanager
+def _interrupted_by(stop: threading.Event | None, connection: Connection) -> Iterator[None]:
+    """A context in which SQLite gives up what it does once an event is set."""
+    if stop is None:
+        yield
+        return
+    raw, ended = connection.connection.dbapi_connection, threading.Event()
+    assert isinstance(raw, sqlite3.Connection)
+
+    def watch() -> None:
+        while not ended.is_set():
+            if stop.wait(_LOOK_S):
+                raw.interrupt()  # again and again: one that comes between two statements is lost
+                ended.wait(_LOOK_S)
+
+    watching = threading.Thread(target=watch, name="check of the index", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
 
 
 def close(engine: Engine) -> None:

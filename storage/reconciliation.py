@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, select
@@ -32,7 +32,10 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A study: how many files lie here, those without a row, and the objects whose file is not there in its size."""
+    """A study: how many files lie here, those without a row, and the objects whose file is not there in its size.
+
+    The files without a row are in the order of their writing, which is that of the revisions of an object.
+    """
 
     study_instance_uid: str
     files: int
@@ -59,23 +62,35 @@ def compare(engine: Engine, files: ObjectStore, study_uid: str) -> Compared:
         query = select(dicom_object).where(dicom_object.c.study_instance_uid == study_uid)
         rows = connection.execute(query.order_by(dicom_object.c.identifier)).all()
     known = {row.path for row in rows}
+    orphans = (Orphan(Path(path), found[1]) for path, found in lying.items() if path not in known)
     return Compared(
         study_uid,
         len(lying),
-        tuple(Orphan(Path(path), found[1]) for path, found in sorted(lying.items()) if path not in known),
+        tuple(sorted(orphans, key=lambda it: (it.written_at, it.path))),
         tuple(kept_object(row) for row in rows if lying.get(row.path, (-1, 0.0))[0] != row.size),
     )
 
 
-def is_replaced(connection: Connection, header: InstanceHeader, written_at: datetime) -> bool:
-    """Whether the object of an orphan has come since the orphan was written: nobody waits for that any more."""
+def is_replaced(connection: Connection, files: ObjectStore, header: InstanceHeader, written_at: float) -> bool:
+    """Whether the object of an orphan has come since the orphan was written: nobody waits for that any more.
+
+    One that was an orphan itself came when its file was written, and not when it got its row.
+    """
     table = dicom_object
-    query = select(table.c.identifier).where(
+    query = select(table.c.path).where(
         table.c.study_instance_uid == header.study_instance_uid,
+        table.c.series_instance_uid == header.series_instance_uid,
         table.c.sop_instance_uid == header.sop_instance_uid,
-        table.c.received_at > written_at,
+        table.c.received_at > datetime.fromtimestamp(written_at, UTC),
     )
-    return connection.execute(query.limit(1)).first() is not None
+    return any(_is_written_since(files.root / path, written_at) for path in connection.scalars(query))
+
+
+def _is_written_since(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime > moment
+    except FileNotFoundError:
+        return True  # its row is all that says when
 
 
 def has_row(connection: Connection, study_uid: str, path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 GONE = "the file is gone"
 UNREADABLE = "the file cannot be read"
 _PATIENCE, _WAIT_S = 40, 0.25
+Wait = Callable[[float], bool | None]
 _OF_THE_MEDIUM = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
 
 
@@ -38,10 +40,11 @@ def fault_of(files: ObjectStore, file: StoredFile, transfer_syntax_uid: str) -> 
     return fault
 
 
-def set_aside(engine: Engine, files: ObjectStore, it: KeptObject, now: datetime) -> str:
+def set_aside(engine: Engine, files: ObjectStore, it: KeptObject, now: datetime, wait: Wait = time.sleep) -> str:
     """Look at an object again, and take one that is damaged out of the store; why, empty where it is whole.
 
-    Its bytes go to quarantine with the reason, so that the place is free for the object when it comes again.
+    Its bytes go to quarantine with the reason, so that the place is free for the object when it comes again. `wait`
+    waits for so many seconds while others use the study; True where nobody waits any more.
 
     Raises:
         OSError: this machine cannot look, or move the file, now; or somebody uses files of the study all the time.
@@ -51,7 +54,8 @@ def set_aside(engine: Engine, files: ObjectStore, it: KeptObject, now: datetime)
         with files.locks.alone(it.study_instance_uid) as alone:
             if alone:
                 return _set_aside(engine, files, it, now)
-        time.sleep(_WAIT_S)
+        if wait(_WAIT_S):
+            break
     raise OSError(errno.EBUSY, "files of its study are in use")
 
 

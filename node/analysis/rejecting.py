@@ -9,19 +9,22 @@ were made, may have been read, and what replaces them says so itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from pydicom import Dataset
 from sqlalchemy import Engine
 
 from node.analysis.identity import site_of
 from node.clock import Clock, utc_now
 from node.codes import Code
+from node.errors import told
 from node.recognition.header.rejections import TITLES
 from node.results.rejection_note import identity_of, rejection_note, uid_of
 from node.results.source import read_header
 from node.settings import Settings
 from storage import database, rejection_notes
+from storage.errors import HeaderError
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import REJECTION_NOTE, ResultRecord
@@ -53,14 +56,24 @@ class Rejecting:
         """Make the notes that are due; how many.
 
         Raises:
-            OSError: the disk refused; the next look makes the rest.
+            OSError: the disk refused one, or gives none of the results that it names; all others are made.
+            HeaderError: none of the results that it names can be read; all others are made.
         """
         with self._engine.connect() as connection:
             found = rejection_notes.to_tell(connection, self._destinations)
+        refused: list[OSError | HeaderError] = []
         for revoked in found:
-            self._tell(revoked)
-        if found:
+            try:
+                self._tell(revoked)
+            except (OSError, HeaderError) as error:
+                log.warning(
+                    "study %s: no note for %s: %s", revoked.study_instance_uid, revoked.destination, told(error)
+                )
+                refused.append(error)
+        if len(found) > len(refused):
             self._results_are_due()
+        if refused:
+            raise refused[0]
         return len(found)
 
     @property
@@ -95,7 +108,7 @@ class Rejecting:
             known = rejection_notes.known(connection, uid_of(title, revoked.results, identity, REJECTION_NOTE))
         if known is not None:
             return known
-        patient = read_header(self._files.absolute(revoked.results[0].file))
+        patient = self._patient(revoked.results)
         header, data = rejection_note(title, revoked.results, patient, identity, REJECTION_NOTE)
         return ResultRecord(
             study_instance_uid=revoked.study_instance_uid,
@@ -107,3 +120,13 @@ class Rejecting:
             file=self._files.store(data, header),
             transfer_syntax_uid=header.transfer_syntax_uid,
         )
+
+    def _patient(self, results: Sequence[ResultRecord]) -> Dataset:
+        """Patient and study as the first of these results that can be read has them."""
+        *others, last = results
+        for each in others:
+            try:
+                return read_header(self._files.absolute(each.file))
+            except (OSError, HeaderError):
+                continue
+        return read_header(self._files.absolute(last.file))

@@ -7,6 +7,7 @@ is removed: its analysis writes it again. An object whose file is not there is d
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -20,6 +21,9 @@ from sqlalchemy import Engine
 from node import damage
 from node.clock import Clock, utc_now
 from node.codes import Alert
+from node.errors import told
+from node.failure import fault_of
+from node.local_faults import LocalFaults
 from node.recognition.header.rejections import rejection_note
 from storage import reconciliation
 from storage.alerts import Alerts
@@ -36,7 +40,7 @@ from storage.recovery import clear_spool
 from storage.reindexing import reason_beside
 from storage.removal import is_leaving
 from storage.removal_records import last_of
-from storage.upkeep import Round, Upkeep, added
+from storage.upkeep import Found, Round, Upkeep, added
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +67,8 @@ class Reconciliation:
         self._grace, self._every, self._rate, self._clock = grace, every, files_per_s, clock
         self._upkeep, self._alerts = Upkeep(index.engine), Alerts(index.engine)
         self._stop = threading.Event()
+        self._faults = LocalFaults(self._alerts, "maintenance (files and rows)")
+        self._refused: tuple[str, OSError] | None = None
         self._begins = True  # a start may follow a kill
 
     def stop(self) -> None:
@@ -78,49 +84,78 @@ class Reconciliation:
             known = self._upkeep.begin(NAME, self._clock())
         self._begins = False
         for _ in self.round(known):
-            if self._stop.is_set():
-                return
+            pass
 
     def round(self, begun: Round) -> Iterator[str]:
-        """Go through a round from where it is; gives each study that was compared, and has saved how far it is."""
+        """Go through a round from where it is; gives each study that was compared, and has saved how far it is.
+
+        What this machine does not let it look at is passed over until the next round, and told of at the end.
+        """
         # First: an object whose file is in the spool is not gone.
-        spool_age_s = max(_SPOOL_AGE_S, self._grace.total_seconds())
-        found = added(begun.found, {"spooled": clear_spool(self._files, self._index, spool_age_s)})
-        saved = time.monotonic()
+        found, saved = added(begun.found, self._spool()), time.monotonic()
         for study in reconciliation.studies(self._engine, self._files, begun.position):
             begun_at = time.monotonic()
             seen = self.study(study)
             found = added(found, seen)
-            if time.monotonic() > saved + _SAVED_EVERY_S or self._stop.is_set():
+            if time.monotonic() > saved + _SAVED_EVERY_S:
                 self._upkeep.advance(NAME, study, found)
                 saved = time.monotonic()
             yield study
-            self._stop.wait(max(0.0, (seen["files"] + 1) / self._rate - (time.monotonic() - begun_at)))
+            if self._stop.wait(max(0.0, (seen["files"] + 1) / self._rate - (time.monotonic() - begun_at))):
+                self._upkeep.advance(NAME, study, found)
+                return
         found = added(found, self._quarantine())
-        self._look_at_the_index()
+        if self._look_at_the_index():
+            self._end(found)
+
+    def _end(self, found: Found) -> None:
         self._upkeep.end(NAME, found, self._clock())
-        told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
+        told_of = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
         level = logging.WARNING if found.keys() - {"files", "studies"} else logging.INFO
-        log.log(level, "files and rows were compared: %s", told or "nothing is here")
+        log.log(level, "files and rows were compared: %s", told_of or "nothing is here")
+        if self._refused is None:
+            self._faults.over()
+        elif fault := fault_of(self._refused[1]):
+            self._faults.report(fault, f"files and rows: {self._refused[0]}: this machine: {told(self._refused[1])}")
+        self._refused = None
 
     def study(self, study_uid: str) -> Counter[str]:
         """Compare one study, and act on what is apart; what was found and done, by what it is."""
-        compared = reconciliation.compare(self._engine, self._files, study_uid)
-        done = Counter(files=compared.files, studies=1)
+        done = Counter(studies=1)
+        try:
+            compared = reconciliation.compare(self._engine, self._files, study_uid)
+        except OSError as error:
+            done[self._passed_over(f"study {study_uid}", error)] += 1
+            return done
+        done["files"] = compared.files
         for orphan in compared.orphans:
-            done[self._settle(study_uid, orphan)] += 1
+            try:
+                done[self._settle(study_uid, orphan)] += 1
+            except FileNotFoundError:
+                done["gone"] += 1
+            except OSError as error:
+                done[self._passed_over(str(orphan.path), error)] += 1
         done.update(self._lacking(compared))
         return done
 
-    def _look_at_the_index(self) -> None:
-        """Look through an SQLite index, of which a start looks at small ones only."""
+    def _passed_over(self, what: str, error: OSError) -> str:
+        log.warning("%s: cannot be looked at now: %s", what, told(error))
+        if error.errno == errno.EBUSY:
+            return "waiting"
+        self._refused = self._refused or (what, error)
+        return "passed over"
+
+    def _look_at_the_index(self) -> bool:
+        """Look through an SQLite index, of which a start looks at small ones only; False where a stop came first."""
         where = self._engine.url.render_as_string()
         try:
-            require_whole(self._engine)
+            if not require_whole(self._engine, self._stop):
+                return False
         except DatabaseError as error:
             self._alerts.raise_(Alert.DATABASE_DAMAGED, where, str(error))
         else:
             self._alerts.clear(Alert.DATABASE_DAMAGED, where)
+        return True
 
     @property
     def _engine(self) -> Engine:
@@ -132,10 +167,17 @@ class Reconciliation:
     def _lacking(self, compared: Compared) -> Iterator[str]:
         for it in compared.lacking:
             try:
-                if damage.set_aside(self._files, self._index, it):
+                if damage.set_aside(self._files, self._index, it, self._stop.wait):
                     yield "damaged"
             except OSError as error:
-                log.warning("object %s: cannot be looked at now: %s", it.header.sop_instance_uid, error.strerror)
+                yield self._passed_over(f"object {it.header.sop_instance_uid}", error)
+
+    def _spool(self) -> dict[str, int]:
+        try:
+            age_s = max(_SPOOL_AGE_S, self._grace.total_seconds())
+            return {"spooled": clear_spool(self._files, self._index, age_s)}
+        except OSError as error:
+            return {self._passed_over("the spool", error): 1}
 
     def _settle(self, study_uid: str, orphan: Orphan) -> str:
         """What becomes of a file that no row has, in a word."""
@@ -157,7 +199,7 @@ class Reconciliation:
         if removed is not None and removed.begun_at > written_at:
             return self._remove(study_uid, orphan.path)  # what the study had was removed by an order or a rule
         with self._engine.connect() as connection:
-            if reconciliation.is_replaced(connection, header, written_at):
+            if reconciliation.is_replaced(connection, self._files, header, orphan.written_at):
                 return self._remove(study_uid, orphan.path)
         size = (self._files.root / orphan.path).stat().st_size
         return self._adopt(header, StoredFile(orphan.path, content.digest, size))
@@ -220,15 +262,22 @@ class Reconciliation:
     def _quarantine(self) -> Counter[str]:
         """Files in quarantine that no entry has get one."""
         done: Counter[str] = Counter()
-        folder = self._files.root / "quarantine"
-        for path in sorted(folder.glob("*.dcm")):
-            name = path.relative_to(self._files.root)
-            with self._engine.connect() as connection:
-                if has_entry(connection, name):
-                    continue
-            if self._clock().timestamp() - path.stat().st_mtime < self._grace.total_seconds():
-                continue
-            file = StoredFile(name, content_of(path).digest, path.stat().st_size)
-            self._index.keep_quarantine(file, reason_beside(path), "", self._clock())
-            done["quarantined"] += 1
+        for path in sorted((self._files.root / "quarantine").glob("*.dcm")):
+            try:
+                done["quarantined"] += self._enter(path)
+            except FileNotFoundError:
+                continue  # released or discarded meanwhile
+            except OSError as error:
+                done[self._passed_over(str(path.relative_to(self._files.root)), error)] += 1
         return done
+
+    def _enter(self, path: Path) -> bool:
+        name = path.relative_to(self._files.root)
+        with self._engine.connect() as connection:
+            if has_entry(connection, name):
+                return False
+        if self._clock().timestamp() - path.stat().st_mtime < self._grace.total_seconds():
+            return False
+        file = StoredFile(name, content_of(path).digest, path.stat().st_size)
+        self._index.keep_quarantine(file, reason_beside(path), "", self._clock())
+        return True

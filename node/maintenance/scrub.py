@@ -92,7 +92,7 @@ class Scrub:
         try:
             fault = fault_of(self._files, it.file, it.header.transfer_syntax_uid)
             if fault:
-                fault = damage.set_aside(self._files, self._index, it)
+                fault = damage.set_aside(self._files, self._index, it, self._stop.wait)
         except OSError as error:
             log.warning("object %s: cannot be read now: %s", it.header.sop_instance_uid, error.strerror)
             return {"passed over": 1}

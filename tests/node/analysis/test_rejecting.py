@@ -19,13 +19,15 @@ from node.operations.resend import resend
 from node.recognition.header.rejections import rejection_note
 from node.settings import RemoteSettings, Settings
 from storage import database, delivery_rows, rejections
+from storage.header import read_header
 from storage.identity import InstanceKey
-from storage.records import DeliveryState, RejectionNote, Revocation, StudyState
+from storage.records import DeliveryState, RejectionNote, ResultRecord, Revocation, StudyState
 from storage.retention import Circumstances, Kept, of_studies
 
 from ...parts.kills import killed_at
 from ...parts.orthanc import Orthanc
 from ...parts.storage_scp import StorageSCP, running_storage_scp
+from ...storage.house import a_file
 from ..old_studies import LONG_AGO, OldStudies
 
 STUDY = "1.2.3"
@@ -171,6 +173,34 @@ def test_what_a_later_revision_supersedes_is_not_rejected(telling):
     none = Revocation(frozenset(), "")
     assert node.ledger.conclude(STUDY, 2, StudyState.COMPLETED, "", [], ["PACS"], LONG_AGO, none)
     assert telling.rejecting.look() == 0
+
+
+def test_a_note_that_cannot_be_made_keeps_no_other_back(telling):
+    node = telling.node
+    telling.take_back()
+    (gone,) = node.ledger.all_results(STUDY)
+    node.files.absolute(gone.file).unlink()
+    node.ended("1.2.4", to=("PACS",))
+    uids = frozenset(it.sop_instance_uid for it in node.ledger.all_results("1.2.4"))
+    with database.writing(node.engine).begin() as connection:
+        delivery_rows.revoke(connection, "1.2.4", Revocation(uids, OF_ANOTHER))
+    with pytest.raises(FileNotFoundError):
+        telling.rejecting.look()
+    assert [it.role for it in node.ledger.all_results("1.2.4")] == ["report", "rejection-note"]
+    assert (telling.notes(), telling.woken) == ([], 1)
+
+
+def test_one_result_that_can_be_read_is_enough_for_the_note(telling):
+    node = telling.node
+    data = a_file(2, 90, STUDY, Manufacturer="rectal-node", Modality="SR")
+    header = read_header(data)
+    uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
+    another = ResultRecord(STUDY, 1, "report", *uids, node.files.store(data, header))
+    node.ledger.record([another], ["PACS"], LONG_AGO)
+    node.sent(STUDY)
+    telling.take_back()
+    node.files.absolute(node.ledger.all_results(STUDY)[0].file).unlink()
+    assert telling.rejecting.look() == 1
 
 
 def test_status_says_that_the_destination_was_told_and_retention_waits_until_it_is(telling):

@@ -125,6 +125,24 @@ def test_a_file_whose_object_has_come_since_is_removed_and_does_not_take_its_pla
     assert [it.revision for it in house.index.instances("1.2.3")] == [1, 1]
 
 
+@pytest.mark.parametrize("hours", [(5, 3), (3, 5)])
+def test_of_several_contents_of_an_object_the_one_that_was_written_last_is_its_latest(house, left, hours) -> None:
+    """In whatever order their names stand; none of them is lost."""
+    written = {hour: left(a_file(3, Rows=rows), hour) for rows, hour in zip((8, 9), hours, strict=True)}
+    a_round(house)
+    assert found(house.engine) == {"adopted": 2}
+    (latest,) = (it for it in house.index.instances("1.2.3") if it.header.sop_instance_uid == "1.2.3.1.3")
+    assert (latest.revision, house.files.absolute(latest.file)) == (2, written[3])
+
+
+def test_a_file_is_not_replaced_by_an_object_of_another_series(house: House, left) -> None:
+    """Whoever copies a series may keep the SOP Instance UIDs."""
+    path = left(a_file(1, series=2, SOPInstanceUID="1.2.3.1.1"))
+    a_round(house)
+    assert found(house.engine) == {"adopted": 1}
+    assert path.exists()
+
+
 def test_a_file_without_a_row_that_cannot_be_read_goes_to_quarantine(house: House, left) -> None:
     path = left(a_file(3))
     path.write_bytes(path.read_bytes()[:-40])
@@ -196,10 +214,8 @@ def test_a_round_that_was_interrupted_goes_on_where_it_was(house: House) -> None
     way = Reconciliation(house.files, house.index, ROOT, GRACE, timedelta(days=1), 1e9)
     begun = Upkeep(house.engine).begin(NAME, utc_now())
     for study in way.round(begun):
-        if study == "1.2.5":
-            way.stop()
         if study == "1.2.6":
-            break
+            way.stop()
     again = Upkeep(house.engine).read(NAME)
     assert (again.position, again.is_under_way) == ("1.2.6", True)
     later = Reconciliation(house.files, house.index, ROOT, GRACE, timedelta(days=1), 1e9)
@@ -217,6 +233,61 @@ def test_a_round_begins_at_a_start_and_then_in_its_time(house: House, clock) -> 
         rounds.append(Upkeep(house.engine).read(NAME).rounds)
     a_round(house, clock=clock)
     assert [*rounds, Upkeep(house.engine).read(NAME).rounds] == [1, 1, 2, 3]
+
+
+def test_what_the_disk_refuses_is_passed_over_and_told_of_and_the_round_goes_on(house: House, left) -> None:
+    loop = house.files.root / "objects" / "1.2.3" / "1.2.3.7"
+    loop.symlink_to(loop)
+    left(a_file(1, study="1.2.4"))
+    no_file = house.files.root / "objects" / "1.2.4" / "1.2.4.1" / "0.dcm"
+    no_file.mkdir()
+    os.utime(no_file, (0, 0))
+    a_round(house)
+    assert found(house.engine) == {"adopted": 1, "passed over": 2}
+    (alert,) = Alerts(house.engine).open()
+    assert alert.code == Alert.DISK_ERROR
+    assert "study 1.2.3" in alert.text
+    loop.unlink()
+    no_file.rmdir()
+    a_round(house)
+    assert Alerts(house.engine).open() == ()
+
+
+def test_a_stop_ends_the_look_through_the_index_and_the_round_goes_on_later(house: House) -> None:
+    with database.writing(house.engine).begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE large (a TEXT UNIQUE)")
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+        connection.exec_driver_sql(f"INSERT INTO large {numbers} SELECT hex(i) || hex(randomblob(40)) FROM n")
+    way = Reconciliation(house.files, house.index, ROOT, GRACE, timedelta(days=1), 1e9)
+
+    def begins(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "quick_check" in statement:
+            way.stop()
+
+    event.listen(house.engine, "before_cursor_execute", begins)
+    way.look()
+    assert Upkeep(house.engine).read(NAME).is_under_way
+    assert Alerts(house.engine).open() == ()
+    event.remove(house.engine, "before_cursor_execute", begins)
+    a_round(house)
+    assert found(house.engine) == {}
+
+
+def test_a_stop_before_its_last_part_leaves_that_to_the_next_start(house: House) -> None:
+    way = Reconciliation(house.files, house.index, ROOT, GRACE, timedelta(days=1), 1e9)
+    for _ in way.round(Upkeep(house.engine).begin(NAME, utc_now())):
+        way.stop()
+    assert Upkeep(house.engine).read(NAME).is_under_way
+
+
+def test_a_stop_does_not_wait_for_who_uses_a_study(house: House) -> None:
+    house.files.absolute(house.index.instances("1.2.3")[0].file).unlink()
+    way = Reconciliation(house.files, house.index, ROOT, GRACE, timedelta(days=1), 1e9)
+    way.stop()
+    begun = time.monotonic()
+    with house.files.locks.using(["1.2.3"]):
+        assert way.study("1.2.3")["waiting"] == 1
+    assert time.monotonic() - begun < 2
 
 
 def test_it_keeps_to_its_rate(house: House) -> None:
