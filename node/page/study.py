@@ -3,9 +3,10 @@
 import tempfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, BinaryIO
+from itertools import chain
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from sqlalchemy import Engine
@@ -71,16 +72,10 @@ def study_routes(settings: Settings, engine: Engine, files: ObjectStore, visitor
 
     @router.get("/results.zip", dependencies=[Depends(visitors.visitor)])
     def results(study: str) -> Response:
-        found = of_study(engine, files, settings.root, study)
-        if not found.results:
-            raise NodeError(f"study {study}: there are no results")
-        archive = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it was sent
-        with zipfile.ZipFile(archive, "w") as packed:
-            for it in found.results:
-                packed.write(files.absolute(it.file), f"{it.role}/{it.sop_instance_uid}.dcm")
-        archive.seek(0)
         headers = {"Content-Disposition": f'attachment; filename="results-{study}.zip"'}
-        return StreamingResponse(_pieces(archive), media_type="application/zip", headers=headers)
+        # The first piece is made now: where there are none the answer says so.
+        pieces = packed(lambda: of_study(engine, files, settings.root, study).results, files, study)
+        return StreamingResponse(chain((next(pieces),), pieces), media_type="application/zip", headers=headers)
 
     @router.get("/results/{instance}", dependencies=[Depends(visitors.visitor)])
     def result(study: str, instance: str) -> Response:
@@ -143,7 +138,19 @@ def possible(found: StudyDetail) -> Possible:
     return Possible(rerun=ended, cancel=state is StudyState.QUEUED, resend=bool(found.results))
 
 
-def _pieces(file: BinaryIO | tempfile.SpooledTemporaryFile[bytes]) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(_PIECE):
+def packed(results: Callable[[], Sequence[ResultRecord]], files: ObjectStore, study: str) -> Iterator[bytes]:
+    """The results of a study as an archive (ZIP); nothing removes the study until the last piece is sent.
+
+    Raises:
+        NodeError: there are none.
+    """
+    with files.locks.using([study]), tempfile.SpooledTemporaryFile(_IN_MEMORY) as archive:
+        found = results()
+        if not found:
+            raise NodeError(f"study {study}: there are no results")
+        with zipfile.ZipFile(archive, "w") as written:
+            for it in found:
+                written.write(files.absolute(it.file), f"{it.role}/{it.sop_instance_uid}.dcm")
+        archive.seek(0)
+        while piece := archive.read(_PIECE):
             yield piece

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
+from node.operations.study import of_study
+from node.page.study import packed
 from node.recognition.record import RoleRefusal, to_json
 from storage.readings import ReaderVerdict, Readings
 from storage.records import DeliveryState, StudyState
@@ -116,6 +119,26 @@ def test_results_come_as_files_one_by_one_and_all_together(olga, siemens):
     archive = zipfile.ZipFile(io.BytesIO(olga.get(f"{PATH}/results.zip").content))
     assert len(archive.namelist()) == len(siemens.objects)
     assert archive.read(f"report/{report.sop_instance_uid}.dcm") == report.path.read_bytes()
+
+
+def test_an_archive_waits_for_a_removal_and_a_removal_for_the_archive(own):
+    found, olga, _ = own
+    locks = found.house.files.locks
+    with ThreadPoolExecutor(1) as threads:
+        with locks.alone(STUDY_UID) as alone:
+            assert alone
+            asked = threads.submit(olga.get, f"{PATH}/results.zip")
+            with pytest.raises(TimeoutError):
+                asked.result(0.3)
+        assert asked.result(10).status_code == 200
+    results = of_study(found.house.engine, found.house.files, found.settings.root, STUDY_UID).results
+    pieces = packed(lambda: results, found.house.files, STUDY_UID)
+    next(pieces)
+    with locks.alone(STUDY_UID) as alone:
+        assert not alone
+    pieces.close()
+    with locks.alone(STUDY_UID) as alone:
+        assert alone
 
 
 def test_received_images_are_not_among_the_results(olga):
