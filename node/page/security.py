@@ -7,6 +7,7 @@ name of another that leads here is refused, or its pages would be of the same or
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -44,10 +45,19 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def allowed_hosts(settings: WebSettings) -> list[str]:
-    """The names that the page is called by, without a port."""
+    """The names that the page is called by, without a port, as a browser writes them."""
     public = [urlsplit(settings.public_url).hostname or ""] if settings.public_url else []
-    own = _LOOPBACK if settings.is_local else (settings.host,)
-    return [name for name in dict.fromkeys((*own, *public, *settings.page_hosts)) if name]
+    own = (*_LOOPBACK, settings.host) if settings.is_local else (settings.host,)
+    return list(dict.fromkeys(_written(name) for name in (*own, *public, *settings.page_hosts) if name))
+
+
+def _written(name: str) -> str:
+    """In lower case, and an IPv6 address in brackets and in its short form (RFC 5952)."""
+    try:
+        address = ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return name.lower()
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 async def guarded(request: Request, call_next: Next) -> Response:
@@ -65,5 +75,8 @@ def _comes_from_here(request: Request) -> bool:
     """By Origin, else by Sec-Fetch-Site; what is no browser says neither, and nobody can make it send anything."""
     origin = request.headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc == request.headers.get("host", "")
+        try:
+            return urlsplit(origin).netloc == request.headers.get("host", "")
+        except ValueError:  # such as of brackets that do not close
+            return False
     return request.headers.get("sec-fetch-site", "same-origin") == "same-origin"

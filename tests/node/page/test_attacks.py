@@ -75,6 +75,29 @@ def test_names_of_the_page_are_those_of_the_settings():
     assert allowed_hosts(public) == ["10.0.0.5", "mri.example", "node.example"]
 
 
+def test_the_page_is_called_as_its_settings_and_its_link_say():
+    def hosts(**changes):
+        return allowed_hosts(WebSettings().model_copy(update=changes))
+
+    assert "127.0.0.2" in hosts(host="127.0.0.2")
+    assert "[::1]" in hosts(host="::1")  # as the link has it
+    assert hosts(host="FD00:0::5") == ["[fd00::5]"]
+    assert "[fd00::6]" in hosts(public_url="https://[fd00::6]:8443/dicom-web")
+    assert "node.example" in hosts(page_hosts=("Node.Example",))
+
+
+def test_a_page_on_ipv6_is_called_by_its_link(tmp_path):
+    with running_page(tmp_path, host="::1") as found:
+        port = found.url.rpartition(":")[2]
+        url = found.settings.web.model_copy(update={"port": int(port)}).address
+        assert requests.get(f"{url}/sign-in", timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://]"])
+def test_an_origin_that_is_none_is_not_from_here(olga, origin):
+    assert olga.post("/sign-out", Origin=origin).status_code == 403
+
+
 def test_every_text_of_a_study_is_text(tmp_path):
     """Names and descriptions of a study, reasons, comments, account names and what was searched for."""
     with running_page(tmp_path) as found:
