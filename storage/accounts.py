@@ -121,8 +121,11 @@ class Accounts:
             connection.execute(insert(web_session).values(values))
             return True
 
-    def session(self, token: str, now: datetime, idle: timedelta) -> Account | None:
-        """Whose session that is; None for one that has ended, or was not used for so long."""
+    def session(self, token: str, now: datetime, idle: timedelta, used: bool = True) -> Account | None:
+        """Whose session that is; None for one that has ended, or was not used for so long.
+
+        It is not `used` by what a browser asks for when nobody is at it.
+        """
         table = web_session
         query = (
             select(account, table.c.seen_at)
@@ -133,7 +136,7 @@ class Accounts:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        if row.seen_at <= now - _SEEN_EVERY:
+        if used and row.seen_at <= now - _SEEN_EVERY:
             with database.writing(self._engine).begin() as connection:
                 connection.execute(update(table).where(table.c.digest == digest(token)).values(seen_at=now))
         return _account(row)

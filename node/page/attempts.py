@@ -18,19 +18,27 @@ class Attempts:
         self._failures: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
-    def wait_s(self, *keys: str) -> float:
-        """How long one of these has to wait, in seconds; 0 where none has."""
+    def begin(self, *keys: str) -> float:
+        """Begin an attempt, which counts as failed from now on: those that are made at once count each.
+
+        Gives how long one of these has to wait, in seconds, and begins none then; else 0.
+        """
         with self._lock:
             now = self._clock()
-            return max((self._wait(key, now) for key in keys), default=0.0)
-
-    def failed(self, *keys: str) -> None:
-        """Count a failure of each."""
-        with self._lock:
+            if (wait_s := max((self._wait(key, now) for key in keys), default=0.0)) > 0:
+                return wait_s
             for key in keys:
-                self._failures.setdefault(key, deque(maxlen=self._most)).append(self._clock())
+                self._failures.setdefault(key, deque(maxlen=self._most)).append(now)
             while len(self._failures) > _MOST_KEYS:
                 del self._failures[next(iter(self._failures))]
+            return 0.0
+
+    def take_back(self, *keys: str) -> None:
+        """Count an attempt that has begun as none."""
+        with self._lock:
+            for key in keys:
+                if found := self._failures.get(key):
+                    found.pop()
 
     def succeeded(self, *keys: str) -> None:
         """Forget the failures of each."""

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from node.callers import client_address
 from node.clock import utc_now
 from node.errors import NodeError
 from node.logs import Sparing
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 #: Passwords that are checked at once: each takes a processor and 64 MB for a moment.
 _AT_ONCE = 2
+_BUSY_S = 1.0
 
 
 def sign_in_routes(engine: Engine, visitors: Visitors, pages: Pages) -> APIRouter:
@@ -59,16 +61,19 @@ class _Door:
         """Begin a session, or say that the two do not fit; who fails again and again has to wait."""
         keys = (_address(request), f"as {name[:64]}")
         said = {"next": within(next), "name": name}
-        if (wait_s := self._attempts.wait_s(*keys)) > 0:
-            answer = self._form(request, {**said, "fault": "wait"}, 429)
-            answer.headers["Retry-After"] = str(math.ceil(wait_s))
-            return answer
-        with self._turn:
+        if (wait_s := self._attempts.begin(*keys)) > 0:
+            return self._wait(request, said, wait_s)
+        if not self._turn.acquire(blocking=False):
+            self._attempts.take_back(*keys)
+            return self._wait(request, said, _BUSY_S)
+        try:
             found = accounts.sign_in(self._engine, name, password)
+        finally:
+            self._turn.release()
         if found is None:
-            self._attempts.failed(*keys)
             self._sparing.write(logging.WARNING, "sign-in refused", keys[0], "sign-in refused %s", keys[0])
             return self._form(request, {**said, "fault": "wrong"}, 403)
+        self._attempts.take_back(keys[0])
         self._attempts.succeeded(keys[1])
         begun = self._signed_in(found, "has signed in", within(next))
         return begun or self._form(request, {**said, "fault": "wrong"}, 403)
@@ -88,21 +93,32 @@ class _Door:
     ) -> Response:
         """Set the password of the account of a link, and begin a session."""
         key = f"link {_address(request)}"
-        if self._attempts.wait_s(key) > 0:
-            return self._welcome(request, token, "wait", 429)
         if password != again:
             return self._welcome(request, token, "differ", 400)
+        if self._attempts.begin(key) > 0:
+            return self._welcome(request, token, "wait", 429)
+        if not self._turn.acquire(blocking=False):
+            self._attempts.take_back(key)
+            return self._welcome(request, token, "others are just signing in, try again", 429)
         try:
-            with self._turn:
-                found = accounts.set_password(self._engine, token, password)
+            found = accounts.set_password(self._engine, token, password)
         except NodeError as error:
-            self._attempts.failed(key)
+            if self._known.link_of(token, utc_now()) is not None:  # the password is none, the link is one
+                self._attempts.take_back(key)
             return self._welcome(request, token, str(error), 400)
+        finally:
+            self._turn.release()
+        self._attempts.take_back(key)
         begun = self._signed_in(found, "has set a password", "/")
         return begun or self._welcome(request, token)
 
     def _form(self, request: Request, said: dict[str, Any], status: int = 200) -> Response:
         return self._pages.page(request, "sign_in.html", None, {"name": "", "fault": "", **said}, status)
+
+    def _wait(self, request: Request, said: dict[str, Any], wait_s: float) -> Response:
+        answer = self._form(request, {**said, "fault": "wait" if wait_s > _BUSY_S else "busy"}, 429)
+        answer.headers["Retry-After"] = str(math.ceil(wait_s))
+        return answer
 
     def _welcome(self, request: Request, token: str, fault: str = "", status: int = 200) -> Response:
         account = self._known.link_of(token, utc_now())
@@ -119,4 +135,4 @@ class _Door:
 
 
 def _address(request: Request) -> str:
-    return f"from {request.client.host if request.client else ''}"
+    return f"from {client_address(request)}"

@@ -23,6 +23,8 @@ COOKIE = "rectal-node"
 SIGN_IN = "/sign-in"
 FORGERY_HEADER = "X-CSRF-Token"
 _TOKEN_BYTES = 32
+#: Parts of a page that renew themselves, by their id, which htmx says: a page that is left open uses no session.
+RENEWED = frozenset({"live", "studies"})
 
 
 class NotSignedInError(Exception):
@@ -67,7 +69,8 @@ class Visitors:
             NotSignedInError: nobody is.
         """
         token = request.cookies.get(COOKIE, "")
-        found = self._accounts.session(token, self._clock(), self._idle) if token else None
+        used = request.headers.get("hx-trigger") not in RENEWED
+        found = self._accounts.session(token, self._clock(), self._idle, used) if token else None
         if found is None:
             raise NotSignedInError(_wanted(request))
         return Visitor(found.name, found.role, forgery_token(token))
@@ -129,7 +132,10 @@ def sign_in_path(wanted: str) -> str:
 
 def within(path: str) -> str:
     """A path of this page as it is, of anything else the first page: nobody is led elsewhere."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:  # such as of brackets that do not close
+        return "/"
     elsewhere = parts.scheme or parts.netloc or path.startswith("//") or "\\" in path
     return "/" if elsewhere or not path.startswith("/") or not path.isprintable() else path
 

@@ -7,7 +7,6 @@ machine, wherever the proxy stands; nor is a page that a browser on this machine
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from node.callers import is_loopback, is_proxied
 from node.dicom.remotes import Right, comes_from
 from node.dicom.tls import PeerCertificate, unbound
 from node.logs import Sparing
 from node.settings import RemoteSettings, WebSettings
 from node.settings.remotes import SHORTEST_TOKEN
-from node.web.address import is_proxied
 from node.web.problems import ProblemError
 
 log = logging.getLogger(__name__)
@@ -123,10 +122,4 @@ def _token(request: Request) -> bytes:
 
 
 def _is_local(request: Request, address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return found.is_loopback and not is_proxied(request) and request.url.hostname in _LOCAL_HOSTS
+    return is_loopback(address) and not is_proxied(request) and request.url.hostname in _LOCAL_HOSTS

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from node.callers import is_proxied
+
 PREFIX = "/dicom-web"
 """Path of the service; Orthanc's, so that viewers need no other configuration."""
 
 
-_PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _PORTS = {"http": 80, "https": 443}
-
-
-def is_proxied(request: Request) -> bool:
-    """Whether a request has come through a proxy that says so."""
-    return any(name in request.headers for name in _PROXIED)
 
 
 def service_address(request: Request, public_url: str) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from node.clock import utc_now
 from node.errors import NodeError
 from node.operations import accounts
 from node.page.attempts import Attempts
-from node.page.visitors import COOKIE, within
-from storage.accounts import AccountRole, Accounts
-from storage.database import open_engine
+from node.page.rendering import HERE
+from node.page.visitors import COOKIE, RENEWED, within
+from storage.accounts import AccountRole, Accounts, digest
+from storage.database import open_engine, writing
+from storage.page_schema import web_session
 
 from .conftest import PASSWORD, running_page
 
@@ -162,19 +166,85 @@ def test_failures_are_forgotten_after_their_time_and_with_success():
     attempts = Attempts(most=2, within_s=60, clock=lambda: now[0])
     for at in (0.0, 10.0):
         now[0] = at
-        attempts.failed("one")
-    assert attempts.wait_s("one", "other") == 50
-    assert attempts.wait_s("other") == 0
+        assert attempts.begin("one") == 0
+    assert attempts.begin("one", "other") == 50
     now[0] = 60.0
-    assert attempts.wait_s("one") == 0
-    attempts.failed("one")
-    assert attempts.wait_s("one") == 10  # of the last two
+    assert attempts.begin("one") == 0
+    assert attempts.begin("one") == 10  # of the last two
+    attempts.take_back("one")
+    assert attempts.begin("one") == 0
     attempts.succeeded("one")
-    assert attempts.wait_s("one") == 0
+    assert attempts.begin("one") == 0
+
+
+def test_attempts_at_once_are_no_more_than_one_after_the_other(tmp_path):
+    with running_page(tmp_path) as found, ThreadPoolExecutor(24) as threads:
+        tried = [
+            threads.submit(found.nobody().post, "/sign-in", {"name": "olga", "password": f"guess {n}"})
+            for n in range(24)
+        ]
+        answers = [it.result().status_code for it in tried]
+        assert set(answers) == {403, 429}
+        assert answers.count(403) <= 10
+
+
+def test_behind_a_proxy_on_this_machine_one_who_guesses_locks_nobody_else(tmp_path):
+    with running_page(tmp_path) as found:
+        browser = found.nobody()
+        for n in range(11):
+            said = {"name": f"nobody {n}", "password": "guess"}
+            answer = browser.post("/sign-in", said, **{"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.7"})
+        assert answer.status_code == 429
+        right = {"name": "olga", "password": PASSWORD}
+        for header, value in (
+            ("X-Forwarded-For", "203.0.113.7, 203.0.113.8"),
+            ("X-Real-IP", "203.0.113.9"),
+            ("Forwarded", 'for=203.0.113.7, for="[2001:db8::1]:4711";proto=https'),
+        ):
+            assert found.nobody().post("/sign-in", right, **{header: value}).status_code == 303
+        for header, value in (("X-Real-IP", "203.0.113.7"), ("Forwarded", "for=1.2.3.4, for=203.0.113.7:80;by=x")):
+            assert found.nobody().post("/sign-in", right, **{header: value}).status_code == 429
+
+
+def test_a_password_that_is_too_short_does_not_lock_a_link_and_links_that_are_none_do(tmp_path):
+    with running_page(tmp_path) as found:
+        link, browser = accounts.add(found.house.engine, "linda", AccountRole.VIEWER), found.nobody()
+        for _ in range(11):
+            assert browser.post(link.path, {"password": "short", "again": "short"}).status_code == 400
+        form = {"password": PASSWORD, "again": PASSWORD}
+        for _ in range(10):
+            browser.post("/welcome/none", form)
+        assert browser.post(link.path, form).status_code == 429
+
+
+def test_a_page_that_is_left_open_does_not_keep_its_session(page):
+    browser = page.signed_in("viktor")
+
+    def seen():
+        with page.house.engine.connect() as connection:
+            return connection.scalar(select(web_session.c.seen_at).where(mine))
+
+    mine = web_session.c.digest == digest(browser.session.cookies[COOKIE])
+    before = utc_now() - timedelta(minutes=30)
+    with writing(page.house.engine).begin() as connection:
+        connection.execute(update(web_session).where(mine).values(seen_at=before))
+    for part in ("studies", "live"):
+        assert browser.get("/", headers={"HX-Request": "true", "HX-Trigger": part}).status_code == 200
+    assert seen() == before
+    assert browser.get("/", headers={"HX-Request": "true", "HX-Trigger": "search"}).status_code == 200
+    assert seen() > before + timedelta(minutes=29)
+
+
+def test_every_part_that_renews_itself_is_known_as_one():
+    texts = "".join(it.read_text() for it in (HERE / "templates").glob("*.html"))
+    polling = re.findall(r'<[^>]*?id="(\w+)"(?:[^>{]|{{.*?}})*?hx-trigger="every', texts)
+    assert texts.count("every 5s") == len(polling)
+    assert set(polling) == RENEWED
 
 
 @pytest.mark.parametrize(
-    "path", ["https://evil.example", "//evil.example", "/\\evil.example", "evil", "", "/a\nb", "javascript:alert(1)"]
+    "path",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "evil", "", "/a\nb", "javascript:alert(1)", "//["],
 )
 def test_nobody_is_led_elsewhere_after_signing_in(page, path):
     assert within(path) == "/"
