@@ -75,7 +75,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class SeriesShown:
-    """The volumes of a series; `faults` say why parts of it cannot be looked at, `version` changes with its files."""
+    """The volumes of a series; `faults` say why parts cannot be looked at, `version` changes with files and faults."""
 
     series_instance_uid: str
     volumes: tuple[Shown, ...]
@@ -180,10 +180,11 @@ class Images:
         found = self._objects(UniqueKeys(study_instance_uids=(study,), series_instance_uids=(series,)))
         if not found:
             raise NodeError(f"series {series}: not in study {study}")
-        digest = hashlib.sha256("".join(file.digest for _, file in found).encode()).hexdigest()[:16]
         paths = tuple(self._files.absolute(file) for _, file in found)
         stacks = self._series.get((series, paths), lambda: read_series(series, paths), lambda it: it.complete)
-        return stacks, digest
+        # Faults too: without the files that were out of reach the volumes have other slices.
+        content = "".join((*(file.digest for _, file in found), *stacks.faults))
+        return stacks, hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def _stack(self, study: str, series: str, number: int) -> tuple[ImageStack, str]:
         found, version = self._stacks(study, series)

@@ -139,10 +139,13 @@ def test_a_file_that_could_not_be_had_for_a_while_is_shown_afterwards(own_house,
         file.rename(away)
     before = images.series(STUDY_UID, T2WI)
     assert (len(before.faults), before.volumes[0].segmentations) == (2, ())
+    slices = before.volumes[0].planes[0].slices
+    images.picture(STUDY_UID, T2WI, 0, Orientation.AXIAL, slices - 1, WINDOW)
     for file, away in gone:
         away.rename(file)
     after = images.series(STUDY_UID, T2WI)
-    assert after.volumes[0].planes[0].slices == before.volumes[0].planes[0].slices + 1
+    assert after.volumes[0].planes[0].slices == slices + 1
+    assert images.picture(STUDY_UID, T2WI, 0, Orientation.AXIAL, slices, WINDOW)
     assert after.faults == ()
     assert after.volumes[0].segmentations
 
