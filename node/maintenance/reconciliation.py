@@ -142,7 +142,8 @@ class Reconciliation:
         log.warning("%s: cannot be looked at now: %s", what, told(error))
         if error.errno == errno.EBUSY:
             return "waiting"
-        self._refused = self._refused or (what, error)
+        if self._refused is None and fault_of(error):
+            self._refused = what, error
         return "passed over"
 
     def _look_at_the_index(self) -> bool:
