@@ -16,18 +16,36 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Row, String, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from storage.alert_schema import alert, alert_notice
 from storage.errors import StorageError
 from storage.maintenance_schema import upkeep
-from storage.removal_records import Scope
+from storage.records import QuarantineState
+from storage.removal_records import Removal, Scope, removal_of
 from storage.removal_schema import committed_study, erasure, hold, removal, removal_file
 from storage.schema import commitment_request, metadata, quarantine, rejection, retrieval
 
 _BUSY_S = 60.0
 """How long others may keep a database from being compacted, in s."""
+_HELD = quarantine.c.state == QuarantineState.HELD
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 
 
@@ -89,6 +107,18 @@ def revisions(connection: Connection, number: int) -> list[tuple[str, int]]:
     of_order = removal.c.erasure == number, removal.c.study_instance_uid != ""
     rows = connection.execute(select(removal.c.study_instance_uid, removal.c.last_revision).where(*of_order))
     return [(uid, last) for uid, last in rows]
+
+
+def unfinished(connection: Connection, number: int, patient: str) -> tuple[Removal, ...]:
+    """Removals of an order, or of what its patient left before, of which there are files still."""
+    ours = or_(removal.c.erasure == number, removal.c.patient == patient)
+    query = select(removal).where(ours, removal.c.ended_at.is_(None)).order_by(removal.c.identifier)
+    return tuple(map(removal_of, connection.execute(query)))
+
+
+def quarantined(connection: Connection, uids: Collection[str]) -> frozenset[int]:
+    """Entries that are held in quarantine and whose texts name any of these."""
+    return frozenset(key for (key,) in _naming(connection, quarantine, uids, _HELD))
 
 
 def clean(connection: Connection, number: int, patient: str) -> None:
@@ -178,14 +208,25 @@ def _clean_requests(connection: Connection, uids: frozenset[str]) -> None:
 
 
 def _clean_texts(connection: Connection, uids: frozenset[str]) -> None:
-    """Rows of the quarantine and of alerts whose texts name any of these: they go."""
-    for table in (quarantine, alert, alert_notice):
-        key = tuple(table.primary_key.columns)
-        texts = tuple(column for column in table.columns if isinstance(column.type, String))
-        for row in connection.execute(select(*key, *texts)).all():
-            if uids & set(_UID.findall(" ".join(row[len(key) :]))):
-                this = (column == value for column, value in zip(key, row, strict=False))
-                connection.execute(delete(table).where(*this))
+    """Rows of the quarantine and of alerts whose texts name any of these: they go.
+
+    Not those of what is held: it has files, which nobody would know any more.
+    """
+    for table, which in ((quarantine, ~_HELD), (alert, true()), (alert_notice, true())):
+        for key in list(_naming(connection, table, uids, which)):
+            this = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
+            connection.execute(delete(table).where(*this))
+
+
+def _naming(
+    connection: Connection, table: Table, uids: Collection[str], which: ColumnElement[bool]
+) -> Iterator[tuple[Any, ...]]:
+    """Keys of those rows of a table whose texts name any of these."""
+    key = tuple(table.primary_key.columns)
+    texts = tuple(column for column in table.columns if isinstance(column.type, String))
+    for row in connection.execute(select(*key, *texts).where(which)).all():
+        if frozenset(uids) & set(_UID.findall(" ".join(row[len(key) :]))):
+            yield tuple(row[: len(key)])
 
 
 def _stands_in(connection: Connection, column: Column[str], uids: frozenset[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -64,15 +65,26 @@ class Remover:
                 self._end(begun)
         return begun
 
-    def finish(self) -> int:
-        """Go on with removals that were interrupted; returns how many have ended.
+    def finish(self, is_stopped: Callable[[], bool] = lambda: False) -> int:
+        """Go on with removals that were interrupted, until stopped; returns how many have ended.
 
         Raises:
-            OSError: the disk refused to remove a file.
+            OSError: the disk refused to remove a file; all others were gone on with.
         """
         with self._engine.connect() as connection:
             left = removal_records.unfinished(connection)
-        return sum(self._finish(begun) for begun in left)
+        ended, refused = 0, None
+        for begun in left:
+            if is_stopped():
+                break
+            try:
+                ended += self._finish(begun)
+            except OSError as error:
+                log.warning("removal %d: a file stays: %s", begun.identifier, error.strerror)
+                refused = refused or error
+        if refused is not None:
+            raise refused
+        return ended
 
     def _begin(
         self,

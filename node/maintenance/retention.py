@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Retention:
         self._secret = SiteSecret(files.root)
         self._last: tuple[datetime, float] | None = None
         self._mistrusted_until = 0.0
+        self._stopping = threading.Event()
 
     def look(self) -> tuple[Removal, ...]:
         """Go on with what was interrupted, then remove what the rules say, so many studies at the most.
@@ -68,15 +70,16 @@ class Retention:
         Raises:
             OSError: the disk refused to remove a file; the next look goes on with it.
         """
-        try:
-            self._remover.finish()
-        except OSError as error:
-            self._alerts.raise_(Alert.REMOVAL_UNFINISHED, "", f"files that are to be removed stay: {error.strerror}")
-            raise
-        self._alerts.clear(Alert.REMOVAL_UNFINISHED, "")
-        if not self._settings.retention.enabled or self._clock_jumped():
-            return ()
-        return tuple(self._remove())
+        refused = self._finish()
+        is_due = self._settings.retention.enabled and not self._clock_jumped()
+        removed = tuple(self._remove()) if is_due else ()
+        if refused is not None:
+            raise refused
+        return removed
+
+    def stop(self) -> None:
+        """Have a look that is under way end after the study that it removes."""
+        self._stopping.set()
 
     def found(self) -> Iterator[Found]:
         """Every study that fits a rule at this moment, and what keeps it; changes nothing.
@@ -107,12 +110,25 @@ class Retention:
             promises_hold=settings.retention.promises_hold,
         )
 
+    def _finish(self) -> OSError | None:
+        """Go on with what was interrupted; one file that stays keeps nothing else from its removal."""
+        try:
+            self._remover.finish(self._stopping.is_set)
+        except OSError as error:
+            self._alerts.raise_(Alert.REMOVAL_UNFINISHED, "", f"files that are to be removed stay: {error.strerror}")
+            return error
+        if not self._stopping.is_set():
+            self._alerts.clear(Alert.REMOVAL_UNFINISHED, "")
+        return None
+
     def _remove(self) -> Iterator[Removal]:
         left = self._settings.retention.most_at_once
         for rule in self._settings.retention.rules:
             if not self._is_time_for(rule) or not _is_short(rule, self._files.free_bytes()):
                 continue
             for each in self._fitting(rule, free_only=True):
+                if self._stopping.is_set():
+                    return
                 if left <= 0 or self._is_enough(rule):
                     break
                 order = Order(rule.name, self._patient(each.candidate))

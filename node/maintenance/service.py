@@ -45,6 +45,7 @@ class MaintenanceService:
         self._tellers = [Teller(it, settings.alerts, node, index.engine) for it in channels(settings.alerts)]
         self._reconciliation = reconciliation_of(settings, files, index)
         self._scrub = scrub_of(settings, files, index)
+        self._retention = Retention(settings, index.engine, files)
         self._scheduler = SteadyScheduler("maintenance", self._alerts, _AT_ONCE)
         self._known_answer = KnownAnswerCheck(settings, files, index, self._alerts)
 
@@ -59,8 +60,7 @@ class MaintenanceService:
         what = [self._files, watermark, refuses, self._alerts]
         add(space.look, "interval", what, seconds=_SPACE_EVERY_S, next_run_time=now)
         # Also where no rule is enabled: what an interruption left of a removal is to go on.
-        retention = Retention(settings, self._index.engine, self._files)
-        add(retention.look, "interval", seconds=settings.retention.every_s, next_run_time=now)
+        add(self._retention.look, "interval", seconds=settings.retention.every_s, next_run_time=now)
         conditions = Conditions(settings, self._index.engine, self._alerts)
         add(conditions.look, "interval", seconds=_CONDITIONS_EVERY_S, next_run_time=now)
         add(self._reconciliation.look, "interval", seconds=_FILES_EVERY_S, next_run_time=now)
@@ -88,7 +88,7 @@ class MaintenanceService:
         self._known_answer.stop()
         for teller in self._tellers:
             teller.stop()
-        for way in (self._reconciliation, self._scrub):
+        for way in (self._reconciliation, self._scrub, self._retention):
             way.stop()
         if self._scheduler.running:
             self._scheduler.shutdown()

@@ -233,14 +233,39 @@ class _Order:
             time.sleep(_AGAIN_S)
 
     def _remove_others(self, order: Order) -> None:
-        """Remove what is in quarantine and what interrupted writers left."""
-        if self._data.quarantined:
-            with database.writing(self._engine).begin() as connection:
-                removal.begin_quarantined(connection, self._data.quarantined, order, utc_now())
-        self._remover.finish()
+        """Remove what is in quarantine, what interrupted removals and interrupted writers left."""
+        assert order.erasure is not None
+        with database.writing(self._engine).begin() as connection:
+            named = erasures.quarantined(connection, erasures.named(connection, order.erasure, self._digest))
+            if entries := named | set(self._data.quarantined):
+                removal.begin_quarantined(connection, entries, order, utc_now())
+        self._finish_removals(order.erasure)
         for path in self._data.spooled:
             path.unlink(missing_ok=True)
         sync(self._files.spool)
+
+    def _finish_removals(self, number: int) -> None:
+        """Wait until no file is left of anything that was removed of the patient, by this order or before it."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            refused: OSError | None = None
+            try:
+                self._remover.finish()
+            except OSError as error:  # of another patient, perhaps
+                refused = error
+            with self._engine.connect() as connection:
+                left = erasures.unfinished(connection, number, self._digest)
+            if not left:
+                return
+            if refused is not None:
+                raise refused
+            if time.monotonic() > until:
+                of = ", ".join(sorted({it.study_instance_uid or "the quarantine" for it in left}))
+                raise NodeError(
+                    f"erasure {number} has begun, and stops: files of {of} stay, which is in use, or has come again:"
+                    " order it again"
+                )
+            time.sleep(_AGAIN_S)
 
     def _forget_runs(self, number: int) -> None:
         """Nothing of the studies stays in the queue."""

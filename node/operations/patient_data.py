@@ -23,7 +23,7 @@ from node.settings import Settings
 from storage import catalogue_schema as catalogue
 from storage.files import ObjectStore
 from storage.quarantine_entries import entries
-from storage.records import ENDED_STATES, ObjectOrigin, PatientIdentity, QuarantineState
+from storage.records import ENDED_STATES, NOBODY, ObjectOrigin, PatientIdentity, QuarantineState
 from storage.schema import dicom_object, meant_patient, study, verdict
 
 _PATIENT_ID = 0x00100020
@@ -99,11 +99,14 @@ def find(settings: Settings, engine: Engine, files: ObjectStore, who: Person) ->
     """Look for all that is kept of a patient.
 
     Raises:
-        OSError: a folder cannot be read.
+        OSError: a folder, or a file, cannot be read.
     """
     with engine.connect() as connection:
-        candidates = sorted({*_in_catalogue(connection, who), *_to_be_read(connection)})
-        found = tuple(it for uid in candidates if (it := _study(connection, files, uid, who)) is not None)
+        catalogued = frozenset(_in_catalogue(connection, who))
+        candidates = sorted({*catalogued, *_to_be_read(connection)})
+        found = tuple(
+            it for uid in candidates if (it := _study(connection, files, uid, who, uid in catalogued)) is not None
+        )
         held = entries(connection, ended=True, limit=None)
     uids = {it.study_instance_uid for it in found}
     spooled = [path for path in files.leftovers() if names(path, who, uids)]
@@ -126,7 +129,7 @@ def names(path: Path, who: Person, study_uids: Collection[str] = ()) -> bool:
 
     Broken bytes that name one of these studies are of its patient as well.
     """
-    stated = read_patient(path)
+    stated = _stated(path)
     if stated.identifier:
         return stated.identifier == who.identity.identifier and not patients.contradict(stated, who.identity)
     needles = [needle for spelling in who.spellings for needle in _encoded(spelling)]
@@ -166,17 +169,32 @@ def _to_be_read(connection: Connection) -> Iterator[str]:
     )
 
 
-def _study(connection: Connection, files: ObjectStore, uid: str, who: Person) -> StudyOfPatient | None:
-    """The study, where an object of it names the patient."""
+def _study(
+    connection: Connection, files: ObjectStore, uid: str, who: Person, is_catalogued: bool
+) -> StudyOfPatient | None:
+    """The study, where the catalogue has it of the patient, or an object of it names the patient."""
     paths = connection.scalars(
         select(dicom_object.c.path).where(dicom_object.c.study_instance_uid == uid).distinct()
     ).all()
-    stated = [read_patient(files.root / path) for path in paths]
+    stated = [_stated(files.root / path) for path in paths]
     own = [it.identifier == who.identity.identifier and not patients.contradict(it, who.identity) for it in stated]
-    if not any(own):
+    if not any(own) and not is_catalogued:
         return None
     others = any(it.identifier and not is_own for it, is_own in zip(stated, own, strict=True))
     return StudyOfPatient(uid, others)
+
+
+def _stated(path: Path) -> PatientIdentity:
+    """Whom a file names; nobody where it is gone, or broken.
+
+    Raises:
+        OSError: this machine cannot read it now, so that nobody can tell.
+    """
+    try:
+        with path.open("rb"):
+            return read_patient(path)
+    except FileNotFoundError:
+        return NOBODY
 
 
 def _encoded(patient_id: str) -> Iterator[bytes]:

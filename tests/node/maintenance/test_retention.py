@@ -6,14 +6,18 @@ import shutil
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
+from time import sleep
 
 import pytest
 from pydicom.uid import CTImageStorage, EnhancedSRStorage, SegmentationStorage
 from sqlalchemy import event, func, select
 
 from node.maintenance.retention import Retention
+from node.maintenance.service import MaintenanceService
 from node.settings import RemoteSettings, RetentionSettings, Settings
 from storage import associations, database, delivery_rows, holds, removal_records
+from storage.alerts import Alerts
 from storage.catalogue.attributes import Level
 from storage.catalogue.filling import catch_up
 from storage.catalogue.query import find
@@ -21,7 +25,8 @@ from storage.commitment_requests import CommitmentRequests
 from storage.errors import TransitionError
 from storage.header import read_header
 from storage.records import DeliveryState, OpenAssociation, Reference, Registration, Revocation, StudyState
-from storage.removal import OF_A_STUDY
+from storage.removal import OF_A_STUDY, Order, begin
+from storage.removal_records import Scope
 from storage.reruns import reopen
 from storage.retention import Kept
 from storage.retrievals import Retrievals
@@ -185,6 +190,63 @@ def test_a_running_node_removes_by_itself(root, maintain):
     root.ended("1.2.3")
     maintain(retention=RetentionSettings(enabled=True, rules=[OLD]))
     wait_for(lambda: root.index.study("1.2.3") is None, "the removal", 10, 0.01)
+
+
+def test_a_file_that_cannot_be_removed_keeps_nothing_else_from_its_removal(root):
+    for study in ("1.2.3", "1.2.4"):
+        root.ended(study)
+        with database.writing(root.engine).begin() as connection:
+            begin(connection, study, Scope.STUDY, Order("old"), LONG_AGO)
+    refused = root.files_of("1.2.3")[0]
+    refused.unlink()
+    (refused / "in the way").mkdir(parents=True)
+    root.ended("1.2.5")
+    looking = retention(root)
+    with pytest.raises(OSError, match=refused.name):
+        looking.look()
+    assert root.index.study("1.2.5") is None
+    assert root.files_of("1.2.4") == []
+    assert [it.code for it in Alerts(root.engine).open()] == ["E-REMOVAL-UNFINISHED"]
+    (refused / "in the way").rmdir()
+    refused.rmdir()
+    assert looking.look() == ()
+    assert Alerts(root.engine).open() == ()
+
+
+def test_a_stop_ends_a_look_after_the_study_that_it_removes(root):
+    for number in range(3):
+        root.ended(f"1.2.{number}")
+    looking = retention(root)
+
+    def stop(_connection, _cursor, statement, *_rest) -> None:
+        if statement.startswith("INSERT INTO removal "):
+            looking.stop()
+
+    event.listen(root.engine, "after_cursor_execute", stop)
+    assert removed(looking.look()) == ["1.2.0"]
+    with database.writing(root.engine).begin() as connection:
+        begin(connection, "1.2.1", Scope.STUDY, Order("old"), LONG_AGO)
+    assert looking.look() == ()
+    assert len(root.files_of("1.2.1")) == 5
+
+
+def test_a_node_that_stops_does_not_wait_for_all_that_a_look_would_remove(root):
+    for number in range(3):
+        root.ended(f"1.2.{number}")
+    rules = RetentionSettings(enabled=True, rules=[OLD])
+    service = MaintenanceService(Settings(root=root.root, retention=rules), root.files, root.index)
+    stopping = Thread(target=service.stop)
+
+    def stop(_connection, _cursor, statement, *_rest) -> None:
+        if statement.startswith("INSERT INTO removal ") and stopping.ident is None:
+            stopping.start()
+            sleep(0.2)  # the removal takes its time
+
+    event.listen(root.engine, "after_cursor_execute", stop)
+    service.start()
+    wait_for(lambda: stopping.ident is not None, "the first removal", 10, 0.01)
+    stopping.join(10)
+    assert len(root.index.studies()) == 2
 
 
 # --- what stays

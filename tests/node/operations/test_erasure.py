@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from sqlalchemy import insert, select
@@ -15,13 +16,16 @@ from sqlalchemy import insert, select
 from node.errors import NodeError
 from node.maintenance.retention import Retention
 from node.operations import erasure, quarantine
+from node.recognition.header.patients import identity
 from node.settings import RetentionSettings, Settings
 from storage import database, erasures, holds, rejections
+from storage import removal as removing
 from storage.alerts import Alerts
 from storage.commitment_requests import CommitmentRequests
 from storage.identity import InstanceKey
 from storage.page_schema import reading
 from storage.records import Reference, Registration, RejectionNote, StudyState
+from storage.removal_records import Scope
 from storage.removal_schema import removal
 from storage.retrievals import Retrievals
 from storage.schema import step_attempt
@@ -70,6 +74,11 @@ def found(root: Path) -> dict[str, list[str]]:
         if words:
             told[path.relative_to(root).as_posix()] = words
     return told
+
+
+def of_a_rule(root: OldStudies) -> removing.Order:
+    """By which a rule removes studies of the patient."""
+    return removing.Order("old", SiteSecret(root.root).digest(identity("QX-77-ZZ").identifier))
 
 
 def put_traces_everywhere(root: OldStudies, settings: Settings, empty_queue: Path) -> None:
@@ -239,6 +248,65 @@ def test_of_two_patients_with_the_same_id_one_is_named_by_the_issuer(root, setti
     erase(settings, issuer="North")
     assert root.index.study(STUDY) is None
     assert root.index.study(OTHER) is not None
+
+
+def test_an_order_has_not_ended_while_files_of_an_earlier_removal_stay(root, settings, monkeypatch):
+    root.ended(STUDY, to=(), **PATIENT)
+    root.ended(OTHER, to=())
+    with database.writing(root.engine).begin() as connection:
+        removing.begin(connection, STUDY, Scope.STUDY, of_a_rule(root), LONG_AGO)
+        removing.begin(connection, OTHER, Scope.STUDY, removing.Order("old"), LONG_AGO)
+    monkeypatch.setattr(erasure, "_PATIENCE_S", 0.1)
+    with root.files.locks.using([STUDY]), pytest.raises(NodeError, match=f"files of {STUDY} stay"):
+        erase(settings)
+    assert [it.code for it in Alerts(root.engine).open()] == ["E-ERASURE-UNFINISHED"]
+    with root.files.locks.using([OTHER]):  # of another patient
+        assert erase(settings).done
+    assert found(root.root) == {}
+
+
+def test_an_order_waits_for_who_uses_what_it_erases(root, settings):
+    root.ended(STUDY, to=(), **PATIENT)
+    with database.writing(root.engine).begin() as connection:
+        removing.begin(connection, STUDY, Scope.STUDY, of_a_rule(root), LONG_AGO)
+    with ExitStack() as served:
+        served.enter_context(root.files.locks.using([STUDY]))
+        Timer(0.3, served.pop_all().close).start()
+        assert erase(settings).done
+    assert found(root.root) == {}
+
+
+def test_a_study_of_which_files_are_gone_is_erased(root, settings):
+    root.ended(STUDY, to=(), **PATIENT)
+    for path in root.files_of(STUDY):
+        path.unlink()
+    (study,) = erase(settings).studies
+    assert (study.study_instance_uid, study.names_others) == (STUDY, False)
+    assert found(root.root) == {}
+
+
+def test_nothing_is_erased_while_a_file_cannot_be_read(root, settings):
+    root.ended(STUDY, to=(), **PATIENT)
+    root.ended(SECOND, to=(), **PATIENT)
+    unreadable = next((root.root / "objects" / STUDY).rglob("*.dcm"))
+    unreadable.unlink()
+    unreadable.symlink_to(unreadable)
+    with pytest.raises(OSError, match=unreadable.name):
+        erase(settings)
+    assert root.index.study(STUDY) is not None
+    assert root.index.study(SECOND) is not None
+
+
+def test_what_is_held_in_quarantine_goes_with_its_file_where_its_reason_names_the_study(root, settings):
+    root.ended(STUDY, to=(), **PATIENT)
+    for study in (STUDY, OTHER):
+        reason = f"Study Instance UID is {study} in the command"
+        root.index.keep_quarantine(root.files.quarantine(study[-3:].encode(), reason), reason, "CT", LONG_AGO)
+    erase(settings)
+    (left,) = quarantine.entries(settings).entries
+    assert left.reason.startswith(f"Study Instance UID is {OTHER}")
+    files = [path.name for path in (root.root / "quarantine").rglob("*") if path.is_file()]
+    assert len(files) == 2
 
 
 @pytest.mark.parametrize("reason", ["", "Ms Zebrafish asked", "wish of QX-77-ZZ"])
