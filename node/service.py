@@ -81,6 +81,7 @@ class Service:
         # What a role started, in the order of it; parts that know nothing of one another are apart.
         self._stops: list[tuple[ServiceRole, list[Callable[[], object]]]] = []
         self._stopping = threading.Event()
+        self._since = utc_now()
 
     def start(self) -> None:
         """Start every role, that first which is up soonest; a role that cannot start stops those before it."""
@@ -287,7 +288,7 @@ class Service:
         rejecting = Rejecting(settings, self._index, self._files, self._results_are_due)
         scheduler.add_job(rejecting.look, "interval", seconds=_REJECT_EVERY_S, next_run_time=utc_now())
         scheduler.add_job(self._catalogue, "interval", seconds=_CATALOGUE_EVERY_S)
-        scheduler.when_the_clock_is_set(lambda moved: self._index.follow_clock(moved, utc_now()))
+        scheduler.when_the_clock_is_set(self._follow_clock)
         scheduler.start()
         stops.append(scheduler.shutdown)
         stops.append(worker.interrupt)  # the first, so that steps end while jobs do
@@ -300,6 +301,10 @@ class Service:
         if settles is not None:
             regular = utc_now() + timedelta(seconds=self._settings.completion.sweep_every_s)
             scheduler.modify_job(_SETTLING, next_run_time=min(regular, max(settles, utc_now() + _AFTER_A_SWEEP)))
+
+    def _follow_clock(self, moved: timedelta) -> None:
+        self._index.follow_clock(moved, utc_now(), self._since)
+        self._since += moved
 
     def _results_are_due(self) -> None:
         for wake in self._wake_delivery:

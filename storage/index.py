@@ -179,10 +179,13 @@ class Index:
         with database.writing(self._engine).begin() as connection:
             arrivals.correct(connection, study_uid, now)
 
-    def follow_clock(self, moved: timedelta, now: datetime) -> None:
-        """The clock was set, and says `now`: studies that are RECEIVING have rested for as long as before."""
+    def follow_clock(self, moved: timedelta, now: datetime, since: datetime | None = None) -> None:
+        """The clock was set, and says `now`: studies that are RECEIVING have rested for as long as before.
+
+        So have others that came after `since`, when this node started by the clock as it was.
+        """
         with database.writing(self._engine).begin() as connection:
-            arrivals.follow(connection, moved, now)
+            arrivals.follow(connection, moved, now, since)
 
     def received_next(self, after: datetime) -> datetime | None:
         """The first moment later than `after` since which a study that is RECEIVING has got nothing."""

@@ -186,6 +186,28 @@ def test_a_clock_that_goes_forward_by_years_removes_nothing(root, clock):
     assert looking.look() == ()
 
 
+def test_what_came_while_the_clock_was_behind_is_as_old_as_it_is_once_the_clock_is_right(root):
+    """As after a start without a battery, before the time server answers."""
+    root.ended("1.2.3", LONG_AGO + timedelta(days=90))
+    behind = LONG_AGO - timedelta(days=2000)
+    root.ended("1.2.4", behind + timedelta(hours=1))
+    moved = after(100)() - (behind + timedelta(hours=2))
+    root.index.follow_clock(moved, after(100)(), behind)
+    assert retention(root).look() == ()
+    received = {it.study_instance_uid: it.last_received_at for it in root.index.studies()}
+    assert received == {"1.2.3": LONG_AGO + timedelta(days=90), "1.2.4": after(100)() - timedelta(hours=1)}
+    assert sorted(removed(retention(root, days=140).look())) == ["1.2.3", "1.2.4"]
+
+
+def test_what_had_ended_is_as_old_as_it_was_after_the_clock_went_wrong_and_was_set_right(root):
+    root.ended("1.2.3")
+    years, start = timedelta(days=3650), LONG_AGO - timedelta(hours=1)
+    root.index.follow_clock(years, after(1)() + years, start)
+    assert root.index.study("1.2.3").last_received_at == LONG_AGO + years
+    root.index.follow_clock(-years, after(2)(), start + years)
+    assert root.index.study("1.2.3").last_received_at == LONG_AGO
+
+
 def test_a_running_node_removes_by_itself(root, maintain):
     root.ended("1.2.3")
     maintain(retention=RetentionSettings(enabled=True, rules=[OLD]))
