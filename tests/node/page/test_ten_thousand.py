@@ -145,23 +145,26 @@ def browsers(tmp_path_factory):
         yield found
 
 
-def seconds(browser, path):
-    begin = time.perf_counter()
+def seconds(browser, path, clock=time.perf_counter):
+    begin = clock()
     answer = browser.get(path)
-    took = time.perf_counter() - begin
+    took = clock() - begin
     assert answer.status_code == 200
     return took
 
 
 @pytest.mark.parametrize("path", [FIRST, STUDY])
 def test_a_page_among_ten_thousand_costs_what_it_costs_among_few(browsers, path):
-    """Measured in turns, the best of each; a row costs what it costs, so both first views have as many."""
+    """Measured in turns, the best of each; a row costs what it costs, so both first views have as many.
+
+    In time of the processor, which page and browser share: beside other tests a clock would tell of these.
+    """
     few, many = browsers
-    took = [(seconds(few, path), seconds(many, path)) for _ in range(ROUNDS)]
+    took = [tuple(seconds(each, path, time.process_time) for each in (few, many)) for _ in range(ROUNDS)]
     least = [min(each) for each in zip(*took, strict=True)]
     print(f"{path}: {least[0] * 1e3:.1f} ms among {FEW}, {least[1] * 1e3:.1f} ms among {MANY}")
     assert least[1] < 1.5 * least[0]
-    assert least[1] < 1.5
+    assert seconds(many, path) < 1.5
 
 
 @pytest.mark.parametrize("path", FOUND)
