@@ -12,9 +12,9 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 
 from node.clock import PARTING_S, Clock, utc_now
+from node.delivery.backoff import DestinationBackoff
 from node.dicom.association import ENDED_BEFORE, RemoteAE
 from node.dicom.command import PROCESSING_FAILURE, Refusal
 from node.dicom.commitment import CommitmentAssociation, UnsupportedError
@@ -44,8 +44,7 @@ class CommitmentWorker:
         self._settings, self._commitments, self._clock = settings, commitments, clock
         self._patience = patience(settings)
         self._faults = LocalFaults(alerts, f"commitment of {settings.name}", clock)
-        self._rests_since = self._rests_until = clock()
-        self._in_vain = 0
+        self._backoff = DestinationBackoff(settings, clock)
         self._said_unsupported = False
         self._stop = threading.Event()
         self._due = threading.Event()
@@ -68,11 +67,11 @@ class CommitmentWorker:
     def ask_due(self) -> int:
         """Ask for what is due, unless the destination rests, and wait a while for reports; the number of requests."""
         now, name = self._clock(), self._settings.name
-        if self._rests_since <= now < self._rests_until or not self._commitments.is_due(name, now, self._patience):
+        if self._backoff.resting or not self._commitments.is_due(name, now, self._patience):
             return 0
         try:
             with CommitmentAssociation(RemoteAE.of(self._settings), self._settle) as association:
-                self._in_vain = 0
+                self._backoff.reset()
                 asked = self._commitments.ask(name, now, self._patience, ASKED_AT_ONCE)
                 self._ask(association, asked)
                 self._await_reports(association, asked)
@@ -134,10 +133,7 @@ class CommitmentWorker:
 
     def _rest(self, reason: str) -> None:
         """Leave the destination alone: it could not be asked."""
-        delay = self._settings.retry_delay_s(self._in_vain)
-        self._in_vain += 1
-        self._rests_since = self._clock()
-        self._rests_until = self._rests_since + timedelta(seconds=delay)
+        delay = self._backoff.rest(stored=False, at_an_object=False)
         log.warning("destination %s: commitment: %s; next try in %.0f s", self._settings.name, reason, delay)
 
     def _tell(self, transaction: Transaction, what: str) -> None:
