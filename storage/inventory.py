@@ -17,7 +17,6 @@ from storage.schema import dicom_object, quarantine
 from storage.site_secret import NAME as SITE_SECRET
 
 _AT_ONCE = 5000  # rows that are held
-_PIECE = 2**20  # bytes
 #: What can be computed again, or is of a writer that is under way.
 _NOT_KEPT_OF_WORK = ("results",)
 
@@ -74,11 +73,8 @@ def digest_of(path: Path, of_data_set: bool) -> str:
     """
     if of_data_set:
         return content_of(path).digest
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            found.update(piece)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _HELD = quarantine.c.state == QuarantineState.HELD
