@@ -21,6 +21,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def write(path: Path, data: bytes) -> None:
+    """Write a file that has its name once it is whole and survives a power cut.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    partial = path.with_name(f"partial-{path.name}")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync(path.parent)
+
+
 class FolderSyncs:
     """Syncs folders in a thread, so that something else can be made durable meanwhile.
 

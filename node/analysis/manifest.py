@@ -7,7 +7,6 @@ of objects.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -15,7 +14,7 @@ from typing import TypedDict
 from pydantic import TypeAdapter
 
 from node.errors import PermanentError
-from storage.durability import sync
+from storage.durability import write
 from storage.records import ResultRecord
 
 MANIFEST = "results.json"
@@ -37,13 +36,7 @@ def write_manifest(folder: Path, results: Sequence[ResultRecord]) -> ManifestRef
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = _RECORDS.dump_json(list(results), indent=1)
-    partial = folder / f"partial-{MANIFEST}"
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, folder / MANIFEST)
-    sync(folder)
+    write(folder / MANIFEST, data)
     return ManifestReference(name=MANIFEST, digest=hashlib.sha256(data).hexdigest())
 
 

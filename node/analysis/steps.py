@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
@@ -43,7 +42,7 @@ from node.results.findings import SequenceResult, StudyResults
 from node.results.identity import Site
 from node.results.trial import require_encodable
 from node.settings import RecognitionSettings, ResultKind
-from storage.durability import sync
+from storage.durability import sync, write
 from storage.records import ResultRecord
 
 #: File of the plan in the work folder.
@@ -135,8 +134,8 @@ def extract_features(study: Study, bundles: Models) -> int:
         bundles.threads,
         lambda share: _log.debug("study %s: radiomics %.0f %%", study.study_instance_uid, 100 * share),
     )
-    _write_text(study.folder / "features.json", json.dumps(measured.features, indent=1))
-    _write_text(study.folder / "provenance.json", _PROVENANCE.dump_json(measured.provenance, indent=1).decode())
+    write(study.folder / "features.json", json.dumps(measured.features, indent=1).encode())
+    write(study.folder / "provenance.json", _PROVENANCE.dump_json(measured.provenance, indent=1))
     return len(measured.features)
 
 
@@ -166,7 +165,7 @@ def _t2wi_protocol(stacks: SequenceOf[Stack]) -> SpinEcho | None:
 def predict_outcome(study: Study, bundles: Models) -> float | None:
     """Predict from the features; None where no model has its inputs. Returns the main probability."""
     prediction = predict(_features(study), bundles.predictor)
-    _write_text(study.folder / "prediction.json", _PREDICTION.dump_json(prediction, indent=1).decode())
+    write(study.folder / "prediction.json", _PREDICTION.dump_json(prediction, indent=1))
     return prediction.main.probability if prediction else None
 
 
@@ -256,14 +255,4 @@ def _write_plan(study: Study, plan: StudyPlan) -> None:
     study.folder.mkdir(parents=True, exist_ok=True)
     for folder in study.folder.parents[:3]:  # with the entries of the revision, of the study and of `work`
         sync(folder)
-    _write_text(study.folder / PLAN, to_json(plan, indent=1))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f"partial-{path.name}")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    sync(path.parent)
+    write(study.folder / PLAN, to_json(plan, indent=1).encode())
