@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from storage.errors import DatabaseError
 
@@ -79,37 +80,44 @@ def require_readable(root: Path) -> None:
 
 def is_made(root: Path) -> bool:
     """Whether the queue of a root has its tables: a worker has run there."""
-    return bool(_fetch(root, "SELECT ?"))
+    return bool(fetch(root, "SELECT 1"))
 
 
 def running_steps(root: Path) -> dict[str, str]:
     """Studies that are analysed at this moment, with the last step that each has finished; empty for none."""
-    return {identifier.rpartition(":")[0]: step for identifier, step in _fetch(root, _RUNNING)}
+    return {identifier.rpartition(":")[0]: step for identifier, step in fetch(root, _RUNNING, WORKFLOW)}
 
 
 def unfinished(root: Path) -> list[tuple[str, int]]:
     """Study revisions that wait in the queue or are analysed at this moment, oldest first."""
-    return [_revision(identifier) for (identifier,) in _fetch(root, _UNFINISHED)]
+    return [revision_of(identifier) for (identifier,) in fetch(root, _UNFINISHED, WORKFLOW)]
 
 
 def runs(root: Path, limit: int, unfinished: bool = False) -> Iterator[list[tuple[str, int, Run]]]:
     """Study revisions and what the queue says of each, in slices of so many; all, or those that have not ended."""
     last = ""
-    while found := _fetch(root, _RUNS, last, not unfinished, limit):
+    while found := fetch(root, _RUNS, WORKFLOW, last, not unfinished, limit):
         last = found[-1][0]
-        yield [(*_revision(identifier), Run(status)) for identifier, status in found]
+        yield [(*revision_of(identifier), Run(status)) for identifier, status in found]
 
 
-def _revision(identifier: str) -> tuple[str, int]:
+def workflow_id(study_instance_uid: str, revision: int) -> str:
+    """The identifier under which a study revision runs at most once."""
+    return f"{study_instance_uid}:{revision}"
+
+
+def revision_of(identifier: str) -> tuple[str, int]:
+    """The study and the revision that an identifier of the queue is of."""
     study, _, revision = identifier.rpartition(":")
     return study, int(revision)
 
 
-def _fetch(root: Path, query: str, *values: object) -> list[tuple[str, ...]]:
+def fetch(root: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What a statement finds in the tables of the queue; nothing where there are none yet."""
     path = queue_database(root)
     if not path.exists():
         return []
     with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
         if connection.execute(_IS_MADE).fetchone() is None:
             return []
-        return connection.execute(query, (WORKFLOW, *values)).fetchall()
+        return connection.execute(query, values).fetchall()

@@ -15,7 +15,7 @@ from dbos import DBOSClient, EnqueueOptions
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from node.analysis.progress import WORKFLOW, Run, queue_database
+from node.analysis.progress import WORKFLOW, Run, queue_database, revision_of, workflow_id
 
 QUEUE = "analysis"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
@@ -26,11 +26,6 @@ _IDENTIFIERS = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 
 
 _ENDED = [Run.SUCCESS, Run.ERROR, Run.CANCELLED, Run.MAX_RECOVERY_ATTEMPTS_EXCEEDED]
-
-
-def workflow_id(study_instance_uid: str, revision: int) -> str:
-    """The identifier under which a study revision runs at most once."""
-    return f"{study_instance_uid}:{revision}"
 
 
 def queue_url(root: Path) -> str:
@@ -83,11 +78,11 @@ class Worklist:
 
     def unknown(self, revisions: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
         """Those of these study revisions that were never submitted."""
-        return set(revisions) - {_revision(found) for found in self._among(revisions)}
+        return set(revisions) - {revision_of(found.workflow_id) for found in self._among(revisions)}
 
     def ended(self, revisions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Run]:
         """Those of these study revisions whose run has ended, and how."""
-        return {_revision(found): Run(found.status) for found in self._among(revisions, status=_ENDED)}
+        return {revision_of(found.workflow_id): Run(found.status) for found in self._among(revisions, status=_ENDED)}
 
     def cancel(self, study_instance_uid: str, revision: int) -> None:
         """Take a study revision out of the queue; one under way ends with the step that it is in."""
@@ -109,8 +104,3 @@ class Worklist:
 
     def _list(self, **query: Any) -> list[Any]:  # noqa: ANN401 - DBOS's own query words
         return self._client.list_workflows(name=WORKFLOW, load_input=False, load_output=False, **query)
-
-
-def _revision(found: Any) -> tuple[str, int]:  # noqa: ANN401 - DBOS's status type is private
-    study, revision = found.workflow_id.rsplit(":", 1)
-    return study, int(revision)

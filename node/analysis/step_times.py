@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from node.analysis.progress import is_made, queue_database
+from node.analysis.progress import fetch, workflow_id
 
-_WAIT_S = 30.0
 _FINISHED = """
     SELECT function_name, started_at_epoch_ms, completed_at_epoch_ms FROM operation_outputs
     WHERE workflow_uuid = ? ORDER BY function_id
@@ -28,10 +25,7 @@ class StepTime:
 
 def finished_steps(root: Path, study_uid: str, revision: int) -> tuple[StepTime, ...]:
     """The steps of a study revision that have ended, in their order."""
-    if not is_made(root):
-        return ()
-    with closing(sqlite3.connect(queue_database(root), timeout=_WAIT_S)) as connection:
-        rows = connection.execute(_FINISHED, (f"{study_uid}:{revision}",)).fetchall()
+    rows = fetch(root, _FINISHED, workflow_id(study_uid, revision))
     return tuple(StepTime(name, _moment(started), _moment(ended)) for name, started, ended in rows)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.analysis import workflow
 from node.analysis.context import AnalysisContext
 from node.analysis.leftovers import discard_volumes, is_over
-from node.analysis.progress import WORKFLOW, is_made
+from node.analysis.progress import WORKFLOW, is_made, revision_of
 from node.analysis.queue import QUEUE, WORKFLOW_VERSION, Worklist, queue_engine, queue_url
 from node.analysis.reconciliation import Reconciliation
 from node.analysis.runs import Runs
@@ -144,9 +144,9 @@ class Worker:
         if status is not None and status.status == "PENDING":
             DBOS.resume_workflow(run, queue_name=QUEUE)
         elif status is None or status.status != "ENQUEUED":  # a person has cancelled it
-            study, _, revision = run.rpartition(":")
-            if is_over(self._context.index, study, int(revision)):
-                discard_volumes(self._context.study(study, int(revision)).folder)
+            study, revision = revision_of(run)
+            if is_over(self._context.index, study, revision):
+                discard_volumes(self._context.study(study, revision).folder)
             self._runs.goes_on(run)
 
     def _take_up_strays(self) -> None:
@@ -173,10 +173,10 @@ class Worker:
         for found in DBOS.list_workflows(name=WORKFLOW, status=["PENDING", "ENQUEUED"], load_input=False):
             if found.app_version in (None, WORKFLOW_VERSION):
                 continue
-            study, revision = found.workflow_id.rsplit(":", 1)
+            study, revision = revision_of(found.workflow_id)
             reason = f"queued by workflow version {found.app_version}, not {WORKFLOW_VERSION}: `rectal-node rerun` it"
             DBOS.cancel_workflow(found.workflow_id)
-            self._context.index.move(study, int(revision), StudyState.FAILED, reason)
+            self._context.index.move(study, revision, StudyState.FAILED, reason)
 
 
 def lock_root(root: Path) -> IO[str]:

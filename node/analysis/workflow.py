@@ -24,8 +24,7 @@ from node.analysis.identity import settings_digest, site_of
 from node.analysis.leftovers import discard_volumes, is_over
 from node.analysis.manifest import ManifestReference, read_manifest, write_manifest
 from node.analysis.objects import keep, renewed
-from node.analysis.progress import WORKFLOW
-from node.analysis.queue import workflow_id
+from node.analysis.progress import WORKFLOW, workflow_id
 from node.analysis.refusal import is_answered, why_refused
 from node.analysis.runs import Runs, StepSetAsideError, put_off_if_fault
 from node.analysis.study import Study

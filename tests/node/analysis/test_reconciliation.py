@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from node.analysis.intake import Intake
-from node.analysis.progress import Run, runs
-from node.analysis.queue import Worklist, queue_url, workflow_id
+from node.analysis.progress import Run, runs, workflow_id
+from node.analysis.queue import Worklist, queue_url
 from node.analysis.reconciliation import MEASURES, Measure, Reconciliation, Standing
 from storage import schema
 from storage.database import open_engine
