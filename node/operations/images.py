@@ -12,9 +12,10 @@ from pydicom.uid import SegmentationStorage
 from sqlalchemy import Engine
 
 from node.errors import NodeError
+from node.results.attributes import LABEL_MAP_SEGMENTATION
 from node.viewing.cache import BoundedCache
 from node.viewing.contours import SegmentationMask, SliceContour, contours, read_grid, read_segmentation
-from node.viewing.lattice import Lattice, Orientation, Plane, Vector, planes
+from node.viewing.lattice import Lattice, Orientation, Plane, PlaneShown, planes
 from node.viewing.pixels import Preset, VolumeCache, Window, grey, png
 from node.viewing.stacks import ImageStack, SeriesStacks, read_series
 from storage.catalogue import retrieval
@@ -23,38 +24,13 @@ from storage.files import ObjectStore
 from storage.ledger import Ledger
 from storage.records import InstanceHeader, StoredFile
 
-LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
-_SEGMENTATIONS = frozenset({str(SegmentationStorage), LABEL_MAP_SEGMENTATION})
+_SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_SEGMENTATION})
 _MOST_OBJECTS = 20_000
 _SERIES_KEPT = 32
 _GRIDS_KEPT = 256
 _MASK_BYTES_KEPT = 2**28
 
 _Object = tuple[InstanceHeader, StoredFile]
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneShown:
-    """A plane of a volume; lengths in mm, `left` to `top` in patient coordinates of the plane (`viewing.lattice`).
-
-    `sides`: which sides of the patient are at the left, right, top and bottom.
-    """
-
-    orientation: Orientation
-    acquired: bool
-    right: Vector
-    down: Vector
-    through: Vector
-    columns: int
-    rows: int
-    slices: int
-    left: float
-    top: float
-    width: float
-    height: float
-    first: float
-    step: float
-    sides: tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +102,7 @@ class Images:
                 key=stack.key,
                 b_value=stack.b_value,
                 time_s=stack.time_s,
-                planes=tuple(map(_plane_shown, planes(stack.lattice))),
+                planes=planes(stack.lattice),
                 segmentations=_fitting(stack, grids),
             )
             for stack in found.stacks
@@ -219,8 +195,3 @@ def _fitting(stack: ImageStack, grids: Sequence[tuple[str, Lattice]]) -> tuple[s
 
 def _plane(stack: ImageStack, orientation: Orientation) -> Plane:
     return next(it for it in planes(stack.lattice) if it.orientation is orientation)
-
-
-def _plane_shown(plane: Plane) -> PlaneShown:
-    names = PlaneShown.__dataclass_fields__
-    return PlaneShown(**{name: getattr(plane, name) for name in names})

@@ -76,7 +76,7 @@ class Lattice:
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class PlaneShown:
     """How slices across one axis of a lattice are drawn.
 
     Attributes:
@@ -86,6 +86,7 @@ class Plane:
         left, top: the outer edges of the first pixel, in patient coordinates of the picture, mm.
         width, height: of the picture, mm.
         first, step: position of the first slice and distance of slices, mm; positions rise.
+        sides: of the patient that are at the left, the right, the top and the bottom of the picture.
     """
 
     orientation: Orientation
@@ -102,6 +103,13 @@ class Plane:
     height: float
     first: float
     step: float
+    sides: tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane(PlaneShown):
+    """A plane, and which axes of the lattice lie in it and across it, by which slices are cut from volumes."""
+
     _axes: tuple[int, int, int]
     _flips: tuple[bool, bool, bool]
 
@@ -118,12 +126,6 @@ class Plane:
         if across > down:  # of the two axes left, that with the greater number comes first in the array
             found = found.T
         return found[:: -1 if flip_down else 1, :: -1 if flip_across else 1]
-
-    @property
-    def sides(self) -> tuple[str, str, str, str]:
-        """Which sides of the patient are at the left, the right, the top and the bottom of the picture."""
-        right, down = np.asarray(self.right), np.asarray(self.down)
-        return letters(-right), letters(right), letters(-down), letters(down)
 
 
 def planes(lattice: Lattice) -> tuple[Plane, Plane, Plane]:
@@ -176,9 +178,14 @@ def _plane(lattice: Lattice, through: int, names: tuple[Orientation, ...]) -> Pl
         height=size[down] * spacing[down],
         first=starts[2],
         step=spacing[through],
+        sides=_sides(np.asarray(directions[0]), np.asarray(directions[1])),
         _axes=(across, down, through),
         _flips=flips,
     )
+
+
+def _sides(right: np.ndarray, down: np.ndarray) -> tuple[str, str, str, str]:
+    return letters(-right), letters(right), letters(-down), letters(down)
 
 
 def _in_picture(name: Orientation, through: int, names: tuple[Orientation, ...]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from node.errors import NodeError
+from node.operations.answers import as_json
 from node.operations.images import Images
 from node.viewing.lattice import Orientation
 from node.viewing.pixels import Window
@@ -107,6 +109,12 @@ def test_only_segmentations_of_the_results_that_are_valid_now_are_laid_over_imag
     own_house.make(second, revision=2)
     own_house.receive(received)
     assert images.series(STUDY_UID, T2WI).volumes[0].segmentations == (f"{STUDY_UID}.99.2",)
+
+
+def test_a_plane_is_told_as_it_is_drawn_and_not_as_it_is_cut(images):
+    planes = json.loads(as_json(images.series(STUDY_UID, T2WI)))["volumes"][0]["planes"]
+    assert {*planes[0]} >= {"orientation", "columns", "left", "step", "sides"}
+    assert not [name for plane in planes for name in plane if name.startswith("_")]
 
 
 def test_of_parallel_segmentations_of_one_matrix_that_on_the_own_grid_is_first(own_house, siemens):  # noqa: F811
