@@ -96,11 +96,8 @@ def of_study(engine: Engine, files: ObjectStore, root: Path, study_uid: str) -> 
     Raises:
         NodeError: there is none of that UID.
     """
-    index = Index(engine)
-    study = index.study(study_uid)
-    if study is None:
-        raise NodeError(f"{study_uid}: no study of this node")
-    document = index.verdict(study_uid)
+    study = _known(engine, study_uid)
+    document = Index(engine).verdict(study_uid)
     plan = from_json(document) if document else None
     now_valid = Ledger(engine).latest_results(study_uid)
     deliveries = Deliveries(engine).records(study_uid)
@@ -123,6 +120,19 @@ def of_study(engine: Engine, files: ObjectStore, root: Path, study_uid: str) -> 
         running=study_uid in running,
         step=running.get(study_uid, ""),
     )
+
+
+def results_of(engine: Engine, study_uid: str) -> tuple[ResultRecord, ...]:
+    """The results of a study of the latest revision that has any; raises as `of_study`."""
+    _known(engine, study_uid)
+    return Ledger(engine).latest_results(study_uid)
+
+
+def _known(engine: Engine, study_uid: str) -> StudyRecord:
+    study = Index(engine).study(study_uid)
+    if study is None:
+        raise NodeError(f"{study_uid}: no study of this node")
+    return study
 
 
 def _report(files: ObjectStore, results: Sequence[ResultRecord]) -> tuple[ReportRead | None, str]:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from node.errors import NodeError
-from node.operations.study import StudyDetail, of_study
+from node.operations.study import StudyDetail, of_study, results_of
 from node.page.rendering import Pages
 from node.page.visitors import Visitor, Visitors
 from node.settings import Settings
@@ -74,13 +74,12 @@ def study_routes(settings: Settings, engine: Engine, files: ObjectStore, visitor
     def results(study: str) -> Response:
         headers = {"Content-Disposition": f'attachment; filename="results-{study}.zip"'}
         # The first piece is made now: where there are none the answer says so.
-        pieces = packed(lambda: of_study(engine, files, settings.root, study).results, files, study)
+        pieces = packed(lambda: results_of(engine, study), files, study)
         return StreamingResponse(chain((next(pieces),), pieces), media_type="application/zip", headers=headers)
 
     @router.get("/results/{instance}", dependencies=[Depends(visitors.visitor)])
     def result(study: str, instance: str) -> Response:
-        found = of_study(engine, files, settings.root, study).results
-        named = next((it for it in found if it.sop_instance_uid == instance), None)
+        named = next((it for it in results_of(engine, study) if it.sop_instance_uid == instance), None)
         if named is None:
             raise NodeError(f"study {study}: no such result")
         name = f"{named.role}-{named.sop_instance_uid}.dcm"
