@@ -74,11 +74,6 @@ class PatientData:
     arriving: tuple[Path, ...]
     copies: tuple[Path, ...]
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing of the patient is here."""
-        return not (self.studies or self.quarantined or self.spooled or self.arriving)
-
 
 def person(connection: Connection, patient_id: str, issuer: str) -> Person:
     """Whom the catalogue knows by a Patient ID."""
@@ -88,7 +83,7 @@ def person(connection: Connection, patient_id: str, issuer: str) -> Person:
     columns = [table.c[f"patient_name_{group}"] for group in ("alphabetic", "ideographic", "phonetic")]
     for row in connection.execute(select(table.c.patient_id, table.c.issuer_of_patient_id, *columns)):
         known = patients.identity(row.patient_id, row.issuer_of_patient_id)
-        if known.identifier == wanted.identifier and not patients.contradict(known, wanted):
+        if patients.is_meant(known, wanted):
             spellings.add(row.patient_id)
             issuers |= {row.issuer_of_patient_id} - {""}
             names |= {part for group in row[2:] for part in group.replace("=", "^").casefold().split("^") if part}
@@ -131,7 +126,7 @@ def names(path: Path, who: Person, study_uids: Collection[str] = ()) -> bool:
     """
     stated = _stated(path)
     if stated.identifier:
-        return stated.identifier == who.identity.identifier and not patients.contradict(stated, who.identity)
+        return patients.is_meant(stated, who.identity)
     needles = [needle for spelling in who.spellings for needle in _encoded(spelling)]
     needles += [uid.encode() for uid in study_uids]
     try:
@@ -177,7 +172,7 @@ def _study(
         select(dicom_object.c.path).where(dicom_object.c.study_instance_uid == uid).distinct()
     ).all()
     stated = [_stated(files.root / path) for path in paths]
-    own = [it.identifier == who.identity.identifier and not patients.contradict(it, who.identity) for it in stated]
+    own = [patients.is_meant(it, who.identity) for it in stated]
     if not any(own) and not is_catalogued:
         return None
     others = any(it.identifier and not is_own for it, is_own in zip(stated, own, strict=True))

@@ -79,7 +79,12 @@ def person_of(patient: PatientIdentity, known: tuple[PatientIdentity, ...]) -> i
 
 def meant_among(known: tuple[PatientIdentity, ...], meant: PatientIdentity) -> tuple[PatientIdentity, ...]:
     """The persons that have the ID which was said and contradict nothing else that was said."""
-    return tuple(it for it in known if it.identifier == meant.identifier and not contradict(it, meant))
+    return tuple(it for it in known if is_meant(it, meant))
+
+
+def is_meant(stated: PatientIdentity, meant: PatientIdentity) -> bool:
+    """Whether a header has the ID which was said and contradicts nothing else that was said."""
+    return stated.identifier == meant.identifier and not contradict(stated, meant)
 
 
 def completeness(patient: PatientIdentity) -> tuple[bool, int]:
