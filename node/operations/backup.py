@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from sqlalchemy.engine import make_url
 from node.analysis.progress import queue_database
 from node.errors import NodeError
 from node.operations import backup_format as form
+from node.operations import postgresql
 from node.operations.backup_format import Description, Part
 from node.operations.watching import Watch, unwatched
 from node.settings import Settings
@@ -206,15 +206,8 @@ def _copy_index(settings: Settings, target: Path, stamp: str) -> tuple[Part, Eng
         copied = target / f"index-{stamp}.sqlite"
         return _copied(source, copied), create_engine(f"sqlite:///{copied}", hide_parameters=True)
     dump = target / f"index-{stamp}.dump"
-    program = shutil.which("pg_dump")
-    if program is None:
-        raise NodeError("pg_dump is not installed: install postgresql-client of the server's version, or a newer one")
-    environment = os.environ | ({"PGPASSWORD": str(url.password)} if url.password else {})
-    address = url.set(drivername="postgresql", password=None).render_as_string()
-    call = [program, "--format=custom", f"--file={dump}", f"--dbname={address}"]
-    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NodeError(f"not backed up: pg_dump: {done.stderr.strip().splitlines()[-1] if done.stderr else 'failed'}")
+    if why := postgresql.run("pg_dump", url, "--format=custom", f"--file={dump}"):
+        raise NodeError(f"not backed up: {why}")
     sync(dump)
     return form.part_of(dump), open_engine(settings.storage_url)
 

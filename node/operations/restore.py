@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import inspect
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
 
 from node.analysis.progress import queue_database, unfinished
 from node.errors import NodeError
 from node.operations import backup_format as form
+from node.operations import postgresql
 from node.operations.backup_format import Description
 from node.operations.watching import Watch, unwatched
 from storage import inventory
@@ -175,23 +175,13 @@ def _put_index(backup: Path, found: Description, root: Path, url: str) -> None:
         os.replace(partial, target)
         return
     _require_empty(url)
-    program = shutil.which("pg_restore")
-    if program is None:
-        raise NodeError("pg_restore is not installed: install postgresql-client of the server's version or a newer")
-    parsed = make_url(url)
-    environment = os.environ | ({"PGPASSWORD": str(parsed.password)} if parsed.password else {})
-    address = parsed.set(drivername="postgresql", password=None).render_as_string()
-    call = [program, "--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={address}"]
-    call.append(str(backup / found.index.name))
-    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NodeError(f"pg_restore: {done.stderr.strip().splitlines()[-1] if done.stderr else 'failed'}")
+    options = ("--exit-on-error", "--single-transaction", "--no-owner")
+    if why := postgresql.run("pg_restore", make_url(url), *options, str(backup / found.index.name)):
+        raise NodeError(why)
 
 
 def _require_empty(url: str) -> None:
     """Refuse a database that has tables of a node."""
-    from sqlalchemy import create_engine
-
     engine = create_engine(url, hide_parameters=True)
     try:
         taken = inspect(engine).has_table("dicom_object")
