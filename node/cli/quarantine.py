@@ -114,9 +114,7 @@ def _released(done: ReleasedMany) -> str:
         f"quarantine {it.identifier}: object {it.sop_instance_uid} of study {it.study_instance_uid}: {it.registration}"
         for it in done.released
     ]
-    for it in done.came_back:
-        held_as = f" as {it.held_as}" if it.held_as != it.identifier else ""
-        lines.append(f"quarantine {it.identifier}: stays{held_as}, it cannot be indexed: {it.reason}")
+    lines += [it.sentence for it in done.came_back]
     return "\n".join(lines) or "nothing to release"
 
 

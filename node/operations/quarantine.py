@@ -32,8 +32,7 @@ class StillBrokenError(NodeError):
     """An entry cannot be indexed today either; `came_back` says under which number it is held, and why."""
 
     def __init__(self, came_back: CameBack) -> None:
-        held_as = f" as {came_back.held_as}" if came_back.held_as != came_back.identifier else ""
-        super().__init__(f"quarantine {came_back.identifier}: stays{held_as}, it cannot be indexed: {came_back.reason}")
+        super().__init__(came_back.sentence)
         self.came_back = came_back
 
 
@@ -78,6 +77,12 @@ class CameBack:
     identifier: int
     held_as: int
     reason: str
+
+    @property
+    def sentence(self) -> str:
+        """What is said of it, to a person."""
+        held_as = f" as {self.held_as}" if self.held_as != self.identifier else ""
+        return f"quarantine {self.identifier}: stays{held_as}, it cannot be indexed: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
