@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from node.clock import Clock, utc_now
 from node.codes import Alert
-from node.failure import Fault
+from node.errors import told
+from node.failure import Fault, fault_of
 from storage.alerts import Alerts
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,13 @@ class LocalFaults:
         self._open.add(fault.code)
         if self._alerts is not None:
             self._alerts.raise_(fault.code, self._subject, message)
+
+    def takes(self, error: BaseException, work: str) -> bool:
+        """Tell of an error as what `work` lacks; False, and nothing is told, where it is not this machine's."""
+        fault = fault_of(error)
+        if fault is not None:
+            self.report(fault, f"{work}: this machine: {told(error)}", kind_of(error))
+        return fault is not None
 
     def over(self) -> None:
         """The work was done: nothing lacks any more."""

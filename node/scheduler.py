@@ -20,9 +20,8 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from node.errors import told
-from node.failure import FAULTS, fault_of
-from node.local_faults import LocalFaults, kind_of
+from node.failure import FAULTS
+from node.local_faults import LocalFaults
 from storage.alerts import Alerts
 
 log = logging.getLogger(__name__)
@@ -74,10 +73,8 @@ class SteadyScheduler(BackgroundScheduler):
             try:
                 work(*arguments)
             except FAULTS as error:
-                fault = fault_of(error)
-                if fault is None:
+                if not faults.takes(error, subject):
                     raise
-                faults.report(fault, f"{subject}: this machine: {told(error)}", kind_of(error))
             else:
                 faults.over()
 

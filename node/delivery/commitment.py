@@ -21,7 +21,7 @@ from node.dicom.commitment import CommitmentAssociation, UnsupportedError
 from node.dicom.settlement import patience, settle
 from node.errors import TransientError, told
 from node.failure import FAULTS, fault_of
-from node.local_faults import LocalFaults, kind_of
+from node.local_faults import LocalFaults
 from node.settings import RemoteSettings
 from storage.alerts import Alerts
 from storage.commitments import CommitmentReport, Commitments, Transaction
@@ -150,10 +150,7 @@ class CommitmentWorker:
             except Exception as error:
                 # The thread is the destination's only one: whatever goes wrong in one round must not end it.
                 pause = _AGAIN_S
-                if (fault := fault_of(error)) is not None:
-                    message = f"destination {self._settings.name}: this machine: {told(error)}"
-                    self._faults.report(fault, message, kind_of(error))
-                else:
+                if not self._faults.takes(error, f"destination {self._settings.name}"):
                     log.exception("destination %s: commitment failed", self._settings.name)
             self._due.wait(pause)
             self._due.clear()

@@ -16,9 +16,8 @@ from datetime import timedelta
 from node.clock import PARTING_S, Clock, utc_now
 from node.dicom.association import RemoteAE
 from node.dicom.commitment import report_to
-from node.errors import TransientError, told
-from node.failure import fault_of
-from node.local_faults import LocalFaults, kind_of
+from node.errors import TransientError
+from node.local_faults import LocalFaults
 from node.services.commitment import judged
 from node.settings import RemoteSettings
 from storage.alerts import Alerts
@@ -101,9 +100,7 @@ class Reporter:
             except Exception as error:
                 # The thread is the only one that reports to the remote: whatever a request brings must not end it.
                 pause = _AGAIN_S
-                if (fault := fault_of(error)) is not None:
-                    self._faults.report(fault, f"{self._thread.name}: this machine: {told(error)}", kind_of(error))
-                else:
+                if not self._faults.takes(error, self._thread.name):
                     log.exception("commitment reports to %s: a report failed", self._remote.name)
             self._stop.wait(pause)
 
