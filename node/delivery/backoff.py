@@ -31,7 +31,7 @@ class DestinationBackoff:
         return self._since <= self._clock() < self._until
 
     def reset(self) -> None:
-        """The destination has stored something."""
+        """The destination has stored something, or could be asked for commitment."""
         self._in_vain, self._spared = 0, False
 
     def rest(self, stored: bool, at_an_object: bool) -> float:
