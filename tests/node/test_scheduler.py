@@ -17,6 +17,8 @@ from node.scheduler import SteadyScheduler
 from storage.alerts import Alerts
 from storage.database import open_engine
 
+from ..parts.processes import wait_for
+
 DAY = timedelta(days=1)
 
 
@@ -74,8 +76,7 @@ def test_who_asks_is_told_how_far_the_clock_was_set_and_not_of_what_a_time_serve
     wall.moved = timedelta(seconds=1)
     time.sleep(0.1)
     wall.moved += DAY
-    while not told:
-        time.sleep(0.01)
+    wait_for(lambda: told, "it is told", 60, 0.01)
     assert [round(it / DAY, 3) for it in told] == [1.0]
 
 
@@ -92,12 +93,10 @@ def test_what_a_job_lacks_is_an_alert_until_it_has_done_its_work(tmp_path: Path)
     scheduler = SteadyScheduler("work", alerts)
     scheduler.add_job(work, "interval", seconds=0.05)
     scheduler.start()
-    while not alerts.open():
-        time.sleep(0.01)
+    wait_for(alerts.open, "the alert", 60, 0.01)
     (alert,) = alerts.open()
     assert (alert.code, alert.subject.startswith("work (")) == (Alert.DISK_FULL, True)
     full.clear()
     assert done.wait(5)
-    while alerts.open():
-        time.sleep(0.01)
+    wait_for(lambda: not alerts.open(), "the end of the alert", 60, 0.01)
     scheduler.shutdown()

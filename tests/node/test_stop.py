@@ -21,7 +21,7 @@ from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.ledger import Ledger
 
-from ..parts.processes import wait_for
+from ..parts.processes import free_port, wait_for
 from ..parts.storage_scp import running_storage_scp
 from .delivery.queued import Queue
 
@@ -44,9 +44,7 @@ service.run()
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

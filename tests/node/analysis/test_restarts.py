@@ -20,6 +20,7 @@ from node.codes import Alert
 from storage.alerts import AlertRecord, Alerts
 from storage.records import StudyState
 
+from ...parts.processes import wait_for
 from ..site import FIRST, Site, running
 
 RESTARTS = 60 if os.environ.get("RECTAL_NODE_LONG") else 6
@@ -39,13 +40,6 @@ for _ in range(5):
             os.kill(os.getpid(), signal.SIGKILL)
     os.wait()
 """
-
-
-def wait_until(holds: Callable[[], object], within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +85,10 @@ def state(site: Site, study: str) -> StudyState:
     return found.state
 
 
+def has_ended(site: Site, study: str) -> bool:
+    return state(site, study) is not StudyState.QUEUED
+
+
 def alerts(site: Site) -> dict[str, AlertRecord]:
     return {it.code: it for it in Alerts(site.index.engine).open()}
 
@@ -100,13 +98,13 @@ def test_restarts_in_order_during_one_analysis_end_in_results(site: Site, receiv
     study, stops = receive(), []
     site.sweep()
     for _ in range(RESTARTS):
-        wait_until(lambda: running_steps(site.folder) or state(site, study) is not StudyState.QUEUED)
+        wait_for(lambda: running_steps(site.folder) or has_ended(site, study), "a step", 60, 0.01)
         begun = time.monotonic()
         assert site.worker.stop()
         stops.append(time.monotonic() - begun)
         site.worker.start()
     assert max(stops) < 10
-    wait_until(lambda: state(site, study) is not StudyState.QUEUED)
+    wait_for(lambda: has_ended(site, study), "the end of the study", 60, 0.01)
     assert state(site, study) is StudyState.COMPLETED
 
 
@@ -116,7 +114,7 @@ def test_a_disk_that_is_full_for_a_while_delays_an_analysis_and_does_not_end_it(
     study = receive()
     fill(disk)
     site.sweep()
-    wait_until(lambda: Alert.DISK_FULL in alerts(site))
+    wait_for(lambda: Alert.DISK_FULL in alerts(site), "the alert", 60, 0.01)
     # Meanwhile the process may end, which gives a part of the disk back that its databases had; when that is taken as
     # well, not even a row can be written.
     site.worker.stop()
@@ -125,9 +123,9 @@ def test_a_disk_that_is_full_for_a_while_delays_an_analysis_and_does_not_end_it(
     time.sleep(WHILE_FULL_S)
     assert state(site, study) is StudyState.QUEUED
     (disk / "filling").unlink()
-    wait_until(lambda: state(site, study) is not StudyState.QUEUED)
+    wait_for(lambda: has_ended(site, study), "the end of the study", 60, 0.01)
     assert state(site, study) is StudyState.COMPLETED
-    wait_until(lambda: Alert.DISK_FULL not in alerts(site))
+    wait_for(lambda: Alert.DISK_FULL not in alerts(site), "the end of the alert", 60, 0.01)
 
 
 def test_a_step_that_kills_its_process_again_and_again_is_set_aside_and_the_queue_goes_on(
@@ -138,7 +136,7 @@ def test_a_step_that_kills_its_process_again_and_again_is_set_aside_and_the_queu
     subprocess.run(command, check=True)
     harmless = receive()
     site.sweep()
-    wait_until(lambda: StudyState.QUEUED not in (state(site, fatal), state(site, harmless)))
+    wait_for(lambda: has_ended(site, fatal) and has_ended(site, harmless), "the end of both studies", 60, 0.01)
     assert (state(site, fatal), state(site, harmless)) == (StudyState.FAILED, StudyState.COMPLETED)
     found = site.index.study(fatal)
     assert found is not None

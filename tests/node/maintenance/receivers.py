@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+from ...parts.processes import free_port
 
 
 class Posts(ThreadingHTTPServer):
@@ -116,13 +117,7 @@ def running_mails(context: ssl.SSLContext | None = None) -> Iterator[tuple[Mails
         "auth_required": True,
         "authenticator": mails.authenticate,
     }
-    controller = Controller(mails, "127.0.0.1", _free_port(), **(wanted if context else {}))
+    controller = Controller(mails, "127.0.0.1", free_port(), **(wanted if context else {}))
     controller.start()
     yield mails, controller.port
     controller.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -10,6 +9,8 @@ import pytest
 from node.codes import Alert
 from node.maintenance import certificates
 from node.settings import ListenerSettings, RemoteSettings
+
+from ...parts.processes import wait_for
 
 
 @pytest.mark.parametrize(("days", "said"), [(20, "expires on"), (-1, "has expired on"), (40, "")])
@@ -34,7 +35,4 @@ def test_a_node_that_runs_looks_at_once(authority, alerts, maintain):
     credentials = authority.credentials(authority.issue("node", valid=timedelta(days=5)))
     remote = RemoteSettings(name="a", ae_title="A", host="h", tls=True)
     maintain(tls=credentials, remotes=(remote,), listener=ListenerSettings(tls_port=2762, credentials=credentials))
-    deadline = time.monotonic() + 10
-    while not alerts.open():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(alerts.open, "the alert", 10, 0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -39,7 +40,8 @@ from storage.known_answer import AE_TITLE, DESTINATION, UID_ROOT, is_of_check
 from storage.ledger import Ledger
 from storage.records import ResultRecord, StudyState
 
-ROOT = Path(__file__).parents[3]
+from ...parts.node import ROOT
+from ...parts.processes import free_port, running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +168,9 @@ class Node:
 
 @pytest.fixture
 def node(engine, tmp_path) -> Iterator[Node]:
-    running = Node(tmp_path, engine)
-    yield running
-    running.stop()
+    made = Node(tmp_path, engine)
+    yield made
+    made.stop()
 
 
 def rows(engine, table: str) -> int:
@@ -241,8 +243,7 @@ def test_no_answer_in_its_time_is_an_alert_and_what_is_left_goes_with_the_next_c
         assert failed.reason.startswith("no answer within 1 s: the study is QUEUED")
         assert node.alerts.open()[0].code == Alert.KNOWN_ANSWER
         node.while_there = lambda study: None
-        while node.index.studies(StudyState.QUEUED):
-            time.sleep(0.05)
+        wait_for(lambda: not node.index.studies(StudyState.QUEUED), "the end of the study", 60, 0.05)
         node.check.run()
         assert len(node.seen) == 2
         assert rows(engine, "study") == 0
@@ -252,10 +253,8 @@ def test_no_answer_in_its_time_is_an_alert_and_what_is_left_goes_with_the_next_c
 
 def test_what_a_crash_has_left_goes_when_the_maintenance_looks(node, engine, study):
     list(store(study, "127.0.0.1", node.listener.port, "RECTALNODE", AE_TITLE, 10))
-    deadline = time.monotonic() + 20
-    while node.index.studies(StudyState.RECEIVING, StudyState.QUEUED) or rows(engine, "study") == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    under_way = StudyState.RECEIVING, StudyState.QUEUED
+    wait_for(lambda: rows(engine, "study") and not node.index.studies(*under_way), "the study has ended", 20, 0.05)
     deliveries = Deliveries(engine).claim(DESTINATION, "died", datetime.now(UTC), datetime.now(UTC), 9)
     Deliveries(engine).stored({it.identifier: "" for it in deliveries}, datetime.now(UTC))
     node.check.remove_left()
@@ -328,24 +327,17 @@ def test_the_check_stores_nothing_but_its_study_and_nobody_else_stores_that(node
 
 @pytest.mark.skipif("RECTAL_NODE_LONG" not in os.environ, reason="a whole node: a minute and more")
 def test_a_whole_node_gives_the_shipped_answer(tmp_path):
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = tmp_path / "node.toml"
     config.write_text(f"[listener]\nport = {port}\nminimum_free_gb = 0\n[completion]\nquiet_s = 1\n")
-    serving = subprocess.Popen([sys.executable, "-m", "node", "serve", "--config", str(config)], cwd=ROOT)
-    try:
-        while True:
-            assert serving.poll() is None
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        call = [sys.executable, "-m", "node", "check-answer", "--config", str(config)]
-        done = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, timeout=500, check=False)
+
+    def listens() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    def call(command: str) -> list[object]:
+        return [sys.executable, "-m", "node", command, "--config", str(config)]
+
+    with running("the node", call("serve"), tmp_path / "node.log", listens, cwd=ROOT):
+        done = subprocess.run(call("check-answer"), capture_output=True, text=True, cwd=ROOT, timeout=500, check=False)
         assert (done.returncode, done.stdout) == (0, "known-answer check: passed\n")
-    finally:
-        serving.terminate()
-        serving.wait()
