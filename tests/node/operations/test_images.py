@@ -56,14 +56,6 @@ def images(house):
     return Images(house.engine, house.files)
 
 
-def uid_of(siemens, role):  # noqa: F811
-    return next(it.sop_instance_uid for it in siemens.objects if it.role == role)
-
-
-def data_of(siemens, role):  # noqa: F811
-    return next(it.path.read_bytes() for it in siemens.objects if it.role == role)
-
-
 def with_uid(data, uid, moved=0.0):
     """The same object under another UID, `moved` mm to the left of the patient."""
     dataset = pydicom.dcmread(io.BytesIO(data))
@@ -77,17 +69,15 @@ def with_uid(data, uid, moved=0.0):
     return out.getvalue()
 
 
-def series_of(siemens, role):  # noqa: F811
-    return next(it.series_instance_uid for it in siemens.objects if it.role == role)
-
-
 def test_acquired_and_refined_series_share_their_planes_and_the_segmentation_of_their_own_grid_is_first(
     images,
     siemens,  # noqa: F811
 ):
     acquired = images.series(STUDY_UID, T2WI).volumes[0]
-    refined = images.series(STUDY_UID, series_of(siemens, "super-resolved-t2wi")).volumes[0]
-    on_acquired, on_refined = (uid_of(siemens, f"segmentation-{of}t2wi") for of in ("", "super-resolved-"))
+    refined = images.series(STUDY_UID, siemens.first("super-resolved-t2wi").series_instance_uid).volumes[0]
+    on_acquired, on_refined = (
+        siemens.first(f"segmentation-{of}t2wi").sop_instance_uid for of in ("", "super-resolved-")
+    )
     assert acquired.segmentations[0] == on_acquired
     assert refined.segmentations[0] == on_refined
     for one, other in zip(acquired.planes, refined.planes, strict=True):
@@ -102,10 +92,11 @@ def test_only_segmentations_of_the_results_that_are_valid_now_are_laid_over_imag
 ):
     """Not those of an earlier revision, nor those that came from elsewhere."""
     images = Images(own_house.engine, own_house.files)
-    first = data_of(siemens, "segmentation-t2wi")
+    segmentation = siemens.first("segmentation-t2wi")
+    first = segmentation.path.read_bytes()
     own_house.make(first)
     second, received = (with_uid(first, f"{STUDY_UID}.99.{number}") for number in (2, 3))
-    assert images.series(STUDY_UID, T2WI).volumes[0].segmentations == (uid_of(siemens, "segmentation-t2wi"),)
+    assert images.series(STUDY_UID, T2WI).volumes[0].segmentations == (segmentation.sop_instance_uid,)
     own_house.make(second, revision=2)
     own_house.receive(received)
     assert images.series(STUDY_UID, T2WI).volumes[0].segmentations == (f"{STUDY_UID}.99.2",)
@@ -119,16 +110,17 @@ def test_a_plane_is_told_as_it_is_drawn_and_not_as_it_is_cut(images):
 
 def test_of_parallel_segmentations_of_one_matrix_that_on_the_own_grid_is_first(own_house, siemens):  # noqa: F811
     images = Images(own_house.engine, own_house.files)
-    own = data_of(siemens, "segmentation-t2wi")
+    segmentation = siemens.first("segmentation-t2wi")
+    own = segmentation.path.read_bytes()
     own_house.make(with_uid(own, f"{STUDY_UID}.99.1", moved=5.0))
     own_house.make(own)
-    assert images.series(STUDY_UID, T2WI).volumes[0].segmentations[0] == uid_of(siemens, "segmentation-t2wi")
+    assert images.series(STUDY_UID, T2WI).volumes[0].segmentations[0] == segmentation.sop_instance_uid
 
 
 def test_what_fits_is_told_by_headers_and_a_mask_is_decoded_where_it_is_drawn(own_house, siemens):  # noqa: F811
     """Pixels that cannot be decoded are no matter until they are asked for."""
     images = Images(own_house.engine, own_house.files)
-    dataset = pydicom.dcmread(io.BytesIO(data_of(siemens, "segmentation-t2wi")))
+    dataset = pydicom.dcmread(io.BytesIO(siemens.first("segmentation-t2wi").path.read_bytes()))
     dataset.PixelData = dataset.PixelData[:10]
     out = io.BytesIO()
     dataset.save_as(out, enforce_file_format=True)
@@ -140,7 +132,7 @@ def test_what_fits_is_told_by_headers_and_a_mask_is_decoded_where_it_is_drawn(ow
 
 def test_a_file_that_could_not_be_had_for_a_while_is_shown_afterwards(own_house, siemens):  # noqa: F811
     images = Images(own_house.engine, own_house.files)
-    own_house.make(data_of(siemens, "segmentation-t2wi"))
+    own_house.make(siemens.first("segmentation-t2wi").path.read_bytes())
     files = [own_house.files.root / row["path"] for row in own_house.rows(dicom_object)]
     gone = [(file, file.with_suffix(".away")) for file in (files[0], files[-1])]  # an outer slice, the segmentation
     for file, away in gone:
@@ -166,14 +158,14 @@ def test_a_picture_is_a_png_of_the_plane(images):
 
 
 def test_the_refined_series_is_shown_in_the_values_of_the_acquired_one(images, siemens):  # noqa: F811
-    series = series_of(siemens, "super-resolved-t2wi")
+    series = siemens.first("super-resolved-t2wi").series_instance_uid
     one, other = (images.presets(STUDY_UID, it, 0).presets[0].window for it in (T2WI, series))
     assert abs(one.centre - other.centre) < 0.1 * one.width
 
 
 def test_contours_have_positions_of_the_slices_of_the_images(images, siemens):  # noqa: F811
     plane = images.series(STUDY_UID, T2WI).volumes[0].planes[0]
-    outline = images.outline(STUDY_UID, uid_of(siemens, "segmentation-t2wi"), plane.orientation)
+    outline = images.outline(STUDY_UID, siemens.first("segmentation-t2wi").sop_instance_uid, plane.orientation)
     positions = [plane.first + index * plane.step for index in range(plane.slices)]
     assert outline.contours
     for drawn in outline.contours:
@@ -214,9 +206,9 @@ def test_what_is_not_there_is_refused_by_name(images, arguments, why):
 
 def test_only_segmentations_have_contours(images, siemens):  # noqa: F811
     with pytest.raises(NodeError, match="no segmentation of study"):
-        images.outline(STUDY_UID, uid_of(siemens, "report"), Orientation.AXIAL)
+        images.outline(STUDY_UID, siemens.first("report").sop_instance_uid, Orientation.AXIAL)
 
 
 def test_a_series_without_images_says_so(images, siemens):  # noqa: F811
     with pytest.raises(NodeError, match="no volume to look at"):
-        images.series(STUDY_UID, series_of(siemens, "report"))
+        images.series(STUDY_UID, siemens.first("report").series_instance_uid)

@@ -48,10 +48,6 @@ def own(siemens, tmp_path):
         yield found, found.signed_in("olga"), found.signed_in("viktor")
 
 
-def role(siemens, name):
-    return next(it for it in siemens.objects if it.role == name)
-
-
 def test_it_says_whose_it_is_in_the_script_of_the_scanner(text):
     assert VENDORS["siemens"].patient_name_unicode.partition("=")[2] in text
     assert "P-0815" in text
@@ -80,7 +76,7 @@ def test_measurements_name_their_sequence(text, siemens):
 
 
 def test_deliveries_are_there_by_destination_and_object(text, siemens):
-    report = role(siemens, "report").sop_instance_uid
+    report = siemens.first("report").sop_instance_uid
     rows = [row for row in re.split("<tr>", text) if "<td>report</td>" in row]
     assert [re.search(r"<td>(\w+)</td>", row).group(1) for row in rows] == ["PACS", "archive"]
     assert all("1 to be sent" in row for row in rows)
@@ -112,7 +108,7 @@ def test_a_study_that_is_not_here_is_said_to_be_not_here(olga):
 
 
 def test_results_come_as_files_one_by_one_and_all_together(olga, siemens):
-    report = role(siemens, "report")
+    report = siemens.first("report")
     one = olga.get(f"{PATH}/results/{report.sop_instance_uid}")
     assert one.content == report.path.read_bytes()
     assert f"report-{report.sop_instance_uid}.dcm" in one.headers["Content-Disposition"]
@@ -163,7 +159,7 @@ def test_a_picture_that_the_browser_has_is_not_sent_again(olga):
 
 
 def test_contours_and_presets_are_answered(olga, siemens):
-    segmentation = role(siemens, "segmentation-t2wi").sop_instance_uid
+    segmentation = siemens.first("segmentation-t2wi").sop_instance_uid
     outline = olga.get(f"{PATH}/contours/{segmentation}/axial").json()
     assert all(it["path"].startswith("M") for it in outline["contours"])
     presets = olga.get(f"{PATH}/series/{T2WI}/volumes/0/presets").json()["presets"]
@@ -231,7 +227,7 @@ def test_a_verdict_is_on_what_was_looked_at(own, siemens):
     assert olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "WONDERFUL"}).status_code == 400
     assert Readings(found.house.engine).of_study(STUDY_UID) == ()
     assert "is kept" in olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "ACCEPTED"}).text
-    found.house.make(role(siemens, "report").path.read_bytes(), "report", revision=2)
+    found.house.make(siemens.first("report").path.read_bytes(), "report", revision=2)
     assert "The results on this page are of" not in olga.get(PATH).text
     assert olga.post(f"{PATH}/reading", {"revision": "1", "verdict": "REJECTED"}).status_code == 409
 

@@ -32,7 +32,7 @@ def tab(chromium, olga):
 @pytest.fixture
 def refined(t2wi):
     """The refined series."""
-    return next(it.series_instance_uid for it in t2wi.objects if it.role == "super-resolved-t2wi")
+    return t2wi.first("super-resolved-t2wi").series_instance_uid
 
 
 @pytest.fixture

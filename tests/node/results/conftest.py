@@ -350,6 +350,10 @@ class Encoded:
         """All objects of a role, read back."""
         return [pydicom.dcmread(it.path) for it in self.objects if it.role == role]
 
+    def first(self, role: str) -> EncodedObject:
+        """The first object of a role."""
+        return next(it for it in self.objects if it.role == role)
+
 
 @pytest.fixture(scope="session")
 def make_encoded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Encoded]:

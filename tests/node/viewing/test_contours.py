@@ -18,10 +18,6 @@ from node.viewing.stacks import read_series
 from ..results.conftest import VENDORS, write_series
 
 
-def path_of(encoded, role):
-    return next(it.path for it in encoded.objects if it.role == role)
-
-
 def rings(data):
     """The closed lines of SVG path data, each (points, 2)."""
     for ring in re.findall(r"M([^Z]*)Z", data):
@@ -38,7 +34,7 @@ def enclosed(data, points):
 
 @pytest.mark.parametrize("role", ["segmentation-t2wi", "segmentation-super-resolved-t2wi", "segmentation-dwi"])
 def test_contours_enclose_exactly_the_voxels_that_highdicom_reads_in_every_plane(siemens, role):
-    file = path_of(siemens, role)
+    file = siemens.first(role).path
     volume = hd.seg.segread(file).get_volume(combine_segments=True)
     voxels = np.argwhere(volume.array > 0)
     centres = volume.map_indices_to_reference(voxels.astype(float))
@@ -62,7 +58,7 @@ def test_contours_enclose_exactly_the_voxels_that_highdicom_reads_in_every_plane
 def test_the_contour_on_the_acquired_grid_lies_on_the_images_to_a_hundredth_of_a_pixel(siemens, tmp_path):
     written = write_series(tmp_path, VENDORS["siemens"], "T2WI")
     (stack,) = read_series(written.series_instance_uid, sorted(tmp_path.iterdir())).stacks
-    found = read_segmentation(path_of(siemens, "segmentation-t2wi"))
+    found = read_segmentation(siemens.first("segmentation-t2wi").path)
     assert found.lattice.is_parallel(stack.lattice)
     for plane, own in zip(planes(stack.lattice), planes(found.lattice), strict=True):
         assert own.orientation is plane.orientation
@@ -73,7 +69,7 @@ def test_the_contour_on_the_acquired_grid_lies_on_the_images_to_a_hundredth_of_a
 
 
 def test_the_grid_is_read_without_the_pixels(siemens, tmp_path):
-    file = path_of(siemens, "segmentation-t2wi")
+    file = siemens.first("segmentation-t2wi").path
     dataset = dcmread(file)
     del dataset.PixelData
     dataset.save_as(tmp_path / "header")
@@ -83,7 +79,7 @@ def test_the_grid_is_read_without_the_pixels(siemens, tmp_path):
 def test_a_segmentation_of_another_orientation_is_not_drawn_over_images(siemens, tmp_path):
     written = write_series(tmp_path, VENDORS["siemens"], "T2WI", lambda ds, _: turned(ds))
     (stack,) = read_series(written.series_instance_uid, sorted(tmp_path.iterdir())).stacks
-    assert not read_segmentation(path_of(siemens, "segmentation-t2wi")).lattice.is_parallel(stack.lattice)
+    assert not read_segmentation(siemens.first("segmentation-t2wi").path).lattice.is_parallel(stack.lattice)
 
 
 def turned(image):
@@ -94,7 +90,7 @@ def turned(image):
 
 def test_what_is_no_segmentation_is_refused_by_name(tmp_path, siemens):
     with pytest.raises(PermanentError, match="has no frame"):
-        read_segmentation(path_of(siemens, "report"))
-    (tmp_path / "broken").write_bytes(path_of(siemens, "segmentation-t2wi").read_bytes()[:-400])
+        read_segmentation(siemens.first("report").path)
+    (tmp_path / "broken").write_bytes(siemens.first("segmentation-t2wi").path.read_bytes()[:-400])
     with pytest.raises(PermanentError, match="cannot be drawn"):
         read_segmentation(tmp_path / "broken")

@@ -13,11 +13,7 @@ from ..results.conftest import CONTRIBUTIONS, PREDICTION
 
 @pytest.fixture(scope="module")
 def report(siemens):
-    return read_report(path_of(siemens, "report"))
-
-
-def path_of(encoded, role):
-    return next(it.path for it in encoded.objects if it.role == role)
+    return read_report(siemens.first("report").path)
 
 
 def test_all_eight_probabilities_come_back_with_their_cut_offs_the_main_one_first(report):
@@ -36,7 +32,7 @@ def test_what_moved_the_main_one_comes_back_with_the_range_of_the_training_cohor
 
 
 def test_measurements_name_their_segmentation_and_their_grid(report, siemens):
-    uid = next(it.sop_instance_uid for it in siemens.objects if it.role == "segmentation-t2wi")
+    uid = siemens.first("segmentation-t2wi").sop_instance_uid
     volumes = [it for it in report.measured if it.name == "Volume" and it.segmentation == uid]
     (result,) = [it for it in siemens.results.sequences if it.sequence == "T2WI"]
     assert [round(it.value, 3) for it in volumes] == [round(result.volume_ml, 3), round(result.acquired_ml, 3)]
@@ -50,7 +46,7 @@ def test_sentences_come_with_their_kinds(report):
 
 
 def test_another_object_has_nothing_to_say_and_a_broken_one_is_refused_by_name(siemens, tmp_path):
-    assert read_report(path_of(siemens, "segmentation-t2wi")).measured == ()
+    assert read_report(siemens.first("segmentation-t2wi").path).measured == ()
     (tmp_path / "broken").write_bytes(b"nothing")
     with pytest.raises(PermanentError, match="cannot be read"):
         read_report(tmp_path / "broken")
