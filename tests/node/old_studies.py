@@ -14,9 +14,9 @@ from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.records import Registration, ResultRecord, StudyState
+from storage.records import Registration, StudyState
 
-from ..storage.house import a_file
+from ..storage.house import a_file, a_result
 
 #: When the studies came.
 LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -55,9 +55,7 @@ class OldStudies:
         self.received(study, at, **values)
         revision = self._analysed(study)
         data = a_file(1, 90, study, Manufacturer="rectal-node", Modality="SR", **values)
-        header = read_header(data)
-        uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
-        made = ResultRecord(study, revision, "report", *uids, self.files.store(data, header))
+        made = a_result(self.files, data, revision=revision)
         results = [made] if state is StudyState.COMPLETED else []
         self.ledger.conclude(study, revision, state, "", results, to, at)
         if sent:

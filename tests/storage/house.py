@@ -31,10 +31,7 @@ class House:
         return self.index.register(header, self.files.store(data, header), "SCANNER", self.at(0))
 
     def make(self, data: bytes, role: str = "role", destinations=(), revision: int = 1) -> None:
-        header = read_header(data)
-        uids = (header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid)
-        result = ResultRecord(header.study_instance_uid, revision, role, *uids, self.files.store(data, header))
-        self.ledger.record([result], list(destinations), self.at(0))
+        self.ledger.record([a_result(self.files, data, role, revision)], list(destinations), self.at(0))
 
     def rows(self, table):
         with self.engine.connect() as connection:
@@ -48,6 +45,13 @@ class House:
             rows = ({name: value for name, value in row.items() if name not in made_up} for row in self.rows(table))
             said[table.name] = sorted(map(json.dumps, rows))
         return said
+
+
+def a_result(files: ObjectStore, data: bytes, role: str = "report", revision: int = 1) -> ResultRecord:
+    """A result whose file is kept, as an encoded object becomes one."""
+    header = read_header(data)
+    uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
+    return ResultRecord(header.study_instance_uid, revision, role, *uids, files.store(data, header))
 
 
 def a_file(number: int = 1, series: int = 1, study: str = "1.2.3", sop_class=MRImageStorage, **values: object) -> bytes:

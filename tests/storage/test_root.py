@@ -34,6 +34,13 @@ def identity(url: str) -> str | None:
     return found
 
 
+def forget_identity(url: str) -> None:
+    engine = open_engine(url)
+    with database.writing(engine).begin() as connection:
+        connection.execute(delete(maintenance_schema.root_identity))
+    engine.dispose()
+
+
 def test_a_new_pair_gets_one_identity_and_keeps_it(root, url, at):
     filled(root, url, at)
     first = (root / IDENTITY).read_text()
@@ -45,10 +52,7 @@ def test_a_new_pair_gets_one_identity_and_keeps_it(root, url, at):
 def test_a_pair_of_an_earlier_release_gets_one(root, url, at):
     filled(root, url, at)
     (root / IDENTITY).unlink()
-    engine = open_engine(url)
-    with database.writing(engine).begin() as connection:
-        connection.execute(delete(maintenance_schema.root_identity))
-    engine.dispose()
+    forget_identity(url)
     open_root(root, url)[0].dispose()
     assert (root / IDENTITY).read_text() == identity(url)
 
@@ -62,10 +66,7 @@ def test_a_kill_while_the_identity_is_given_is_mended_at_the_next_start(root, ur
     else:
         (root / IDENTITY).rename(root / f"{IDENTITY}.part")
     if kept != "proposal and row":
-        engine = open_engine(url)
-        with database.writing(engine).begin() as connection:
-            connection.execute(delete(maintenance_schema.root_identity))
-        engine.dispose()
+        forget_identity(url)
     open_root(root, url)[0].dispose()
     assert (root / IDENTITY).read_text() == identity(url)
     assert (identity(url) == first) == (kept != "nothing")
@@ -90,9 +91,8 @@ def test_a_root_that_is_not_mounted_is_not_taken_for_a_new_one(root, at, postgre
 def test_a_database_that_was_made_anew_to_the_half_is_refused(root, url, at):
     """Reindex gives it the identity at its end."""
     filled(root, url, at)
+    forget_identity(url)
     engine = open_engine(url)
-    with database.writing(engine).begin() as connection:
-        connection.execute(delete(maintenance_schema.root_identity))
     assert "was not made to its end" in fault(engine, root)
     establish(engine, root)
     assert fault(engine, root) == ""

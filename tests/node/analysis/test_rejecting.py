@@ -19,15 +19,14 @@ from node.operations.resend import resend
 from node.recognition.header.rejections import rejection_note
 from node.settings import RemoteSettings, Settings
 from storage import database, delivery_rows, rejections
-from storage.header import read_header
 from storage.identity import InstanceKey
-from storage.records import DeliveryState, RejectionNote, ResultRecord, Revocation, StudyState
+from storage.records import DeliveryState, RejectionNote, Revocation, StudyState
 from storage.retention import Circumstances, Kept, of_studies
 
 from ...parts.kills import killed_at
 from ...parts.orthanc import Orthanc
 from ...parts.storage_scp import StorageSCP, running_storage_scp
-from ...storage.house import a_file
+from ...storage.house import a_file, a_result
 from ..old_studies import LONG_AGO, OldStudies
 
 STUDY = "1.2.3"
@@ -193,10 +192,7 @@ def test_a_note_that_cannot_be_made_keeps_no_other_back(telling):
 def test_one_result_that_can_be_read_is_enough_for_the_note(telling):
     node = telling.node
     data = a_file(2, 90, STUDY, Manufacturer="rectal-node", Modality="SR")
-    header = read_header(data)
-    uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
-    another = ResultRecord(STUDY, 1, "report", *uids, node.files.store(data, header))
-    node.ledger.record([another], ["PACS"], LONG_AGO)
+    node.ledger.record([a_result(node.files, data)], ["PACS"], LONG_AGO)
     node.sent(STUDY)
     telling.take_back()
     node.files.absolute(node.ledger.all_results(STUDY)[0].file).unlink()

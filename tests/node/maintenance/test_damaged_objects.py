@@ -24,16 +24,16 @@ from storage import damage, reconciliation
 from storage.alerts import Alerts
 from storage.database import open_engine
 from storage.files import ObjectStore
-from storage.header import content_of, read_header
+from storage.header import content_of
 from storage.index import Index
 from storage.ledger import Ledger
 from storage.outstanding import quarantined
 from storage.quarantine_entries import entries
-from storage.records import ObjectOrigin, ResultRecord, StudyState
+from storage.records import ObjectOrigin, StudyState
 from storage.retrievals import Retrievals, RetrievalState
 from storage.upkeep import Upkeep
 from tests.node.site import FIRST, running
-from tests.storage.house import House, a_file
+from tests.storage.house import House, a_file, a_result
 
 STUDY = "1.2.3"
 
@@ -213,21 +213,15 @@ def _give_up(retrievals: Retrievals) -> None:
 
 
 def test_a_damaged_result_gets_the_file_that_a_rerun_makes(house: House) -> None:
-    def a_result(**values: object) -> ResultRecord:
-        data = a_file(9, **values)
-        header = read_header(data)
-        uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
-        return ResultRecord(STUDY, 1, "report", *uids, house.files.store(data, header))
-
-    ledger, first = Ledger(house.engine), a_result()
+    ledger, first = Ledger(house.engine), a_result(house.files, a_file(9))
     ledger.record([first], ["pacs"], utc_now())
-    ledger.record([a_result(Rows=12)], ["pacs"], utc_now())
+    ledger.record([a_result(house.files, a_file(9, Rows=12))], ["pacs"], utc_now())
     assert ledger.all_results(STUDY)[0].file == first.file  # what was made first stays, as long as it is whole
     flip(house.files.absolute(first.file))
     assert scrubbed(house)["damaged"] == 1
     with house.engine.connect() as connection:
         assert [it.object.origin for it in damage.entries(connection)] == [ObjectOrigin.MADE]
-    again = a_result(Rows=16)
+    again = a_result(house.files, a_file(9, Rows=16))
     ledger.record([again], ["pacs"], utc_now())
     assert ledger.all_results(STUDY)[0].file == again.file
     assert reasons(house) == []

@@ -19,10 +19,10 @@ from storage.alerts import Alerts
 from storage.database import open_engine
 from storage.header import read_header
 from storage.quarantine_entries import entries
-from storage.records import ResultRecord, StudyState
+from storage.records import StudyState
 from storage.upkeep import Upkeep
 from tests.parts.postgresql import emptied
-from tests.storage.house import House, a_file
+from tests.storage.house import House, a_file, a_result
 
 GRACE = timedelta(hours=2)
 ROOT = "1.2.826.0.9."
@@ -107,10 +107,8 @@ def test_a_result_of_an_analysis_that_has_not_ended_waits_for_its_row(house: Hou
     house.index.move("1.2.3", 1, StudyState.QUEUED)
     a_round(house)
     assert found(house.engine) == {"waiting": 1}
-    header = read_header(path)
     name = path.relative_to(house.files.root)
-    uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
-    result = ResultRecord("1.2.3", 1, "report", *uids, house.files.store(path.read_bytes(), header))
+    result = a_result(house.files, path.read_bytes())
     house.ledger.conclude("1.2.3", 1, StudyState.COMPLETED, "", [result], [], utc_now())
     a_round(house)
     assert found(house.engine) == {}

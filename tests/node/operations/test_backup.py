@@ -125,15 +125,16 @@ def test_again_onto_the_same_path_only_what_is_new_is_copied_and_what_is_gone_go
     assert len(list(backup.path.glob("index-*"))) == len(list(backup.path.glob("files-*"))) == 1
 
 
+def killed(items: Iterable[object], _total: int) -> Iterator[object]:
+    """Is interrupted after four of them."""
+    for number, item in enumerate(items):
+        yield item
+        if number == 3:
+            raise KeyboardInterrupt
+
+
 def test_a_backup_that_is_interrupted_leaves_the_one_before_as_it_was_and_goes_on(house, settings, backup, tmp_path):
     house.receive(a_file(9, study="1.2.5"))
-
-    def killed(items: Iterable[object], _total: int) -> Iterator[object]:
-        for number, item in enumerate(items):
-            yield item
-            if number == 3:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         back_up(settings, backup.path, watch=killed)
     assert restore(backup.path, tmp_path / "before").files == backup.files
@@ -143,12 +144,6 @@ def test_a_backup_that_is_interrupted_leaves_the_one_before_as_it_was_and_goes_o
 
 
 def test_a_restore_that_is_interrupted_goes_on_and_no_node_starts_meanwhile(put_back, backup, tmp_path):
-    def killed(items: Iterable[object], _total: int) -> Iterator[object]:
-        for number, item in enumerate(items):
-            yield item
-            if number == 3:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         put_back(watch=killed)
     other = Settings(root=tmp_path / "other")
