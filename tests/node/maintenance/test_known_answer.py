@@ -237,12 +237,13 @@ def test_a_study_that_fails_is_an_alert_with_its_state(node):
 
 def test_no_answer_in_its_time_is_an_alert_and_what_is_left_goes_with_the_next_check(engine, tmp_path):
     node = Node(tmp_path, engine, within_s=1)
-    node.while_there = lambda study: time.sleep(2)
+    over = threading.Event()
+    node.while_there = lambda study: over.wait(60)
     try:
         failed = node.check.run()
         assert failed.reason.startswith("no answer within 1 s: the study is QUEUED")
         assert node.alerts.open()[0].code == Alert.KNOWN_ANSWER
-        node.while_there = lambda study: None
+        over.set()
         wait_for(lambda: not node.index.studies(StudyState.QUEUED), "the end of the study", 60, 0.05)
         node.check.run()
         assert len(node.seen) == 2
@@ -305,10 +306,12 @@ def test_one_check_is_made_at_a_time(node):
 
 
 def test_a_check_that_is_stopped_ends_soon_without_an_alert(node):
-    node.while_there = lambda study: (node.check.stop(), time.sleep(1))
+    over = threading.Event()
+    node.while_there = lambda study: (node.check.stop(), over.wait(60))
     begun = time.monotonic()
     assert node.check.run() is None
     assert time.monotonic() - begun < 10
+    over.set()
     assert node.alerts.open() == ()
 
 
