@@ -57,25 +57,31 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class StudyDetail:
+class StudyProgress:
+    """Where a study stands, and what happened to it; `results` are of the latest revision that has any."""
+
+    study: StudyRecord
+    results: tuple[ResultRecord, ...]
+    deliveries: tuple[DeliveryRecord, ...]
+    timeline: tuple[Event, ...]
+    running: bool
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDetail(StudyProgress):
     """All that is known of a study.
 
     `plan` is the record of its latest revision that was looked at. `report` is what its measurement report says;
-    `report_fault` why there is one that cannot be read. `results` are of the latest revision that has any.
+    `report_fault` why there is one that cannot be read.
     """
 
-    study: StudyRecord
     of: Identification
     plan: StudyPlan | None
     series: tuple[SeriesLine, ...]
-    results: tuple[ResultRecord, ...]
-    deliveries: tuple[DeliveryRecord, ...]
     report: ReportRead | None
     report_fault: str
-    timeline: tuple[Event, ...]
     readings: tuple[Reading, ...]
-    running: bool
-    step: str
 
     @property
     def shown_revision(self) -> int:
@@ -96,27 +102,39 @@ def of_study(engine: Engine, files: ObjectStore, root: Path, study_uid: str) -> 
     Raises:
         NodeError: there is none of that UID.
     """
-    study = _known(engine, study_uid)
+    now = progress_of(engine, root, study_uid)
     document = Index(engine).verdict(study_uid)
     plan = from_json(document) if document else None
-    now_valid = Ledger(engine).latest_results(study_uid)
-    deliveries = Deliveries(engine).records(study_uid)
-    report, fault = _report(files, now_valid)
+    report, fault = _report(files, now.results)
     with engine.connect() as connection:
         known = search.identifications(connection, [study_uid])
         series = tuple(_series(connection, study_uid, plan))
-    running = running_steps(root)
     return StudyDetail(
-        study=study,
+        study=now.study,
+        results=now.results,
+        deliveries=now.deliveries,
+        timeline=now.timeline,
+        running=now.running,
+        step=now.step,
         of=known.get(study_uid, Identification()),
         plan=plan,
         series=series,
-        results=now_valid,
-        deliveries=deliveries,
         report=report,
         report_fault=fault,
-        timeline=_timeline(study, finished_steps(root, study_uid, study.revision), deliveries),
         readings=Readings(engine).of_study(study_uid),
+    )
+
+
+def progress_of(engine: Engine, root: Path, study_uid: str) -> StudyProgress:
+    """Where a study stands, without reading its record and its report; raises as `of_study`."""
+    study = _known(engine, study_uid)
+    deliveries = Deliveries(engine).records(study_uid)
+    running = running_steps(root)
+    return StudyProgress(
+        study=study,
+        results=Ledger(engine).latest_results(study_uid),
+        deliveries=deliveries,
+        timeline=_timeline(study, finished_steps(root, study_uid, study.revision), deliveries),
         running=study_uid in running,
         step=running.get(study_uid, ""),
     )

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from sqlalchemy import Engine
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from node.errors import NodeError
-from node.operations.study import StudyDetail, of_study, results_of
+from node.operations.study import StudyDetail, StudyProgress, of_study, progress_of, results_of
 from node.page.rendering import Pages
 from node.page.visitors import Visitor, Visitors
 from node.settings import Settings
@@ -49,26 +49,25 @@ def study_routes(settings: Settings, engine: Engine, files: ObjectStore, visitor
     """The resources of a study but its pictures."""
     router = APIRouter(prefix="/studies/{study}")
 
-    def page(request: Request, study: str, visitor: Visitor, template: str) -> Response:
-        found = of_study(engine, files, settings.root, study)
-        said = {
+    def standing(found: StudyProgress) -> dict[str, Any]:
+        """What the live part shows."""
+        return {
             "found": found,
-            "pairs": pairs(found),
             "sent": sent(found.deliveries),
-            "results": by_role(found.results),
             "destinations": [it.name for it in settings.destinations],
             "can": possible(found),
-            "verdicts": tuple(ReaderVerdict),
         }
-        return pages.page(request, template, visitor, said)
 
     @router.get("")
     def whole(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
-        return page(request, study, visitor, "study.html")
+        found = of_study(engine, files, settings.root, study)
+        more = {"pairs": pairs(found), "results": by_role(found.results), "verdicts": tuple(ReaderVerdict)}
+        return pages.page(request, "study.html", visitor, standing(found) | more)
 
     @router.get("/live")
     def live(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
-        return page(request, study, visitor, "study_live.html")
+        # Every open page asks for it every few seconds.
+        return pages.page(request, "study_live.html", visitor, standing(progress_of(engine, settings.root, study)))
 
     @router.get("/results.zip", dependencies=[Depends(visitors.visitor)])
     def results(study: str) -> Response:
@@ -130,7 +129,7 @@ class Possible:
     resend: bool
 
 
-def possible(found: StudyDetail) -> Possible:
+def possible(found: StudyProgress) -> Possible:
     """Which orders make sense."""
     state = found.study.state
     ended = state not in (StudyState.RECEIVING, StudyState.QUEUED)

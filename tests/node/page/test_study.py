@@ -107,6 +107,13 @@ def test_a_study_that_is_not_here_is_said_to_be_not_here(olga):
     assert "no study of this node" in answer.text
 
 
+def test_the_live_part_is_what_the_page_says_of_it(olga):
+    live = olga.get(f"{PATH}/live")
+    assert live.status_code == 200
+    assert "first image received" in live.text
+    assert live.text.strip() in olga.get(PATH).text
+
+
 def test_results_come_as_files_one_by_one_and_all_together(olga, siemens):
     report = siemens.first("report")
     one = olga.get(f"{PATH}/results/{report.sop_instance_uid}")
