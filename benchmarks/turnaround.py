@@ -24,7 +24,9 @@ import typer
 
 from benchmarks.real_parts import ENVIRONMENT, Orthanc, checkout, free_port, memory_mb, node, orthanc, wait_for
 from benchmarks.record import Row, record
+from models.engines.processor import computes_bfloat16
 from models.radiomics.provenance import pyradiomics
+from node.cli.installed import FLOAT32
 
 ROOT = Path(__file__).parents[1]
 #: The chain of 2026-11-27, the first that was measured.
@@ -102,15 +104,18 @@ def _simulated(folder: Path, seed: int) -> Path:
 
 
 @contextmanager
-def _chain(source: Path, folder: Path) -> Iterator[tuple[Orthanc, int, int]]:
-    """A PACS and a node that sends to it; the port and the process number of the node."""
+def _chain(source: Path, folder: Path) -> Iterator[tuple[Orthanc, int, subprocess.Popen[bytes]]]:
+    """A PACS and a node that sends to it; the port and the process of the node."""
     with orthanc(folder / "orthanc") as pacs:
         port = free_port()
         config = folder / "config.toml"
         weights = source / "models" / "weights"
-        config.write_text(CONFIGURATION.format(port=port, pacs=pacs.dicom_port, settle=SETTLE_S, weights=weights))
+        text = CONFIGURATION.format(port=port, pacs=pacs.dicom_port, settle=SETTLE_S, weights=weights)
+        if source == ROOT and not computes_bfloat16():  # the earlier state knows no other precision
+            text += f"{FLOAT32}\n"
+        config.write_text(text)
         with node(source, config, port) as process:
-            yield pacs, port, process.pid
+            yield pacs, port, process
 
 
 def _measure(run: int, variant: str, source: Path, studies: list[Path], folder: Path) -> None:
@@ -164,16 +169,22 @@ def _send(study: Path, port: int) -> None:
     subprocess.run(command, env=ENVIRONMENT, check=True)
 
 
-def _watch(pacs: Orthanc, process: int, folder: Path) -> Watched:
-    """Look until the node has nothing left to do and no result comes any more."""
+def _watch(pacs: Orthanc, process: subprocess.Popen[bytes], folder: Path) -> Watched:
+    """Look until the node has nothing left to do and no result comes any more.
+
+    Raises:
+        RuntimeError: the node has ended, or one of its studies has ended otherwise than well.
+    """
     begin, before, seen = time.monotonic(), pacs.instances, Watched()
     stop = threading.Event()
 
     def weigh() -> None:
         while not stop.wait(0.2):
-            seen.peak_mb = max(seen.peak_mb, memory_mb(process))
+            seen.peak_mb = max(seen.peak_mb, memory_mb(process.pid))
 
     def ended() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"the node has ended; see {folder / 'node.log'}")
         now, count = time.monotonic() - begin, pacs.instances
         if count != (seen.arrivals[-1][1] if seen.arrivals else before):
             seen.arrivals.append((now, count))
