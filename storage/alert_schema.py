@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, UniqueConstraint
 
 from storage.schema import IDENTIFIER, UTCDateTime, metadata
 
@@ -31,6 +31,7 @@ alert = Table(
 
 # What a channel was told of a code and subject last, over all their openings: one that comes and goes is told of
 # as rarely as one that stays. `opening` and `times` are those of the alert then; where they are others, it came again.
+# `end_told`: that it has ended was told since.
 alert_notice = Table(
     "alert_notice",
     metadata,
@@ -40,4 +41,5 @@ alert_notice = Table(
     Column("told_at", UTCDateTime, nullable=False),
     Column("opening", Integer, nullable=False),
     Column("times", Integer, nullable=False),
+    Column("end_told", Boolean, nullable=False),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from node.maintenance.mail import Mail
 from node.maintenance.message import Message, NotTakenError
 from node.maintenance.webhook import Webhook
 from node.settings import AlertSettings
-from storage.alert_notices import Notices
+from storage.alert_notices import Due, Notices
 from storage.alerts import Alerts
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def channels(settings: AlertSettings) -> tuple[Channel, ...]:
 
 
 class Teller:
-    """Tells one channel what is due, until it is stopped.
+    """Tells one channel what is due, and what of it has ended, until it is stopped.
 
     A channel that does not take a message is left alone for a wait that doubles each time, and is an alert itself,
     which the others tell. What it was not told stays due.
@@ -77,23 +78,31 @@ class Teller:
         """Tell what is due, unless the channel is left alone."""
         if time.monotonic() < self._not_before:
             return
-        due = self._notices.due(self._clock(), timedelta(seconds=self._settings.repeat_after_s))
-        if not due:
-            return
+        now = self._clock()
+        due = self._notices.due(now, timedelta(seconds=self._settings.repeat_after_s))
+        ended = self._notices.ended(now, timedelta(seconds=self._settings.end_after_s))
+        if due or ended:
+            self._tell(due, ended)
+
+    def _tell(self, due: Sequence[Due], ended: Sequence[Due]) -> None:
+        numbers = f"{len(due)} alerts and {len(ended)} ends"
         try:
-            fault = self._channel.tell(Message(self._node, tuple(it.alert for it in due)))
+            fault = self._channel.tell(
+                Message(self._node, tuple(it.alert for it in due), tuple(it.alert for it in ended))
+            )
         except NotTakenError as error:
             self._not_before = time.monotonic() + self._wait_s()
             self._in_vain += 1
-            self._alerts.raise_(Alert.NOT_SENT, self._channel.name, f"{len(due)} alerts not told: {error}")
+            self._alerts.raise_(Alert.NOT_SENT, self._channel.name, f"{numbers} not told: {error}")
             return
         self._in_vain = 0
+        self._notices.end_told(ended)  # first: of one that came back after a day its end and it are told
         self._notices.told(due, self._clock())
         if fault:
             self._alerts.raise_(Alert.NOT_SENT, self._channel.name, fault)
         else:
             self._alerts.clear(Alert.NOT_SENT, self._channel.name)
-        log.info("%d alerts told by %s", len(due), self._channel.name)
+        log.info("%s told by %s", numbers, self._channel.name)
 
     def _wait_s(self) -> float:
         longest = self._settings.longest_retry_s

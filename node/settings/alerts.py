@@ -135,12 +135,14 @@ class AlertSettings(Section):
     Attributes:
         look_every_s: how often it is looked for alerts to tell, in s.
         repeat_after_s: after that one is told again which came again and which nobody has acknowledged, in s.
+        end_after_s: so long one that was told has to be over before its end is told, in s.
         first_retry_s: wait after a message was not taken, in s; it doubles each time …
         longest_retry_s: … up to this, in s.
     """
 
     look_every_s: Seconds = 10
     repeat_after_s: Seconds = 14400
+    end_after_s: float = Field(default=300, ge=0)
     first_retry_s: Seconds = 30
     longest_retry_s: Seconds = 3600
     webhook: WebhookSettings | None = None

@@ -47,6 +47,7 @@ REVISIONS = (
     "0016",
     "0017",
     "0018",
+    "0019",
 )
 _LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while the schema changes
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -1,4 +1,4 @@
-"""What is told of alerts: at most once in a time, whatever storms; on both databases."""
+"""What is told of alerts, and of their ends: at most once in a time, whatever storms; on both databases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from storage.alert_notices import Notices
 from storage.alerts import Alerts
 
-CODE, REPEAT = "E-ONE", timedelta(seconds=100)
+CODE, REPEAT, SETTLED = "E-ONE", timedelta(seconds=100), timedelta(seconds=10)
 
 
 class Channel:
@@ -22,6 +22,11 @@ class Channel:
         due = self.notices.due(self.at(seconds), REPEAT)
         self.notices.told(due, self.at(seconds))
         return [(it.alert.subject, it.alert.times) for it in due]
+
+    def tell_ends(self, seconds: float) -> list[tuple[str, int]]:
+        ended = self.notices.ended(self.at(seconds), SETTLED)
+        self.notices.end_told(ended)
+        return [(it.alert.subject, it.alert.times) for it in ended]
 
 
 @pytest.fixture
@@ -107,3 +112,64 @@ def test_a_storm_of_many_subjects_is_noted_whole(alerts, channel, engine, at):
         alerts.raise_(CODE, str(number), "seen")
     assert len(channel.tell(1)) == 250
     assert channel.tell(2) == []
+
+
+# --- ends
+
+
+def test_the_end_of_what_was_told_is_told_once_when_it_has_lasted(alerts, channel):
+    for _ in range(3):
+        alerts.raise_(CODE, "a", "seen")
+    assert (channel.tell(0), channel.tell_ends(0)) == ([("a", 3)], [])
+    alerts.clear(CODE, "a")
+    assert [channel.tell_ends(second) for second in (9.9, 10, 11)] == [[], [("a", 3)], []]
+
+
+def test_of_what_was_never_told_no_end_is_told(alerts, channel, engine, at):
+    alerts.raise_(CODE, "a", "seen")
+    alerts.clear(CODE, "a")
+    assert channel.tell_ends(50) == []
+    alerts.raise_(CODE, "b", "seen")
+    assert channel.tell(0) == [("b", 1)]
+    alerts.clear(CODE, "b")
+    assert Channel(engine, at, "mail").tell_ends(50) == []
+
+
+def test_the_end_of_what_somebody_has_acknowledged_is_told(alerts, channel):
+    alerts.raise_(CODE, "a", "seen")
+    assert channel.tell(0) == [("a", 1)]
+    alerts.acknowledge(alerts.open()[0].number, "anna")
+    alerts.clear(CODE, "a")
+    assert channel.tell_ends(10) == [("a", 1)]
+
+
+def test_what_goes_and_comes_back_before_its_end_was_told_has_not_ended(alerts, channel):
+    alerts.raise_(CODE, "a", "seen")
+    assert channel.tell(0) == [("a", 1)]
+    alerts.clear(CODE, "a")
+    alerts.raise_(CODE, "a", "seen")
+    assert (channel.tell(50), channel.tell_ends(50)) == ([], [])
+
+
+def test_what_comes_back_after_its_end_was_told_is_told_at_once_and_so_is_its_end(alerts, channel):
+    for times in (1, 2):
+        alerts.raise_(CODE, "a", "seen")
+        assert channel.tell(11) == [("a", times)]
+        alerts.clear(CODE, "a")
+        assert channel.tell_ends(11) == [("a", times)]
+
+
+def test_what_ended_while_nobody_could_be_told_and_is_a_new_alert_days_later_has_its_end_told(engine, channel, at):
+    Alerts(engine, lambda: at(0)).raise_(CODE, "a", "seen")
+    assert channel.tell(0) == [("a", 1)]
+    Alerts(engine, lambda: at(1)).clear(CODE, "a")
+    Alerts(engine, lambda: at(200_000)).raise_(CODE, "a", "seen")
+    assert channel.tell_ends(200_000) == [("a", 1)]
+    assert (channel.tell(200_000), channel.tell_ends(300_000)) == ([("a", 1)], [])
+
+
+def test_ends_of_a_clock_that_was_a_day_ahead_wait_for_nothing(engine, alerts, channel, at):
+    alerts.raise_(CODE, "a", "seen")
+    assert channel.tell(0) == [("a", 1)]
+    Alerts(engine, lambda: at(86_400)).clear(CODE, "a")
+    assert channel.tell_ends(1) == [("a", 1)]

@@ -77,6 +77,38 @@ def test_a_webhook_is_told_what_since_when_how_often_and_what_to_do(posts, alert
     ]
 
 
+def test_a_webhook_is_told_the_end_of_what_it_was_told_once(posts, alerts, teller):
+    moment = [alerts._clock()]
+    telling = teller(by_webhook(posts.port, end_after_s=60), lambda: moment[0])
+    alerts.raise_(Alert.DELIVERY_FAILED, "PACS", "4 objects failed for good")
+    telling.look()
+    alerts.raise_(Alert.QUARANTINED, "SCANNER", "nobody was told of it")
+    for code, subject in ((Alert.DELIVERY_FAILED, "PACS"), (Alert.QUARANTINED, "SCANNER")):
+        alerts.clear(code, subject)
+    for _ in range(4):
+        telling.look()
+        moment[0] += timedelta(seconds=31)
+    begun, ended = posts.bodies
+    (alert,) = (it for it in alerts.all() if it.subject == "PACS")
+    assert (begun["ended"], ended["alerts"], ended["counts"]) == ([], [], {})
+    assert ended["ended"] == [{**begun["alerts"][0], "ended": alert.cleared_at.isoformat()}]
+    assert ended["ended_not_listed"] == 0
+
+
+def test_an_end_that_was_not_taken_is_told_again(posts, alerts, teller):
+    telling = teller(by_webhook(posts.port, end_after_s=0, first_retry_s=0.01, longest_retry_s=0.01))
+    alerts.raise_(Alert.DELIVERY_FAILED, "PACS", "failed")
+    telling.look()
+    alerts.clear(Alert.DELIVERY_FAILED, "PACS")
+    posts.status = 500
+    telling.look()
+    assert "1 ends not told" in open_codes(alerts)[Alert.NOT_SENT]
+    posts.status = 200
+    time.sleep(0.02)
+    telling.look()
+    assert [len(it["ended"]) for it in posts.bodies] == [0, 1, 1]
+
+
 def test_a_storm_is_one_message_that_lists_some_and_counts_all(posts, alerts, teller):
     for number in range(MOST + 30):
         alerts.raise_(Alert.QUARANTINED, f"SCANNER{number}", "cut short")
@@ -192,6 +224,21 @@ def test_operators_get_a_mail_with_the_same_facts(mails, alerts, teller):
     text = mail.get_content()
     for part in ("E-QUARANTINED (SCANNER)", "4 objects failed for good", Alert.DELIVERY_FAILED.advice):
         assert part in " ".join(text.split())
+
+
+def test_a_mail_tells_how_long_what_has_ended_had_lasted_and_how_often_it_was_seen(mails, alerts, engine, teller):
+    server, port = mails
+    for _ in range(3):
+        alerts.raise_(Alert.DELIVERY_FAILED, "PACS", "4 objects failed for good")
+    later = lambda: alerts.all()[0].since + timedelta(hours=2, minutes=5)  # noqa: E731
+    telling = teller(by_mail(port), later)
+    telling.look()
+    Alerts(engine, later).clear(Alert.DELIVERY_FAILED, "PACS")
+    teller(by_mail(port), lambda: later() + timedelta(minutes=5)).look()
+    begun, ended = server.taken
+    assert "has ended" not in begun.get_content()
+    assert ended["Subject"] == "RECTALNODE: 1 ended (E-DELIVERY-FAILED)"
+    assert "1  E-DELIVERY-FAILED (PACS) has ended after 2 h 5 min, seen 3 times" in ended.get_content()
 
 
 def test_mail_goes_by_starttls_with_name_and_password_of_a_file(alerts, teller, authority, tmp_path):
