@@ -18,6 +18,10 @@ printf 'root = "node"\n[listener]\nae_title = "RECTALNODE"\nport = %s\n[completi
 [[remotes]]\nname = "archive"\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = %s\nreceives_results = true\n' "$node" "$archive" >"$folder/node.toml"
 printf 'root = "archive"\n[listener]\nae_title = "ARCHIVE"\nport = %s\n' "$archive" >"$folder/archive.toml"
 
+"$bin/python" -c 'from models.engines.processor import computes_bfloat16
+from node.cli.installed import FLOAT32
+print("" if computes_bfloat16() else f"[analysis]\n{FLOAT32}")' >>"$folder/node.toml"
+
 "$bin/rectal-node" serve --config "$folder/node.toml" >"$folder/node.log" 2>&1 &
 serving=$!
 "$bin/rectal-node" serve --role listener --config "$folder/archive.toml" >"$folder/archive.log" 2>&1 &

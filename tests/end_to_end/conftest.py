@@ -17,6 +17,7 @@ from models.research.phantom.scanners import Protocol, Scanner
 from node.settings import ADDITIONAL, ResultKind
 from node.simulator import write_study, write_truth
 
+from ..parts import processor
 from ..parts.dcmtk import Tool, run_dcmtk
 from ..parts.node import ROOT, Node
 from ..parts.orthanc import DICOMWEB, Orthanc, running_orthanc
@@ -85,7 +86,7 @@ def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Ite
             weights=weights,
             more=more,
             completion=completion,
-            analysis=analysis,
+            analysis=f"{processor.in_configuration()}\n{analysis}",
         )
         node.config.write_text(text)
         nodes.append(node)

@@ -17,6 +17,8 @@ import pytest
 from node.dicom.scu import echo
 from node.settings import SHIPPED
 
+from ..parts import processor
+
 HEAVY = ("torch", "SimpleITK", "monai", "highdicom", "openvino")
 STORES_ONE_AND_TELLS_WHAT_IS_LOADED = """
 import sys
@@ -144,7 +146,8 @@ def test_a_precision_that_the_processor_lacks_is_refused_by_name(config, monkeyp
 
 def test_check_config_and_the_log_name_what_is_written_in_a_former_form(command, config, port):
     """The port is taken, so that the node ends after it has read its configuration."""
-    config.write_text(f'{config.read_text()}[[peers]]\nae_title = "SKYRA1"\n')
+    analysis = f"[analysis]\n{processor.in_configuration()}\n"
+    config.write_text(f'{config.read_text()}[[peers]]\nae_title = "SKYRA1"\n{analysis}')
     hint = f"{config}:4: [[peers]] is of an earlier release and still read; write [[remotes]] with name"
     checked = command("check-config", "--config", str(config))
     assert checked.returncode == 0

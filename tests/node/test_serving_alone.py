@@ -54,6 +54,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from models.engines.execution import Precision
+from models.engines.processor import computes_bfloat16
 from models.volume import image_from, grid_of
 from node.analysis import steps
 from node.analysis.bundles import Models
@@ -71,7 +73,8 @@ for path in sorted(Path(sys.argv[1]).rglob("*.dcm")):
     header = pydicom.dcmread(path, stop_before_pixels=True)
     instances[InstanceKey(str(header.SeriesInstanceUID), str(header.SOPInstanceUID))] = (path, path.name)
     study_uid = str(header.StudyInstanceUID)
-settings = Settings(root=Path(sys.argv[2]), analysis=AnalysisSettings(threads=1))
+precision = None if computes_bfloat16() else Precision.FLOAT32
+settings = Settings(root=Path(sys.argv[2]), analysis=AnalysisSettings(threads=1, precision=precision))
 open_engine(settings.storage_url).dispose()
 study = Study(study_uid, 1, instances, Path(sys.argv[2]) / "work")
 bundles = Models(settings.analysis)

@@ -18,6 +18,7 @@ from models.sequence import ANALYSED, Sequence
 from models.volume import Grid, divided, grid_of, image_from, resample_onto, with_spacing
 
 from ..models.radiomics.measured import extract
+from ..parts import processor
 
 LENGTH_ERROR_MM, COSINE_ERROR = 1e-7, 1e-9
 
@@ -49,7 +50,8 @@ def test_the_network_sees_the_same_whatever_the_last_digits_of_the_geometry(imag
 
 
 def test_the_shipped_bundle_outlines_the_same_on_both_grids_whatever_the_last_digits(images):
-    segmenter = load_segmenter(Path(models.__file__).parent / "weights" / "segmentation")
+    bundle = Path(models.__file__).parent / "weights" / "segmentation"
+    segmenter = load_segmenter(bundle, processor.installation())
     wanted = {sequence: images[sequence] for sequence in (Sequence.T2WI, Sequence.DWI)}
     first, *others = (_found(wanted if seed is None else _all_disturbed(wanted, seed), segmenter) for seed in (None, 1))
     assert all(mask.any() for masks in first.values() for mask in masks)

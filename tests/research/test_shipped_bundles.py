@@ -21,6 +21,8 @@ from models.super_resolution.inference import load_super_resolver, super_resolve
 from models.super_resolution.normalisation import intensity_range
 from models.volume import grid_of, resample_onto
 
+from ..parts import processor
+
 WEIGHTS = Path(models.__file__).parent / "weights"
 #: A floor that an untrained or broken network misses by far; the manifest holds the measured means.
 DICE_FLOOR = 0.5
@@ -34,12 +36,12 @@ def case():
 
 @pytest.fixture(scope="module")
 def segmenter():
-    return load_segmenter(WEIGHTS / "segmentation")
+    return load_segmenter(WEIGHTS / "segmentation", processor.installation())
 
 
 @pytest.fixture(scope="module")
 def resolver():
-    return load_super_resolver(WEIGHTS / "super-resolution")
+    return load_super_resolver(WEIGHTS / "super-resolution", processor.installation())
 
 
 def test_the_shipped_bundles_say_what_they_are(segmenter, resolver):

@@ -108,8 +108,10 @@ def test_a_precision_that_the_processor_lacks_is_refused_by_name():
 def test_openvino_reports_to_nobody_that_it_runs(tmp_path):
     code = (
         "import sys, numpy as np; from pathlib import Path;"
+        "from models.engines.execution import Installation, Precision;"
         "from models.super_resolution.inference import load_super_resolver as load;"
-        f"load(Path({str(SHIPPED)!r})).convolve(np.zeros((1, 4, 2, 4, 4), np.float32));"
+        f"convolve = load(Path({str(SHIPPED)!r}), Installation(precision=Precision.FLOAT32)).convolve;"
+        "convolve(np.zeros((1, 4, 2, 4, 4), np.float32));"
         "print('openvino' in sys.modules, sorted(n for n, m in sys.modules.items() if 'telemetry' in n and m))"
     )
     environment = {**os.environ, "HOME": str(tmp_path)}

@@ -16,6 +16,8 @@ from models.errors import BundleError
 from models.manifest import digest, file_digest, load_manifest
 from node.cli.main import app
 
+from ...parts import processor
+
 WEIGHTS = Path(models.__file__).parent / "weights"
 
 
@@ -26,7 +28,7 @@ def command(*arguments: str | Path) -> Result:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A configuration with its own copies of the shipped bundles."""
-    lines = ["[analysis]"]
+    lines = ["[analysis]", processor.in_configuration()]
     for kind in ("super-resolution", "segmentation", "prediction"):
         shutil.copytree(WEIGHTS / kind, tmp_path / "models" / "weights" / kind)
         lines.append(f'{kind.replace("-", "_")} = "models/weights/{kind}"')
@@ -74,7 +76,7 @@ def test_add_says_which_key_to_set_and_the_node_runs_with_it(config: Path) -> No
     answer = command("models", "add", WEIGHTS / "super-resolution", "--to", config.parent / "new")
     assert answer.exit_code == 0, answer.output
     lines = answer.stdout.splitlines()
-    config.write_text("\n".join(lines[lines.index("[analysis]") :]))
+    config.write_text("\n".join([*lines[lines.index("[analysis]") :], processor.in_configuration()]))
     assert command("check-config", "--config", config).exit_code == 0
     assert command("models", "list", "--config", config).stdout.count("analysis.super_resolution") == 1
 

@@ -25,6 +25,7 @@ from storage.errors import HeaderError
 from storage.header import content_of, read_header
 from storage.identity import InstanceKey
 
+from ...parts import processor
 from ..tiny import WEIGHTS, tiny_bundles, volumes_of
 
 SETTINGS_OF_NODE = RecognitionSettings(protocol_factor=20.0)
@@ -77,6 +78,7 @@ def shipped_models() -> Models:
             segmentation=WEIGHTS / "segmentation",
             prediction=WEIGHTS / "prediction",
             threads=2,
+            precision=processor.installation().precision,
         )
     )
 

@@ -40,6 +40,7 @@ from storage.known_answer import AE_TITLE, DESTINATION, UID_ROOT, is_of_check
 from storage.ledger import Ledger
 from storage.records import ResultRecord, StudyState
 
+from ...parts import processor
 from ...parts.node import ROOT
 from ...parts.processes import free_port, running, wait_for
 
@@ -332,7 +333,10 @@ def test_the_check_stores_nothing_but_its_study_and_nobody_else_stores_that(node
 def test_a_whole_node_gives_the_shipped_answer(tmp_path):
     port = free_port()
     config = tmp_path / "node.toml"
-    config.write_text(f"[listener]\nport = {port}\nminimum_free_gb = 0\n[completion]\nquiet_s = 1\n")
+    config.write_text(
+        f"[listener]\nport = {port}\nminimum_free_gb = 0\n[completion]\nquiet_s = 1\n"
+        f"[analysis]\n{processor.in_configuration()}\n"
+    )
 
     def listens() -> bool:
         with socket.socket() as client:

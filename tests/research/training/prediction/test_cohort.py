@@ -20,6 +20,8 @@ from models.research.training.prediction.measured_cohort import cache_path, labe
 from models.sequence import ANALYSED, Sequence
 from models.volume import Grid, image_from
 
+from ....parts import processor
+
 SUPER = prediction.WEIGHTS / "super-resolution"
 GRID = Grid((20, 18, 9), (1.2, 1.2, 5.0), (-11.0, 7.5, -30.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 SCANNERS = (Equipment("Siemens", "Skyra", 3.0), Equipment("GE", "MR750", 3.0))
@@ -48,13 +50,14 @@ def cohort(tmp_path_factory):
 def test_a_case_is_measured_once_at_every_resolution_under_its_own_mask(cohort, tmp_path):
     found = labelled_cohort(cohort, folds=3)
     one = type(found)(cohort, found.cases[:1])
-    (case,) = measured_cases(one, SUPER, tmp_path)
+    bundle = processor.bundle(SUPER, tmp_path / "bundle")
+    (case,) = measured_cases(one, bundle, tmp_path)
     assert set(NAMES) < case.features.keys()
     assert case.volume_ml == pytest.approx(5 * 9 * 9 * 1.2 * 1.2 * 5 / 1000)
     assert (case.patient, case.scanner, case.label) == ("P0", "Siemens Skyra", 0)
-    kept = cache_path(found.cases[0], SUPER, tmp_path)
+    kept = cache_path(found.cases[0], bundle, tmp_path)
     kept.write_text(kept.read_text().replace('"volume_ml": ', '"volume_ml": 1000'))
-    assert next(measured_cases(one, SUPER, tmp_path)).volume_ml > 1000
+    assert next(measured_cases(one, bundle, tmp_path)).volume_ml > 1000
 
 
 def test_the_command_fits_on_the_training_cases_and_tests_on_the_others(cohort, tmp_path):

@@ -40,7 +40,9 @@ from models.sequence import ANALYSED, Sequence
 from models.super_resolution.network import build_generator
 from models.volume import Grid, image_from
 
-SEGMENTATION = measure_cases.WEIGHTS / "segmentation"
+from ....parts import processor
+
+SHIPPED = measure_cases.WEIGHTS / "segmentation"
 PROTOCOL = SpinEcho(tr_ms=4000, te_ms=85, field_strength_t=3)
 SEED = 700_424
 GRID = Grid((40, 40, 12), (2.0, 2.0, 4.0), (-40.0, -40.0, -24.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
@@ -58,6 +60,13 @@ MADE_WITH = {
 
 
 @pytest.fixture(scope="module")
+def segmentation(tmp_path_factory):
+    """The shipped bundle, or a copy that says that it runs in float32."""
+    folder = tmp_path_factory.mktemp("segmentation")
+    return processor.bundle(SHIPPED, folder)
+
+
+@pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
     """A small super-resolution bundle."""
     folder = tmp_path_factory.mktemp("bundle") / "super-resolution"
@@ -70,16 +79,16 @@ def untrained(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def measured(untrained, tmp_path_factory):
+def measured(untrained, segmentation, tmp_path_factory):
     """One patient, measured as the node does it, and the cache that keeps it."""
     cache = tmp_path_factory.mktemp("cache")
-    (case,) = own_mask_cases(1, 1, SEED, untrained, SEGMENTATION, cache, workers=1)
+    (case,) = own_mask_cases(1, 1, SEED, untrained, segmentation, cache, workers=1)
     return case, cache
 
 
 @pytest.fixture(scope="module")
-def segmenter():
-    return load_segmenter(SEGMENTATION)
+def segmenter(segmentation):
+    return load_segmenter(segmentation)
 
 
 def of(features: dict[str, float], resolution: str) -> dict[str, float]:
@@ -96,12 +105,12 @@ def test_a_patient_is_measured_under_found_and_true_masks_of_the_same_images(mea
     assert case.made_with["radiomics"]["digest"] == load_settings().digest
 
 
-def test_a_patient_that_is_kept_is_read_and_not_measured_again(measured, untrained):
+def test_a_patient_that_is_kept_is_read_and_not_measured_again(measured, untrained, segmentation):
     case, cache = measured
-    path = case_folder(untrained, SEGMENTATION, cache) / f"{case.seed}.json"
+    path = case_folder(untrained, segmentation, cache) / f"{case.seed}.json"
     kept = path.read_text()
     path.write_text(kept.replace('"volume_ml": ', '"volume_ml": 1000'))
-    (again,) = own_mask_cases(1, 1, SEED, untrained, SEGMENTATION, cache, workers=1)
+    (again,) = own_mask_cases(1, 1, SEED, untrained, segmentation, cache, workers=1)
     path.write_text(kept)
     assert again.volume_ml > 1000
     assert again.features == case.features
@@ -143,7 +152,7 @@ def test_a_tumour_that_is_not_found_leaves_its_features_missing(segmenter):
 
 
 def test_the_command_measures_the_patients_that_a_training_holds_out(untrained, tmp_path):
-    folder = case_folder(untrained, SEGMENTATION, tmp_path)
+    folder = case_folder(untrained, SHIPPED, tmp_path)
     folder.mkdir()
     last = [seed for seed, _, _ in patients(5, SEED, 0)][3:]
     for seed in last:
