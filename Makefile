@@ -69,8 +69,8 @@ $(VENV)/.installed-test: $(VENV)/.installed-research
 	$(PIP) --no-build-isolation --editable ".[test]"
 	@rm -rf $(VENV)/tmp $(VENV)/cache && touch $@
 
-demo: $(VENV)/.installed-research ## Install, then run the node on simulated studies of four vendors
-	$(BIN)/rectal-node demo demo
+demo: $(VENV)/.installed-research ## Install, then run the node on simulated studies of four vendors; SERVE=1 goes on serving its page
+	$(BIN)/rectal-node demo demo $(if $(SERVE),--serve)
 
 test: $(VENV)/.installed-test tools lint ## Install what is missing, then every check and test
 	$(PYTEST)

@@ -1,18 +1,21 @@
 """The whole node on one machine: four simulated scanners send, an embedded destination receives, a table compares.
 
 Node and destination are processes of their own that talk DICOM over loopback; the destination is a second node that
-only listens. What the table states of the results is read from the objects that arrived there.
+only listens. What the table states of the results is read from the objects that arrived there. The node serves its
+page meanwhile, and afterwards for as long as it is wanted.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +34,11 @@ from node.cli.installed import FLOAT32
 from node.dicom.outcomes import StoreResult
 from node.dicom.scu import echo, store
 from node.errors import NodeError
+from node.operations import accounts
 from node.operations.status import StudyLine, collect
 from node.settings import SHIPPED, Settings, load_settings
 from node.simulator import write_study, write_truth
+from storage.database import open_engine
 from storage.overview import StudyQuery
 from storage.records import DELIVERED, OPEN_DELIVERIES, DeliveryState, StudyState
 
@@ -52,6 +57,11 @@ ae_title = "ARCHIVE"
 host = "127.0.0.1"
 port = {archive}
 receives_results = true
+[web]
+enabled = true
+page = true
+port = {web}
+local_rights = ["may_query", "may_retrieve"]
 [completion]
 quiet_s = 2
 sweep_every_s = 1
@@ -83,33 +93,85 @@ class Run:
         return sitk.ReadImage(self.folder / "truth" / "tumour_mask.nrrd")
 
 
-def run_demo(folder: Path, out: Console, patients: Sequence[tuple[str, int]] = PATIENTS) -> int:
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The node of a demo that has ended, while it still serves.
+
+    Attributes:
+        link: sets the password of the first account of the page, once.
+        is_up: whether the node still runs.
+    """
+
+    link: str
+    is_up: Callable[[], bool]
+
+
+def run_demo(
+    folder: Path,
+    out: Console,
+    patients: Sequence[tuple[str, int]] = PATIENTS,
+    afterwards: Callable[[Serving], None] | None = None,
+) -> int:
     """Run the demo in `folder` on `patients` (scanner model, seed); 0 when every object of every study was delivered.
+
+    Node and destination serve until `afterwards` has ended, and without it until the results are there.
 
     Raises:
         NodeError: `folder` is not the folder of a demo, or node or destination does not answer.
     """
     _empty(folder)
-    ports = {"node": _free_port(), "archive": _free_port()}
+    ports = {name: _free_port() for name in ("node", "archive", "web")}
     precision = "" if computes_bfloat16() else f"[analysis]\n{FLOAT32}\n"
     (folder / "node.toml").write_text(_NODE.format(**ports) + precision)
     (folder / "archive.toml").write_text(_ARCHIVE.format(**ports))
     runs = [Run(find_scanner(m).manufacturer, m, seed, folder / "studies" / str(seed)) for m, seed in patients]
-    with (
-        _served(folder, "archive", "--role", "listener") as archive,
-        _served(folder, "node") as node,
-        Live(_progress(runs), console=out, refresh_per_second=4) as live,
-    ):
-        for run in runs:
-            run.note = "simulating the examination"
-            live.update(_progress(runs))
-            _examine(run)
-            _wait_for_answer(ports["node"], "RECTALNODE", node, folder / "node.log")
-            _wait_for_answer(ports["archive"], "ARCHIVE", archive, folder / "archive.log")
-            _send(run, ports["node"])
-            _follow(runs, load_settings(folder / "node.toml"))
-        _wait_for_results(runs, folder, live, node)
-    return _conclude(runs, folder, out)
+    with _served(folder, "archive", "--role", "listener") as archive, _served(folder, "node") as node:
+        with Live(_progress(runs), console=out, refresh_per_second=4) as live:
+            for run in runs:
+                run.note = "simulating the examination"
+                live.update(_progress(runs))
+                _examine(run)
+                _wait_for_answer(ports["node"], "RECTALNODE", node, folder / "node.log")
+                _wait_for_answer(ports["archive"], "ARCHIVE", archive, folder / "archive.log")
+                _send(run, ports["node"])
+                _follow(runs, load_settings(folder / "node.toml"))
+            _wait_for_results(runs, folder, live, node)
+        status = _conclude(runs, folder, out)
+        settings = load_settings(folder / "node.toml")
+        if afterwards is None:
+            _say(out, f"Page:     {settings.web.address} while `{_served_again(folder)}` runs; it prints your link")
+        else:
+            serving = Serving(_link(settings), lambda: node.poll() is None)
+            _say(out, f"Page:     {settings.web.address}\nYour link, once: {serving.link}")
+            afterwards(serving)
+    return status
+
+
+def until_told_to_stop(serving: Serving) -> None:
+    """Wait until this process is told to stop (SIGINT, SIGTERM), or the node has ended."""
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    while serving.is_up() and not told.wait(0.5):
+        pass
+
+
+def _link(settings: Settings) -> str:
+    """A link of the first account, in place of the one that the start of the node made and nobody has seen."""
+    engine = open_engine(settings.storage_url)
+    try:
+        return settings.web.address + accounts.link(engine, accounts.FIRST).path
+    finally:
+        engine.dispose()
+
+
+def _served_again(folder: Path) -> str:
+    return f"rectal-node serve --config {folder / 'node.toml'}"
+
+
+def _say(out: Console, text: str) -> None:
+    """As it is: a link can be copied, whatever the width of the terminal."""
+    out.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _examine(run: Run) -> None:
@@ -229,8 +291,11 @@ def _progress(runs: list[Run]) -> Table:
 def _served(folder: Path, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A node process on `<name>.toml`, stopped at the end."""
     call = [sys.executable, "-m", "node", "serve", "--config", str(folder / f"{name}.toml"), *arguments]
+    environment = os.environ | {"TCP_NODELAY": "1"}
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(call, stdout=log, stderr=log, env=os.environ | {"TCP_NODELAY": "1"})
+        # What it prints is a link of the page. Of a group of its own: the terminal's Ctrl-C is for the demo, which then
+        # stops it.
+        process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=log, env=environment, process_group=0)
         try:
             yield process
         finally:

@@ -231,11 +231,14 @@ def echo(
 
 
 @app.command(hidden=True)
-def demo(folder: Annotated[Path, typer.Argument()] = Path("demo")) -> None:
+def demo(
+    folder: Annotated[Path, typer.Argument()] = Path("demo"),
+    serve: Annotated[bool, typer.Option("--serve", help="Go on serving the page until Ctrl-C.")] = False,
+) -> None:
     """Run the whole node on simulated studies of four vendors; `make demo` calls this."""
-    from node.cli.demo import run_demo
+    from node.cli.demo import run_demo, until_told_to_stop
 
-    raise typer.Exit(run_demo(folder.absolute(), out))
+    raise typer.Exit(run_demo(folder.absolute(), out, afterwards=until_told_to_stop if serve else None))
 
 
 def _sent(sent: Sent) -> Text:

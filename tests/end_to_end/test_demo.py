@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
 import pytest
+import requests
 from rich.console import Console
 
 from models.research.phantom import find_scanner, simulate_study
-from node.cli.demo import PATIENTS, run_demo
+from node.cli.demo import PATIENTS, Serving, run_demo
 from node.results.kinds import kind_of
 from node.settings import ResultKind
 from node.simulator import write_study
@@ -24,23 +26,57 @@ from ..parts.pixelmed import JAR, sr_errors
 from ..parts.readers import READERS, faults_of_all, one_of_each_series
 from .conftest import WITHOUT_TUMOUR, files_of, reader_of
 
+PASSWORD = "a password of these tests"
 
-def test_the_demo_ends_with_every_object_delivered_and_a_tumour_where_it_truly_is(tmp_path: Path) -> None:
-    shown = io.StringIO()
-    assert run_demo(tmp_path / "demo", Console(file=shown, width=160), PATIENTS[:1]) == 0
-    text = shown.getvalue()
+
+@dataclass(frozen=True)
+class Ended:
+    """A demo of the first of its studies that has ended."""
+
+    folder: Path
+    status: int
+    text: str
+    link: str
+    first_page: str
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    folder, shown, seen = tmp_path_factory.mktemp("demo") / "demo", io.StringIO(), {}
+
+    def look(serving: Serving) -> None:
+        assert serving.is_up()
+        session = requests.Session()
+        form = {"password": PASSWORD, "again": PASSWORD}
+        seen["link"] = serving.link
+        seen["first_page"] = session.post(serving.link, form, timeout=60).text  # which leads to the list of studies
+
+    status = run_demo(folder, Console(file=shown, width=160), PATIENTS[:1], afterwards=look)
+    return Ended(folder, status, shown.getvalue(), **seen)
+
+
+def test_the_demo_ends_with_every_object_delivered_and_a_tumour_where_it_truly_is(demo: Ended) -> None:
+    assert demo.status == 0
     _, seed = PATIENTS[0]
-    row = next(line for line in text.splitlines() if f"SIM{seed:06d}" in line and "/" in line)
+    row = next(line for line in demo.text.splitlines() if f"SIM{seed:06d}" in line and "/" in line)
     delivered, of = re.search(r"(\d+)/(\d+)", row).groups()
     assert int(delivered) == int(of) > 200
     dice = float([cell.strip() for cell in row.split("│")][5])
     assert dice > 0.7, row
-    pictures = list((tmp_path / "demo" / "pictures").glob("*.png"))
+    pictures = list((demo.folder / "pictures").glob("*.png"))
     assert [picture.name.split("-")[0] for picture in pictures] == [str(seed)]
-    assert "not for diagnosis" in text
-    log = (tmp_path / "demo" / "node.log").read_text()
+    assert "not for diagnosis" in demo.text
+    log = (demo.folder / "node.log").read_text()
     assert "Warning" not in log, log
-    assert faults_of_what_was_received(tmp_path / "demo") == {}
+    assert faults_of_what_was_received(demo.folder) == {}
+
+
+def test_the_demo_serves_its_page_to_whom_it_has_given_the_link(demo: Ended) -> None:
+    assert demo.link in demo.text
+    assert f"SIM{PATIENTS[0][1]:06d}" in demo.first_page
+    assert "/welcome/" not in (demo.folder / "node.log").read_text()
+    with pytest.raises(requests.ConnectionError):  # it has stopped
+        requests.get(demo.link, timeout=10)
 
 
 def faults_of_what_was_received(demo: Path) -> dict[str, list[str]]:
