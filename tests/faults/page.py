@@ -36,9 +36,10 @@ the bytes of the data sets.
 - `outages`: PostgreSQL is stopped without warning and started again, while everything goes on; a destination is away
   until all others are done; a destination says Success and keeps nothing, which storage commitment finds out.
 - `day`: 84 studies in half an hour in the waves of a hospital's day, from several scanners, with queries all the
-  time, a PACS that is away for two of the 24 hours, and images removed by retention after six. Memory, descriptors
-  and threads must not grow after the first quarter (median of all slopes between two samples); queues, spool and
-  leftovers must be empty at the end.
+  time, a PACS that is away for two of the 24 hours, and images removed by retention after six. Descriptors and
+  threads must not grow after the first third of the day, memory of the process's own (RssAnon) by no more than 20 MB
+  (median of all slopes between two samples): the caches of SQLite, up to 2 MB of pages for each of 13 connections,
+  fill as the index grows. Queues, spool and leftovers must be empty at the end.
 
 """
 _NONE = "No run has been written down yet.\n"

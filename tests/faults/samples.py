@@ -16,7 +16,7 @@ class Sample:
     """At one moment.
 
     Attributes:
-        memory_mb: that is resident.
+        memory_mb: of its own that is resident; pages of files come and go with what else the machine does.
         descriptors: that are open.
         threads: of the process.
         queue: studies that are not analysed yet.
@@ -47,7 +47,7 @@ def sample(node: Node) -> Sample:
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     stands = standing(settings)
     return Sample(
-        memory_mb=int(status["VmRSS"].split()[0]) / 1024,
+        memory_mb=int(status["RssAnon"].split()[0]) / 1024,
         descriptors=len(list((process / "fd").iterdir())),
         threads=int(status["Threads"]),
         queue=sum(state in ("RECEIVING", "QUEUED") for state in stands.states.values()),

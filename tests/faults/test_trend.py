@@ -22,8 +22,8 @@ def test_what_stays_around_a_level_does_not_grow() -> None:
 
 
 def test_a_leak_is_found_in_noise_that_is_larger_than_it() -> None:
-    """Three quarters of what the whole day has gained come after the first quarter."""
-    assert growth(noisy(500, 20, gained=40)) == pytest.approx(30, abs=8)
+    """Two thirds of what the whole day has gained come after the first third."""
+    assert growth(noisy(500, 20, gained=45)) == pytest.approx(30, abs=8)
 
 
 def test_caches_that_fill_at_the_beginning_are_no_growth() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from scipy.stats import theilslopes
 
-#: The first part of the samples, in which a process fills its caches, says nothing.
-_SETTLING = 1 / 4
+#: The first part of the samples says nothing: a process fills its caches, and meets its first rush.
+_SETTLING = 1 / 3
 
 
 def growth(values: Sequence[float]) -> float:
-    """How much is gained from the end of the first quarter to the end, in the unit of the values.
+    """How much is gained from the end of the first third to the end, in the unit of the values.
 
     By the median of the slopes between all pairs of samples (Theil and Sen), which a few high samples do not move.
     Values are sampled at equal distances.
