@@ -14,6 +14,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from scipy import ndimage
 
+from models import interruption
 from models.radiomics.parallel import Region, extract_all
 from models.radiomics.preparation import Box, box_of
 from models.radiomics.provenance import Provenance, provenance
@@ -110,6 +111,7 @@ def _regions(
             continue
         on_grids: dict[Grid, sitk.Image] = {}
         for resolution, image in by_resolution.items():
+            interruption.check()
             grid = grid_of(image)
             if grid not in on_grids:
                 on_grids[grid] = mask_on(masks[sequence], grid)

@@ -1,7 +1,8 @@
 """Safe points of long computations, at which whoever ordered them may have them end.
 
 Who orders one says how it learns that nobody wants it any more (`ended_by`); loops over tiles, windows, features and
-files call `check` between two of them. Without an order, and in other threads than that of the order, it does nothing.
+files call `check` between two of them. Without an order, and in threads that were not given its context, it does
+nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _is_ended: ContextVar[Callable[[], bool]] = ContextVar("is_ended", default=_neve
 
 @contextmanager
 def ended_by(is_ended: Callable[[], bool]) -> Iterator[None]:
-    """A context whose safe points end the computation once `is_ended`; asked in this thread only."""
+    """A context whose safe points end the computation once `is_ended`; asked in this thread, and those given a copy."""
     token = _is_ended.set(is_ended)
     try:
         yield

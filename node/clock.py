@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 Clock = Callable[[], datetime]
 
 STOPS_WITHIN_S = 10.0
-"""From the order to stop to the end of the process, whatever is under way."""
+"""From the order to stop until the process is gone, whatever is under way."""
 
 PARTING_S = 5.0
 """Of it, for what is under way to come to an end by itself."""

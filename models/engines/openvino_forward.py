@@ -7,6 +7,8 @@ import inspect
 import json
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models import interruption
 from models.engines import ir_cache
 from models.engines.execution import Precision
 from models.errors import EngineError
@@ -28,6 +31,8 @@ _LIBRARIES = ("openvino", "torch", "monai")
 _NAMES = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
 _compiled: dict[tuple[str, Precision, int], tuple[Any, threading.Lock]] = {}
 _compiling = threading.Lock()
+_LOOK_S = 0.1
+"""How often a call that waits, or computes, comes to a safe point."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,13 @@ class OpenVinoForward:
     cache: Path | None = None
 
     def __call__(self, channels: Float32) -> tuple[Float32, ...]:
-        """(1, C, Z, Y, X) to the outputs of the module, each (1, K, Z, Y, X)."""
+        """(1, C, Z, Y, X) to the outputs of the module, each (1, K, Z, Y, X); it can be interrupted between layers."""
         model, alone = self._model()
-        with alone:
-            # What is found are copies: the request, and what it holds, ends here.
-            found = model.create_infer_request().infer([np.ascontiguousarray(channels)], share_inputs=True)
+        with _held(alone):
+            found = _inferred(model, np.ascontiguousarray(channels))
             if -1 in self.conversion.accepted:
                 model.release_memory()  # buffers as large as the largest input so far
-        return tuple(found[number] for number in range(len(found)))
+        return found
 
     def release(self) -> None:
         """Give back the memory of the network's buffers, which the next call takes anew."""
@@ -105,10 +109,41 @@ class OpenVinoForward:
             return _compiled[key]
 
 
+@contextmanager
+def _held(lock: threading.Lock) -> Iterator[None]:
+    """A context that holds a lock; one that waits for it can be interrupted."""
+    while not lock.acquire(timeout=_LOOK_S):
+        interruption.check()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _inferred(model: Any, channels: Float32) -> tuple[Float32, ...]:  # noqa: ANN401
+    """Copies of the outputs: the request, and what it holds, ends here.
+
+    Raises:
+        Interrupted: between two layers.
+    """
+    request = model.create_infer_request()
+    request.start_async([channels], share_inputs=True)
+    try:
+        while not request.wait_for(round(1000 * _LOOK_S)):
+            interruption.check()
+    except interruption.Interrupted:
+        request.cancel()
+        with suppress(RuntimeError):  # it was cancelled
+            request.wait()  # it reads the input until then
+        raise
+    return tuple(np.array(tensor.data) for tensor in request.output_tensors)
+
+
 def _compile(conversion: Conversion, precision: Precision, threads: int, cache: Path | None) -> Any:  # noqa: ANN401
     from models.engines.openvino_library import core
 
     representation = ir_cache.kept(cache, conversion.digest, lambda: _converted(conversion))
+    interruption.check()
     compiled = core().compile_model(
         core().read_model(representation.xml, representation.weights),
         "CPU",
@@ -144,6 +179,7 @@ def _converted(conversion: Conversion) -> Any:  # noqa: ANN401
     with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
         # Traced here: convert_model would run the network twice more to check the trace, which the tests do once.
         traced = torch.jit.trace(conversion.module, example, check_trace=False)
+    interruption.check()
     model = openvino.convert_model(traced, example_input=example)
     model.reshape(list(conversion.accepted))
     return model

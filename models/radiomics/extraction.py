@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from radiomics import imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
+from models import interruption
 from models.errors import ModelError
 from models.radiomics.intensities import intensity_features
 from models.radiomics.preparation import Box, Prepared, box_of, prepare
@@ -45,6 +46,7 @@ def features_of(prepared: Prepared, settings: RadiomicsSettings, shape: bool = T
             prepared.image, prepared.core, **(chosen | options)
         )
         for made, name, used in filtered:
+            interruption.check()
             found |= intensity_features(box.cut(made), core, name, used)
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 

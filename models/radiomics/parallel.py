@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
+from multiprocessing.synchronize import Event
 
 import numpy as np
 import SimpleITK as sitk
@@ -56,7 +57,7 @@ def extract_all(
 
     `on_progress` hears the share of the work done, 0 to 1. Raises `VolumeError` when the grids of image and mask
     differ, `ModelError` when pyradiomics has silently lost a filter or a feature class, and `ProcessKilledError` when
-    a process was killed; the next call starts new ones.
+    a process was killed; the next call starts new ones. One that is interrupted ends the processes at once.
     """
     listed = list(regions)
     for settings in {region.settings.digest: region.settings for region in listed}.values():
@@ -67,7 +68,6 @@ def extract_all(
     in_turn = ((piece.region, piece.measured()) for piece in _pieces(filled))
     measured = in_turn if workers == 1 else _at_once(_pieces(filled), workers)
     for done, (name, values) in enumerate(measured, start=1):
-        interruption.check()
         found[name] |= values
         if on_progress is not None:
             on_progress(done / total)
@@ -84,34 +84,55 @@ def _pieces(regions: Iterable[Region]) -> Iterator[_Piece]:
 
 
 def _at_once(pieces: Iterable[_Piece], workers: int) -> Iterator[tuple[str, dict[str, float]]]:
-    pool = _pool(workers)
+    kept = _pool(workers)
     waiting: dict[Future[dict[str, float]], str] = {}
     try:
-        waiting |= {pool.submit(piece.measured): piece.region for piece in pieces}
+        waiting |= {kept.pool.submit(piece.measured): piece.region for piece in pieces}
         while waiting:
             interruption.check()
             for future in wait(waiting, _LOOK_S, FIRST_COMPLETED).done:
                 yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         _pool.cache_clear()
+        interruption.check()  # another study, which was interrupted first, has ended them
         raise ProcessKilledError(
             "a process of the feature extraction was killed, as happens when memory is short"
         ) from error
+    except interruption.Interrupted:
+        _pool.cache_clear()
+        kept.over.set()  # the interpreter would not end before the pieces that they have
+        waiting.clear()  # of a pool whose processes have gone none may be cancelled
+        raise
     finally:
         for future in waiting:
             future.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Processes that end, whatever they do, once `over` is set."""
+
+    pool: ProcessPoolExecutor
+    over: Event
+
+
 @lru_cache(maxsize=1)
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int) -> _Pool:
     """Kept: a process takes longer to start than a sequence to measure."""
-    # Forking a process whose torch has already computed deadlocks.
-    return ProcessPoolExecutor(workers, get_context("spawn"), _start)
+    context = get_context("spawn")  # forking a process whose torch has already computed deadlocks
+    over = context.Event()
+    return _Pool(ProcessPoolExecutor(workers, context, _start, (over,)), over)
 
 
-def _start() -> None:
+def _start(over: Event) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_when, args=[over], daemon=True).start()
+
+
+def _end_when(over: Event) -> None:
+    over.wait()
+    os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 import pydantic
 import SimpleITK as sitk
 
+from models import interruption
 from models.errors import VolumeError
 from models.memory import give_back
 from models.rounding import at_least, whole_nearest
@@ -60,8 +62,9 @@ def prepare_together(
     there = [sequence for sequence in order if sequence in images]
     if not there:
         raise VolumeError(f"none of {', '.join(order)} is there")
+    contexts = {sequence: copy_context() for sequence in there}  # with the order to end, which holds for all of them
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as side_by_side:
-        prepared = side_by_side.map(lambda sequence: prepare(images[sequence], settings), there)
+        prepared = side_by_side.map(lambda it: contexts[it].run(prepare, images[it], settings), there)
         ready = dict(zip(there, prepared, strict=True))
     give_back()
     first = next(iter(ready.values()))
@@ -80,13 +83,16 @@ def prepare(image: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
     Raises VolumeError when the image is not 3D, empty, not finite or too small for N4. A constant image becomes
     all zeros.
     """
+    interruption.check()
     check_volume(image)
     grid = with_spacing(settled(grid_of(image)), settings.spacing_mm)
     if _is_constant(image):
         return image_from(np.zeros(grid.size[::-1], np.float32), grid)
     coarse = average_onto(image, grid)
     body = _body(coarse)
+    interruption.check()
     values = sitk.GetArrayFromImage(_without_bias(coarse, body, settings))
+    interruption.check()
     region = central_region(coarse, settings)
     return image_from(_standardised(values, region, settings.clip_percentiles), grid_of(coarse))
 

@@ -219,6 +219,7 @@ def read_plan(study: Study) -> StudyPlan:
 
 
 def _sequence_result(study: Study, stack: Stack) -> SequenceResult:
+    interruption.check()
     masks = {kind: kept(study.image(stack.role, kind)) for kind in ("mask", "mask_super")}
     probability = study.image(stack.role, "probability")
     prefix = f"{stack.role}|{analysis.SUPER}|"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from models import interruption
 from node import damage
 from node.codes import Alert
 from node.errors import PermanentError
@@ -26,8 +27,15 @@ def require_whole(files: ObjectStore, index: Index, instances: Sequence[Instance
         PermanentError: some are damaged or gone; the study is begun anew when they have come again.
         OSError: this machine cannot read them now.
     """
+    faults = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="verify") as pool:
-        faults = list(pool.map(lambda it: fault_of(files, it.file, it.header.transfer_syntax_uid), instances))
+        try:
+            for fault in pool.map(lambda it: fault_of(files, it.file, it.header.transfer_syntax_uid), instances):
+                interruption.check()
+                faults.append(fault)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     damaged = [(it, fault) for it, fault in zip(instances, faults, strict=True) if fault]
     for it, _ in damaged:
         kept = reconciliation.object_of(index.engine, it.header.study_instance_uid, it.file.path)

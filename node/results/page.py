@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure, SubFigure
 
+from models import interruption
 from node.recognition.record import StudyPlan
 from node.results.caption import Caption
 from node.results.clock import pdf_date
@@ -85,6 +86,7 @@ class Page:
     def _figure(self, caption: Caption) -> Figure:
         if self._drawn is None or self._drawn[0] != caption:
             self._drawn = caption, page_figure(self._results, caption)
+        interruption.check()
         return self._drawn[1]
 
 
@@ -98,6 +100,7 @@ def page_figure(results: StudyResults, caption: Caption) -> Figure:
     _head(head, results, caption)
     by_name = {result.sequence: result for result in results.sequences}
     for name, column in zip(SEQUENCES, _divided(body, columns=(1, 1, 1)), strict=True):
+        interruption.check()
         if name in by_name:
             _sequence(column, by_name[name], results.plan)
         else:

@@ -20,6 +20,7 @@ from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageSt
 from pydicom.valuerep import format_number_as_ds
 
 import storage.header
+from models import interruption
 from node.recognition.header.charsets import settle
 from node.recognition.header.elements import datasets, item
 from node.recognition.header.files import read_dataset
@@ -100,6 +101,7 @@ def read_frames(stack: Stack, identity: Identity) -> tuple[SourceFrame, ...]:
     objects: dict[Path, _Read] = {}
     for frame in stack.frames:
         if frame.path not in objects:
+            interruption.check()
             objects[frame.path] = _read(frame.path)
     left_out = Counter(keyword for read in objects.values() for keyword in read.left_out)
     if left_out:

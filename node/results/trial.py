@@ -14,6 +14,7 @@ from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import PYDICOM_ROOT_UID
 
+from models import interruption
 from node.codes import Code
 from node.errors import PermanentError, Refusal
 from node.recognition.record import Stack, StudyPlan
@@ -49,6 +50,7 @@ def require_encodable(study_instance_uid: str, stack: Stack, image: sitk.Image) 
     try:
         with config.disable_value_validation():
             for content in _objects(results, identity):
+                interruption.check()
                 file_of(content, identity)
     except _UNWRITABLE as error:
         reason = f"series {stack.series_instance_uid}: no result of it can be written ({_reason(error)})"

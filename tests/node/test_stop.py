@@ -31,7 +31,7 @@ from pathlib import Path
 import node.service
 from node.settings import Settings
 logging.basicConfig()
-node.service.STOPS_WITHIN_S = 2.0
+node.service.STOPS_WITHIN_S = 3.0
 service = node.service.Service(Settings(root=Path(sys.argv[1])), frozenset())
 if sys.argv[2] == "stop":
     service._parts(node.service.ServiceRole.WEB, threading.Event().wait)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from models.engines.openvino_forward import OpenVinoForward
 from models.engines.processor import computes_bfloat16, require_native
 from models.engines.torch_forward import TorchForward
 from models.errors import EngineError
+from models.interruption import Interrupted, ended_by
 from models.super_resolution.inference import load_super_resolver
 
 SHIPPED = Path(models.__file__).parent / "weights" / "super-resolution"
@@ -65,6 +67,26 @@ def test_what_is_not_set_is_what_the_manifest_says():
 
 def test_a_bundle_of_which_nothing_was_measured_runs_in_float32():
     assert Installation().execution(None).precision is Precision.FLOAT32
+
+
+def test_a_call_is_interrupted_between_two_layers_and_the_next_one_gives_the_same_bytes(one_thread):
+    forward, stack = convolve(Engine.OPENVINO, Precision.FLOAT32), folded(12, 96, 96)
+    forward(folded())
+    begun = time.monotonic()
+    whole = forward(stack)
+    took_s = time.monotonic() - begun
+    begun = time.monotonic()
+    with pytest.raises(Interrupted), ended_by(lambda: True):
+        forward(stack)
+    assert time.monotonic() - begun < took_s / 2
+    assert [it.tobytes() for it in forward(stack)] == [it.tobytes() for it in whole]
+
+
+def test_a_call_that_waits_for_that_of_another_study_is_interrupted(one_thread):
+    forward = convolve(Engine.OPENVINO, Precision.FLOAT32)
+    _, alone = forward._model()
+    with alone, pytest.raises(Interrupted), ended_by(lambda: True):
+        forward(folded())
 
 
 @pytest.mark.parametrize(("engine", "precision"), EVERY_EXECUTION)

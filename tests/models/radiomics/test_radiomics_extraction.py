@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from models.errors import ModelError, VolumeError
+from models.interruption import Interrupted, ended_by
 from models.radiomics import extraction
 from models.radiomics.extraction import expected_names, require_complete
 from models.radiomics.parallel import Region, extract_all
@@ -22,6 +24,7 @@ from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.radiomics.words import REPORTED, in_words
 from models.research.training.bundles import save_settings
 
+from ...parts.processes import wait_for
 from .measured import extract
 
 FEW = load_settings()
@@ -116,6 +119,20 @@ def test_several_processes_give_what_one_gives_and_tell_how_far_they_are(case, f
     assert found == {"whole": features, "none": {}, "acquired": extract(image, mask, FEW.as_acquired)}
     assert extract_all(regions) == found
     assert heard == [share / 5 for share in range(1, 6)]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_extraction_that_is_interrupted_ends_its_processes_whatever_they_do_and_the_next_starts_others(case):
+    image, mask = case
+    small = [Region("small", image, mask, FEW.as_acquired)]
+    expected = extract_all(small, workers=2)
+    processes, heard = active_children(), list[float]()
+    many = [Region(str(number), image, mask, SETTINGS) for number in range(6)]
+    with pytest.raises(Interrupted), ended_by(lambda: bool(heard)):
+        extract_all(many, workers=2, on_progress=heard.append)
+    assert processes
+    wait_for(lambda: not any(it.is_alive() for it in processes), "they have ended", 5)
+    assert extract_all(small, workers=2) == expected
 
 
 def test_every_expected_feature_is_there_as_a_finite_python_float(features):

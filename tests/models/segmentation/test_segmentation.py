@@ -6,6 +6,7 @@ import SimpleITK as sitk
 import torch
 
 from models.errors import BundleError, VolumeError
+from models.interruption import Interrupted, ended_by
 from models.manifest import Manifest
 from models.research.networks import segmenter_of, tumour_mask, tumour_probabilities
 from models.research.training.super_resolution.feature_networks import EncoderFeatures
@@ -152,6 +153,13 @@ def test_the_sequences_of_a_study_lie_on_the_grid_of_the_first():
     alone = prepare(first, settings)
     assert np.allclose(channels[0], sitk.GetArrayFromImage(alone)[central_region(alone, settings)], atol=1e-3)
     assert np.corrcoef(channels[0].ravel(), channels[1].ravel())[0, 1] > 0.8
+
+
+def test_preparing_volumes_side_by_side_is_interrupted():
+    images = {Sequence.T2WI: _pelvis(), Sequence.PVP: _pelvis()}
+    asked = iter((False, False))
+    with pytest.raises(Interrupted), ended_by(lambda: next(asked, True)):
+        prepare_together(images, ORDER, PreprocessingSettings(spacing_mm=SPACING))
 
 
 def test_a_sequence_that_is_missing_is_a_channel_of_zeros_and_gets_no_mask():
