@@ -64,6 +64,11 @@ class Deliveries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def engine(self) -> Engine:
+        """The engine of the database."""
+        return self._engine
+
     def records(self, study_uid: str | None = None) -> tuple[DeliveryRecord, ...]:
         """Deliveries in every state, of one study or of all."""
         query = with_results().order_by(schema.delivery.c.identifier)

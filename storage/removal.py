@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, 
 from storage.catalogue import removing
 from storage.durability import sync
 from storage.files import ObjectStore
+from storage.monitoring_schema import scanned_study
 from storage.page_schema import reading
 from storage.records import ObjectOrigin, QuarantineState
 from storage.removal_records import Removal, Scope
@@ -163,6 +164,9 @@ def _delete_study(connection: Connection, study_uid: str, taken: ColumnElement[b
     connection.execute(delete(delivery).where(delivery.c.result.in_(results)))
     for table in OF_A_STUDY:
         connection.execute(delete(table).where(table.c.study_instance_uid == study_uid))
+    # It stays counted among those of its scanner.
+    counted = scanned_study.c.study_instance_uid == study_uid
+    connection.execute(update(scanned_study).where(counted).values(study_instance_uid=None))
     connection.execute(delete(dicom_object).where(taken))
     connection.execute(delete(study).where(study.c.study_instance_uid == study_uid))
 

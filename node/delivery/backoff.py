@@ -22,13 +22,18 @@ class DestinationBackoff:
         self._settings = settings
         self._clock = clock
         self._since = self._until = clock()
-        self._in_vain = 0  # rounds in a row that stored nothing because of the destination
+        self._in_vain = 0
         self._spared = False
 
     @property
     def resting(self) -> bool:
         """Whether the destination is to be left alone now; not where the clock was set back before the wait began."""
         return self._since <= self._clock() < self._until
+
+    @property
+    def in_vain(self) -> int:
+        """Rounds in a row that have stored nothing because of the destination."""
+        return self._in_vain
 
     def reset(self) -> None:
         """The destination has stored something, or could be asked for commitment."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from node.clock import PARTING_S, Clock, utc_now
@@ -28,6 +29,7 @@ from storage.alerts import Alerts
 from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.records import DeliveryRecord
+from storage.rests import Rest, Rests
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class DeliveryWorker:
         self._faults = LocalFaults(alerts, f"delivery to {settings.name}", clock)
         self._queue = Queue(settings, deliveries, self._faults, clock, files.root, lease_s)
         self._backoff = DestinationBackoff(settings, clock)
+        self._rests, self._rested = Rests(deliveries.engine), True  # what a process before this one may have said
         self._stop = threading.Event()
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"delivery-{settings.name}", daemon=True)
@@ -82,6 +85,7 @@ class DeliveryWorker:
     def start(self) -> None:
         """Begin to work the queue off."""
         self._queue.open()
+        self._end_rest()
         self._thread.start()
 
     def wake(self) -> None:
@@ -132,6 +136,7 @@ class DeliveryWorker:
             self._rest(done)
         elif done.stored:
             self._backoff.reset()
+            self._end_rest()
             if not done.failed_here:
                 self._faults.over()
         return done.tried
@@ -166,6 +171,10 @@ class DeliveryWorker:
 
     def _rest(self, done: _Round) -> None:
         delay = self._backoff.rest(bool(done.stored), done.at_an_object)
+        now = self._clock()
+        until, in_vain = now + timedelta(seconds=delay), self._backoff.in_vain
+        self._rests.keep(Rest(self._settings.name, now, until, in_vain, done.why_not))
+        self._rested = True
         log.warning(
             "destination %s: %s; %d objects wait, next try in %.0f s",
             self._settings.name,
@@ -173,6 +182,11 @@ class DeliveryWorker:
             done.not_tried,
             delay,
         )
+
+    def _end_rest(self) -> None:
+        if self._rested:
+            self._rests.end(self._settings.name)
+            self._rested = False
 
     def _keep(self, note: Callable[[], object]) -> None:
         """Write into the storage, again and again while this machine cannot: what was sent is not sent twice."""

@@ -11,12 +11,14 @@ from models.errors import ModelError
 from node.clock import utc_now
 from node.codes import Alert
 from node.errors import TransientError, told
-from node.maintenance import certificates, space
+from node.maintenance import certificates, sampling, space
 from node.maintenance.conditions import Conditions
+from node.maintenance.echoing import Echoing
 from node.maintenance.known_answer.check import KnownAnswerCheck
 from node.maintenance.mending import Mending
 from node.maintenance.reconciliation import Reconciliation
 from node.maintenance.retention import Retention
+from node.maintenance.scanners import ScannerCounting
 from node.maintenance.scrub import Scrub
 from node.maintenance.telling import Teller, channels
 from node.scheduler import SteadyScheduler
@@ -24,8 +26,9 @@ from node.settings import Settings
 from storage.alerts import Alerts
 from storage.files import ObjectStore
 from storage.index import Index
+from storage.samples import Samples
 
-_AT_ONCE = 10
+_AT_ONCE = 13
 """Jobs that run at the same time; as many as there are, so that none waits for another."""
 _CERTIFICATES_EVERY_S = 3600
 _SPACE_EVERY_S = 60
@@ -33,6 +36,8 @@ _CONDITIONS_EVERY_S = 20
 _CHECKS_EVERY_S = 3600
 _FILES_EVERY_S = 60
 _MENDING_EVERY_S = 15
+_SAMPLES_EVERY_S = 300
+_SCANNERS_EVERY_S = 30
 
 
 class MaintenanceService:
@@ -45,6 +50,7 @@ class MaintenanceService:
         self._tellers = [Teller(it, settings.alerts, node, index.engine) for it in channels(settings.alerts)]
         self._reconciliation = reconciliation_of(settings, files, index)
         self._scrub = scrub_of(settings, files, index)
+        self._echoing = Echoing(settings.remotes, index.engine)
         self._retention = Retention(settings, index.engine, files)
         self._scheduler = SteadyScheduler("maintenance", self._alerts, _AT_ONCE)
         self._known_answer = KnownAnswerCheck(settings, files, index, self._alerts)
@@ -69,6 +75,17 @@ class MaintenanceService:
         remotes = [each.remote for each in settings.retrieval]
         add(Mending(self._files, self._index, remotes).look, "interval", seconds=_MENDING_EVERY_S, next_run_time=now)
         add(self._known_answer.remove_left, "interval", seconds=_CHECKS_EVERY_S, next_run_time=now)
+        samples = Samples(self._index.engine)
+        what = [self._files, samples]
+        add(sampling.look, "interval", what, seconds=_SAMPLES_EVERY_S, next_run_time=now)
+        counting = ScannerCounting(self._files, self._index.engine)
+        add(counting.look, "interval", seconds=_SCANNERS_EVERY_S, next_run_time=now)
+        if settings.maintenance.echo_minutes:
+            add(
+                Echoing(settings.remotes, self._index.engine).look,
+                "interval",
+                minutes=settings.maintenance.echo_minutes,
+            )
         if settings.known_answer.at:
             hour, minute = settings.known_answer.at.split(":")
             zone = settings.time_zone or None
@@ -88,7 +105,7 @@ class MaintenanceService:
         self._known_answer.stop()
         for teller in self._tellers:
             teller.stop()
-        for way in (self._reconciliation, self._scrub, self._retention):
+        for way in (self._reconciliation, self._scrub, self._retention, self._echoing):
             way.stop()
         if self._scheduler.running:
             self._scheduler.shutdown()

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.delivery import dicomweb
 from node.dicom import scu
-from node.dicom.association import RemoteAE
 from node.dicom.outcomes import StoreOutcome, StoreResult
 from node.errors import NodeError
+from node.maintenance import echoing
 from node.operations.watching import Watch, unwatched
 from node.recognition.header.files import files_in
-from node.settings import Settings
+from node.settings import RemoteSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +84,21 @@ def echo(receiver: Receiver) -> Echoed:
     return Echoed(receiver, not reason, reason)
 
 
-def echo_remote(settings: Settings, name: str) -> Echoed:
-    """Ask a configured remote whether it answers, with its TLS, user identity and token.
-
-    One with `url` is asked by STOW-RS, by which it gets results, any other by C-ECHO.
+def askable(settings: Settings, name: str) -> RemoteSettings:
+    """The remote of a name, which can be asked whether it answers.
 
     Raises:
         NodeError: there is none of that name with url, or with host and port.
     """
-    remote = next((it for it in settings.remotes if it.name == name and (it.url or it.can_be_called)), None)
+    remote = next((it for it in settings.remotes if it.name == name and it.can_be_asked), None)
     if remote is None:
         raise NodeError(f"no [[remotes]] with url, or with host and port, has the name {name!r}")
-    reason = dicomweb.asked(remote) if remote.url else scu.echoed(RemoteAE.of(remote))
+    return remote
+
+
+def echo_remote(settings: Settings, name: str) -> Echoed:
+    """Ask a configured remote whether it answers (`echoing.asked`); raises as `askable`."""
+    remote = askable(settings, name)
+    reason = echoing.asked(remote)
     receiver = Receiver(remote.ae_title, remote.host, remote.port, remote.calling_ae_title, remote.url)
     return Echoed(receiver, not reason, reason)

@@ -20,6 +20,7 @@ _WORDS = {
     "field_strength_t": ("field strength", "T"),
 }
 
+_TRAINED_ON = ", trained on "
 _TOLERANCE = 0.01
 
 #: The lowest and highest value of each parameter in a model's training, by role (T2WI, DWI, PVP).
@@ -68,7 +69,12 @@ def _within(value: float, low: float, high: float) -> bool:
     return low * (1 - _TOLERANCE) <= value <= high * (1 + _TOLERANCE)
 
 
+def is_outside(warning: str) -> bool:
+    """Whether a warning of a record is one of `warnings`."""
+    return _TRAINED_ON in warning
+
+
 def _sentence(name: str, value: float, low: float, high: float) -> str:
     words, unit = _WORDS[name]
     span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    return f"{words} {value:.4g} {unit}, trained on {span} {unit}"
+    return f"{words} {value:.4g} {unit}{_TRAINED_ON}{span} {unit}"

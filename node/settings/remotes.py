@@ -100,6 +100,11 @@ class RemoteSettings(Section):
         return bool(self.host and self.port)
 
     @property
+    def can_be_asked(self) -> bool:
+        """Whether it can be asked if it is there."""
+        return bool(self.url) or self.can_be_called
+
+    @property
     def title(self) -> str:
         """What objects that it stores name as who sent them: its AE title, without one the beginning of its name."""
         return self.ae_title or self.name[:16]

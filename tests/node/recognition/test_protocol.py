@@ -13,6 +13,7 @@ from node.recognition.header.facts import AcquiredMatrix, Placement
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
 from node.recognition.plan import read_study
+from node.recognition.protocol import is_outside
 from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
@@ -41,6 +42,7 @@ def test_outside_the_range_there_is_a_warning_with_both_numbers(series_of, plann
     plan = planned(series_of("Skyra", "t2_tse_tra"), te_ms=(80.0, 88.0))
     assert plan.stack(Sequence.T2WI) is not None
     assert plan.warnings == ("T2WI: echo time 75 ms, trained on 80 to 88 ms",)
+    assert all(map(is_outside, plan.warnings))
 
 
 def test_far_outside_the_range_the_series_is_refused_with_its_reason(series_of, planned):
