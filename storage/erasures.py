@@ -36,6 +36,7 @@ from sqlalchemy import (
 )
 
 from storage.alert_schema import alert, alert_notice
+from storage.audit_schema import audit_event
 from storage.errors import StorageError
 from storage.maintenance_schema import upkeep
 from storage.records import QuarantineState
@@ -127,6 +128,10 @@ def clean(connection: Connection, number: int, patient: str) -> None:
     for part in _parts(uids):
         for table in (hold, retrieval, committed_study, rejection):
             connection.execute(delete(table).where(table.c.study_instance_uid.in_(part)))
+        # That somebody did something stays, and to whom does not.
+        done = audit_event.c.study_instance_uid.in_(part)
+        nobody = {"study_instance_uid": "", "patient_id": "", "subject": "", "detail": ""}
+        connection.execute(update(audit_event).where(done).values(nobody))
         notes = rejection.c.note_sop_instance_uid.in_(part)
         connection.execute(update(rejection).where(notes).values(note_sop_instance_uid=""))
         connection.execute(update(upkeep).where(upkeep.c.position.in_(part)).values(position=""))
@@ -216,6 +221,9 @@ def _clean_texts(connection: Connection, uids: frozenset[str]) -> None:
         for key in list(_naming(connection, table, uids, which)):
             this = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
             connection.execute(delete(table).where(*this))
+    for (identifier,) in list(_naming(connection, audit_event, uids, true())):
+        told = update(audit_event).where(audit_event.c.identifier == identifier)
+        connection.execute(told.values(subject="", detail=""))
 
 
 def _naming(

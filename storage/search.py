@@ -149,7 +149,7 @@ def _conditions(wanted: StudySearch) -> Iterator[ColumnElement[bool]]:
 def _of_catalogue(wanted: StudySearch) -> Iterator[ColumnElement[bool]]:
     table, series = catalogue.study, catalogue.series
     if wanted.patient.strip():
-        yield table.c.patient.in_(select(catalogue.patient.c.identifier).where(_patient(wanted.patient.strip())))
+        yield table.c.patient.in_(select(catalogue.patient.c.identifier).where(of_patient(wanted.patient.strip())))
     if wanted.accession.strip():
         yield table.c.accession_number.icontains(wanted.accession.strip(), autoescape=True)
     if wanted.date_from:
@@ -162,8 +162,9 @@ def _of_catalogue(wanted: StudySearch) -> Iterator[ColumnElement[bool]]:
         yield table.c.identifier.in_(select(series.c.study).where(said, series.c.manufacturer != PRODUCT))
 
 
-def _patient(said: str) -> ColumnElement[bool]:
-    """Part of a name as `matching` folds it, a space standing between its components too, or of a Patient ID."""
+def of_patient(said: str) -> ColumnElement[bool]:
+    """Whether it is a patient who is meant: by part of a name as `matching` folds it, a space standing between its
+    components too, or of a Patient ID."""
     table = catalogue.patient
     folded = matching.person_name(said.split("=")[0]).alphabetic
     as_component = folded.replace(" ", "^")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from models.engines.execution import Installation
 from models.errors import BundleError
 from models.manifest import Manifest, digest, load_manifest
 from node.settings import AnalysisSettings
@@ -46,6 +48,95 @@ class Added:
 
     bundle: Bundle
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The lowest and highest value in training of an acquisition parameter of a sequence."""
+
+    sequence: str
+    parameter: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A bundle in use, with all that its manifest says of it.
+
+    Attributes:
+        execution: engine and precision of its network here; empty where it has none.
+        sequences: that it reads.
+        grid: on which it works, or by what it refines, in words; empty: on the grid of the image.
+        trained: ranges of its training.
+        measured: figures by a path of names, in the order of the manifest.
+        command: by which it was made.
+        document: what was measured, in the project's documents.
+    """
+
+    bundle: Bundle
+    execution: str = ""
+    sequences: tuple[str, ...] = ()
+    grid: str = ""
+    trained: tuple[Trained, ...] = ()
+    measured: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+    command: str = ""
+    document: str = ""
+
+
+#: Kinds of bundles that hold a network.
+_NETWORKS = frozenset({"super-resolution", "segmentation"})
+
+
+def cards(settings: AnalysisSettings) -> tuple[Card, ...]:
+    """The bundles in use; of one that cannot be read why not. Reads manifests only."""
+    return tuple(_card(settings, folder) for folder in settings.bundles)
+
+
+def _card(settings: AnalysisSettings, folder: Path) -> Card:
+    bundle = _described(settings, folder, load_manifest)
+    if bundle.fault:
+        return Card(bundle)
+    manifest = load_manifest(folder)
+    here = Installation(settings.engine, settings.precision)
+    return Card(
+        bundle=bundle,
+        execution=str(here.execution(manifest.execution)) if manifest.kind in _NETWORKS else "",
+        sequences=tuple(map(str, manifest.input_sequences)),
+        grid=_grid(manifest),
+        trained=tuple(
+            Trained(str(sequence), name, low, high)
+            for sequence, ranges in manifest.protocol.items()
+            for name, (low, high) in ranges.items()
+        ),
+        measured=tuple(_figures(manifest.metrics, "")),
+        seed=manifest.seed,
+        command=manifest.command,
+        document=f"docs/models/{manifest.kind}.md",
+    )
+
+
+def _grid(manifest: Manifest) -> str:
+    if manifest.factor:
+        return f"refined {' × '.join(map(str, manifest.factor))}"
+    return f"{' × '.join(f'{it:g}' for it in manifest.spacing_mm)} mm" if manifest.spacing_mm else ""
+
+
+def _figures(metrics: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """What was measured, by the path of its names."""
+    for name, value in metrics.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _figures(value, f"{path} · ")
+        elif isinstance(value, list | tuple):
+            yield path, ", ".join(map(_figure, value))
+        else:
+            yield path, _figure(value)
+
+
+def _figure(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def described(settings: AnalysisSettings, folders: Sequence[Path] = ()) -> Bundles:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from node.operations import cancel, readings, rerun, resend
 from node.page.answers import because, carried_out
 from node.page.rendering import Pages
+from node.page.trail import note
 from node.page.visitors import Visitor, Visitors
 from node.settings import Settings
 from storage.readings import ReaderVerdict
@@ -46,6 +47,7 @@ def actions_routes(settings: Settings, engine: Engine, visitors: Visitors, pages
         destination: Annotated[str, Form()] = "",
         delivered_too: Annotated[bool, Form()] = False,
     ) -> Response:
+        note(request, subject=destination)
         what, back = f"results of study {study} sent again", f"/studies/{study}"
         return carried_out(
             pages, request, visitor, what, back, lambda: resent(settings, study, destination, delivered_too)
@@ -60,6 +62,8 @@ def actions_routes(settings: Settings, engine: Engine, visitors: Visitors, pages
         verdict: Annotated[ReaderVerdict, Form()],
         comment: Annotated[str, Form()] = "",
     ) -> Response:
+        note(request, detail=verdict)
+
         def order() -> str:
             readings.give(engine, study, revision, verdict, comment, visitor.name)
             return "Your verdict is kept."

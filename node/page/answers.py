@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from node.errors import NodeError
 from node.page.rendering import Pages
+from node.page.trail import note
 from node.page.visitors import Visitor
 from storage.errors import StorageError
 
@@ -26,6 +27,7 @@ def carried_out(
         log.info("account %s: %s", visitor.name, what)
     except (NodeError, StorageError) as error:
         sentence, status = str(error), 409
+        note(request, refused=sentence)
     said = {"sentence": sentence, "refused": status != 200, "back": back}
     part = "hx-request" in request.headers  # of which htmx shows only what has succeeded
     answer = pages.page(request, "done.html", visitor, said, 200 if part else status)

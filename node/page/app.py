@@ -19,15 +19,21 @@ from starlette.staticfiles import StaticFiles
 
 from node.errors import NodeError, told
 from node.operations.images import Images
+from node.page.about import about_routes
 from node.page.actions import actions_routes
+from node.page.alerts import alerts_routes
+from node.page.connections import connections_routes
+from node.page.figures import figures_routes
 from node.page.forms import Forms
 from node.page.images import images_routes
+from node.page.journal import journal_routes
 from node.page.quarantine import quarantine_routes
 from node.page.rendering import HERE, Pages
 from node.page.security import allowed_hosts, guarded
 from node.page.sign_in import sign_in_routes
 from node.page.studies import studies_routes
 from node.page.study import study_routes
+from node.page.trail import Trail
 from node.page.visitors import ForbiddenError, NotSignedInError, Visitors, sign_in_path
 from node.settings import Settings
 from storage.errors import StorageError
@@ -47,9 +53,15 @@ def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
         images_routes(Images(engine, files), visitors),
         actions_routes(settings, engine, visitors, pages),
         quarantine_routes(settings, visitors, pages),
+        connections_routes(settings, engine, visitors, pages),
+        alerts_routes(settings, visitors, pages),
+        about_routes(settings, visitors, pages),
+        figures_routes(engine, settings.root, visitors, pages),
+        journal_routes(settings, engine, visitors, pages),
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
+    app.add_middleware(BaseHTTPMiddleware, dispatch=Trail(engine).kept)
     app.add_middleware(BaseHTTPMiddleware, dispatch=guarded)
     app.add_middleware(Forms)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.web), www_redirect=False)

@@ -32,7 +32,7 @@ class Pages:
             extensions=["jinja2.ext.i18n"],
         )
         self._environment.install_gettext_translations(gettext.NullTranslations(), newstyle=True)  # type: ignore[attr-defined]
-        self._environment.filters |= {"moment": self._moment, "day": day, "figure": figure}
+        self._environment.filters |= {"moment": self._moment, "minute": self._minute, "day": day, "figure": figure}
 
     def page(
         self, request: Request, name: str, visitor: Visitor | None, said: Mapping[str, Any], status: int = 200
@@ -42,8 +42,15 @@ class Pages:
         text = self._environment.get_template(name).render(visitor=visitor, is_part=is_part, **said)
         return HTMLResponse(text, status, {"Vary": "HX-Request", "Cache-Control": "no-store"})
 
+    def local(self, moment: datetime) -> datetime:
+        """A moment in the time zone of the site."""
+        return moment.astimezone(self._zone)
+
     def _moment(self, moment: datetime) -> str:
-        return moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
+        return self.local(moment).strftime("%Y-%m-%d %H:%M:%S")
+
+    def _minute(self, moment: datetime) -> str:
+        return self.local(moment).strftime("%m-%d %H:%M")
 
 
 def day(value: str) -> str:

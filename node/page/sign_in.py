@@ -17,6 +17,7 @@ from node.logs import Sparing
 from node.operations import accounts
 from node.page.attempts import Attempts
 from node.page.rendering import Pages
+from node.page.trail import note
 from node.page.visitors import SIGN_IN, Visitors, within
 from storage.accounts import Account, Accounts
 
@@ -71,10 +72,13 @@ class _Door:
         finally:
             self._turn.release()
         if found is None:
+            # Of a name that is none nothing is kept: it may be a password in the wrong field.
+            note(request, account=name if self._known.find(name) else "", refused="name and password do not fit")
             self._sparing.write(logging.WARNING, "sign-in refused", keys[0], "sign-in refused %s", keys[0])
             return self._form(request, {**said, "fault": "wrong"}, 403)
         self._attempts.take_back(keys[0])
         self._attempts.succeeded(keys[1])
+        note(request, account=found.name)
         begun = self._signed_in(found, "has signed in", within(next))
         return begun or self._form(request, {**said, "fault": "wrong"}, 403)
 
@@ -109,6 +113,7 @@ class _Door:
         finally:
             self._turn.release()
         self._attempts.take_back(key)
+        note(request, account=found.name)
         begun = self._signed_in(found, "has set a password", "/")
         return begun or self._welcome(request, token)
 

@@ -24,7 +24,7 @@ SIGN_IN = "/sign-in"
 FORGERY_HEADER = "X-CSRF-Token"
 _TOKEN_BYTES = 32
 #: Parts of a page that renew themselves, by their id, which htmx says: a page that is left open uses no session.
-RENEWED = frozenset({"live", "studies"})
+RENEWED = frozenset({"live", "studies", "queues", "alerts"})
 
 
 class NotSignedInError(Exception):
@@ -41,11 +41,12 @@ class ForbiddenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who is signed in; `forgery_token` is what forms of this session carry."""
+    """Who is signed in; `forgery_token` is what forms of this session carry, `session` what is on record of it."""
 
     name: str
     role: AccountRole
     forgery_token: str
+    session: str = ""
 
     @property
     def may_order(self) -> bool:
@@ -73,7 +74,9 @@ class Visitors:
         found = self._accounts.session(token, self._clock(), self._idle, used) if token else None
         if found is None:
             raise NotSignedInError(_wanted(request))
-        return Visitor(found.name, found.role, forgery_token(token))
+        visitor = Visitor(found.name, found.role, forgery_token(token), digest(f"record {token}"))
+        request.state.visitor = visitor
+        return visitor
 
     def reader(self, request: Request, csrf_token: Annotated[str, Form()] = "") -> Visitor:
         """Who is signed in and has sent a form of this page; raises as `visitor`.

@@ -16,9 +16,11 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inse
 
 from storage import (  # noqa: F401 - their tables are part of the schema
     alert_schema,
+    audit_schema,
     catalogue_schema,
     known_answer_schema,
     maintenance_schema,
+    monitoring_schema,
     page_schema,
     removal_schema,
 )
@@ -48,6 +50,8 @@ REVISIONS = (
     "0017",
     "0018",
     "0019",
+    "0024",
+    "0025",
 )
 _LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while the schema changes
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -21,6 +21,7 @@ from node.settings import RetentionSettings, Settings
 from storage import database, erasures, holds, rejections
 from storage import removal as removing
 from storage.alerts import Alerts
+from storage.audit import Audit, AuditAction, AuditEvent, AuditSearch
 from storage.commitment_requests import CommitmentRequests
 from storage.identity import InstanceKey
 from storage.page_schema import reading
@@ -28,6 +29,7 @@ from storage.records import Reference, Registration, RejectionNote, StudyState
 from storage.removal_records import Scope
 from storage.removal_schema import removal
 from storage.retrievals import Retrievals
+from storage.scanners import ScannedStudy, Scanner, Scanners
 from storage.schema import step_attempt
 from storage.site_secret import SiteSecret
 
@@ -109,6 +111,10 @@ def put_traces_everywhere(root: OldStudies, settings: Settings, empty_queue: Pat
         connection.execute(insert(reading).values(study_instance_uid=STUDY, **said))
         tried = {"revision": 1, "step": "segment", "boot": "b", "begun_at": LONG_AGO}
         connection.execute(insert(step_attempt).values(study_instance_uid=STUDY, **tried))
+    for study in (STUDY, OTHER):
+        Audit(root.engine).add(AuditEvent(LONG_AGO, AuditAction.LOOKED, True, "ada", "s", "::1", study))
+        Scanners(root.engine).count(ScannedStudy(study, 1, "2025-12-29", Scanner(), StudyState.FAILED, False, None))
+    Audit(root.engine).add(AuditEvent(LONG_AGO, AuditAction.RELEASED, True, "ada", detail=f"is of {STUDY}"))
     Alerts(root.engine).raise_("E-RESULT-WITHDRAWN", STUDY, f"results of {STUDY} are to be taken back")
     root.index.keep_verdict(STUDY, 1, '{"version": 1, "note": "Zebrafish QX-77-ZZ"}')
     (root.files.spool / "left.part").write_bytes(a_file(8, study=STUDY, **PATIENT))
@@ -150,6 +156,12 @@ def test_what_others_have_is_whole_afterwards(root, settings, empty_queue):
     (request,) = [CommitmentRequests(root.engine).request(1)]
     assert [it.sop_instance_uid for it in request.references] == [f"{OTHER}.1.1"]
     assert list(root.index.rejected(OTHER).values()) == ["113001"]
+    done = Audit(root.engine).find(AuditSearch())
+    assert [(it.action, it.account, it.study_instance_uid, it.detail) for it in done] == [
+        (AuditAction.RELEASED, "ada", "", ""),
+        (AuditAction.LOOKED, "ada", OTHER, ""),
+        (AuditAction.LOOKED, "ada", "", ""),
+    ]
     with closing(sqlite3.connect(root.root / "worklist.sqlite")) as connection:
         assert connection.execute("SELECT workflow_uuid FROM workflow_status").fetchall() == [(f"{OTHER}:1",)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,12 +81,12 @@ def kept_password() -> str:
 
 
 @contextmanager
-def running_page(root: Path, **web: object) -> Iterator[RunningPage]:
-    """An empty storage with an operator `olga` and a viewer `viktor`."""
+def running_page(root: Path, more: Mapping[str, object] | None = None, **web: object) -> Iterator[RunningPage]:
+    """An empty storage with an operator `olga` and a viewer `viktor`; `more`: settings beside those of the web."""
     engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
     house = House(engine, root, lambda _seconds: NOW)
     values = WebSettings(enabled=True, page=True).model_copy(update={"port": 0, **web})
-    settings = Settings(root=root, time_zone="UTC").model_copy(update={"web": values})
+    settings = Settings(root=root, time_zone="UTC", **(more or {})).model_copy(update={"web": values})
     server = WebServer(
         values, settings.listener, (), house.files, house.index, "UTC", page=make_page(settings, engine, house.files)
     )

@@ -23,6 +23,8 @@ ORDERS = (
     f"/studies/{STUDY_UID}/reading",
     "/quarantine/1/release",
     "/quarantine/1/discard",
+    "/node/echo",
+    "/node/alerts/1/acknowledge",
     "/sign-out",
 )
 

@@ -9,12 +9,15 @@ import sys
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from node.codes import Alert
+from storage.alerts import Alerts
 from storage.database import open_engine
 from storage.readings import ReaderVerdict, Readings
 
 from ...parts.chromium import OPTIONS
 from ...parts.node import ROOT
 from ...parts.processes import ENVIRONMENT, free_ports, show_on_failure
+from ...parts.storage_scp import running_storage_scp
 from ...storage.house import House
 from ..results.conftest import STUDY_UID
 from .conftest import NOW, PASSWORD, receive_study
@@ -25,17 +28,21 @@ ROLES = ("super-resolved-t2wi", "segmentation-t2wi", "segmentation-super-resolve
 @pytest.fixture
 def node(t2wi, tmp_path):
     """A node that serves the page of an analysed study and has never been started: its link, and its log."""
-    (port,) = free_ports(1)
+    port, pacs = free_ports(2)
     house = House(open_engine(f"sqlite:///{tmp_path}/var/index.sqlite"), tmp_path / "var", lambda _: NOW)
     receive_study(house, t2wi, ROLES)
-    (tmp_path / "config.toml").write_text(f"[web]\nenabled = true\npage = true\nport = {port}\n")
+    (tmp_path / "config.toml").write_text(
+        f"[web]\nenabled = true\npage = true\nport = {port}\n"
+        f'[[remotes]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {pacs}\n'
+    )
     call = [sys.executable, "-m", "node", "serve", "--config", str(tmp_path / "config.toml"), "--role", "web"]
     log = tmp_path / "node.log"
     show_on_failure("the node", log)
     with log.open("w") as errors:
         process = subprocess.Popen(call, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=errors, text=True)
         line = process.stdout.readline()
-        yield line.rpartition(" ")[2].strip(), log, house
+        with running_storage_scp(port=pacs):
+            yield line.rpartition(" ")[2].strip(), log, house
         process.terminate()
         assert process.wait(30) == 0
 
@@ -111,7 +118,30 @@ def test_from_the_first_link_over_a_study_to_the_end_of_the_session(node, tab):
     tab.evaluate("htmx.trigger(document.body, 'changed')")
     expect(tab.get_by_label("also what has arrived")).to_be_checked()
 
+    through_the_node(tab, house)
     tab.get_by_role("button", name="Sign out").click()
     expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
     tab.go_back()
     expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def through_the_node(tab, house):
+    """A remote is asked, an alert acknowledged, and what was done stands in the log."""
+    Alerts(house.engine).raise_(Alert.DISK_LOW, "/data", "1.5 GB are free")
+    tab.get_by_role("link", name="Node", exact=True).click()
+    tab.get_by_role("button", name="Ask pacs by C-ECHO").press("Enter")
+    expect(tab.locator("#notice")).to_contain_text("pacs answers")
+    tab.get_by_text("1 answer", exact=True).click()
+    expect(tab.locator("#remotes li")).to_contain_text("operator")
+    sections = tab.get_by_role("navigation", name="Pages of the node")
+    expect(sections.locator("[aria-current=page]")).to_have_text("Connections and queues")
+    sections.get_by_role("link", name="Alerts").click()
+    tab.get_by_role("button", name="Acknowledge alert").press("Enter")
+    expect(tab.locator("#alerts")).to_contain_text("operator")
+    tab.get_by_role("link", name="E-DISK-LOW").click()
+    expect(tab.locator("tr:target")).to_contain_text("E-DISK-LOW")
+    for name in ("Models", "Machine", "Scanners", "Configuration", "Log of actions"):
+        sections.get_by_role("link", name=name).click()
+        expect(tab.get_by_role("heading", level=1)).to_contain_text(name)
+    for said in ("acknowledgement of an alert", "question to a remote", "verdict", "look at a study", "password set"):
+        expect(tab.get_by_role("cell", name=said, exact=True)).to_be_visible()

@@ -18,7 +18,8 @@ FEW, MANY = 50, 10_000  # as many as the first view shows
 ROUNDS = 12
 PNG = '{"00100010":{"vr":"PN","Value":[{"Alphabetic":"Patient^%d"}]},"00100020":{"vr":"LO","Value":["P%d"]}}'
 FIRST, STUDY = "/", "/studies/1.2.1"
-FOUND = ("/?patient=patient%5E7&state=COMPLETED", "/?scanner=skyra&date_from=2026-01-01", "/?offset=9950")
+OF_NODE = ("/node", "/node/scanners", "/node/log", "/node/log?patient=patient%5E7&account=olga")
+FOUND = (*OF_NODE, "/?patient=patient%5E7&state=COMPLETED", "/?scanner=skyra&date_from=2026-01-01", "/?offset=9950")
 
 
 def fill(engine, count):
@@ -96,6 +97,20 @@ def fill(engine, count):
         for table, values in rows.items():
             connection.execute(insert(table), values)
         connection.execute(insert(catalogue.series), [series(n) for n in numbers])
+        connection.execute(
+            text(
+                "INSERT INTO scanned_study (study_instance_uid, revision, week, manufacturer, model, serial, state,"
+                " outside, finding) SELECT study_instance_uid, 1, '2026-01-05', 'SIEMENS', 'Skyra',"
+                " substr(study_instance_uid, -1), 'COMPLETED', 0, 1 FROM study"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO audit_event (at, action, succeeded, account, session, address, study_instance_uid,"
+                " patient_id, subject, detail) SELECT last_received_at, 'LOOKED', 1, 'olga', 's', '::1',"
+                " study_instance_uid, 'P' || substr(study_instance_uid, 5), '', '' FROM study"
+            )
+        )
         # As many rows of results and deliveries as a node has; SQLite makes them faster from one another.
         connection.execute(
             text(

@@ -1,0 +1,136 @@
+"""What people do on the page goes on record: after it was answered, and before the answer is sent.
+
+Which requests are told of stands in one table. What the request does not say (who signs in, that an order was refused,
+how it was given) its handler notes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from node.callers import client_address
+from node.clock import utc_now
+from node.errors import told
+from node.page.visitors import Visitor
+from storage.audit import Audit, AuditAction, AuditEvent
+
+log = logging.getLogger(__name__)
+
+_STUDY = "/studies/{study}"
+#: By method and path, as the routes have them.
+RECORDED: Mapping[tuple[str, str], AuditAction] = {
+    ("POST", "/sign-in"): AuditAction.SIGNED_IN,
+    ("POST", "/welcome/{token}"): AuditAction.SET_PASSWORD,
+    ("POST", "/sign-out"): AuditAction.SIGNED_OUT,
+    ("GET", _STUDY): AuditAction.LOOKED,
+    ("GET", f"{_STUDY}/series/{{series}}/volumes"): AuditAction.LOOKED,
+    ("GET", f"{_STUDY}/series/{{series}}/volumes/{{number}}/{{orientation}}/{{index}}.png"): AuditAction.LOOKED,
+    ("GET", f"{_STUDY}/contours/{{segmentation}}/{{orientation}}"): AuditAction.LOOKED,
+    ("GET", f"{_STUDY}/results.zip"): AuditAction.DOWNLOADED,
+    ("GET", f"{_STUDY}/results/{{instance}}"): AuditAction.DOWNLOADED,
+    ("POST", f"{_STUDY}/rerun"): AuditAction.REPROCESSED,
+    ("POST", f"{_STUDY}/cancel"): AuditAction.CANCELLED,
+    ("POST", f"{_STUDY}/resend"): AuditAction.RESENT,
+    ("POST", f"{_STUDY}/reading"): AuditAction.VERDICT,
+    ("POST", "/quarantine/{number}/release"): AuditAction.RELEASED,
+    ("POST", "/quarantine/{number}/discard"): AuditAction.DISCARDED,
+    ("POST", "/node/echo"): AuditAction.ASKED_REMOTE,
+    ("POST", "/node/alerts/{number}/acknowledge"): AuditAction.ACKNOWLEDGED,
+}
+#: Who guesses and has to wait, or comes while others do: told of once by what came before.
+_PUT_OFF = 429
+_REMEMBERED = 10_000
+
+Next = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a handler says of its request; empty where there is nothing to say.
+
+    Attributes:
+        account: who it was, where that is not who is signed in.
+        subject: what it was done to, where that does not stand in the path.
+        detail: how.
+        refused: why it was not done.
+    """
+
+    account: str = ""
+    subject: str = ""
+    detail: str = ""
+    refused: str = ""
+
+
+def note(request: Request, **said: str) -> None:
+    """Say something of a request (`Note`), beside what was said before."""
+    request.state.note = replace(getattr(request.state, "note", Note()), **said)
+
+
+class Trail:
+    """Keeps what is done; `kept` goes round every request."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._audit = Audit(engine)
+        self._lock = threading.Lock()
+        self._looked: dict[tuple[str, str], None] = {}  # by session and study, so that pictures cost no question
+
+    async def kept(self, request: Request, call_next: Next) -> Response:
+        """Answer a request; what cannot be put on record is not shown."""
+        answer = await call_next(request)
+        event = _event(request, answer.status_code)
+        if event is None:
+            return answer
+        try:
+            await run_in_threadpool(self._keep, event)
+        except SQLAlchemyError as error:
+            log.error("account %s: %s cannot be put on record: %s", event.account, event.action, told(error))
+            return PlainTextResponse("what is done here cannot be put on record, try again\n", 503)
+        return answer
+
+    def _keep(self, event: AuditEvent) -> None:
+        if event.action is not AuditAction.LOOKED:
+            self._audit.add(event)
+            return
+        key = (event.session, event.study_instance_uid)
+        with self._lock:  # a page and its pictures are asked for at the same time
+            if key in self._looked:
+                return
+            self._audit.add_once(event)
+            self._looked[key] = None
+            while len(self._looked) > _REMEMBERED:
+                del self._looked[next(iter(self._looked))]
+
+
+def _event(request: Request, status: int) -> AuditEvent | None:
+    """What a request was, if it is one that is told of."""
+    route = request.scope.get("route")
+    action = RECORDED.get((request.method, getattr(route, "path", "")))
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    said: Note = getattr(request.state, "note", Note())
+    outside = action in (AuditAction.SIGNED_IN, AuditAction.SET_PASSWORD)
+    if action is None or status == _PUT_OFF or not (visitor or outside):
+        return None
+    succeeded = status < 400 and not said.refused
+    if request.method == "GET" and not succeeded:
+        return None
+    path = request.path_params
+    return AuditEvent(
+        at=utc_now(),
+        action=action,
+        succeeded=succeeded,
+        account=said.account or (visitor.name if visitor else ""),
+        session=visitor.session if visitor else "",
+        address=client_address(request),
+        study_instance_uid=str(path.get("study", "")),
+        subject=said.subject or str(path.get("number", path.get("instance", ""))),
+        detail=said.refused or said.detail or ("" if succeeded else f"refused with {status}"),
+    )

@@ -1,0 +1,119 @@
+"""What people do on the page stands in the log of actions, with whose study it was."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from fastapi.routing import APIRoute
+
+from node.page.app import page as make_page
+from node.page.trail import RECORDED
+from storage.audit import Audit, AuditAction, AuditSearch
+
+from ..results.conftest import STUDY_UID
+from .conftest import PASSWORD, receive_study, running_page
+from .test_node import row
+
+OF_STUDY = f"/studies/{STUDY_UID}"
+
+
+@pytest.fixture(scope="module")
+def node(t2wi, tmp_path_factory):
+    """With a study and its report."""
+    with running_page(tmp_path_factory.mktemp("log")) as found:
+        receive_study(found.house, t2wi, ("report",))
+        yield found
+
+
+@pytest.fixture
+def done(node):
+    """What was done since the test began, the first thing first: what, by whom, whether it succeeded, of what, how."""
+    audit, begin = Audit(node.house.engine), Audit(node.house.engine).count(AuditSearch())
+
+    def since():
+        found = audit.find(AuditSearch(limit=500))
+        return [
+            (it.action.value, it.account, it.succeeded, it.study_instance_uid, it.subject, it.detail)
+            for it in found[: len(found) - begin][::-1]
+        ]
+
+    return since
+
+
+def test_every_order_of_the_page_is_one_that_is_told_of(node):
+    app = make_page(node.settings, node.house.engine, node.house.files)
+    # FastAPI keeps the routers that it has included as such.
+    routes = [each for it in app.routes for each in getattr(it, "original_router", app).routes]
+    orders = {(method, it.path) for it in routes if isinstance(it, APIRoute) for method in it.methods}
+    assert {it for it in orders if it[0] != "GET"} == {it for it in RECORDED if it[0] != "GET"}
+    assert set(RECORDED) <= orders
+
+
+def test_a_session_from_sign_in_to_sign_out(node, done):
+    olga = node.signed_in("olga")
+    for path in (OF_STUDY, f"{OF_STUDY}/live", OF_STUDY, f"{OF_STUDY}/results.zip"):
+        assert olga.get(path).status_code == 200
+    olga.post(f"{OF_STUDY}/reading", {"revision": "1", "verdict": "ACCEPTED"})
+    olga.post(f"{OF_STUDY}/cancel", {"reason": "because"})
+    olga.post("/sign-out")
+    assert done() == [
+        ("SIGNED_IN", "olga", True, "", "", ""),
+        ("LOOKED", "olga", True, STUDY_UID, "", ""),
+        ("DOWNLOADED", "olga", True, STUDY_UID, "", ""),
+        ("VERDICT", "olga", True, STUDY_UID, "", "ACCEPTED"),
+        ("CANCELLED", "olga", False, STUDY_UID, "", done()[4][5]),
+        ("SIGNED_OUT", "olga", True, "", "", ""),
+    ]
+    assert "only an analysis that is queued" in done()[4][5]
+
+
+def test_another_session_has_looked_again_be_it_at_the_pictures_alone(node, t2wi, done):
+    series = t2wi.results.plan.stacks[0].series_instance_uid
+    viktor = node.signed_in("viktor")
+    for _ in range(2):
+        assert viktor.get(f"{OF_STUDY}/series/{series}/volumes").status_code == 200
+    assert [it[:2] for it in done()] == [("SIGNED_IN", "viktor"), ("LOOKED", "viktor")]
+    assert viktor.get("/studies/9.9").status_code == 404
+    assert len(done()) == 2
+
+
+def test_a_refused_sign_in_names_an_account_and_never_what_was_typed_in_its_place(node, done):
+    for name, password in (("olga", "a wrong password"), (PASSWORD, "olga")):
+        assert node.nobody().post("/sign-in", {"name": name, "password": password}).status_code == 403
+    refused = "name and password do not fit"
+    assert done() == [("SIGNED_IN", "olga", False, "", "", refused), ("SIGNED_IN", "", False, "", "", refused)]
+
+
+def test_an_order_that_an_account_may_not_give_is_told_of(node, done):
+    assert node.signed_in("viktor").post(f"{OF_STUDY}/rerun").status_code == 403
+    assert done()[1:] == [("REPROCESSED", "viktor", False, STUDY_UID, "", "refused with 403")]
+
+
+def test_what_cannot_be_put_on_record_is_not_shown(node, caplog):
+    olga = node.signed_in("olga")
+    with node.house.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_event RENAME TO away")
+    try:
+        with caplog.at_level(logging.ERROR):
+            answer = olga.get(OF_STUDY)
+    finally:
+        with node.house.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE away RENAME TO audit_event")
+    assert answer.status_code == 503
+    assert "record" in answer.text
+    assert "cannot be put on record" in caplog.text
+    assert olga.get(OF_STUDY).status_code == 200
+
+
+def test_the_page_finds_by_account_patient_study_action_and_day(node):
+    olga = node.signed_in("olga")
+    olga.get(OF_STUDY)
+    text = row(olga, f"/node/log?patient=xiaodong&account=olga&action={AuditAction.LOOKED}", "20")
+    assert "olga look at a study" in text
+    assert STUDY_UID in text
+    assert "127.0.0.1" in text
+    assert "Nothing fits." in olga.get(f"/node/log?study={STUDY_UID}&account=nobody").text
+    assert "Nothing fits." in olga.get("/node/log?date_to=2020-01-01").text
+    assert "sign-in" in row(olga, "/node/log?date_from=2020-01-01&action=SIGNED_IN", "20")
+    assert olga.get("/node/log?date_from=yesterday").status_code == 404
