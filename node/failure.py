@@ -13,6 +13,7 @@ from enum import StrEnum
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from models.errors import ModelError
 from node.codes import Alert
 from node.errors import TransientError
 
@@ -99,9 +100,17 @@ def fault_of(error: BaseException) -> Fault | None:
             return None if error.errno in _OF_THE_OBJECT else _BY_NUMBER.get(error.errno or 0, Fault.UNREADABLE)
         case TransientError():
             return (error.__cause__ and fault_of(error.__cause__)) or Fault.NETWORK
+        case ModelError():  # what a library below it said
+            return fault_of(error.__cause__) if isinstance(error.__cause__, RuntimeError | MemoryError) else None
         case RuntimeError() if any(words in str(error).lower() for words in _SHORTAGES):
             return Fault.SHORT
     return None
+
+
+def pass_on(error: BaseException) -> None:
+    """Raise an error again that is this machine's, where any other is about to be told as damage of an object."""
+    if fault_of(error) is not None:
+        raise error
 
 
 def _of_database(error: SQLAlchemyError) -> Fault | None:

@@ -24,6 +24,7 @@ from models.sequence import Sequence
 from models.volume import Grid, image_from
 from node.codes import Code
 from node.errors import Refusal, told
+from node.failure import pass_on
 from node.recognition.header.facts import Tile
 from node.recognition.header.files import DAMAGE, read_dataset
 from node.recognition.record import FrameRef, Stack
@@ -131,6 +132,7 @@ def _read(path: Path, name: str) -> Dataset:
     try:
         return read_dataset(path)
     except UNDECODABLE as error:
+        pass_on(error)
         raise Refusal(Code.DECODE, f"{name}: {told(error, DAMAGE)}") from error
 
 

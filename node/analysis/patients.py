@@ -13,7 +13,11 @@ from storage.records import NOBODY, PatientIdentity
 
 
 def patient_of(plan: StudyPlan, reference: Path | None) -> PatientIdentity:
-    """The patient of a revision: all that its reference and one image of each of its stacks state."""
+    """The patient of a revision: all that its reference and one image of each of its stacks state.
+
+    Raises:
+        OSError, MemoryError: one of these is not there, or this machine cannot read it now.
+    """
     paths = [reference] if reference else []
     person = NOBODY
     for path in (*paths, *(stack.frames[0].path for stack in plan.stacks)):
@@ -27,10 +31,20 @@ def names_another(patient: PatientIdentity, plan: StudyPlan | None, results: Seq
     Args:
         patient: who is meant.
         plan: of that revision, where one was kept.
-        results: files of its results, one a series.
+        results: files of its results, one a series; one that is gone says nothing.
+
+    Raises:
+        OSError, MemoryError: this machine cannot read one now.
     """
     images = dict.fromkeys(frame.path for stack in plan.stacks for frame in stack.frames) if plan else ()
-    return any(patients.contradict(patient, read_patient(path)) for path in (*results, *images))
+    return any(patients.contradict(patient, _stated(path)) for path in (*results, *images))
+
+
+def _stated(path: Path) -> PatientIdentity:
+    try:
+        return read_patient(path)
+    except FileNotFoundError:
+        return NOBODY
 
 
 def made_from(plan: StudyPlan | None, rejected: Collection[InstanceKey]) -> bool:

@@ -20,6 +20,7 @@ from models.sequence import Sequence
 from node.clock import Clock, utc_now
 from node.codes import Code
 from node.completion.shortage import Inquiry, Shortage
+from node.errors import told
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings
@@ -126,14 +127,19 @@ class Completion:
         return f"for {', '.join(missing)}" if missing else ""
 
     def _missing_roles(self, study: StudyRecord) -> tuple[str, ...]:
-        """Wanted roles that the study does not have; read once for each content of the study."""
+        """Wanted roles that the study does not have; read once for each content. All where it cannot be read now."""
         if not self._settings.wanted or is_of_check(study.study_instance_uid):
             return ()
         uid, content = study.study_instance_uid, _content(study)
         known = self._missing.get(uid)
         if known is None or known[0] != content:
             files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
-            plan = recognise(uid, files, self._recognition, self._index.meant_patient(uid), self._index.rejected(uid))
+            meant, rejected = self._index.meant_patient(uid), self._index.rejected(uid)
+            try:
+                plan = recognise(uid, files, self._recognition, meant, rejected)
+            except (OSError, MemoryError) as error:  # of this study alone: others must not wait for it
+                log.warning("study %s: its headers cannot be read now: %s", uid, told(error))
+                return self._settings.wanted
             missing = tuple(role for role in self._settings.wanted if not _is_there(plan, role))
             refusal = plan.study_refusal()
             # What came before the MR images does not settle the study; other refusals would stay.

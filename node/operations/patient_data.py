@@ -186,8 +186,7 @@ def _stated(path: Path) -> PatientIdentity:
         OSError: this machine cannot read it now, so that nobody can tell.
     """
     try:
-        with path.open("rb"):
-            return read_patient(path)
+        return read_patient(path)
     except FileNotFoundError:
         return NOBODY
 

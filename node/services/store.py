@@ -191,7 +191,7 @@ class StorageSCP:
             if reception.file is not None:
                 try:
                     reception.refusal = self._keep(reception.file, reception)
-                except (OSError, StorageError, SQLAlchemyError) as error:
+                except (OSError, MemoryError, StorageError, SQLAlchemyError) as error:
                     self.refuse_for(reception, error)
                 finally:
                     reception.discard()

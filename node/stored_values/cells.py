@@ -23,6 +23,7 @@ from node.codes import Code
 from node.dicom.codestream import Coded, read_codestream
 from node.dicom.compression import lossy_method, why_undecodable
 from node.errors import Refusal, told
+from node.failure import pass_on
 from node.recognition.header.converted import holding
 from node.recognition.header.elements import MALFORMED, integer, stated, text
 
@@ -141,6 +142,7 @@ def _decoded(dataset: Dataset, frame: int, uid: str) -> tuple[npt.NDArray[np.gen
             coded = _coded(dataset, frame, uid)
             return pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False), coded
     except UNDECODABLE as error:
+        pass_on(error)
         syntax = _syntax(dataset)
         reason = f"{uid}: pixels in transfer syntax {syntax} cannot be decoded: {told(error)}"
         raise Refusal(Code.DECODE, reason) from error

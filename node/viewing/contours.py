@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from node.errors import PermanentError, told
+from node.failure import pass_on
 from node.recognition.header.files import DAMAGE, read_dataset
 from node.results.contours import borders
 from node.stored_values.cells import UNDECODABLE
@@ -72,6 +73,7 @@ def _drawable() -> Iterator[None]:
     try:
         yield
     except UNDECODABLE as error:
+        pass_on(error)
         raise PermanentError(f"the segmentation cannot be drawn: {told(error, DAMAGE)}") from error
 
 

@@ -15,6 +15,7 @@ from pydicom import Dataset
 
 from node.codes import Code
 from node.errors import Refusal, told
+from node.failure import pass_on
 from node.recognition.header.elements import numbers, text
 from node.recognition.header.files import DAMAGE, read_dataset
 from node.results.window import grey_range
@@ -108,6 +109,7 @@ def _read(path: Path) -> Dataset:
     try:
         return read_dataset(path)
     except UNDECODABLE as error:
+        pass_on(error)
         raise Refusal(Code.DECODE, told(error, DAMAGE)) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from node.errors import PermanentError, told
+from node.failure import pass_on
 from node.recognition.header.files import DAMAGE, read_dataset
 from node.stored_values.cells import UNDECODABLE
 
@@ -91,6 +92,7 @@ def read_report(path: Path) -> ReportRead:
     try:
         return _report(read_dataset(path))
     except UNDECODABLE as error:
+        pass_on(error)
         raise PermanentError(f"the report cannot be read: {told(error, DAMAGE)}") from error
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.recognition.header.facts import FrameFacts, Timing
-from node.recognition.header.frames import given_frames, unreadable
+from node.recognition.header.frames import read_frames, unreadable
 from node.recognition.header.words import words
 from node.recognition.volumes.stacks import Volume, diffusion_weighted, split_series
 from node.viewing.lattice import Lattice
@@ -61,8 +61,8 @@ def read_series(series_instance_uid: str, files: Iterable[Path]) -> SeriesStacks
     vocabulary, complete = words(), True
     for file in files:
         try:
-            found = given_frames(file, vocabulary)
-        except OSError as error:
+            found = read_frames(file, vocabulary)
+        except (OSError, MemoryError) as error:
             found, complete = unreadable(file, error), False
         if isinstance(found, tuple):
             frames += [frame for frame in found if frame.header.series_instance_uid == series_instance_uid]

@@ -25,6 +25,7 @@ from node.codes import Alert
 from node.dicom.outcomes import StoreResult
 from node.dicom.scu import stored
 from node.errors import TransientError, told
+from node.failure import pass_on
 from node.maintenance.known_answer import answer, images
 from node.maintenance.known_answer.remote import listener_of
 from node.maintenance.removing import Remover
@@ -160,6 +161,7 @@ class KnownAnswerCheck:
         try:
             return answer.read((it.result.role, self._files.absolute(it.result.file)) for it in taken)
         except answer.UNREADABLE as error:
+            pass_on(error)
             raise NoAnswerError(f"a result cannot be read: {told(error)}") from error
 
     def _remove(self, study: str, within_s: float) -> None:

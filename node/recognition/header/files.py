@@ -7,6 +7,7 @@ only as far as it is read, so up to the pixels where those are not asked for.
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,10 +40,14 @@ def read_dataset(path: Path, **options: Any) -> Dataset:  # noqa: ANN401 - pydic
 
     Raises:
         InvalidDicomError: no DICOM file, or the deflated data set is broken or larger than `LARGEST_INFLATED`.
-        OSError: the file cannot be read.
+        OSError, MemoryError: this machine cannot read the file now.
     """
     with _opened(path) as file:
-        return dcmread(file if isinstance(file, _Inflating) else path, **options)
+        try:
+            return dcmread(file if isinstance(file, _Inflating) else path, **options)
+        except MemoryError:  # of this machine, or of an element that says it is larger than its file
+            with _Bounded(io.FileIO(path)) as bounded:
+                return dcmread(bounded, **options)
 
 
 def read_beginning(path: Path, last: int, defer_size: int) -> Dataset:
@@ -79,7 +84,6 @@ DAMAGE: Meanings = (
     (InvalidDicomError, "no DICOM file: it does not begin with a preamble, the letters DICM and file meta information"),
     (EOFError, "cut short: it ends within an element"),
     (zlib.error, "damaged: the deflated data set cannot be inflated"),
-    (MemoryError, "damaged: an element claims more than memory holds"),
     (RecursionError, "damaged: sequences are nested without end"),
     (Exception, "damaged ({kind})"),
 )
@@ -89,6 +93,14 @@ def _explicit(head: bytes) -> bytes:
     """The file meta information with the other transfer syntax in the same number of bytes."""
     deflated = DeflatedExplicitVRLittleEndian.encode()
     return head.replace(deflated, ExplicitVRLittleEndian.encode().ljust(len(deflated), b"\0"))
+
+
+class _Bounded(io.BufferedReader):
+    """A file that asks for no more memory than for what is left of it."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 class _Inflating(io.BytesIO):

@@ -15,6 +15,7 @@ from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageSt
 
 from node.codes import Code
 from node.errors import told
+from node.failure import pass_on
 from node.recognition.header import charsets, converted, enhanced, patients, sheets, vendors
 from node.recognition.header import elements as read
 from node.recognition.header.elements import MALFORMED
@@ -55,26 +56,17 @@ UNREADABLE = (*MALFORMED, InvalidDicomError, zlib.error, RecursionError, MemoryE
 
 
 def read_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
-    """The facts of all frames of a file, or the reason why there are none."""
-    try:
-        return given_frames(path, vocabulary)
-    except OSError as error:
-        return unreadable(path, error)
-
-
-def given_frames(path: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
-    """As `read_frames`, of a file that the operating system gives.
+    """The facts of all frames of a file, or the reason why there are none.
 
     Raises:
-        OSError: it does not, which may pass.
+        OSError, MemoryError: the file is not there, or this machine cannot read it now.
     """
     # pydicom warns of each odd value; what matters of them ends as a fault or an absent fact.
     with warnings.catch_warnings(action="ignore"):
         try:
             dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
-        except OSError:
-            raise
         except UNREADABLE as error:
+            pass_on(error)
             return unreadable(path, error)
         return frames_of(dataset, path, vocabulary)
 
@@ -85,14 +77,19 @@ def unreadable(path: Path, error: BaseException) -> Fault:
 
 
 def read_patient(path: Path) -> PatientIdentity:
-    """Whom a file names, from its first elements where they tell it; nobody where it cannot be read."""
+    """Whom a file names, from its first elements where they tell it; nobody where it is damaged.
+
+    Raises:
+        OSError, MemoryError: the file is not there, or this machine cannot read it now.
+    """
     with warnings.catch_warnings(action="ignore"):
         try:
             dataset = read_beginning(path, _LAST_OF_PATIENT, _DEFER_BYTES)
             if "PatientID" not in dataset or not charsets.in_ascii(dataset, _PATIENT):
                 # All texts of a header together tell which character set they are in.
                 dataset = read_dataset(path, stop_before_pixels=True, defer_size=_DEFER_BYTES)
-        except UNREADABLE:
+        except UNREADABLE as error:
+            pass_on(error)
             return NOBODY
         as_stored = _identifier_as_stored(dataset)
         return _patient(dataset, charsets.settle(dataset), as_stored)

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from node.codes import Code
+from node.failure import pass_on
 from node.recognition.header import elements as read
 from node.recognition.header.facts import FrameFacts
 from node.recognition.header.files import read_dataset
@@ -37,16 +38,15 @@ def rejection_note(path: Path, sop_class_uid: str) -> RejectionNote | None:
     """The rejection that a received object states; None where it is no rejection note, too large for one, or broken.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError, MemoryError: this machine cannot read the file now.
     """
     if sop_class_uid != KeyObjectSelectionDocumentStorage or path.stat().st_size > _LARGEST:
         return None
     with warnings.catch_warnings(action="ignore"):
         try:
             return _note(read_dataset(path))
-        except OSError:
-            raise
-        except UNREADABLE:
+        except UNREADABLE as error:
+            pass_on(error)
             return None
 
 

@@ -328,7 +328,8 @@ def test_a_file_alone_tells_whom_it_names_as_its_facts_do(study, recognised, tmp
     path = tmp_path / "0000.dcm"
     (frame,) = read_frames(path, words(SETTINGS.words_of_site))
     assert frame.header.patient == read_patient(path) == identity(*PATIENT)
-    assert read_patient(tmp_path / "absent.dcm") == identity("")
+    (tmp_path / "letter.dcm").write_text("Dear colleague")
+    assert read_patient(tmp_path / "letter.dcm") == identity("")
 
 
 def test_whom_a_file_names_is_told_by_its_beginning_however_it_ends(study, recognised, tmp_path):
