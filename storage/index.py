@@ -97,7 +97,7 @@ class Index:
             return objects.has_uid_of_result(connection, sop_instance_uid)
 
     def has_file(self, header: InstanceHeader, path: Path) -> bool:
-        """Whether a received object has this file, whose path is relative to the root of the files."""
+        """Whether an object of any origin has this file, whose path is relative to the root of the files."""
         with self._engine.connect() as connection:
             return objects.has_file(connection, header, path)
 

@@ -113,9 +113,9 @@ def insert_received(
 
 
 def has_file(connection: Connection, header: InstanceHeader, path: Path) -> bool:
-    """Whether a received object has this file."""
+    """Whether an object has this file, received, made here or returned: each was acknowledged, or is sent."""
     query = select(_table.c.identifier).where(
-        _OF_STUDY, _table.c.sop_instance_uid == header.sop_instance_uid, _table.c.path == path.as_posix(), _RECEIVED
+        _OF_STUDY, _table.c.sop_instance_uid == header.sop_instance_uid, _table.c.path == path.as_posix()
     )
     return connection.execute(query, {"study": header.study_instance_uid}).first() is not None
 

@@ -34,6 +34,18 @@ def test_a_complete_file_that_has_a_row_gets_its_name(receiving, received):
     assert not lost.exists()
 
 
+def test_so_does_that_of_a_result_which_came_back_under_other_uids(receiving, make_image):
+    """It was acknowledged as every other object."""
+    image = make_image(Manufacturer="rectal-node")
+    assert store([image], "127.0.0.1", receiving.port, "RECTALNODE", "PACS", 10)[0].status == 0
+    assert receiving.index.instances("1.2.3") == ()
+    (returned,) = (receiving.store.root / "objects").rglob("*.dcm")
+    content = returned.read_bytes()
+    os.utime(back_in_the_spool(receiving, returned), (0, 0))
+    assert clear_spool(receiving.store, receiving.index, 3600) == 0
+    assert returned.read_bytes() == content
+
+
 def test_what_is_cut_short_or_has_no_row_stays_where_it_is(receiving, received, make_image):
     lost = back_in_the_spool(receiving, received)
     lost.write_bytes(lost.read_bytes()[:-10])
