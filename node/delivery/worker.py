@@ -21,8 +21,8 @@ from node.delivery.attempts import Attempt
 from node.delivery.backoff import DestinationBackoff
 from node.delivery.queue import LEASE_S, Queue
 from node.dicom.outcomes import StoreResult
-from node.failure import FAULTS, Fault, fault_of
-from node.local_faults import LocalFaults, kind_of
+from node.failure import FAULTS
+from node.local_faults import LocalFaults
 from node.settings import RemoteSettings
 from node.settings.destinations import within
 from storage.alerts import Alerts
@@ -67,6 +67,7 @@ class DeliveryWorker:
     ) -> None:
         """`time_zone` is that of the delivery hours by its IANA name; empty: the machine's."""
         self._settings, self._clock = settings, clock
+        self._work = f"destination {settings.name}"
         self._zone = ZoneInfo(time_zone) if time_zone else None
         self._files = files
         self._faults = LocalFaults(alerts, f"delivery to {settings.name}", clock)
@@ -110,9 +111,7 @@ class DeliveryWorker:
             except Exception as error:
                 # The thread is the destination's only one: whatever goes wrong in one round must not end it.
                 tried = 0
-                if (fault := fault_of(error)) is not None:
-                    self._report(fault, error)
-                else:
+                if not self._faults.takes(error, self._work):
                     log.exception("destination %s: round failed", self._settings.name)
                     self._rest(_Round(set(), why_not="the round failed"))
             if not tried:
@@ -195,16 +194,5 @@ class DeliveryWorker:
                 note()
                 return
             except FAULTS as error:
-                fault = fault_of(error)
-                if fault is not None:
-                    self._report(fault, error)
-                if fault is None or self._stop.wait(_AGAIN_S):
+                if not self._faults.takes(error, self._work) or self._stop.wait(_AGAIN_S):
                     raise
-
-    def _report(self, fault: Fault, error: Exception) -> None:
-        message = f"destination {self._settings.name}: this machine: {_first_line(error)}"
-        self._faults.report(fault, message, kind_of(error))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
