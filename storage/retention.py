@@ -14,6 +14,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, or_, select, tuple_
 
 from storage import catalogue_schema as catalogue
+from storage.clock_gaps import Gap, is_before
 from storage.known_answer import of_check
 from storage.records import ENDED_STATES, DeliveryState, ObjectOrigin, StudyState
 from storage.rejection_notes import is_rejected_there
@@ -68,10 +69,14 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Which studies a rule is for: those in these states, of `ENDED_STATES`, that got nothing after `before`."""
+    """Which studies a rule is for: those in these states, of `ENDED_STATES`, that got nothing after `before`.
+
+    `gaps`: where the clock went on by more than time may have.
+    """
 
     states: frozenset[StudyState]
     before: datetime
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def are_met(self) -> ColumnElement[bool]:
@@ -80,9 +85,10 @@ class Terms:
         came_since = exists().where(
             dicom_object.c.study_instance_uid == study.c.study_instance_uid,
             dicom_object.c.origin == ObjectOrigin.RECEIVED,
-            dicom_object.c.received_at > self.before,
+            ~is_before(dicom_object.c.received_at, self.before, self.gaps),
         )
-        return and_(study.c.state.in_(sorted(self.states)), study.c.last_received_at <= self.before, ~came_since)
+        rested = is_before(study.c.last_received_at, self.before, self.gaps)
+        return and_(study.c.state.in_(sorted(self.states)), rested, ~came_since)
 
 
 @dataclass(frozen=True, slots=True)

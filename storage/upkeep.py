@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
-from storage import database
+from storage import clock_gaps, database
 from storage.maintenance_schema import upkeep
 
 Found = Mapping[str, int]
@@ -83,7 +83,8 @@ class Upkeep:
 
 def rounds(connection: Connection) -> tuple[Round, ...]:
     """All rounds, by name; within a transaction of the caller."""
-    return tuple(map(_round, connection.execute(select(upkeep).order_by(upkeep.c.name))))
+    of_all = select(upkeep).where(upkeep.c.name != clock_gaps.NAME).order_by(upkeep.c.name)
+    return tuple(map(_round, connection.execute(of_all)))
 
 
 def added(found: Found, more: Found) -> dict[str, int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +16,7 @@ from node.maintenance.removing import Remover
 from node.recognition.header import patients
 from node.settings import Remove, RetentionRule, Settings
 from node.settings.destinations import within
-from storage import retention
+from storage import clock_gaps, retention
 from storage.alerts import Alerts
 from storage.files import ObjectStore
 from storage.removal import Order
@@ -26,11 +24,8 @@ from storage.removal_records import Removal, Scope
 from storage.retention import Candidate, Circumstances, Terms
 from storage.site_secret import SiteSecret
 
-log = logging.getLogger(__name__)
-
 GIGABYTE = 1e9
 _PAGE = 500  # studies that are looked at together
-_JUMP = timedelta(days=1)
 _SCOPES = {Remove.IMAGES: Scope.IMAGES, Remove.STUDY: Scope.STUDY}
 
 
@@ -60,8 +55,6 @@ class Retention:
         self._remover = Remover(engine, files, clock)
         self._alerts = Alerts(engine, clock)
         self._secret = SiteSecret(files.root)
-        self._last: tuple[datetime, float] | None = None
-        self._mistrusted_until = 0.0
         self._stopping = threading.Event()
 
     def look(self) -> tuple[Removal, ...]:
@@ -70,9 +63,9 @@ class Retention:
         Raises:
             OSError: the disk refused to remove a file; the next look goes on with it.
         """
+        clock_gaps.see(self._engine, self._clock())
         refused = self._finish()
-        is_due = self._settings.retention.enabled and not self._clock_jumped()
-        removed = tuple(self._remove()) if is_due else ()
+        removed = tuple(self._remove()) if self._settings.retention.enabled else ()
         if refused is not None:
             raise refused
         return removed
@@ -134,7 +127,7 @@ class Retention:
                 order = Order(rule.name, self._patient(each.candidate))
                 uid = each.candidate.study_instance_uid
                 now = self.circumstances()
-                removed = self._remover.remove(uid, _SCOPES[rule.remove], order, now, terms=_terms(rule, now.now))
+                removed = self._remover.remove(uid, _SCOPES[rule.remove], order, now, terms=self._terms(rule, now.now))
                 if isinstance(removed, Removal):
                     left -= 1
                     yield removed
@@ -146,7 +139,7 @@ class Retention:
     def _fitting(self, rule: RetentionRule, free_only: bool) -> Iterator[Found]:
         """Studies that fit a rule, the one that rested longest first."""
         circumstances = self.circumstances()
-        terms = _terms(rule, circumstances.now)
+        terms = self._terms(rule, circumstances.now)
         after: tuple[datetime, str] | None = None
         while True:
             with self._engine.connect() as connection:
@@ -169,23 +162,10 @@ class Retention:
     def _is_enough(self, rule: RetentionRule) -> bool:
         return bool(rule.free_below_gb) and self._files.free_bytes() >= rule.free_again_gb * GIGABYTE
 
-    def _clock_jumped(self) -> bool:
-        """Whether the clock went forward by more than a day since the last look, as nothing but a fault makes it.
-
-        Ages are not believed then for a day: what is removed does not come back when the clock does.
-        """
-        now, elapsed = self._clock(), time.monotonic()
-        if self._last is not None:
-            ahead = now - self._last[0] - timedelta(seconds=elapsed - self._last[1])
-            if ahead > _JUMP:
-                self._mistrusted_until = elapsed + _JUMP.total_seconds()
-                log.warning("the clock went forward by %s: nothing is removed for a day, unless restarted", ahead)
-        self._last = now, elapsed
-        return elapsed < self._mistrusted_until
-
-
-def _terms(rule: RetentionRule, now: datetime) -> Terms:
-    return Terms(frozenset(rule.states), now - timedelta(days=rule.older_than_days))
+    def _terms(self, rule: RetentionRule, now: datetime) -> Terms:
+        with self._engine.connect() as connection:
+            gaps = clock_gaps.gaps(connection, now)
+        return Terms(frozenset(rule.states), now - timedelta(days=rule.older_than_days), gaps)
 
 
 def _is_short(rule: RetentionRule, free: float) -> bool:

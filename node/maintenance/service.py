@@ -23,6 +23,7 @@ from node.maintenance.scrub import Scrub
 from node.maintenance.telling import Teller, channels
 from node.scheduler import SteadyScheduler
 from node.settings import Settings
+from storage import clock_gaps
 from storage.alerts import Alerts
 from storage.files import ObjectStore
 from storage.index import Index
@@ -34,6 +35,7 @@ _CERTIFICATES_EVERY_S = 3600
 _SPACE_EVERY_S = 60
 _CONDITIONS_EVERY_S = 20
 _CHECKS_EVERY_S = 3600
+_CLOCK_EVERY_S = 60
 _FILES_EVERY_S = 60
 _MENDING_EVERY_S = 15
 _SAMPLES_EVERY_S = 300
@@ -65,6 +67,7 @@ class MaintenanceService:
         watermark, refuses = settings.alert_free_gb, settings.listener.minimum_free_gb
         what = [self._files, watermark, refuses, self._alerts]
         add(space.look, "interval", what, seconds=_SPACE_EVERY_S, next_run_time=now)
+        add(self._see_clock, "interval", seconds=_CLOCK_EVERY_S, next_run_time=now)
         # Also where no rule is enabled: what an interruption left of a removal is to go on.
         add(self._retention.look, "interval", seconds=settings.retention.every_s, next_run_time=now)
         conditions = Conditions(settings, self._index.engine, self._alerts)
@@ -93,6 +96,9 @@ class MaintenanceService:
         self._scheduler.start()
         for teller in self._tellers:
             teller.start()
+
+    def _see_clock(self) -> None:
+        clock_gaps.see(self._index.engine, utc_now())
 
     def _check_answer(self) -> None:
         try:

@@ -33,6 +33,7 @@ from storage.retrievals import Retrievals
 from storage.schema import dicom_object, metadata
 
 from ...parts.processes import wait_for
+from ..conftest import MovedClock
 from ..old_studies import LONG_AGO, OldStudies, a_file, after
 
 OLD = {"name": "old", "older_than_days": 30}
@@ -81,7 +82,10 @@ def test_nothing_is_left_of_it_in_files_and_rows_but_what_says_that_it_went(root
             table.name: connection.scalar(select(func.count()).select_from(table)) for table in metadata.sorted_tables
         }
         (record,) = removal_records.latest(connection, 10)
-    assert {name for name, count in rows.items() if count} == {"removal"}
+    assert {name for name, count in rows.items() if count} == {
+        "removal",
+        "upkeep",
+    }  # the second: when the clock was seen
     assert record.ended_at is not None
 
 
@@ -183,7 +187,40 @@ def test_a_clock_that_goes_forward_by_years_removes_nothing(root, clock):
     assert looking.look() == ()
     clock.move(10 * 365 * 86400)
     assert looking.look() == ()
-    assert looking.look() == ()
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=9000)])
+def test_a_clock_that_is_ahead_after_a_restart_removes_nothing_early(root, clock, jump):
+    root.ended("1.2.3", clock())
+    assert run_for(root, clock, days=0.5) == []
+    clock.move(jump.total_seconds())
+    assert run_for(root, clock, days=1.4) == []
+    assert run_for(root, clock, days=0.3) == ["1.2.3"]
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=9000)])
+def test_what_came_while_the_clock_was_behind_is_not_removed_early_when_it_is_right_after_a_restart(root, clock, jump):
+    """As after a start without a battery, where the time server answers at the next start only."""
+    root.ended("1.2.2", clock())
+    run_for(root, clock, days=0.5)
+    clock.move(-jump.total_seconds())
+    run_for(root, clock, days=0.2)
+    clock.move(59)  # between two looks at the clock
+    root.ended("1.2.3", clock())
+    clock.move(jump.total_seconds())
+    assert run_for(root, clock, days=1.9) == ["1.2.2"]
+    assert run_for(root, clock, days=0.3) == ["1.2.3"]
+
+
+def run_for(root: OldStudies, clock: MovedClock, days: float) -> list[str]:
+    """A process that runs for so long, and what a rule of two days has removed."""
+    rule = {**OLD, "older_than_days": 2}
+    settings = Settings(root=root.root, retention=RetentionSettings(enabled=True, rules=[rule]))
+    looking, gone = Retention(settings, root.engine, root.files, clock), []
+    for _ in range(round(days * 30)):
+        gone += removed(looking.look())
+        clock.move(86400 / 30)
+    return gone
 
 
 def test_what_came_while_the_clock_was_behind_is_as_old_as_it_is_once_the_clock_is_right(root):
@@ -196,7 +233,7 @@ def test_what_came_while_the_clock_was_behind_is_as_old_as_it_is_once_the_clock_
     assert retention(root).look() == ()
     received = {it.study_instance_uid: it.last_received_at for it in root.index.studies()}
     assert received == {"1.2.3": LONG_AGO + timedelta(days=90), "1.2.4": after(100)() - timedelta(hours=1)}
-    assert sorted(removed(retention(root, days=140).look())) == ["1.2.3", "1.2.4"]
+    assert sorted(removed(retention(root, {**OLD, "older_than_days": 0}).look())) == ["1.2.3", "1.2.4"]
 
 
 def test_what_had_ended_is_as_old_as_it_was_after_the_clock_went_wrong_and_was_set_right(root):
