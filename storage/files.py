@@ -61,6 +61,10 @@ class ObjectStore:
         self.locks = StudyLocks(self.root)
         self._make_durably(self.spool)
 
+    def is_there(self) -> bool:
+        """Whether the root is: neither removed nor the empty folder where its file system was mounted."""
+        return self.spool.is_dir() and (self.root / "objects").is_dir()
+
     def spooled(self, *parts: bytes | memoryview) -> Path:
         """A new file in `spool` of these bytes, not durable yet: `store` and `quarantine` take it over.
 

@@ -81,6 +81,8 @@ def _examined(files: ObjectStore, file: StoredFile, syntax: str) -> tuple[str, C
         size = path.stat().st_size
         content = content_of(path)
     except FileNotFoundError:
+        if not files.is_there():
+            raise
         return GONE, None
     except OSError as error:
         if error.errno not in _OF_THE_MEDIUM:

@@ -22,7 +22,6 @@ from storage.schema import NOT_CATALOGUED, dicom_object
 log = logging.getLogger(__name__)
 
 _Object = Row[tuple[Any, ...]]
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +36,33 @@ class _Read:
 def catch_up(engine: Engine, files: ObjectStore, limit: int = 500, settle: Settle | None = None) -> int:
     """Catalogue objects that are not catalogued yet, the first of them; returns how many were taken.
 
+    One that the operating system does not give now is left for the next time.
+
     A file that cannot be read leaves a row with its reason (`storage.catalogue.faults`). Results that came back under
     other UIDs belong to no study and are not in the catalogue. `settle` makes text readable whose character set is not
     the declared one. Studies of the known-answer check are no patient's and are not in it either.
+
+    Raises:
+        OSError: it gave none of them.
     """
     table = dicom_object
     with engine.connect() as connection:
         query = select(table).where(NOT_CATALOGUED).order_by(table.c.identifier).limit(limit)
         found = connection.execute(query).all()
-    read = [_read(row, files, settle) for row in found if _has_place(row)]
-    if found:
-        database.transact(engine, lambda connection: _keep(connection, found, read))
-    return len(found)
+    read: list[_Read] = []
+    taken: list[_Object] = []
+    refused: OSError | None = None
+    for row in found:
+        try:
+            read += [_read(row, files, settle)] if _has_place(row) else []
+            taken.append(row)
+        except OSError as error:
+            refused = error
+    if taken:
+        database.transact(engine, lambda connection: _keep(connection, taken, read))
+    elif refused is not None:
+        raise refused
+    return len(taken)
 
 
 def _has_place(row: _Object) -> bool:
@@ -61,10 +75,15 @@ def _read(row: _Object, files: ObjectStore, settle: Settle | None) -> _Read:
     except HeaderError as error:
         return _Read(row, None, str(error))
     except OSError as error:
-        if error.errno in _SHORTAGES:
-            raise  # of this machine, whatever the file
+        if not _is_of_the_file(error, files):
+            raise
         return _Read(row, None, f"the file cannot be read: {error.strerror}")
     return _Read(row, entry, "; ".join(entry.faults))
+
+
+def _is_of_the_file(error: OSError, files: ObjectStore) -> bool:
+    """Whether it is gone, or no file; pydicom says without a number that one is cut short."""
+    return error.errno in (None, errno.EISDIR) or (isinstance(error, FileNotFoundError) and files.is_there())
 
 
 def _keep(connection: Connection, found: Sequence[_Object], read: Sequence[_Read]) -> None:

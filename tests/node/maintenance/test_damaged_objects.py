@@ -119,6 +119,19 @@ def test_a_file_that_was_cut_short_and_one_that_is_gone_are_found(house: House) 
     assert sorted(reasons(house)) == [f"it has {size - 8} bytes and not {size}", "the file is gone"]
 
 
+def test_of_a_root_that_is_away_no_object_is_taken_for_gone(house: House) -> None:
+    """As where its file system is not mounted, and the database is elsewhere."""
+    objects = house.files.root / "objects"
+    objects.rename(house.files.root / "away")
+    assert scrubbed(house) == {"passed over": 3}
+    house.index.move(STUDY, 1, StudyState.QUEUED)
+    with pytest.raises(FileNotFoundError):
+        require_whole(house.files, house.index, house.index.pinned(STUDY, 1))
+    assert reasons(house) == []
+    (house.files.root / "away").rename(objects)
+    assert scrubbed(house)["objects"] == 3
+
+
 def test_the_object_sent_again_is_whole_again_and_the_alert_ends(house: House) -> None:
     flip(path_of(house, 2))
     scrubbed(house)

@@ -173,6 +173,32 @@ def test_a_file_that_is_gone_is_named_with_its_reason(house):
     assert faults_of(house) == {gone.file.path.as_posix(): "the file cannot be read: No such file or directory"}
 
 
+def test_a_file_that_this_machine_does_not_give_now_is_taken_later_and_holds_up_no_other(house):
+    for number in (1, 2):
+        house.receive(a_file(number))
+    path = house.files.absolute(house.index.instances("1.2.3")[0].file)
+    path.rename(path.with_suffix(".away"))
+    path.symlink_to(path)
+    assert catch_up(house.engine, house.files) == 1
+    with pytest.raises(OSError, match="symbolic links"):
+        catch_up(house.engine, house.files)
+    path.with_suffix(".away").replace(path)
+    assert catch_up(house.engine, house.files) == 1
+    assert faults_of(house) == {}
+    assert house.rows(tables.study)[0]["instance_count"] == 2
+
+
+def test_of_a_root_that_is_away_nothing_is_taken_for_gone(house):
+    house.receive(a_file())
+    root = house.files.root
+    root.rename(root.with_name("away"))
+    with pytest.raises(FileNotFoundError):
+        catch_up(house.engine, house.files)
+    root.with_name("away").rename(root)
+    assert catch_up(house.engine, house.files) == 1
+    assert faults_of(house) == {}
+
+
 def test_a_malformed_element_is_named_and_the_others_are_taken(house):
     house.receive(a_file().replace(b"\x20\x00\x13\x00IS\x02\x001 ", b"\x20\x00\x13\x00IS\x02\x00xy"))
     catch_up(house.engine, house.files)
