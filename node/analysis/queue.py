@@ -19,7 +19,8 @@ from node.analysis.progress import WORKFLOW, Run, queue_database, revision_of, w
 
 QUEUE = "analysis"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
-#: same version, and recovering a run into other steps would mix their recorded results.
+#: same version, and recovering a run into other steps would mix their recorded results. Runs of another version are
+#: begun anew when a worker starts.
 WORKFLOW_VERSION = "analysis-6"
 #: Of one statement; SQLite before 3.32 takes 999 values, of later ones 32,766.
 _IDENTIFIERS = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
@@ -91,6 +92,11 @@ class Worklist:
     def forget(self, study_instance_uid: str, revision: int) -> None:
         """Remove all that the queue knows of a study revision, which can be submitted anew then."""
         self._client.delete_workflow(workflow_id(study_instance_uid, revision))
+
+    def of_other_versions(self) -> list[tuple[str, int]]:
+        """Study revisions that wait or are under way as another version of the workflow, which DBOS never takes up."""
+        found = self._list(status=["ENQUEUED", "DELAYED", "PENDING"])
+        return [revision_of(it.workflow_id) for it in found if it.app_version not in (None, WORKFLOW_VERSION)]
 
     def close(self) -> None:
         """Give the database connection back."""

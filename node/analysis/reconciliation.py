@@ -9,6 +9,7 @@ seen apart in this order is apart.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -95,6 +96,12 @@ class Reconciliation:
         done: Counter[Measure] = Counter()
         for part in runs(self._root, _SLICE, unfinished=True):
             done += self._settle(part)
+        for study, revision in self._worklist.of_other_versions():
+            log.warning("study %s revision %d: begun by another release: its analysis begins anew", study, revision)
+            # None of what its steps have left is read by the steps of this release.
+            shutil.rmtree(self._root / "work" / study / str(revision), ignore_errors=True)
+            self._worklist.forget(study, revision)
+            self._worklist.submit(study, revision)
         return _told(done)
 
     def all(self) -> Counter[Measure]:

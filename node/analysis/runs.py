@@ -8,6 +8,7 @@ again when the run is taken up, after a while or by the next process.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from node.codes import Alert
 from node.errors import PermanentError, told
 from node.failure import FAULTS, Fault, fault_of
 from storage.alerts import Alerts
+from storage.files import ObjectStore
 from storage.step_attempts import StepAttempts
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ LIMIT = 5
 _SUBJECT = "analysis"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _LOOK_S = 0.25
+_OF_STUDIES = "objects", "work"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -46,6 +49,10 @@ class PutOff(BaseException):
         super().__init__(f"{fault}: {what}")
         self.fault = fault
         self.what = what
+
+
+class FileGoneError(PermanentError):
+    """A file of the study is gone, which no wait brings back."""
 
 
 class StepSetAsideError(PermanentError):
@@ -87,9 +94,15 @@ class _Turns:
 
 
 class Runs:
-    """The runs of one worker; used by the threads of all runs and by that of the worker."""
+    """The runs of one worker; used by the threads of all runs and by that of the worker.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: of the index.
+        files: of the root, where a file that is gone from it is to end a run.
+    """
+
+    def __init__(self, engine: Engine, files: ObjectStore | None = None) -> None:
+        self._files = files
         self._alerts = Alerts(engine)
         self._attempts = StepAttempts(engine, _BOOT.read_text().strip() if _BOOT.exists() else "")
         self._changed = threading.Condition()
@@ -131,12 +144,13 @@ class Runs:
         Raises:
             PutOff: this machine could not do it.
             Interrupted: the process stops.
+            FileGoneError: an object, or what an earlier step has left, is gone, and the root is there.
             StepSetAsideError: it has ended its process too often.
         """
         interruption.check()
         with self._changed:
             self._active[identifier] = step
-        with _put_off_where_it_is_this_machine(step):
+        with self._put_off_where_it_is_this_machine(step):
             self._end_others()
             killed = self._attempts.left(study_uid, revision, step)
             if killed >= LIMIT:
@@ -240,14 +254,26 @@ class Runs:
             with self._changed:
                 self._not_ended.pop(0)
 
+    @contextmanager
+    def _put_off_where_it_is_this_machine(self, step: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if gone := self._gone(error):
+                raise FileGoneError(f"{step}: {gone} is gone: `rectal-node rerun` the study") from error
+            put_off_if_fault(error, step)
+            raise
+        except FAULTS as error:
+            put_off_if_fault(error, step)
+            raise
 
-@contextmanager
-def _put_off_where_it_is_this_machine(step: str) -> Iterator[None]:
-    try:
-        yield
-    except FAULTS as error:
-        put_off_if_fault(error, step)
-        raise
+    def _gone(self, error: FileNotFoundError) -> str:
+        """What of the root is gone, as a path in it; empty where the root itself is, or something outside of it."""
+        if self._files is None or not error.filename or not self._files.is_there():
+            return ""
+        path = Path(os.fsdecode(error.filename)).absolute()
+        kept = (self._files.root / folder for folder in _OF_STUDIES)
+        return str(path.relative_to(self._files.root)) if any(path.is_relative_to(it) for it in kept) else ""
 
 
 def put_off_if_fault(error: Exception, step: str) -> None:

@@ -24,7 +24,6 @@ from node.analysis.runs import Runs
 from node.clock import PARTING_S
 from node.errors import ConfigurationError, told
 from node.logs import Sparing
-from storage.records import StudyState
 
 #: How often DBOS looks into the queue, in s: it cannot be told that something has come. A look takes 2 ms or so.
 _POLL_S = 0.1
@@ -39,7 +38,7 @@ class Worker:
 
     def __init__(self, context: AnalysisContext) -> None:
         self._context = context
-        self._runs = Runs(context.index.engine)
+        self._runs = Runs(context.index.engine, context.files)
         self._strays: set[str] = set()
         self._sparing = Sparing(log)
         self._stop = threading.Event()
@@ -68,7 +67,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         self._reconcile(root)
-        self._runs, self._strays = Runs(self._context.index.engine), set()
+        self._runs, self._strays = Runs(self._context.index.engine, self._context.files), set()
         DBOS(config=config)
         workflow.register(self._context, self._runs)
         DBOS.launch()
@@ -77,7 +76,6 @@ class Worker:
             worker_concurrency=self._context.settings.analysis.concurrent_studies,
             polling_interval_sec=_POLL_S,
         )
-        self._fail_runs_of_other_versions()
         self._stop.clear()
         self._keeper = threading.Thread(target=self._keep_running, name="analysis-runs", daemon=True)
         self._keeper.start()
@@ -167,16 +165,6 @@ class Worker:
             Reconciliation(root, self._context.index, worklist).before_work()
         finally:
             worklist.close()
-
-    def _fail_runs_of_other_versions(self) -> None:
-        """Runs of another workflow version are never recovered by DBOS: say so instead of leaving them for ever."""
-        for found in DBOS.list_workflows(name=WORKFLOW, status=["PENDING", "ENQUEUED"], load_input=False):
-            if found.app_version in (None, WORKFLOW_VERSION):
-                continue
-            study, revision = revision_of(found.workflow_id)
-            reason = f"queued by workflow version {found.app_version}, not {WORKFLOW_VERSION}: `rectal-node rerun` it"
-            DBOS.cancel_workflow(found.workflow_id)
-            self._context.index.move(study, revision, StudyState.FAILED, reason)
 
 
 def lock_root(root: Path) -> IO[str]:

@@ -66,6 +66,12 @@ class Apart:
                 )
                 assert changed.rowcount == 1
 
+    def is_of(self, version: str, study: str) -> None:
+        """The run of a study is of this version of the workflow."""
+        with closing(sqlite3.connect(self.root / "worklist.sqlite")) as queue, queue:
+            of_study = "UPDATE workflow_status SET application_version = ? WHERE workflow_uuid = ?"
+            assert queue.execute(of_study, (version, workflow_id(study, 1))).rowcount == 1
+
     def state(self, study: str) -> str | None:
         found = self.index.study(study)
         return None if found is None else found.state
@@ -128,6 +134,29 @@ def test_brought_together_once_nothing_is_left_to_do(apart: Apart, all_pairs):
     reconciliation.all()
     assert not reconciliation.before_work()
     assert not reconciliation.all()
+
+
+@pytest.mark.parametrize("run", [Run.ENQUEUED, Run.DELAYED, Run.PENDING])
+def test_what_another_release_has_queued_or_begun_begins_anew(apart: Apart, run: Run):
+    """DBOS takes up only what is of the same version of the workflow."""
+    apart.put("1.2.3", Standing.QUEUED, run)
+    apart.put("1.2.4", Standing.QUEUED, Run.PENDING)
+    left = apart.root / "work" / "1.2.3" / "1" / "prediction.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    apart.is_of("analysis-5", "1.2.3")
+    Reconciliation(apart.root, apart.index, apart.worklist).before_work()
+    assert (apart.state("1.2.3"), apart.run("1.2.3")) == ("QUEUED", Run.ENQUEUED)
+    assert apart.worklist.of_other_versions() == []
+    assert not left.exists()
+    assert apart.run("1.2.4") is Run.PENDING
+
+
+def test_what_another_release_has_begun_and_nobody_wants_any_more_does_not_begin_anew(apart: Apart):
+    apart.put("1.2.3", Standing.CANCELLED, Run.PENDING)
+    apart.is_of("analysis-5", "1.2.3")
+    Reconciliation(apart.root, apart.index, apart.worklist).before_work()
+    assert (apart.state("1.2.3"), apart.run("1.2.3")) == ("CANCELLED", Run.CANCELLED)
 
 
 def test_a_study_that_the_queue_knows_as_done_from_before_is_analysed(apart: Apart):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
-from node.analysis.progress import running_steps
+from node.analysis.progress import queue_database, running_steps
 from node.codes import Alert
 from storage.alerts import AlertRecord, Alerts
 from storage.records import StudyState
@@ -126,6 +128,21 @@ def test_a_disk_that_is_full_for_a_while_delays_an_analysis_and_does_not_end_it(
     wait_for(lambda: has_ended(site, study), "the end of the study", 60, 0.01)
     assert state(site, study) is StudyState.COMPLETED
     wait_for(lambda: Alert.DISK_FULL not in alerts(site), "the end of the alert", 60, 0.01)
+
+
+def test_what_was_under_way_and_what_waited_at_an_upgrade_is_analysed_by_the_new_release(
+    site: Site, receive: Callable[[], str]
+) -> None:
+    site.worker.stop()
+    waiting, begun = receive(), receive()
+    site.sweep()
+    with closing(sqlite3.connect(queue_database(site.folder))) as queue, queue:
+        queue.execute("UPDATE workflow_status SET application_version = 'analysis-5' WHERE status = 'ENQUEUED'")
+        of_begun = "UPDATE workflow_status SET status = 'PENDING', executor_id = 'worker-1' WHERE workflow_uuid LIKE ?"
+        assert queue.execute(of_begun, (f"{begun}:%",)).rowcount == 1
+    site.worker.start()
+    wait_for(lambda: has_ended(site, waiting) and has_ended(site, begun), "the end of both studies", 120, 0.01)
+    assert (state(site, waiting), state(site, begun)) == (StudyState.COMPLETED, StudyState.COMPLETED)
 
 
 def test_a_step_that_kills_its_process_again_and_again_is_set_aside_and_the_queue_goes_on(

@@ -13,17 +13,24 @@ from sqlalchemy import func, select
 from models import interruption
 from models.errors import ProcessKilledError
 from models.interruption import Interrupted
-from node.analysis.runs import LIMIT, PutOff, Runs, StepSetAsideError
+from node.analysis.runs import LIMIT, FileGoneError, PutOff, Runs, StepSetAsideError
 from node.failure import Fault
 from storage.database import open_engine
+from storage.files import ObjectStore
 from storage.schema import step_attempt
 
 STEP = ("1.2.3", 1, "1.2.3:1", "segment")
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    return Runs(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"))
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root" / "objects").mkdir(parents=True)
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def runs(tmp_path: Path, root: Path) -> Runs:
+    return Runs(open_engine(f"sqlite:///{tmp_path / 'index.sqlite'}"), ObjectStore(root))
 
 
 @pytest.fixture
@@ -82,6 +89,31 @@ def test_a_run_waits_longer_each_time_until_a_step_is_done(runs):
     assert runs.due() == []
     runs.goes_on("1.2.3:1")
     assert not runs.is_known("1.2.3:1")
+
+
+def test_what_is_gone_from_a_root_that_is_there_ends_a_run_and_says_what(runs, root):
+    for gone in ("objects/1.2.3/1.2.4/image.dcm", "work/1.2.3/1/plan.json"):
+        with pytest.raises(FileGoneError, match=rf"^segment: {gone} is gone: `rectal-node rerun`"):
+            read_in_a_step(runs, root / gone)
+
+
+def test_a_root_that_is_gone_is_waited_for(runs, root):
+    root.rename(root.with_name("away"))
+    with pytest.raises(PutOff):
+        read_in_a_step(runs, root / "work/1.2.3/1/plan.json")
+    root.mkdir()  # as where a file system was mounted
+    with pytest.raises(PutOff):
+        read_in_a_step(runs, root / "work/1.2.3/1/plan.json")
+
+
+def test_what_is_gone_elsewhere_is_waited_for(runs, root):
+    with pytest.raises(PutOff):
+        read_in_a_step(runs, root.parent / "models" / "weights")
+
+
+def read_in_a_step(runs: Runs, path: Path) -> None:
+    with runs.run("1.2.3:1"), runs.attempt(*STEP):
+        path.read_bytes()
 
 
 def test_a_stop_waits_for_the_next_safe_point_and_says_what_came_to_none_which_counts_nothing(runs, left):
