@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from datetime import datetime, timedelta
+
+from sqlalchemy.exc import DBAPIError
 
 from node.clock import Clock, utc_now
 from node.codes import Alert
 from node.errors import told
 from node.failure import Fault, fault_of
 from storage.alerts import Alerts
+from storage.database_faults import words
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +54,8 @@ class LocalFaults:
         """Tell of an error as what `work` lacks; False, and nothing is told, where it is not this machine's."""
         fault = fault_of(error)
         if fault is not None:
-            self.report(fault, f"{work}: this machine: {told(error)}", kind_of(error))
+            said = words(error) if isinstance(error, DBAPIError | sqlite3.Error) else told(error)
+            self.report(fault, f"{work}: this machine: {said}", _kind_of(error))
         return fault is not None
 
     def over(self) -> None:
@@ -61,6 +66,6 @@ class LocalFaults:
         self._open.clear()
 
 
-def kind_of(error: BaseException) -> str:
+def _kind_of(error: BaseException) -> str:
     """The kind of a fault, which others share: the class, and the number of the operating system."""
     return f"{type(error).__name__} {getattr(error, 'errno', None) or ''}".strip()

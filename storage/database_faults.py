@@ -33,11 +33,11 @@ def told(error: BaseException, where: str) -> str:
     of_statement = IntegrityError | ProgrammingError | DataError | sqlite3.IntegrityError | sqlite3.ProgrammingError
     if not isinstance(error, DBAPIError | sqlite3.Error) or isinstance(error, of_statement):
         return ""
-    words = _words(error)
+    said = words(error)
     if "postgresql" in where or not (isinstance(error, sqlite3.Error) or isinstance(error.orig, sqlite3.Error)):
-        return f"{where}: the database does not answer as it should: {words}: see that it runs and has space"
-    meaning = next((it for texts, it in _MEANINGS if any(text in words.lower() for text in texts)), "does not work")
-    return f"{where}: the database {meaning} ({words})"
+        return f"{where}: the database does not answer as it should: {said}: see that it runs and has space"
+    meaning = next((it for texts, it in _MEANINGS if any(text in said.lower() for text in texts)), "does not work")
+    return f"{where}: the database {meaning} ({said})"
 
 
 def told_of_disk(error: OSError, where: str) -> str:
@@ -46,7 +46,7 @@ def told_of_disk(error: OSError, where: str) -> str:
     return f"{where}: {error.strerror}: {remedy}" if remedy else ""
 
 
-def _words(error: DBAPIError | sqlite3.Error) -> str:
-    """The first line of what the driver says, which holds no values."""
+def words(error: DBAPIError | sqlite3.Error) -> str:
+    """The first line of what the driver says, which holds no values where it is no failure of a statement."""
     said = str(error.orig if isinstance(error, DBAPIError) else error)
     return said.strip().splitlines()[0] if said.strip() else type(error).__name__
