@@ -82,7 +82,7 @@ _PRIMARY = 0xFF
 _SHORTAGES = ("bad_alloc", "allocate memory", "out of memory", "start new thread")
 
 #: What `fault_of` may know; narrower in an `except` than every exception.
-FAULTS = (OSError, MemoryError, SQLAlchemyError, sqlite3.Error, RuntimeError, TransientError)
+FAULTS = (OSError, MemoryError, SQLAlchemyError, sqlite3.Error, RuntimeError, ModelError, TransientError)
 
 
 def fault_of(error: BaseException) -> Fault | None:

@@ -23,7 +23,7 @@ NAME = "clock"
 LEAST = timedelta(hours=1)
 """That is told, and the most that may pass between two times that the clock is seen while something is received."""
 
-_MOST = 32
+_MOST = 200  # of a condition; a machine that is off every night has as many in half a year
 _BEGIN = datetime.min.replace(tzinfo=UTC)
 
 
@@ -52,10 +52,15 @@ def gaps(connection: Connection, now: datetime) -> tuple[Gap, ...]:
     if now - row.begun_at >= LEAST:
         found.append(Gap(row.begun_at + LEAST, now - row.begun_at))
     found.sort(key=lambda gap: gap.until, reverse=True)
-    while len(found) > _MOST:  # the two that the fewest are left of become one that takes off at least as much
-        last = found.pop()
-        found[-1] = Gap(found[-1].until, found[-1].by + last.by)
+    while len(found) > _MOST:  # two that lie close become one, which takes off at least as much
+        at = min(range(len(found) - 1), key=lambda place: _lost(*found[place : place + 2]))
+        found[at : at + 2] = [Gap(found[at].until, found[at].by + found[at + 1].by)]
     return tuple(found)
+
+
+def _lost(later: Gap, earlier: Gap) -> float:
+    """What is taken off too much where two become one, and for how much time of receipt; s²."""
+    return (later.until - earlier.until).total_seconds() * earlier.by.total_seconds()
 
 
 def is_before(column: ColumnElement[Any], moment: datetime, known: Iterable[Gap]) -> ColumnElement[bool]:

@@ -14,9 +14,16 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from models.errors import VolumeError
 from node.errors import PermanentError, Refusal, TransientError
-from node.failure import Fault, fault_of
+from node.failure import FAULTS, Fault, fault_of
 from storage.database import open_engine
 from storage.errors import HeaderError, TransitionError
+
+
+def of_models(cause: Exception) -> VolumeError:
+    """What a model says of what a library below it said."""
+    error = VolumeError("N4 finds no bias field")
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -47,17 +54,20 @@ def test_what_the_operating_system_refuses_is_this_machines(number: int, fault: 
         (RuntimeError("Exception from src/inference/src/core.cpp: std::bad_alloc"), Fault.SHORT),
         (RuntimeError("can't start new thread"), Fault.SHORT),
         (TransientError("no answer"), Fault.NETWORK),
+        (of_models(RuntimeError("itk::ERROR: std::bad_alloc")), Fault.SHORT),
     ],
 )
 def test_so_is_what_libraries_say_of_memory_and_threads_and_what_a_peer_does_not_answer(
     error: Exception, fault: Fault
 ) -> None:
+    assert isinstance(error, FAULTS)
     assert fault_of(error) is fault
 
 
 @pytest.mark.parametrize(
     "error",
     [
+        of_models(RuntimeError("itk::ERROR: the bias field does not converge")),
         ValueError("a value"),
         RuntimeError("filter weights not of the size of the input"),
         OSError("pydicom says so of a sequence that is cut short"),

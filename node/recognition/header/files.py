@@ -43,8 +43,10 @@ def read_dataset(path: Path, **options: Any) -> Dataset:  # noqa: ANN401 - pydic
         OSError, MemoryError: this machine cannot read the file now.
     """
     with _opened(path) as file:
+        if isinstance(file, _Inflating):
+            return dcmread(file, **options)
         try:
-            return dcmread(file if isinstance(file, _Inflating) else path, **options)
+            return dcmread(path, **options)
         except MemoryError:  # of this machine, or of an element that says it is larger than its file
             with _Bounded(io.FileIO(path)) as bounded:
                 return dcmread(bounded, **options)
@@ -84,6 +86,7 @@ DAMAGE: Meanings = (
     (InvalidDicomError, "no DICOM file: it does not begin with a preamble, the letters DICM and file meta information"),
     (EOFError, "cut short: it ends within an element"),
     (zlib.error, "damaged: the deflated data set cannot be inflated"),
+    (MemoryError, "cannot be read: memory is short"),
     (RecursionError, "damaged: sequences are nested without end"),
     (Exception, "damaged ({kind})"),
 )
