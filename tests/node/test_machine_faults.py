@@ -10,10 +10,10 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 from pydicom import dcmread
 
 from node.analysis.patients import names_another, patient_of
-from node.errors import Refusal
 from node.failure import Fault, fault_of
 from node.recognition.header.frames import read_frames, read_patient
 from node.recognition.header.words import words
@@ -100,16 +100,18 @@ def test_memory_that_does_not_hold_an_image_says_nothing_of_it(plan, path):
     assert fault_of(refused.value) is Fault.SHORT
 
 
-def test_an_element_that_says_it_is_larger_than_its_file_is_damage_however_little_memory_there_is(plan, path):
-    content = path.read_bytes()
+def test_an_element_that_says_it_is_larger_than_its_file_asks_for_no_more_memory_than_that(plan, path):
+    whole, content = assemble(plan.stacks[0]), path.read_bytes()
     at = content.rindex(b"\xe0\x7f\x10\x00OW\0\0") + 8
     path.write_bytes(content[:at] + LARGE.to_bytes(4, "little") + content[at + 4 :])
-    with short_of_memory(), pytest.raises(Refusal, match=r"E-DECODE.*damaged|cut short"):
-        assemble(plan.stacks[0])
+    with short_of_memory():
+        found = assemble(plan.stacks[0])
+    assert sitk.Hash(found) == sitk.Hash(whole)
 
 
 def test_an_earlier_result_that_is_gone_names_nobody(plan, path):
+    patient = patient_of(plan, path)
     path.unlink()
-    assert not names_another(PATIENT, plan, [path])
+    assert not names_another(patient, plan, [path])
     with pytest.raises(FileNotFoundError):
         patient_of(plan, path)

@@ -37,7 +37,8 @@ def test_a_complete_file_that_has_a_row_gets_its_name(receiving, received):
 def test_so_does_that_of_a_result_which_came_back_under_other_uids(receiving, make_image):
     """It was acknowledged as every other object."""
     image = make_image(Manufacturer="rectal-node")
-    assert store([image], "127.0.0.1", receiving.port, "RECTALNODE", "PACS", 10)[0].status == 0
+    (outcome,) = store([image], "127.0.0.1", receiving.port, "RECTALNODE", "PACS", 10)
+    assert outcome.status == 0
     assert receiving.index.instances("1.2.3") == ()
     (returned,) = (receiving.store.root / "objects").rglob("*.dcm")
     content = returned.read_bytes()
