@@ -45,6 +45,8 @@ from storage.ledger import Ledger
 from storage.overview import StudyQuery
 from storage.records import ResultRecord, StudyState
 
+from ..parts import processor
+
 FIRST, SECOND = ("A-4711", "19610307"), ("B-0815", "19700101")
 KINDS = (MRImageStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage)
 
@@ -58,7 +60,9 @@ class Site:
     arrived: list[Dataset] = field(default_factory=list)
     uid: str = ""
     uids_of_results: str = "1.2.3"
-    analysis: AnalysisSettings = field(default_factory=lambda: AnalysisSettings(threads=1))
+    analysis: AnalysisSettings = field(
+        default_factory=lambda: AnalysisSettings(threads=1, precision=processor.installation().precision)
+    )
 
     def __post_init__(self) -> None:
         pacs = RemoteSettings(
