@@ -69,6 +69,28 @@ class Arrival:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class FileArrival:
+    """A file whose data set is coming.
+
+    Attributes:
+        head: preamble and file meta information as they came.
+        study: that it must be of; empty where any will do.
+    """
+
+    sender: Sender
+    transfer_syntax: str
+    head: bytes
+    study: str = ""
+    refusal: Refusal | None = None
+
+    def mismatch(self, header: InstanceHeader) -> str:
+        """That it is of another study than the one that is meant; empty where it is not."""
+        if self.study and header.study_instance_uid != self.study:
+            return f"Study Instance UID is {header.study_instance_uid}, and the request is for {self.study}"
+        return ""
+
+
 class Incoming(Protocol):
     """An object whose data set is coming, by whatever protocol."""
 
@@ -97,11 +119,13 @@ class Reception:
 
     Attributes:
         header: of an object that could be indexed, once it is whole.
+        registration: what registering it meant; None where that has not come to be.
     """
 
     def __init__(self, scp: StorageSCP, arrival: Incoming) -> None:
         self.arrival = arrival
         self.header: InstanceHeader | None = None
+        self.registration: Registration | None = None
         self.file: SpooledFile | None = None
         self.refusal: Refusal | None = None
         self._scp = scp
@@ -211,7 +235,7 @@ class StorageSCP:
             return Refusal(MISMATCH, "studies of the known-answer check, and no others, are stored by it")
         if mismatch := arrival.mismatch(header):
             return self._quarantine(file, arrival, Refusal(MISMATCH, mismatch))
-        registration = self._register(file, header, arrival)
+        reception.registration = registration = self._register(file, header, arrival)
         self._count(registration)
         log.debug("object %s of study %s: %s", header.sop_instance_uid, header.study_instance_uid, registration)
         return None

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from node.bodies import UploadLimits
 from node.clock import PARTING_S, STOPS_WITHIN_S
 from node.dicom.tls import shown_by
 from node.errors import told
@@ -26,7 +27,7 @@ from node.web.access import Access
 from node.web.app import application
 from node.web.objects import WebObjects
 from node.web.qido import Searching, search_routes
-from node.web.stow import Storing, UploadLimits, store_routes
+from node.web.stow import Storing, store_routes
 from node.web.wado import Retrieving, rendered_routes, retrieve_routes
 from storage.files import ObjectStore
 from storage.index import Index

@@ -5,12 +5,8 @@ A request that is open holds the studies that it brings, as an open association 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import anyio
 from fastapi import APIRouter, Depends, Request
@@ -18,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from node.bodies import TooLargeError, TooSlowError, UploadLimits, pieces
 from node.services.leases import Leases
 from node.services.store import StorageSCP
 from node.web.access import Access, Caller
@@ -29,20 +26,8 @@ from node.web.upload import Upload
 
 log = logging.getLogger(__name__)
 
-_PIECE = 2**18
-"""Bytes that are gathered before they are written, which is done in another thread."""
-
 _LONGEST_BOUNDARY = 200
 """Characters; 70 are allowed (RFC 2046 5.1.1), and Orthanc sends 73."""
-
-
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """Of one request: bytes in all, the longest silence in s, and the least rate in bytes a second."""
-
-    largest: int
-    silence_s: float
-    slowest: float
 
 
 class OpenRequest:
@@ -86,20 +71,16 @@ class Storing:
         return self._told(request, caller, stored, media_type)
 
     async def _receive(self, request: Request, upload: Upload) -> None:
-        if int(request.headers.get("content-length") or 0) > self._limits.largest:
-            raise self._too_large()
-        received = 0
         try:
-            async for piece in _pieces(request, self._limits):
-                received += len(piece)
-                if received > self._limits.largest:
-                    raise self._too_large()
+            async for piece in pieces(request, self._limits):
                 await run_in_threadpool(upload.write, piece)
+        except TooLargeError as error:
+            most = f"a request has at most {self._limits.largest / 1e9:g} GB"
+            raise ProblemError(413, most, {"Connection": "close"}) from error
+        except TooSlowError as error:
+            raise ProblemError(408, "the body came too slowly", {"Connection": "close"}) from error
         except ClientDisconnect as error:
             raise ProblemError(400, "the request was broken off") from error
-
-    def _too_large(self) -> ProblemError:
-        return ProblemError(413, f"a request has at most {self._limits.largest / 1e9:g} GB", {"Connection": "close"})
 
     def _told(self, request: Request, caller: Caller, stored: list[Stored], media_type: str) -> Response:
         failed = sum(each.refusal is not None for each in stored)
@@ -124,31 +105,6 @@ def _boundary(request: Request) -> bytes | None:
     if not 0 < len(boundary) <= _LONGEST_BOUNDARY or not boundary.isascii():
         raise MalformedError(f"the Content-Type has no boundary of 1 to {_LONGEST_BOUNDARY} characters")
     return boundary.encode()
-
-
-async def _pieces(
-    request: Request, limits: UploadLimits, clock: Callable[[], float] = time.monotonic
-) -> AsyncIterator[bytes]:
-    """The body in larger pieces; who sends it too slowly is not waited for.
-
-    Raises:
-        ProblemError: it took too long (408).
-    """
-    begun, received, gathered = clock(), 0, bytearray()
-    stream = request.stream()
-    while True:
-        left = begun + limits.silence_s + received / limits.slowest - clock()
-        try:
-            piece = await asyncio.wait_for(anext(stream, b""), min(limits.silence_s, max(left, 0.0)))
-        except TimeoutError as error:
-            raise ProblemError(408, "the body came too slowly", {"Connection": "close"}) from error
-        received += len(piece)
-        gathered += piece
-        if len(gathered) >= _PIECE or (not piece and gathered):
-            yield bytes(gathered)
-            gathered.clear()
-        if not piece:
-            return
 
 
 def store_routes(storing: Storing, access: Access) -> APIRouter:

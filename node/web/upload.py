@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom import dcmread
@@ -14,13 +13,12 @@ from python_multipart.multipart import MultipartParser
 from node.dicom.command import Refusal
 from node.recognition.header.elements import MALFORMED
 from node.services.leases import Sender
-from node.services.store import CANNOT_UNDERSTAND, Reception, StorageSCP
+from node.services.store import CANNOT_UNDERSTAND, FileArrival, Reception, StorageSCP
 from node.web.media_types import DICOM
 from node.web.problems import MalformedError
 from node.web.stored import Stored
 from storage.errors import HeaderError
 from storage.header import file_meta
-from storage.records import InstanceHeader
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -33,28 +31,6 @@ _META = 2**14
 
 _MOST_META = 2**18
 """… and at most so many."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileArrival:
-    """A file whose data set is coming.
-
-    Attributes:
-        head: preamble and file meta information as they came.
-        study: that it must be of; empty where any will do.
-    """
-
-    sender: Sender
-    transfer_syntax: str
-    head: bytes
-    study: str = ""
-    refusal: Refusal | None = None
-
-    def mismatch(self, header: InstanceHeader) -> str:
-        """That it is of another study than that of the request; empty where it is not."""
-        if self.study and header.study_instance_uid != self.study:
-            return f"Study Instance UID is {header.study_instance_uid}, and the request is for {self.study}"
-        return ""
 
 
 class Upload:
