@@ -1,10 +1,10 @@
-"""Tables of those who look at the page: accounts, their links and sessions, and what readers say of results."""
+"""Tables of those who look at the page: accounts, their links and sessions, what readers say of results and outline."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
-from storage.schema import IDENTIFIER, UTCDateTime, metadata, study
+from storage.schema import IDENTIFIER, UID, UTCDateTime, metadata, study
 
 _DIGEST = String(64)
 
@@ -49,4 +49,23 @@ reading = Table(
     Column("reader", String(64), nullable=False),
     Column("said_at", UTCDateTime, nullable=False),
     Index("reading_by_study", "study_instance_uid", "identifier"),
+)
+
+# The outline of a reader, which is an object of the study, and how it agrees with the one of the node.
+reader_outline = Table(
+    "reader_outline",
+    metadata,
+    Column("reading", ForeignKey(reading.c.identifier), primary_key=True),
+    Column("study_instance_uid", ForeignKey(study.c.study_instance_uid), nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    # Of the data set, by which its file is found among the revisions of the object.
+    Column("digest", String(64), nullable=False),
+    Column("drawn_on", UID, nullable=False),
+    Column("volume_ml", Float, nullable=False),
+    # Of the result that it is compared with; empty where the node outlined nothing on that grid.
+    Column("compared_with", UID, nullable=False),
+    Column("own_ml", Float, nullable=False),
+    Column("dice", Float),
+    Index("reader_outline_by_study", "study_instance_uid"),
 )

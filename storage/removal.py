@@ -19,7 +19,7 @@ from storage.catalogue import removing
 from storage.durability import sync
 from storage.files import ObjectStore
 from storage.monitoring_schema import scanned_study
-from storage.page_schema import reading
+from storage.page_schema import reader_outline, reading
 from storage.records import ObjectOrigin, QuarantineState
 from storage.removal_records import Removal, Scope
 from storage.removal_schema import committed_study, rejection_note, removal, removal_file
@@ -38,7 +38,10 @@ from storage.schema import (
     verdict,
 )
 
-OF_A_STUDY = (result, revision_object, verdict, reading, meant_patient, association, step_attempt, committed_study)
+OF_A_STUDY = (
+    *(result, revision_object, verdict, reader_outline, reading),
+    *(meant_patient, association, step_attempt, committed_study),
+)
 """Tables, beside those of objects and of the study itself, of which a removal takes the rows of the study."""
 _AT_ONCE = 500
 """Files of one statement, which has a parameter for each."""

@@ -78,15 +78,17 @@ class Retrievals:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def records(self, remote: str = "", states: Collection[RetrievalState] = ()) -> tuple[RetrievalRecord, ...]:
-        """Of one remote or of all, the last that was asked for first."""
+    def records(
+        self, remote: str = "", states: Collection[RetrievalState] = (), limit: int | None = None
+    ) -> tuple[RetrievalRecord, ...]:
+        """Of one remote or of all, the last that was asked for first; the first `limit` of them."""
         query = select(retrieval).order_by(retrieval.c.asked_at.desc(), retrieval.c.identifier.desc())
         if remote:
             query = query.where(retrieval.c.remote == remote)
         if states:
             query = query.where(retrieval.c.state.in_(states))
         with self._engine.connect() as connection:
-            return tuple(_record(row) for row in connection.execute(query))
+            return tuple(_record(row) for row in connection.execute(query.limit(limit)))
 
     def want(self, remote: str, studies: Mapping[str, int], now: datetime, anew: bool) -> int:
         """Have studies fetched, of which the remote has so many instances (0: unknown); returns how many are due now.
