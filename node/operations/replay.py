@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from models.sequence import Sequence
@@ -11,10 +11,10 @@ from node.errors import NodeError
 from node.operations.headers import in_processes
 from node.operations.watching import Watch, unwatched
 from node.planning import plan_from, trained_protocols
-from node.recognition.plan import read_study
+from node.recognition.plan import StudyFacts, read_study
 from node.recognition.protocol import TrainedProtocol
 from node.recognition.record import Revealed, SeriesVerdict, StudyPlan, from_json
-from node.settings import Settings
+from node.settings import RecognitionSettings, Settings
 from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
@@ -67,11 +67,36 @@ def _replayed(
     if document is None:
         return None
     before = from_json(document)
-    files = [store.absolute(record.file) for record in index.instances(uid)]
-    meant, rejected = index.meant_patient(uid), index.rejected(uid)
-    facts = read_study(uid, files, settings.recognition, meant, rejected, in_processes())
+    facts = _facts(uid, index, store, settings.recognition)
     after = plan_from(facts, settings.recognition, trained, _revealed(before))
     return Replayed(uid, study.revision, tuple(differences(before, after)))
+
+
+def replanned(
+    uid: str,
+    index: Index,
+    store: ObjectStore,
+    rules: Iterable[RecognitionSettings],
+    trained: tuple[TrainedProtocol, ...],
+) -> tuple[StudyPlan, ...] | None:
+    """The plans of a study by several settings, as its images told when it was analysed; None without a record."""
+    document = index.verdict(uid)
+    if document is None:
+        return None
+    revealed = _revealed(from_json(document))
+    facts: dict[object, StudyFacts] = {}
+    plans = []
+    for each in rules:
+        if each.words_of_site not in facts:  # of the settings nothing else plays a part in reading
+            facts[each.words_of_site] = _facts(uid, index, store, each)
+        without_images = each.model_copy(update={"measure_injection": False}) if revealed.injection is None else each
+        plans.append(plan_from(facts[each.words_of_site], without_images, trained, revealed))
+    return tuple(plans)
+
+
+def _facts(uid: str, index: Index, store: ObjectStore, recognition: RecognitionSettings) -> StudyFacts:
+    files = [store.absolute(record.file) for record in index.instances(uid)]
+    return read_study(uid, files, recognition, index.meant_patient(uid), index.rejected(uid), in_processes())
 
 
 def differences(before: StudyPlan, after: StudyPlan) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather
 from node.settings import RecognitionSettings
 
 _NAMED_FILES = 5
+_WORD = re.compile(r"[^\s:;,]+")
 
 
 def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = read_headers) -> Iterator[StudyFacts]:
@@ -23,14 +25,31 @@ def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = re
     Raises:
         NodeError: there is no DICOM file.
     """
-    files = files_in(path)
+    return _studies(files_in(path), settings, read, str(path))
+
+
+def studies_of(files: Sequence[Path], settings: RecognitionSettings, names: Mapping[Path, str]) -> Iterator[StudyFacts]:
+    """The same of these files, which are told of by other names."""
+    by_name = {path.name: name for path, name in names.items()}
+
+    def renamed(sentence: str) -> str:
+        return _WORD.sub(lambda word: by_name.get(word.group(), word.group()), sentence)
+
+    try:
+        for study in _studies(list(files), settings, read_headers, "what was given"):
+            yield replace(study, warnings=tuple(map(renamed, study.warnings)))
+    except NodeError as error:
+        raise NodeError(renamed(str(error))) from error
+
+
+def _studies(files: list[Path], settings: RecognitionSettings, read: ReadHeaders, where: str) -> Iterator[StudyFacts]:
     found = list(zip(files, read(files, settings), strict=True))
     studies: dict[str, list[tuple[Path, HeaderFinding]]] = defaultdict(list)
     for file, facts in found:
         if not isinstance(facts, Fault):
             studies[facts[0].header.study_instance_uid].append((file, facts))
     if not studies:
-        raise NodeError(_nothing_in(path, [facts for _, facts in found if isinstance(facts, Fault)]))
+        raise NodeError(_nothing_in(where, [facts for _, facts in found if isinstance(facts, Fault)]))
     unreadable = [(file, facts) for file, facts in found if isinstance(facts, Fault)]
     gathered = [gather(uid, (*own, *unreadable)) for uid, own in sorted(studies.items())]
     elsewhere = clashes.between((study.study_instance_uid, study.frames) for study in gathered)
@@ -39,8 +58,8 @@ def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = re
         yield replace(study, warnings=(*study.warnings, *clashing))
 
 
-def _nothing_in(path: Path, faults: Sequence[Fault]) -> str:
+def _nothing_in(where: str, faults: Sequence[Fault]) -> str:
     """Why there is nothing to be recognised, with what is wrong with the first files."""
     more = len(faults) - _NAMED_FILES
     named = [fault.sentence for fault in faults[:_NAMED_FILES]] + ([f"and {more} more"] if more > 0 else [])
-    return "; ".join((f"{path}: no DICOM file that can be read", *named))
+    return "; ".join((f"{where}: no DICOM file that can be read", *named))

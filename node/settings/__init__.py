@@ -7,7 +7,7 @@ anything starts, one line a fault, naming the file and the key.
 from node.settings.alerts import AlertSettings, Encryption, MailSettings, WebhookSettings
 from node.settings.destinations import ADDITIONAL, USUAL_RESULTS, Conditions, ResultKind
 from node.settings.known_answer import KnownAnswerSettings
-from node.settings.loading import former_keys, load_settings
+from node.settings.loading import former_keys, load_settings, recognition_in
 from node.settings.maintenance import MaintenanceSettings
 from node.settings.recognition import (
     Limits,
@@ -64,4 +64,5 @@ __all__ = [
     "WebhookSettings",
     "former_keys",
     "load_settings",
+    "recognition_in",
 ]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from node.errors import ConfigurationError
-from node.settings.recognition import FORMS, RecognitionRule
+from node.settings.recognition import FORMS, RecognitionRule, RecognitionSettings
 from node.settings.remotes import FormerTables
 from node.settings.sections import Settings
 from node.settings.toml_lines import line_of
@@ -17,6 +17,14 @@ from node.settings.values import Section
 
 _FORMER = frozenset(FormerTables.model_fields)
 _T = TypeVar("_T", bound=Section)
+_NAMED = 20
+"""Faults of one file that are told."""
+
+
+class _Recognition(Section):
+    """What a text states of recognition alone."""
+
+    recognition: RecognitionSettings = RecognitionSettings()
 
 
 def load_settings(path: Path) -> Settings:
@@ -35,6 +43,17 @@ def load_settings(path: Path) -> Settings:
     return _resolved(_with_lines(settings, path, text), path.absolute().parent)
 
 
+def recognition_in(text: str, base: RecognitionSettings) -> RecognitionSettings:
+    """`base` with the keys of recognition that a text in the form of config.toml states; its rules know no lines.
+
+    Raises:
+        ConfigurationError: the text is no TOML, states something else, or a key that is impossible; names the line.
+    """
+    where = Path("text")
+    said = _validated(where, text, _Recognition, _parsed(where, text)).recognition
+    return base.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
+
+
 def former_keys(path: Path) -> tuple[str, ...]:
     """Entries of a loadable file in the form of an earlier release, each with what to write instead, a line each."""
     text, document = _read(path)
@@ -45,10 +64,17 @@ def former_keys(path: Path) -> tuple[str, ...]:
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text("utf-8")
-        return text, tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    return text, _parsed(path, text)
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -56,7 +82,8 @@ def _validated(path: Path, text: str, form: type[_T], document: object) -> _T:
     try:
         return form.model_validate(document)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_fault(path, text, fault) for fault in error.errors())) from error
+        named = error.errors()[:_NAMED]  # to find a line takes as long as reading the text once a line
+        raise ConfigurationError("\n".join(_fault(path, text, fault) for fault in named)) from error
 
 
 def _fault(path: Path, text: str, fault: object) -> str:

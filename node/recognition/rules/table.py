@@ -83,7 +83,7 @@ def classify(facts: VolumeFacts, rows: tuple[Rule, ...], sources: Mapping[str, s
     for rule in rows:
         failed = [condition for condition in rule.conditions if not condition.holds(getattr(facts, condition.fact))]
         if not failed and winner is None:
-            winner = rule, tuple(_evidence(condition, facts, sources) for condition in rule.conditions)
+            winner = rule, conditions_of(rule, facts, sources)
         elif _narrowly(failed, rule, facts):
             misses.append(
                 NearMiss(rule.name, rule.finding, tuple(_evidence(entry, facts, sources) for entry in failed))
@@ -92,6 +92,11 @@ def classify(facts: VolumeFacts, rows: tuple[Rule, ...], sources: Mapping[str, s
         return Classification(Finding.UNKNOWN, "", (), tuple(misses))
     rule, evidence = winner
     return Classification(rule.finding, rule.name, evidence, tuple(misses))
+
+
+def conditions_of(rule: Rule, facts: VolumeFacts, sources: Mapping[str, str]) -> tuple[ConditionResult, ...]:
+    """Every condition of a rule with the value found, whether or not it holds."""
+    return tuple(_evidence(condition, facts, sources) for condition in rule.conditions)
 
 
 def _narrowly(failed: list[Condition], rule: Rule, facts: VolumeFacts) -> bool:
@@ -104,9 +109,15 @@ def _narrowly(failed: list[Condition], rule: Rule, facts: VolumeFacts) -> bool:
 
 
 @cache
-def _shipped() -> tuple[Rule, ...]:
+def shipped() -> tuple[RecognitionRule, ...]:
+    """The shipped rows as they are stated."""
     document = tomllib.loads(files("node.recognition.rules").joinpath("rules.toml").read_text("utf-8"))
-    return tuple(compiled(row) for row in TypeAdapter(list[RecognitionRule]).validate_python(document["rules"]))
+    return tuple(TypeAdapter(list[RecognitionRule]).validate_python(document["rules"]))
+
+
+@cache
+def _shipped() -> tuple[Rule, ...]:
+    return tuple(map(compiled, shipped()))
 
 
 def _compiled(stated: RecognitionRule) -> Rule:
