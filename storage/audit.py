@@ -38,6 +38,9 @@ class AuditAction(StrEnum):
     DISCARDED = "DISCARDED"
     ACKNOWLEDGED = "ACKNOWLEDGED"
     ASKED_REMOTE = "ASKED_REMOTE"
+    UPLOADED = "UPLOADED"
+    RETRIEVED = "RETRIEVED"
+    TRIED_RULES = "TRIED_RULES"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydicom.uid import SegmentationStorage
 from sqlalchemy import Engine
 
 from node.errors import NodeError
-from node.results.attributes import LABEL_MAP_SEGMENTATION
 from node.viewing.cache import BoundedCache
 from node.viewing.contours import SegmentationMask, SliceContour, contours, read_grid, read_segmentation
 from node.viewing.lattice import Lattice, Orientation, Plane, PlaneShown, planes
+from node.viewing.outlines import SEGMENTATIONS
 from node.viewing.pixels import Preset, VolumeCache, Window, grey, png
 from node.viewing.stacks import ImageStack, SeriesStacks, read_series
 from storage.catalogue import retrieval
@@ -24,7 +23,6 @@ from storage.files import ObjectStore
 from storage.ledger import Ledger
 from storage.records import InstanceHeader, StoredFile
 
-_SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_SEGMENTATION})
 _MOST_OBJECTS = 20_000
 _SERIES_KEPT = 32
 _GRIDS_KEPT = 256
@@ -109,6 +107,14 @@ class Images:
         )
         return SeriesShown(series, volumes, found.faults + undrawn, version)
 
+    def grids(self, study: str, series: str) -> tuple[Lattice, ...]:
+        """The grids of the volumes of a series; none where nothing of it can be looked at, or it is not there."""
+        try:
+            found, _ = self._stacks(study, series)
+        except NodeError:
+            return ()
+        return tuple(stack.lattice for stack in found.stacks)
+
     def presets(self, study: str, series: str, number: int) -> PresetList:
         """Windows to look at a volume by, the usual one first.
 
@@ -144,7 +150,7 @@ class Images:
             NodeError: there is no such segmentation, or it cannot be drawn.
         """
         named = UniqueKeys(study_instance_uids=(study,), sop_instance_uids=(segmentation,))
-        found = [file for header, file in self._objects(named) if header.sop_class_uid in _SEGMENTATIONS]
+        found = [file for header, file in self._objects(named) if header.sop_class_uid in SEGMENTATIONS]
         if not found:
             raise NodeError(f"{segmentation}: no segmentation of study {study}")
         path = self._files.absolute(found[-1])
@@ -171,7 +177,7 @@ class Images:
     def _segmentations(self, study: str) -> tuple[list[tuple[str, Lattice]], tuple[str, ...]]:
         """The grids of those among the results that are valid now; sentences that say why others cannot be drawn."""
         results = Ledger(self._engine).latest_results(study)
-        uids = tuple(it.sop_instance_uid for it in results if it.sop_class_uid in _SEGMENTATIONS)
+        uids = tuple(it.sop_instance_uid for it in results if it.sop_class_uid in SEGMENTATIONS)
         grids: list[tuple[str, Lattice]] = []
         undrawn: list[str] = []
         if uids:  # of none, every object of the study would be meant

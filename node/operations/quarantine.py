@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -24,6 +25,9 @@ from storage.header import read_header
 from storage.index import Index
 from storage.quarantine import DAMAGED_HERE
 from storage.records import QuarantineRecord, QuarantineState, Registration
+
+if TYPE_CHECKING:
+    from node.operations.intake import Giver, Intake, Taken
 
 log = logging.getLogger(__name__)
 
@@ -213,6 +217,22 @@ def _release(engine: Engine, store: ObjectStore, identifier: int, because: str) 
     # After a crash before this line it is released again, and then a duplicate.
     _end(engine, store, entry, QuarantineState.RELEASED, because or f"released as {registration}")
     return Released(identifier, header.study_instance_uid, header.sop_instance_uid, registration)
+
+
+def replace(settings: Settings, identifier: int, intake: Intake, giver: Giver, mended: Path, because: str) -> Taken:
+    """Take a mended file in, as what is uploaded, in the place of an entry, which ends.
+
+    Raises:
+        NodeError: there is no such entry, it has ended, or the mended file is not taken in either.
+    """
+    engine, store = open_engine(settings.storage_url), ObjectStore(settings.root)
+    entry = _held(engine, identifier)
+    with mended.open("rb") as source:
+        taken = intake.take(f"mended {identifier}", source, giver)
+    if not taken.is_kept:
+        raise NodeError(f"quarantine {identifier}: stays, the mended file is not taken in: {taken.reason}")
+    _end(engine, store, entry, QuarantineState.RELEASED, because)
+    return taken
 
 
 def discard(settings: Settings, identifier: int, because: str) -> Discarded:

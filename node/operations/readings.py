@@ -18,11 +18,13 @@ def give(engine: Engine, study_uid: str, revision: int, verdict: ReaderVerdict, 
 
     Raises:
         NodeError: there is no such study, its results are of another revision or there are none to accept or reject,
-            a comment is missing or too long.
+            a comment is missing or too long, or an outline is none.
     """
     study = Index(engine).study(study_uid)
     if study is None:
         raise NodeError(f"{study_uid}: no study of this node")
+    if verdict is ReaderVerdict.OUTLINED:
+        raise NodeError("an outline is a DICOM segmentation")
     results = Ledger(engine).latest_results(study_uid)
     if not results and verdict is not ReaderVerdict.COMMENT:
         raise NodeError(f"study {study_uid} has no results to accept or reject: leave a comment")

@@ -95,7 +95,7 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Every study that was ordered or scheduled, the last first."""
+    """Studies that were ordered or scheduled, the last first."""
 
     retrievals: tuple[RetrievalRecord, ...]
 
@@ -148,9 +148,9 @@ def retrieve(
     )
 
 
-def known(settings: Settings, remote: str = "") -> Known:
-    """What was fetched or is to be, from one remote or from all."""
-    return Known(Retrievals(open_engine(settings.storage_url)).records(remote))
+def known(settings: Settings, remote: str = "", limit: int | None = None) -> Known:
+    """What was fetched or is to be, from one remote or from all; the last `limit` that were asked for."""
+    return Known(Retrievals(open_engine(settings.storage_url)).records(remote, limit=limit))
 
 
 def _objects(worker: RetrievalWorker, records: list[RetrievalRecord]) -> Iterator[None]:

@@ -20,10 +20,10 @@ from storage.deliveries import Deliveries
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.readings import Reading, Readings
 from storage.records import DELIVERED, DeliveryRecord, ObjectOrigin, ResultRecord, StudyRecord
 from storage.schema import dicom_object
 from storage.search import Identification
+from storage.study_log import SeriesFault, series_faults
 
 REPORT = "report"
 """The role of the measurement report among the results."""
@@ -33,7 +33,8 @@ REPORT = "report"
 class SeriesLine:
     """A series of a study: what its headers call it, and the verdict of the record on it, where there is one.
 
-    `made_here`: it is a result. `images`: its modality is that of images that can be looked at.
+    `made_here`: it is a result. `images`: its modality is that of images that can be looked at. `faults`: what is
+    wrong with its files.
     """
 
     series_instance_uid: str
@@ -44,6 +45,7 @@ class SeriesLine:
     made_here: bool
     images: bool
     verdict: SeriesVerdict | None
+    faults: tuple[SeriesFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,6 @@ class StudyDetail(StudyProgress):
     series: tuple[SeriesLine, ...]
     report: ReportRead | None
     report_fault: str
-    readings: tuple[Reading, ...]
 
     @property
     def shown_revision(self) -> int:
@@ -121,7 +122,6 @@ def of_study(engine: Engine, files: ObjectStore, root: Path, study_uid: str) -> 
         series=series,
         report=report,
         report_fault=fault,
-        readings=Readings(engine).of_study(study_uid),
     )
 
 
@@ -167,6 +167,7 @@ def _series(connection: Connection, study_uid: str, plan: StudyPlan | None) -> I
     """Series of the catalogue by their number; what the record knows and the catalogue does not yet, after them."""
     verdicts = {it.series_instance_uid: it for it in plan.verdicts} if plan else {}
     made = _made_here(connection, study_uid)
+    faults = series_faults(connection, study_uid)
     table = catalogue.series
     query = (
         select(table)
@@ -185,6 +186,7 @@ def _series(connection: Connection, study_uid: str, plan: StudyPlan | None) -> I
             made_here=uid in made,
             images=row.modality == "MR",
             verdict=verdicts.pop(uid, None),
+            faults=tuple(it for it in faults if it.series_instance_uid == uid),
         )
     for uid, it in verdicts.items():
         yield SeriesLine(

@@ -19,6 +19,8 @@ from starlette.staticfiles import StaticFiles
 
 from node.errors import NodeError, told
 from node.operations.images import Images
+from node.operations.intake import Intake
+from node.operations.outlines import Outlines
 from node.page.about import about_routes
 from node.page.actions import actions_routes
 from node.page.alerts import alerts_routes
@@ -27,17 +29,22 @@ from node.page.figures import figures_routes
 from node.page.forms import Forms
 from node.page.images import images_routes
 from node.page.journal import journal_routes
-from node.page.quarantine import quarantine_routes
+from node.page.outlines import outlines_routes
+from node.page.quarantine import quarantine_orders, quarantine_routes
 from node.page.rendering import HERE, Pages
+from node.page.retrievals import retrievals_routes
+from node.page.rules import rules_routes
 from node.page.security import allowed_hosts, guarded
 from node.page.sign_in import sign_in_routes
 from node.page.studies import studies_routes
 from node.page.study import study_routes
 from node.page.trail import Trail
+from node.page.uploads import uploads_routes
 from node.page.visitors import ForbiddenError, NotSignedInError, Visitors, sign_in_path
 from node.settings import Settings
 from storage.errors import StorageError
 from storage.files import ObjectStore
+from storage.index import Index
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +53,20 @@ def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
     """The page on one storage; it describes itself to nobody."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     visitors, pages = Visitors(engine, settings.web), Pages(settings.time_zone)
+    intake, images = Intake(settings.listener, files, Index(engine)), Images(engine, files)
+    outlines = Outlines(engine, files, images, intake)
     for router in (
         sign_in_routes(engine, visitors, pages),
         studies_routes(engine, settings.root, visitors, pages),
-        study_routes(settings, engine, files, visitors, pages),
-        images_routes(Images(engine, files), visitors),
+        study_routes(settings, engine, files, outlines, visitors, pages),
+        images_routes(images, visitors),
+        outlines_routes(settings, files, intake, outlines, visitors, pages),
+        rules_routes(settings, engine, files, visitors, pages),
+        uploads_routes(settings, files, intake, visitors, pages),
         actions_routes(settings, engine, visitors, pages),
         quarantine_routes(settings, visitors, pages),
+        quarantine_orders(settings, files, intake, visitors, pages),
+        retrievals_routes(settings, visitors, pages),
         connections_routes(settings, engine, visitors, pages),
         alerts_routes(settings, visitors, pages),
         about_routes(settings, visitors, pages),

@@ -1,6 +1,7 @@
 """What a body of a request may be: a form, of few bytes, which comes soon.
 
-It is read before anybody knows who sends it. So it is read here, within its bounds, and handed on as a whole.
+It is read before anybody knows who sends it. So it is read here, within its bounds, and handed on as a whole. A file is
+no form: where one is sent to (`FILES`), who sends it is known before any of it is read, and it is streamed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ LARGEST = 64 * 1024
 """Bytes of a form."""
 
 FORM_S = 10.0
+FILES = "/file"
+"""How addresses end to which files are sent, as the body of a request."""
+
+FILE_TYPE = "application/octet-stream"
 _FORM = "application/x-www-form-urlencoded"
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 # What is not read would stand before the next request of the connection.
@@ -36,7 +41,7 @@ class Forms:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http" or scope["method"] in _WITHOUT_BODY:
+        if scope["type"] != "http" or scope["method"] in _WITHOUT_BODY or _is_file(scope):
             await self._app(scope, receive, send)
             return
         try:
@@ -68,6 +73,11 @@ class Forms:
         except TimeoutError:
             raise _RefusedError(408, "the form has not come in time") from None
         return None
+
+
+def _is_file(scope: Scope) -> bool:
+    kind = Headers(scope=scope).get("content-type", "")
+    return scope["path"].endswith(FILES) and kind == FILE_TYPE
 
 
 def _whole(body: bytes, receive: Receive) -> Receive:

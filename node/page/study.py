@@ -14,13 +14,18 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from node.errors import NodeError
+from node.operations.outlines import Outlines
 from node.operations.study import StudyDetail, StudyProgress, of_study, progress_of, results_of
+from node.operations.study_log import log_of
 from node.page.rendering import Pages
 from node.page.visitors import Visitor, Visitors
 from node.settings import Settings
 from storage.files import ObjectStore
-from storage.readings import ReaderVerdict
+from storage.readings import ReaderVerdict, Readings
 from storage.records import DeliveryRecord, DeliveryState, ResultRecord, StudyState
+
+SAID_ALONE = (ReaderVerdict.ACCEPTED, ReaderVerdict.REJECTED, ReaderVerdict.COMMENT)
+"""Verdicts that need nothing but words."""
 
 _PIECE = 2**20
 _IN_MEMORY = 2**22
@@ -45,7 +50,9 @@ class Sent:
     objects: tuple[DeliveryRecord, ...]
 
 
-def study_routes(settings: Settings, engine: Engine, files: ObjectStore, visitors: Visitors, pages: Pages) -> APIRouter:
+def study_routes(
+    settings: Settings, engine: Engine, files: ObjectStore, outlines: Outlines, visitors: Visitors, pages: Pages
+) -> APIRouter:
     """The resources of a study but its pictures."""
     router = APIRouter(prefix="/studies/{study}")
 
@@ -58,16 +65,28 @@ def study_routes(settings: Settings, engine: Engine, files: ObjectStore, visitor
             "can": possible(found),
         }
 
+    def said(study: str) -> dict[str, Any]:
+        """What readers have said, and what came for them to take."""
+        return {"study": study, "readings": Readings(engine).of_study(study), "received": outlines.received(study)}
+
     @router.get("")
     def whole(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
         found = of_study(engine, files, settings.root, study)
-        more = {"pairs": pairs(found), "results": by_role(found.results), "verdicts": tuple(ReaderVerdict)}
-        return pages.page(request, "study.html", visitor, standing(found) | more)
+        more = {"pairs": pairs(found), "results": by_role(found.results), "verdicts": SAID_ALONE}
+        return pages.page(request, "study.html", visitor, standing(found) | said(study) | more)
 
     @router.get("/live")
     def live(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
         # Every open page asks for it every few seconds.
         return pages.page(request, "study_live.html", visitor, standing(progress_of(engine, settings.root, study)))
+
+    @router.get("/readings")
+    def read(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
+        return pages.page(request, "study_readings.html", visitor, said(study))
+
+    @router.get("/log")
+    def events(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
+        return pages.page(request, "study_log.html", visitor, {"log": log_of(engine, settings.root, study)})
 
     @router.get("/results.zip", dependencies=[Depends(visitors.visitor)])
     def results(study: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +58,14 @@ def read_grid(path: Path) -> Lattice:
         return _placed(read_dataset(path, stop_before_pixels=True)).lattice
 
 
-def read_segmentation(path: Path) -> SegmentationMask:
-    """Read a segmentation object.
+def read_segmentation(path: Path, segments: Collection[int] | None = None) -> SegmentationMask:
+    """Read a segmentation object; all its segments together, or those with these numbers.
 
     Raises:
         PermanentError: it cannot be read, or its frames do not lie on one grid.
     """
     with _drawable():
-        return _mask(read_dataset(path))
+        return _mask(read_dataset(path), segments)
 
 
 @contextmanager
@@ -95,11 +95,12 @@ def _path(line: npt.NDArray[np.float64]) -> str:
     return f"M{points}Z"
 
 
-def _mask(dataset: Dataset) -> SegmentationMask:
+def _mask(dataset: Dataset, segments: Collection[int] | None) -> SegmentationMask:
     placed = _placed(dataset)
     columns, rows, slices = placed.lattice.size
     mask = np.zeros((slices, rows, columns), np.bool_)
-    for slot, inside in zip(placed.slots, _inside(dataset, (len(placed.slots), rows, columns)), strict=True):
+    frames = _inside(dataset, (len(placed.slots), rows, columns), segments)
+    for slot, inside in zip(placed.slots, frames, strict=True):
         mask[slot] |= inside
     return SegmentationMask(placed.lattice, mask)
 
@@ -158,11 +159,17 @@ def _step(along: npt.NDArray[np.float64], measures: Dataset) -> float:
     return stated or (float(apart.min()) if len(apart) else float(measures.get("SliceThickness") or 1))
 
 
-def _inside(dataset: Dataset, shape: tuple[int, int, int]) -> Mask:
-    """Where each frame marks a segment (frames, rows, columns); of fractions those of a half and more."""
-    fractional = str(dataset.get("SegmentationType", "")) == "FRACTIONAL"
-    least = float(dataset.MaximumFractionalValue) / 2 if fractional else 0.5
-    inside: Mask = pixel_array(dataset).reshape(shape) >= least
+def _inside(dataset: Dataset, shape: tuple[int, int, int], segments: Collection[int] | None) -> Mask:
+    """Where each frame marks a segment, any or these (frames, rows, columns); of fractions those of a half and more."""
+    kind = str(dataset.get("SegmentationType", ""))
+    pixels = pixel_array(dataset).reshape(shape)
+    if kind == "LABELMAP" and segments is not None:
+        of_labels: Mask = np.isin(pixels, list(segments))
+        return of_labels
+    inside: Mask = pixels >= (float(dataset.MaximumFractionalValue) / 2 if kind == "FRACTIONAL" else 0.5)
+    if segments is not None:
+        numbers = [_of(groups, "SegmentIdentificationSequence").ReferencedSegmentNumber for groups in _groups(dataset)]
+        inside[~np.isin(numbers, list(segments))] = False
     return inside
 
 

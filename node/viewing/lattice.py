@@ -74,6 +74,23 @@ class Lattice:
         apart = np.abs(np.asarray(self.axes) @ np.subtract(self.origin, other.origin))
         return bool((apart + over_all <= _SAME_PLACE * np.asarray(self.spacing)).all())
 
+    def place_in(self, whole: Lattice) -> tuple[int, int, int] | None:
+        """At which voxel of a grid this one begins that is a part of it (columns, rows, slices); None: it is none.
+
+        Objects may leave out slices in which nothing is marked; one that has a single slice has no distance of its own.
+        """
+        if not self.is_parallel(whole):
+            return None
+        spacing, size = np.asarray(whole.spacing), np.asarray(self.size)
+        from_first = np.asarray(whole.axes) @ np.subtract(self.origin, whole.origin) / spacing
+        begins = np.rint(from_first)
+        over_all = np.abs(np.subtract(self.spacing, whole.spacing)) / spacing * (size - 1)
+        beside = np.abs(from_first - begins) + over_all > _SAME_PLACE
+        if beside.any() or (begins < 0).any() or (begins + size > whole.size).any():
+            return None
+        columns, rows, slices = begins.astype(int).tolist()
+        return columns, rows, slices
+
 
 @dataclass(frozen=True, slots=True)
 class PlaneShown:

@@ -27,6 +27,7 @@ class Pane {
     this.image = figure.querySelector("image");
     this.path = figure.querySelector("path");
     this.caption = figure.querySelector("figcaption");
+    this.faults = figure.querySelector(".faults");
     this.turn = 0; // counts choices of what is shown
     this.look = 0; // counts slices that were asked for
     this.series.addEventListener("change", () => this.open().then(() => viewer.refit()));
@@ -64,13 +65,22 @@ class Pane {
   open(series) {
     if (series) this.series.value = series;
     this.shown = this.presets = null;
+    this.tell([]);
     return this.begin(async (isCurrent) => {
       const shown = await once(this.address);
       if (!isCurrent()) return;
       this.shown = shown;
+      this.tell(shown.faults);
       this.offerVolumes();
       await this.choose();
     });
+  }
+
+  // What of the series cannot be looked at, and why.
+  tell(faults) {
+    const lines = faults.map((fault) => Object.assign(document.createElement("li"), { textContent: fault }));
+    this.faults.replaceChildren(...lines);
+    this.faults.hidden = !lines.length;
   }
 
   offerVolumes() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,10 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
+import highdicom as hd
+import numpy as np
 import pytest
 import requests
+import SimpleITK as sitk
 from argon2 import PasswordHasher
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
 
 from node.clock import utc_now
 from node.operations import accounts
@@ -26,10 +33,11 @@ from storage.database import open_engine
 from storage.records import StudyState
 
 from ...storage.house import House
-from ..results.conftest import STUDY_UID, make_encoded, siemens  # noqa: F401 (fixtures)
+from ..results.conftest import STUDY_UID, make_encoded, mask_on, phantom, siemens  # noqa: F401 (fixtures)
 
 PASSWORD = "a password of these tests"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+NEOPLASM = codes.SCT.Neoplasm
 
 
 @dataclass
@@ -47,6 +55,12 @@ class Browser:
         said = {"csrf_token": self.proof(), **(form or {})}
         sent = {"Origin": self.url, **headers}
         return self.session.post(self.url + path, said, headers=sent, timeout=60, allow_redirects=False)
+
+    def send(self, path: str, data: bytes, name: str = "", **headers: str) -> requests.Response:
+        """A file as the body of a request, as the scripts of the page send it."""
+        said = {"Origin": self.url, "Content-Type": "application/octet-stream", "X-CSRF-Token": self.proof()}
+        sent = {**said, "HX-Request": "true", "X-File-Name": quote(name), **headers}
+        return self.session.post(self.url + path, data, headers=sent, timeout=60, allow_redirects=False)
 
     def proof(self) -> str:
         found = re.search('name="csrf_token" value="([0-9a-f]{64})"', self.get("/quarantine").text)
@@ -112,6 +126,38 @@ def receive_study(house: House, encoded, roles: tuple[str, ...] = ()) -> None:
         house.make(made.path.read_bytes(), made.role, ["PACS", "archive"])
     house.ledger.conclude(STUDY_UID, 1, StudyState.COMPLETED, "", [], [], NOW)
     catch_up(house.engine, house.files)
+
+
+def own_mask() -> np.ndarray:
+    """What the node outlined on T2WI, slices × rows × columns."""
+    return sitk.GetArrayFromImage(mask_on(phantom("T2WI"))).astype(bool)
+
+
+def an_outline(sources, mask, property_type=NEOPLASM, label="edited", **changes) -> bytes:
+    """A segmentation that highdicom makes, without the slices in which nothing is marked."""
+    segment = hd.seg.SegmentDescription(
+        1, label, codes.SCT.AnatomicalStructure, property_type, hd.seg.SegmentAlgorithmTypeValues.MANUAL
+    )
+    made = hd.seg.Segmentation(
+        sources,
+        mask.astype(np.uint8),
+        hd.seg.SegmentationTypeValues.BINARY,
+        [segment],
+        series_instance_uid=changes.pop("series", generate_uid()),
+        series_number=50,
+        sop_instance_uid=changes.pop("uid", generate_uid()),
+        instance_number=1,
+        manufacturer="Someone",
+        manufacturer_model_name="Editor",
+        software_versions="1",
+        device_serial_number="1",
+    )
+    for keyword, value in changes.items():
+        del made[keyword]  # which is the element of the source itself
+        setattr(made, keyword, value)
+    buffer = io.BytesIO()
+    made.save_as(buffer)
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")

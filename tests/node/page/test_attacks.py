@@ -25,6 +25,14 @@ ORDERS = (
     "/quarantine/1/discard",
     "/node/echo",
     "/node/alerts/1/acknowledge",
+    "/quarantine/1/file",
+    "/retrievals/look",
+    "/retrievals/fetch",
+    "/rules/stored",
+    "/rules/file",
+    "/upload/file",
+    f"/studies/{STUDY_UID}/outlines/file",
+    f"/studies/{STUDY_UID}/outlines/1.2",
     "/sign-out",
 )
 
@@ -51,7 +59,7 @@ def test_the_proof_of_another_session_is_none(olga, viktor, page):
     assert olga.post(path, {"csrf_token": viktor.proof()}).status_code == 403
 
 
-@pytest.mark.parametrize("path", [path for path in ORDERS if "reading" not in path and "sign" not in path])
+@pytest.mark.parametrize("path", [path for path in ORDERS if not re.search("reading|sign|outlines", path)])
 def test_a_viewer_gives_no_orders(viktor, path):
     answer = viktor.post(path, {"reason": "because"})
     assert answer.status_code == 403
@@ -127,6 +135,7 @@ def test_every_text_of_a_study_is_text(tmp_path):
             assert set(re.findall(r"<script[^>]*>", text)) <= {
                 '<script src="/static/htmx.min.js" defer>',
                 '<script type="module" src="/static/viewer.js">',
+                '<script type="module" src="/static/upload.js">',
             }
         assert all("&lt;script&gt;" in text for text in texts[:4])
 

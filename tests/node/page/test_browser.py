@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from pydicom import dcmread
 
 from node.codes import Alert
 from storage.alerts import Alerts
@@ -18,9 +21,9 @@ from ...parts.chromium import OPTIONS
 from ...parts.node import ROOT
 from ...parts.processes import ENVIRONMENT, free_ports, show_on_failure
 from ...parts.storage_scp import running_storage_scp
-from ...storage.house import House
+from ...storage.house import House, a_file
 from ..results.conftest import STUDY_UID
-from .conftest import NOW, PASSWORD, receive_study
+from .conftest import NOW, PASSWORD, an_outline, own_mask, receive_study
 
 ROLES = ("super-resolved-t2wi", "segmentation-t2wi", "segmentation-super-resolved-t2wi", "report")
 
@@ -145,3 +148,55 @@ def through_the_node(tab, house):
         expect(tab.get_by_role("heading", level=1)).to_contain_text(name)
     for said in ("acknowledgement of an alert", "question to a remote", "verdict", "look at a study", "password set"):
         expect(tab.get_by_role("cell", name=said, exact=True)).to_be_visible()
+
+
+@pytest.fixture
+def signed_in(page, olga, tab):
+    """A tab of an operator, at a page in this process."""
+    tab.context.add_cookies([{"name": it.name, "value": it.value, "url": olga.url} for it in olga.session.cookies])
+    return tab
+
+
+def dropped(tab, box, path):
+    """Drop a file on a box as a person does."""
+    transfer = tab.evaluate_handle(
+        """([name, data]) => {
+            const found = new DataTransfer();
+            found.items.add(new File([Uint8Array.from(atob(data), (it) => it.charCodeAt(0))], name));
+            return found;
+        }""",
+        [path.name, base64.b64encode(path.read_bytes()).decode()],
+    )
+    tab.locator(box).dispatch_event("drop", {"dataTransfer": transfer})
+
+
+def test_files_are_dropped_on_the_rules_and_an_outline_and_an_archive_are_sent(signed_in, page, t2wi, tmp_path):
+    tab, images = signed_in, [frame.path for frame in t2wi.results.plan.stacks[0].frames]
+    tab.goto(f"{page.url}/rules")
+    dropped(tab, "[data-tries]", images[0])
+    verdict = tab.locator("#tried article")
+    expect(verdict).to_contain_text("T2WI tra")
+    tab.locator("#tried summary").click()
+    expect(tab.locator("#tried tr.decides").first).to_contain_text("T2 TSE")
+    tab.get_by_label("As in config.toml").fill(
+        '[[recognition.rules]]\nname = "long echo"\nfinding = "UNWANTED"\nwhen.te_ms = { min = 90 }\n'
+    )
+    tab.get_by_role("button", name="See what it would change").click()
+    expect(tab.locator("#changes")).to_contain_text("1 of 1 stored studies were looked at")
+    expect(verdict).to_contain_text("rule: long echo")
+
+    outline = tmp_path / "edited.dcm"
+    outline.write_bytes(an_outline([dcmread(path) for path in images], own_mask()))
+    tab.goto(f"{page.url}/studies/{STUDY_UID}")
+    tab.get_by_label("DICOM segmentation").set_input_files(outline)
+    expect(tab.locator("#notice")).to_contain_text("Dice 1.00")
+    expect(tab.locator("#readings")).to_contain_text("own outline")
+
+    with zipfile.ZipFile(tmp_path / "cd.zip", "w") as archive:
+        archive.writestr("IMG1", a_file(1, study="1.2.99"))
+        archive.writestr("notes.txt", "no DICOM")
+    tab.goto(f"{page.url}/upload")
+    tab.get_by_label("Files or ZIP archives").set_input_files([tmp_path / "cd.zip"])
+    expect(tab.locator("#uploaded")).to_contain_text("notes.txt: not taken")
+    expect(tab.locator("#uploaded [data-became=NEW]")).to_contain_text("1 stored")
+    expect(tab.locator(".progress")).to_have_text("1 of 1 sent")

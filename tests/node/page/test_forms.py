@@ -16,11 +16,11 @@ from .conftest import PASSWORD
 FORM = "application/x-www-form-urlencoded"
 
 
-def said_to(url: str, head: str, body: bytes = b"") -> str:
+def said_to(url: str, head: str, body: bytes = b"", path: str = "/sign-in") -> str:
     """The status line to a request of which no more comes than this."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), 5) as connection:
-        connection.sendall(f"POST /sign-in HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n".encode() + body)
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n".encode() + body)
         return connection.recv(4096).decode().partition("\r\n")[0]
 
 
@@ -58,7 +58,16 @@ def test_a_form_that_does_not_come_is_not_waited_for():
             sent.append(message)
 
         headers = [(b"content-type", FORM.encode()), (b"content-length", b"10")]
-        await Forms(echo, within_s=0.05)({"type": "http", "method": "POST", "headers": headers}, receive, send)
+        await Forms(echo, within_s=0.05)(
+            {"type": "http", "method": "POST", "path": "/", "headers": headers}, receive, send
+        )
         return sent
 
     assert asyncio.run(asyncio.wait_for(answered(), 5))[0]["status"] == 408
+
+
+def test_a_file_is_taken_only_where_files_are_sent_to(page):
+    """And there too only of somebody who is known: nothing of its body is read before."""
+    head = "Content-Type: application/octet-stream\r\nContent-Length: 100000"
+    assert " 415 " in said_to(page.url, head)
+    assert " 303 " in said_to(page.url, head, path="/upload/file")

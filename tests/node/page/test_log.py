@@ -11,6 +11,7 @@ from node.page.app import page as make_page
 from node.page.trail import RECORDED
 from storage.audit import Audit, AuditAction, AuditSearch
 
+from ...storage.house import a_file
 from ..results.conftest import STUDY_UID
 from .conftest import PASSWORD, receive_study, running_page
 from .test_node import row
@@ -117,3 +118,13 @@ def test_the_page_finds_by_account_patient_study_action_and_day(node):
     assert "Nothing fits." in olga.get("/node/log?date_to=2020-01-01").text
     assert "sign-in" in row(olga, "/node/log?date_from=2020-01-01&action=SIGNED_IN", "20")
     assert olga.get("/node/log?date_from=yesterday").status_code == 404
+
+
+def test_an_upload_is_told_of_with_what_became_of_it_and_a_trial_of_rules_with_why_it_was_none(node, done):
+    olga = node.signed_in("olga")
+    olga.send("/upload/file", a_file(1, study="1.2.77"), "a name that is kept nowhere")
+    olga.post("/rules/stored", {"text": "no TOML"})
+    uploaded, tried = done()[1:]
+    assert uploaded == ("UPLOADED", "olga", True, "", "1.2.77", "1 NEW")
+    assert tried[:5] == ("TRIED_RULES", "olga", False, "", "")
+    assert "not valid TOML" in tried[5]

@@ -1,0 +1,45 @@
+"""The page on which files, folders and archives are uploaded; each file is the body of a request."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from node.callers import client_address
+from node.operations.intake import Became, Intake
+from node.operations.uploads import Uploaded, upload
+from node.page.files import UPLOADED, limits, name_of, received
+from node.page.rendering import Pages
+from node.page.trail import note
+from node.page.visitors import Visitor, Visitors
+from node.settings import Settings
+from storage.files import ObjectStore
+
+
+def uploads_routes(
+    settings: Settings, files: ObjectStore, intake: Intake, visitors: Visitors, pages: Pages
+) -> APIRouter:
+    """The page, and where its files go."""
+    router = APIRouter(prefix="/upload")
+    largest = int(settings.web.largest_request_gb * 1e9)
+    spare = settings.listener.minimum_free_gb * 1e9
+
+    @router.get("")
+    def form(request: Request, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
+        return pages.page(request, "upload.html", visitor, {"largest_gb": settings.web.largest_request_gb})
+
+    @router.post("/file")
+    async def take(request: Request, visitor: Annotated[Visitor, Depends(visitors.operator)]) -> Response:
+        def order() -> Uploaded:
+            with intake.given_by(UPLOADED, client_address(request)) as giver:
+                return upload(intake, giver, name_of(request), file, largest)
+
+        async with received(request, files, limits(settings.listener, largest), spare) as file:
+            found = await run_in_threadpool(order)
+        counted = ", ".join(f"{count} {became}" for became, count in found.counts.items())
+        note(request, subject=next(iter(found.studies), ""), detail=counted, refused=found.refusal)
+        return pages.page(request, "upload_result.html", visitor, {"found": found, "outcomes": tuple(Became)})
+
+    return router
