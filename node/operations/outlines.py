@@ -17,7 +17,7 @@ from node.clock import utc_now
 from node.errors import NodeError
 from node.operations.images import Images
 from node.operations.intake import Giver, Intake
-from node.viewing.contours import Mask
+from node.viewing.contours import Mask, read_grid
 from node.viewing.lattice import Lattice
 from node.viewing.outlines import SEGMENTATIONS, Drawn, agreement, laid_on, read_drawn, volume_ml
 from storage import search
@@ -153,10 +153,8 @@ class Outlines:
 
     def _own(self, results: Sequence[ResultRecord], series: str, lattice: Lattice) -> _Own:
         for result, file in self._candidates(results, series):
-            try:
+            if read_grid(file).place_in(lattice) is not None:  # others are of other sequences
                 return _Own(result.sop_instance_uid, laid_on(lattice, file))
-            except NodeError:
-                continue  # that of another sequence, on another grid
         return _Own("", None)
 
     def _candidates(self, results: Sequence[ResultRecord], series: str) -> Iterator[tuple[ResultRecord, Path]]:
