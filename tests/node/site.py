@@ -51,6 +51,11 @@ FIRST, SECOND = ("A-4711", "19610307"), ("B-0815", "19700101")
 KINDS = (MRImageStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage)
 
 
+def shipped() -> AnalysisSettings:
+    """The shipped bundles, as this processor computes them."""
+    return AnalysisSettings(threads=1, precision=processor.installation().precision)
+
+
 @dataclass
 class Site:
     """A node that analyses in this process, and a PACS that keeps what arrives."""
@@ -60,9 +65,7 @@ class Site:
     arrived: list[Dataset] = field(default_factory=list)
     uid: str = ""
     uids_of_results: str = "1.2.3"
-    analysis: AnalysisSettings = field(
-        default_factory=lambda: AnalysisSettings(threads=1, precision=processor.installation().precision)
-    )
+    analysis: AnalysisSettings = field(default_factory=shipped)
 
     def __post_init__(self) -> None:
         pacs = RemoteSettings(
@@ -161,7 +164,7 @@ def running(folder: Path, analysis: AnalysisSettings | None = None) -> Iterator[
         return 0
 
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
-    site = Site(folder, server.server_address[1], arrived, analysis=analysis or AnalysisSettings(threads=1))
+    site = Site(folder, server.server_address[1], arrived, analysis=analysis or shipped())
     (site.folder / "worklist.sqlite").touch()
     site.worker.start()
     yield site
