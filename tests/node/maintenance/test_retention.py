@@ -457,11 +457,12 @@ def test_the_next_revision_of_a_study_whose_images_are_gone_is_not_begun_by_a_pe
 
 
 def test_of_every_table_that_names_studies_it_is_said_what_becomes_of_its_rows():
-    """A table that comes later is either emptied with the study, or stays until a patient is erased."""
+    """A table that comes later is emptied with the study, stays until a patient is erased, or forgets the study."""
     naming = {table.name for table in metadata.sorted_tables if "study_instance_uid" in table.columns}
     with_objects = {"study", "dicom_object", "catalogue_study"}
-    stay = {"removal", "hold", "retrieval", "rejection", "answer_check"}
-    assert naming == with_objects | stay | {table.name for table in OF_A_STUDY}
+    stay = {"removal", "hold", "retrieval", "rejection", "answer_check", "audit_event"}
+    forget = {"scanned_study"}
+    assert naming == with_objects | stay | forget | {table.name for table in OF_A_STUDY}
 
 
 def test_a_row_that_is_removed_is_found_by_indexes_alone(root):
