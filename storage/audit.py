@@ -23,7 +23,7 @@ _SHORT, _LONG = 64, 500
 
 
 class AuditAction(StrEnum):
-    """What was done."""
+    """What was done; ORDERED: something that has no name of its own here, which the subject says."""
 
     SIGNED_IN = "SIGNED_IN"
     SET_PASSWORD = "SET_PASSWORD"
@@ -41,6 +41,7 @@ class AuditAction(StrEnum):
     UPLOADED = "UPLOADED"
     RETRIEVED = "RETRIEVED"
     TRIED_RULES = "TRIED_RULES"
+    ORDERED = "ORDERED"
 
 
 @dataclass(frozen=True, slots=True)

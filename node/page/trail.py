@@ -1,7 +1,7 @@
 """What people do on the page goes on record: after it was answered, and before the answer is sent.
 
-Which requests are told of stands in one table. What the request does not say (who signs in, that an order was refused,
-how it was given) its handler notes.
+Which requests are told of stands in one table; an order that is not in it is told of by its path. What the request does
+not say (who signs in, that an order was refused, how it was given) its handler notes.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ RECORDED: Mapping[tuple[str, str], AuditAction] = {
     ("POST", "/node/echo"): AuditAction.ASKED_REMOTE,
     ("POST", "/node/alerts/{number}/acknowledge"): AuditAction.ACKNOWLEDGED,
 }
+#: What only shows something is told of where it has come to that.
+_SHOWING = frozenset({AuditAction.LOOKED, AuditAction.DOWNLOADED})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Who guesses and has to wait, or comes while others do: told of once by what came before.
 _PUT_OFF = 429
 _REMEMBERED = 10_000
@@ -122,17 +125,20 @@ class Trail:
 
 def _event(request: Request, status: int) -> AuditEvent | None:
     """What a request was, if it is one that is told of."""
-    route = request.scope.get("route")
-    action = RECORDED.get((request.method, getattr(route, "path", "")))
+    route = str(getattr(request.scope.get("route"), "path", ""))
+    action = RECORDED.get((request.method, route))
+    if action is None and route and request.method not in _SAFE:
+        action = AuditAction.ORDERED
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     said: Note = getattr(request.state, "note", Note())
     outside = action in (AuditAction.SIGNED_IN, AuditAction.SET_PASSWORD)
     if action is None or status == _PUT_OFF or not (visitor or outside):
         return None
     succeeded = status < 400 and not said.refused
-    if request.method == "GET" and not succeeded:
+    if action in _SHOWING and not succeeded:
         return None
     path = request.path_params
+    subject = route if action is AuditAction.ORDERED else str(path.get("number", path.get("instance", "")))
     return AuditEvent(
         at=utc_now(),
         action=action,
@@ -141,6 +147,6 @@ def _event(request: Request, status: int) -> AuditEvent | None:
         session=visitor.session if visitor else "",
         address=client_address(request),
         study_instance_uid=str(path.get("study", "")),
-        subject=said.subject or str(path.get("number", path.get("instance", ""))),
+        subject=said.subject or subject,
         detail=said.refused or said.detail or ("" if succeeded else f"refused with {status}"),
     )
