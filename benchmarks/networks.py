@@ -31,7 +31,7 @@ from models.findings import find_tumours
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import simulate_case
 from models.segmentation.inference import Segmenter, load_segmenter, window_probability
-from models.segmentation.network import DeepestHead
+from models.segmentation.network import load_deepest_head
 from models.segmentation.preprocessing import prepare_together
 from models.sequence import ANALYSED, Sequence
 from models.super_resolution.inference import SuperResolver, load_super_resolver, super_resolve
@@ -143,7 +143,7 @@ def _monai_refined(image: sitk.Image, resolver: SuperResolver) -> torch.Tensor:
 
 def _monai_read(channels: Float32, segmenter: Segmenter) -> torch.Tensor:
     """Probabilities (1, C, Z, Y, X)."""
-    settings, head = segmenter.settings, DeepestHead(segmenter.network)
+    settings, head = segmenter.settings, load_deepest_head(WEIGHTS / "segmentation")
     inferer = SlidingWindowInferer(settings.window, 1, overlap=settings.overlap, mode="gaussian")
     with torch.inference_mode():
         return torch.sigmoid(inferer(torch.from_numpy(channels)[None], lambda window: head(window)[0]))

@@ -5,6 +5,7 @@ Bundles with files of another kind (boosted trees, say) share manifest and diges
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -22,6 +23,12 @@ WEIGHTS_NAME = "weights.safetensors"
 def weights_of(manifest: Manifest) -> str:
     """Name, version and digest of the weights, for what is made from them."""
     return f"{manifest.name} {manifest.version} {manifest.files[WEIGHTS_NAME]}"
+
+
+def network_of(manifest: Manifest) -> str:
+    """What decides the network of a bundle: its weights, and what it is built from."""
+    built_from = {"architecture": manifest.architecture, "factor": manifest.factor}
+    return f"{weights_of(manifest)} {json.dumps(built_from, sort_keys=True)} {len(manifest.input_sequences)}"
 
 
 def load_weights(folder: Path, build: Callable[[Manifest], nn.Module], kind: str) -> tuple[Manifest, nn.Module]:

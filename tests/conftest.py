@@ -15,6 +15,7 @@ from xdist.scheduler import LoadFileScheduling, Scheduling
 
 from node.logs import LineFormatter
 
+from .parts import engines
 from .parts.processes import ends_of_logs
 
 #: The real parts, each of which a test starts by its fixture or its `running_…`.
@@ -129,6 +130,14 @@ def one_thread() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def networks_are_converted_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """For the nodes that tests of all workers start."""
+    own = tmp_path_factory.getbasetemp()
+    of_session = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    engines.keep_in(of_session / "engines")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,13 @@ class Forward(Protocol):
 
 
 def forward_of(conversion: Conversion, execution: Execution, installation: Installation) -> Forward:
-    """The module of `conversion` as a function, run by the engine of `execution`. It is converted at the first call."""
+    """The module of `conversion` as a function, run by the engine of `execution`.
+
+    It is converted at the first call, a heavy one now unless its conversion is kept. Raises what building it raises.
+    """
     if execution.engine is Engine.TORCH:
         return TorchForward(conversion.module, execution.precision)
-    return OpenVinoForward(conversion, execution.precision, installation.threads, installation.cache)
+    found = OpenVinoForward(conversion, execution.precision, installation.threads, installation.cache)
+    if conversion.heavy:
+        found.require()
+    return found

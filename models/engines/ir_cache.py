@@ -31,15 +31,15 @@ class Representation:
     weights: bytes
 
 
-def kept(folder: Path | None, digest: str, convert: Callable[[], Any]) -> Representation:
-    """The network of `digest` from `folder`; by `convert`, an openvino.Model, where it is not there or damaged.
+def kept(folder: Path | None, digest: str, convert: Callable[[], Representation]) -> Representation:
+    """The network of `digest` from `folder`; by `convert` where it is not there or damaged.
 
     A folder that cannot be written costs a conversion at the next start, and a warning.
     """
     path = None if folder is None else folder / f"{digest}.zip"
     if path is not None and (found := _read(path)) is not None:
         return found
-    made = _serialised(convert())
+    made = convert()
     if path is not None:
         try:
             _write(path, made)
@@ -59,7 +59,8 @@ def _read(path: Path) -> Representation | None:
         return None
 
 
-def _serialised(model: Any) -> Representation:  # noqa: ANN401 - an openvino.Model
+def represented(model: Any) -> Representation:  # noqa: ANN401 - an openvino.Model
+    """A model as it is kept."""
     from models.engines.openvino_library import openvino
 
     with tempfile.TemporaryDirectory() as scratch:

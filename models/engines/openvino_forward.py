@@ -7,11 +7,11 @@ import inspect
 import json
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
-from importlib import metadata
+from functools import cached_property, partial
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,9 @@ from models import interruption
 from models.engines import ir_cache
 from models.engines.execution import Precision
 from models.errors import EngineError
+from models.processes import apart
 from models.volume import Float32
 
-#: Raised by hand when `_converted` gives another network from the same module.
-CONVERSION_VERSION = 1
 _LIBRARIES = ("openvino", "torch", "monai")
 _NAMES = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
 _compiled: dict[tuple[str, Precision, int], tuple[Any, threading.Lock]] = {}
@@ -40,25 +39,35 @@ class Conversion:
     """What a converted network is made from.
 
     Attributes:
-        module: takes one tensor (1, C, Z, Y, X), returns a tuple of them.
+        build: makes the module, which takes one tensor (1, C, Z, Y, X) and returns a tuple of them. It refuses
+            weights that do not fit.
         weights: digest of its weights and architecture.
+        code: name of the module of this project whose text says what the network computes.
         example: an input shape that conversion follows.
         accepted: input shapes that it takes afterwards, -1 for any length. Any length is as fast as a fixed one, and
             gives the same bytes (docs/models/engines.md).
+        heavy: building it loads libraries that running it does without. It is not built where its conversion is kept,
+            and is converted in a process of its own where it can be kept.
     """
 
-    module: nn.Module
+    build: Callable[[], nn.Module]
     weights: str
+    code: str
     example: tuple[int, ...]
     accepted: tuple[int, ...]
+    heavy: bool = False
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The network of torch; built at the first look."""
+        return self.build()
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of everything that decides what the conversion gives."""
+        """SHA-256 (hex) of everything that decides what the conversion gives; told without building the module."""
         key = {
-            "conversion": CONVERSION_VERSION,
             "weights": self.weights,
-            "code": [str(self.module), *_sources(self.module)],
+            "code": [inspect.getsource(it) for it in (import_module(self.code), _converted)],
             "libraries": {name: metadata.version(name) for name in _LIBRARIES},
             "shapes": [self.example, self.accepted],
         }
@@ -93,6 +102,16 @@ class OpenVinoForward:
         model, alone = self._model()
         with alone:
             model.release_memory()
+
+    def require(self) -> None:
+        """Make sure that the network can be run: its conversion is kept, or it is built, which refuses what is broken.
+
+        Where it can be kept it is converted for it now.
+        """
+        if self.cache is None:
+            _ = self.conversion.module
+        else:
+            _representation(self.conversion, self.cache)
 
     def _model(self) -> tuple[Any, threading.Lock]:
         """The compiled network, one a process for the same weights, precision and threads; and the lock to run it.
@@ -142,7 +161,7 @@ def _inferred(model: Any, channels: Float32) -> tuple[Float32, ...]:  # noqa: AN
 def _compile(conversion: Conversion, precision: Precision, threads: int, cache: Path | None) -> Any:  # noqa: ANN401
     from models.engines.openvino_library import core
 
-    representation = ir_cache.kept(cache, conversion.digest, lambda: _converted(conversion))
+    representation = _representation(conversion, cache)
     interruption.check()
     compiled = core().compile_model(
         core().read_model(representation.xml, representation.weights),
@@ -164,10 +183,14 @@ def _compile(conversion: Conversion, precision: Precision, threads: int, cache: 
     return compiled
 
 
-def _sources(module: nn.Module) -> list[str]:
-    """The code of the modules that are this project's own; that of others stands with their release."""
-    kinds = {type(part) for part in module.modules() if type(part).__module__.partition(".")[0] == "models"}
-    return sorted(inspect.getsource(kind) for kind in kinds)
+def _representation(conversion: Conversion, cache: Path | None) -> ir_cache.Representation:
+    convert = partial(_represented, conversion)
+    alone = conversion.heavy and cache is not None
+    return ir_cache.kept(cache, conversion.digest, partial(apart, convert) if alone else convert)
+
+
+def _represented(conversion: Conversion) -> ir_cache.Representation:
+    return ir_cache.represented(_converted(conversion))
 
 
 def _converted(conversion: Conversion) -> Any:  # noqa: ANN401

@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import cumulative_trapezoid
 
 from models.enhancement.arteries import Arteries
 from models.enhancement.phases import Phase, Values, unmeasurable
@@ -81,7 +80,10 @@ def _plausible(duration_s: float, phase: Phase) -> Boluses:
     blood = height * _concentration(minutes / width, later)
     delayed = height * _concentration((minutes - lag / 60) / width, later)
     decay = np.exp(kep * minutes)
-    uptake = cumulative_trapezoid(delayed * decay, minutes, axis=1, initial=0) / decay
+    rate = delayed * decay
+    # Trapezoids, as scipy.integrate has them, whose import takes 0.4 s at every start of a node.
+    areas = np.diff(minutes) * (rate[:, 1:] + rate[:, :-1]) / 2
+    uptake = np.pad(np.cumsum(areas, axis=1), ((0, 0), (1, 0))) / decay
     first_pass = blood[:, : round(30 / _STEP_S)]
     seen_s = _STEP_S * np.argmax(first_pass >= 0.1 * first_pass.max(axis=1, keepdims=True), axis=1)
     return Boluses(_signal(blood, blood_t1, angle, phase), volume * delayed + uptake, seen_s)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 
 import numpy as np
@@ -17,6 +15,7 @@ import SimpleITK as sitk
 
 from models import interruption
 from models.errors import ProcessKilledError
+from models.processes import end_with_parent
 from models.radiomics.extraction import features_of, require_complete
 from models.radiomics.preparation import Prepared, prepare
 from models.radiomics.settings import RadiomicsSettings
@@ -126,18 +125,4 @@ def _pool(workers: int) -> _Pool:
 
 def _start(over: Event) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    threading.Thread(target=_end_when, args=[over], daemon=True).start()
-
-
-def _end_when(over: Event) -> None:
-    over.wait()
-    os._exit(1)
-
-
-def _end_with_parent() -> None:
-    """A killed parent closes nothing, and its processes would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent(over)

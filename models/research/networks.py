@@ -30,7 +30,7 @@ SUPER_RESOLUTION = Execution(engine=Engine.TORCH, precision=Precision.FLOAT32)
 def segmenter_of(manifest: Manifest, settings: InferenceSettings, network: nn.Module) -> Segmenter:
     """The segmenter of a network that is no bundle yet."""
     logits = TorchForward(DeepestHead(network), SEGMENTATION.precision)
-    return Segmenter(manifest, settings, network, logits, SEGMENTATION)
+    return Segmenter(manifest, settings, logits, SEGMENTATION)
 
 
 def super_resolver_of(manifest: Manifest, network: Generator) -> SuperResolver:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +13,19 @@ import numpy.typing as npt
 import pydantic
 import SimpleITK as sitk
 import torch
-from monai.inferers.utils import sliding_window_inference
 from scipy import ndimage
-from torch import nn
 
-from models import bundle, interruption
+from models import bundle
 from models.engines.execution import AS_BUNDLED, Execution, Installation
 from models.engines.forward import Forward, forward_of
 from models.engines.openvino_forward import Conversion
 from models.errors import BundleError
-from models.manifest import Manifest
+from models.manifest import Manifest, manifest_of
 from models.rounding import at_least, beyond
-from models.segmentation.network import DeepestHead, from_manifest
+from models.segmentation import network, windows
 from models.segmentation.preprocessing import PreprocessingSettings, prepare_together
 from models.sequence import Sequence
 from models.volume import Float32, Grid, average_onto, grid_of, image_from
-
-KIND = "segmentation"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -39,7 +36,7 @@ class InferenceSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     preprocessing: PreprocessingSettings = PreprocessingSettings()
-    window: tuple[int, int, int] = (24, 48, 48)
+    window: tuple[pydantic.PositiveInt, pydantic.PositiveInt, pydantic.PositiveInt] = (24, 48, 48)
     """Sliding window (z, y, x) in voxels of the network's grid."""
     overlap: float = pydantic.Field(default=0.25, ge=0, lt=1)
     """Share of a window that the next one repeats, blended with Gaussian weights."""
@@ -57,27 +54,36 @@ class InferenceSettings(pydantic.BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Segmenter:
-    """A loaded segmentation bundle; `logits` runs the deepest head of `network` by the engine of `execution`."""
+    """A loaded segmentation bundle; `logits` runs the deepest head of its network by the engine of `execution`."""
 
     manifest: Manifest
     settings: InferenceSettings
-    network: nn.Module
     logits: Forward
     execution: Execution
 
 
 def load_segmenter(folder: Path, installation: Installation = AS_BUNDLED) -> Segmenter:
-    """The segmenter of the bundle in `folder`. Raises BundleError when the bundle is not whole."""
-    manifest, network = bundle.load_weights(folder, from_manifest, KIND)
+    """The segmenter of the bundle in `folder`. Raises BundleError when the bundle is not whole.
+
+    The network is built for that, unless its conversion is kept: it was whole then, and its files are the same.
+    """
+    manifest = manifest_of(folder, network.KIND, bundle.WEIGHTS_NAME)
     try:
         settings = InferenceSettings.model_validate(manifest.settings)
     except pydantic.ValidationError as error:
         raise BundleError(f"bundle {folder.name}: settings: {error.errors()[0]['msg']}") from error
     execution = installation.execution(manifest.execution)
     window = (1, len(manifest.input_sequences), *settings.window)
-    conversion = Conversion(DeepestHead(network), bundle.weights_of(manifest), example=window, accepted=window)
+    conversion = Conversion(
+        partial(network.load_deepest_head, folder),
+        bundle.network_of(manifest),
+        network.__name__,
+        example=window,
+        accepted=window,
+        heavy=True,
+    )
     logits = forward_of(conversion, execution, installation)
-    return Segmenter(manifest, settings, network, logits, execution)
+    return Segmenter(manifest, settings, logits, execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +137,8 @@ def read_alone(reading: Reading, sequence: Sequence, segmenter: Segmenter) -> Fl
 
 def window_probability(values: Float32, logits: Forward, settings: InferenceSettings) -> Float32:
     """Sliding-window probability of prepared channels (C, Z, Y, X) of any size, same shape."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values))[None]
-
-    def of_window(window: torch.Tensor) -> torch.Tensor:
-        interruption.check()
-        return torch.from_numpy(logits(window.numpy())[0])
-
-    with torch.inference_mode():
-        blended = sliding_window_inference(
-            tensor, settings.window, 1, of_window, overlap=settings.overlap, mode="gaussian"
-        )
-        probability: Float32 = torch.sigmoid(blended)[0].numpy()
+    blended = windows.blended(values, settings.window, settings.overlap, lambda window: logits(window)[0])
+    probability: Float32 = torch.from_numpy(blended).sigmoid().numpy()
     logits.release()
     return probability
 

@@ -1,14 +1,25 @@
-"""MONAI's 3D U-Net++ (dense skip pathways, deep supervision) and the encoder that the perceptual loss borrows."""
+"""MONAI's 3D U-Net++ (dense skip pathways, deep supervision).
+
+MONAI is imported where a network is built: a node, whose network is converted, does without, and without the seconds
+and the memory that it takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from monai.networks.nets import BasicUNetPlusPlus
 from torch import nn
 
+from models import bundle
 from models.manifest import Manifest
+
+if TYPE_CHECKING:
+    from monai.networks.nets import BasicUNetPlusPlus
+
+KIND = "segmentation"
 
 
 def build_network(features: Sequence[int], channels: int) -> BasicUNetPlusPlus:
@@ -17,6 +28,8 @@ def build_network(features: Sequence[int], channels: int) -> BasicUNetPlusPlus:
     It maps (B, C, Z, Y, X) to a list of four logit maps of the same shape, one for each decoder node X(0,1) to
     X(0,4). `features`: five encoder widths and the width of the last decoder node.
     """
+    from monai.networks.nets import BasicUNetPlusPlus
+
     return BasicUNetPlusPlus(
         spatial_dims=3, in_channels=channels, out_channels=channels, features=tuple(features), deep_supervision=True
     )
@@ -26,6 +39,11 @@ def from_manifest(manifest: Manifest) -> nn.Module:
     """The untrained network that a bundle describes."""
     network: nn.Module = build_network(**manifest.architecture, channels=len(manifest.input_sequences))
     return network
+
+
+def load_network(folder: Path) -> tuple[Manifest, nn.Module]:
+    """Manifest and trained network of the bundle in `folder`. Raises BundleError when the bundle is not whole."""
+    return bundle.load_weights(folder, from_manifest, KIND)
 
 
 def final_head(heads: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -42,3 +60,8 @@ class DeepestHead(nn.Module):
 
     def forward(self, volume: torch.Tensor) -> tuple[torch.Tensor]:
         return (final_head(self.network(volume)),)
+
+
+def load_deepest_head(folder: Path) -> DeepestHead:
+    """The network of the bundle in `folder` as engines run it. Raises BundleError when the bundle is not whole."""
+    return DeepestHead(load_network(folder)[1])

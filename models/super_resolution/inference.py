@@ -47,8 +47,13 @@ def load_super_resolver(folder: Path, installation: Installation = AS_BUNDLED) -
     convert_conv3d_weight_memory_format(network, torch.channels_last_3d)
     execution = installation.execution(manifest.execution)
     channels = network.fold**2
-    shapes = {"example": (1, channels, 4, 8, 8), "accepted": (1, channels, -1, -1, -1)}
-    conversion = Conversion(Convolutions(network), bundle.weights_of(manifest), **shapes)
+    conversion = Conversion(
+        lambda: Convolutions(network),
+        bundle.network_of(manifest),
+        Convolutions.__module__,
+        example=(1, channels, 4, 8, 8),
+        accepted=(1, channels, -1, -1, -1),
+    )
     return SuperResolver(manifest, network, forward_of(conversion, execution, installation), execution)
 
 

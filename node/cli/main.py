@@ -274,13 +274,13 @@ def _of_disk_or_database(error: Exception) -> str:
 
 def run() -> None:
     """Entry point: an error of the node's own families, of the disk or of a database is one line, not a traceback."""
-    from models.errors import ModelError
+    from models.errors import ModelError, ProcessKilledError
     from storage.errors import StorageError
 
     logs.configure("WARNING")
     try:
         app()
-    except (NodeError, ModelError, StorageError) as error:
+    except (NodeError, ModelError, ProcessKilledError, StorageError) as error:
         message = str(error)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in OF_THE_LABORATORY:

@@ -43,6 +43,13 @@ def test_the_shipped_bundles_verify(kind):
     assert installation.verify(WEIGHTS / kind).kind == kind
 
 
+@pytest.mark.parametrize("kind", ["super-resolution", "segmentation"])
+def test_weights_that_do_not_fit_their_network_are_found(kind, tmp_path):
+    reshape(shutil.copytree(WEIGHTS / kind, tmp_path / kind))
+    with pytest.raises(BundleError, match=r"has shape \(7,\), the network needs"):
+        installation.verify(tmp_path / kind)
+
+
 def test_a_bundle_is_added_under_name_and_version_with_its_own_files_only(bundle, tmp_path):
     place, manifest = installation.add(bundle, tmp_path / "models")
     assert place == tmp_path / "models" / f"{manifest.name}-{manifest.version}"

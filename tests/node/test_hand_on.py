@@ -28,6 +28,8 @@ from node.settings import (
 )
 from storage.records import StudyState
 
+from ..parts import engines, processor
+
 HOUR_S = 3600.0
 
 
@@ -63,8 +65,9 @@ def running(root: Path, *remotes: RemoteSettings) -> Iterator[Settings]:
         listener=ListenerSettings(port=port, minimum_free_gb=0),
         remotes=remotes,
         completion=CompletionSettings(quiet_s=1, wanted=()),
-        analysis=AnalysisSettings(report_foreign=True, threads=1),
+        analysis=AnalysisSettings(report_foreign=True, threads=1, precision=processor.installation().precision),
     )
+    engines.share(settings.root)
     service = Service(settings)
     service.start()
     try:

@@ -34,6 +34,19 @@ service.start()
 service.stop()
 print(outcome.result, *(name for name in sys.argv[3:] if name in sys.modules))
 """
+STARTS_THE_ANALYSIS_AND_TELLS_WHAT_IS_LOADED = """
+import sys
+from pathlib import Path
+import node.cli.main
+from node.service import Service, ServiceRole
+from node.settings import load_settings
+service = Service(load_settings(Path(sys.argv[1])), frozenset({ServiceRole.ANALYSIS}))
+service.start()
+service.stop()
+print(*(name for name in sys.argv[2:] if name in sys.modules))
+"""
+#: What only the making of networks needs, and the laboratory.
+NOT_OF_THE_ANALYSIS = ("monai", "lightning", "sklearn")
 
 
 @pytest.fixture
@@ -83,6 +96,15 @@ def test_a_listener_that_stores_has_loaded_nothing_of_the_analysis(config, writt
     call = [sys.executable, "-c", STORES_ONE_AND_TELLS_WHAT_IS_LOADED, str(config), str(image), *HEAVY]
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["sent"]
+
+
+def test_the_analysis_has_loaded_nothing_of_what_networks_are_made_with(config):
+    """Its networks are converted at this start, the first of its root."""
+    config.write_text(f'{config.read_text()}[analysis]\nprecision = "float32"\n')
+    call = [sys.executable, "-c", STARTS_THE_ANALYSIS_AND_TELLS_WHAT_IS_LOADED, str(config), *NOT_OF_THE_ANALYSIS]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+    assert len(list((config.parent / "var" / "engines").glob("*.zip"))) == 1
 
 
 def test_a_listener_listens_within_three_times_the_imports_of_its_libraries(serve, capsys):

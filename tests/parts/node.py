@@ -17,6 +17,7 @@ from node.settings import load_settings
 from storage.overview import StudyQuery
 from storage.records import OPEN_DELIVERIES
 
+from . import engines
 from .processes import ENVIRONMENT, show_on_failure, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,7 @@ class Node:
         """Start it and do not wait; `under` stands before its command line, such as a tracer that becomes the node."""
         call = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
         call += [word for role in roles for word in ("--role", role)]
+        engines.share(self.folder / "var")
         with self.log.open("ab") as log:
             words = [*map(str, under), *call]
             self.process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=log, stdout=log)

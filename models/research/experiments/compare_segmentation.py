@@ -46,8 +46,8 @@ from models.research.training.segmentation.cohort_cases import prepared_cohort
 from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, batches, random_patch
 from models.research.training.segmentation.prepared_cases import PreparedCase
-from models.segmentation.inference import KIND, InferenceSettings
-from models.segmentation.network import build_network
+from models.segmentation.inference import InferenceSettings
+from models.segmentation.network import KIND, build_network
 from models.sequence import ANALYSED, Sequence
 from models.volume_files import read
 

@@ -150,7 +150,8 @@ from models.engines.execution import Precision
 from models.engines.openvino_forward import Conversion, _compile
 
 def compiled(channels):
-    conversion = Conversion(torch.nn.Conv3d(1, channels, 1), str(channels), (1, 1, 4, 4, 4), (1, 1, 4, 4, 4))
+    build, shape = lambda: torch.nn.Conv3d(1, channels, 1), (1, 1, 4, 4, 4)
+    conversion = Conversion(build, str(channels), "torch.nn", shape, shape)
     return _compile(conversion, Precision.FLOAT32, 1, None)
 
 signal.signal(signal.SIGTERM, lambda *_: print("handled"))

@@ -3,6 +3,7 @@
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,12 @@ class Doubled(nn.Module):
 CHANNELS = np.random.default_rng(0).normal(size=(1, 2, 4, 6, 5)).astype(np.float32)
 
 
+def doubled(seed: int) -> nn.Module:
+    return Doubled(seed).eval()
+
+
 def conversion(weights: str = "a", seed: int = 0, accepted=(1, 2, -1, -1, -1)) -> Conversion:
-    return Conversion(Doubled(seed).eval(), weights, (1, 2, 3, 4, 5), accepted)
+    return Conversion(partial(doubled, seed), weights, __name__, (1, 2, 3, 4, 5), accepted)
 
 
 @pytest.fixture
@@ -107,7 +112,7 @@ def test_workers_that_convert_at_the_same_time_leave_one_whole_file(tmp_path):
 
     def convert():
         together.wait()
-        return openvino_forward._converted(network)
+        return openvino_forward._represented(network)
 
     with ThreadPoolExecutor(4) as workers:
         found = list(workers.map(lambda _: ir_cache.kept(tmp_path / "engines", "0", convert), range(4)))

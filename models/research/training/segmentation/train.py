@@ -36,14 +36,8 @@ from models.research.training.segmentation.held_out_dice import test_metrics
 from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, Patch, batches
 from models.research.training.segmentation.prepared_cases import PreparedCase
-from models.segmentation.inference import (
-    KIND,
-    InferenceSettings,
-    Segmenter,
-    load_segmenter,
-    window_probability,
-)
-from models.segmentation.network import DeepestHead, build_network
+from models.segmentation.inference import InferenceSettings, window_probability
+from models.segmentation.network import KIND, DeepestHead, build_network, load_network
 from models.sequence import Sequence
 
 MOMENTUM = 0.99
@@ -153,7 +147,7 @@ def main(
         precision,
         found.digest,
     )
-    begun = load_segmenter(start_from) if start_from is not None else None
+    begun = load_network(start_from) if start_from is not None else None
     run = prepare_run(fabric, folder, recipe, settings, begun, workers)
     progress = train_epochs(run, found, until=epochs)
     if fabric.is_global_zero:
@@ -167,7 +161,7 @@ def prepare_run(
     folder: Path,
     recipe: SegmentationRecipe,
     settings: InferenceSettings,
-    begun: Segmenter | None = None,
+    begun: tuple[Manifest, nn.Module] | None = None,
     workers: int = 0,
 ) -> SegmentationRun:
     """Network and optimizer as the recipe says, on their device; the folder is bound to the recipe.
@@ -177,8 +171,9 @@ def prepare_run(
     """
     network = build_network(recipe.features, len(recipe.sequences))
     if begun is not None:
-        recipe = replace(recipe, start_from=_weights_of(begun, recipe))
-        network.load_state_dict(begun.network.state_dict())
+        manifest, trained = begun
+        recipe = replace(recipe, start_from=_weights_of(manifest, recipe))
+        network.load_state_dict(trained.state_dict())
     loop.keep_recipe(fabric, folder, asdict(recipe))
     prepared, moved = fabric.setup(network, build_optimizer(recipe.optimizer, network, recipe.learning_rate))
     return SegmentationRun(
@@ -186,9 +181,8 @@ def prepare_run(
     )
 
 
-def _weights_of(begun: Segmenter, recipe: SegmentationRecipe) -> str:
+def _weights_of(manifest: Manifest, recipe: SegmentationRecipe) -> str:
     """Name, version and digest of the weights that training begins with."""
-    manifest = begun.manifest
     if (manifest.architecture, manifest.input_sequences) != ({"features": list(recipe.features)}, recipe.sequences):
         raise BundleError(
             f"{manifest.name} {manifest.version} has widths {manifest.architecture.get('features')} for "

@@ -9,7 +9,7 @@ from monai.networks.nets import BasicUNetPlusPlus
 from torch import nn
 
 from models.errors import BundleError
-from models.segmentation.inference import load_segmenter
+from models.segmentation.network import load_network
 
 
 class EncoderFeatures(nn.Module):
@@ -33,11 +33,10 @@ class EncoderFeatures(nn.Module):
 
 def encoder_of(folder: Path) -> tuple[nn.Module, str]:
     """The encoder of a trained segmentation bundle, and its name. Raises BundleError for another architecture."""
-    segmenter = load_segmenter(folder)
-    if not isinstance(segmenter.network, BasicUNetPlusPlus):
+    manifest, network = load_network(folder)
+    if not isinstance(network, BasicUNetPlusPlus):
         raise BundleError(f"bundle {folder.name}: no U-Net++ whose encoder could be borrowed")
-    name = f"encoder of {segmenter.manifest.name} {segmenter.manifest.version}"
-    return EncoderFeatures(segmenter.network, len(segmenter.manifest.input_sequences)), name
+    return EncoderFeatures(network, len(manifest.input_sequences)), f"encoder of {manifest.name} {manifest.version}"
 
 
 class ScriptedFeatures(nn.Module):

@@ -20,7 +20,8 @@ from models.research.training.cohort_division import divide
 from models.research.training.segmentation import train as segmentation
 from models.research.training.segmentation.data import from_cohort
 from models.research.training.segmentation.loss import soft_dice_loss
-from models.segmentation.inference import InferenceSettings, load_segmenter
+from models.segmentation.inference import InferenceSettings
+from models.segmentation.network import load_network
 from models.sequence import Sequence
 from models.volume import Grid, image_from
 
@@ -112,11 +113,11 @@ def test_a_training_begins_with_the_weights_it_is_given(cohort, tmp_path):
     run, data = run_of(cohort, tmp_path / "first", epochs=1, batches=2)
     progress = segmentation.train_epochs(run, data, until=1)
     segmentation.finish(run, data, progress, "0.1.0", tmp_path / "bundle", "")
-    begun = load_segmenter(tmp_path / "bundle")
+    begun = manifest, trained = load_network(tmp_path / "bundle")
     after, _ = run_of(cohort, tmp_path / "second", epochs=1, batches=2, begun=begun)
-    given, found = begun.network.state_dict(), after.network.state_dict()
+    given, found = trained.state_dict(), after.network.state_dict()
     assert all(torch.equal(given[name], found[name]) for name in given)
-    assert begun.manifest.files["weights.safetensors"] in (tmp_path / "second" / "recipe.json").read_text()
+    assert manifest.files["weights.safetensors"] in (tmp_path / "second" / "recipe.json").read_text()
 
 
 def test_a_patch_without_a_tumour_speaks_against_a_finding():
@@ -132,7 +133,7 @@ def test_the_command_writes_bundle_and_page(cohort, tmp_path):
     options += ["--epochs", 1, "--batches", 2, "--features", "4,4,8,8,8,4", "--accelerator", "cpu", "--threads", 1]
     answer = CliRunner().invoke(segmentation.app, [str(option) for option in options])
     assert answer.exit_code == 0, answer.output
-    manifest = load_segmenter(tmp_path / "bundle").manifest
+    manifest, _ = load_network(tmp_path / "bundle")
     assert manifest == load_manifest(tmp_path / "bundle")
     assert manifest.input_sequences == T2WI
     assert "cohort cohort" in manifest.training_data
