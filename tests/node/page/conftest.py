@@ -18,6 +18,7 @@ import pytest
 import requests
 import SimpleITK as sitk
 from argon2 import PasswordHasher
+from playwright.sync_api import Page, sync_playwright
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
@@ -32,6 +33,7 @@ from storage.catalogue.filling import catch_up
 from storage.database import open_engine
 from storage.records import StudyState
 
+from ...parts.chromium import OPTIONS
 from ...storage.house import House
 from ..results.conftest import STUDY_UID, make_encoded, mask_on, phantom, siemens  # noqa: F401 (fixtures)
 
@@ -172,6 +174,21 @@ def page(t2wi, tmp_path_factory) -> Iterator[RunningPage]:
     with running_page(tmp_path_factory.mktemp("page")) as found:
         receive_study(found.house, t2wi)
         yield found
+
+
+@pytest.fixture
+def tab(chromium) -> Iterator[Page]:
+    """A tab of a browser, in which nothing may go wrong unseen."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
+        found = browser.new_page()
+        faults: list[str] = []
+        found.on("pageerror", lambda error: faults.append(str(error)))
+        found.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        found.set_default_timeout(20_000)
+        yield found
+        browser.close()
+        assert faults == []
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import sys
 import zipfile
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from pydicom import dcmread
 
 from node.codes import Alert
@@ -17,7 +17,6 @@ from storage.alerts import Alerts
 from storage.database import open_engine
 from storage.readings import ReaderVerdict, Readings
 
-from ...parts.chromium import OPTIONS
 from ...parts.node import ROOT
 from ...parts.processes import ENVIRONMENT, free_ports, show_on_failure
 from ...parts.storage_scp import running_storage_scp
@@ -48,21 +47,6 @@ def node(t2wi, tmp_path):
             yield line.rpartition(" ")[2].strip(), log, house
         process.terminate()
         assert process.wait(30) == 0
-
-
-@pytest.fixture
-def tab(chromium):
-    """A tab of a browser, in which nothing may go wrong unseen."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
-        page = browser.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-        page.set_default_timeout(20_000)
-        yield page
-        browser.close()
-        assert faults == []
 
 
 def drawn(tab, side):
