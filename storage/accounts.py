@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, Select, delete, insert, select, 
 
 from storage import database
 from storage.errors import StorageError
+from storage.page_schema import LONGEST_SUBJECT as LONGEST_SUBJECT
 from storage.page_schema import account, account_link, web_session
 
 #: A session that is used is written down as seen so often at the most.
@@ -29,12 +30,21 @@ class AccountRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who may look at the page; `password_hash` is empty until the person has set a password."""
+    """Somebody who may look at the page.
+
+    Attributes:
+        name: here, and of everything that was said and done.
+        role: what it may do.
+        password_hash: empty until the person has set a password.
+        created_at: when it was made.
+        subject: of who signs in at a provider, its issuer and its own name of that one; empty for a local account.
+    """
 
     name: str
     role: AccountRole
     password_hash: str
     created_at: datetime
+    subject: str = ""
 
 
 class Accounts:
@@ -58,6 +68,25 @@ class Accounts:
 
         if not database.transact(self._engine, make):
             raise StorageError(f"account {name!r}: there is one already")
+
+    def admit(self, subject: str, name: str, role: AccountRole, now: datetime) -> Account | None:
+        """The account of who has signed in at a provider, with the role of today; made where there is none.
+
+        None where it would be made, and the name is another's.
+        """
+
+        def enter(connection: Connection) -> Account | None:
+            known = connection.scalar(select(account.c.name).where(account.c.subject == subject))
+            if known is not None:
+                connection.execute(update(account).where(account.c.name == known).values(role=role))
+                return _found(connection, known)
+            if _found(connection, name) is not None:
+                return None
+            values = {"name": name, "role": role, "password_hash": "", "created_at": now, "subject": subject}
+            connection.execute(insert(account).values(values))
+            return _found(connection, name)
+
+        return database.transact(self._engine, enter)
 
     def find(self, name: str) -> Account | None:
         """The account of a name."""
@@ -162,4 +191,4 @@ def _found(connection: Connection, name: str) -> Account | None:
 
 
 def _account(row: Row[tuple[object, ...]]) -> Account:
-    return Account(row.name, AccountRole(row.role), row.password_hash, row.created_at)
+    return Account(row.name, AccountRole(row.role), row.password_hash, row.created_at, row.subject or "")

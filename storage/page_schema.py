@@ -7,6 +7,7 @@ from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table,
 from storage.schema import IDENTIFIER, UID, UTCDateTime, metadata, study
 
 _DIGEST = String(64)
+LONGEST_SUBJECT = 512
 
 account = Table(
     "account",
@@ -16,6 +17,9 @@ account = Table(
     # As the hash function writes it, with its parameters; empty until the person has set one.
     Column("password_hash", Text, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
+    # Who signs in at a provider: its issuer and its own name of that one; of a local account there is none.
+    Column("subject", String(LONGEST_SUBJECT)),
+    Index("account_by_subject", "subject", unique=True),
 )
 
 # A link that sets a password, once; of link and session only digests are kept, by which nobody can come in.

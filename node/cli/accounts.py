@@ -79,5 +79,6 @@ def _table(found: AccountList) -> RenderableType:
     for name in ("name", "role", "password", "made"):
         table.add_column(name, overflow="fold")
     for it in found.accounts:
-        table.add_row(Text(it.name), it.role, "set" if it.has_password else "not yet", f"{it.created_at:%Y-%m-%d}")
+        password = "at the provider" if it.at_provider else "set" if it.has_password else "not yet"
+        table.add_row(Text(it.name), it.role, password, f"{it.created_at:%Y-%m-%d}")
     return table

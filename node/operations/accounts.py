@@ -31,12 +31,14 @@ _hasher = PasswordHasher()
 
 @dataclass(frozen=True, slots=True)
 class AccountLine:
-    """An account as it is listed; `has_password` is False until the person has used a link."""
+    """An account as it is listed; `has_password` is False until the person has used a link, and of one that signs in at
+    a provider (`at_provider`)."""
 
     name: str
     role: AccountRole
     has_password: bool
     created_at: datetime
+    at_provider: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,29 @@ class Removed:
     account: str
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who has signed in at a provider.
+
+    Attributes:
+        subject: issuer of the provider, and what it will always call that one.
+        name: of the account.
+        role: what the provider's roles mean here.
+    """
+
+    subject: str
+    name: str
+    role: AccountRole
+
+
 def accounts(engine: Engine) -> AccountList:
     """Every account."""
-    found = Accounts(engine).all()
-    return AccountList(tuple(AccountLine(it.name, it.role, bool(it.password_hash), it.created_at) for it in found))
+    return AccountList(
+        tuple(
+            AccountLine(it.name, it.role, bool(it.password_hash), it.created_at, bool(it.subject))
+            for it in Accounts(engine).all()
+        )
+    )
 
 
 def first_link(engine: Engine) -> Link | None:
@@ -74,7 +95,7 @@ def first_link(engine: Engine) -> Link | None:
     None where an operator has a password already. A start before the link was used makes another one.
     """
     known = Accounts(engine)
-    operators = [it for it in known.all() if it.role is AccountRole.OPERATOR]
+    operators = [it for it in known.all() if it.role is AccountRole.OPERATOR and not it.subject]
     if any(it.password_hash for it in operators):
         return None
     if not operators:
@@ -99,11 +120,14 @@ def link(engine: Engine, name: str) -> Link:
     """A new link for an account, in place of an earlier one; the password stays until it is used.
 
     Raises:
-        NodeError: there is no such account.
+        NodeError: there is no such account, or it signs in at a provider.
     """
     known = Accounts(engine)
-    if known.find(name) is None:
+    found = known.find(name)
+    if found is None:
         raise NodeError(f"account {name!r}: there is none")
+    if found.subject:
+        raise NodeError(f"account {name!r} has no password here: it signs in at a provider")
     token, expires_at = secrets.token_urlsafe(_TOKEN_BYTES), utc_now() + LINK_LASTS
     known.keep_link(name, token, expires_at)
     return Link(name, f"/welcome/{token}", expires_at)
@@ -147,6 +171,18 @@ def sign_in(engine: Engine, name: str, password: str) -> Account | None:
         _hasher.verify(kept, password[:LONGEST_PASSWORD])
     except (VerificationError, InvalidHashError):
         return None
+    return found
+
+
+def admit(engine: Engine, identity: Identity) -> Account:
+    """The account of who has signed in at the provider, with the role of today.
+
+    Raises:
+        NodeError: the name is that of another account, which nobody becomes by it.
+    """
+    found = Accounts(engine).admit(identity.subject, identity.name, identity.role, utc_now())
+    if found is None:
+        raise NodeError(f"there is another account of the name {identity.name!r} here: ask an operator")
     return found
 
 

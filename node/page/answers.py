@@ -30,7 +30,8 @@ def carried_out(
         note(request, refused=sentence)
     said = {"sentence": sentence, "refused": status != 200, "back": back}
     part = "hx-request" in request.headers  # of which htmx shows only what has succeeded
-    answer = pages.page(request, "done.html", visitor, said, 200 if part else status)
+    template = "done_part.html" if part else "done.html"
+    answer = pages.page(request, template, visitor, said, 200 if part else status)
     answer.headers["HX-Trigger"] = "changed"
     return answer
 

@@ -29,6 +29,7 @@ from node.page.figures import figures_routes
 from node.page.forms import Forms
 from node.page.images import images_routes
 from node.page.journal import journal_routes
+from node.page.language import language_routes
 from node.page.outlines import outlines_routes
 from node.page.quarantine import quarantine_orders, quarantine_routes
 from node.page.rendering import HERE, Pages
@@ -52,11 +53,16 @@ log = logging.getLogger(__name__)
 def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
     """The page on one storage; it describes itself to nobody."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    visitors, pages = Visitors(engine, settings.web), Pages(settings.time_zone)
+    visitors, pages = Visitors(engine, settings.web), Pages(settings.time_zone, settings.web.language)
     intake, images = Intake(settings.listener, files, Index(engine)), Images(engine, files)
     outlines = Outlines(engine, files, images, intake)
+    oidc = settings.web.oidc
+    if oidc is not None:
+        from node.page.provider import provider_routes  # whose libraries nobody else needs
+
+        app.include_router(provider_routes(engine, settings.web, oidc, visitors, pages))
     for router in (
-        sign_in_routes(engine, visitors, pages),
+        sign_in_routes(engine, visitors, pages, oidc.shown_name if oidc else ""),
         studies_routes(engine, settings.root, visitors, pages),
         study_routes(settings, engine, files, outlines, visitors, pages),
         images_routes(images, visitors),
@@ -72,6 +78,7 @@ def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
         about_routes(settings, visitors, pages),
         figures_routes(engine, settings.root, visitors, pages),
         journal_routes(settings, engine, visitors, pages),
+        language_routes(visitors),
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))

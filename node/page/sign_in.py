@@ -28,9 +28,10 @@ _AT_ONCE = 2
 _BUSY_S = 1.0
 
 
-def sign_in_routes(engine: Engine, visitors: Visitors, pages: Pages) -> APIRouter:
-    """The resources that need no session, and the end of one."""
-    router, door = APIRouter(), _Door(engine, visitors, pages)
+def sign_in_routes(engine: Engine, visitors: Visitors, pages: Pages, provider: str = "") -> APIRouter:
+    """The resources that need no session, and the end of one; `provider` is the name of one by whom people can sign in,
+    too."""
+    router, door = APIRouter(), _Door(engine, visitors, pages, provider)
     router.add_api_route(SIGN_IN, door.ask, methods=["GET"])
     router.add_api_route(SIGN_IN, door.sign_in, methods=["POST"])
     ours = [Depends(visitors.reader)]
@@ -43,8 +44,8 @@ def sign_in_routes(engine: Engine, visitors: Visitors, pages: Pages) -> APIRoute
 class _Door:
     """The handlers, and who has failed lately."""
 
-    def __init__(self, engine: Engine, visitors: Visitors, pages: Pages) -> None:
-        self._engine, self._visitors, self._pages = engine, visitors, pages
+    def __init__(self, engine: Engine, visitors: Visitors, pages: Pages, provider: str) -> None:
+        self._engine, self._visitors, self._pages, self._provider = engine, visitors, pages, provider
         self._known, self._attempts, self._sparing = Accounts(engine), Attempts(), Sparing(log)
         self._turn = threading.BoundedSemaphore(_AT_ONCE)
 
@@ -118,7 +119,8 @@ class _Door:
         return begun or self._welcome(request, token)
 
     def _form(self, request: Request, said: dict[str, Any], status: int = 200) -> Response:
-        return self._pages.page(request, "sign_in.html", None, {"name": "", "fault": "", **said}, status)
+        said = {"name": "", "fault": "", "reason": "", "provider": self._provider, **said}
+        return self._pages.page(request, "sign_in.html", None, said, status)
 
     def _wait(self, request: Request, said: dict[str, Any], wait_s: float) -> Response:
         answer = self._form(request, {**said, "fault": "wait" if wait_s > _BUSY_S else "busy"}, 429)

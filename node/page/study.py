@@ -73,6 +73,7 @@ def study_routes(
     def whole(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
         found = of_study(engine, files, settings.root, study)
         more = {"pairs": pairs(found), "results": by_role(found.results), "verdicts": SAID_ALONE}
+        more["viewer"] = settings.web.viewer_of(study)
         return pages.page(request, "study.html", visitor, standing(found) | said(study) | more)
 
     @router.get("/live")

@@ -29,6 +29,7 @@ _STUDY = "/studies/{study}"
 #: By method and path, as the routes have them.
 RECORDED: Mapping[tuple[str, str], AuditAction] = {
     ("POST", "/sign-in"): AuditAction.SIGNED_IN,
+    ("GET", "/sign-in/provider/back"): AuditAction.SIGNED_IN,
     ("POST", "/welcome/{token}"): AuditAction.SET_PASSWORD,
     ("POST", "/sign-out"): AuditAction.SIGNED_OUT,
     ("GET", _STUDY): AuditAction.LOOKED,

@@ -55,13 +55,17 @@ class Visitor:
 
 
 class Visitors:
-    """The sessions of the page; its methods `visitor`, `reader` and `operator` are dependencies of FastAPI."""
+    """The sessions of the page; its methods `visitor`, `reader` and `operator` are dependencies of FastAPI.
+
+    Attributes:
+        secure: whether browsers call the page by TLS, and send cookies by nothing else.
+    """
 
     def __init__(self, engine: Engine, settings: WebSettings, clock: Callable[[], datetime] = utc_now) -> None:
         self._accounts, self._clock = Accounts(engine), clock
         self._lasts = timedelta(hours=settings.session_hours)
         self._idle = timedelta(minutes=settings.session_idle_minutes)
-        self._secure = settings.tls or settings.public_url.startswith("https:")
+        self.secure = settings.tls or settings.public_url.startswith("https:")
 
     def visitor(self, request: Request) -> Visitor:
         """Who is signed in.
@@ -110,7 +114,7 @@ class Visitors:
             token,
             max_age=int(self._lasts.total_seconds()),
             path="/",
-            secure=self._secure,
+            secure=self.secure,
             httponly=True,
             samesite="strict",
         )
@@ -120,7 +124,7 @@ class Visitors:
         """End the session."""
         if token := request.cookies.get(COOKIE, ""):
             self._accounts.end_session(token)
-        answer.delete_cookie(COOKIE, path="/", secure=self._secure, httponly=True, samesite="strict")
+        answer.delete_cookie(COOKIE, path="/", secure=self.secure, httponly=True, samesite="strict")
 
 
 def forgery_token(session_token: str) -> str:

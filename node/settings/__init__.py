@@ -27,9 +27,9 @@ from node.settings.sections import (
     ListenerSettings,
     ResultSettings,
     Settings,
-    WebSettings,
 )
 from node.settings.values import Credentials
+from node.settings.web import WebSettings
 
 __all__ = [
     "ADDITIONAL",

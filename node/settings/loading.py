@@ -122,7 +122,9 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
             "root": folder / settings.root,
             "tls": tls,
             "listener": listener.model_copy(update={"credentials": of_listener}),
-            "web": web.model_copy(update={"credentials": of_web}),
+            "web": web.model_copy(
+                update={"credentials": of_web, "oidc": web.oidc.within(folder) if web.oidc else None}
+            ),
             "remotes": tuple(remote.within(folder, tls) for remote in settings.remotes),
             "analysis": analysis.model_copy(update=bundles),
             "alerts": settings.alerts.within(folder),

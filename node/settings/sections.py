@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -18,7 +16,8 @@ from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
 from node.settings.retention import RetentionSettings
 from node.settings.retrieval import Method, RetrievalSettings
-from node.settings.values import URL, AETitle, Credentials, Port, Seconds, Section, TimeZone
+from node.settings.values import AETitle, Credentials, Port, Seconds, Section, TimeZone
+from node.settings.web import WebSettings
 from storage.known_answer import AE_TITLE, DESTINATION
 
 #: The bundles of the installed package, wherever it lies.
@@ -55,52 +54,6 @@ class ListenerSettings(Section):
     def ports_in_words(self) -> str:
         """The ports, and which of them is by TLS."""
         return " and ".join(f"{port} by TLS" if port == self.tls_port else str(port) for port in self.ports)
-
-
-class WebSettings(Section):
-    """DICOMweb (PS3.18): searching, retrieving and storing by HTTP; and the page for operators and readers.
-
-    Attributes:
-        local_rights: what callers on this machine may do without token and certificate.
-        public_url: how clients reach the service, where that is another address than the one that they call; empty:
-            that one.
-        allowed_origins: of pages of other hosts that may call it from a browser, such as "https://ohif.example".
-        maximum_connections: at once; beyond it requests are answered with 503.
-        largest_request_gb: of one that stores; a larger one is refused with 413.
-        most_matches: of one answer; more can be asked for with `offset`.
-        page: whether the page is served as well, to those who have an account.
-        page_hosts: names that the page is called by, beside `host` and that of `public_url`; no others are answered.
-        session_hours: after which one signs in again.
-        session_idle_minutes: without a request, after which one signs in again.
-    """
-
-    enabled: bool = False
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    tls: bool = False
-    credentials: Credentials | None = None
-    local_rights: tuple[Literal["may_query", "may_retrieve", "may_store"], ...] = ()
-    public_url: URL = ""
-    allowed_origins: tuple[str, ...] = ()
-    maximum_connections: int = Field(default=64, ge=1)
-    largest_request_gb: float = Field(default=32, gt=0)
-    most_matches: int = Field(default=5000, ge=1)
-    page: bool = False
-    page_hosts: tuple[str, ...] = ()
-    session_hours: float = Field(default=12, gt=0)
-    session_idle_minutes: float = Field(default=60, gt=0)
-
-    @property
-    def address(self) -> str:
-        """Of the page, as somebody on this machine calls it, or by its public name."""
-        if self.public_url:
-            return "{0.scheme}://{0.netloc}".format(urlsplit(self.public_url))
-        return f"{'https' if self.tls else 'http'}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it listens on the loopback interface alone."""
-        return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
 
 
 class CompletionSettings(Section):

@@ -53,6 +53,7 @@ REVISIONS = (
     "0024",
     "0025",
     "0026",
+    "0023",
 )
 _LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while the schema changes
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

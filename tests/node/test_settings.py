@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigurationError
-from node.settings import MailSettings, RemoteSettings, WebhookSettings, former_keys, load_settings
+from node.settings import MailSettings, RemoteSettings, WebhookSettings, WebSettings, former_keys, load_settings
+from node.settings.oidc import OidcSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +55,29 @@ def test_the_committed_configuration_documents_every_key_of_both_channels_of_ale
     assert alerts.webhook == WebhookSettings(url=alerts.webhook.url)
     needed = {"host": alerts.mail.host, "sender": alerts.mail.sender, "recipients": alerts.mail.recipients}
     assert alerts.mail == MailSettings(**needed)
+
+
+def test_the_committed_configuration_documents_every_key_of_a_provider_with_its_default(tmp_path: Path) -> None:
+    text = (ROOT / "config.toml").read_text()
+    block = text[text.index("# [web.oidc]") : text.index("# The other systems")]
+    lines = (line.removeprefix("# ") for line in block.splitlines())
+    (tmp_path / "node.toml").write_text("\n".join(line for line in lines if re.match(r"\[|\w+ = ", line)))
+    oidc = load_settings(tmp_path / "node.toml").web.oidc
+    assert oidc is not None
+    assert oidc.model_fields_set == set(OidcSettings.model_fields)
+    needed = {"issuer": oidc.issuer, "client_id": oidc.client_id}
+    assert oidc == OidcSettings(**needed, operators=oidc.operators, viewers=oidc.viewers)
+
+
+@pytest.mark.parametrize("viewer", ["ohif", "javascript:alert('{study}')", "https://ohif.example/viewer"])
+def test_the_address_of_a_viewer_is_one_of_the_web_and_names_the_study(tmp_path: Path, viewer: str) -> None:
+    assert "{study}" in refused(tmp_path, f'[web]\nviewer = "{viewer}"\n')
+
+
+def test_a_study_in_another_viewer_is_named_by_its_uid() -> None:
+    web = WebSettings(viewer="https://ohif.example/viewer?StudyInstanceUIDs={study}")
+    assert web.viewer_of("1.2.3") == "https://ohif.example/viewer?StudyInstanceUIDs=1.2.3"
+    assert WebSettings().viewer_of("1.2.3") == ""
 
 
 def test_without_bundles_in_the_configuration_those_of_the_installed_package_are_used_from_any_folder(tmp_path: Path):

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from node.page.app import page as make_page
 from node.page.trail import RECORDED
+from node.settings.oidc import OidcSettings
 from storage.audit import Audit, AuditAction, AuditSearch
 
 from ...storage.house import a_file
@@ -43,7 +44,9 @@ def done(node):
 
 
 def test_what_is_told_of_by_a_name_is_a_request_that_there_is(node):
-    app = make_page(node.settings, node.house.engine, node.house.files)
+    oidc = OidcSettings(issuer="https://login.example", client_id="node", viewers=("radiologists",))
+    web = node.settings.web.model_copy(update={"oidc": oidc})
+    app = make_page(node.settings.model_copy(update={"web": web}), node.house.engine, node.house.files)
     # FastAPI keeps the routers that it has included as such.
     routes = [each for it in app.routes for each in getattr(it, "original_router", app).routes]
     assert set(RECORDED) <= {(method, it.path) for it in routes if isinstance(it, APIRoute) for method in it.methods}

@@ -1,0 +1,152 @@
+"""Signing in at a provider of OpenID Connect: on the way there, and back from it.
+
+What somebody was sent with is kept here until the answer comes, and what the browser shows for it is a cookie: an
+answer to a request of somebody else, or one that comes a second time, is none.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from node.callers import client_address
+from node.errors import NodeError
+from node.logs import Sparing
+from node.operations import accounts
+from node.operations.provider import Asked, Provider, ProviderError
+from node.page.rendering import Pages
+from node.page.trail import note
+from node.page.visitors import SIGN_IN, Visitors, within
+from node.settings.oidc import OidcSettings
+from node.settings.web import WebSettings
+
+log = logging.getLogger(__name__)
+
+THERE, BACK = f"{SIGN_IN}/provider", f"{SIGN_IN}/provider/back"
+COOKIE = "rectal-node-asked"
+ANSWERED_WITHIN_S = 600.0
+_MOST = 1000
+#: Answers of the provider that are waited for at once: each takes a thread of the page.
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    asked: Asked
+    browser: str
+    next: str
+    redirect_uri: str
+    until: float
+
+
+class Requests:
+    """Requests that have not been answered, by their state, each for a time; for use by several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._pending: OrderedDict[str, _Pending] = OrderedDict()
+
+    def keep(self, asked: Asked, browser: str, next: str, redirect_uri: str) -> None:
+        """Keep one; of too many the oldest is forgotten."""
+        until = self._clock() + ANSWERED_WITHIN_S
+        with self._lock:
+            self._pending[asked.state] = _Pending(asked, browser, next, redirect_uri, until)
+            while len(self._pending) > _MOST:
+                self._pending.popitem(last=False)
+
+    def take(self, state: str, browser: str) -> _Pending | None:
+        """What is answered to a browser, once; None where that was never asked by it, or too long ago."""
+        with self._lock:
+            found = self._pending.get(state)
+            if found is None or not hmac.compare_digest(found.browser.encode(), browser.encode()):
+                return None
+            del self._pending[state]
+        return found if self._clock() < found.until else None
+
+
+def provider_routes(
+    engine: Engine, web: WebSettings, oidc: OidcSettings, visitors: Visitors, pages: Pages
+) -> APIRouter:
+    """The resources that need no session."""
+    router, door = APIRouter(), _Door(engine, web, oidc, visitors, pages)
+    router.add_api_route(THERE, door.there, methods=["GET"])
+    router.add_api_route(BACK, door.back, methods=["GET"])
+    return router
+
+
+class _Door:
+    """The handlers, and who is on the way."""
+
+    def __init__(self, engine: Engine, web: WebSettings, oidc: OidcSettings, visitors: Visitors, pages: Pages) -> None:
+        self._engine, self._web, self._oidc, self._visitors, self._pages = engine, web, oidc, visitors, pages
+        self._provider, self._requests, self._sparing = Provider(oidc), Requests(), Sparing(log)
+        self._turn = threading.BoundedSemaphore(_AT_ONCE)
+
+    def there(self, request: Request, next: str = "/") -> Response:
+        """To the provider."""
+        # By the name that the browser calls this page by: its cookies are of that one.
+        here = self._web.address if self._web.public_url else f"{request.url.scheme}://{request.url.netloc}"
+        try:
+            with self._a_turn():
+                asked = self._provider.ask(here + BACK)
+        except ProviderError as error:
+            return self._refused(request, error)
+        browser = secrets.token_urlsafe(32)
+        self._requests.keep(asked, browser, within(next), here + BACK)
+        answer = RedirectResponse(asked.address, 303)
+        # Not strict: the provider, which is of another site, sends the browser back.
+        secure = self._visitors.secure
+        answer.set_cookie(
+            COOKIE, browser, int(ANSWERED_WITHIN_S), path=SIGN_IN, secure=secure, httponly=True, samesite="lax"
+        )
+        return answer
+
+    def back(self, request: Request, state: str = "", code: str = "", error: str = "", iss: str = "") -> Response:
+        """From the provider: a session, or why there is none."""
+        pending = self._requests.take(state, request.cookies.get(COOKIE, ""))
+        try:
+            if pending is None:
+                raise ProviderError("the answer is to no request of this browser: try again")
+            if error or not code:
+                raise ProviderError(f"the provider says {error[:100] or 'nothing'}")
+            with self._a_turn():
+                identity = self._provider.identity(pending.asked, pending.redirect_uri, code, iss)
+            found = accounts.admit(self._engine, identity)
+        except NodeError as refusal:
+            return self._refused(request, refusal)
+        # No redirect: what follows one that another site began goes without the cookie of the session (SameSite).
+        answer = self._pages.page(request, "signed_in.html", None, {"where": pending.next})
+        if not self._visitors.begin(found, answer):
+            return self._refused(request, ProviderError("the account has just been removed"))
+        answer.delete_cookie(COOKIE, path=SIGN_IN)
+        note(request, account=found.name, detail=f"by {self._oidc.shown_name}")
+        log.info("account %s has signed in by %s", found.name, self._oidc.issuer)
+        return answer
+
+    @contextmanager
+    def _a_turn(self) -> Iterator[None]:
+        if not self._turn.acquire(blocking=False):
+            raise ProviderError("others are just signing in, try again")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _refused(self, request: Request, error: NodeError) -> Response:
+        note(request, refused=str(error))
+        who = client_address(request)
+        self._sparing.write(logging.WARNING, "sign-in refused", who, "sign-in of %s by the provider: %s", who, error)
+        said = {"next": "/", "name": "", "fault": "provider", "reason": str(error), "provider": self._oidc.shown_name}
+        return self._pages.page(request, "sign_in.html", None, said, 403)
