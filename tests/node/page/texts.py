@@ -34,7 +34,8 @@ def texts() -> dict[Text, str]:
     for path in sorted((HERE / "templates").glob("*.html")):
         for _, _, said in environment().extract_translations(path.read_text("utf-8")):  # type: ignore[attr-defined]
             one, many = (said[0], said[1]) if isinstance(said, tuple) else (said, "")
-            found.setdefault((one, many or ""), f"templates/{path.name}")
+            if one:  # else a text that is known when it is shown, as those of codes
+                found.setdefault((one, many or ""), f"templates/{path.name}")
     for code in CODES:
         for text in (code.meaning, code.advice):
             found.setdefault((text, ""), f"code {code}")
