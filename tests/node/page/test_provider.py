@@ -17,6 +17,7 @@ from node.operations.provider import Asked
 from node.page.provider import ANSWERED_WITHIN_S, Requests
 from node.settings.oidc import OidcSettings
 from storage.accounts import AccountRole, Accounts
+from storage.audit import Audit, AuditAction, AuditSearch
 
 from ...parts.provider import CLIENT, SECRET, OpenIdProvider, hmac_of, running_provider
 from .conftest import PASSWORD, Browser, RunningPage, running_page
@@ -99,6 +100,22 @@ def test_the_role_is_that_of_today(house):
     house.provider.claims["roles"] = "radiologists"
     house.signed_in()
     assert "otto (viewer)" in first.get("/").text
+
+
+def test_who_came_in_and_who_did_not_is_on_record(house):
+    house.provider.claims = {"sub": "0008", "preferred_username": "rita"}
+    house.signed_in()
+    house.provider.claims["roles"] = []
+    house.signed_in()
+    refused, came = Audit(house.page.house.engine).find(AuditSearch(limit=2))
+    assert (came.action, came.account, came.succeeded, came.detail) == (
+        AuditAction.SIGNED_IN,
+        "rita",
+        True,
+        "by 127.0.0.1",
+    )
+    assert (refused.action, refused.account, refused.succeeded) == (AuditAction.SIGNED_IN, "", False)
+    assert "no role" in refused.detail
 
 
 @pytest.mark.parametrize("roles", [None, [], ["students"], "", {"radiologists": True}, ["radiologists2"]])
