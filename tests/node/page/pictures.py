@@ -34,7 +34,7 @@ from ...parts.node import ROOT
 FOLDER = ROOT / "docs" / "images"
 WIDTH, HEIGHT, TALLEST = 1280, 640, 1500
 #: Beside 64 greys; and how far apart red, green and blue of a grey are at the most.
-_COLOURS, _GREY = 190, 12
+_COLOURS, _GREY = 190, 6
 #: The patient of the demo whose study is shown.
 _PATIENT = "SIM000104"
 _ACCOUNT, _TOKEN = "operator", "token of the pictures"
@@ -90,7 +90,7 @@ def few_colours(picture: Image.Image) -> Image.Image:
     lost."""
     pixels = np.asarray(picture).reshape(-1, 3)
     others = pixels[np.ptp(pixels, axis=1) > _GREY]
-    palette = [level for grey in range(0, 256, 4) for level in (grey,) * 3]
+    palette = [level for grey in range(64) for level in (round(grey * 255 / 63),) * 3]
     if len(others):
         of_others = Image.fromarray(others[None]).quantize(_COLOURS, kmeans=2, dither=Image.Dither.NONE)
         palette += (of_others.getpalette() or [])[: 3 * _COLOURS]
