@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 import secrets
 import threading
 import time
@@ -26,6 +27,7 @@ from node.errors import NodeError
 from node.logs import Sparing
 from node.operations import accounts
 from node.operations.provider import Asked, Provider, ProviderError
+from node.page.attempts import Attempts
 from node.page.rendering import Pages
 from node.page.trail import note
 from node.page.visitors import SIGN_IN, Visitors, within
@@ -92,7 +94,7 @@ class _Door:
     def __init__(self, engine: Engine, web: WebSettings, oidc: OidcSettings, visitors: Visitors, pages: Pages) -> None:
         self._engine, self._web, self._oidc, self._visitors, self._pages = engine, web, oidc, visitors, pages
         self._provider, self._requests, self._sparing = Provider(oidc), Requests(), Sparing(log)
-        self._turn = threading.BoundedSemaphore(_AT_ONCE)
+        self._turn, self._attempts = threading.BoundedSemaphore(_AT_ONCE), Attempts()
 
     def there(self, request: Request, next: str = "/") -> Response:
         """To the provider."""
@@ -114,7 +116,12 @@ class _Door:
         return answer
 
     def back(self, request: Request, state: str = "", code: str = "", error: str = "", iss: str = "") -> Response:
-        """From the provider: a session, or why there is none."""
+        """From the provider: a session, or why there is none; who fails again and again has to wait."""
+        key = f"from {client_address(request)}"
+        if (wait_s := self._attempts.begin(key)) > 0:
+            answer = self._form(request, "wait", "", 429)
+            answer.headers["Retry-After"] = str(math.ceil(wait_s))
+            return answer
         pending = self._requests.take(state, request.cookies.get(COOKIE, ""))
         try:
             if pending is None:
@@ -126,6 +133,7 @@ class _Door:
             found = accounts.admit(self._engine, identity)
         except NodeError as refusal:
             return self._refused(request, refusal)
+        self._attempts.take_back(key)
         # No redirect: what follows one that another site began goes without the cookie of the session (SameSite).
         answer = self._pages.page(request, "signed_in.html", None, {"where": pending.next})
         if not self._visitors.begin(found, answer):
@@ -148,5 +156,8 @@ class _Door:
         note(request, refused=str(error))
         who = client_address(request)
         self._sparing.write(logging.WARNING, "sign-in refused", who, "sign-in of %s by the provider: %s", who, error)
-        said = {"next": "/", "name": "", "fault": "provider", "reason": str(error), "provider": self._oidc.shown_name}
-        return self._pages.page(request, "sign_in.html", None, said, 403)
+        return self._form(request, "provider", str(error), 403)
+
+    def _form(self, request: Request, fault: str, reason: str, status: int) -> Response:
+        said = {"next": "/", "name": "", "fault": fault, "reason": reason, "provider": self._oidc.shown_name}
+        return self._pages.page(request, "sign_in.html", None, said, status)

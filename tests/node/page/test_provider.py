@@ -29,6 +29,14 @@ class House:
 
     page: RunningPage
     provider: OpenIdProvider
+    seen: int = 0
+
+    def nobody(self) -> Browser:
+        """Somebody at an address of his own: who fails again and again has to wait, and others have not."""
+        browser = self.page.nobody()
+        self.seen += 1
+        browser.session.headers["X-Forwarded-For"] = f"198.51.{self.seen // 200}.{self.seen % 200}"
+        return browser
 
     def on_the_way(self, browser: Browser, next: str = "/") -> str:
         """The address at the provider that the page sends a browser to."""
@@ -42,7 +50,7 @@ class House:
         return sent.headers["Location"].removeprefix(self.page.url)
 
     def signed_in(self) -> tuple[Browser, requests.Response]:
-        browser = self.page.nobody()
+        browser = self.nobody()
         return browser, browser.get(self.answer_to(browser))
 
     def account(self, name: str):
@@ -74,18 +82,18 @@ def house(running) -> House:
 
 
 def test_the_provider_is_asked_for_a_code_with_pkce_and_sends_back_to_the_page(house):
-    asked = {name: value[0] for name, value in parse_qs(urlsplit(house.on_the_way(house.page.nobody())).query).items()}
+    asked = {name: value[0] for name, value in parse_qs(urlsplit(house.on_the_way(house.nobody())).query).items()}
     assert asked["redirect_uri"] == f"{house.page.url}/sign-in/provider/back"
     assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
     assert asked["scope"] == "openid profile"
-    others = parse_qs(urlsplit(house.on_the_way(house.page.nobody())).query)
+    others = parse_qs(urlsplit(house.on_the_way(house.nobody())).query)
     for name in ("state", "nonce", "code_challenge"):
         assert len(asked[name]) >= 43
         assert others[name] != [asked[name]]
 
 
 def test_who_has_a_role_there_has_an_account_here_and_goes_on_to_where_he_wanted(house):
-    browser = house.page.nobody()
+    browser = house.nobody()
     answer = browser.get(house.answer_to(browser, "/quarantine?ended=true"))
     assert answer.status_code == 200
     assert 'content="0; url=/quarantine?ended=true"' in answer.text
@@ -215,24 +223,34 @@ def test_a_new_key_of_the_provider_counts_at_once(house):
 
 
 def test_an_answer_counts_once_and_in_the_browser_that_has_asked(house):
-    browser, other = house.page.nobody(), house.page.nobody()
+    browser, other = house.nobody(), house.nobody()
     back = house.answer_to(browser)
     house.answer_to(other)
     assert other.get(back).status_code == 403
-    assert house.page.nobody().get(back).status_code == 403
+    assert house.nobody().get(back).status_code == 403
     assert browser.get(back).status_code == 200
     assert browser.get(back).status_code == 403
 
 
 @pytest.mark.parametrize("change", [("state=", "state=x"), ("code=", "code=x"), ("iss=", "iss=x"), ("code=", "error=")])
 def test_an_answer_that_was_changed_on_its_way_is_none(house, change):
-    browser = house.page.nobody()
+    browser = house.nobody()
     assert browser.get(house.answer_to(browser).replace(*change)).status_code == 403
     assert browser.get("/").status_code == 303
 
 
+def test_who_comes_with_answers_that_are_none_has_to_wait_and_the_record_does_not_grow(house):
+    browser, audit = house.nobody(), Audit(house.page.house.engine)
+    before = audit.count(AuditSearch())
+    answers = [browser.get("/sign-in/provider/back", params={"state": str(number)}) for number in range(12)]
+    assert [it.status_code for it in answers] == [403] * 10 + [429] * 2
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 300
+    assert audit.count(AuditSearch()) == before + 10
+    assert house.signed_in()[1].status_code == 200  # from another address
+
+
 def test_what_the_provider_refuses_is_said_as_text(house):
-    browser = house.page.nobody()
+    browser = house.nobody()
     state = parse_qs(urlsplit(house.on_the_way(browser)).query)["state"][0]
     answer = browser.get("/sign-in/provider/back", params={"state": state, "error": "<script>alert(1)</script>"})
     assert answer.status_code == 403
@@ -260,7 +278,7 @@ def test_without_its_provider_the_page_says_so_and_local_accounts_sign_in(tmp_pa
 
 def test_a_local_account_signs_in_beside_the_provider(house):
     assert house.page.signed_in("viktor").get("/").status_code == 200
-    answer = house.page.nobody().post("/sign-in", {"name": "viktor", "password": "wrong"})
+    answer = house.nobody().post("/sign-in", {"name": "viktor", "password": "wrong"})
     assert "Sign in by 127.0.0.1" in answer.text
     assert PASSWORD not in answer.text
 
