@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from torch import nn
 
 from models.engines.execution import Engine, Execution, Precision
+from models.engines.processor import computes_bfloat16
 from models.engines.torch_forward import TorchForward
 from models.manifest import Manifest
 from models.segmentation.inference import (
@@ -23,14 +24,23 @@ from models.super_resolution.inference import SuperResolver
 from models.super_resolution.network import Convolutions, Generator
 
 #: As in training, where weights change with every step.
-SEGMENTATION = Execution(engine=Engine.TORCH, precision=Precision.BFLOAT16)
 SUPER_RESOLUTION = Execution(engine=Engine.TORCH, precision=Precision.FLOAT32)
 
 
 def segmenter_of(manifest: Manifest, settings: InferenceSettings, network: nn.Module) -> Segmenter:
     """The segmenter of a network that is no bundle yet."""
-    logits = TorchForward(DeepestHead(network), SEGMENTATION.precision)
-    return Segmenter(manifest, settings, logits, SEGMENTATION)
+    logits = logits_of(network)
+    return Segmenter(manifest, settings, logits, Execution(engine=Engine.TORCH, precision=logits.precision))
+
+
+def logits_of(network: nn.Module) -> TorchForward:
+    """The segmentation's deepest head where the network lies.
+
+    In bfloat16 where that is computed: a processor that has to emulate it takes six times as long as in float32, one
+    that does not a sixth of it.
+    """
+    reduced = next(network.parameters()).device.type != "cpu" or computes_bfloat16()
+    return TorchForward(DeepestHead(network), Precision.BFLOAT16 if reduced else Precision.FLOAT32)
 
 
 def super_resolver_of(manifest: Manifest, network: Generator) -> SuperResolver:

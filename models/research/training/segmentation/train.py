@@ -25,7 +25,6 @@ from rich.progress import Progress as ProgressBar
 from torch import nn
 
 from models import bundle
-from models.engines.torch_forward import TorchForward
 from models.errors import BundleError
 from models.manifest import Manifest
 from models.research import networks
@@ -37,7 +36,7 @@ from models.research.training.segmentation.loss import deep_supervision_loss
 from models.research.training.segmentation.patches import Drawing, Patch, batches
 from models.research.training.segmentation.prepared_cases import PreparedCase
 from models.segmentation.inference import InferenceSettings, window_probability
-from models.segmentation.network import KIND, DeepestHead, build_network, load_network
+from models.segmentation.network import KIND, build_network, load_network
 from models.sequence import Sequence
 
 MOMENTUM = 0.99
@@ -275,7 +274,7 @@ def write_page(run: SegmentationRun, data: SegmentationData, manifest: Manifest)
 
 def pictures(case: PreparedCase, run: SegmentationRun) -> Iterator[page.Slice]:
     """Of each sequence of a validation case the slice with most tumour, true and found."""
-    found = window_probability(case.images, _logits(run.network), run.settings) >= run.settings.threshold
+    found = window_probability(case.images, networks.logits_of(run.network), run.settings) >= run.settings.threshold
     for sequence, image, true, mask in zip(run.recipe.sequences, case.images, case.tumour, found, strict=True):
         index = int(true.sum(axis=(1, 2)).argmax())
         contours = {
@@ -313,14 +312,9 @@ def validation_dice(network: nn.Module, validation: SequenceOf[PreparedCase], se
     network.eval()
     found: list[float] = []
     for case in validation:
-        masks = window_probability(case.images, _logits(network), settings) >= settings.threshold
+        masks = window_probability(case.images, networks.logits_of(network), settings) >= settings.threshold
         found += [dice_of(*pair) for *pair, known in zip(masks, case.tumour, case.known, strict=True) if known]
     return float(np.mean(found))
-
-
-def _logits(network: nn.Module) -> TorchForward:
-    """The network where it lies, in the precision of training."""
-    return TorchForward(DeepestHead(network), networks.SEGMENTATION.precision)
 
 
 def dice_of(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:
