@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from models.errors import BundleError, ModelError
 from models.manifest import Manifest, manifest_of
 from models.prediction.calibration import calibrate
-from models.prediction.explanation import explain
+from models.prediction.explanation import Floats, explain
 from models.prediction.records import Catalogue, ModelCard, ModelPrediction, Prediction, Unanswered
 from models.radiomics.settings import RadiomicsSettings, load_settings
 from models.sequence import ANALYSED, Sequence
@@ -91,6 +91,18 @@ def predict(features: Mapping[str, float], predictor: Predictor) -> Prediction |
     )
 
 
+def probabilities(features: Mapping[str, float], predictor: Predictor) -> dict[str, float]:
+    """The probability of each model, by its name, whose features are all there: as `predict` has it, without reasons.
+
+    Reasons take most of the time of a prediction.
+    """
+    return {
+        card.name: _probability(_row(features, card), card, classifier)
+        for card, classifier in zip(predictor.catalogue.models, predictor.classifiers, strict=True)
+        if not _lacking(features, card)
+    }
+
+
 def _lacking(features: Mapping[str, float], card: ModelCard) -> tuple[Sequence, ...]:
     """The sequences of which a feature that the model needs is missing, in the order of its inputs."""
     missing = {it.name.split("|")[0] for it in card.features if not np.isfinite(features.get(it.name, np.nan))}
@@ -105,20 +117,29 @@ def _preference(answer: ModelPrediction | ModelCard) -> tuple[bool, float]:
 def _answer(
     features: Mapping[str, float], card: ModelCard, classifier: CatBoostClassifier, version: str
 ) -> ModelPrediction:
-    row = np.array([features[feature.name] for feature in card.features], dtype=np.float64)
-    raw = classifier.predict_proba(row[None], thread_count=1)[:, 1]
+    row = _row(features, card)
     base, contributions = explain(row, card, classifier)
     return ModelPrediction(
         name=card.name,
         version=version,
         inputs=card.inputs,
         resolution=card.resolution,
-        probability=float(calibrate(raw, card.intercept, card.slope)[0]),
+        probability=_probability(row, card, classifier),
         cutoff=card.cutoff,
         cross_validated_auc=card.cross_validated_auc,
         base=base,
         contributions=contributions,
     )
+
+
+def _row(features: Mapping[str, float], card: ModelCard) -> Floats:
+    """The features that a model takes, (features,), in the order of its card."""
+    return np.array([features[feature.name] for feature in card.features], dtype=np.float64)
+
+
+def _probability(row: Floats, card: ModelCard, classifier: CatBoostClassifier) -> float:
+    raw = classifier.predict_proba(row[None], thread_count=1)[:, 1]
+    return float(calibrate(raw, card.intercept, card.slope)[0])
 
 
 def _radiomics(folder: Path, manifest: Manifest) -> RadiomicsSettings:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError
-from models.prediction.predictor import Predictor, predict
+from models.prediction.predictor import Predictor, probabilities
 from models.prediction.records import ModelCard
 from models.research.statistics.estimates import Floats
 from models.research.training.prediction.cases import MeasuredCase
@@ -137,10 +137,7 @@ def _require_same_bundles(cases: SequenceOf[OwnMaskCase], predictor: Predictor) 
 
 
 def _probabilities(features: Iterable[Mapping[str, float]], predictor: Predictor) -> dict[str, Floats]:
-    answers = []
-    for each in features:
-        found = predict(each, predictor)
-        answers.append({answer.name: answer.probability for answer in (found.main, *found.others)} if found else {})
+    answers = [probabilities(each, predictor) for each in features]
     return {
         card.name: np.array([answer.get(card.name, np.nan) for answer in answers])
         for card in predictor.catalogue.models
