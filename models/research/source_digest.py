@@ -11,8 +11,9 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import models
 
@@ -54,16 +55,37 @@ def source_files(module: str, root: Path = _ROOT) -> tuple[Path, ...]:
 
 
 def _content(path: Path) -> bytes:
-    return path.read_bytes() if path.suffix in _DATA else _code(path.read_text("utf-8")).encode()
+    return path.read_bytes() if path.suffix in _DATA else _read(path.read_text("utf-8")).code.encode()
 
 
-def _code(text: str) -> str:
-    """A source without comments, docstrings and layout."""
+class _Import(NamedTuple):
+    """One statement of a source: `from` so many packages above (0: absolute) the module, or none, `names`."""
+
+    above: int
+    module: str | None
+    names: tuple[str, ...]
+
+
+class _Source(NamedTuple):
+    """A source without comments, docstrings and layout, and what it imports."""
+
+    code: str
+    imports: tuple[_Import, ...]
+
+
+@cache
+def _read(text: str) -> _Source:
+    """Parsed once for all the modules in whose closure it is."""
     tree = ast.parse(text)
+    imports = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, ast.Import):
+            imports += [_Import(0, alias.name, ()) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imports.append(_Import(node.level, node.module, tuple(alias.name for alias in node.names)))
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [it for it in node.body if not _is_text(it)]
-    return ast.dump(tree)
+    return _Source(ast.dump(tree), tuple(imports))
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -91,15 +113,9 @@ def _packages_of(name: str) -> Iterator[str]:
 def _imported(path: Path, name: str, root: Path) -> Iterator[str]:
     """Modules of this repository that a source names in its imports; of `from a import b` both a and a.b."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            named = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            origin = ".".join([*above, *([node.module] if node.module else [])])
-            named = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for each in named:
+    for it in _read(path.read_text("utf-8")).imports:
+        above = package.split(".")[: len(package.split(".")) + 1 - it.above] if it.above else []
+        origin = ".".join([*above, *([it.module] if it.module else [])])
+        for each in (origin, *(f"{origin}.{imported}" for imported in it.names)):
             if each.split(".")[0] == _PACKAGE and _file_of(each, root) is not None:
                 yield each
