@@ -22,11 +22,12 @@ from models.research.training.segmentation.data import from_cohort
 from models.research.training.segmentation.loss import soft_dice_loss
 from models.segmentation.inference import InferenceSettings
 from models.segmentation.network import load_network
+from models.segmentation.preprocessing import PreprocessingSettings
 from models.sequence import Sequence
 from models.volume import Grid, image_from
 
 GRID = Grid((48, 48, 12), (3.0, 3.0, 5.0), (-72.0, -72.0, -30.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-SETTINGS = InferenceSettings(window=(16, 32, 32))
+SETTINGS = InferenceSettings(preprocessing=PreprocessingSettings(spacing_mm=(3.0, 3.0, 5.0)), window=(16, 32, 32))
 T2WI = (Sequence.T2WI,)
 
 
