@@ -16,9 +16,9 @@ from . import results
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> AnalysisSettings:
-    """Tiny bundles, trained for seconds."""
-    return tiny_bundles(tmp_path_factory.mktemp("bundles"))
+def bundles() -> AnalysisSettings:
+    """Tiny bundles."""
+    return tiny_bundles()
 
 
 @pytest.fixture

@@ -1,4 +1,9 @@
-"""A pelvis of 32 × 32 × 8 voxels as a scanner writes it, and bundles that are trained on it for seconds."""
+"""A pelvis of 32 × 32 × 8 voxels as a scanner writes it, and bundles that were trained on it for seconds.
+
+They are kept in tests/data/tiny, since each worker that trains them takes as long as a hundred tests; made anew by
+
+    python -m tests.node.tiny
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,7 @@ from node.settings import AnalysisSettings
 from node.simulator.study import instances_of
 
 WEIGHTS = Path(models.__file__).parent / "weights"
+TRAINED = Path(__file__).parents[1] / "data" / "tiny"
 SIDE, SLICES = 32, 8
 SHAPE = (SLICES, SIDE, SIDE)
 PHASE_TIMES_S = (-30.0, 25.0, 70.0)
@@ -95,11 +101,27 @@ def volumes_of(scanner: str) -> Iterator[tuple[str, float, Dataset]]:
             yield source.kind, source.phase_time_s or source.b_value or 0, deepcopy(instance)
 
 
-def tiny_bundles(folder: Path) -> AnalysisSettings:
-    """Small networks in a folder, one of them trained on the tiny pelvis for seconds, and the shipped prediction."""
+def tiny_bundles() -> AnalysisSettings:
+    """Small networks, one of them trained on the tiny pelvis, and the shipped prediction."""
+    return AnalysisSettings(
+        super_resolution=TRAINED / "super-resolution",
+        segmentation=TRAINED / "segmentation",
+        prediction=WEIGHTS / "prediction",
+        threads=1,
+    )
+
+
+def write_bundles(folder: Path) -> None:
+    """The two networks as bundles."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    common = dict(version="0", input_sequences=ANALYSED, training_data="a drawn pelvis", seed=1, command="none")
+    common = dict(
+        command="python -m tests.node.tiny",
+        version="0",
+        input_sequences=ANALYSED,
+        training_data="a drawn pelvis",
+        seed=1,
+    )
     generator = Manifest(
         name="tiny", kind="super-resolution", factor=(1, 1, 2), architecture={"features": 2, "blocks": 1}, **common
     )
@@ -112,12 +134,6 @@ def tiny_bundles(folder: Path) -> AnalysisSettings:
         **common,
     )
     save_weights(folder / "segmentation", segmenter, trained())
-    return AnalysisSettings(
-        super_resolution=folder / "super-resolution",
-        segmentation=folder / "segmentation",
-        prediction=WEIGHTS / "prediction",
-        threads=1,
-    )
 
 
 def trained(steps: int = 70) -> torch.nn.Module:
@@ -147,3 +163,7 @@ def trained(steps: int = 70) -> torch.nn.Module:
         loss.backward()
         optimizer.step()
     return network.eval()
+
+
+if __name__ == "__main__":
+    write_bundles(TRAINED)

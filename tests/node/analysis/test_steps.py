@@ -41,7 +41,11 @@ FEATURES = (4, 4, 4, 4, 4, 4)
 # What an untrained network finds is noise: nothing is implausible here. One window holds the study.
 ANYTHING = InferenceSettings(
     preprocessing=PreprocessingSettings(spacing_mm=(5.0, 5.0, 6.0), n4_iterations=(1,)),
-    window=(16, 32, 32), minimum_peak=0, minimum_volume_ml=0, maximum_volume_ml=1e6, largest_component=False
+    window=(16, 32, 32),
+    minimum_peak=0,
+    minimum_volume_ml=0,
+    maximum_volume_ml=1e6,
+    largest_component=False,
 )
 
 

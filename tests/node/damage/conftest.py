@@ -64,9 +64,9 @@ def _one_of(slices: list[Dataset], kind: str, value: float) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    """Small networks, trained on the tiny pelvis for seconds; the shipped prediction."""
-    return Models(tiny_bundles(tmp_path_factory.mktemp("bundles")))
+def tiny_models() -> Models:
+    """Small networks that were trained on the tiny pelvis; the shipped prediction."""
+    return Models(tiny_bundles())
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from node.analysis import steps
 from node.results.attributes import CLASSIC_FROM_FUNCTIONAL_GROUPS, READ
 from node.results.source import read_header as source_header
 
-FIRST, SEEDS = int(os.environ.get("DAMAGE_FIRST", "0")), int(os.environ.get("DAMAGE_SEEDS", "25"))
+FIRST, SEEDS = int(os.environ.get("DAMAGE_FIRST", "0")), int(os.environ.get("DAMAGE_SEEDS", "15"))
 SHIPPED = int(os.environ.get("DAMAGE_SHIPPED", "0"))
 SCANNERS = ("Skyra", "MR750", "Multiva", "uMR 770", "Skyra, multi-frame")
 NAMED = re.compile(r"E-[A-Z0-9]+(-[A-Z0-9]+)*")
