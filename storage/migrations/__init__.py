@@ -10,9 +10,24 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Index,
+    MetaData,
+    String,
+    Table,
+    create_mock_engine,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from storage import (  # noqa: F401 - their tables are part of the schema
     alert_schema,
@@ -83,14 +98,36 @@ def migrate(engine: Engine) -> None:
         if revision == REVISIONS[-1]:
             return
         if not inspect(connection).has_table("study"):
-            metadata.create_all(connection)
-            _version.create(connection)
+            there = inspect(connection).get_table_names()
+            for table, statements in _statements(connection.engine.url.drivername).items():
+                for statement in statements if table not in there else ():
+                    connection.exec_driver_sql(statement)
             connection.execute(insert(_version).values(version_num=REVISIONS[-1]))
             return
         # The lock is taken: nothing is written between the copy and the migration.
         kept = backup.make(engine, revision)
         log.info("database schema %s -> %s%s", revision or "none", REVISIONS[-1], f"; {kept} keeps it" if kept else "")
         _upgrade(connection)
+
+
+@cache
+def _statements(driver: str) -> dict[str, list[str]]:
+    """What makes each table of a new database and its indexes, in order.
+
+    Compiled once a process for a driver: with it a database is made in half of the time.
+    """
+    found: dict[str, list[str]] = {}
+
+    def keep(statement: CreateTable | CreateIndex, *_: object, **__: object) -> None:
+        made = statement.element
+        table = made.table if isinstance(made, Index) else made
+        assert table is not None
+        found.setdefault(table.name, []).append(str(statement.compile(dialect=asked.dialect)))
+
+    asked = create_mock_engine(f"{driver}://", keep)
+    for tables in (metadata, _version.metadata):
+        tables.create_all(asked, checkfirst=False)
+    return found
 
 
 def _revision(connection: Connection) -> str:
