@@ -9,6 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # its step has ended, so that an interrupted one goes on. matplotlib keeps its font cache here too.
 export PIP_CACHE_DIR := $(CURDIR)/$(VENV)/cache
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
+# The tests are many processes, of which each would compile every source anew.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := TMPDIR="$(CURDIR)/$(VENV)/tmp" $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
 
 # cpu or cuda: as asked, else as installed, else cuda only where there is an NVIDIA GPU.

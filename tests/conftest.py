@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -48,6 +49,15 @@ _ROOMS_FIRST = ("end_to_end", "research")
 _LOOK_AT_ONE_STUDY = tuple(
     f"tests/end_to_end/test_{name}.py" for name in ("first_light", "kinds", "receivers", "viewer")
 )
+
+
+# What is imported and collected stays to the end: no search for garbage goes through it, while it comes or in a test.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
