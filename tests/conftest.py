@@ -44,11 +44,14 @@ _NAMES = re.compile(
 
 
 #: What takes longest begins first, so that no worker is left with it at the end.
-_ROOMS_FIRST = ("end_to_end", "research")
+_FIRST = ("end_to_end", "node/results", "research")
 #: Files that look at the same analysed study are one worker's.
-_LOOK_AT_ONE_STUDY = tuple(
-    f"tests/end_to_end/test_{name}.py" for name in ("first_light", "kinds", "receivers", "viewer")
-)
+_LOOK_AT_ONE_STUDY = {f"tests/end_to_end/test_{name}.py" for name in ("first_light", "kinds", "receivers", "viewer")}
+#: So are those of the results, which look at the same encoded studies, but for these.
+_ENCODE_THEIR_OWN = {
+    f"tests/node/results/test_{name}.py"
+    for name in ("names_in_every_kind", "real_sources", "sloppy_sources", "supersession", "tiled_sources")
+}
 
 
 # What is imported and collected stays to the end: no search for garbage goes through it, while it comes or in a test.
@@ -61,10 +64,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    rooms = [item.path.relative_to(Path(__file__).parent).parts[0] for item in items]
-    places = {room: place for place, room in enumerate(_ROOMS_FIRST)}
-    order = sorted(range(len(items)), key=lambda number: places.get(rooms[number], len(places)))
-    items[:] = [items[number] for number in order]
+    def place(item: pytest.Item) -> int:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((place for place, room in enumerate(_FIRST) if file.startswith(f"{room}/")), len(_FIRST))
+
+    items.sort(key=place)
 
 
 class _FilesAndStudies(LoadFileScheduling):
@@ -72,7 +76,11 @@ class _FilesAndStudies(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return _LOOK_AT_ONE_STUDY[0] if file in _LOOK_AT_ONE_STUDY else file
+        if file in _LOOK_AT_ONE_STUDY:
+            return "the study of first light"
+        if file.startswith("tests/node/results/") and file not in _ENCODE_THEIR_OWN:
+            return "the encoded studies"
+        return file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
