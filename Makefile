@@ -130,8 +130,9 @@ ohif: $(VENV)/.installed-test tools $(OHIF)/.unpacked-$(OHIF_VERSION) ## The vie
 faults: $(VENV)/.installed-test tools ## Kills, power cuts, databases and destinations that go, a hospital's day (hours; goes on); docs/reliability.md
 	$(BIN)/pytest -m faults tests/faults$(PART:%=/test_%.py); result=$$?; $(BIN)/python -m tests.faults.page; exit $$result
 
-damage: $(VENV)/.installed-test ## Studies with damaged headers: 500 seeds, and 10 through the shipped bundles (half an hour)
-	DAMAGE_SEEDS=500 DAMAGE_SHIPPED=10 $(BIN)/pytest tests/node/damage
+damage: $(VENV)/.installed-test ## Studies with damaged headers: 500 seeds, and 10 through the shipped bundles; varied ones: 300 patients (half an hour)
+	DAMAGE_SEEDS=500 DAMAGE_SHIPPED=10 RECTAL_NODE_LONG=1 $(BIN)/pytest tests/node/damage \
+		tests/node/recognition/test_many_patients.py
 
 # Its own environment holds what `pip install .` brings, no more; the study is made by the ordinary one.
 SERVING := runs/serving

@@ -1,10 +1,11 @@
-"""Six scanners, fifty patients each, their headers varied as sites vary them: every role is found, and rightly.
+"""Six scanners, their patients' headers varied as sites vary them: every role is found, and rightly.
 
-In memory, with four slices of 16 x 16 pixels a volume.
+In memory, with four slices of 16 x 16 pixels a volume. `make damage` has fifty patients each.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from node.simulator.session import Session, open_session
 from node.simulator.sheets import mosaic, vframe
 from node.simulator.study import instances_of
 
-SEEDS = range(50)
+SEEDS = range(50 if os.environ.get("RECTAL_NODE_LONG") else 12)
 SLICES, MATRIX = 4, 16
 SETTINGS = RecognitionSettings(minimum_slices=SLICES)
 OPTIONAL = ("ContentTime", "SliceLocation", "ProtocolName", "PatientSex", "PercentSampling", "NumberOfAverages")
@@ -218,7 +219,7 @@ def wrong(plan: StudyPlan, kinds: dict[str, str], variation: Variation) -> list[
 
 
 @pytest.mark.parametrize("scanner", load_scanners(), ids=lambda scanner: scanner.model)
-def test_every_role_of_fifty_patients_is_found_however_their_headers_vary(scanner):
+def test_every_role_is_found_however_the_headers_of_patients_vary(scanner):
     faults = {}
     for seed in SEEDS:
         variation = draw(seed, scanner.manufacturer)
