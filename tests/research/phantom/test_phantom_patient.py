@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -28,8 +30,12 @@ def test_the_oracle_is_good_and_not_perfect():
     assert 0.98 < oracle_auc(range(4000)) < 0.995
 
 
+#: Several tests look at the first patients.
+drawn_once = cache(biology_of)
+
+
 def biologies(count):
-    return [biology for seed in range(count) if (biology := biology_of(seed)) is not None]
+    return [biology for seed in range(count) if (biology := drawn_once(seed)) is not None]
 
 
 def test_the_published_differences_between_the_grades_are_drawn():

@@ -92,12 +92,12 @@ def test_the_loss_falls_and_the_dice_rises(cohort, tmp_path):
 
 
 def test_a_run_that_was_broken_off_ends_with_the_weights_of_an_unbroken_one(cohort, tmp_path):
-    run, data = run_of(cohort, tmp_path / "unbroken", epochs=3, batches=2)
-    segmentation.train_epochs(run, data, until=3)
-    broken, data = run_of(cohort, tmp_path / "broken", epochs=3, batches=2)
+    run, data = run_of(cohort, tmp_path / "unbroken", epochs=2, batches=2)
+    segmentation.train_epochs(run, data, until=2)
+    broken, data = run_of(cohort, tmp_path / "broken", epochs=2, batches=2)
     segmentation.train_epochs(broken, data, until=1)
-    again, data = run_of(cohort, tmp_path / "broken", epochs=3, batches=2)
-    assert segmentation.train_epochs(again, data, until=3).epoch == 3
+    again, data = run_of(cohort, tmp_path / "broken", epochs=2, batches=2)
+    assert segmentation.train_epochs(again, data, until=2).epoch == 2
     wanted, found = run.network.state_dict(), again.network.state_dict()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
     losses = [page.logged_curves(tmp_path / name / "log")["loss"] for name in ("unbroken", "broken")]
