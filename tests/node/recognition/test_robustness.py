@@ -66,12 +66,12 @@ def test_a_study_of_1000_instances_takes_under_2_s(written_by, tmp_path):
     for number, copy in enumerate(copies):
         content, uid = originals[number % len(originals)]
         copy.write_bytes(content.replace(uid, uid[:-4] + b"%04d" % number))
-    taken_s = []
-    for _ in range(3):  # the best of three: other processes share the cores
+    for _ in range(3):  # one of three: other processes share the cores
         start = time.process_time()
         plan = recognise(str(written.instances[0].StudyInstanceUID), copies, SETTINGS)
-        taken_s.append(time.process_time() - start)
-    assert min(taken_s) < 2.0
+        if (taken_s := time.process_time() - start) < 2.0:
+            break
+    assert taken_s < 2.0
     assert sum(verdict.instance_count for verdict in plan.verdicts) == 1000
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 
 import pytest
 from pydicom import Dataset
@@ -19,9 +21,21 @@ def chosen(plan: StudyPlan) -> dict[str, tuple[str, ...]]:
     return {stack.role.value: tuple(frame.sop_instance_uid for frame in stack.frames) for stack in plan.stacks}
 
 
+@pytest.fixture(scope="module")
+def plan_of(written_by) -> Callable[[str], StudyPlan]:
+    """What is recognised in the study of a scanner."""
+
+    @cache
+    def recognised(scanner: str) -> StudyPlan:
+        written = written_by(scanner)
+        return recognise(str(written.instances[0].StudyInstanceUID), written.paths, RecognitionSettings())
+
+    return recognised
+
+
 @pytest.fixture
-def plan(written) -> StudyPlan:
-    return recognise(str(written.instances[0].StudyInstanceUID), written.paths, RecognitionSettings())
+def plan(written, plan_of) -> StudyPlan:
+    return plan_of(written.study.scanner.name)
 
 
 def test_all_four_roles_are_found_on_every_scanner(plan, written):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from models.research.phantom.scanners import load_scanners
 from models.sequence import Sequence
 from node.recognition.choice.diffusion import choose_adc, choose_dwi
 from node.recognition.choice.dynamic import choose_pvp
@@ -22,7 +25,7 @@ from node.recognition.rules.series import Series, series_of
 from node.settings import RecognitionSettings
 
 SETTINGS = RecognitionSettings()
-SKYRA = "Skyra"
+SKYRA = "Siemens Skyra"
 
 
 @pytest.fixture
@@ -36,6 +39,25 @@ def series(tmp_path: Path) -> Callable[[list[Dataset]], tuple[Series, ...]]:
         return series_of(facts.frames, SETTINGS)
 
     return read
+
+
+@pytest.fixture(scope="module")
+def whole(written_by: Callable[[str], Any]) -> Callable[[str], tuple[Series, ...]]:
+    """The series of the study of a scanner."""
+
+    @cache
+    def read(scanner: str) -> tuple[Series, ...]:
+        written = written_by(scanner)
+        facts = read_study(str(written.instances[0].StudyInstanceUID), written.paths, SETTINGS)
+        return series_of(facts.frames, SETTINGS)
+
+    return read
+
+
+@pytest.fixture(params=[scanner.name for scanner in load_scanners()])
+def of_each(request: pytest.FixtureRequest, whole: Callable[[str], tuple[Series, ...]]) -> tuple[Series, ...]:
+    """The series of the study of each of the six scanners in turn."""
+    return whole(request.param)
 
 
 def moved(instances: list[Dataset]) -> list[Dataset]:
@@ -54,8 +76,8 @@ def uid_of(choice: RoleChoice) -> str:
     return choice.chosen.key.series_instance_uid
 
 
-def test_the_choices_of_the_roles_do_not_hang_on_the_order_in_which_they_are_made(written_by, series):
-    found = series([deepcopy(instance) for instance in written_by(SKYRA).instances])
+def test_the_choices_of_the_roles_do_not_hang_on_the_order_in_which_they_are_made(whole):
+    found = whole(SKYRA)
     pvp, dwi, t2 = choose_pvp(found, SETTINGS, None), choose_dwi(found, SETTINGS), choose_t2(found, SETTINGS)
     adc = choose_adc(found, SETTINGS, dwi)
     assert all(choice.chosen is not None for choice in (t2, dwi, adc, pvp.choice))
@@ -80,16 +102,14 @@ def test_without_a_dwi_the_later_of_equal_adc_maps_is_chosen(series_of, series):
     assert uid_of(choose_adc(series([*adc, *later]), SETTINGS, refused)) == later[0].SeriesInstanceUID
 
 
-def test_volumes_are_known_by_series_and_number_also_where_several_come_from_one_series(written, series):
-    found = series([deepcopy(instance) for instance in written.instances])
-    keys = [volume.key for one in found for volume in one.volumes]
-    assert len(set(keys)) == len(keys) > len(found)
+def test_volumes_are_known_by_series_and_number_also_where_several_come_from_one_series(of_each):
+    keys = [volume.key for one in of_each for volume in one.volumes]
+    assert len(set(keys)) == len(keys) > len(of_each)
 
 
-def test_every_candidate_fills_the_role_or_keeps_its_reason(written, series):
-    found = series([deepcopy(instance) for instance in written.instances])
-    choice = choose_dwi(found, SETTINGS)
+def test_every_candidate_fills_the_role_or_keeps_its_reason(of_each):
+    choice = choose_dwi(of_each, SETTINGS)
     assert choice.chosen is not None
-    candidates = {it.key for one in found for it in one.volumes if it.finding is choice.chosen.finding}
+    candidates = {it.key for one in of_each for it in one.volumes if it.finding is choice.chosen.finding}
     assert candidates == {choice.chosen.key, *choice.passed_over}
     assert choice.chosen.key not in choice.passed_over
