@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from storage.database_faults import told, told_of_disk
 from storage.errors import DatabaseError, StorageError
 
 LOCK_WAIT_S = 30
-_LOOK_S = 0.02  # for a stop, while SQLite is busy
+_LOOK_S = 0.02  # while SQLite is busy
 _LAST_WAIT_S = 2  # at a stop, for those who read
 _CHECKED_AT_START = 64 * 2**20  # bytes; about 0.2 s
 _ATTEMPTS = 10
@@ -158,13 +159,23 @@ def transact(engine: Engine, work: Callable[[Connection], _T]) -> _T:
 
 def _configure_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401 (a DBAPI connection)
     connection.isolation_level = None  # the driver must not begin transactions by itself
-    for pragma in (
-        f"busy_timeout={LOCK_WAIT_S * 1000}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
+    connection.execute(f"PRAGMA busy_timeout={LOCK_WAIT_S * 1000}")
+    _set_wal(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Give a database its write-ahead log; SQLite itself does not wait for another that does so at the same time."""
+    end = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(_LOOK_S)
 
 
 def _begin_sqlite(connection: Connection) -> None:
