@@ -170,7 +170,7 @@ class PDUReader:
         if kind not in _PDU_TYPES:
             raise FaultError("a PDU of an unknown type")
         if length > self._largest:
-            raise FaultError(f"a PDU that announces {length} bytes")
+            raise FaultError(f"a PDU that announces more than {self._largest} bytes")
         self._deadline = time.monotonic() + self._limits.silence_s
         if self._begun:
             self._deadline = min(self._deadline, deadline)

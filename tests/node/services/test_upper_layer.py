@@ -34,8 +34,8 @@ def is_ours(record: logging.LogRecord) -> bool:
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        (b"\x04\0\xff\xff\xff\xff", "a PDU that announces 4294967295 bytes"),
-        (b"\x04\0\x00\x10\x00\x01", "a PDU that announces 1048577 bytes"),
+        (b"\x04\0\xff\xff\xff\xff", "a PDU that announces more than 1048576 bytes"),
+        (b"\x04\0\x00\x10\x00\x01", "a PDU that announces more than 1048576 bytes"),
         (b"\x42\0\x00\x00\x00\x04", "a PDU of an unknown type"),
         (b"\x04\0\x00\x00\x00\x06\x00\x00\xff\xff\x01\x03", "a PDU that cannot be"),
         (b"\x01\0\x00\x00\x00\x04abcd", "a PDU that cannot be decoded"),
