@@ -7,6 +7,7 @@ the analysis listens while the models still load. What arrives before they are t
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -98,6 +99,8 @@ class Service:
         }
         if ServiceRole.ANALYSIS in self._roles:
             share_arenas()  # before the first thread has made one
+            # DBOS imports it, while other roles have begun to make statements: these look into it half made.
+            importlib.import_module("sqlalchemy.orm")
         try:
             for role, start in starters.items():
                 if role in self._roles:
@@ -297,6 +300,7 @@ class Service:
         scheduler.start()
         stops.append(scheduler.shutdown)
         stops.append(worker.interrupt)  # the first, so that steps end while jobs do
+        log.info("analysing with %s", ", ".join(f"{it.name} {it.version}" for it in models.identities().values()))
 
     def _settle(self, completion: Completion, scheduler: SteadyScheduler) -> None:
         """Queue what has settled, and look again at the moment when the next study can, if that comes first."""

@@ -21,7 +21,7 @@ from ..parts import processor
 from ..parts.dcmtk import Tool, run_dcmtk
 from ..parts.node import ROOT, Node
 from ..parts.orthanc import DICOMWEB, Orthanc, running_orthanc
-from ..parts.processes import free_port
+from ..parts.processes import free_port, wait_for
 
 CONFIG = """
 root = "var"
@@ -91,6 +91,8 @@ def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Ite
         node.config.write_text(text)
         nodes.append(node)
         node.start()
+        # The first node of a session converts the networks before it looks for studies.
+        wait_for(lambda: "node.service: analysing with " in node.log.read_text(), "the node analyses", 300)
         return node
 
     yield make

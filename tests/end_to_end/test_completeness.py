@@ -17,7 +17,7 @@ from ..parts.processes import wait_for
 from .conftest import SentStudy, as_of_another
 
 COMPLETION = """
-incomplete_after_s = 40
+incomplete_after_s = 25
 wanted = ["T2WI"]
 count_at = "pacs"
 """

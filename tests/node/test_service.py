@@ -45,6 +45,18 @@ service.start()
 service.stop()
 print(*(name for name in sys.argv[2:] if name in sys.modules))
 """
+STARTS_WHERE_THE_PORT_IS_TAKEN = """
+import sys
+from pathlib import Path
+import node.cli.main
+from node.errors import NodeError
+from node.service import Service, ServiceRole
+from node.settings import load_settings
+try:
+    Service(load_settings(Path(sys.argv[1])), frozenset(map(ServiceRole, sys.argv[2:]))).start()
+except NodeError:
+    print("sqlalchemy.orm" in sys.modules)
+"""
 #: What only the making of networks needs, and the laboratory.
 NOT_OF_THE_ANALYSIS = ("monai", "lightning", "sklearn")
 
@@ -105,6 +117,15 @@ def test_the_analysis_has_loaded_nothing_of_what_networks_are_made_with(config):
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
     assert len(list((config.parent / "var" / "engines").glob("*.zip"))) == 1
+
+
+@pytest.mark.parametrize(("roles", "is_loaded"), [(["listener"], "False"), (["listener", "analysis"], "True")])
+def test_what_statements_look_into_is_whole_before_the_first_role_starts(config, port, roles, is_loaded):
+    """The queue of the analysis imports it; a delivery that made statements meanwhile failed."""
+    with socket.create_server(("127.0.0.1", port)):
+        call = [sys.executable, "-c", STARTS_WHERE_THE_PORT_IS_TAKEN, str(config), *roles]
+        done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [is_loaded]
 
 
 def test_a_listener_listens_within_three_times_the_imports_of_its_libraries(serve, capsys):

@@ -10,7 +10,7 @@ _FOLDER = "RECTAL_NODE_TESTS_ENGINES"
 
 def keep_in(folder: Path) -> None:
     """Say where they are kept, before the first node starts."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     os.environ[_FOLDER] = str(folder)
 
 
