@@ -12,6 +12,7 @@ from node.errors import NodeError
 from node.recognition.header import clashes
 from node.recognition.header.facts import Fault
 from node.recognition.header.files import files_in
+from node.recognition.header.frames import unreadable
 from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather, read_headers
 from node.settings import RecognitionSettings
 
@@ -23,8 +24,12 @@ def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = re
     """The headers of every study in a folder or file, in the order of their UIDs; `read` opens the files.
 
     Raises:
-        NodeError: there is no DICOM file.
+        NodeError: there is no DICOM file, or no such folder.
     """
+    try:
+        path.stat()
+    except OSError as error:
+        raise NodeError(_nothing_in(str(path), [unreadable(path, error)])) from error
     return _studies(files_in(path), settings, read, str(path))
 
 
