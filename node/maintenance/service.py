@@ -84,11 +84,7 @@ class MaintenanceService:
         counting = ScannerCounting(self._files, self._index.engine)
         add(counting.look, "interval", seconds=_SCANNERS_EVERY_S, next_run_time=now)
         if settings.maintenance.echo_minutes:
-            add(
-                Echoing(settings.remotes, self._index.engine).look,
-                "interval",
-                minutes=settings.maintenance.echo_minutes,
-            )
+            add(self._echoing.look, "interval", minutes=settings.maintenance.echo_minutes)
         if settings.known_answer.at:
             hour, minute = settings.known_answer.at.split(":")
             zone = settings.time_zone or None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+
+import pytest
+
 from node.maintenance.echoing import Echoing
 from node.settings import RemoteSettings
 from storage.echoes import Echoes
@@ -29,3 +33,20 @@ def test_each_remote_is_asked_once_and_what_it_said_is_kept(engine):
     assert "connection" in silence.reason
     assert 0 < answer.took_ms < 60_000
     assert echoes.latest("calling", 10) == ()
+
+
+def test_a_stop_of_the_service_ends_a_round_after_the_remote_that_is_being_asked(maintain):
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        remotes = [
+            RemoteSettings(
+                name=name, ae_title=name, host="127.0.0.1", port=it.getsockname()[1], may_store=True, timeout_s=1
+            )
+            for name, it in (("first", first), ("second", second))
+        ]
+        service = maintain(remotes=remotes, maintenance={"echo_minutes": 0.001})
+        asked, _ = first.accept()  # and never answers
+        with asked:
+            service.stop()
+        second.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            second.accept()
