@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
-from multiprocessing.synchronize import Event
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from models import interruption
@@ -25,30 +25,38 @@ def apart(work: Callable[[], _Found]) -> _Found:
     `work`, what it gives and its errors are pickled. Raises ProcessKilledError when the process was killed.
     """
     context = get_context("spawn")  # forking a process whose torch has already computed deadlocks
-    over = context.Event()
-    with ProcessPoolExecutor(1, context, end_with_parent, (over,)) as alone:
-        found = alone.submit(work)
+    watched, end = context.Pipe(duplex=False)
+    with watched, end, ProcessPoolExecutor(1, context, end_with_parent, (watched,)) as alone:
         try:
+            found = alone.submit(work)
             while not wait([found], _LOOK_S).done:
                 interruption.check()
             return found.result()
         except BrokenProcessPool as error:
             raise ProcessKilledError("a process of the node was killed, as happens when memory is short") from error
-        except interruption.Interrupted:
-            over.set()
+        except BaseException:
+            end_processes(end)  # the pool would wait for the whole work
             raise
 
 
-def end_with_parent(over: Event) -> None:
-    """Called in a new process, which ends, whatever it does, with its parent and once `over` is set.
+def end_with_parent(watched: Connection) -> None:
+    """Called in a new process, which ends, whatever it does, with its parent and once that calls `end_processes`.
 
-    A parent that is killed closes nothing, and its processes would wait for work for ever.
+    Args:
+        watched: the end to read of a pipe whose other end the parent alone has: it is closed with a parent that is
+            killed, whose processes would wait for work for ever.
     """
-    parent = parent_process()
-    for end in (over.wait, *([parent.join] if parent is not None else [])):
-        threading.Thread(target=_end_when, args=[end], daemon=True).start()
+    threading.Thread(target=_end_after, args=[watched], daemon=True).start()
 
 
-def _end_when(comes: Callable[[], object]) -> None:
-    comes()
+def end_processes(end: Connection) -> None:
+    """End the processes that watch the other end; in several threads at a time, and some may have been killed.
+
+    An event of multiprocessing would wait for ever for one that was killed while it waited.
+    """
+    end.send_bytes(b"end")  # which none of them reads, so that each sees it
+
+
+def _end_after(watched: Connection) -> None:
+    watched.poll(None)
     os._exit(1)

@@ -8,14 +8,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 
 import numpy as np
 import SimpleITK as sitk
 
 from models import interruption
 from models.errors import ProcessKilledError
-from models.processes import end_with_parent
+from models.processes import end_processes, end_with_parent
 from models.radiomics.extraction import features_of, require_complete
 from models.radiomics.preparation import Prepared, prepare
 from models.radiomics.settings import RadiomicsSettings
@@ -99,7 +99,7 @@ def _at_once(pieces: Iterable[_Piece], workers: int) -> Iterator[tuple[str, dict
         ) from error
     except interruption.Interrupted:
         _pool.cache_clear()
-        kept.over.set()  # the interpreter would not end before the pieces that they have
+        end_processes(kept.end)  # the interpreter would not end before the pieces that they have
         waiting.clear()  # of a pool whose processes have gone none may be cancelled
         raise
     finally:
@@ -109,20 +109,20 @@ def _at_once(pieces: Iterable[_Piece], workers: int) -> Iterator[tuple[str, dict
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Processes that end, whatever they do, once `over` is set."""
+    """Processes that end, whatever they do, by `end_processes` of `end`."""
 
     pool: ProcessPoolExecutor
-    over: Event
+    end: Connection
 
 
 @lru_cache(maxsize=1)
 def _pool(workers: int) -> _Pool:
     """Kept: a process takes longer to start than a sequence to measure."""
     context = get_context("spawn")  # forking a process whose torch has already computed deadlocks
-    over = context.Event()
-    return _Pool(ProcessPoolExecutor(workers, context, _start, (over,)), over)
+    watched, end = context.Pipe(duplex=False)
+    return _Pool(ProcessPoolExecutor(workers, context, _start, (watched,)), end)
 
 
-def _start(over: Event) -> None:
+def _start(watched: Connection) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    end_with_parent(over)
+    end_with_parent(watched)
