@@ -98,10 +98,10 @@ class _Door:
     ) -> Response:
         """Set the password of the account of a link, and begin a session."""
         key = f"link {_address(request)}"
-        if password != again:
-            return self._welcome(request, token, "differ", 400)
         if self._attempts.begin(key) > 0:
             return self._welcome(request, token, "wait", 429)
+        if password != again:
+            return self._welcome(request, token, "differ", 400)
         if not self._turn.acquire(blocking=False):
             self._attempts.take_back(key)
             return self._welcome(request, token, "others are just signing in, try again", 429)
@@ -110,6 +110,8 @@ class _Door:
         except NodeError as error:
             if self._known.link_of(token, utc_now()) is not None:  # the password is none, the link is one
                 self._attempts.take_back(key)
+            else:
+                note(request, refused=str(error))
             return self._welcome(request, token, str(error), 400)
         finally:
             self._turn.release()

@@ -115,10 +115,11 @@ class Trail:
             self._audit.add(event)
             return
         key = (event.session, event.study_instance_uid)
-        with self._lock:  # a page and its pictures are asked for at the same time
+        with self._lock:
             if key in self._looked:
                 return
-            self._audit.add_once(event)
+        self._audit.add_once(event)  # may wait for others who write, while nobody waits for this one
+        with self._lock:
             self._looked[key] = None
             while len(self._looked) > _REMEMBERED:
                 del self._looked[next(iter(self._looked))]
@@ -132,8 +133,8 @@ def _event(request: Request, status: int) -> AuditEvent | None:
         action = AuditAction.ORDERED
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     said: Note = getattr(request.state, "note", Note())
-    outside = action in (AuditAction.SIGNED_IN, AuditAction.SET_PASSWORD)
-    if action is None or status == _PUT_OFF or not (visitor or outside):
+    # Of who is not signed in what a handler tells, which counts as an attempt: else anybody could fill the log.
+    if action is None or status == _PUT_OFF or not (visitor or said.account or said.refused):
         return None
     succeeded = status < 400 and not said.refused
     if action in _SHOWING and not succeeded:

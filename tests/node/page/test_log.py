@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.routing import APIRoute
@@ -11,6 +13,7 @@ from node.page.app import page as make_page
 from node.page.trail import RECORDED
 from node.settings.oidc import OidcSettings
 from storage.audit import Audit, AuditAction, AuditSearch
+from storage.database import writing
 
 from ...storage.house import a_file
 from ..results.conftest import STUDY_UID
@@ -91,6 +94,28 @@ def test_a_refused_sign_in_names_an_account_and_never_what_was_typed_in_its_plac
         assert node.nobody().post("/sign-in", {"name": name, "password": password}).status_code == 403
     refused = "name and password do not fit"
     assert done() == [("SIGNED_IN", "olga", False, "", "", refused), ("SIGNED_IN", "", False, "", "", refused)]
+
+
+def test_who_is_not_signed_in_cannot_fill_the_log(node, done):
+    nobody = node.nobody()
+    for path in ("/sign-in", "/welcome/x"):
+        assert nobody.post(path).status_code == 400
+    passwords = [{"password": "short", "again": again} for again in ["other"] * 4 + ["short"] * 12]
+    for said in passwords:
+        assert nobody.post("/welcome/x", said).status_code == 404
+    assert [it[:3] for it in done()] == [("SET_PASSWORD", "", False)] * 6
+
+
+def test_a_look_that_waits_to_be_written_down_keeps_no_other_from_being_seen(node):
+    olga, other = node.signed_in("olga"), node.signed_in("viktor")
+    other.get(OF_STUDY)  # which is on record
+    with ThreadPoolExecutor(1) as pool:
+        with writing(node.house.engine).begin():
+            waiting = pool.submit(olga.get, OF_STUDY)
+            time.sleep(0.5)
+            seen = other.get(OF_STUDY).status_code
+            still = not waiting.done()
+        assert (seen, still, waiting.result().status_code) == (200, True, 200)
 
 
 def test_an_order_that_an_account_may_not_give_is_told_of(node, done):
