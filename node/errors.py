@@ -30,6 +30,14 @@ class PermanentError(NodeError):
     """Trying again cannot help; a person has to act."""
 
 
+class GivenFileError(NodeError):
+    """Of a file under the name that a person gave it, which may be a patient's; `on_record` says the same without."""
+
+    def __init__(self, sentence: str, on_record: str) -> None:
+        super().__init__(sentence)
+        self.on_record = on_record
+
+
 class Refusal(NodeError):  # noqa: N818 - a refusal is an answer, not a mistake
     """The input cannot be analysed.
 
@@ -43,6 +51,11 @@ class Refusal(NodeError):  # noqa: N818 - a refusal is an answer, not a mistake
 
     def __str__(self) -> str:
         return f"{self.code}: {self.reason}"
+
+
+def on_record(error: NodeError) -> str:
+    """An error in the words in which it is logged and kept: without names that a person gave."""
+    return error.on_record if isinstance(error, GivenFileError) else str(error)
 
 
 #: Kinds of errors with words for them, in which {kind} and {reason} (of the operating system) may stand.

@@ -6,8 +6,10 @@ before anything of it is taken in, as is one that unpacks to more than its bound
 
 from __future__ import annotations
 
+import io
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,9 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from node.errors import NodeError
+from node.errors import GivenFileError, NodeError
+from node.failure import pass_on
 
 MOST_ENTRIES = 50_000
+LARGEST_DIRECTORY = 10**8
+"""Bytes of the central directory, which is read whole."""
+
 DEEPEST = 32
 """Folders within folders."""
 
@@ -32,7 +38,13 @@ LONGEST_NAME = 1024
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ENCRYPTED = 0x1
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+#: zipfile bounds what it unpacks at once for these alone; eight bytes of the others may cost tens of megabytes.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+#: How zipfile tells of damage, be it in a name (ValueError) or in a place within the file (OSError, OverflowError).
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError, OSError)
+#: Of an entry of the central directory: signature and, among others, the lengths of name, extra field and comment.
+_ENTRY = struct.Struct("<4s24x3H12x")
+_ENTRY_MAGIC = b"PK\x01\x02"
 #: How archives begin: ZIP, gzip, 7z, RAR, bzip2, xz.
 _NESTED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ")
 _LONGEST_MAGIC = 8
@@ -65,21 +77,64 @@ def opened(path: Path, largest: int) -> Iterator[Iterator[Entry]]:
 
     Raises:
         NodeError: it is broken, suspect, or too large; also while its files are read.
+        OSError: this machine cannot read it now; likewise.
     """
     packed = path.stat().st_size
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with _Listed(io.FileIO(path)) as file:
+        with _readable():
+            archive = zipfile.ZipFile(file)
+        file.is_listed = True
+        with archive:
             infos = archive.infolist()
-            if len(infos) > MOST_ENTRIES:
-                raise NodeError(f"the archive has {len(infos)} entries, {MOST_ENTRIES} are allowed")
             for info in infos:
                 if fault := suspect(info):
-                    raise NodeError(f"the archive is refused: entry {shown(info.orig_filename)!r} {fault}")
+                    named = f"the archive is refused: entry {shown(info.orig_filename)!r} {fault}"
+                    raise GivenFileError(named, f"the archive is refused: an entry {fault}")
             meter = _Meter(packed, largest)
             meter.look(sum(info.file_size for info in infos))
             yield _entries(archive, infos, meter)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Round what zipfile does; what the one who reads the entries does is not damage of the archive."""
+    try:
+        yield
     except _BROKEN as error:
+        pass_on(error)
         raise NodeError(f"the archive is broken: {type(error).__name__}") from error
+
+
+class _Listed(io.BufferedReader):
+    """An archive whose central directory is counted before zipfile makes an object of each of its entries.
+
+    The count that an archive states is not looked at: zipfile does not either.
+    """
+
+    is_listed = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes.
+
+        Raises:
+            NodeError: they are a central directory that is too large.
+        """
+        if not self.is_listed and (size or 0) > LARGEST_DIRECTORY:
+            raise NodeError(f"the directory of the archive has more than {LARGEST_DIRECTORY / 1e6:g} MB")
+        data = super().read(size)
+        if not self.is_listed:
+            _count(data)
+        return data
+
+
+def _count(directory: bytes) -> None:
+    """Whether what was read is a central directory of too many entries."""
+    at = count = 0
+    while directory.startswith(_ENTRY_MAGIC, at) and at + _ENTRY.size <= len(directory):
+        count += 1
+        if count > MOST_ENTRIES:
+            raise NodeError(f"the archive has more than {MOST_ENTRIES} entries")
+        at += _ENTRY.size + sum(_ENTRY.unpack_from(directory, at)[1:])
 
 
 def suspect(info: zipfile.ZipInfo) -> str:
@@ -113,8 +168,14 @@ def _entries(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], meter: _Met
         if info.flag_bits & _ENCRYPTED:
             yield Entry(name, "it is encrypted", None)
             continue
-        with archive.open(info) as source:
-            beginning = source.read(_LONGEST_MAGIC)
+        if info.compress_type not in _METHODS:
+            yield Entry(name, f"it is packed by method {info.compress_type}, not stored or deflated", None)
+            continue
+        with _readable():
+            source = archive.open(info)
+        with source:
+            with _readable():
+                beginning = source.read(_LONGEST_MAGIC)
             if beginning.startswith(_NESTED):
                 yield Entry(name, "an archive within an archive is not opened", None)
             else:
@@ -152,8 +213,9 @@ class _Metered:
         self._beginning, self._source, self._meter = beginning, source, meter
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes; raises as `_Meter.look`."""
+        """The next bytes; raises as `opened`."""
         first, self._beginning = self._beginning, b""
-        more = self._source.read(max(size - len(first), 0))
+        with _readable():
+            more = self._source.read(max(size - len(first), 0))
         self._meter.count(len(more))
         return first + more

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.errors import NodeError
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.errors import NodeError, on_record, told
 from node.operations import archives
 from node.operations.intake import Became, Giver, Intake, Taken
+from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +28,20 @@ _DIRECTORY = "DICOMDIR"
 class Uploaded:
     """What became of the files of an upload: counted, and the first of them.
 
-    `refusal`: why the rest was not looked at; empty where all was.
+    `refusal`: why the rest was not looked at; empty where all was. `on_record`: the same without names of files, which
+    may be those of patients.
     """
 
     counts: Counter[Became] = field(default_factory=Counter)
     files: list[Taken] = field(default_factory=list)
     studies: dict[str, None] = field(default_factory=dict)
     refusal: str = ""
+    on_record: str = ""
+
+    @property
+    def counted(self) -> str:
+        """How many files became what."""
+        return ", ".join(f"{count} {became}" for became, count in self.counts.items())
 
     def add(self, taken: Taken) -> None:
         """Count a file."""
@@ -42,22 +52,27 @@ class Uploaded:
             self.studies[taken.study_instance_uid] = None
 
 
-def upload(intake: Intake, giver: Giver, name: str, file: Path, largest: int) -> Uploaded:
-    """Take in what a person gives under a name; `largest`: bytes that the files of an archive may have together."""
-    found = Uploaded()
+def upload(intake: Intake, giver: Giver, name: str, file: Path, largest: int, found: Uploaded) -> None:
+    """Take in what a person gives under a name, told of in `found`, whatever comes in between.
+
+    `largest`: bytes that the files of an archive may have together.
+    """
     with file.open("rb") as source:
         if not archives.is_zip(source.read(_MAGIC)):
             source.seek(0)
             found.add(_taken(intake, giver, archives.shown(name), source))
-            return found
+            return
     try:
         with archives.opened(file, largest) as entries:
             for taken in _all(intake, giver, entries):
                 found.add(taken)
     except NodeError as error:
-        found.refusal = str(error)
-    log.info("an archive was uploaded: %s", dict(found.counts) or found.refusal)
-    return found
+        found.refusal, found.on_record = str(error), on_record(error)
+    except (OSError, MemoryError, SQLAlchemyError, StorageError) as error:
+        if not found.counts:
+            raise
+        found.refusal = found.on_record = f"the node could not go on: {told(error)}"
+    log.info("an archive was uploaded: %s", "; ".join(filter(None, (found.counted, found.on_record))))
 
 
 def _all(intake: Intake, giver: Giver, entries: Iterator[archives.Entry]) -> Iterator[Taken]:

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node.errors import NodeError
+from node.errors import NodeError, on_record
 from node.operations import rule_trial
 from node.page.files import limits, received
 from node.page.rendering import Pages
@@ -72,6 +72,6 @@ def _answer(
     try:
         said = tried()
     except NodeError as error:
-        note(request, refused=str(error))
+        note(request, refused=on_record(error))
         return pages.page(request, "problem_part.html", visitor, {"sentence": str(error)})
     return pages.page(request, template, visitor, said)

@@ -62,6 +62,7 @@ _SHOWING = frozenset({AuditAction.LOOKED, AuditAction.DOWNLOADED})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Who guesses and has to wait, or comes while others do: told of once by what came before.
 _PUT_OFF = 429
+_FAILED = 500
 _REMEMBERED = 10_000
 
 Next = Callable[[Request], Awaitable[Response]]
@@ -99,16 +100,26 @@ class Trail:
 
     async def kept(self, request: Request, call_next: Next) -> Response:
         """Answer a request; what cannot be put on record is not shown."""
-        answer = await call_next(request)
-        event = _event(request, answer.status_code)
+        try:
+            answer = await call_next(request)
+        except Exception:
+            await self._recorded(request, _FAILED)  # what was done before is done
+            raise
+        if not await self._recorded(request, answer.status_code):
+            return PlainTextResponse("what is done here cannot be put on record, try again\n", 503)
+        return answer
+
+    async def _recorded(self, request: Request, status: int) -> bool:
+        """Put a request on record, if it is one that is told of; whether that could be done."""
+        event = _event(request, status)
         if event is None:
-            return answer
+            return True
         try:
             await run_in_threadpool(self._keep, event)
         except SQLAlchemyError as error:
             log.error("account %s: %s cannot be put on record: %s", event.account, event.action, told(error))
-            return PlainTextResponse("what is done here cannot be put on record, try again\n", 503)
-        return answer
+            return False
+        return True
 
     def _keep(self, event: AuditEvent) -> None:
         if event.action is not AuditAction.LOOKED:

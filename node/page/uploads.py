@@ -32,14 +32,18 @@ def uploads_routes(
 
     @router.post("/file")
     async def take(request: Request, visitor: Annotated[Visitor, Depends(visitors.operator)]) -> Response:
-        def order() -> Uploaded:
+        found = Uploaded()
+
+        def order() -> None:
             with intake.given_by(UPLOADED, client_address(request)) as giver:
-                return upload(intake, giver, name_of(request), file, largest)
+                upload(intake, giver, name_of(request), file, largest, found)
 
         async with received(request, files, limits(settings.listener, largest), spare) as file:
-            found = await run_in_threadpool(order)
-        counted = ", ".join(f"{count} {became}" for became, count in found.counts.items())
-        note(request, subject=next(iter(found.studies), ""), detail=counted, refused=found.refusal)
+            try:
+                await run_in_threadpool(order)
+            finally:  # what was stored before an error is stored
+                refused = "; ".join(filter(None, (found.counted, found.on_record))) if found.on_record else ""
+                note(request, subject=next(iter(found.studies), ""), detail=found.counted, refused=refused)
         return pages.page(request, "upload_result.html", visitor, {"found": found, "outcomes": tuple(Became)})
 
     return router

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from node.errors import NodeError
+from node.errors import GivenFileError, NodeError
 from node.recognition.header import clashes
 from node.recognition.header.facts import Fault
 from node.recognition.header.files import files_in
@@ -44,7 +44,7 @@ def studies_of(files: Sequence[Path], settings: RecognitionSettings, names: Mapp
         for study in _studies(list(files), settings, read_headers, "what was given"):
             yield replace(study, warnings=tuple(map(renamed, study.warnings)))
     except NodeError as error:
-        raise NodeError(renamed(str(error))) from error
+        raise GivenFileError(renamed(str(error)), str(error)) from error
 
 
 def _studies(files: list[Path], settings: RecognitionSettings, read: ReadHeaders, where: str) -> Iterator[StudyFacts]:

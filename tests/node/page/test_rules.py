@@ -12,6 +12,7 @@ from pydicom import dcmread
 from node.operations.rule_trial import as_text, starting_text
 from node.recognition.rules.table import shipped
 from node.settings import RecognitionSettings, Settings, recognition_in
+from storage.audit import Audit, AuditSearch
 
 from ...storage.house import a_file
 from ..results.conftest import STUDY_UID
@@ -93,10 +94,13 @@ def test_a_text_that_cannot_be_is_refused_by_its_line(olga, text, sentence):
         assert sentence in answer.text
 
 
-def test_files_that_tell_nothing_are_named_as_the_person_knows_them(olga, headers):
+def test_files_that_tell_nothing_are_named_as_the_person_knows_them_and_to_nobody_else(page, olga, headers):
     answer = olga.send("/rules/file", together("", ("notes.txt", b"no DICOM")))
     assert "notes.txt" in answer.text
     assert ".part" not in answer.text
+    (event,) = Audit(page.house.engine).find(AuditSearch(limit=1))
+    assert "no DICOM file that can be read" in event.detail
+    assert "notes" not in event.detail
     answer = olga.send("/rules/file", together("", ("notes.txt", b"no DICOM"), *headers))
     assert "notes.txt" in answer.text
     assert '<strong class="good">' in answer.text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import logging
 import re
 import stat
 import struct
@@ -12,6 +14,7 @@ import pytest
 
 from node.operations import archives
 from node.settings import ListenerSettings
+from storage.audit import Audit, AuditSearch
 from storage.records import StudyState
 
 from ...storage.house import a_file
@@ -135,8 +138,84 @@ def test_an_archive_has_so_many_bytes_and_entries_at_most(tmp_path, monkeypatch)
     with pytest.raises(archives.NodeError, match="unpacks to more than"), archives.opened(path, 1700):
         pass
     monkeypatch.setattr(archives, "MOST_ENTRIES", 1)
-    with pytest.raises(archives.NodeError, match="2 entries, 1 are allowed"), archives.opened(path, 2000):
+    with pytest.raises(archives.NodeError, match="more than 1 entries"), archives.opened(path, 2000):
         pass
+    monkeypatch.setattr(archives, "LARGEST_DIRECTORY", 60)
+    with pytest.raises(archives.NodeError, match="directory of the archive"), archives.opened(path, 2000):
+        pass
+
+
+def test_entries_are_counted_before_any_is_made_an_object(tmp_path, monkeypatch):
+    """Whatever their count is said to be, also in ZIP64."""
+    path = tmp_path / "x.zip"
+    monkeypatch.setattr(archives, "MOST_ENTRIES", 2**16)
+    small = an_archive(("1", b""), compression=zipfile.ZIP_STORED)
+    entry = small[small.index(b"PK\x01\x02") : small.index(b"PK\x05\x06")]
+    directory = entry * (2**16 + 1)
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, len(directory), 0)
+    located = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(directory), 1)
+    path.write_bytes(directory + end64 + located + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, 2**32 - 1, 0, 0))
+    monkeypatch.delattr(zipfile, "ZipInfo")
+    with pytest.raises(archives.NodeError, match="more than 65536 entries"), archives.opened(path, 2000):
+        pass
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_entry_of_which_a_few_bytes_unpack_to_many_is_not_opened(page, olga, method):
+    data = an_archive(("1", a_file(1, study="1.2.16")), compression=method)
+    assert f"it is packed by method {method}" in olga.send("/upload/file", data).text
+    assert page.house.index.study("1.2.16") is None
+
+
+def test_what_came_before_damage_is_told_and_put_on_record_without_a_name(page, olga, caplog):
+    marked = "Müller^Eva"  # in UTF-8, which the entry states
+    data = an_archive(("1", a_file(1, study="1.2.17")), (marked, a_file(2, study="1.2.17")))
+    cut = bytearray(data)
+    cut[data.index(marked.encode()) + 1] = 0xFF  # in front of its bytes, not in the directory
+    answer = olga.send("/upload/file", bytes(cut), "broken.zip")
+    assert "the archive is broken: UnicodeDecodeError" in answer.text
+    assert became(answer) == {"NEW": 1}
+    (event,) = Audit(page.house.engine).find(AuditSearch(limit=1))
+    assert (event.succeeded, event.subject) == (False, "1.2.17")
+    assert event.detail == "1 NEW; the archive is broken: UnicodeDecodeError"
+    with caplog.at_level(logging.INFO):
+        answer = olga.send("/upload/file", an_archive((f"../{marked}", b"x")))
+    assert marked in answer.text
+    (event,) = Audit(page.house.engine).find(AuditSearch(limit=1))
+    assert event.detail == "the archive is refused: an entry leads out of its folder"
+    assert "leads out of its folder" in caplog.text
+    assert "Eva" not in caplog.text
+
+
+def test_what_came_before_the_disk_fails_is_told_and_put_on_record(page, olga, monkeypatch):
+    """The disk does not give what lies in the second entry."""
+    read, data = zipfile.ZipExtFile.read, an_archive(("1", a_file(1, study="1.2.18")), ("2", b"x"))
+
+    def failing(source, size=-1):
+        if source.name == "2":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(source, size)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", failing)
+    answer = olga.send("/upload/file", data)
+    assert "the node could not go on: OSError: Input/output error" in answer.text
+    assert became(answer) == {"NEW": 1}
+    (event,) = Audit(page.house.engine).find(AuditSearch(limit=1))
+    assert event.detail.startswith("1 NEW; the node could not go on")
+
+
+def test_an_order_that_ends_in_an_error_nobody_foresaw_is_put_on_record(page, olga, monkeypatch):
+    read, data = zipfile.ZipExtFile.read, an_archive(("1", a_file(1, study="1.2.19")), ("2", b"x"))
+
+    def failing(source, size=-1):
+        if source.name == "2":
+            raise KeyError
+        return read(source, size)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", failing)
+    assert olga.send("/upload/file", data).status_code == 500
+    (event,) = Audit(page.house.engine).find(AuditSearch(limit=1))
+    assert (event.succeeded, event.subject, event.detail) == (False, "1.2.19", "1 NEW")
 
 
 def test_what_is_broken_or_encrypted_is_told(page, olga):
