@@ -20,9 +20,9 @@ from node.cohort.register import Registered, registered
 from node.cohort.segmentations import SegmentationFile, segmentation_files
 from node.errors import Refusal
 from node.planning import plan_from, plan_with_volumes
-from node.recognition.folder import studies_in
+from node.recognition.folder import read_given, studies_in
 from node.recognition.header.facts import Vendor
-from node.recognition.plan import HeaderFinding, StudyFacts, read_headers
+from node.recognition.plan import HeaderFinding, StudyFacts
 from node.recognition.record import Stack, StudyPlan
 from node.settings import RecognitionSettings
 
@@ -93,7 +93,7 @@ def import_studies(
     done = {facts.case_id for facts in written_cases(folder)}
 
     def read(files: list[Path], settings: RecognitionSettings) -> Iterable[HeaderFinding]:
-        return read_headers(track("headers", files), settings)
+        return read_given(track("headers", files), settings)
 
     studies = {facts.study_instance_uid: facts for facts in studies_in(source, settings, read)}
     known = registered(studies.values(), options.table)

@@ -47,9 +47,10 @@ def of_files(path: Path, settings: Settings, watch: Watch[HeaderFinding] = unwat
     from node.operations.headers import in_processes
     from node.planning import plan_from, plan_with_volumes, trained_protocols
     from node.recognition.folder import studies_in
+    from node.recognition.plan import given_header_of
     from node.results.trial import require_encodable
 
     trained = trained_protocols(settings.analysis.bundles)
-    for facts in studies_in(path, settings.recognition, in_processes(watch)):
+    for facts in studies_in(path, settings.recognition, in_processes(watch, read_header=given_header_of)):
         plan = plan_from(facts, settings.recognition, trained)
         yield plan_with_volumes(plan, lambda facts=facts: facts, settings.recognition, trained, require_encodable)[0]  # type: ignore[misc]

@@ -23,8 +23,8 @@ from node.errors import NodeError
 from node.recognition.header import patient_mix
 from node.recognition.header.facts import Fault, FrameFacts
 from node.recognition.header.files import files_in
-from node.recognition.header.frames import read_frames
-from node.recognition.header.words import words
+from node.recognition.header.frames import read_frames, unreadable
+from node.recognition.header.words import Words, words
 from node.recognition.plan import stack_of
 from node.recognition.record import Stack
 from node.recognition.volumes.stacks import Volume, split_series
@@ -91,7 +91,7 @@ def _only_volume(folder: Path, settings: Settings) -> Volume:
     """The one volume of the images in a folder."""
     vocabulary = words(settings.recognition.words_of_site)
     files = files_in(folder)
-    found = [read_frames(file, vocabulary) for file in files]
+    found = [_frames_of(file, vocabulary) for file in files]
     frames: list[FrameFacts] = [frame for facts in found if not isinstance(facts, Fault) for frame in facts]
     if patient_mix.select("", tuple(frames), None).fault is not None:
         raise NodeError(f"{folder}: {Code.PATIENT_MIX}: the images name more than one patient; give the folder of one")
@@ -102,6 +102,14 @@ def _only_volume(folder: Path, settings: Settings) -> Volume:
     if fault is not None or volumes[0].geometry is None:
         raise NodeError(f"{folder}: {fault.sentence if fault else 'the images form no regular stack'}")
     return volumes[0]
+
+
+def _frames_of(file: Path, vocabulary: Words) -> tuple[FrameFacts, ...] | Fault:
+    """The facts of a file; one that the operating system does not give may be a slice, so nothing is made without."""
+    try:
+        return read_frames(file, vocabulary)
+    except OSError as error:
+        raise NodeError(f"{file.parent}: {unreadable(file, error).sentence}") from error
 
 
 def _write_series(stack: Stack, acquired: sitk.Image, made: sitk.Image, identity: Identity, target: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +13,19 @@ from node.recognition.header import clashes
 from node.recognition.header.facts import Fault
 from node.recognition.header.files import files_in
 from node.recognition.header.frames import unreadable
-from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather, read_headers
+from node.recognition.plan import HeaderFinding, ReadHeaders, StudyFacts, gather, given_header_of, read_headers
 from node.settings import RecognitionSettings
 
 _NAMED_FILES = 5
 _WORD = re.compile(r"[^\s:;,]+")
 
 
-def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = read_headers) -> Iterator[StudyFacts]:
+def read_given(files: Iterable[Path], settings: RecognitionSettings) -> Iterator[HeaderFinding]:
+    """The facts of the header of each file; one that cannot be read, for whatever reason, is named with it."""
+    return read_headers(files, settings, given_header_of)
+
+
+def studies_in(path: Path, settings: RecognitionSettings, read: ReadHeaders = read_given) -> Iterator[StudyFacts]:
     """The headers of every study in a folder or file, in the order of their UIDs; `read` opens the files.
 
     Raises:
@@ -41,7 +46,7 @@ def studies_of(files: Sequence[Path], settings: RecognitionSettings, names: Mapp
         return _WORD.sub(lambda word: by_name.get(word.group(), word.group()), sentence)
 
     try:
-        for study in _studies(list(files), settings, read_headers, "what was given"):
+        for study in _studies(list(files), settings, read_given, "what was given"):
             yield replace(study, warnings=tuple(map(renamed, study.warnings)))
     except NodeError as error:
         raise GivenFileError(renamed(str(error)), str(error)) from error

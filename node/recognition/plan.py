@@ -19,7 +19,7 @@ from node.recognition.choice.phases import Phases
 from node.recognition.choice.study import choose, choose_nothing
 from node.recognition.header import charsets, clashes, patient_mix, rejections
 from node.recognition.header.facts import Fault, FrameFacts, HeaderFacts
-from node.recognition.header.frames import read_frames
+from node.recognition.header.frames import read_frames, unreadable
 from node.recognition.header.words import words
 from node.recognition.record import (
     STUDY,
@@ -45,6 +45,8 @@ from storage.records import PatientIdentity
 
 #: The facts of all frames of a file, or the reason why there are none.
 HeaderFinding = tuple[FrameFacts, ...] | Fault
+#: Reads the header of a file, with the shipped words and those that a site adds.
+ReadHeader = Callable[[tuple[tuple[str, tuple[str, ...]], ...], Path], HeaderFinding]
 #: Reads the headers of files, in their order.
 ReadHeaders = Callable[[list[Path], RecognitionSettings], Iterable[HeaderFinding]]
 #: Codes of refused studies that have no MR series of an accepted body part: they are none of the node's business.
@@ -109,16 +111,34 @@ def read_study(
     return replace(facts, meant=meant).without(rejected or {})
 
 
-def read_headers(files: Iterable[Path], settings: RecognitionSettings) -> Iterator[HeaderFinding]:
+def read_header_of(words_of_site: tuple[tuple[str, tuple[str, ...]], ...], file: Path) -> HeaderFinding:
+    """The facts of the header of a file that the node keeps, which is tried again where it cannot be read now.
+
+    Raises:
+        OSError, MemoryError: as `read_frames`.
+    """
+    return read_frames(file, words(words_of_site))
+
+
+def given_header_of(words_of_site: tuple[tuple[str, tuple[str, ...]], ...], file: Path) -> HeaderFinding:
+    """The same of a file that a person gives; one that the operating system does not give is named with the reason.
+
+    Raises:
+        MemoryError: as `read_frames`.
+    """
+    try:
+        return read_header_of(words_of_site, file)
+    except OSError as error:
+        return unreadable(file, error)
+
+
+def read_headers(
+    files: Iterable[Path], settings: RecognitionSettings, read: ReadHeader = read_header_of
+) -> Iterator[HeaderFinding]:
     """The facts of the header of each file, one after the other."""
     for file in files:
         interruption.check()
-        yield read_header_of(settings.words_of_site, file)
-
-
-def read_header_of(words_of_site: tuple[tuple[str, tuple[str, ...]], ...], file: Path) -> HeaderFinding:
-    """The facts of the header of a file, with the shipped words and those that a site adds."""
-    return read_frames(file, words(words_of_site))
+        yield read(settings.words_of_site, file)
 
 
 def gather(study_instance_uid: str, found: Iterable[tuple[Path, HeaderFinding]]) -> StudyFacts:

@@ -10,7 +10,9 @@ from pydicom.uid import SegmentationStorage
 
 from models.sequence import Sequence
 from node.errors import NodeError, Refusal
+from node.operations.headers import in_processes
 from node.recognition.folder import studies_in
+from node.recognition.plan import given_header_of
 from node.recognition.record import SeriesVerdict
 from node.recognition.rules.findings import Confidence
 from node.settings import RecognitionSettings
@@ -178,6 +180,19 @@ def test_nobody_is_told_how_pydicom_is_called(tmp_path, series_of):
     (study,) = studies_in(tmp_path, RecognitionSettings())
     assert any("letter.txt: no DICOM file: it does not begin with" in warning for warning in study.warnings)
     assert not any("force" in warning or "pydicom" in warning or "Error" in warning for warning in study.warnings)
+
+
+def test_a_file_that_the_disk_does_not_give_is_named_and_ends_nothing(tmp_path, series_of):
+    series_of("Skyra", "t2_tse_tra")[0].save_as(tmp_path / "whole.dcm")
+    lost = tmp_path / "lost.dcm"
+
+    def read(files, settings):
+        lost.unlink()  # it goes while the folder is read
+        return in_processes(read_header=given_header_of)(files, settings)
+
+    lost.write_bytes(b"")
+    (study,) = studies_in(tmp_path, RecognitionSettings(), read)
+    assert "E-DECODE: lost.dcm: cannot be read: No such file or directory" in study.warnings
 
 
 def test_a_file_that_is_not_there_is_named_with_its_reason(tmp_path):
