@@ -29,6 +29,19 @@ def ended(house, study, state, record, **values):
     house.index.move(study, 1, state, "")
 
 
+def test_a_study_with_a_broken_record_or_image_is_counted_without_what_it_does_not_say(house):
+    for study in ("1.2.3", "1.2.4", "1.2.5"):
+        ended(house, study, StudyState.COMPLETED, {"refusals": [{}]} if study == "1.2.3" else {})
+    catch_up(house.engine, house.files)
+    (broken,) = house.index.instances("1.2.4")
+    path = house.files.absolute(broken.file)
+    path.write_bytes(path.read_bytes()[:300])
+    ScannerCounting(house.files, house.engine).look()
+    with house.engine.connect() as connection:
+        found = {it.scanner.serial: it.studies for it in counts(connection)}
+    assert found == {"41": 2, "": 1}
+
+
 def test_outside_and_findings_are_what_the_record_says(house):
     finding = {"locations": [{"sequences": ["T2WI"], "established": True, "reason": ""}]}
     ended(house, "1.2.3", StudyState.COMPLETED, finding | {"warnings": [OUTSIDE]})
