@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, func, select, update
 
 from storage import database, delivery_rows, ledger, quarantine, registration
-from storage.catalogue.filling import catch_up
+from storage.catalogue.filling import WithheldError, catch_up
 from storage.catalogue.header import Settle
 from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
@@ -115,8 +115,11 @@ def reindex(engine: Engine, files: ObjectStore, known: Knowledge) -> Reindexed:
     quarantined = _quarantine(engine, files)
     with database.writing(engine).begin() as connection:
         completed, receiving = _settle_states(connection, known)
-    while catch_up(engine, files, settle=known.settle):
-        pass
+    try:
+        while catch_up(engine, files, settle=known.settle):
+            pass
+    except WithheldError as error:  # the node catalogues them once the disk gives them
+        left_out |= {path: f"not in the catalogue yet: {reason}" for path, reason in error.reasons.items()}
     return Reindexed(
         received=counts[Registration.NEW] + counts[Registration.REVISED],
         duplicates=counts[Registration.DUPLICATE],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,28 @@ from storage.schema import NOT_CATALOGUED, dicom_object
 log = logging.getLogger(__name__)
 
 _Object = Row[tuple[Any, ...]]
+#: What the disk says of a file or its folder; what a whole machine is short of has other numbers.
+_OF_ONE_FILE = frozenset(
+    {errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
+)
+
+
+class WithheldError(OSError):
+    """All that is left to be catalogued are files that the disk does not give; the number is that of the first.
+
+    Attributes:
+        reasons: why, by the path of the file relative to the root.
+    """
+
+    reasons: dict[str, str]
+
+    @classmethod
+    def of(cls, errors: dict[str, OSError]) -> WithheldError:
+        """That these files are withheld, of which there is one at least."""
+        first = next(iter(errors.values()))
+        error = cls(first.errno, first.strerror, first.filename)
+        error.reasons = {path: each.strerror or "" for path, each in errors.items()}
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +58,48 @@ class _Read:
 def catch_up(engine: Engine, files: ObjectStore, limit: int = 500, settle: Settle | None = None) -> int:
     """Catalogue objects that are not catalogued yet, the first of them; returns how many were taken.
 
-    One that the operating system does not give now is left for the next time.
+    One that the operating system does not give now is left for the next time, and passed over until others are taken.
 
     A file that cannot be read leaves a row with its reason (`storage.catalogue.faults`). Results that came back under
     other UIDs belong to no study and are not in the catalogue. `settle` makes text readable whose character set is not
     the declared one. Studies of the known-answer check are no patient's and are not in it either.
 
     Raises:
-        OSError: it gave none of them.
+        WithheldError: none was taken, because the disk does not give the files of those that there are.
+        OSError: none was taken, because this machine can read no file now.
     """
-    table = dicom_object
-    with engine.connect() as connection:
-        query = select(table).where(NOT_CATALOGUED).order_by(table.c.identifier).limit(limit)
-        found = connection.execute(query).all()
     read: list[_Read] = []
     taken: list[_Object] = []
-    refused: OSError | None = None
-    for row in found:
+    withheld: dict[str, OSError] = {}
+    for row in _uncatalogued(engine, limit, taken):
         try:
             read += [_read(row, files, settle)] if _has_place(row) else []
             taken.append(row)
         except OSError as error:
-            refused = error
+            if error.errno in _OF_ONE_FILE and files.is_there():
+                withheld[row.path] = error
+            elif taken:
+                break
+            else:
+                raise
     if taken:
         database.transact(engine, lambda connection: _keep(connection, taken, read))
-    elif refused is not None:
-        raise refused
+    elif withheld:
+        raise WithheldError.of(withheld)
     return len(taken)
+
+
+def _uncatalogued(engine: Engine, limit: int, taken: Sequence[_Object]) -> Iterator[_Object]:
+    """Objects that are not catalogued, so many at a time until some are taken."""
+    table, after = dicom_object, -1
+    while not taken:
+        query = select(table).where(NOT_CATALOGUED, table.c.identifier > after).order_by(table.c.identifier)
+        with engine.connect() as connection:
+            found = connection.execute(query.limit(limit)).all()
+        if not found:
+            return
+        yield from found
+        after = found[-1].identifier
 
 
 def _has_place(row: _Object) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from storage import catalogue_schema as tables
 from storage.catalogue import faults
-from storage.catalogue.filling import catch_up
+from storage.catalogue.filling import WithheldError, catch_up
 from storage.database import open_engine
 from storage.records import Registration
 from storage.schema import NOT_CATALOGUED, dicom_object
@@ -186,6 +186,20 @@ def test_a_file_that_this_machine_does_not_give_now_is_taken_later_and_holds_up_
     assert catch_up(house.engine, house.files) == 1
     assert faults_of(house) == {}
     assert house.rows(tables.study)[0]["instance_count"] == 2
+
+
+def test_more_files_than_are_taken_at_once_that_this_machine_does_not_give_hold_up_no_other(house):
+    for number in (1, 2, 3):
+        house.receive(a_file(number))
+    for each in house.index.instances("1.2.3")[:2]:
+        path = house.files.absolute(each.file)
+        path.unlink()
+        path.symlink_to(path)
+    assert catch_up(house.engine, house.files, limit=1) == 1
+    assert house.rows(tables.study)[0]["instance_count"] == 1
+    with pytest.raises(WithheldError) as left:
+        catch_up(house.engine, house.files, limit=1)
+    assert len(left.value.reasons) == 2
 
 
 def test_of_a_root_that_is_away_nothing_is_taken_for_gone(house):
