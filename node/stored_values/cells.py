@@ -30,6 +30,8 @@ from node.recognition.header.elements import MALFORMED, integer, stated, text
 UNDECODABLE = (*MALFORMED, RuntimeError, InvalidDicomError, zlib.error, MemoryError)
 #: More bits than a float32 volume can tell apart; no MR scanner writes them.
 _MOST_BITS = 32
+LARGEST_FRAME = 2**27
+"""Pixels, 0.5 GB as decoded here, as many as the largest volume has; Rows and Columns can claim 32 times as many."""
 
 Integers = npt.NDArray[np.signedinteger[Any]]
 
@@ -137,6 +139,9 @@ def _inverted(dataset: Dataset, frame: int, uid: str) -> bool:
 
 def _decoded(dataset: Dataset, frame: int, uid: str) -> tuple[npt.NDArray[np.generic], Coded | None]:
     """The cells of a frame, and what a codestream says that holds them."""
+    rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
+    if rows * columns > LARGEST_FRAME:  # memory would be short of it each time it is tried
+        raise Refusal(Code.DECODE, f"{uid}: a frame of {rows} × {columns} pixels is not decoded")
     try:
         with warnings.catch_warnings(action="ignore"):
             coded = _coded(dataset, frame, uid)

@@ -76,6 +76,17 @@ def test_a_frame_that_does_not_say_how_many_rows_it_has_is_refused():
         read_cells(dataset, 0, "1.2.3")
 
 
+def test_an_image_larger_than_any_volume_is_refused_and_not_decoded_though_its_codestream_agrees():
+    dataset = image(60, 70, JPEGLSLossless)
+    coded = bytearray(codestream(dataset))
+    at = coded.index(b"\xff\xf7")
+    coded[at + 5 : at + 9] = b"\xff" * 4
+    dataset.PixelData = encapsulate([bytes(coded)])
+    dataset.Rows = dataset.Columns = 65535
+    with pytest.raises(Refusal, match=r"E-DECODE: 1\.2\.3: a frame of 65535 × 65535 pixels is not decoded"):
+        read_cells(dataset, 0, "1.2.3")
+
+
 def test_what_is_no_codestream_is_refused():
     dataset = image(60, 70, JPEGLSLossless)
     dataset.PixelData = encapsulate([b"BM" + bytes(100)])
