@@ -30,6 +30,8 @@ _LIBRARIES = ("openvino", "torch", "monai")
 _NAMES = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
 _compiled: dict[tuple[str, Precision, int], tuple[Any, threading.Lock]] = {}
 _compiling = threading.Lock()
+_required: dict[str, ir_cache.Representation] = {}
+"""By the digest of its conversion what was required, until it is compiled: a folder may take none."""
 _LOOK_S = 0.1
 """How often a call that waits, or computes, comes to a safe point."""
 
@@ -42,7 +44,7 @@ class Conversion:
         build: makes the module, which takes one tensor (1, C, Z, Y, X) and returns a tuple of them. It refuses
             weights that do not fit.
         weights: digest of its weights and architecture.
-        code: name of the module of this project whose text says what the network computes.
+        code: names of the modules of this project whose text says what the network computes.
         example: an input shape that conversion follows.
         accepted: input shapes that it takes afterwards, -1 for any length. Any length is as fast as a fixed one, and
             gives the same bytes (docs/models/engines.md).
@@ -52,7 +54,7 @@ class Conversion:
 
     build: Callable[[], nn.Module]
     weights: str
-    code: str
+    code: tuple[str, ...]
     example: tuple[int, ...]
     accepted: tuple[int, ...]
     heavy: bool = False
@@ -67,7 +69,8 @@ class Conversion:
         """SHA-256 (hex) of everything that decides what the conversion gives; told without building the module."""
         key = {
             "weights": self.weights,
-            "code": [inspect.getsource(it) for it in (import_module(self.code), _converted)],
+            "code": [inspect.getsource(import_module(name)) for name in self.code],
+            "conversion": [inspect.getsource(it) for it in (_converted, ir_cache.represented)],
             "libraries": {name: metadata.version(name) for name in _LIBRARIES},
             "shapes": [self.example, self.accepted],
         }
@@ -92,26 +95,32 @@ class OpenVinoForward:
         """(1, C, Z, Y, X) to the outputs of the module, each (1, K, Z, Y, X); it can be interrupted between layers."""
         model, alone = self._model()
         with _held(alone):
-            found = _inferred(model, np.ascontiguousarray(channels))
-            if -1 in self.conversion.accepted:
-                model.release_memory()  # buffers as large as the largest input so far
-        return found
+            try:
+                return _inferred(model, np.ascontiguousarray(channels))
+            finally:
+                if -1 in self.conversion.accepted:
+                    model.release_memory()  # buffers as large as the largest input so far
 
     def release(self) -> None:
         """Give back the memory of the network's buffers, which the next call takes anew."""
-        model, alone = self._model()
-        with alone:
-            model.release_memory()
+        if self._key in _compiled:
+            model, alone = _compiled[self._key]
+            with _held(alone):
+                model.release_memory()
 
     def require(self) -> None:
         """Make sure that the network can be run: its conversion is kept, or it is built, which refuses what is broken.
 
-        Where it can be kept it is converted for it now.
+        Where it is to be kept it is converted for it now.
         """
         if self.cache is None:
             _ = self.conversion.module
         else:
-            _representation(self.conversion, self.cache)
+            _required[self.conversion.digest] = _representation(self.conversion, self.cache)
+
+    @property
+    def _key(self) -> tuple[str, Precision, int]:
+        return self.conversion.digest, self.precision, self.threads or torch.get_num_threads()
 
     def _model(self) -> tuple[Any, threading.Lock]:
         """The compiled network, one a process for the same weights, precision and threads; and the lock to run it.
@@ -119,12 +128,11 @@ class OpenVinoForward:
         It has one stream, so that studies that are analysed at a time take turns anyway, and releases no memory while
         another runs.
         """
-        threads = self.threads or torch.get_num_threads()
-        key = (self.conversion.digest, self.precision, threads)
-        with _compiling:  # two studies at a time would both compile, and hold the weights twice
+        key = digest, precision, threads = self._key
+        with _held(_compiling):  # two studies at a time would both compile, and hold the weights twice
             if key not in _compiled:
-                model = _compile(self.conversion, self.precision, threads, self.cache)
-                _compiled[key] = model, threading.Lock()
+                _compiled[key] = _compile(self.conversion, precision, threads, self.cache), threading.Lock()
+                _required.pop(digest, None)
             return _compiled[key]
 
 
@@ -150,7 +158,7 @@ def _inferred(model: Any, channels: Float32) -> tuple[Float32, ...]:  # noqa: AN
     try:
         while not request.wait_for(round(1000 * _LOOK_S)):
             interruption.check()
-    except interruption.Interrupted:
+    except BaseException:
         request.cancel()
         with suppress(RuntimeError):  # it was cancelled
             request.wait()  # it reads the input until then
@@ -161,7 +169,7 @@ def _inferred(model: Any, channels: Float32) -> tuple[Float32, ...]:  # noqa: AN
 def _compile(conversion: Conversion, precision: Precision, threads: int, cache: Path | None) -> Any:  # noqa: ANN401
     from models.engines.openvino_library import core
 
-    representation = _representation(conversion, cache)
+    representation = _required.get(conversion.digest) or _representation(conversion, cache)
     interruption.check()
     compiled = core().compile_model(
         core().read_model(representation.xml, representation.weights),

@@ -77,7 +77,7 @@ def load_segmenter(folder: Path, installation: Installation = AS_BUNDLED) -> Seg
     conversion = Conversion(
         partial(network.load_deepest_head, folder),
         bundle.network_of(manifest),
-        network.__name__,
+        (network.__name__, bundle.__name__),
         example=window,
         accepted=window,
         heavy=True,
@@ -137,9 +137,11 @@ def read_alone(reading: Reading, sequence: Sequence, segmenter: Segmenter) -> Fl
 
 def window_probability(values: Float32, logits: Forward, settings: InferenceSettings) -> Float32:
     """Sliding-window probability of prepared channels (C, Z, Y, X) of any size, same shape."""
-    blended = windows.blended(values, settings.window, settings.overlap, lambda window: logits(window)[0])
+    try:
+        blended = windows.blended(values, settings.window, settings.overlap, lambda window: logits(window)[0])
+    finally:
+        logits.release()
     probability: Float32 = torch.from_numpy(blended).sigmoid().numpy()
-    logits.release()
     return probability
 
 

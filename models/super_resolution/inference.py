@@ -50,7 +50,7 @@ def load_super_resolver(folder: Path, installation: Installation = AS_BUNDLED) -
     conversion = Conversion(
         lambda: Convolutions(network),
         bundle.network_of(manifest),
-        Convolutions.__module__,
+        (Convolutions.__module__, bundle.__name__),
         example=(1, channels, 4, 8, 8),
         accepted=(1, channels, -1, -1, -1),
     )

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import models
+from models.engines import openvino_forward
 from models.engines.execution import Engine, Execution, Installation, Precision
 from models.engines.openvino_forward import OpenVinoForward
 from models.engines.processor import computes_bfloat16, require_native
@@ -82,10 +83,17 @@ def test_a_call_is_interrupted_between_two_layers_and_the_next_one_gives_the_sam
     assert [it.tobytes() for it in forward(stack)] == [it.tobytes() for it in whole]
 
 
-def test_a_call_that_waits_for_that_of_another_study_is_interrupted(one_thread):
+@pytest.mark.parametrize("call", [lambda forward: forward(folded()), OpenVinoForward.release], ids=["call", "release"])
+def test_what_waits_for_the_call_of_another_study_is_interrupted(call, one_thread):
     forward = convolve(Engine.OPENVINO, Precision.FLOAT32)
     _, alone = forward._model()
     with alone, pytest.raises(Interrupted), ended_by(lambda: True):
+        call(forward)
+
+
+def test_a_call_that_waits_while_another_study_compiles_is_interrupted():
+    forward = convolve(Engine.OPENVINO, Precision.FLOAT32)
+    with openvino_forward._compiling, pytest.raises(Interrupted), ended_by(lambda: True):
         forward(folded())
 
 
@@ -151,7 +159,7 @@ from models.engines.openvino_forward import Conversion, _compile
 
 def compiled(channels):
     build, shape = lambda: torch.nn.Conv3d(1, channels, 1), (1, 1, 4, 4, 4)
-    conversion = Conversion(build, str(channels), "torch.nn", shape, shape)
+    conversion = Conversion(build, str(channels), ("torch.nn",), shape, shape)
     return _compile(conversion, Precision.FLOAT32, 1, None)
 
 signal.signal(signal.SIGTERM, lambda *_: print("handled"))

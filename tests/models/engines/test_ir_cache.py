@@ -34,8 +34,8 @@ def doubled(seed: int) -> nn.Module:
     return Doubled(seed).eval()
 
 
-def conversion(weights: str = "a", seed: int = 0, accepted=(1, 2, -1, -1, -1)) -> Conversion:
-    return Conversion(partial(doubled, seed), weights, __name__, (1, 2, 3, 4, 5), accepted)
+def conversion(weights: str = "a", seed: int = 0, accepted=(1, 2, -1, -1, -1), code=(__name__,)) -> Conversion:
+    return Conversion(partial(doubled, seed), weights, code, (1, 2, 3, 4, 5), accepted)
 
 
 @pytest.fixture
@@ -79,9 +79,11 @@ def test_a_network_without_a_cache_gives_the_bytes_of_the_cached_one(run):
 
 
 @pytest.mark.parametrize(
-    "other", [{"weights": "b", "seed": 1}, {"accepted": (1, 2, 4, 6, 5)}], ids=["weights", "shapes"]
+    "other",
+    [{"weights": "b", "seed": 1}, {"accepted": (1, 2, 4, 6, 5)}, {"code": (__name__, "models.bundle")}],
+    ids=["weights", "shapes", "code"],
 )
-def test_other_weights_or_shapes_are_another_file(run, tmp_path, other):
+def test_other_weights_shapes_or_code_are_another_file(run, tmp_path, other):
     before, after = run(conversion()), run(conversion(**other))
     assert len(run.conversions) == len(kept(tmp_path)) == 2
     assert ("weights" in other) == (before[0].tobytes() != after[0].tobytes())
@@ -125,3 +127,12 @@ def test_a_folder_that_cannot_be_written_costs_the_cache_alone(run, tmp_path, ca
     (tmp_path / "engines").write_text("a file where the folder should be")
     assert np.isfinite(run(conversion())[0]).all()
     assert "cannot be kept" in caplog.text
+
+
+def test_a_network_that_was_required_and_could_not_be_kept_is_not_converted_again_until_the_next_start(run, tmp_path):
+    (tmp_path / "engines").write_text("a file where the folder should be")
+    OpenVinoForward(conversion(), Precision.FLOAT32, 1, tmp_path / "engines").require()
+    run(conversion())
+    assert len(run.conversions) == 1
+    run(conversion())
+    assert len(run.conversions) == 2
