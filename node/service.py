@@ -88,7 +88,10 @@ class Service:
         self._since = utc_now()
 
     def start(self) -> None:
-        """Start every role, that first which is up soonest; a role that cannot start stops those before it."""
+        """Start every role, that first which is up soonest; a role that cannot start stops those before it.
+
+        Where it is told to stop meanwhile, it returns without having loaded the models, which may take long.
+        """
         starters = {
             ServiceRole.LISTENER: self._start_listener,
             ServiceRole.WEB: self._start_web,
@@ -102,9 +105,10 @@ class Service:
             # DBOS imports it, while other roles have begun to make statements: these look into it half made.
             importlib.import_module("sqlalchemy.orm")
         try:
-            for role, start in starters.items():
-                if role in self._roles:
-                    start()
+            with suppress(Interrupted):
+                for role, start in starters.items():
+                    if role in self._roles:
+                        start()
         except BaseException:
             self.stop()
             raise
@@ -149,6 +153,7 @@ class Service:
             end = threading.Timer(longest_s, _end_hard, [f"stopping: not at an end in {longest_s:.0f} s"])
             end.daemon = True  # goes on while the interpreter waits for threads that do not end
             end.start()
+            self._stopping.set()
             done.set()
 
         signal.signal(signal.SIGTERM, finish)
@@ -275,7 +280,8 @@ class Service:
         settings, stops = self._settings, self._parts(ServiceRole.ANALYSIS)
         check_rules(settings.recognition)
         models = Models(settings.analysis, settings.engines_folder)
-        models.check()
+        with ended_by(self._stopping.is_set):
+            models.check()
         storage = self._files, self._index, self._ledger, self._deliveries
         worker = Worker(AnalysisContext(settings, *storage, models, self._results_are_due))
         worker.start()

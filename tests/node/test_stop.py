@@ -41,6 +41,17 @@ threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGTERM]).start()
 service.run()
 """
 
+A_NODE_THAT_IS_STOPPED_BEFORE_IT_HAS_LOADED_ITS_MODELS = """
+import os, signal, sys, threading
+from pathlib import Path
+import node.service
+from node.settings import Settings
+node.service.STOPS_WITHIN_S = 100.0
+service = node.service.Service(Settings(root=Path(sys.argv[1])), frozenset({node.service.ServiceRole.ANALYSIS}))
+threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+service.run()
+"""
+
 
 @pytest.fixture
 def port() -> int:
@@ -108,3 +119,9 @@ def test_what_does_not_end_is_cut_off_in_its_time_and_the_log_says_so(tmp_path: 
     assert done.returncode == 1
     assert said in done.stderr
     assert "the process ends now; what was under way is done again at the next start" in done.stderr
+
+
+def test_a_stop_while_the_node_starts_does_not_wait_for_the_conversion_of_its_networks(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", A_NODE_THAT_IS_STOPPED_BEFORE_IT_HAS_LOADED_ITS_MODELS, str(tmp_path)]
+    subprocess.run(command, timeout=120, check=True)
+    assert not list(tmp_path.glob("engines/*"))
