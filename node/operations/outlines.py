@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from node.clock import utc_now
-from node.errors import NodeError
+from node.errors import NodeError, TransientError
 from node.operations.images import Images
 from node.operations.intake import Giver, Intake
 from node.viewing.contours import Mask, read_grid
@@ -63,7 +63,7 @@ class Outlines:
         header = read_header(file)
         if Index(self._engine).has_uid_of_result(header.sop_instance_uid):
             raise NodeError("it has the SOP Instance UID of the node's own segmentation: save it as a new object")
-        said = self._judged(study, file, header, reader)
+        said = self._looked_at(study, file, header, reader)
         with file.open("rb") as source:
             taken = self._intake.take(file.name, source, giver, study)
         if not taken.is_kept:
@@ -74,7 +74,7 @@ class Outlines:
     def adopt(self, study: str, sop_instance_uid: str, reader: str) -> Reading:
         """Take an outline back that has come by the network; raises as `give`."""
         file = self._files.absolute(self._stored(study, sop_instance_uid))
-        said = self._judged(study, file, read_header(file), reader)
+        said = self._looked_at(study, file, read_header(file), reader)
         Readings(self._engine).add(said)
         return said
 
@@ -100,6 +100,12 @@ class Outlines:
                 if uid == sop_instance_uid and (not digests or file.digest in digests):
                     return file
         raise NodeError(f"{sop_instance_uid}: no segmentation that came for study {study}")
+
+    def _looked_at(self, study: str, file: Path, header: InstanceHeader, reader: str) -> Reading:
+        try:
+            return self._judged(study, file, header, reader)
+        except MemoryError as error:
+            raise TransientError("it cannot be compared now: memory is short, try again later") from error
 
     def _judged(self, study: str, file: Path, header: InstanceHeader, reader: str) -> Reading:
         known = Index(self._engine).study(study)

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, RLELossless
 
-from node.errors import PermanentError, told
+from node.dicom.codestream import read_codestream
+from node.errors import PermanentError, TransientError, told
 from node.failure import pass_on
 from node.recognition.header.files import DAMAGE, read_dataset
 from node.results.contours import borders
@@ -20,7 +23,11 @@ from node.stored_values.cells import UNDECODABLE
 from node.viewing.lattice import Lattice, Plane, Vector
 
 LARGEST_MASK = 2**27
-"""Voxels of a segmentation that is drawn."""
+"""Voxels of a segmentation that is drawn, and bytes into which it is decoded."""
+
+_BITS = frozenset({1, 8, 16})
+_HEAD = 2**16
+"""Bytes of a coded frame beside its pixels."""
 
 _ON_GRID = 0.1
 """How far a frame may lie from the grid that the frames make, in slices."""
@@ -62,7 +69,8 @@ def read_segmentation(path: Path, segments: Collection[int] | None = None) -> Se
     """Read a segmentation object; all its segments together, or those with these numbers.
 
     Raises:
-        PermanentError: it cannot be read, or its frames do not lie on one grid.
+        PermanentError: it cannot be read, is too large, or its frames do not lie on one grid.
+        TransientError: memory is short.
     """
     with _drawable():
         return _mask(read_dataset(path), segments)
@@ -72,6 +80,8 @@ def read_segmentation(path: Path, segments: Collection[int] | None = None) -> Se
 def _drawable() -> Iterator[None]:
     try:
         yield
+    except MemoryError as error:
+        raise TransientError("the segmentation cannot be drawn: memory is short, try again later") from error
     except UNDECODABLE as error:
         pass_on(error)
         raise PermanentError(f"the segmentation cannot be drawn: {told(error, DAMAGE)}") from error
@@ -98,6 +108,7 @@ def _path(line: npt.NDArray[np.float64]) -> str:
 def _mask(dataset: Dataset, segments: Collection[int] | None) -> SegmentationMask:
     placed = _placed(dataset)
     columns, rows, slices = placed.lattice.size
+    _require_decodable(dataset, len(placed.slots), rows * columns)
     mask = np.zeros((slices, rows, columns), np.bool_)
     frames = _inside(dataset, (len(placed.slots), rows, columns), segments)
     for slot, inside in zip(placed.slots, frames, strict=True):
@@ -171,6 +182,33 @@ def _inside(dataset: Dataset, shape: tuple[int, int, int], segments: Collection[
         numbers = [_of(groups, "SegmentIdentificationSequence").ReferencedSegmentNumber for groups in _groups(dataset)]
         inside[~np.isin(numbers, list(segments))] = False
     return inside
+
+
+def _require_decodable(dataset: Dataset, frames: int, pixels: int) -> None:
+    """What comes out of the decoder is what the grid has room for; looked at before anything is decoded.
+
+    Raises:
+        PermanentError: it is not.
+    """
+    stated, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.get("SamplesPerPixel") or 1)
+    bits = int(dataset.BitsAllocated)
+    if stated != frames:
+        raise PermanentError(f"the segmentation states {stated} frames and describes {frames}")
+    if samples != 1 or bits not in _BITS:
+        raise PermanentError(f"a segmentation of {samples} samples of {bits} bits a pixel is not drawn")
+    cell = max(bits // 8, 1)
+    if frames * pixels * cell > LARGEST_MASK:
+        raise PermanentError(f"a segmentation of {frames * pixels * cell} bytes is not drawn")
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    if not syntax.is_encapsulated:
+        return
+    for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
+        coded = read_codestream(frame)
+        if coded is not None and not 0 < coded.samples <= pixels:
+            raise PermanentError(f"the segmentation codes {coded.rows} × {coded.columns} pixels in a frame of {pixels}")
+        # Run lengths at their worst take little more than the cells themselves; beyond that they are of nothing.
+        if (coded is None and syntax != RLELossless) or len(frame) > 2 * pixels * cell + _HEAD:
+            raise PermanentError(f"frames of the segmentation are not coded as transfer syntax {syntax} says")
 
 
 def _vector(values: npt.NDArray[np.float64]) -> Vector:

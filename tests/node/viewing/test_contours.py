@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import struct
 
 import highdicom as hd
 import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
-from node.errors import PermanentError
+from node.errors import PermanentError, TransientError
+from node.viewing import contours as drawing
 from node.viewing.contours import contours, read_grid, read_segmentation
 from node.viewing.lattice import planes
 from node.viewing.stacks import read_series
@@ -86,6 +90,48 @@ def turned(image):
     """Rows and columns exchanged."""
     x = image.ImageOrientationPatient
     image.ImageOrientationPatient = [*x[3:], *[-float(value) for value in x[:3]]]
+
+
+def of_three_colours(dataset):
+    dataset.SamplesPerPixel, dataset.BitsAllocated, dataset.PlanarConfiguration = 3, 8, 0
+
+
+def of_one_large_image(dataset):
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    siz = (
+        b"\xff\x4f\xff\x51" + struct.pack(">2H8LH", 41, 0, 2**15, 2**15, 0, 0, 2**15, 2**15, 0, 0, 1) + b"\x07\x01\x01"
+    )
+    dataset.PixelData = encapsulate([siz] * dataset.NumberOfFrames)
+    dataset["PixelData"].VR = "OB"
+
+
+TOO_LARGE = {
+    "frames that nothing describes": (lambda it: setattr(it, "NumberOfFrames", 2**20), "states 1048576 frames"),
+    "colours": (of_three_colours, "3 samples of 8 bits"),
+    "wide cells": (lambda it: setattr(it, "BitsAllocated", 64), "1 samples of 64 bits"),
+    "a frame coded larger than it is": (of_one_large_image, "codes 32768 × 32768 pixels"),
+}
+
+
+@pytest.mark.parametrize("fault", TOO_LARGE)
+def test_what_would_unpack_to_more_than_its_grid_is_never_decoded(siemens, tmp_path, monkeypatch, fault):
+    change, sentence = TOO_LARGE[fault]
+    dataset = dcmread(siemens.first("segmentation-t2wi").path)
+    change(dataset)
+    dataset.save_as(tmp_path / "large")
+    monkeypatch.delattr(drawing, "pixel_array")
+    with pytest.raises(PermanentError, match=sentence):
+        read_segmentation(tmp_path / "large")
+
+
+def test_where_memory_is_short_a_sentence_says_so(siemens, monkeypatch):
+    def short(_dataset):
+        raise MemoryError
+
+    monkeypatch.setattr(drawing, "pixel_array", short)
+    with pytest.raises(TransientError, match="memory is short"):
+        read_segmentation(siemens.first("segmentation-t2wi").path)
 
 
 def test_what_is_no_segmentation_is_refused_by_name(tmp_path, siemens):
