@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.elements import (
@@ -81,13 +81,24 @@ def read_header(source: bytes | Path | SpooledFile, maximum_inflated: int = MAXI
         syntax, start = file_meta(buffer)
         check_uid(syntax, "Transfer Syntax UID")
         data = Inflated(buffer, start, maximum_inflated) if syntax in DEFLATED else Plain(buffer, start)
-        origin = Origin()
-        values = _indexed_values(data, _encoding(syntax), origin)
+        origin, values = Origin(), dict[int, str]()
+        _read_indexed(data, _encoding(syntax), origin, values)
     missing = [name for tag, name in _INDEXED.items() if tag not in values]
     if missing:
         raise HeaderError(f"the data set has no {', '.join(missing)}")
     sop_class, instance, study, series = (check_uid(values[tag], name) for tag, name in _INDEXED.items())
     return InstanceHeader(sop_class, instance, study, series, syntax, origin.made_here, origin.sources)
+
+
+def readable_uids(source: Path) -> dict[str, str]:
+    """The UIDs of the index, by name, as far as they stand in a file that may be broken."""
+    values: dict[int, str] = {}
+    with _opened(source) as buffer, suppress(HeaderError):  # where it is broken there is nothing more to be read
+        syntax, start = file_meta(buffer)
+        data = Inflated(buffer, start, MAXIMUM_INFLATED) if syntax in DEFLATED else Plain(buffer, start)
+        _read_indexed(data, _encoding(syntax), Origin(), values)
+    found = {_INDEXED[tag]: value for tag, value in values.items()}
+    return {name: value for name, value in found.items() if len(value) <= _MAXIMUM_UID and _UID.fullmatch(value)}
 
 
 def content_of(source: bytes | Path) -> Content:
@@ -139,12 +150,11 @@ def _encoding(syntax: str) -> Encoding:
     return EXPLICIT_BIG if syntax == BIG_ENDIAN else EXPLICIT
 
 
-def _indexed_values(source: Source, encoding: Encoding, origin: Origin) -> dict[int, str]:
-    """Walk all top-level elements to the end of the data set; the values of those that the index needs.
+def _read_indexed(source: Source, encoding: Encoding, origin: Origin, values: dict[int, str]) -> None:
+    """Walk all top-level elements to the end of the data set, and put those that the index needs into `values`.
 
     `origin` looks at each element on the way.
     """
-    values: dict[int, str] = {}
     position = 0
     head = source.at(0, _HEAD) if isinstance(source, Plain) else b""
     while source.reaches(position + 1):
@@ -164,7 +174,6 @@ def _indexed_values(source: Source, encoding: Encoding, origin: Origin) -> dict[
         if tag in _INDEXED:
             values[tag] = _text(source, tag, length, value)
         position = end_of(source, tag, length, value)
-    return values
 
 
 def _after_zeros(source: Source, position: int, encoding: Encoding) -> int:

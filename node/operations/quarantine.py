@@ -21,15 +21,22 @@ from storage.database import open_engine
 from storage.durability import sync
 from storage.errors import HeaderError
 from storage.files import ObjectStore
-from storage.header import read_header
+from storage.header import read_header, readable_uids
 from storage.index import Index
 from storage.quarantine import DAMAGED_HERE
-from storage.records import QuarantineRecord, QuarantineState, Registration
+from storage.records import InstanceHeader, QuarantineRecord, QuarantineState, Registration
 
 if TYPE_CHECKING:
     from node.operations.intake import Giver, Intake, Taken
 
 log = logging.getLogger(__name__)
+
+
+_INSTANCE = "SOP Instance UID"
+
+
+class _OfAnotherError(NodeError):
+    """A file is not known to be of the object that an entry is of."""
 
 
 class StillBrokenError(NodeError):
@@ -220,19 +227,55 @@ def _release(engine: Engine, store: ObjectStore, identifier: int, because: str) 
 
 
 def replace(settings: Settings, identifier: int, intake: Intake, giver: Giver, mended: Path, because: str) -> Taken:
-    """Take a mended file in, as what is uploaded, in the place of an entry, which ends.
+    """Take a mended file in, as what is uploaded, in the place of an entry, which ends; the file of the entry goes.
 
     Raises:
-        NodeError: there is no such entry, it has ended, or the mended file is not taken in either.
+        NodeError: there is no such entry, it has ended, the mended file is not taken in either, or is not known to be
+            of the same object; the entry stays with its file.
     """
+    # With it comes pynetdicom, which the other operations do without.
+    from node.operations.intake import Became
+
     engine, store = open_engine(settings.storage_url), ObjectStore(settings.root)
     entry = _held(engine, identifier)
+    if DAMAGED_HERE in entry.reason:
+        raise StillBrokenError(_came_back(engine, entry, entry.reason))
+    stays = f"quarantine {identifier}: stays, the mended file is not taken in"
+    try:
+        known = _agreeing(store.absolute(entry.file), read_header(mended))
+    except (HeaderError, _OfAnotherError) as error:
+        raise NodeError(f"{stays}: {error}") from error
     with mended.open("rb") as source:
         taken = intake.take(f"mended {identifier}", source, giver)
+    if taken.became is Became.OWN_RESULT:
+        raise NodeError(f"{stays}: it is a result of this node, of which nothing is stored")
     if not taken.is_kept:
-        raise NodeError(f"quarantine {identifier}: stays, the mended file is not taken in: {taken.reason}")
+        raise NodeError(f"{stays}: {taken.reason}")
+    if taken.became is Became.DUPLICATE and _INSTANCE not in known:
+        raise NodeError(f"{stays}: it is an object that was here before, and need not be that of the entry")
     _end(engine, store, entry, QuarantineState.RELEASED, because)
     return taken
+
+
+def _agreeing(held: Path, mended: InstanceHeader) -> dict[str, str]:
+    """The UIDs that can be read in a file that is held, which are those of the mended one.
+
+    Raises:
+        _OfAnotherError: one is not, or there is none.
+    """
+    given = {
+        "Study Instance UID": mended.study_instance_uid,
+        "Series Instance UID": mended.series_instance_uid,
+        _INSTANCE: mended.sop_instance_uid,
+    }
+    found = readable_uids(held) if held.exists() else {}
+    known = {name: found[name] for name in given if name in found}
+    for name, uid in known.items():
+        if uid != given[name]:
+            raise _OfAnotherError(f"its {name} is {given[name]}, that of the entry {uid}")
+    if not known:
+        raise _OfAnotherError("of the entry no UID can be read: upload the mended file, and discard the entry")
+    return known
 
 
 def discard(settings: Settings, identifier: int, because: str) -> Discarded:
