@@ -12,16 +12,19 @@ something has come. It says when the next study can settle, so that nobody has t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from models.sequence import Sequence
 from node.clock import Clock, utc_now
 from node.codes import Code
 from node.completion.shortage import Inquiry, Shortage
 from node.errors import told
-from node.recognition.plan import recognise
+from node.logs import Sparing
+from node.recognition.header.frames import unreadable
+from node.recognition.plan import HeaderFinding, plan_study, read_header_of, read_headers, read_study
 from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings
 from storage.files import ObjectStore
@@ -35,6 +38,8 @@ _Content = tuple[int, int, datetime]
 
 #: Until the next look where a study waits only for the end of an association, of which no row tells beforehand.
 _FOR_AN_END = timedelta(seconds=0.25)
+#: Until the headers of a study are read again of which this machine did not give one.
+_UNTIL_READ_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,9 @@ class Completion:
         self._clock = clock
         self._queued = queued
         self._missing: dict[str, tuple[_Content, tuple[str, ...]]] = {}
+        self._unread: dict[str, tuple[_Content, datetime]] = {}
         self._answers: dict[str, _Answer] = {}
+        self._sparing = Sparing(log)
 
     def sweep(self) -> datetime | None:
         """Queue every study that has settled; returns when the next one can, None where none is on its way."""
@@ -133,18 +140,40 @@ class Completion:
         uid, content = study.study_instance_uid, _content(study)
         known = self._missing.get(uid)
         if known is None or known[0] != content:
-            files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
-            meant, rejected = self._index.meant_patient(uid), self._index.rejected(uid)
+            tried, now = self._unread.get(uid), self._clock()
+            if tried is not None and tried[0] == content and tried[1] <= now < tried[1] + _UNTIL_READ_AGAIN:
+                return self._settings.wanted
             try:
-                plan = recognise(uid, files, self._recognition, meant, rejected)
+                plan = self._plan(uid)
             except (OSError, MemoryError) as error:  # of this study alone: others must not wait for it
-                log.warning("study %s: its headers cannot be read now: %s", uid, told(error))
+                self._unread[uid] = (content, now)
+                what = "headers that cannot be read now"
+                self._sparing.write(
+                    logging.WARNING, what, uid, "study %s: its headers cannot be read now: %s", uid, told(error)
+                )
                 return self._settings.wanted
             missing = tuple(role for role in self._settings.wanted if not _is_there(plan, role))
             refusal = plan.study_refusal()
             # What came before the MR images does not settle the study; other refusals would stay.
             known = self._missing[uid] = (content, () if refusal and refusal.code != Code.NO_MR else missing)
         return known[1]
+
+    def _plan(self, uid: str) -> StudyPlan:
+        files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
+        meant, rejected = self._index.meant_patient(uid), self._index.rejected(uid)
+        return plan_study(read_study(uid, files, self._recognition, meant, rejected, self._headers), self._recognition)
+
+    def _headers(self, files: list[Path], settings: RecognitionSettings) -> Iterator[HeaderFinding]:
+        return read_headers(files, settings, self._header)
+
+    def _header(self, words_of_site: tuple[tuple[str, tuple[str, ...]], ...], file: Path) -> HeaderFinding:
+        """As `read_header_of`; for a file that is gone, while the root is there, nobody need wait."""
+        try:
+            return read_header_of(words_of_site, file)
+        except FileNotFoundError as error:
+            if not self._files.is_there():
+                raise
+            return unreadable(file, error)
 
     def _shortage(self, study: StudyRecord, now: datetime, patient: bool) -> Shortage:
         """Shortage against the PACS: asked once for each content, then at a growing interval, and at the end."""
@@ -180,6 +209,7 @@ class Completion:
 
     def _forget_all_but(self, receiving: set[str]) -> None:
         self._missing = {uid: known for uid, known in self._missing.items() if uid in receiving}
+        self._unread = {uid: known for uid, known in self._unread.items() if uid in receiving}
         self._answers = {uid: known for uid, known in self._answers.items() if uid in receiving}
 
 

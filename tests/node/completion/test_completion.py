@@ -76,6 +76,31 @@ def test_a_study_without_its_dynamic_series_is_waited_for_longer_then_taken_as_i
     assert arrived.state is StudyState.QUEUED
 
 
+def test_headers_that_this_machine_does_not_give_are_read_again_after_a_minute(
+    arrived: Arrived, paths: tuple[Path, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    arrived.receive(paths)
+    completion = arrived.completion(quiet_s=20, incomplete_after_s=3600)
+    path = arrived.files.absolute(arrived.index.instances(arrived.uid)[0].file)
+    away = path.rename(path.with_suffix(".away"))
+    path.symlink_to(path)
+    completion.sweep()
+    away.replace(path)
+    completion.sweep()
+    assert arrived.state is StudyState.RECEIVING
+    assert caplog.text.count("its headers cannot be read now") == 1
+    arrived.clock.move(60)
+    completion.sweep()
+    assert arrived.state is StudyState.QUEUED
+
+
+def test_a_file_that_is_gone_is_not_waited_for(arrived: Arrived, paths: tuple[Path, ...]) -> None:
+    arrived.receive(paths)
+    arrived.files.absolute(arrived.index.instances(arrived.uid)[0].file).unlink()
+    arrived.sweep(quiet_s=20, incomplete_after_s=3600)
+    assert arrived.state is StudyState.QUEUED
+
+
 def test_a_dynamic_series_without_a_time_of_injection_is_not_waited_for(
     arrived: Arrived, paths: tuple[Path, ...], tmp_path: Path
 ) -> None:
