@@ -45,9 +45,10 @@ A_NODE_THAT_IS_STOPPED_BEFORE_IT_HAS_LOADED_ITS_MODELS = """
 import os, signal, sys, threading
 from pathlib import Path
 import node.service
-from node.settings import Settings
+from node.settings import AnalysisSettings, Settings
 node.service.STOPS_WITHIN_S = 100.0
-service = node.service.Service(Settings(root=Path(sys.argv[1])), frozenset({node.service.ServiceRole.ANALYSIS}))
+settings = Settings(root=Path(sys.argv[1]), analysis=AnalysisSettings(precision="float32"))
+service = node.service.Service(settings, frozenset({node.service.ServiceRole.ANALYSIS}))
 threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGTERM]).start()
 service.run()
 """
