@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy import Engine
-
 from node.errors import NodeError
+from node.operations.bounded import within
 from node.operations.replay import differences, replanned
 from node.planning import trained_protocols
 from node.recognition.folder import studies_of
@@ -26,6 +26,7 @@ from node.recognition.rules.table import check, shipped
 from node.recognition.rules.trial import VolumesTried, trials
 from node.settings import Limits, Match, RecognitionRule, RecognitionSettings, Settings, recognition_in
 from storage import search
+from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 
@@ -38,6 +39,11 @@ MOST_STUDIES = 20
 
 WITHIN_S = 20.0
 """… for so long: of a study each header is read."""
+
+LIMIT_S = 120.0
+"""After so long a trial is ended, whatever it does: a pattern can take longer than anybody waits."""
+
+_TRIAL = "the trial of the rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +96,36 @@ def of_headers(settings: Settings, files: ObjectStore, given: Path) -> tuple[Stu
     The text is the first part; of each header its name and its bytes follow.
 
     Raises:
-        NodeError: the text is wrong, there are too many headers, or none that can be read.
+        NodeError: the text is wrong, there are too many headers, none that can be read, or it takes too long.
     """
     with given.open("rb") as source, _headers(files, source) as (text, paths, names):
         recognition = edited(settings, text)
         # Where the time of injection is not stated it is measured in the images, which are not here.
         recognition = recognition.model_copy(update={"measure_injection": False})
-        found = []
-        for facts in studies_of(paths, recognition, names):
-            plan = plan_study(facts, recognition)
-            tried = trials(facts.frames, recognition)
-            series = tuple(SeriesTried(it, tried.get(it.series_instance_uid, ())) for it in plan.verdicts)
-            found.append(StudyTried(plan, series))
-    return tuple(found)
+        return within(LIMIT_S, _TRIAL, partial(_tried, recognition, paths, names))
 
 
-def of_stored(settings: Settings, engine: Engine, files: ObjectStore, text: str) -> Changes:
+def of_stored(settings: Settings, text: str) -> Changes:
     """What the rules of a text would change of stored studies, against the rules of today; headers alone are read.
 
     Raises:
-        ConfigurationError: the text is wrong.
+        NodeError: the text is wrong, or it takes too long.
     """
-    rules = edited(settings, text)
+    return within(LIMIT_S, _TRIAL, partial(_changes, settings, edited(settings, text)))
+
+
+def _tried(recognition: RecognitionSettings, paths: list[Path], names: dict[Path, str]) -> tuple[StudyTried, ...]:
+    found = []
+    for facts in studies_of(paths, recognition, names):
+        plan = plan_study(facts, recognition)
+        tried = trials(facts.frames, recognition)
+        series = tuple(SeriesTried(it, tried.get(it.series_instance_uid, ())) for it in plan.verdicts)
+        found.append(StudyTried(plan, series))
+    return tuple(found)
+
+
+def _changes(settings: Settings, rules: RecognitionSettings) -> Changes:
+    engine, files = open_engine(settings.storage_url), ObjectStore(settings.root)
     index, trained = Index(engine), trained_protocols(settings.analysis.bundles)
     with engine.connect() as connection:
         latest = search.page_of(connection, search.StudySearch(limit=MOST_STUDIES))

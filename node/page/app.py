@@ -67,7 +67,7 @@ def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
         study_routes(settings, engine, files, outlines, visitors, pages),
         images_routes(images, visitors),
         outlines_routes(settings, files, intake, outlines, visitors, pages),
-        rules_routes(settings, engine, files, visitors, pages),
+        rules_routes(settings, files, visitors, pages),
         uploads_routes(settings, files, intake, visitors, pages),
         actions_routes(settings, engine, visitors, pages),
         quarantine_routes(settings, visitors, pages),

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form
-from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +23,7 @@ LARGEST = 2**29
 _Text = Annotated[str, Form(max_length=rule_trial.LONGEST_TEXT)]
 
 
-def rules_routes(settings: Settings, engine: Engine, files: ObjectStore, visitors: Visitors, pages: Pages) -> APIRouter:
+def rules_routes(settings: Settings, files: ObjectStore, visitors: Visitors, pages: Pages) -> APIRouter:
     """The page, and what it tries."""
     router = APIRouter(prefix="/rules")
     spare = settings.listener.minimum_free_gb * 1e9
@@ -59,7 +58,7 @@ def rules_routes(settings: Settings, engine: Engine, files: ObjectStore, visitor
             request,
             visitor,
             "rules_changes.html",
-            lambda: {"found": rule_trial.of_stored(settings, engine, files, text.replace("\r\n", "\n"))},
+            lambda: {"found": rule_trial.of_stored(settings, text.replace("\r\n", "\n"))},
         )
 
     return router

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import re
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydicom import dcmread
 
+from node.operations import rule_trial
 from node.operations.rule_trial import as_text, starting_text
 from node.recognition.rules.table import shipped
 from node.settings import RecognitionSettings, Settings, recognition_in
@@ -92,6 +95,20 @@ def test_what_it_would_change_of_stored_studies_is_told_with_how_many_were_looke
 def test_a_text_that_cannot_be_is_refused_by_its_line(olga, text, sentence):
     for answer in (olga.post("/rules/stored", {"text": text}), olga.send("/rules/file", together(text))):
         assert sentence in answer.text
+
+
+def test_a_pattern_that_never_ends_is_ended_and_stops_nobody_meanwhile(olga, viktor, headers, monkeypatch):
+    monkeypatch.setattr(rule_trial, "LIMIT_S", 10.0)
+    endless = "(" + "|".join([".*"] * 9) + ")+#"
+    text = UNWANTED + f"when.description = {{ matches = '(({endless})+)+' }}\n"
+    with ThreadPoolExecutor(1) as pool:
+        trial = pool.submit(olga.send, "/rules/file", together(text, *headers))
+        while not trial.done():
+            began = time.monotonic()
+            assert viktor.get("/rules").status_code == 200
+            assert time.monotonic() - began < 5
+            time.sleep(0.5)
+    assert "the trial of the rules was ended" in trial.result().text
 
 
 def test_files_that_tell_nothing_are_named_as_the_person_knows_them_and_to_nobody_else(page, olga, headers):
