@@ -60,19 +60,21 @@ class Fetching:
         with self._lock:
             if self._now is not None and self._now.is_running:
                 raise NodeError(f"{self._now.by} is just fetching from {self._now.order.remote}: wait until that ends")
-            self._now = Fetch(order, by)
-        # Not waited for at a stop: what is cut off stays to be fetched, as after a kill.
-        threading.Thread(target=self._run, args=(order,), name="fetching by the page", daemon=True).start()
+            # Not waited for at a stop: what is cut off stays to be fetched, as after a kill.
+            threading.Thread(target=self._run, args=(order,), name="fetching by the page", daemon=True).start()
+            self._now = Fetch(order, by)  # which the thread finds: until then it waits for the lock
 
     def _run(self, order: Order) -> None:
+        done, fault = None, "it broke off: the log says why"  # unless something else is known
         try:
             done = retrieve(self._settings, order, self._ceiling, watch=self._counted)
+            fault = "" if done.studies else f"{done.remote} has no such study"
         except (NodeError, *FAULTS) as error:
-            self._change(fault=told(error))
+            fault = told(error)
             if not isinstance(error, NodeError) and fault_of(error) is None:
                 raise  # to the log: nothing that a machine lacks explains it
-            return
-        self._change(done=done, fault="" if done.studies else f"{done.remote} has no such study")
+        finally:
+            self._change(done=done, fault=fault)
 
     def _counted(self, items: Iterable[None], total: int) -> Iterator[None]:
         self._change(total=total)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from node.dicom.scu import store
-from node.settings import RemoteSettings
+from node.operations.fetching import Fetching
+from node.operations.retrieve import Order
+from node.settings import RemoteSettings, Settings
 from storage.retrievals import Retrievals, RetrievalState
 from tests.parts.dcmtk import running_dcmqrscp
 from tests.parts.processes import free_port, wait_for
@@ -62,3 +64,12 @@ def test_a_viewer_sees_and_fetches_nothing(viktor):
     assert "operator" in viktor.get("/retrievals").text
     for path in ("look", "fetch"):
         assert viktor.post(f"/retrievals/{path}", {"remote": "archive", "patient": "P1"}).status_code == 403
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_order_that_nobody_foresaw_the_end_of_has_ended_and_the_next_one_can_begin(archive, tmp_path):
+    fetching = Fetching(Settings(root=tmp_path, remotes=(archive,)), ceiling=None)
+    for _ in range(2):
+        fetching.begin(Order("archive", accession="A30"), "olga")
+        wait_for(lambda: not fetching.now.is_running, "it has ended", 30)
+        assert "broke off" in fetching.now.fault
