@@ -34,8 +34,12 @@ class GivenFileError(NodeError):
     """Of a file under the name that a person gave it, which may be a patient's; `on_record` says the same without."""
 
     def __init__(self, sentence: str, on_record: str) -> None:
-        super().__init__(sentence)
+        super().__init__(sentence, on_record)  # as given, so that the error survives pickling
+        self.sentence = sentence
         self.on_record = on_record
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 class Refusal(NodeError):  # noqa: N818 - a refusal is an answer, not a mistake
