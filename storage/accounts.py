@@ -88,6 +88,12 @@ class Accounts:
 
         return database.transact(self._engine, enter)
 
+    def end_sessions(self, subject: str) -> int:
+        """End all sessions of who signs in at a provider, such as of one who has no role there any more; how many."""
+        of_subject = select(account.c.name).where(account.c.subject == subject)
+        with database.writing(self._engine).begin() as connection:
+            return connection.execute(delete(web_session).where(web_session.c.account.in_(of_subject))).rowcount
+
     def find(self, name: str) -> Account | None:
         """The account of a name."""
         with self._engine.connect() as connection:

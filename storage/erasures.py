@@ -46,6 +46,8 @@ from storage.schema import commitment_request, metadata, quarantine, rejection, 
 
 _BUSY_S = 60.0
 """How long others may keep a database from being compacted, in s."""
+_AT_ONCE = 1000
+"""Rows that are read at once where all have to be."""
 _HELD = quarantine.c.state == QuarantineState.HELD
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 
@@ -221,7 +223,8 @@ def _clean_texts(connection: Connection, uids: frozenset[str]) -> None:
         for key in list(_naming(connection, table, uids, which)):
             this = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
             connection.execute(delete(table).where(*this))
-    for (identifier,) in list(_naming(connection, audit_event, uids, true())):
+    says = or_(*(column.contains(".") for column in (audit_event.c.subject, audit_event.c.detail)))  # as a UID does
+    for (identifier,) in list(_naming(connection, audit_event, uids, says)):
         told = update(audit_event).where(audit_event.c.identifier == identifier)
         connection.execute(told.values(subject="", detail=""))
 
@@ -232,8 +235,9 @@ def _naming(
     """Keys of those rows of a table whose texts name any of these."""
     key = tuple(table.primary_key.columns)
     texts = tuple(column for column in table.columns if isinstance(column.type, String))
-    for row in connection.execute(select(*key, *texts).where(which)).all():
-        if frozenset(uids) & set(_UID.findall(" ".join(row[len(key) :]))):
+    wanted = frozenset(uids)
+    for row in connection.execute(select(*key, *texts).where(which).execution_options(yield_per=_AT_ONCE)):
+        if wanted & set(_UID.findall(" ".join(row[len(key) :]))):
             yield tuple(row[: len(key)])
 
 

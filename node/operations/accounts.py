@@ -5,6 +5,7 @@ A password is kept as argon2id makes it. A link works once, for a day; it is sho
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,8 @@ from sqlalchemy import Engine
 from node.clock import utc_now
 from node.errors import NodeError
 from storage.accounts import Account, AccountRole, Accounts
+
+log = logging.getLogger(__name__)
 
 FIRST = "operator"
 """The account that the first start makes."""
@@ -184,6 +187,12 @@ def admit(engine: Engine, identity: Identity) -> Account:
     if found is None:
         raise NodeError(f"there is another account of the name {identity.name!r} here: ask an operator")
     return found
+
+
+def turn_away(engine: Engine, subject: str) -> None:
+    """End the sessions of who has no role at the provider any more."""
+    if ended := Accounts(engine).end_sessions(subject):
+        log.warning("%d open sessions have ended: the provider gives their account no role any more", ended)
 
 
 @cache

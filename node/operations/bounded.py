@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from node.errors import NodeError
 from node.failure import FAULTS
@@ -46,13 +46,14 @@ def within(limit_s: float, what: str, work: Callable[[], _Found]) -> _Found:
             process.join()
     if error is not None:
         raise error
-    return found  # type: ignore[no-any-return]
+    return cast(_Found, found)
 
 
 def _done(limit_s: float, work: Callable[[], object], sender: Connection) -> None:
     # By the operating system: no thread would get a turn, and the process that waits for this one may be gone.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
+    end: tuple[object, BaseException | None]
     try:
         end = (work(), None)
     except (NodeError, *FAULTS) as error:

@@ -38,6 +38,14 @@ class ProviderError(NodeError):
     """The provider does not answer as it must, or nobody may come in by what it says; the message says why."""
 
 
+class NoRoleError(ProviderError):
+    """Who has signed in there has no role here; `subject` is whom it is about, as in `Identity`."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__("the provider gives you no role here")
+        self.subject = subject
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request to sign in that somebody was sent to the provider with.
@@ -77,22 +85,25 @@ class Provider:
             )
         return Asked(address, state, nonce, verifier)
 
-    def identity(self, asked: Asked, redirect_uri: str, code: str, said_issuer: str = "") -> Identity:
-        """Who has signed in; `said_issuer` is what the answer names as its issuer (RFC 9207), where it does.
+    def identity(self, nonce: str, verifier: str, redirect_uri: str, code: str, said_issuer: str = "") -> Identity:
+        """Who has signed in, as the answer to what was `Asked` with these.
+
+        `said_issuer` is what the answer names as its issuer (RFC 9207), where it does.
 
         Raises:
-            ProviderError: the code, the token or its role is none.
+            NoRoleError: the provider gives no role to that one.
+            ProviderError: the code or the token is none.
         """
         if said_issuer and said_issuer != self._settings.issuer:
             raise ProviderError("the answer is of another provider")
         try:
             with self._session(redirect_uri) as session:
                 tokens = session.fetch_token(
-                    self._endpoint("token_endpoint"), code=code, code_verifier=asked.verifier, allow_redirects=False
+                    self._endpoint("token_endpoint"), code=code, code_verifier=verifier, allow_redirects=False
                 )
         except (AuthlibBaseError, requests.RequestException, ValueError, OSError) as error:
             raise ProviderError(f"the code was not redeemed: {_told(error)}") from error
-        return self._identity(self._claims(tokens, asked.nonce))
+        return self._identity(self._claims(tokens, nonce))
 
     def _claims(self, tokens: Mapping[str, Any], nonce: str) -> CodeIDToken:
         """What stands in the ID token, once it is known that it is one."""
@@ -122,19 +133,19 @@ class Provider:
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         settings = self._settings
-        name = claims.get(settings.name_claim)
-        if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST or not name.isprintable():
-            raise ProviderError(f"the claim {settings.name_claim!r} holds no name of an account")
+        subject = f"{settings.issuer} {claims['sub']}"
+        if len(subject) > LONGEST_SUBJECT:
+            raise ProviderError("the claim 'sub' is too long")
         roles = _roles(claims, settings.role_claim)
         if roles & set(settings.operators):
             role = AccountRole.OPERATOR
         elif roles & set(settings.viewers):
             role = AccountRole.VIEWER
         else:
-            raise ProviderError("the provider gives you no role here")
-        subject = f"{settings.issuer} {claims['sub']}"
-        if len(subject) > LONGEST_SUBJECT:
-            raise ProviderError("the claim 'sub' is too long")
+            raise NoRoleError(subject)
+        name = claims.get(settings.name_claim)
+        if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST or not name.isprintable():
+            raise ProviderError(f"the claim {settings.name_claim!r} holds no name of an account")
         return Identity(subject, name.strip(), role)
 
     def _endpoint(self, name: str) -> str:

@@ -1,21 +1,22 @@
 """Signing in at a provider of OpenID Connect: on the way there, and back from it.
 
-What somebody was sent with is kept here until the answer comes, and what the browser shows for it is a cookie: an
-answer to a request of somebody else, or one that comes a second time, is none.
+What somebody was sent with is kept by the browser, in a cookie that this page has sealed: an answer to a request of
+somebody else, or one that comes a second time, is none.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import math
 import secrets
 import threading
 import time
-from collections import OrderedDict
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from fastapi import APIRouter
 from sqlalchemy import Engine
@@ -26,7 +27,7 @@ from node.callers import client_address
 from node.errors import NodeError
 from node.logs import Sparing
 from node.operations import accounts
-from node.operations.provider import Asked, Provider, ProviderError
+from node.operations.provider import NoRoleError, Provider, ProviderError
 from node.page.attempts import Attempts
 from node.page.rendering import Pages
 from node.page.trail import note
@@ -39,43 +40,57 @@ log = logging.getLogger(__name__)
 THERE, BACK = f"{SIGN_IN}/provider", f"{SIGN_IN}/provider/back"
 COOKIE = "rectal-node-asked"
 ANSWERED_WITHIN_S = 600.0
-_MOST = 1000
+_LONGEST_PATH = 1000
 #: Answers of the provider that are waited for at once: each takes a thread of the page.
 _AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
-    asked: Asked
-    browser: str
+class Pending:
+    """A request that has not been answered: what only the answer to it can hold, and where it leads."""
+
+    state: str
+    nonce: str
+    verifier: str
     next: str
     redirect_uri: str
-    until: float
 
 
 class Requests:
-    """Requests that have not been answered, by their state, each for a time; for use by several threads."""
+    """What browsers keep of their requests, sealed, so that nobody pushes out another's; for use by several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
-        self._pending: OrderedDict[str, _Pending] = OrderedDict()
+        self._key = secrets.token_bytes(32)
+        self._answered: dict[str, float] = {}  # by state until when: what has counted once
 
-    def keep(self, asked: Asked, browser: str, next: str, redirect_uri: str) -> None:
-        """Keep one; of too many the oldest is forgotten."""
-        until = self._clock() + ANSWERED_WITHIN_S
-        with self._lock:
-            self._pending[asked.state] = _Pending(asked, browser, next, redirect_uri, until)
-            while len(self._pending) > _MOST:
-                self._pending.popitem(last=False)
+    def sealed(self, pending: Pending) -> str:
+        """A request as the value of a cookie."""
+        said = json.dumps({"until": self._clock() + ANSWERED_WITHIN_S, **asdict(pending)}).encode()
+        return f"{urlsafe_b64encode(said).decode()}.{self._seal(said)}"
 
-    def take(self, state: str, browser: str) -> _Pending | None:
+    def take(self, state: str, cookie: str) -> Pending | None:
         """What is answered to a browser, once; None where that was never asked by it, or too long ago."""
+        text, _, seal = cookie.partition(".")
+        try:
+            said = urlsafe_b64decode(text.encode())
+        except ValueError:
+            return None
+        if not hmac.compare_digest(self._seal(said).encode(), seal.encode()):
+            return None
+        kept = json.loads(said)
+        until, pending, now = kept.pop("until"), Pending(**kept), self._clock()
+        if now >= until or not hmac.compare_digest(pending.state.encode(), state.encode()):
+            return None
         with self._lock:
-            found = self._pending.get(state)
-            if found is None or not hmac.compare_digest(found.browser.encode(), browser.encode()):
+            self._answered = {each: end for each, end in self._answered.items() if now < end}
+            if state in self._answered:
                 return None
-            del self._pending[state]
-        return found if self._clock() < found.until else None
+            self._answered[state] = until
+        return pending
+
+    def _seal(self, said: bytes) -> str:
+        return hmac.new(self._key, said, "sha256").hexdigest()
 
 
 def provider_routes(
@@ -105,13 +120,14 @@ class _Door:
                 asked = self._provider.ask(here + BACK)
         except ProviderError as error:
             return self._refused(request, error)
-        browser = secrets.token_urlsafe(32)
-        self._requests.keep(asked, browser, within(next), here + BACK)
+        where = within(next) if len(next) <= _LONGEST_PATH else "/"  # a cookie has 4096 bytes
+        pending = Pending(asked.state, asked.nonce, asked.verifier, where, here + BACK)
         answer = RedirectResponse(asked.address, 303)
         # Not strict: the provider, which is of another site, sends the browser back.
         secure = self._visitors.secure
+        kept = self._requests.sealed(pending)
         answer.set_cookie(
-            COOKIE, browser, int(ANSWERED_WITHIN_S), path=SIGN_IN, secure=secure, httponly=True, samesite="lax"
+            COOKIE, kept, int(ANSWERED_WITHIN_S), path=SIGN_IN, secure=secure, httponly=True, samesite="lax"
         )
         return answer
 
@@ -129,8 +145,11 @@ class _Door:
             if error or not code:
                 raise ProviderError(f"the provider says {error[:100] or 'nothing'}")
             with self._a_turn():
-                identity = self._provider.identity(pending.asked, pending.redirect_uri, code, iss)
+                identity = self._provider.identity(pending.nonce, pending.verifier, pending.redirect_uri, code, iss)
             found = accounts.admit(self._engine, identity)
+        except NoRoleError as refusal:
+            accounts.turn_away(self._engine, refusal.subject)
+            return self._refused(request, refusal)
         except NodeError as refusal:
             return self._refused(request, refusal)
         self._attempts.take_back(key)

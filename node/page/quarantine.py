@@ -39,11 +39,12 @@ def quarantine_routes(settings: Settings, visitors: Visitors, pages: Pages) -> A
         return pages.page(request, "quarantine_entry.html", visitor, {"found": quarantine.detail(settings, number)})
 
     @router.get("/{number}/file", dependencies=[Depends(visitors.visitor)])
-    def download(number: int) -> Response:
-        path = quarantine.detail(settings, number).path
-        if not path.exists():
+    def download(request: Request, number: int) -> Response:
+        found = quarantine.detail(settings, number)
+        if not found.path.exists():
             raise NodeError(f"quarantine {number}: the file is gone")
-        return FileResponse(path, media_type="application/octet-stream", filename=f"quarantine-{number}.dcm")
+        note(request, found.study_instance_uid)
+        return FileResponse(found.path, media_type="application/octet-stream", filename=f"quarantine-{number}.dcm")
 
     return router
 
@@ -63,7 +64,7 @@ def quarantine_orders(
             with intake.given_by(UPLOADED, client_address(request)) as giver:
                 why = because("mended", visitor, "")
                 taken = quarantine.replace(settings, number, intake, giver, path, why)
-            note(request, detail="mended")
+            note(request, taken.study_instance_uid, detail="mended")
             return f"The mended file is an object of study {taken.study_instance_uid}: {taken.became}."
 
         what, back = f"quarantine {number} mended", f"{_BACK}/{number}"
@@ -74,6 +75,7 @@ def quarantine_orders(
     def release(request: Request, number: int, visitor: Operator, reason: _Reason = "") -> Response:
         def order() -> str:
             found = quarantine.release(settings, number, because("released", visitor, reason))
+            note(request, found.study_instance_uid)
             return f"It is object {found.sop_instance_uid} of study {found.study_instance_uid}: {found.registration}."
 
         return carried_out(pages, request, visitor, f"release of quarantine {number}", _BACK, order)
@@ -81,6 +83,7 @@ def quarantine_orders(
     @router.post("/{number}/discard")
     def discard(request: Request, number: int, visitor: Operator, reason: _Reason = "") -> Response:
         def order() -> str:
+            note(request, quarantine.detail(settings, number).study_instance_uid)
             quarantine.discard(settings, number, because("discarded", visitor, reason) if reason.strip() else "")
             return "It is discarded."
 

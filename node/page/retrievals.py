@@ -72,7 +72,8 @@ def retrievals_routes(settings: Settings, visitors: Visitors, pages: Pages) -> A
             fetching.begin(order, visitor.name)
             return "It is fetched; how far it is stands on the page of retrievals."
 
-        note(request, subject=order.remote, detail=order.study or order.accession)
+        # No accession number: an erasure, which takes UIDs out of the log, would not know whose it is.
+        note(request, order.study, subject=order.remote)
         what = f"retrieval from {order.remote}"
         return carried_out(pages, request, visitor, what, "/retrievals", begun)
 

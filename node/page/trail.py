@@ -64,6 +64,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _PUT_OFF = 429
 _FAILED = 500
 _REMEMBERED = 10_000
+_MOST_STUDIES = 100
 
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -75,19 +76,22 @@ class Note:
     Attributes:
         account: who it was, where that is not who is signed in.
         subject: what it was done to, where that does not stand in the path.
+        studies: UIDs of the studies that it was done to, likewise; an event each.
         detail: how.
         refused: why it was not done.
     """
 
     account: str = ""
     subject: str = ""
+    studies: tuple[str, ...] = ()
     detail: str = ""
     refused: str = ""
 
 
-def note(request: Request, **said: str) -> None:
-    """Say something of a request (`Note`), beside what was said before."""
-    request.state.note = replace(getattr(request.state, "note", Note()), **said)
+def note(request: Request, *studies: str, **said: str) -> None:
+    """Say something of a request (`Note`), beside what was said before; of many studies the first are told of."""
+    known = getattr(request.state, "note", Note())
+    request.state.note = replace(known, **said, studies=tuple(filter(None, studies))[:_MOST_STUDIES] or known.studies)
 
 
 class Trail:
@@ -114,8 +118,10 @@ class Trail:
         event = _event(request, status)
         if event is None:
             return True
+        said: Note = getattr(request.state, "note", Note())
         try:
-            await run_in_threadpool(self._keep, event)
+            for study in said.studies or (event.study_instance_uid,):
+                await run_in_threadpool(self._keep, replace(event, study_instance_uid=study))
         except SQLAlchemyError as error:
             log.error("account %s: %s cannot be put on record: %s", event.account, event.action, told(error))
             return False

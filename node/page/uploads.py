@@ -43,7 +43,7 @@ def uploads_routes(
                 await run_in_threadpool(order)
             finally:  # what was stored before an error is stored
                 refused = "; ".join(filter(None, (found.counted, found.on_record))) if found.on_record else ""
-                note(request, subject=next(iter(found.studies), ""), detail=found.counted, refused=refused)
+                note(request, *found.studies, detail=found.counted, refused=refused)
         return pages.page(request, "upload_result.html", visitor, {"found": found, "outcomes": tuple(Became)})
 
     return router

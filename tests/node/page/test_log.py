@@ -157,6 +157,6 @@ def test_an_upload_is_told_of_with_what_became_of_it_and_a_trial_of_rules_with_w
     olga.send("/upload/file", a_file(1, study="1.2.77"), "a name that is kept nowhere")
     olga.post("/rules/stored", {"text": "no TOML"})
     uploaded, tried = done()[1:]
-    assert uploaded == ("UPLOADED", "olga", True, "", "1.2.77", "1 NEW")
+    assert uploaded == ("UPLOADED", "olga", True, "1.2.77", "", "1 NEW")
     assert tried[:5] == ("TRIED_RULES", "olga", False, "", "")
     assert "not valid TOML" in tried[5]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,8 +13,7 @@ import requests
 
 from node.errors import NodeError
 from node.operations import accounts
-from node.operations.provider import Asked
-from node.page.provider import ANSWERED_WITHIN_S, Requests
+from node.page.provider import ANSWERED_WITHIN_S, Pending, Requests
 from node.settings.oidc import OidcSettings
 from storage.accounts import AccountRole, Accounts
 from storage.audit import Audit, AuditAction, AuditSearch
@@ -259,13 +258,41 @@ def test_what_the_provider_refuses_is_said_as_text(house):
 
 def test_a_request_is_answered_within_its_time():
     now = [0.0]
-    waiting = Requests(clock=lambda: now[0])
-    for state in ("soon", "late"):
-        waiting.keep(Asked("https://provider", state, "nonce", "verifier"), "browser", "/", "https://node/back")
+    requests = Requests(clock=lambda: now[0])
+    soon, late = (Pending(state, "nonce", "verifier", "/", "https://node/back") for state in ("soon", "late"))
+    kept = {it.state: requests.sealed(it) for it in (soon, late)}
     now[0] = ANSWERED_WITHIN_S - 1
-    assert waiting.take("soon", "browser")
+    assert requests.take("soon", kept["soon"]) == soon
     now[0] = ANSWERED_WITHIN_S
-    assert waiting.take("late", "browser") is None
+    assert requests.take("late", kept["late"]) is None
+
+
+def test_a_request_that_a_browser_has_changed_or_another_page_has_sealed_is_none():
+    requests = Requests()
+    mine = Pending("state", "nonce", "verifier", "/", "https://node/back")
+    text, _, seal = requests.sealed(mine).partition(".")
+    other, _, _ = requests.sealed(replace(mine, next="//evil.example")).partition(".")
+    for cookie in ("", "ä", text, f"{text}.", f"{other}.{seal}", f"!{text}.{seal}x", Requests().sealed(mine)):
+        assert requests.take("state", cookie) is None
+    assert requests.take("state", f"{text}.{seal}") == mine
+
+
+def test_nobody_pushes_out_who_is_on_the_way():
+    requests = Requests()
+    first = requests.sealed(Pending("first", "nonce", "verifier", "/", "https://node/back"))
+    for number in range(2000):
+        kept = requests.sealed(Pending(str(number), "nonce", "verifier", "/", "https://node/back"))
+        assert requests.take(str(number), kept)
+    assert requests.take("first", first)
+
+
+def test_who_has_no_role_any_more_has_no_session_any_more(house):
+    house.provider.claims = {"sub": "0009", "preferred_username": "rosa"}
+    first, _ = house.signed_in()
+    assert first.get("/").status_code == 200
+    house.provider.claims["roles"] = []
+    house.signed_in()
+    assert first.get("/").status_code == 303
 
 
 def test_without_its_provider_the_page_says_so_and_local_accounts_sign_in(tmp_path):

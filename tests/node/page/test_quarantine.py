@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from storage.audit import Audit, AuditAction, AuditSearch
 from storage.quarantine import DAMAGED_HERE
 
 from ...storage.house import a_file
@@ -41,6 +42,8 @@ def test_a_mended_file_takes_its_place(page):
     assert len(page.house.index.instances("1.2.20")) == 1
     assert olga.get("/quarantine/1/file").status_code == 404
     assert "was released before" in olga.send("/quarantine/1/file", mended).text
+    found = Audit(page.house.engine).find(AuditSearch(study_instance_uid="1.2.20"))
+    assert [(it.action, it.detail) for it in found] == [(AuditAction.RELEASED, "mended")]
 
 
 OTHERS = {

@@ -8,6 +8,7 @@ from node.dicom.scu import store
 from node.operations.fetching import Fetching
 from node.operations.retrieve import Order
 from node.settings import RemoteSettings, Settings
+from storage.audit import Audit, AuditAction, AuditSearch
 from storage.retrievals import Retrievals, RetrievalState
 from tests.parts.dcmtk import running_dcmqrscp
 from tests.parts.processes import free_port, wait_for
@@ -52,6 +53,8 @@ def test_a_study_is_found_by_its_accession_number_and_fetched(page, olga):
     assert "here whole" in text
     assert f'href="/studies/{STUDY}"' in text
     assert len(page.house.index.instances(STUDY)) == 2
+    (event,) = Audit(page.house.engine).find(AuditSearch(actions=frozenset({AuditAction.RETRIEVED})))
+    assert (event.subject, event.detail) == ("archive", "")  # whose accession number it is an erasure would not know
 
 
 def test_what_cannot_be_asked_is_told(olga):
