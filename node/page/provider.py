@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 THERE, BACK = f"{SIGN_IN}/provider", f"{SIGN_IN}/provider/back"
 COOKIE = "rectal-node-asked"
 ANSWERED_WITHIN_S = 600.0
+#: Bytes of a path that fit into a cookie, which has 4096, with the rest.
 _LONGEST_PATH = 1000
 #: Answers of the provider that are waited for at once: each takes a thread of the page.
 _AT_ONCE = 4
@@ -66,7 +67,8 @@ class Requests:
 
     def sealed(self, pending: Pending) -> str:
         """A request as the value of a cookie."""
-        said = json.dumps({"until": self._clock() + ANSWERED_WITHIN_S, **asdict(pending)}).encode()
+        kept = {"until": self._clock() + ANSWERED_WITHIN_S, **asdict(pending)}
+        said = json.dumps(kept, ensure_ascii=False).encode()
         return f"{urlsafe_b64encode(said).decode()}.{self._seal(said)}"
 
     def take(self, state: str, cookie: str) -> Pending | None:
@@ -120,7 +122,9 @@ class _Door:
                 asked = self._provider.ask(here + BACK)
         except ProviderError as error:
             return self._refused(request, error)
-        where = within(next) if len(next) <= _LONGEST_PATH else "/"  # a cookie has 4096 bytes
+        where = within(next)
+        if len(where.encode()) > _LONGEST_PATH:
+            where = "/"
         pending = Pending(asked.state, asked.nonce, asked.verifier, where, here + BACK)
         answer = RedirectResponse(asked.address, 303)
         # Not strict: the provider, which is of another site, sends the browser back.

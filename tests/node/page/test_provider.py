@@ -277,6 +277,14 @@ def test_a_request_that_a_browser_has_changed_or_another_page_has_sealed_is_none
     assert requests.take("state", f"{text}.{seal}") == mine
 
 
+@pytest.mark.parametrize(("times", "where"), [(300, "/studies?patient=" + "王" * 300), (400, "/")])
+def test_a_path_that_no_cookie_can_hold_leads_to_the_first_page(house, times, where):
+    browser = house.nobody()
+    back = house.answer_to(browser, "/studies?patient=" + "王" * times)
+    assert len(browser.session.cookies["rectal-node-asked"]) < 3000
+    assert f'url={where}"' in unescape(browser.get(back).text)
+
+
 def test_nobody_pushes_out_who_is_on_the_way():
     requests = Requests()
     first = requests.sealed(Pending("first", "nonce", "verifier", "/", "https://node/back"))
