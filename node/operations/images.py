@@ -186,6 +186,8 @@ class Images:
                     grids.append((header.sop_instance_uid, self._grid(self._files.absolute(file))))
                 except NodeError as error:
                     undrawn.append(f"{header.sop_instance_uid}: {error}")
+                except OSError as error:  # the next look may find it
+                    undrawn.append(f"{header.sop_instance_uid}: cannot be read: {error.strerror}")
         return grids, tuple(undrawn)
 
     def _objects(self, keys: UniqueKeys) -> Sequence[_Object]:

@@ -310,7 +310,7 @@ def test_what_the_pacs_names_as_committed_and_as_failed_is_sent_again(pacs, begi
 
 def test_a_pacs_that_never_reports_is_asked_again_with_a_wait_that_doubles_and_then_no_more(pacs, begin, queue):
     found = pacs(judge=None)
-    node = begin(found.port, commitment_attempts=3, commitment_wait_s=100, timeout_s=0.2)
+    node = begin(found.port, commitment_attempts=3, commitment_wait_s=100, timeout_s=1)
     node.store()
     for wait in (100, 200, 400):
         assert node.commitment.ask_due() == 1
@@ -328,7 +328,7 @@ def test_a_pacs_that_never_reports_is_asked_again_with_a_wait_that_doubles_and_t
 
 def test_a_late_report_of_an_earlier_request_commits(pacs, begin, queue, listener):
     found = pacs(judge=None)
-    node = begin(found.port, timeout_s=0.2)
+    node = begin(found.port, timeout_s=1)
     node.store()
     node.commitment.ask_due()
     queue.clock.move(100)

@@ -9,6 +9,7 @@ import pytest
 
 from node.errors import ConfigurationError
 from node.operations.configuration import check
+from tests.parts import processor
 from tests.parts.certificates import Authority
 
 SITE = """
@@ -32,12 +33,16 @@ passcode_file = "{passcode}"
 """
 
 
+def analysis() -> str:
+    return f"[analysis]\n{processor.in_configuration()}\n"
+
+
 def test_what_ends_soon_or_can_be_read_on_its_way_is_a_warning(tmp_path: Path, authority: Authority) -> None:
     node = authority.issue("node", valid=timedelta(days=3))
     passcode = tmp_path / "passcode"
     passcode.write_text("open sesame")
     path = tmp_path / "site.toml"
-    path.write_text(SITE.format(node=node, key=node.key, authority=authority, passcode=passcode))
+    path.write_text(SITE.format(node=node, key=node.key, authority=authority, passcode=passcode) + analysis())
     checked = check(path)
     assert checked.listens_on == "2762 by TLS"
     expiry, plain = (it for it in checked.warnings if "TLS" in it)
@@ -51,7 +56,7 @@ def test_secrets_of_their_owner_alone_are_no_warning(tmp_path: Path, authority: 
     node = authority.issue("node-with-private-key")
     node.key.chmod(0o600)
     path = tmp_path / "site.toml"
-    path.write_text(SITE.format(node=node, key=node.key, authority=authority, passcode=node.key))
+    path.write_text(SITE.format(node=node, key=node.key, authority=authority, passcode=node.key) + analysis())
     assert not [it for it in check(path).warnings if "chmod 600" in it]
 
 
@@ -60,7 +65,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path, authority: Authorit
     node = authority.issue("node-of-a-fault")
     files = {"key": node.key, "passcode": node.key, absent: tmp_path / "absent"}
     path = tmp_path / "site.toml"
-    path.write_text(SITE.format(node=node, authority=authority, **files))
+    path.write_text(SITE.format(node=node, authority=authority, **files) + analysis())
     with pytest.raises(ConfigurationError, match=f"absent:? {why}"):
         check(path)
 
@@ -83,7 +88,7 @@ receives_results = true
 def test_a_token_too_short_to_be_one_is_refused(tmp_path: Path) -> None:
     token, path = tmp_path / "token", tmp_path / "site.toml"
     token.write_text("guess-me\n")
-    path.write_text(WEB.format(token=token))
+    path.write_text(WEB.format(token=token) + analysis())
     with pytest.raises(ConfigurationError, match=r"viewer: token_file: .*token has less than 16 bytes"):
         check(path)
 
@@ -92,7 +97,7 @@ def test_what_goes_by_http_without_tls_is_a_warning(tmp_path: Path) -> None:
     token, path = tmp_path / "token", tmp_path / "site.toml"
     token.write_text("a-token-that-is-long-enough")
     token.chmod(0o644)
-    path.write_text(WEB.format(token=token))
+    path.write_text(WEB.format(token=token) + analysis())
     warnings = check(path).warnings
     assert f"{token} can be read by others than its owner: chmod 600" in warnings
     assert "web: without tls what callers on 0.0.0.0 present and get can be read on its way" in warnings
