@@ -237,12 +237,12 @@ def test_a_study_that_fails_is_an_alert_with_its_state(node):
 
 
 def test_no_answer_in_its_time_is_an_alert_and_what_is_left_goes_with_the_next_check(engine, tmp_path):
-    node = Node(tmp_path, engine, within_s=1)
+    node = Node(tmp_path, engine, within_s=5)
     over = threading.Event()
     node.while_there = lambda study: over.wait(60)
     try:
         failed = node.check.run()
-        assert failed.reason.startswith("no answer within 1 s: the study is QUEUED")
+        assert failed.reason.startswith("no answer within 5 s: the study is QUEUED")
         assert node.alerts.open()[0].code == Alert.KNOWN_ANSWER
         over.set()
         wait_for(lambda: not node.index.studies(StudyState.QUEUED), "the end of the study", 60, 0.05)
