@@ -176,7 +176,7 @@ def test_what_came_before_damage_is_told_and_put_on_record_without_a_name(page, 
     assert "the archive is broken: UnicodeDecodeError" in answer.text
     assert became(answer) == {"NEW": 1}
     (event,) = Audit(page.house.engine).find(AuditSearch(limit=1))
-    assert (event.succeeded, event.subject) == (False, "1.2.17")
+    assert (event.succeeded, event.study_instance_uid) == (False, "1.2.17")
     assert event.detail == "1 NEW; the archive is broken: UnicodeDecodeError"
     with caplog.at_level(logging.INFO):
         answer = olga.send("/upload/file", an_archive((f"../{marked}", b"x")))
@@ -215,7 +215,7 @@ def test_an_order_that_ends_in_an_error_nobody_foresaw_is_put_on_record(page, ol
     monkeypatch.setattr(zipfile.ZipExtFile, "read", failing)
     assert olga.send("/upload/file", data).status_code == 500
     (event,) = Audit(page.house.engine).find(AuditSearch(limit=1))
-    assert (event.succeeded, event.subject, event.detail) == (False, "1.2.19", "1 NEW")
+    assert (event.succeeded, event.study_instance_uid, event.detail) == (False, "1.2.19", "1 NEW")
 
 
 def test_what_is_broken_or_encrypted_is_told(page, olga):
