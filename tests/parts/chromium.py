@@ -16,4 +16,8 @@ def chromium() -> str:
     found = shutil.which("chromium")
     if found is None:
         pytest.skip("chromium is not installed: `make tools` does it")
+    from playwright.sync_api import expect
+
+    # A process of its own, as rules are tried in, takes longer to start on a loaded machine than the usual 5 s.
+    expect.set_options(timeout=60_000)  # ms
     return found
