@@ -167,8 +167,7 @@ def _conditions(wanted: AuditSearch) -> Iterator[ColumnElement[bool]]:
     if wanted.until is not None:
         yield table.at < wanted.until
     if said := wanted.patient.strip():
-        patients = select(catalogue.patient.c.identifier).where(of_patient(said))
-        studies = select(catalogue.study.c.study_instance_uid).where(catalogue.study.c.patient.in_(patients))
+        studies = select(catalogue.study.c.study_instance_uid).where(of_patient(said))
         yield or_(table.patient_id.icontains(said, autoescape=True), table.study_instance_uid.in_(studies))
 
 

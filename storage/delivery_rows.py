@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, and_, case, insert, not_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, not_, select, update
 
 from storage import schema
 from storage.records import DeliveryRecord, DeliveryState, ResultRecord, Revocation
@@ -20,6 +20,16 @@ def of_studies(connection: Connection, studies: Collection[str], state: Delivery
     """The deliveries of studies in a state, in the order of recording; within a transaction of the caller."""
     query = with_results().where(schema.results.c.study_instance_uid.in_(studies), schema.delivery.c.state == state)
     return map(delivery_record, connection.execute(query.order_by(schema.delivery.c.identifier)))
+
+
+def counts(connection: Connection, which: ColumnElement[bool]) -> dict[str, dict[DeliveryState, int]]:
+    """Count the deliveries of which something is so, by destination and state."""
+    of_it = (schema.delivery.c.destination, schema.delivery.c.state)
+    query = select(*of_it, func.count()).where(which).group_by(*of_it).order_by(*of_it)
+    found: dict[str, dict[DeliveryState, int]] = {}
+    for destination, state, count in connection.execute(query):
+        found.setdefault(destination, {})[DeliveryState(state)] = count
+    return found
 
 
 def revoke(connection: Connection, study_uid: str, revocation: Revocation) -> None:

@@ -107,16 +107,7 @@ class Overview:
 
     def unsettled_deliveries(self) -> dict[str, dict[DeliveryState, int]]:
         """Count deliveries that something is still to be done about, by destination and state."""
-        query = (
-            select(delivery.c.destination, delivery.c.state, func.count())
-            .where(_is_unsettled())
-            .group_by(delivery.c.destination, delivery.c.state)
-            .order_by(delivery.c.destination, delivery.c.state)
-        )
-        found: dict[str, dict[DeliveryState, int]] = {}
-        for destination, state, count in self._connection.execute(query):
-            found.setdefault(destination, {})[DeliveryState(state)] = count
-        return found
+        return delivery_rows.counts(self._connection, _is_unsettled())
 
     def quarantine_held(self) -> int:
         """How many entries the quarantine holds."""

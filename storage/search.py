@@ -149,7 +149,7 @@ def _conditions(wanted: StudySearch) -> Iterator[ColumnElement[bool]]:
 def _of_catalogue(wanted: StudySearch) -> Iterator[ColumnElement[bool]]:
     table, series = catalogue.study, catalogue.series
     if wanted.patient.strip():
-        yield table.c.patient.in_(select(catalogue.patient.c.identifier).where(of_patient(wanted.patient.strip())))
+        yield of_patient(wanted.patient.strip())
     if wanted.accession.strip():
         yield table.c.accession_number.icontains(wanted.accession.strip(), autoescape=True)
     if wanted.date_from:
@@ -163,12 +163,14 @@ def _of_catalogue(wanted: StudySearch) -> Iterator[ColumnElement[bool]]:
 
 
 def of_patient(said: str) -> ColumnElement[bool]:
-    """Whether it is a patient who is meant: by part of a name as `matching` folds it, a space standing between its
-    components too, or of a Patient ID."""
+    """Whether a study of the catalogue is of a patient who is meant.
+
+    By part of a name as `matching` folds it, a space standing between its components too, or of a Patient ID.
+    """
     table = catalogue.patient
     folded = matching.person_name(said.split("=")[0]).alphabetic
     as_component = folded.replace(" ", "^")
-    return or_(
+    meant = or_(
         table.c.patient_id.icontains(said, autoescape=True),
         *(
             column.contains(part, autoescape=True)
@@ -181,3 +183,4 @@ def of_patient(said: str) -> ColumnElement[bool]:
             )
         ),
     )
+    return catalogue.study.c.patient.in_(select(table.c.identifier).where(meant))

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from storage import delivery_rows
 from storage.known_answer import DESTINATION, of_check
 from storage.records import DeliveryState, QuarantineState, ReportState, StudyState
 from storage.retrievals import RetrievalState
@@ -64,16 +65,7 @@ def arrivals(connection: Connection, uids: Collection[str]) -> dict[str, datetim
 
 def deliveries(connection: Connection) -> dict[str, dict[DeliveryState, int]]:
     """All deliveries, by destination and state."""
-    query = (
-        select(delivery.c.destination, delivery.c.state, func.count())
-        .where(delivery.c.destination != DESTINATION)
-        .group_by(delivery.c.destination, delivery.c.state)
-        .order_by(delivery.c.destination, delivery.c.state)
-    )
-    found: dict[str, dict[DeliveryState, int]] = {}
-    for destination, state, count in connection.execute(query):
-        found.setdefault(destination, {})[DeliveryState(state)] = count
-    return found
+    return delivery_rows.counts(connection, delivery.c.destination != DESTINATION)
 
 
 def results(connection: Connection) -> dict[str, WaitingResults]:

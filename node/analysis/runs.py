@@ -258,12 +258,9 @@ class Runs:
     def _put_off_where_it_is_this_machine(self, step: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:
-            if gone := self._gone(error):
-                raise FileGoneError(f"{step}: {gone} is gone: `rectal-node rerun` the study") from error
-            put_off_if_fault(error, step)
-            raise
         except FAULTS as error:
+            if isinstance(error, FileNotFoundError) and (gone := self._gone(error)):
+                raise FileGoneError(f"{step}: {gone} is gone: `rectal-node rerun` the study") from error
             put_off_if_fault(error, step)
             raise
 

@@ -24,7 +24,7 @@ from node.completion.shortage import Inquiry, Shortage
 from node.errors import told
 from node.logs import Sparing
 from node.recognition.header.frames import unreadable
-from node.recognition.plan import HeaderFinding, plan_study, read_header_of, read_headers, read_study
+from node.recognition.plan import HeaderFinding, read_header_of, read_headers, recognise
 from node.recognition.record import StudyPlan
 from node.settings import CompletionSettings, RecognitionSettings
 from storage.files import ObjectStore
@@ -161,7 +161,7 @@ class Completion:
     def _plan(self, uid: str) -> StudyPlan:
         files = [self._files.absolute(r.file) for r in self._index.instances(uid)]
         meant, rejected = self._index.meant_patient(uid), self._index.rejected(uid)
-        return plan_study(read_study(uid, files, self._recognition, meant, rejected, self._headers), self._recognition)
+        return recognise(uid, files, self._recognition, meant, rejected, self._headers)
 
     def _headers(self, files: list[Path], settings: RecognitionSettings) -> Iterator[HeaderFinding]:
         return read_headers(files, settings, self._header)

@@ -84,6 +84,7 @@ def recognise(
     settings: RecognitionSettings,
     meant: PatientIdentity | None = None,
     rejected: Mapping[InstanceKey, str] | None = None,
+    read: ReadHeaders | None = None,
 ) -> StudyPlan:
     """Name every series of a study and choose one stack for each role, from the headers alone.
 
@@ -93,8 +94,9 @@ def recognise(
         settings: limits, accepted body parts, rules of the site.
         meant: the patient who is meant, where a person has said so.
         rejected: objects that rejection notes name, with the code of the title of the note.
+        read: opens the files; `read_headers` where none is given.
     """
-    return plan_study(read_study(study_instance_uid, files, settings, meant, rejected), settings)
+    return plan_study(read_study(study_instance_uid, files, settings, meant, rejected, read), settings)
 
 
 def read_study(

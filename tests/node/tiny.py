@@ -31,6 +31,8 @@ from models.volume import resample_onto
 from node.settings import AnalysisSettings
 from node.simulator.study import instances_of
 
+from .conftest import make_series
+
 WEIGHTS = Path(models.__file__).parent / "weights"
 TRAINED = Path(__file__).parents[1] / "data" / "tiny"
 SIDE, SLICES = 32, 8
@@ -66,18 +68,7 @@ def tiny_study(name: str) -> SimulatedStudy:
     scanner = find_scanner(name)
 
     def made(kind: str, sequence: str, protocol: Protocol, signal: float = 1.0, **more: float) -> SimulatedSeries:
-        image = pelvis(sequence, 5.0, protocol.slice_thickness_mm + 1, signal)
-        return SimulatedSeries(
-            kind=kind,
-            image=image,
-            tr_ms=protocol.tr_ms,
-            te_ms=protocol.te_ms,
-            flip_deg=protocol.flip_deg,
-            slice_thickness_mm=protocol.slice_thickness_mm,
-            acquisition_matrix=protocol.matrix,
-            mr_acquisition_type=protocol.mr_acquisition_type,
-            **more,
-        )
+        return make_series(kind, pelvis(sequence, 5.0, protocol.slice_thickness_mm + 1, signal), protocol, **more)
 
     t2wi, dwi, dce = scanner.t2wi, scanner.dwi, scanner.dce
     return SimulatedStudy(

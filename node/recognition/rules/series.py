@@ -50,16 +50,21 @@ class Series:
         return self.frames[0].header
 
 
+def by_series(frames: Iterable[FrameFacts]) -> dict[str, tuple[FrameFacts, ...]]:
+    """Frames by their Series Instance UID."""
+    groups: dict[str, list[FrameFacts]] = defaultdict(list)
+    for frame in frames:
+        groups[frame.header.series_instance_uid].append(frame)
+    return {uid: tuple(group) for uid, group in groups.items()}
+
+
 def series_of(
     frames: Iterable[FrameFacts], settings: RecognitionSettings, unusable: Mapping[str, Fault] | None = None
 ) -> tuple[Series, ...]:
     """The series of a study by their numbers; `unusable` are faults that no header shows, by `Volume.stack_key`."""
-    groups: dict[str, list[FrameFacts]] = defaultdict(list)
-    for frame in frames:
-        groups[frame.header.series_instance_uid].append(frame)
-    ordered = sorted(groups.items(), key=lambda entry: (entry[1][0].header.series_number or 0, entry[0]))
+    ordered = sorted(by_series(frames).items(), key=lambda entry: (entry[1][0].header.series_number or 0, entry[0]))
     vocabulary, rows = words(settings.words_of_site), table(settings)
-    return tuple(_series(uid, tuple(group), vocabulary, rows, unusable or {}) for uid, group in ordered)
+    return tuple(_series(uid, group, vocabulary, rows, unusable or {}) for uid, group in ordered)
 
 
 def _series(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from node.recognition.header.facts import FrameFacts
 from node.recognition.header.words import words
 from node.recognition.rules.findings import ConditionResult, Finding
+from node.recognition.rules.series import by_series
 from node.recognition.rules.table import conditions_of, table
 from node.recognition.rules.volume_facts import describe, facts_of_series, sources
 from node.recognition.volumes.stacks import split_series
@@ -45,10 +46,7 @@ def trials(frames: Iterable[FrameFacts], settings: RecognitionSettings) -> dict[
     Raises:
         ConfigurationError: a rule of the site is wrong.
     """
-    groups: dict[str, list[FrameFacts]] = defaultdict(list)
-    for frame in frames:
-        groups[frame.header.series_instance_uid].append(frame)
-    return {uid: _of_series(tuple(group), settings) for uid, group in groups.items()}
+    return {uid: _of_series(group, settings) for uid, group in by_series(frames).items()}
 
 
 def _of_series(frames: tuple[FrameFacts, ...], settings: RecognitionSettings) -> tuple[VolumesTried, ...]:

@@ -32,6 +32,8 @@ from node.simulator.session import Session, open_session
 from node.simulator.sheets import mosaic, vframe
 from node.simulator.study import instances_of
 
+from ..conftest import make_series
+
 SEEDS = range(50 if os.environ.get("RECTAL_NODE_LONG") else 12)
 SLICES, MATRIX = 4, 16
 SETTINGS = RecognitionSettings(minimum_slices=SLICES)
@@ -99,17 +101,7 @@ def make_study(seed: int, scanner: Scanner, variation: Variation) -> SimulatedSt
 
     def series(kind, protocol, direction=axial, gap_mm=1.0, **what):
         image = make_image(protocol.pixel_spacing_mm, protocol.slice_thickness_mm + gap_mm, direction)
-        return SimulatedSeries(
-            kind=kind,
-            image=image,
-            tr_ms=protocol.tr_ms,
-            te_ms=protocol.te_ms,
-            flip_deg=protocol.flip_deg,
-            slice_thickness_mm=protocol.slice_thickness_mm,
-            acquisition_matrix=protocol.matrix,
-            mr_acquisition_type=protocol.mr_acquisition_type,
-            **what,
-        )
+        return make_series(kind, image, protocol, **what)
 
     return SimulatedStudy(
         seed=seed,
