@@ -53,7 +53,7 @@ def alerts(settings: Settings, ended: bool = False, limit: int = 50) -> AlertLis
     """The latest alerts that are open, and those that have ended where asked for."""
     kept = Alerts(open_engine(settings.storage_url))
     found = kept.all(limit) if ended else kept.open()[:limit]
-    return AlertList(utc_now(), tuple(map(_line, found)), kept.counts())
+    return AlertList(utc_now(), tuple(map(line, found)), kept.counts())
 
 
 def acknowledge(settings: Settings, number: int, by: str) -> AlertLine:
@@ -65,7 +65,7 @@ def acknowledge(settings: Settings, number: int, by: str) -> AlertLine:
     """
     if not by.strip():
         raise NodeError(f"alert {number}: say who acknowledges it")
-    return _line(Alerts(open_engine(settings.storage_url)).acknowledge(number, by.strip()))
+    return line(Alerts(open_engine(settings.storage_url)).acknowledge(number, by.strip()))
 
 
 def counts(settings: Settings) -> dict[str, AlertCount]:
@@ -95,5 +95,6 @@ def try_channels(settings: Settings) -> Tried:
     return Tried(tuple(told))
 
 
-def _line(alert: AlertRecord) -> AlertLine:
+def line(alert: AlertRecord) -> AlertLine:
+    """An alert with what its code means."""
     return AlertLine(alert, *advice(alert.code))

@@ -45,8 +45,9 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueE
 #: Of an entry of the central directory: signature and, among others, the lengths of name, extra field and comment.
 _ENTRY = struct.Struct("<4s24x3H12x")
 _ENTRY_MAGIC = b"PK\x01\x02"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 #: How archives begin: ZIP, gzip, 7z, RAR, bzip2, xz.
-_NESTED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ")
+_NESTED = (*_ZIP, b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ")
 _LONGEST_MAGIC = 8
 
 
@@ -68,7 +69,7 @@ class Entry:
 
 def is_zip(beginning: bytes) -> bool:
     """Whether a file begins as a ZIP archive does."""
-    return beginning[:4] in (b"PK\x03\x04", b"PK\x05\x06")
+    return beginning.startswith(_ZIP)
 
 
 @contextmanager

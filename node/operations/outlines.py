@@ -6,7 +6,7 @@ study, with what was compared: for monitoring, and for the next training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from node.operations.images import Images
 from node.operations.intake import Giver, Intake
 from node.viewing.contours import Mask, read_grid
 from node.viewing.lattice import Lattice
-from node.viewing.outlines import SEGMENTATIONS, Drawn, agreement, laid_on, read_drawn, volume_ml
+from node.viewing.outlines import SEGMENTATIONS, Drawn, dice, laid_on, read_drawn, volume_ml
 from storage import search
 from storage.files import ObjectStore
 from storage.header import content_of, read_header
@@ -78,9 +78,9 @@ class Outlines:
         Readings(self._engine).add(said)
         return said
 
-    def received(self, study: str) -> tuple[Received, ...]:
-        """What came by the network and nobody has taken back."""
-        known = {it.outline.digest for it in Readings(self._engine).of_study(study) if it.outline}
+    def received(self, study: str, readings: Sequence[Reading]) -> tuple[Received, ...]:
+        """What came by the network and nobody has taken back, by the readings of the study."""
+        known = _digests(readings)
         with self._engine.connect() as connection:
             found = segmentations(connection, study, SEGMENTATIONS)
         return tuple(Received(uid, sender, at) for uid, file, sender, at in found if file.digest not in known)
@@ -91,10 +91,10 @@ class Outlines:
         Raises:
             NodeError: there is none.
         """
-        given = [it.outline.digest for it in Readings(self._engine).of_study(study) if it.outline]
+        given = _digests(Readings(self._engine).of_study(study))
         return self._files.absolute(self._stored(study, sop_instance_uid, given))
 
-    def _stored(self, study: str, sop_instance_uid: str, digests: Sequence[str] = ()) -> StoredFile:
+    def _stored(self, study: str, sop_instance_uid: str, digests: Collection[str] = ()) -> StoredFile:
         with self._engine.connect() as connection:
             for uid, file, _, _ in segmentations(connection, study, SEGMENTATIONS):
                 if uid == sop_instance_uid and (not digests or file.digest in digests):
@@ -112,7 +112,7 @@ class Outlines:
         if known is None:
             raise NodeError(f"{study}: no study of this node")
         digest = content_of(file).digest
-        if digest in {it.outline.digest for it in Readings(self._engine).of_study(study) if it.outline}:
+        if digest in _digests(Readings(self._engine).of_study(study)):
             raise NodeError("this outline was taken back before")
         drawn = read_drawn(file)
         self._require_of(study, drawn)
@@ -122,7 +122,6 @@ class Outlines:
             raise NodeError("it marks nothing; where there is no tumour, reject the results instead")
         results = Ledger(self._engine).latest_results(study)
         own = self._own(results, series, lattice)
-        compared = None if own.mask is None else agreement(mask, own.mask, lattice)
         outline = ReaderOutline(
             series_instance_uid=header.series_instance_uid,
             sop_instance_uid=header.sop_instance_uid,
@@ -130,8 +129,8 @@ class Outlines:
             drawn_on=series,
             volume_ml=volume_ml(mask, lattice),
             compared_with=own.sop_instance_uid,
-            own_ml=compared.other_ml if compared else 0.0,
-            dice=compared.dice if compared else None,
+            own_ml=0.0 if own.mask is None else volume_ml(own.mask, lattice),
+            dice=None if own.mask is None else dice(mask, own.mask),
         )
         revision = results[0].revision if results else known.revision
         return Reading(study, revision, ReaderVerdict.OUTLINED, "", reader, utc_now(), outline)
@@ -169,3 +168,8 @@ class Outlines:
         files = [(it, self._files.absolute(it.file)) for it in own]
         files.sort(key=lambda each: (series not in read_drawn(each[1]).series, len(each[0].role)))
         yield from files
+
+
+def _digests(readings: Iterable[Reading]) -> set[str]:
+    """Of the outlines that were taken back."""
+    return {it.outline.digest for it in readings if it.outline}

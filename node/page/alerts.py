@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
+from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +13,7 @@ from node.page.answers import carried_out
 from node.page.rendering import Pages
 from node.page.visitors import Visitor, Visitors
 from node.settings import Settings
+from storage.alerts import Alerts
 
 SHOWN = 200
 _BACK = "/node/alerts"
@@ -19,18 +21,17 @@ _BACK = "/node/alerts"
 _OF_STUDIES = frozenset({Alert.STUDY_FAILED, Alert.RESULT_WITHDRAWN, Alert.NOT_RETRIEVED})
 
 
-def alerts_routes(settings: Settings, visitors: Visitors, pages: Pages) -> APIRouter:
+def alerts_routes(settings: Settings, engine: Engine, visitors: Visitors, pages: Pages) -> APIRouter:
     """The lists, and what acknowledges one."""
-    router = APIRouter()
+    router, kept = APIRouter(), Alerts(engine)
     Looking = Annotated[Visitor, Depends(visitors.visitor)]  # noqa: N806 - a type
 
     @router.get(_BACK)
     def shown(request: Request, visitor: Looking) -> Response:
-        found = alerts.alerts(settings, ended=True, limit=SHOWN)
         said = {
             "here": _BACK,
-            "open": alerts.alerts(settings, limit=SHOWN).alerts,
-            "past": [it for it in found.alerts if it.alert.cleared_at is not None],
+            "open": [alerts.line(it) for it in kept.open()[:SHOWN]],
+            "past": [alerts.line(it) for it in kept.all(SHOWN) if it.cleared_at is not None],
             "of_studies": _OF_STUDIES,
         }
         part = request.headers.get("hx-target") == "alerts"

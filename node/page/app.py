@@ -74,7 +74,7 @@ def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
         quarantine_orders(settings, files, intake, visitors, pages),
         retrievals_routes(settings, visitors, pages),
         connections_routes(settings, engine, visitors, pages),
-        alerts_routes(settings, visitors, pages),
+        alerts_routes(settings, engine, visitors, pages),
         about_routes(settings, visitors, pages),
         figures_routes(engine, settings.root, visitors, pages),
         journal_routes(settings, engine, visitors, pages),

@@ -27,33 +27,31 @@ _LOOKED_AT_EVERY = 2**26
 """Bytes after which the free disk is looked at again."""
 
 
-def limits(listener: ListenerSettings, largest: int) -> UploadLimits:
-    """How a file has to come that has so many bytes at the most."""
-    return UploadLimits(largest, listener.network_timeout_s, listener.slowest_kb_s * 1e3)
-
-
 def name_of(request: Request) -> str:
     """What the file is called where it comes from; nothing is ever stored under this name."""
     return unquote(request.headers.get(NAME, ""))[:1024] or "file"
 
 
 @asynccontextmanager
-async def received(request: Request, files: ObjectStore, allowed: UploadLimits, spare: float) -> AsyncIterator[Path]:
+async def received(
+    request: Request, files: ObjectStore, listener: ListenerSettings, largest: int
+) -> AsyncIterator[Path]:
     """The body as a file of the spool, for as long as it is looked at.
 
     Args:
         request: whose sender is known.
         files: below whose root it is.
-        allowed: how large, and how soon.
-        spare: bytes of disk that have to stay free.
+        listener: how soon it has to come, and how much of the disk has to stay free.
+        largest: bytes that it has at the most.
 
     Raises:
         HTTPException: 413, 408, 400 or 507.
     """
+    allowed = UploadLimits(largest, listener.network_timeout_s, listener.slowest_kb_s * 1e3)
     path = await run_in_threadpool(files.spooled)
     try:
         with path.open("wb") as file:
-            await _write(request, file, files, allowed, spare)
+            await _write(request, file, files, allowed, listener.minimum_free_gb * 1e9)
         yield path
     finally:
         path.unlink(missing_ok=True)

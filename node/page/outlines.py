@@ -11,7 +11,7 @@ from node.callers import client_address
 from node.operations.intake import Intake
 from node.operations.outlines import Outlines
 from node.page.answers import carried_out
-from node.page.files import UPLOADED, limits, received
+from node.page.files import UPLOADED, received
 from node.page.rendering import Pages
 from node.page.trail import note
 from node.page.visitors import Visitor, Visitors
@@ -28,7 +28,6 @@ def outlines_routes(
 ) -> APIRouter:
     """Where outlines come in, and go out again."""
     router = APIRouter(prefix="/studies/{study}/outlines")
-    spare = settings.listener.minimum_free_gb * 1e9
     Reader = Annotated[Visitor, Depends(visitors.reader)]  # noqa: N806 - a type
 
     @router.post("/file")
@@ -40,7 +39,7 @@ def outlines_routes(
                 return kept(outlines.give(study, file, giver, visitor.name))
 
         what, back = f"outline of study {study}", f"/studies/{study}"
-        async with received(request, files, limits(settings.listener, LARGEST), spare) as file:
+        async with received(request, files, settings.listener, LARGEST) as file:
             return await run_in_threadpool(carried_out, pages, request, visitor, what, back, order)
 
     @router.post("/{instance}")

@@ -12,7 +12,7 @@ from node.errors import NodeError
 from node.operations import quarantine
 from node.operations.intake import Intake
 from node.page.answers import because, carried_out
-from node.page.files import UPLOADED, limits, received
+from node.page.files import UPLOADED, received
 from node.page.rendering import Pages
 from node.page.trail import note
 from node.page.visitors import Visitor, Visitors
@@ -55,8 +55,7 @@ def quarantine_orders(
     """What ends an entry."""
     router = APIRouter(prefix=_BACK)
     Operator = Annotated[Visitor, Depends(visitors.operator)]  # noqa: N806 - a type
-    allowed = limits(settings.listener, int(settings.listener.largest_object_gb * 1e9))
-    spare = settings.listener.minimum_free_gb * 1e9
+    largest = int(settings.listener.largest_object_gb * 1e9)
 
     @router.post("/{number}/file")
     async def mended(request: Request, number: int, visitor: Operator) -> Response:
@@ -68,7 +67,7 @@ def quarantine_orders(
             return f"The mended file is an object of study {taken.study_instance_uid}: {taken.became}."
 
         what, back = f"quarantine {number} mended", f"{_BACK}/{number}"
-        async with received(request, files, allowed, spare) as path:
+        async with received(request, files, settings.listener, largest) as path:
             return await run_in_threadpool(carried_out, pages, request, visitor, what, back, order)
 
     @router.post("/{number}/release")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from node.errors import NodeError, on_record
 from node.operations import rule_trial
-from node.page.files import limits, received
+from node.page.files import received
 from node.page.rendering import Pages
 from node.page.trail import note
 from node.page.visitors import Visitor, Visitors
@@ -26,7 +26,6 @@ _Text = Annotated[str, Form(max_length=rule_trial.LONGEST_TEXT)]
 def rules_routes(settings: Settings, files: ObjectStore, visitors: Visitors, pages: Pages) -> APIRouter:
     """The page, and what it tries."""
     router = APIRouter(prefix="/rules")
-    spare = settings.listener.minimum_free_gb * 1e9
     Operator = Annotated[Visitor, Depends(visitors.operator)]  # noqa: N806 - a type
 
     @router.get("")
@@ -41,7 +40,7 @@ def rules_routes(settings: Settings, files: ObjectStore, visitors: Visitors, pag
 
     @router.post("/file")
     async def of_headers(request: Request, visitor: Operator) -> Response:
-        async with received(request, files, limits(settings.listener, LARGEST), spare) as file:
+        async with received(request, files, settings.listener, LARGEST) as file:
             return await run_in_threadpool(
                 _answer,
                 pages,

@@ -41,7 +41,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _LOOPBACK = ("localhost", "127.0.0.1")
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def allowed_hosts(settings: WebSettings) -> list[str]:
@@ -62,7 +62,7 @@ def _written(name: str) -> str:
 
 async def guarded(request: Request, call_next: Next) -> Response:
     """Refuse what another page had a browser send; add the headers."""
-    if request.method not in _SAFE and not _comes_from_here(request):
+    if request.method not in SAFE and not _comes_from_here(request):
         answer: Response = PlainTextResponse("another page has sent this request\n", 403)
     else:
         answer = await call_next(request)

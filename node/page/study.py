@@ -67,7 +67,8 @@ def study_routes(
 
     def said(study: str) -> dict[str, Any]:
         """What readers have said, and what came for them to take."""
-        return {"study": study, "readings": Readings(engine).of_study(study), "received": outlines.received(study)}
+        readings = Readings(engine).of_study(study)
+        return {"study": study, "readings": readings, "received": outlines.received(study, readings)}
 
     @router.get("")
     def whole(request: Request, study: str, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:

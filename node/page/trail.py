@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from node.callers import client_address
 from node.clock import utc_now
 from node.errors import told
+from node.page.security import SAFE
 from node.page.visitors import Visitor
 from storage.audit import Audit, AuditAction, AuditEvent
 
@@ -59,7 +60,6 @@ RECORDED: Mapping[tuple[str, str], AuditAction] = {
 }
 #: What only shows something is told of where it has come to that.
 _SHOWING = frozenset({AuditAction.LOOKED, AuditAction.DOWNLOADED})
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Who guesses and has to wait, or comes while others do: told of once by what came before.
 _PUT_OFF = 429
 _FAILED = 500
@@ -146,7 +146,7 @@ def _event(request: Request, status: int) -> AuditEvent | None:
     """What a request was, if it is one that is told of."""
     route = str(getattr(request.scope.get("route"), "path", ""))
     action = RECORDED.get((request.method, route))
-    if action is None and route and request.method not in _SAFE:
+    if action is None and route and request.method not in SAFE:
         action = AuditAction.ORDERED
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     said: Note = getattr(request.state, "note", Note())

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from node.callers import client_address
 from node.operations.intake import Became, Intake
 from node.operations.uploads import Uploaded, upload
-from node.page.files import UPLOADED, limits, name_of, received
+from node.page.files import UPLOADED, name_of, received
 from node.page.rendering import Pages
 from node.page.trail import note
 from node.page.visitors import Visitor, Visitors
@@ -24,7 +24,6 @@ def uploads_routes(
     """The page, and where its files go."""
     router = APIRouter(prefix="/upload")
     largest = int(settings.web.largest_request_gb * 1e9)
-    spare = settings.listener.minimum_free_gb * 1e9
 
     @router.get("")
     def form(request: Request, visitor: Annotated[Visitor, Depends(visitors.visitor)]) -> Response:
@@ -38,7 +37,7 @@ def uploads_routes(
             with intake.given_by(UPLOADED, client_address(request)) as giver:
                 upload(intake, giver, name_of(request), file, largest, found)
 
-        async with received(request, files, limits(settings.listener, largest), spare) as file:
+        async with received(request, files, settings.listener, largest) as file:
             try:
                 await run_in_threadpool(order)
             finally:  # what was stored before an error is stored

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from node.settings.values import File, Port, Seconds, Section
+from node.settings.values import File, Port, Seconds, Section, files_within
 
 TOKEN_VARIABLE, PASSWORD_VARIABLE = "RECTAL_NODE_WEBHOOK_TOKEN", "RECTAL_NODE_MAIL_PASSWORD"
 
@@ -166,10 +166,7 @@ class AlertSettings(Section):
 
 
 def _within(channel: Section | None, folder: Path) -> Section | None:
-    if channel is None:
-        return None
-    files = {name: value for name in type(channel).model_fields if isinstance(value := getattr(channel, name), Path)}
-    return channel.model_copy(update={name: folder / file for name, file in files.items()})
+    return None if channel is None else files_within(channel, folder)
 
 
 def _secret(file: Path | None, variable: str = "") -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from node.settings.values import File, Section
+from node.settings.values import File, Section, files_within
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -74,5 +74,4 @@ class OidcSettings(Section):
 
     def within(self, folder: Path) -> OidcSettings:
         """With relative paths taken from a folder."""
-        files: dict[str, Any] = {name: getattr(self, name) for name in ("client_secret_file", "authorities")}
-        return self.model_copy(update={name: folder / file for name, file in files.items() if file})
+        return files_within(self, folder)

@@ -129,7 +129,7 @@ class RemoteSettings(Section):
             raise ValueError("ae_title is needed; of one that speaks DICOMweb alone, url or token_file")
         if self.url and self.port:
             raise ValueError("url: results are sent there and not to host and port; make two remotes of it")
-        if self.is_destination and not (self.can_be_called or self.url):
+        if self.is_destination and not self.can_be_asked:
             key = "receives_results" if self.receives_results else "return_to_sender"
             raise ValueError(f"{key}: host and port, or url, are needed to send them")
         if set(self.results) == {ResultKind.KEY_OBJECTS}:

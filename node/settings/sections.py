@@ -211,7 +211,7 @@ class Settings(Section):
         """Those in use, each once: of the port with TLS, and of the remotes that are called by TLS."""
         listening = self.listener.credentials if self.listener.tls_port is not None else None
         web = self.web.credentials if self.web.enabled and self.web.tls else None
-        called = (remote for remote in self.remotes if remote.tls and (remote.can_be_called or remote.url))
+        called = (remote for remote in self.remotes if remote.tls and remote.can_be_asked)
         used = [listening, web, *(remote.credentials for remote in called)]
         return tuple(dict.fromkeys(each for each in used if each is not None))
 

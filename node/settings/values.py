@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -73,6 +73,15 @@ class Section(BaseModel):
     """A table of config.toml: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_Section = TypeVar("_Section", bound=Section)
+
+
+def files_within(section: _Section, folder: Path) -> _Section:
+    """With relative paths of its files taken from a folder."""
+    files = {name: value for name in type(section).model_fields if isinstance(value := getattr(section, name), Path)}
+    return section.model_copy(update={name: folder / file for name, file in files.items()})
 
 
 class Credentials(Section):

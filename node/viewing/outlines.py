@@ -48,15 +48,6 @@ class Drawn:
     others: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Two outlines on one grid: volumes in ml, Dice from 0 to 1."""
-
-    volume_ml: float
-    other_ml: float
-    dice: float
-
-
 def read_drawn(path: Path) -> Drawn:
     """What a file is an outline of, by its header.
 
@@ -90,14 +81,9 @@ def volume_ml(mask: Mask, lattice: Lattice) -> float:
     return float(np.count_nonzero(mask) * np.prod(lattice.spacing) / 1000)
 
 
-def agreement(mask: Mask, other: Mask, lattice: Lattice) -> Agreement:
-    """How two masks agree, of which one at least marks something."""
-    both = np.count_nonzero(mask & other)
-    return Agreement(
-        volume_ml(mask, lattice),
-        volume_ml(other, lattice),
-        float(2 * both / (np.count_nonzero(mask) + np.count_nonzero(other))),
-    )
+def dice(mask: Mask, other: Mask) -> float:
+    """How two masks agree, of which one at least marks something: 0 to 1."""
+    return float(2 * np.count_nonzero(mask & other) / (np.count_nonzero(mask) + np.count_nonzero(other)))
 
 
 def _drawn(dataset: Dataset) -> Drawn:

@@ -10,7 +10,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
-from node.viewing.outlines import agreement, laid_on
+from node.viewing.outlines import dice as dice_of_the_node
+from node.viewing.outlines import laid_on
 from node.viewing.stacks import read_series
 from storage.index import Index
 from storage.readings import ReaderVerdict, Readings
@@ -192,4 +193,4 @@ def test_of_several_segments_those_of_tumours_alone_count(t2wi, images, own, tmp
         made.save_as(tmp_path / kind)
         frames = [frame.path for frame in t2wi.results.plan.stacks[0].frames]
         (stack,) = read_series(T2WI, frames).stacks
-        assert agreement(laid_on(stack.lattice, tmp_path / kind, (2,)), own, stack.lattice).dice == 1
+        assert dice_of_the_node(laid_on(stack.lattice, tmp_path / kind, (2,)), own) == 1
