@@ -67,6 +67,7 @@ def assemble(stack: Stack) -> sitk.Image:
     Raises:
         Refusal: E-DECODE (pixels cannot be decoded, or are too many), E-MIXED-MATRIX, what `stored_values` refuses,
             E-NOT-FINITE, E-CONSTANT (all voxels have one value) or E-ADC-UNITS (an ADC map outside physics).
+        OSError, MemoryError: a file is gone, or this machine cannot read it now.
     """
     return assembled(stack).image
 

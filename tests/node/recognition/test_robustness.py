@@ -7,6 +7,8 @@ import time
 import tracemalloc
 from pathlib import Path
 
+from pydicom import dcmread
+
 from models.sequence import Sequence
 from node.recognition.plan import recognise
 from node.settings import RecognitionSettings
@@ -59,19 +61,24 @@ def test_malformed_files_of_others_never_raise(shared_data: Path):
         assert recognise("", files, SETTINGS).stacks == ()
 
 
-def test_a_study_of_1000_instances_takes_under_2_s(written_by, tmp_path):
+def test_a_study_of_1000_instances_takes_at_most_twice_as_long_as_pydicom_reads_its_headers(written_by, tmp_path):
     written = written_by("Skyra")
     originals = [(path.read_bytes(), str(instance.SOPInstanceUID).encode()) for path, instance in _pairs(written)]
     copies = [tmp_path / f"{number}.dcm" for number in range(1000)]
     for number, copy in enumerate(copies):
         content, uid = originals[number % len(originals)]
         copy.write_bytes(content.replace(uid, uid[:-4] + b"%04d" % number))
+    uid = str(written.instances[0].StudyInstanceUID)
     for _ in range(3):  # one of three: other processes share the cores
-        start = time.process_time()
-        plan = recognise(str(written.instances[0].StudyInstanceUID), copies, SETTINGS)
-        if (taken_s := time.process_time() - start) < 2.0:
+        begun = time.process_time()
+        for copy in copies:
+            list(dcmread(copy, stop_before_pixels=True).iterall())
+        read = time.process_time()
+        plan = recognise(uid, copies, SETTINGS)
+        ratio = (time.process_time() - read) / (read - begun)
+        if ratio < 2:
             break
-    assert taken_s < 2.0
+    assert ratio < 2
     assert sum(verdict.instance_count for verdict in plan.verdicts) == 1000
 
 
