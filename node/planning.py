@@ -14,12 +14,10 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from models.enhancement.injection import measure_injection
 from models.enhancement.injection_time import InjectionTime
 from models.enhancement.phases import Phase
 from models.errors import EnhancementError
 from models.manifest import load_manifest
-from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
 from models.sequence import Sequence
 from node.codes import Code
 from node.errors import Refusal
@@ -106,6 +104,9 @@ def _bright_fat(plan: StudyPlan, volumes: Mapping[Sequence, Assembled]) -> Fault
     pvp, t2wi = plan.stack(Sequence.PVP), plan.stack(Sequence.T2WI)
     if pvp is None:
         return None
+    # It and what measures the injection need scipy, which takes half a second at the start of a process.
+    from models.plausibility.fat_suppression import BRIGHT_FAT, fat_to_muscle
+
     beside = volumes[Sequence.T2WI].image if t2wi is not None and t2wi.space == pvp.space else None
     ratio = fat_to_muscle(volumes[Sequence.PVP].image, beside)
     if ratio is None or ratio < BRIGHT_FAT:
@@ -140,6 +141,8 @@ def _injection(run: DynamicRun) -> InjectionTime | Fault:
     if len({stack.space for stack, _ in stacks}) > 1:
         return Fault(Code.DCE_T0, "the phases share no frame of reference, so none can be laid over another")
     try:
+        from models.enhancement.injection import measure_injection
+
         found = measure_injection([_phase(stack, time_s) for stack, time_s in stacks])
     except Refusal as refusal:
         return Fault(refusal.code, refusal.reason)
