@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import re
+import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
 from node.logs import LineFormatter
+from storage.database import close, open_engine
 
 from .parts import engines
 from .parts.processes import ends_of_logs
@@ -167,11 +169,30 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def sqlite_without_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of SQLite with the tables of this release, to be copied."""
+    path = tmp_path_factory.mktemp("tables") / "index.sqlite"
+    close(open_engine(f"sqlite:///{path}"))
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database."""
+    """URL of a database with the tables of this release and no row in any."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_without_rows"), tmp_path)
+        return f"sqlite:///{tmp_path / 'index.sqlite'}"
+    from .parts.postgresql import without_rows  # not earlier: pytest itself is the first to import a plugin
+
+    return without_rows(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'index.sqlite'}"
-    from .parts.postgresql import emptied  # not earlier: pytest itself is the first to import a plugin
+    from .parts.postgresql import emptied
 
     return emptied(request.getfixturevalue("postgresql"))

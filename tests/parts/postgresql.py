@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
+
+from storage.database import open_engine
 
 from .processes import free_port, running
 
@@ -34,6 +36,36 @@ def emptied(url: str) -> str:
         connection.execute(text("CREATE SCHEMA public"))
     engine.dispose()
     return url
+
+
+#: Ten times as fast as making the tables anew. Foreign keys are not looked at: no row stays that has one.
+_EMPTY_ALL_TABLES = """DO $$
+DECLARE name text;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+        EXECUTE 'DELETE FROM ' || quote_ident(name);
+    END LOOP;
+    PERFORM setval(quote_ident(sequencename)::regclass, start_value, false) FROM pg_sequences
+        WHERE last_value IS NOT NULL;
+END $$"""
+
+
+def without_rows(url: str) -> str:
+    """The URL of another database of the server, with the tables of this release and no row in any.
+
+    Its tables are made once: who changes them takes one that is `emptied`.
+    """
+    own = make_url(url).set(database="without_rows")
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        if not connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": own.database}):
+            connection.execute(text(f"CREATE DATABASE {own.database}"))
+    found = own.render_as_string(hide_password=False)
+    engine = open_engine(found)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_EMPTY_ALL_TABLES)
+    engine.dispose()
+    return found
 
 
 @dataclass

@@ -18,11 +18,11 @@ EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 
 
 @pytest.fixture
-def load(url: str) -> Callable[[str], str]:
-    """Fill the empty database from a file of `data` (its name as far as the kind of database); gives its URL."""
+def load(empty_url: str) -> Callable[[str], str]:
+    """Fill an empty database from a file of `data` (its name as far as the kind of database); gives its URL."""
 
     def read(name: str) -> str:
-        engine = create_engine(url)
+        engine = create_engine(empty_url)
         dump = (Path(__file__).parent / "data" / f"{name}.{engine.dialect.name}.sql").read_text()
         with engine.connect() as connection:
             if engine.dialect.name == "sqlite":
@@ -32,7 +32,7 @@ def load(url: str) -> Callable[[str], str]:
                 connection.exec_driver_sql(dump)
                 connection.commit()
         engine.dispose()
-        return url
+        return empty_url
 
     return read
 

@@ -11,7 +11,7 @@ from storage.clock_gaps import LEAST, Gap, gaps, is_before, see
 from storage.schema import UTCDateTime
 
 DAY = timedelta(days=1)
-received = Table("moments", MetaData(), Column("at", UTCDateTime))
+received = Table("moments", MetaData(), Column("at", UTCDateTime), prefixes=["TEMPORARY"])
 
 
 @pytest.fixture

@@ -167,9 +167,9 @@ def test_a_transfer_syntax_leads_nowhere_out_of_the_root(store, make_header):
 
 
 @pytest.fixture
-def former(url, at):
+def former(empty_url, at):
     """The URL of a database as version 0.1 made it, with a study of one instance, a verdict and a delivery in it."""
-    engine = create_engine(url)
+    engine = create_engine(empty_url)
     name = engine.dialect.name
     statements = (Path(__file__).parent / "data" / f"index-of-0.1.{name}.sql").read_text().split(";")
     moment = "2026-01-02 03:04:05" + ("+00" if name == "postgresql" else "")
@@ -188,7 +188,7 @@ def former(url, at):
         if name == "postgresql":
             connection.execute(text("SELECT setval('instance_identifier_seq', 1)"))
     engine.dispose()
-    return url
+    return empty_url
 
 
 def test_a_database_of_before_opens_and_works_by_the_same_rule(former, make_header, make_file, at):

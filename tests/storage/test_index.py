@@ -288,9 +288,9 @@ def test_one_of_two_claims_at_the_same_time_is_enough(url, make_header, make_fil
     assert first.study("1.2.3").state is StudyState.QUEUED
 
 
-def test_processes_may_open_an_empty_database_at_the_same_time(url):
+def test_processes_may_open_an_empty_database_at_the_same_time(empty_url):
     with ThreadPoolExecutor(4) as pool:
-        engines = list(pool.map(lambda _: open_engine(url), range(4)))
+        engines = list(pool.map(lambda _: open_engine(empty_url), range(4)))
     assert all(Index(engine).studies() == () for engine in engines)
 
 

@@ -63,6 +63,12 @@ def schema_of(engine):
     return tables
 
 
+@pytest.fixture
+def url(empty_url):
+    """What is migrated, or made, is what a test is about."""
+    return empty_url
+
+
 def backups(url):
     return sorted(Path(url.removeprefix("sqlite:///")).parent.glob("*.backup"))
 
@@ -194,7 +200,7 @@ def test_what_is_recorded_after_the_migration_gets_identifiers_of_its_own(taken_
     assert len(index.instances("1.2.3.1")) == 7
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 def test_the_database_of_before_is_kept_as_a_backup_with_what_its_log_holds(load, url):
     writer = sqlite3.connect(load(OF_2026_11).removeprefix("sqlite:///"))
     writer.execute("PRAGMA journal_mode=WAL")
@@ -212,7 +218,7 @@ def test_the_database_of_before_is_kept_as_a_backup_with_what_its_log_holds(load
         )
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 def test_a_backup_can_be_put_back_and_migrated_again(load, url):
     open_engine(load(OF_2026_11)).dispose()
     path = Path(url.removeprefix("sqlite:///"))
@@ -225,7 +231,7 @@ def test_a_backup_can_be_put_back_and_migrated_again(load, url):
     engine.dispose()
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 def test_an_empty_database_and_one_that_is_current_are_not_backed_up(url):
     open_engine(url).dispose()
     open_engine(url).dispose()

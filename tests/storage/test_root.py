@@ -19,6 +19,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """Of a database that is made with its root."""
+    return empty_url
+
+
 def filled(root: Path, url: str, at) -> None:
     """A root with an object, used once."""
     engine, _ = open_root(root, url)
