@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -30,7 +31,7 @@ from node.settings import Settings, WebSettings
 from node.web.server import WebServer
 from storage.accounts import AccountRole, Accounts
 from storage.catalogue.filling import catch_up
-from storage.database import open_engine
+from storage.database import close, open_engine
 from storage.records import StudyState
 
 from ...parts.chromium import OPTIONS
@@ -40,6 +41,7 @@ from ..results.conftest import STUDY_UID, make_encoded, mask_on, phantom, siemen
 PASSWORD = "a password of these tests"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NEOPLASM = codes.SCT.Neoplasm
+LEAST_COST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @dataclass
@@ -93,14 +95,22 @@ class RunningPage:
 @cache
 def kept_password() -> str:
     """What is kept of `PASSWORD` by the least cost that argon2id has; who signs in pays what stands in the hash."""
-    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    return LEAST_COST.hash(PASSWORD)
+
+
+def house_in(root: Path) -> House:
+    """The storage of a folder, whose clock stands still."""
+    return House(open_engine(f"sqlite:///{root / 'index.sqlite'}"), root, lambda _seconds: NOW)
 
 
 @contextmanager
 def running_page(root: Path, more: Mapping[str, object] | None = None, **web: object) -> Iterator[RunningPage]:
-    """An empty storage with an operator `olga` and a viewer `viktor`; `more`: settings beside those of the web."""
-    engine = open_engine(f"sqlite:///{root / 'index.sqlite'}")
-    house = House(engine, root, lambda _seconds: NOW)
+    """The storage of a folder with an operator `olga` and a viewer `viktor`; `more`: settings beside those of the web.
+
+    A folder without one gets one that is empty.
+    """
+    house = house_in(root)
+    engine = house.engine
     values = WebSettings(enabled=True, page=True).model_copy(update={"port": 0, **web})
     settings = Settings(root=root, time_zone="UTC", **(more or {})).model_copy(update={"web": values})
     server = WebServer(
@@ -168,11 +178,34 @@ def t2wi(make_encoded):  # noqa: F811
     return make_encoded("siemens", ("T2WI",))
 
 
+@pytest.fixture(scope="session")
+def page_with(tmp_path_factory) -> Callable[..., AbstractContextManager[RunningPage]]:
+    """Runs a page in an empty folder with a study and what was made of it, all or some roles.
+
+    A study is received once and copied for each page.
+    """
+    received: dict[tuple[Path, tuple[str, ...]], Path] = {}
+
+    @contextmanager
+    def page(folder: Path, encoded, *roles: str) -> Iterator[RunningPage]:
+        known = (encoded.folder, roles)
+        if known not in received:
+            root = tmp_path_factory.mktemp("received")
+            house = house_in(root)
+            receive_study(house, encoded, roles)
+            close(house.engine)
+            received[known] = root
+        shutil.copytree(received[known], folder, dirs_exist_ok=True)
+        with running_page(folder) as found:
+            yield found
+
+    return page
+
+
 @pytest.fixture(scope="module")
-def page(t2wi, tmp_path_factory) -> Iterator[RunningPage]:
+def page(page_with, t2wi, tmp_path_factory) -> Iterator[RunningPage]:
     """With a study of one sequence."""
-    with running_page(tmp_path_factory.mktemp("page")) as found:
-        receive_study(found.house, t2wi)
+    with page_with(tmp_path_factory.mktemp("page"), t2wi) as found:
         yield found
 
 

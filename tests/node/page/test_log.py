@@ -17,17 +17,16 @@ from storage.database import writing
 
 from ...storage.house import a_file
 from ..results.conftest import STUDY_UID
-from .conftest import PASSWORD, receive_study, running_page
+from .conftest import PASSWORD
 from .test_node import row
 
 OF_STUDY = f"/studies/{STUDY_UID}"
 
 
 @pytest.fixture(scope="module")
-def node(t2wi, tmp_path_factory):
+def node(page_with, t2wi, tmp_path_factory):
     """With a study and its report."""
-    with running_page(tmp_path_factory.mktemp("log")) as found:
-        receive_study(found.house, t2wi, ("report",))
+    with page_with(tmp_path_factory.mktemp("log"), t2wi, "report") as found:
         yield found
 
 

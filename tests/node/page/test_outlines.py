@@ -18,7 +18,7 @@ from storage.readings import ReaderVerdict, Readings
 from storage.records import StudyState
 
 from ..results.conftest import GRIDS, STUDY_UID
-from .conftest import NEOPLASM, an_outline, own_mask, receive_study, running_page
+from .conftest import NEOPLASM, an_outline, own_mask
 
 PATH = f"/studies/{STUDY_UID}/outlines"
 T2WI = f"{STUDY_UID}.5"
@@ -26,10 +26,9 @@ ORGAN = codes.SCT.Rectum
 
 
 @pytest.fixture
-def page(t2wi, tmp_path):
+def page(page_with, t2wi, tmp_path):
     """With a study of one sequence on an oblique stack, to which a test adds."""
-    with running_page(tmp_path) as found:
-        receive_study(found.house, t2wi)
+    with page_with(tmp_path, t2wi) as found:
         yield found
 
 
@@ -111,9 +110,8 @@ def test_one_that_came_by_the_network_is_offered_and_taken(page, images, own):
     assert "taken back before" in olga.post(f"{PATH}/1.2.3.4.5").text
 
 
-def test_where_the_node_outlined_nothing_there_is_nothing_to_compare_with(t2wi, images, own, tmp_path):
-    with running_page(tmp_path) as found:
-        receive_study(found.house, t2wi, ("report",))
+def test_where_the_node_outlined_nothing_there_is_nothing_to_compare_with(page_with, t2wi, images, own, tmp_path):
+    with page_with(tmp_path, t2wi, "report") as found:
         data = an_outline(images, own)
         assert "outlined nothing" in found.signed_in("olga").send(f"{PATH}/file", data).text
         (said,) = Readings(found.house.engine).of_study(STUDY_UID)

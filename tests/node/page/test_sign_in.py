@@ -19,7 +19,16 @@ from storage.accounts import AccountRole, Accounts, digest
 from storage.database import open_engine, writing
 from storage.page_schema import web_session
 
-from .conftest import PASSWORD, running_page
+from .conftest import LEAST_COST, PASSWORD, running_page
+
+
+@pytest.fixture
+def passwords_cost_little(monkeypatch):
+    monkeypatch.setattr(accounts, "_hasher", LEAST_COST)
+
+
+#: For what is not about the cost: a guess at the usual one takes 0.3 s of the processor.
+cheaply = pytest.mark.usefixtures("passwords_cost_little")
 
 
 @pytest.fixture
@@ -33,6 +42,7 @@ def token_of(link):
     return link.path.rpartition("/")[2]
 
 
+@cheaply
 def test_the_first_start_makes_an_operator_and_a_link_until_a_password_is_set(engine):
     first, second = accounts.first_link(engine), accounts.first_link(engine)
     assert [it.name for it in accounts.accounts(engine).accounts] == ["operator"]
@@ -42,6 +52,7 @@ def test_the_first_start_makes_an_operator_and_a_link_until_a_password_is_set(en
     assert accounts.first_link(engine) is None
 
 
+@cheaply
 def test_a_link_works_once_and_for_a_day(engine):
     link = accounts.add(engine, "eva", AccountRole.VIEWER)
     assert Accounts(engine).link_of(token_of(link), utc_now() + timedelta(hours=25)) is None
@@ -58,6 +69,7 @@ def test_passwords_are_kept_as_argon2_and_tokens_as_digests(engine, tmp_path):
     assert Accounts(engine).find("eva").password_hash.startswith("$argon2id$")
 
 
+@cheaply
 def test_only_name_and_password_together_sign_in(engine):
     accounts.set_password(engine, token_of(accounts.add(engine, "eva", AccountRole.VIEWER)), PASSWORD)
     accounts.add(engine, "without", AccountRole.VIEWER)
@@ -72,6 +84,7 @@ def test_only_name_and_password_together_sign_in(engine):
         assert accounts.sign_in(engine, name, password) is None
 
 
+@cheaply
 def test_the_last_operator_who_can_sign_in_stays(engine):
     accounts.set_password(engine, token_of(accounts.first_link(engine)), PASSWORD)
     accounts.add(engine, "second", AccountRole.OPERATOR)  # has no password yet
@@ -98,6 +111,7 @@ def test_a_part_that_is_asked_for_without_a_session_leads_to_the_sign_in(page):
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/sign-in?next=%2F")
 
 
+@cheaply
 def test_a_link_sets_a_password_in_the_browser_and_begins_a_session(page):
     link = accounts.add(page.house.engine, "linda", AccountRole.VIEWER)
     browser = page.nobody()
@@ -143,6 +157,7 @@ def test_a_session_ends_after_its_hours_and_when_nobody_uses_it(engine):
     assert known.session("other", now, idle) is None
 
 
+@cheaply
 def test_a_new_password_ends_the_sessions_of_the_account(page):
     link = accounts.add(page.house.engine, "nora", AccountRole.VIEWER)
     accounts.set_password(page.house.engine, token_of(link), PASSWORD)
@@ -190,6 +205,7 @@ def test_attempts_at_once_are_no_more_than_one_after_the_other(tmp_path):
         assert answers.count(403) <= 10
 
 
+@cheaply
 def test_behind_a_proxy_on_this_machine_one_who_guesses_locks_nobody_else(tmp_path):
     with running_page(tmp_path) as found:
         browser = found.nobody()
@@ -208,6 +224,7 @@ def test_behind_a_proxy_on_this_machine_one_who_guesses_locks_nobody_else(tmp_pa
             assert found.nobody().post("/sign-in", right, **{header: value}).status_code == 429
 
 
+@cheaply
 def test_a_password_that_is_too_short_does_not_lock_a_link_and_links_that_are_none_do(tmp_path):
     with running_page(tmp_path) as found:
         link, browser = accounts.add(found.house.engine, "linda", AccountRole.VIEWER), found.nobody()

@@ -21,17 +21,15 @@ from storage.records import DeliveryState, StudyState
 
 from ...storage.house import a_file
 from ..results.conftest import PREDICTION, STUDY_UID, VENDORS
-from .conftest import receive_study, running_page
 
 PATH = f"/studies/{STUDY_UID}"
 T2WI = f"{STUDY_UID}.5"
 
 
 @pytest.fixture(scope="module")
-def page(siemens, tmp_path_factory):
+def page(page_with, siemens, tmp_path_factory):
     """With all that is made of a study."""
-    with running_page(tmp_path_factory.mktemp("page")) as found:
-        receive_study(found.house, siemens)
+    with page_with(tmp_path_factory.mktemp("page"), siemens) as found:
         yield found
 
 
@@ -41,10 +39,9 @@ def text(olga):
 
 
 @pytest.fixture
-def own(siemens, tmp_path):
+def own(page_with, siemens, tmp_path):
     """A page of its own with few results, of which a test changes the study; with its operator and its viewer."""
-    with running_page(tmp_path) as found:
-        receive_study(found.house, siemens, ("report", "segmentation-t2wi"))
+    with page_with(tmp_path, siemens, "report", "segmentation-t2wi") as found:
         yield found, found.signed_in("olga"), found.signed_in("viktor")
 
 

@@ -15,16 +15,15 @@ from storage.readings import ReaderVerdict, Reading, Readings
 from storage.schema import dicom_object
 
 from ..results.conftest import STUDY_UID, VENDORS
-from .conftest import NOW, receive_study, running_page
+from .conftest import NOW
 
 T2WI = f"{STUDY_UID}.5"
 
 
 @pytest.fixture
-def page(t2wi, tmp_path):
+def page(page_with, t2wi, tmp_path):
     """With a study, to which things happen."""
-    with running_page(tmp_path) as found:
-        receive_study(found.house, t2wi, ("report",))
+    with page_with(tmp_path, t2wi, "report") as found:
         yield found
 
 
