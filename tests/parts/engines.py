@@ -14,6 +14,12 @@ def keep_in(folder: Path) -> None:
     os.environ[_FOLDER] = str(folder)
 
 
+def folder() -> Path | None:
+    """Where they are kept; None where no session of tests has said so."""
+    kept = os.environ.get(_FOLDER)
+    return Path(kept) if kept else None
+
+
 def share(root: Path) -> None:
     """Let the root of a node, which may not be there yet, have them."""
     own = root / "engines"

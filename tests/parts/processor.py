@@ -7,16 +7,18 @@ import shutil
 from functools import cache
 from pathlib import Path
 
-from models.engines.execution import AS_BUNDLED, Installation, Precision
+from models.engines.execution import Installation, Precision
 from models.engines.processor import computes_bfloat16
 from models.manifest import MANIFEST_NAME
 from node.cli.installed import FLOAT32
 
+from . import engines
+
 
 @cache
 def installation() -> Installation:
-    """What is set for bundles that are loaded by themselves."""
-    return AS_BUNDLED if computes_bfloat16() else Installation(precision=Precision.FLOAT32)
+    """What is set for bundles that are loaded by themselves; their networks are converted once a session."""
+    return Installation(precision=None if computes_bfloat16() else Precision.FLOAT32, cache=engines.folder())
 
 
 @cache

@@ -71,9 +71,11 @@ def test_the_tumour_of_an_unseen_patient_is_found(case, segmenter, probabilities
 
 
 @pytest.fixture(scope="module")
-def resolved(case, resolver):
+def resolved(resolver):
+    """The surroundings of the tumour: the whole pelvis in thin slices takes ten times as long."""
+    case = simulate_case(111, find_scanner("MR750"), region="tumour")
     image = case.images[Sequence.DWI]
-    return image, super_resolve(image, resolver), high_resolution(case, Sequence.DWI)
+    return image, super_resolve(image, resolver), high_resolution(case, Sequence.DWI, region="tumour")
 
 
 def test_super_resolution_is_closer_to_the_truth_than_linear_interpolation(resolved):

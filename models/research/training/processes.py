@@ -17,9 +17,13 @@ Result = TypeVar("Result")
 
 
 def in_processes(work: Callable[..., Result], calls: Iterable[tuple[object, ...]], workers: int) -> Iterator[Result]:
-    """Yields the result of `work` for each of the `calls`, as it gets ready; without a call no process is started."""
+    """Yields the result of `work` for each of the `calls`, as it gets ready; without a call no process is started.
+
+    With 0 `workers` in this process, one by one.
+    """
     waiting = list(calls)
-    if not waiting:
+    if not workers or not waiting:
+        yield from starmap(work, waiting)
         return
     # Forking a process whose torch has already computed deadlocks.
     with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:

@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 from sklearn.metrics import roc_auc_score
 
+from models.research.phantom.anatomy import draw_anatomy
 from models.research.phantom.cohort import oracle_auc, scanner_of
 from models.research.phantom.errors import PhantomError
 from models.research.phantom.grade import HIGH, LOW, NAMES, biology_of, has_tumour, oracle_probability
@@ -85,7 +86,7 @@ def test_a_tumour_has_the_means_and_heterogeneities_that_were_drawn_for_it(seed)
 
 
 def test_tumours_differ_widely_in_size_site_and_shape():
-    tumours = [tumour for seed in range(60) if (tumour := draw_patient(seed).anatomy.tumour) is not None]
+    tumours = [tumour for seed in range(60) if (tumour := draw_anatomy(seed).tumour) is not None]
     assert {tumour.form.growth for tumour in tumours} == set(Growth)
     heights = [tumour.form.height_mm for tumour in tumours]
     assert min(heights) < 50

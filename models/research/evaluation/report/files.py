@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -43,20 +43,27 @@ def write_report(
         "TRIPOD+AI": tripod_ai(tripod_answers(evaluation, bundle)),
     }
     report = document(evaluation, bundle, stability, checklists, provenance)
-    drawn = {block.name: svg(block.figure) for block in report.blocks if isinstance(block, Picture)}
+    pictures = {f"figures/{block.name}.svg": block for block in report.blocks if isinstance(block, Picture)}
+    tables = {f"{name}.csv": rows for name, rows in _tables(evaluation, stability, checklists).items()}
+    _require_no_other(folder, {PAGE, WORD, *tables, *pictures})  # before the figures are drawn, which takes the time
+    drawn = {name: svg(block.figure) for name, block in pictures.items()}
     files: dict[str, bytes] = {
-        PAGE: page(report, drawn).encode(),
+        PAGE: page(report, {block.name: drawn[name] for name, block in pictures.items()}).encode(),
         WORD: word(report),
-        **{f"{name}.csv": _csv(rows) for name, rows in _tables(evaluation, stability, checklists).items()},
-        **{f"figures/{name}.svg": content for name, content in drawn.items()},
+        **{name: _csv(rows) for name, rows in tables.items()},
+        **drawn,
     }
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    if foreign := sorted(there - files.keys()):
-        raise ModelError(f"{folder}: holds {foreign[0]}, which this run does not write; give an empty folder")
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return tuple(folder / name for name in files)
+
+
+def _require_no_other(folder: Path, names: Set[str]) -> None:
+    """Raises ModelError where the folder holds a file of another name."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if foreign := sorted(there - names):
+        raise ModelError(f"{folder}: holds {foreign[0]}, which this run does not write; give an empty folder")
 
 
 def _tables(

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from models.research.phantom.scanners import load_scanners
 from models.research.training.bundles import save_predictor, save_weights
 from models.research.training.prediction import measure_cases
 from models.research.training.prediction.cases import MeasuredCase, patients
+from models.research.training.prediction.own_masks import cases as measuring
 from models.research.training.prediction.own_masks import compare as own_masks
 from models.research.training.prediction.own_masks.cases import OwnMaskCase, case_folder, measure_found, own_mask_cases
 from models.research.training.prediction.own_masks.figures import (
@@ -45,6 +47,8 @@ from ....parts import processor
 SHIPPED = measure_cases.WEIGHTS / "segmentation"
 PROTOCOL = SpinEcho(tr_ms=4000, te_ms=85, field_strength_t=3)
 SEED = 700_424
+#: Of the images as they are: filtered ones tell no more of masks, and take most of the time.
+UNFILTERED = load_settings().model_copy(update={"image_types": {"Original": {}}})
 GRID = Grid((40, 40, 12), (2.0, 2.0, 4.0), (-40.0, -40.0, -24.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
 TARGET = Target("Test grade", "high", CodedConcept("TEST", "99TEST", "Probability of a test"))
@@ -78,17 +82,26 @@ def untrained(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unfiltered_images_alone():
+    """Patients are measured on them, in this process, with the network that the session has converted."""
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(measuring, "load_settings", lambda: UNFILTERED)
+        changed.setattr(measuring, "load_segmenter", partial(load_segmenter, installation=processor.installation()))
+        yield
+
+
 @pytest.fixture(scope="module")
 def measured(untrained, segmentation, tmp_path_factory):
     """One patient, measured as the node does it, and the cache that keeps it."""
     cache = tmp_path_factory.mktemp("cache")
-    (case,) = own_mask_cases(1, 1, SEED, untrained, segmentation, cache, workers=1)
+    (case,) = own_mask_cases(1, 1, SEED, untrained, segmentation, cache, workers=0)
     return case, cache
 
 
 @pytest.fixture(scope="module")
 def segmenter(segmentation):
-    return load_segmenter(segmentation)
+    return load_segmenter(segmentation, processor.installation())
 
 
 def of(features: dict[str, float], resolution: str) -> dict[str, float]:
@@ -97,12 +110,12 @@ def of(features: dict[str, float], resolution: str) -> dict[str, float]:
 
 def test_a_patient_is_measured_under_found_and_true_masks_of_the_same_images(measured):
     case, _ = measured
-    columns = itertools.product(ANALYSED, (NORMAL, SUPER), expected_names(load_settings()))
+    columns = itertools.product(ANALYSED, (NORMAL, SUPER), expected_names(UNFILTERED))
     names = {"|".join(column) for column in columns}
     assert case.features.keys() == case.features_each.keys() == case.features_true.keys() == names
     assert all(0.5 < dice < 1 for found in case.dice.values() for dice in (found[NORMAL], found[SUPER]))
     assert case.made_with["super_resolution"]["name"] == "untrained"
-    assert case.made_with["radiomics"]["digest"] == load_settings().digest
+    assert case.made_with["radiomics"]["digest"] == UNFILTERED.digest
 
 
 def test_a_patient_that_is_kept_is_read_and_not_measured_again(measured, untrained, segmentation):
@@ -110,7 +123,7 @@ def test_a_patient_that_is_kept_is_read_and_not_measured_again(measured, untrain
     path = case_folder(untrained, segmentation, cache) / f"{case.seed}.json"
     kept = path.read_text()
     path.write_text(kept.replace('"volume_ml": ', '"volume_ml": 1000'))
-    (again,) = own_mask_cases(1, 1, SEED, untrained, segmentation, cache, workers=1)
+    (again,) = own_mask_cases(1, 1, SEED, untrained, segmentation, cache, workers=0)
     path.write_text(kept)
     assert again.volume_ml > 1000
     assert again.features == case.features
@@ -148,7 +161,7 @@ def test_a_tumour_that_is_not_found_leaves_its_features_missing(segmenter):
     found, _ = measure_found(images, images, true, PROTOCOL, segmenter, {})
     assert found.features == found.features_each == {}
     assert found.dice == {"T2WI": {}, "DWI": {}, "PVP": {}}
-    assert len(found.features_true) == 6 * len(expected_names(load_settings()))
+    assert len(found.features_true) == 6 * len(expected_names(UNFILTERED))
 
 
 def test_the_command_measures_the_patients_that_a_training_holds_out(untrained, tmp_path):
