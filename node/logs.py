@@ -107,10 +107,14 @@ class _Kind:
 
 
 class Sparing:
-    """Writes one line a minute of the same kind from the same address, and how many it left out."""
+    """Writes one line a minute of the same kind from the same address, and how many it left out.
+
+    Of very many kinds and addresses in a minute the last are counted together, so that no flood fills a disk.
+    """
 
     EVERY_S = 60.0
-    _MOST = 1024  # kinds and addresses that are remembered
+    _MOST = 256  # kinds and addresses that are remembered
+    _OTHERS = "other kinds and addresses"
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._log, self._clock = log, clock
@@ -127,9 +131,11 @@ class Sparing:
             if found is not None:
                 found.left_out += 1
                 return
+            if len(self._kinds) >= self._MOST - 1:
+                others = self._kinds.setdefault((logging.WARNING, self._OTHERS, ""), _Kind(self._clock()))
+                others.left_out += 1
+                return
             self._kinds[level, kind, address] = _Kind(self._clock())
-            if len(self._kinds) > self._MOST:
-                del self._kinds[next(iter(self._kinds))]
         self._log.log(level, message, *arguments)
 
     def flush(self) -> None:

@@ -24,10 +24,13 @@ from typing import TYPE_CHECKING
 from models.interruption import Interrupted, ended_by
 from models.memory import share_arenas
 from node.analysis.progress import require_readable
+from node.audit.recorder import Recorder
+from node.audit.writer import AuditWriter
 from node.clock import PARTING_S, STOPS_WITHIN_S, utc_now
 from node.errors import ConfigurationError
 from node.settings import Settings
 from storage.alerts import Alerts
+from storage.audit import AuditAction, AuditEvent
 from storage.database import close
 from storage.deliveries import Deliveries
 from storage.index import Index
@@ -86,6 +89,7 @@ class Service:
         self._stopping = threading.Event()
         self._told_to_stop: float | None = None
         self._since = utc_now()
+        self._recorder, self._audit = Recorder(engine), AuditWriter(settings, engine)
 
     def start(self) -> None:
         """Start every role, that first which is up soonest; a role that cannot start stops those before it.
@@ -104,6 +108,8 @@ class Service:
             share_arenas()  # before the first thread has made one
             # DBOS imports it, while other roles have begun to make statements: these look into it half made.
             importlib.import_module("sqlalchemy.orm")
+        self._audit.start()
+        self._on_record(AuditAction.STARTED)
         try:
             with suppress(Interrupted):
                 for role, start in starters.items():
@@ -128,12 +134,19 @@ class Service:
             part.start()
         for part in stopped:
             part.join(max(0.0, until - time.monotonic()))
+        self._on_record(AuditAction.STOPPED)
+        self._recorder.close()
+        self._audit.stop()
         late = {part.role for part in stopped if not part.in_order}
         if late:
             log.error("stopping: not at an end: %s", ", ".join(sorted(late)))
         else:
             close(self._engine)
         return not late
+
+    def _on_record(self, action: AuditAction) -> None:
+        roles = ", ".join(sorted(self._roles))
+        self._recorder.add(AuditEvent(utc_now(), action, True, detail=f"process {os.getpid()}: {roles}"))
 
     def _parts(self, role: ServiceRole, *stops: Callable[[], object]) -> list[Callable[[], object]]:
         """What is to be stopped of parts of a role, the last first; it may be added to."""
@@ -220,7 +233,7 @@ class Service:
             raise ConfigurationError(f"web.tls: {error.strerror}") from error
         except OSError as error:
             raise ConfigurationError(f"web: cannot listen on {where.host}:{where.port}: {error.strerror}") from error
-        self._parts(ServiceRole.WEB, server.stop)
+        self._parts(ServiceRole.WEB, *([page.state.recorder.close] if page is not None else []), server.stop)
         log.info("DICOMweb on %s://%s:%d", "https" if where.tls else "http", where.host, where.port)
         if page is not None:
             from node.operations.accounts import first_link

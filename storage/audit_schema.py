@@ -1,4 +1,4 @@
-"""The table of what people have done: who did what to whose study, and when. Rows are added, and never changed.
+"""The tables of the audit: who did what to whose study, and when. Events are added, and never changed.
 
 Names, not references: what was done stays when the account, the study or the alert is gone.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Index, String, Table, Text
 
 from storage.schema import IDENTIFIER, UID, UTCDateTime, metadata
+
+#: The action of a query, in whose facts names can stand.
+QUERIED = "QUERIED"
 
 audit_event = Table(
     "audit_event",
@@ -29,9 +32,25 @@ audit_event = Table(
     Column("subject", Text, nullable=False),
     # How it was done, or why it was refused.
     Column("detail", Text, nullable=False),
+    # The other system, as it calls itself or is called here; empty of what people and the node itself do.
+    Column("remote", String(64), nullable=False, server_default=""),
+    # What a message of the audit says beside (`storage.audit.Facts`, JSON); empty: nothing.
+    Column("facts", Text, nullable=False, server_default=""),
     Index("audit_by_study", "study_instance_uid", "identifier"),
     Index("audit_by_patient", "patient_id", "identifier"),
     Index("audit_by_account", "account", "identifier"),
+    Index("audit_by_remote", "remote", "identifier"),
     Index("audit_by_time", "at"),
     Index("audit_by_session", "session", "study_instance_uid"),
+)
+
+#: How far events have been written, a row for each place that they go to.
+audit_position = Table(
+    "audit_position",
+    metadata,
+    Column("target", String(32), primary_key=True),
+    # The last event that is there.
+    Column("event", IDENTIFIER, nullable=False),
+    # Of its line, SHA-256 in hexadecimal digits; empty where there are no lines.
+    Column("digest", String(64), nullable=False),
 )

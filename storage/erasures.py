@@ -36,7 +36,7 @@ from sqlalchemy import (
 )
 
 from storage.alert_schema import alert, alert_notice
-from storage.audit_schema import audit_event
+from storage.audit_schema import QUERIED, audit_event
 from storage.errors import StorageError
 from storage.maintenance_schema import upkeep
 from storage.records import QuarantineState
@@ -49,6 +49,7 @@ _BUSY_S = 60.0
 _AT_ONCE = 1000
 """Rows that are read at once where all have to be."""
 _HELD = quarantine.c.state == QuarantineState.HELD
+_NOBODY = {"study_instance_uid": "", "patient_id": "", "subject": "", "detail": "", "facts": ""}
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 
 
@@ -124,19 +125,26 @@ def quarantined(connection: Connection, uids: Collection[str]) -> frozenset[int]
     return frozenset(key for (key,) in _naming(connection, quarantine, uids, _HELD))
 
 
-def clean(connection: Connection, number: int, patient: str) -> None:
-    """Take what an order is about out of all that is not removed with a study, its own record of it included."""
+def clean(connection: Connection, number: int, patient: str, patient_ids: Collection[str] = ()) -> None:
+    """Take what an order is about out of all that is not removed with a study, its own record of it included.
+
+    Of events of the audit: by the studies, and by the Patient IDs; what was asked for by queries is taken out of all,
+    since names can stand in it.
+    """
     uids = named(connection, number, patient)
     for part in _parts(uids):
         for table in (hold, retrieval, committed_study, rejection):
             connection.execute(delete(table).where(table.c.study_instance_uid.in_(part)))
         # That somebody did something stays, and to whom does not.
         done = audit_event.c.study_instance_uid.in_(part)
-        nobody = {"study_instance_uid": "", "patient_id": "", "subject": "", "detail": ""}
-        connection.execute(update(audit_event).where(done).values(nobody))
+        connection.execute(update(audit_event).where(done).values(_NOBODY))
         notes = rejection.c.note_sop_instance_uid.in_(part)
         connection.execute(update(rejection).where(notes).values(note_sop_instance_uid=""))
         connection.execute(update(upkeep).where(upkeep.c.position.in_(part)).values(position=""))
+    for ids in _parts(patient_ids):
+        connection.execute(update(audit_event).where(audit_event.c.patient_id.in_(ids)).values(_NOBODY))
+    asked = audit_event.c.action == QUERIED
+    connection.execute(update(audit_event).where(asked).values(facts=""))
     _clean_requests(connection, uids)
     _clean_texts(connection, uids)
     ours = or_(removal.c.erasure == number, removal.c.patient == patient)
@@ -226,7 +234,7 @@ def _clean_texts(connection: Connection, uids: frozenset[str]) -> None:
     says = or_(*(column.contains(".") for column in (audit_event.c.subject, audit_event.c.detail)))  # as a UID does
     for (identifier,) in list(_naming(connection, audit_event, uids, says)):
         told = update(audit_event).where(audit_event.c.identifier == identifier)
-        connection.execute(told.values(subject="", detail=""))
+        connection.execute(told.values(subject="", detail="", facts=""))
 
 
 def _naming(

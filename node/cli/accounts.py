@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, this_user
 from storage.accounts import AccountRole
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add(
     from storage.database import open_engine
 
     settings = node_settings(config)
-    made = accounts.add(open_engine(settings.storage_url), name, role)
+    made = accounts.add(open_engine(settings.storage_url), name, role, this_user())
     show(made, as_json, lambda it: _link(it, settings.web.address))
 
 
@@ -43,7 +43,7 @@ def link(name: NameArgument, config: ConfigOption = CONFIG, as_json: JsonOption 
     from storage.database import open_engine
 
     settings = node_settings(config)
-    made = accounts.link(open_engine(settings.storage_url), name)
+    made = accounts.link(open_engine(settings.storage_url), name, this_user())
     show(made, as_json, lambda it: _link(it, settings.web.address))
 
 
@@ -62,7 +62,7 @@ def remove(name: NameArgument, config: ConfigOption = CONFIG, as_json: JsonOptio
     from node.operations import accounts
     from storage.database import open_engine
 
-    removed = accounts.remove(open_engine(node_settings(config).storage_url), name)
+    removed = accounts.remove(open_engine(node_settings(config).storage_url), name, this_user())
     show(removed, as_json, lambda it: f"account {it.account} is removed")
 
 

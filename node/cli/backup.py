@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, watched
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, this_user, watched
 
 if TYPE_CHECKING:
     from node.operations.backup import BackedUp
@@ -34,7 +34,7 @@ def backup(
     if link and files_only_list:
         raise typer.BadParameter("either --link or --files-only-list", param_hint="--link")
     keep = Keep.LINKS if link else Keep.LIST if files_only_list else Keep.COPIES
-    done = back_up(node_settings(config), path, keep, watched("files"))
+    done = back_up(node_settings(config), path, keep, watched("files"), this_user())
     show(done, as_json, _backed_up)
     raise typer.Exit(1 if done.faults else 0)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from node import logs
-from node.cli import accounts, alerts, answer_check, backup, quarantine, retention, retrieve, studies, train
+from node.cli import accounts, alerts, answer_check, audit, backup, quarantine, retention, retrieve, studies, train
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
 from node.cli import models as bundles
@@ -33,6 +33,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(accounts.app, name="account")
+app.add_typer(audit.app, name="audit")
 app.registered_commands += studies.app.registered_commands
 app.registered_commands += retention.app.registered_commands
 app.registered_commands += backup.app.registered_commands

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +31,14 @@ def node_settings(config: Path) -> Settings:
     """The configuration of a node, for a command that opens its root: what it writes there is private."""
     keep_private()
     return load_settings(config)
+
+
+def this_user() -> str:
+    """Who gives the command, for the record; by number where this machine has no name for that user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def watched(description: str) -> Callable[[Iterable[Item], int], Iterator[Item]]:

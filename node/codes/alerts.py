@@ -148,3 +148,15 @@ class Alert(Definition):
         "Give the same order again: `rectal-node erase`.",
         Kind.ALERT,
     )
+    AUDIT_NOT_WRITTEN = (
+        "E-AUDIT-NOT-WRITTEN",
+        "Events of the audit are not written to a place (subject); they are kept, and written once that is possible.",
+        "See the reason: make room, mend the rights of the folder, or look after the collector of `audit.syslog`.",
+        Kind.ALERT,
+    )
+    AUDIT_DAMAGED = (
+        "E-AUDIT-DAMAGED",
+        "Lines of the audit that were written are gone or changed.",
+        "Run `rectal-node audit verify`, keep the files as they are, and find out who has changed them.",
+        Kind.ALERT,
+    )

@@ -11,14 +11,16 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from node.audit.recorder import Recorder
 from node.clock import PARTING_S, Clock, utc_now
 from node.delivery import dicom, dicomweb
 from node.delivery.attempts import Attempt
 from node.delivery.backoff import DestinationBackoff
+from node.delivery.on_record import SentOnRecord
 from node.delivery.queue import LEASE_S, Queue
 from node.dicom.outcomes import StoreResult
 from node.failure import FAULTS
@@ -50,6 +52,7 @@ class _Round:
     why_not: str = ""
     at_an_object: bool = False
     failed_here: bool = False
+    on_record: SentOnRecord = field(default_factory=SentOnRecord)
 
 
 class DeliveryWorker:
@@ -76,6 +79,7 @@ class DeliveryWorker:
         self._rests, self._rested = Rests(deliveries.engine), True  # what a process before this one may have said
         self._stop = threading.Event()
         self._due = threading.Event()
+        self._recorder = Recorder(deliveries.engine)
         self._thread = threading.Thread(target=self._run, name=f"delivery-{settings.name}", daemon=True)
 
     @property
@@ -98,6 +102,7 @@ class DeliveryWorker:
         self._stop.set()
         self.wake()
         self._thread.join(timeout=min(PARTING_S, self._settings.timeout_s))
+        self._recorder.close()
         if self._thread.is_alive():
             # What it has claimed is taken back by the next process, when this one has ended.
             log.warning("destination %s: stopped in the middle of an object", self._settings.name)
@@ -130,6 +135,7 @@ class DeliveryWorker:
             with self._queue.leased():
                 self._deliver(claimed, done)
         finally:
+            self._recorder.add(*done.on_record.events(self._settings))
             self._keep(lambda: self._queue.release(done.left, done.why_not or None))
         if done.not_tried:
             self._rest(done)
@@ -164,6 +170,7 @@ class DeliveryWorker:
             done.why_not = attempt.reason
             return
         done.tried += 1
+        done.on_record.count(attempt)
         done.stored += attempt.result is StoreResult.SENT
         done.at_an_object |= attempt.ended_connection
         done.failed_here |= attempt.result is StoreResult.LOCAL_FAULT

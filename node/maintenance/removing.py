@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from node.analysis.progress import unfinished
 from node.clock import Clock, utc_now
 from storage import database, removal, removal_records, retention
+from storage.audit import Audit, AuditAction, AuditEvent
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import ENDED_STATES
@@ -27,7 +28,7 @@ class Remover:
 
     def __init__(self, engine: Engine, files: ObjectStore, clock: Clock = utc_now) -> None:
         self._engine, self._files, self._clock = engine, files, clock
-        self._index = Index(engine)
+        self._index, self._audit = Index(engine), Audit(engine)
 
     def remove(
         self,
@@ -52,8 +53,10 @@ class Remover:
                 return (Kept.IN_USE,)
             if any(study == study_uid for study, _ in unfinished(self._files.root)):
                 return (Kept.UNDER_ANALYSIS,)
+            patient = self._audit.patient_of(study_uid)
             begun = self._begin(study_uid, scope, order, circumstances, heeded, terms)
             if isinstance(begun, Removal):
+                self._on_record(begun, order, patient)
                 log.info(
                     "study %s: %s removed by %r: %d objects, %d bytes",
                     study_uid,
@@ -64,6 +67,22 @@ class Remover:
                 )
                 self._end(begun)
         return begun
+
+    def _on_record(self, begun: Removal, order: Order, patient: str) -> None:
+        """Of whom an order to erase is about nothing is put on record."""
+        is_erased = order.erasure is not None
+        what = "all of it" if begun.scope is Scope.STUDY else "its images"
+        self._audit.add(
+            AuditEvent(
+                self._clock(),
+                AuditAction.REMOVED,
+                True,
+                study_instance_uid="" if is_erased else begun.study_instance_uid,
+                patient_id="" if is_erased else patient,
+                subject=f"erasure {order.erasure}" if is_erased else order.rule,
+                detail=f"{what}: {begun.objects} objects",
+            )
+        )
 
     def finish(self, is_stopped: Callable[[], bool] = lambda: False) -> int:
         """Go on with removals that were interrupted, until stopped; returns how many have ended.

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from node.clock import utc_now
 from node.errors import NodeError
 from storage.accounts import Account, AccountRole, Accounts
+from storage.audit import Audit, AuditAction, AuditEvent
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +107,8 @@ def first_link(engine: Engine) -> Link | None:
     return link(engine, operators[0].name if operators else FIRST)
 
 
-def add(engine: Engine, name: str, role: AccountRole) -> Link:
-    """Make an account, and its first link.
+def add(engine: Engine, name: str, role: AccountRole, by: str = "") -> Link:
+    """Make an account, and its first link; `by` goes on record, empty: the node itself.
 
     Raises:
         NodeError: the name is none.
@@ -116,11 +117,12 @@ def add(engine: Engine, name: str, role: AccountRole) -> Link:
     if not name.strip() or name != name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
         raise NodeError(f"a name of an account has 1 to {_LONGEST_NAME} printable characters")
     Accounts(engine).add(name, role, utc_now())
-    return link(engine, name)
+    _on_record(engine, by, name, f"made: {role}")
+    return link(engine, name, by)
 
 
-def link(engine: Engine, name: str) -> Link:
-    """A new link for an account, in place of an earlier one; the password stays until it is used.
+def link(engine: Engine, name: str, by: str = "") -> Link:
+    """A new link for an account, in place of an earlier one; the password stays until it is used. `by`: as of `add`.
 
     Raises:
         NodeError: there is no such account, or it signs in at a provider.
@@ -133,11 +135,12 @@ def link(engine: Engine, name: str) -> Link:
         raise NodeError(f"account {name!r} has no password here: it signs in at a provider")
     token, expires_at = secrets.token_urlsafe(_TOKEN_BYTES), utc_now() + LINK_LASTS
     known.keep_link(name, token, expires_at)
+    _on_record(engine, by, name, "a link to set its password was made")
     return Link(name, f"/welcome/{token}", expires_at)
 
 
-def remove(engine: Engine, name: str) -> Removed:
-    """Remove an account with its sessions.
+def remove(engine: Engine, name: str, by: str = "") -> Removed:
+    """Remove an account with its sessions; `by`: as of `add`.
 
     Raises:
         NodeError: there is no such account, or no other operator could sign in.
@@ -149,6 +152,7 @@ def remove(engine: Engine, name: str) -> Removed:
     if not any(it.role is AccountRole.OPERATOR and it.password_hash for it in others):
         raise NodeError(f"account {name!r} stays: no other operator has a password yet")
     known.remove(name)
+    _on_record(engine, by, name, "removed")
     return Removed(name)
 
 
@@ -193,6 +197,10 @@ def turn_away(engine: Engine, subject: str) -> None:
     """End the sessions of who has no role at the provider any more."""
     if ended := Accounts(engine).end_sessions(subject):
         log.warning("%d open sessions have ended: the provider gives their account no role any more", ended)
+
+
+def _on_record(engine: Engine, by: str, name: str, what: str) -> None:
+    Audit(engine).add(AuditEvent(utc_now(), AuditAction.CHANGED_ACCOUNT, True, by, subject=name, detail=what))
 
 
 @cache

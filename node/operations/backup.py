@@ -23,6 +23,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 
 from node.analysis.progress import queue_database
+from node.clock import utc_now
 from node.errors import NodeError
 from node.operations import backup_format as form
 from node.operations import postgresql
@@ -30,10 +31,12 @@ from node.operations.backup_format import Description, Part
 from node.operations.watching import Watch, unwatched
 from node.settings import Settings
 from storage import inventory
+from storage.audit import Audit, AuditAction, AuditEvent
 from storage.database import open_engine
 from storage.database_faults import told
 from storage.durability import sync
 from storage.inventory import Listed
+from storage.migrations import is_current
 from storage.online_copy import copy_database, settle
 
 
@@ -61,8 +64,12 @@ class BackedUp:
     faults: dict[str, str]
 
 
-def back_up(settings: Settings, target: Path, keep: Keep = Keep.COPIES, watch: Watch[Listed] = unwatched) -> BackedUp:
+def back_up(
+    settings: Settings, target: Path, keep: Keep = Keep.COPIES, watch: Watch[Listed] = unwatched, by: str = ""
+) -> BackedUp:
     """Back a node up, which may run; again onto the same path only what is new is copied, and what is gone goes.
+
+    That it was done goes on record, with who did it (`by`).
 
     Raises:
         NodeError: the target is something else, or a database cannot be copied; the backup before is as it was.
@@ -100,6 +107,7 @@ def back_up(settings: Settings, target: Path, keep: Keep = Keep.COPIES, watch: W
         )
         _remove_former(target, stamp)
         (target / form.UNDER_WAY).unlink()
+    _on_record(settings, by, target, files.count)
     return BackedUp(target, made_at, files.count, files.added, files.size, keep, files.faults)
 
 
@@ -160,6 +168,23 @@ class _Files:
         else:
             shutil.copy2(source, partial)
         os.replace(partial, target)
+
+
+def _on_record(settings: Settings, by: str, target: Path, files: int) -> None:
+    """Not in a database of an earlier release, which a backup leaves as it is."""
+    engine = create_engine(settings.storage_url, hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            if not is_current(connection):
+                return
+    finally:
+        engine.dispose()
+    engine = open_engine(settings.storage_url)
+    try:
+        said = f"backup of {files} files"
+        Audit(engine).add(AuditEvent(utc_now(), AuditAction.COPIED, True, by, subject=str(target), detail=said))
+    finally:
+        engine.dispose()
 
 
 def _is_there(target: Path, status: os.stat_result) -> bool:

@@ -94,6 +94,10 @@ def _security(settings: Settings) -> list[str]:
             if file and key != "authorities":
                 warnings.append(_openness(file))
         warnings += _of_the_web(remote)
+        if remote.is_known_by_title_alone and not settings.listener.is_local:
+            warnings.append(
+                f"remote {remote.name}: whoever calls himself {remote.ae_title} has its rights: give it a host"
+            )
         if remote.passcode_file and not remote.tls:
             warnings.append(f"remote {remote.name}: without TLS its passcode can be read on its way")
     return warnings

@@ -182,7 +182,7 @@ class _Order:
         self._remove_others(order)
         self._forget_runs(number)
         with database.writing(self._engine).begin() as connection:
-            erasures.clean(connection, number, self._digest)
+            erasures.clean(connection, number, self._digest, self._who.spellings)
         for path in self._data.copies:
             path.unlink(missing_ok=True)
             sync(path.parent)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from node.audit.verification import Verified
 from node.operations.accounts import AccountList, Link, Removed
 from node.operations.alerts import AlertLine, AlertList, Tried
 from node.operations.answer_check import Checked
@@ -15,6 +16,7 @@ from node.operations.bundles import Added, Bundles
 from node.operations.cancel import Cancelled
 from node.operations.configuration import CheckedConfiguration
 from node.operations.erasure import ErasureReport
+from node.operations.journal import JournalPage
 from node.operations.quarantine import DiscardedMany, QuarantineDetail, QuarantineList, ReleasedMany
 from node.operations.replay import Replay
 from node.operations.rerun import Rerun
@@ -39,6 +41,8 @@ ANSWERS: dict[str, type] = {
     "alerts": AlertList,
     "alerts acknowledge": AlertLine,
     "alerts test": Tried,
+    "audit find": JournalPage,
+    "audit verify": Verified,
     "backup": BackedUp,
     "cancel": Cancelled,
     "check-answer": Checked,

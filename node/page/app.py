@@ -12,11 +12,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from node.audit.recorder import Recorder
+from node.callers import client_address
+from node.clock import utc_now
 from node.errors import NodeError, told
 from node.operations.images import Images
 from node.operations.intake import Intake
@@ -35,14 +37,15 @@ from node.page.quarantine import quarantine_orders, quarantine_routes
 from node.page.rendering import HERE, Pages
 from node.page.retrievals import retrievals_routes
 from node.page.rules import rules_routes
-from node.page.security import allowed_hosts, guarded
+from node.page.security import Guard, Hosts, Refused, allowed_hosts
 from node.page.sign_in import sign_in_routes
 from node.page.studies import studies_routes
 from node.page.study import study_routes
 from node.page.trail import Trail
 from node.page.uploads import uploads_routes
-from node.page.visitors import ForbiddenError, NotSignedInError, Visitors, sign_in_path
+from node.page.visitors import COOKIE, ForbiddenError, NotSignedInError, Visitors, sign_in_path
 from node.settings import Settings
+from storage.audit import AuditAction, AuditEvent, Facts
 from storage.errors import StorageError
 from storage.files import ObjectStore
 from storage.index import Index
@@ -51,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
-    """The page on one storage; it describes itself to nobody."""
+    """The page on one storage; it describes itself to nobody. `state.recorder` is to be closed at its end."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     visitors, pages = Visitors(engine, settings.web), Pages(settings.time_zone, settings.web.language)
     intake, images = Intake(settings.listener, files, Index(engine)), Images(engine, files)
@@ -83,14 +86,21 @@ def page(settings: Settings, engine: Engine, files: ObjectStore) -> FastAPI:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_middleware(BaseHTTPMiddleware, dispatch=Trail(engine).kept)
-    app.add_middleware(BaseHTTPMiddleware, dispatch=guarded)
+    recorder = app.state.recorder = Recorder(engine)
+
+    def refused(address: str, why: str) -> None:
+        facts = Facts(service="page")
+        event = AuditEvent(utc_now(), AuditAction.REFUSED, False, address=address, detail=why, facts=facts)
+        recorder.add_recurring(event)
+
+    app.add_middleware(BaseHTTPMiddleware, dispatch=Guard(refused).guarded)
     app.add_middleware(Forms)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.web), www_redirect=False)
-    _show_problems(app, pages)
+    app.add_middleware(Hosts, allowed_hosts=allowed_hosts(settings.web), refused=refused)
+    _show_problems(app, pages, refused)
     return app
 
 
-def _show_problems(app: FastAPI, pages: Pages) -> None:
+def _show_problems(app: FastAPI, pages: Pages, refused: Refused) -> None:
     def problem(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
         said: dict[str, Any] = {"status": status, "sentence": sentence}
         part = "hx-request" in request.headers
@@ -100,10 +110,7 @@ def _show_problems(app: FastAPI, pages: Pages) -> None:
 
     async def not_signed_in(request: Request, error: Exception) -> Response:
         assert isinstance(error, NotSignedInError)
-        where = sign_in_path(error.path)
-        if "hx-request" in request.headers:
-            return Response(status_code=401, headers={"HX-Redirect": where})
-        return RedirectResponse(where, 303)
+        return _to_sign_in(request, error, refused)
 
     async def forbidden(request: Request, error: Exception) -> Response:
         return problem(request, 403, str(error))
@@ -134,3 +141,12 @@ def _show_problems(app: FastAPI, pages: Pages) -> None:
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(SQLAlchemyError, database_problem)
     app.add_exception_handler(OSError, file_problem)
+
+
+def _to_sign_in(request: Request, error: NotSignedInError, refused: Refused) -> Response:
+    if COOKIE in request.cookies:
+        refused(client_address(request), "a cookie of no session: it is over, or was made up")
+    where = sign_in_path(error.path)
+    if "hx-request" in request.headers:
+        return Response(status_code=401, headers={"HX-Redirect": where})
+    return RedirectResponse(where, 303)

@@ -8,12 +8,15 @@ name of another that leads here is refused, or its pages would be of the same or
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from node.callers import client_address
 from node.settings import WebSettings
 
 Next = Callable[[Request], Awaitable[Response]]
@@ -60,15 +63,47 @@ def _written(name: str) -> str:
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-async def guarded(request: Request, call_next: Next) -> Response:
-    """Refuse what another page had a browser send; add the headers."""
-    if request.method not in SAFE and not _comes_from_here(request):
-        answer: Response = PlainTextResponse("another page has sent this request\n", 403)
-    else:
-        answer = await call_next(request)
-    for name, value in _HEADERS.items():
-        answer.headers.setdefault(name, value)
-    return answer
+Refused = Callable[[str, str], None]
+"""Puts on record that an address was refused, and why."""
+
+
+class Guard:
+    """Goes round every request; `refused` is told of those that are not answered."""
+
+    def __init__(self, refused: Refused) -> None:
+        self._refused = refused
+
+    async def guarded(self, request: Request, call_next: Next) -> Response:
+        """Refuse what another page had a browser send; add the headers."""
+        if request.method not in SAFE and not _comes_from_here(request):
+            self._refused(client_address(request), "another page has sent a request of a browser")
+            answer: Response = PlainTextResponse("another page has sent this request\n", 403)
+        else:
+            answer = await call_next(request)
+        for name, value in _HEADERS.items():
+            answer.headers.setdefault(name, value)
+        return answer
+
+
+class Hosts:
+    """Refuses requests for other hosts (TrustedHostMiddleware), and puts them on record."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str], refused: Refused) -> None:
+        self._app, self._allowed, self._refused = app, list(allowed_hosts), refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        passed = False
+
+        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal passed
+            passed = True
+            await self._app(scope, receive, send)
+
+        trusted = TrustedHostMiddleware(answered, allowed_hosts=self._allowed, www_redirect=False)
+        await trusted(scope, receive, send)
+        if not passed:
+            self._refused(client_address(Request(scope)), "a request for another host")
 
 
 def _comes_from_here(request: Request) -> bool:

@@ -56,10 +56,13 @@ RECORDED: Mapping[tuple[str, str], AuditAction] = {
     ("POST", "/rules/file"): AuditAction.TRIED_RULES,
     ("POST", "/rules/stored"): AuditAction.TRIED_RULES,
     ("POST", "/node/echo"): AuditAction.ASKED_REMOTE,
+    ("GET", "/node/log"): AuditAction.READ_AUDIT,
     ("POST", "/node/alerts/{number}/acknowledge"): AuditAction.ACKNOWLEDGED,
 }
 #: What only shows something is told of where it has come to that.
-_SHOWING = frozenset({AuditAction.LOOKED, AuditAction.DOWNLOADED})
+_SHOWING = frozenset({AuditAction.LOOKED, AuditAction.DOWNLOADED, AuditAction.READ_AUDIT})
+#: What is told of once for each session (and study).
+_ONCE = frozenset({AuditAction.LOOKED, AuditAction.READ_AUDIT})
 #: Who guesses and has to wait, or comes while others do: told of once by what came before.
 _PUT_OFF = 429
 _FAILED = 500
@@ -128,7 +131,7 @@ class Trail:
         return True
 
     def _keep(self, event: AuditEvent) -> None:
-        if event.action is not AuditAction.LOOKED:
+        if event.action not in _ONCE:
             self._audit.add(event)
             return
         key = (event.session, event.study_instance_uid)

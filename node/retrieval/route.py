@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pynetdicom import StoragePresentationContexts
+from sqlalchemy import Engine
 
+from node.audit.recorder import Recorder
 from node.dicom.association import RemoteAE
 from node.dicom.command import Command, Refusal
 from node.dicom.find import find_sop_classes
 from node.retrieval.exchange import Answer, Keys, Line, get, move
+from node.services.brought import received
 from node.services.leases import Leases
 from node.services.messages import IncomingObject
 from node.services.store import Arrival, StorageSCP
@@ -55,7 +58,7 @@ class ByMove:
         return move(remote, keys, line, self.destination)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class _Source:
     """Who sends objects on an association that asks for them."""
 
@@ -71,8 +74,9 @@ class _Source:
 class ByGet:
     """C-GET: each object is taken in as one that the listener receives."""
 
-    def __init__(self, storage: StorageSCP, leases: Leases) -> None:
+    def __init__(self, storage: StorageSCP, leases: Leases, engine: Engine, files: ObjectStore) -> None:
         self._storage, self._leases = storage, leases
+        self._engine, self._files, self.recorder = engine, files, Recorder(engine)
 
     @property
     def words(self) -> str:
@@ -92,6 +96,8 @@ class ByGet:
         finally:
             source.open = False
             self._leases.end(source)
+            brought = self._storage.brought_by(source)
+            self.recorder.add(*received(source, "C-GET", brought, self._engine, self._files))
 
 
 @contextmanager
@@ -100,8 +106,10 @@ def by_get(settings: ListenerSettings, files: ObjectStore, index: Index) -> Iter
     leases = Leases(index)
     storage = StorageSCP(files, index, leases, settings.minimum_free_gb, settings.largest_object_gb)
     leases.start()
+    by_get = ByGet(storage, leases, index.engine, files)
     try:
-        yield ByGet(storage, leases)
+        yield by_get
     finally:
         storage.wait_until_idle()
         leases.stop()
+        by_get.recorder.close()

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from node.clock import utc_now
 from node.dicom.pdu_reader import HEADER
 from node.dicom.tls import is_encrypted
 from node.logs import Sparing, title
@@ -34,6 +35,7 @@ from node.services.request import (
 from node.services.server_tls import ServerTLS
 from node.services.slots import Slot, Slots
 from node.services.unassociated import Address, HandshakeError, UnassociatedConnection
+from storage.audit import AuditAction, AuditEvent, Facts
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Acceptor:
         negotiate: Callable[[ReceivedRequest], None],
         refused: Callable[[], None] = lambda: None,
         limits: AcceptorLimits | None = None,
+        audit: Callable[[AuditEvent], None] = lambda _event: None,
     ) -> None:
         """`negotiate` must not wait, and raises RuntimeError where it cannot; `refused` is called for each rejection.
 
@@ -94,7 +97,9 @@ class Acceptor:
             negotiate: begins the association of a request.
             refused: counts.
             limits: of connections without association.
+            audit: is told of whom nothing is served; must not wait.
         """
+        self._audit = audit
         self._slots = Slots(maximum, maximum_per_remote, self._wake)
         self._negotiate, self._refused = negotiate, refused
         self._limits = limits or AcceptorLimits()
@@ -259,6 +264,7 @@ class Acceptor:
     def _not_agreed(self, connection: UnassociatedConnection, why: str) -> None:
         address = connection.address[0]
         self._sparing.write(logging.WARNING, why, address, "TLS connection from %s refused: %s", address, why)
+        self._refused_on_record(connection, why)
         self._say_and_close(connection, b"")
 
     def _closed_or_impatient(self, connection: UnassociatedConnection) -> None:
@@ -275,6 +281,7 @@ class Acceptor:
                 kind, address = "TLS on a port without it", connection.address[0]
                 self._sparing.write(logging.WARNING, kind, address, "%s: %s must call `tls_port`", kind, address)
             self._note(connection, "closed: it did not begin with an association request")
+            self._refused_on_record(connection, "it did not begin with an association request")
             self._say_and_close(connection, ABORT)
         elif len(received) < HEADER:
             return
@@ -337,12 +344,23 @@ class Acceptor:
         caller, address = title(connection.request.calling_ae) if connection.request else "", connection.address[0]
         kind = f"association rejected ({rejection.words})"
         self._sparing.write(logging.WARNING, kind, address, "%s: AE %s from %s", kind, caller, address)
+        self._refused_on_record(connection, rejection.words)
         self._say_and_close(connection, rejection.encoded)
 
     def _malformed(self, connection: UnassociatedConnection, what: str) -> None:
         address = connection.address[0]
         self._sparing.write(logging.WARNING, what, address, "connection from %s aborted: %s", address, what)
+        self._refused_on_record(connection, what)
         self._say_and_close(connection, ABORT_INVALID)
+
+    def _refused_on_record(self, connection: UnassociatedConnection, why: str) -> None:
+        asked = connection.request
+        caller, called = (asked.calling_ae, asked.called_ae) if asked else ("", "")
+        facts, address = Facts(service="association", called=called), connection.address[0]
+        event = AuditEvent(
+            utc_now(), AuditAction.REFUSED, False, address=address, detail=why, remote=caller, facts=facts
+        )
+        self._audit(event)
 
     def _say_and_close(self, connection: UnassociatedConnection, pdu: bytes) -> None:
         """Send a last PDU, and leave the other side a moment to read it and to close."""

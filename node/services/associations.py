@@ -18,6 +18,8 @@ from pynetdicom.events import Event, EventType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification
 
+from node.audit.recorder import Recorder
+from node.clock import utc_now
 from node.dicom.command import C_ECHO_RQ, SUCCESS, Command, Refusal
 from node.dicom.contexts import acceptable, is_storage
 from node.dicom.pdu_reader import TimeLimits
@@ -28,9 +30,11 @@ from node.dicom.user_identity import positive_response
 from node.logs import Sparing, title
 from node.services.acceptor import ReceivedRequest
 from node.services.association import AcceptedAssociation
+from node.services.brought import received
 from node.services.leases import Leases
 from node.services.store import Arrival, Reception, StorageSCP
 from node.settings import ListenerSettings, RemoteSettings
+from storage.audit import AuditAction, AuditEvent, Facts
 from storage.files import ObjectStore
 from storage.index import Index
 
@@ -84,7 +88,11 @@ class Associations:
         index: Index,
         lease_s: float,
         services: Sequence[Service] = (ECHO,),
+        recorder: Recorder | None = None,
     ) -> None:
+        """`recorder` takes who was refused and what was received; None: one of its own."""
+        self._recorder = recorder or Recorder(index.engine)
+        self._engine, self._files = index.engine, store
         self._settings = settings
         self._services = tuple(services)
         self._limits = TimeLimits(settings.network_timeout_s, settings.slowest_kb_s * _KILOBYTE)
@@ -163,12 +171,17 @@ class Associations:
         return found
 
     def _ended(self, association: AcceptedAssociation) -> None:
-        self._leases.end(association)
+        try:
+            self._leases.end(association)
+        finally:
+            brought = self._storage.brought_by(association)
+            self._recorder.add(*received(association, "C-STORE", brought, self._engine, self._files))
         if not association.faults:
             return
         address, first, more = association.requestor.address, association.faults[0], len(association.faults) - 1
         and_more = f", and {more} more after it" if more else ""
         self._sparing.write(logging.WARNING, first, address, "association from %s: %s%s", address, first, and_more)
+        self._refused_on_record(association, first)
 
     def _admit(self, event: Event) -> None:
         """Reject who may not connect; else choose the contexts among those asked for."""
@@ -225,6 +238,7 @@ class Associations:
         for right in sorted(filter(None, missing - rights)):
             what = f"remote without the right {right} asked for its service"
             self._sparing.write(logging.WARNING, what, association.requestor.address, "%s: %s", what, who)
+            self._refused_on_record(association, what)
 
     def _extend(self, event: Event) -> dict[str, bytes]:
         """The answers to SOP Class Extended Negotiation, of classes that are accepted."""
@@ -237,6 +251,7 @@ class Associations:
         self._count("rejected")
         kind, address = kind or f"association rejected for reason {diagnostic}", event.assoc.requestor.address
         self._sparing.write(logging.WARNING, kind, address, "association rejected: %s", why)
+        self._refused_on_record(event.assoc, why)
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, source, diagnostic)
         event.assoc.kill()
 
@@ -262,6 +277,17 @@ class Associations:
         """A request that brings no object is refused for its command."""
         kind, address = "request refused", association.requestor.address
         self._sparing.write(logging.WARNING, kind, address, "%s from %s: %s", kind, address, refusal.reason)
+        self._refused_on_record(association, refusal.reason)
+
+    def _refused_on_record(self, association: AcceptedAssociation, why: str) -> None:
+        asked = association.requestor.primitive
+        called = asked.called_ae_title.strip() if asked is not None else ""
+        facts = Facts(service="association", called=called)
+        who = asked.calling_ae_title.strip() if asked is not None else ""
+        event = AuditEvent(
+            utc_now(), AuditAction.REFUSED, False, address=association.address, detail=why, remote=who, facts=facts
+        )
+        self._recorder.add_recurring(event)
 
 
 def _one_at_a_time(_event: Event) -> None:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from node.audit.recorder import Recorder
 from node.dicom.tls import is_encrypted
 from node.services.acceptor import Acceptor, AcceptorLimits, ReceivedRequest
 from node.services.associations import Associations, Service
@@ -46,12 +47,13 @@ class Listener:
         """`services` stand in the place of those that the settings offer, where this process serves; `time_zone` is
         the site's by its IANA name, empty: the machine's."""
         self._settings, self._store, self._index = settings, store, index
+        self._recorder = Recorder(index.engine)
         self._here: Associations | None = None
         several = settings.processes > 1 and settings.plain
         if not several or settings.tls_port is not None:
             if services is None:
-                services = offered(settings, remotes, store, index, time_zone)
-            self._here = Associations(settings, remotes, store, index, lease_s, services)
+                services = offered(settings, remotes, store, index, time_zone, self._recorder)
+            self._here = Associations(settings, remotes, store, index, lease_s, services, self._recorder)
         self._processes: Processes | None = None
         if several:
             self._processes = Processes(settings, remotes, store, index, lease_s, time_zone)
@@ -61,6 +63,7 @@ class Listener:
             self._begin,
             self._count_rejected,
             limits,
+            self._recorder.add_recurring,
         )
         self._open = False
         self._port, self.tls_port = settings.port, settings.tls_port
@@ -108,6 +111,7 @@ class Listener:
         except BaseException:
             self._acceptor.close()
             raise
+        self._recorder.start()
         self._acceptor.start()
         self._open = True
 
@@ -141,6 +145,7 @@ class Listener:
         until = time.monotonic() + patience_s
         for each in self._serving:
             each.stop(max(until - time.monotonic(), 0.0))
+        self._recorder.close()
 
     def _count_rejected(self) -> None:
         with self._counting:

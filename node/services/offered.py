@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pynetdicom import evt
 
+from node.audit.recorder import Recorder
 from node.dicom.command import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, N_ACTION_RQ, N_EVENT_REPORT_RQ
 from node.dicom.commitment import PUSH_MODEL
 from node.dicom.remotes import Right
@@ -27,6 +28,7 @@ def offered(
     files: ObjectStore,
     index: Index,
     time_zone: str,
+    recorder: Recorder | None = None,
 ) -> tuple[Service, ...]:
     """The services of a process that serves associations.
 
@@ -36,11 +38,13 @@ def offered(
         files: the object store.
         index: the index, whose database also has the catalogue.
         time_zone: of the site by its IANA name; empty: the machine's.
+        recorder: takes what is asked for and sent; None: one of their own.
     """
     engine = index.engine
+    recorder = recorder or Recorder(engine)
     zone = ZoneInfo(time_zone) if time_zone else None
-    query = QuerySCP(settings.ae_title, settings.most_matches, engine, zone)
-    retrieve = RetrieveSCP(remotes, engine, files)
+    query = QuerySCP(settings.ae_title, settings.most_matches, engine, zone, recorder)
+    retrieve = RetrieveSCP(remotes, engine, files, recorder)
     moves, gets, commitment = frozenset(MOVE_CLASSES), frozenset(GET_CLASSES), frozenset({PUSH_MODEL})
     commits, reports = CommitmentSCP(files, CommitmentRequests(engine)), ReportTaker(Commitments(engine))
     return (

@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from node.audit.recorder import Recorder
 from node.logs import configure
 from node.services.acceptor import ReceivedRequest
 from node.services.associations import Associations
@@ -94,8 +95,9 @@ def serve(control: Control) -> None:
     settings = ListenerSettings.model_validate(setup["settings"])
     remotes = [RemoteSettings.model_validate(remote) for remote in setup["remotes"]]
     files, index = ObjectStore(Path(setup["root"])), Index(open_engine(setup["database"]))
-    services = offered(settings, remotes, files, index, setup["time_zone"])
-    associations = Associations(settings, remotes, files, index, setup["lease_s"], services)
+    recorder = Recorder(index.engine)
+    services = offered(settings, remotes, files, index, setup["time_zone"], recorder)
+    associations = Associations(settings, remotes, files, index, setup["lease_s"], services, recorder)
     associations.start()
     control.say(ready=True)
     slots: dict[int, PassedSlot] = {}
@@ -124,6 +126,7 @@ def serve(control: Control) -> None:
     threading.Thread(target=hear, name="control", daemon=True).start()
     hearing.wait()
     associations.stop(patience)
+    recorder.close()
     control.say(counts=associations.counts)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 from pydicom import Dataset
@@ -18,10 +19,13 @@ from pynetdicom.sop_class import (
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.audit.recorder import Recorder
+from node.clock import utc_now
 from node.errors import told
 from node.logs import Sparing, title
 from node.services.answer import answer
 from node.services.identifier import Identifier, IdentifierError, Root, read_identifier
+from storage.audit import AuditAction, AuditEvent, Facts
 from storage.catalogue.keys import Query
 from storage.catalogue.query import portions
 
@@ -42,6 +46,9 @@ OUT_OF_RESOURCES, MISMATCH, UNABLE = 0xA700, 0xA900, 0xC001
 # Of PS3.4 Table C.5-1: relational queries, combined dates and times, fuzzy matching of names, adjustment of the time
 # zone, empty values, several values all of which must be there.
 SUPPORTED = (1, 1, 0, 0, 1, 0)
+
+LONGEST_ON_RECORD = 8192
+"""Bytes of a query that are put on record."""
 
 _Response = tuple[int | Dataset, Dataset | None]
 
@@ -69,7 +76,9 @@ def negotiated(association_asked: bytes) -> Negotiated:
 class QuerySCP:
     """Answers queries."""
 
-    def __init__(self, ae_title: str, most_matches: int, engine: Engine, site_zone: tzinfo | None) -> None:
+    def __init__(
+        self, ae_title: str, most_matches: int, engine: Engine, site_zone: tzinfo | None, recorder: Recorder
+    ) -> None:
         """Queries are answered from the catalogue.
 
         Args:
@@ -77,7 +86,9 @@ class QuerySCP:
             most_matches: answers of one query; where there are more, it ends with A700.
             engine: of the database with the catalogue.
             site_zone: of datetimes that state no offset; None: the machine's.
+            recorder: takes who has asked for what.
         """
+        self._recorder = recorder
         self._ae_title, self._most, self._engine, self._zone = ae_title, most_matches, engine, site_zone
         self._sparing = Sparing(log)
 
@@ -85,28 +96,43 @@ class QuerySCP:
         """The responses to a query, as pynetdicom's service class sends them."""
         address = event.assoc.requestor.address
         who = f"AE {title(event.assoc.requestor.ae_title)} from {address}"
+        on_record = _on_record(event)
         try:
-            yield from self._responses(event, who)
+            on_record = yield from self._responses(event, who, on_record)
         except IdentifierError as error:
+            on_record = replace(on_record, succeeded=False, detail=str(error))
             self._sparing.write(logging.WARNING, "query refused", address, "query of %s refused: %s", who, error)
             yield _failure(MISMATCH, str(error), error.tag), None
         except SQLAlchemyError as error:
+            on_record = replace(on_record, succeeded=False, detail="the database does not answer")
             log.error("query of %s: the database does not answer: %s", who, told(error))
             yield _failure(OUT_OF_RESOURCES, "the database does not answer, try again"), None
         except Exception as error:  # noqa: BLE001 (a fault of the node: the peer gets a status, the log its place)
+            on_record = replace(on_record, succeeded=False, detail="not answered for a fault of the node")
             log.error("query of %s: not answered: %s", who, told(error))
             yield _failure(UNABLE, "not answered for a fault of the node"), None
+        finally:
+            self._recorder.add_recurring(on_record)
 
-    def _responses(self, event: Event, who: str) -> Iterator[_Response]:
+    def _responses(self, event: Event, who: str, on_record: AuditEvent) -> Generator[_Response, None, AuditEvent]:
+        """Answers, and what is put on record then."""
         sop_class = event.request.AffectedSOPClassUID
         agreed = negotiated(event.assoc.requestor.sop_class_extended.get(sop_class, b""))
         encoded, syntax = event.request.Identifier.getvalue(), event.context.transfer_syntax
         root = FIND_CLASSES[str(sop_class)]
         asked = read_identifier(encoded, syntax, root, agreed.relational, agreed.empty_values)
         query = Query(asked.level, asked.keys, agreed.combined, asked.zone or self._zone, self._zone)
-        yield from self._matches(event, who, asked, query)
+        count = yield from self._matches(event, who, asked, query)
+        said = {key.keyword: key.values for key in asked.keys}
+        return replace(
+            on_record,
+            study_instance_uid=_exact(said.get("StudyInstanceUID", ())),
+            patient_id=_exact(said.get("PatientID", ())),
+            detail=f"{count} matches at {asked.level} level",
+        )
 
-    def _matches(self, event: Event, who: str, asked: Identifier, query: Query) -> Iterator[_Response]:
+    def _matches(self, event: Event, who: str, asked: Identifier, query: Query) -> Generator[_Response, None, int]:
+        """Answers, and how many there were."""
         pending = PENDING_WITH_UNSUPPORTED_KEYS if asked.unsupported else PENDING
         answered = 0
         for portion in portions(self._engine, query):
@@ -114,18 +140,37 @@ class QuerySCP:
                 if answered == self._most:
                     log.warning("query of %s: more than %d matches at %s level", who, answered, asked.level)
                     yield _failure(OUT_OF_RESOURCES, f"more than {answered} matches, ask for less"), None
-                    return
+                    return answered
                 if event.is_cancelled:
                     yield CANCELLED, None
-                    return
+                    return answered
                 yield pending, answer(entity, asked, self._ae_title)
                 answered += 1
             if event.is_cancelled:
                 yield CANCELLED, None
-                return
+                return answered
             if event.assoc.acse.is_aborted():
-                return
+                return answered
         log.info("query of %s: %d matches at %s level", who, answered, asked.level)
+        return answered
+
+
+def _on_record(event: Event) -> AuditEvent:
+    """What is put on record of a query, before it is known what it asks for."""
+    facts = Facts(
+        service="C-FIND",
+        query=b64encode(event.request.Identifier.getvalue()[:LONGEST_ON_RECORD]).decode(),
+        sop_class=str(event.request.AffectedSOPClassUID),
+    )
+    requestor = event.assoc.requestor
+    remote = str(requestor.ae_title).strip()
+    return AuditEvent(utc_now(), AuditAction.QUERIED, True, address=str(requestor.address), remote=remote, facts=facts)
+
+
+def _exact(values: Sequence[str]) -> str:
+    """The one value that a key asks for; empty where it asks for several, or for a pattern."""
+    alone = values[0] if len(values) == 1 else ""
+    return "" if "*" in alone or "?" in alone else alone
 
 
 def _failure(status: int, comment: str, tag: int | None = None) -> Dataset:

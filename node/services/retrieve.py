@@ -9,8 +9,10 @@ so answer DCMTK and Orthanc.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from pydicom.datadict import tag_for_keyword
 from pynetdicom import Association
@@ -25,8 +27,10 @@ from pynetdicom.sop_class import (
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.audit.recorder import Recorder
+from node.clock import utc_now
 from node.dicom.command import C_GET_RQ, C_MOVE_RQ, MISMATCH, Originator, Refusal
-from node.dicom.outcomes import StoreOutcome
+from node.dicom.outcomes import StoreOutcome, StoreResult
 from node.dicom.sendable import Sendable
 from node.logs import Sparing, title
 from node.services.getting import sent_back
@@ -35,6 +39,7 @@ from node.services.messages import Messages, Request
 from node.services.moving import moved
 from node.services.sub_operations import MOST, UNABLE_TO_CALCULATE, Answers, Tally
 from node.settings import RemoteSettings
+from storage.audit import AuditAction, AuditEvent, Facts
 from storage.catalogue import retrieval
 from storage.catalogue.attributes import UNIQUE_KEYS, Level
 from storage.catalogue.retrieval import TooManyObjectsError, UniqueKeys
@@ -62,8 +67,12 @@ _Outcomes = Generator[StoreOutcome, None, None]
 class RetrieveSCP:
     """Sends objects to who asks for them, or to whom is named, from several associations at once."""
 
-    def __init__(self, remotes: Sequence[RemoteSettings], engine: Engine, files: ObjectStore) -> None:
-        """`remotes` are those that objects can be moved to, where it is known where they listen."""
+    def __init__(
+        self, remotes: Sequence[RemoteSettings], engine: Engine, files: ObjectStore, recorder: Recorder
+    ) -> None:
+        """`remotes` are those that objects can be moved to, where it is known where they listen; `recorder` takes who
+        has got what."""
+        self._recorder = recorder
         self._remotes, self._engine, self._files = tuple(remotes), engine, files
         self._sparing = Sparing(log)
 
@@ -107,10 +116,13 @@ class RetrieveSCP:
         else:
             tally = Tally(len(files))
             studies = {each.header.study_instance_uid for each in files}
+            record = _Record(messages, request, files)
+            self._recorder.add(*record.begin())
             try:
                 with self._files.locks.using(studies), closing(send(files)) as outcomes:
-                    _answer(outcomes, tally, Answers(messages, request))
+                    _answer(record.of(outcomes), tally, Answers(messages, request))
             finally:  # also where the one who asked is gone
+                self._recorder.add(*record.end())
                 log.info("%s: %s level, %s", _words(messages, request), identifier.level, tally)
 
     def _matches(self, identifier: Identifier) -> list[Sendable]:
@@ -122,7 +134,55 @@ class RetrieveSCP:
     def _refuse(self, messages: Messages, request: Request, refusal: Refusal) -> None:
         kind, who = f"retrieval refused with {refusal.status:04X}", messages.assoc.requestor.address
         self._sparing.write(logging.WARNING, kind, who, "%s: %s: %s", _words(messages, request), kind, refusal.reason)
+        event = _event(AuditAction.SENT, messages, request)
+        self._recorder.add_recurring(replace(event, succeeded=False, detail=refusal.reason))
         Answers(messages, request).refuse(refusal)
+
+
+class _Record:
+    """What is put on record of one request: of each study that it begins, and how many of its objects were sent."""
+
+    def __init__(self, messages: Messages, request: Request, files: Sequence[Sendable]) -> None:
+        self._begin = _event(AuditAction.SENDING, messages, request)
+        self._end = _event(AuditAction.SENT, messages, request)
+        self._classes = {it.path: it.header.sop_class_uid for it in files}
+        self._wanted = Counter(it.header.study_instance_uid for it in files)
+        self._sent: dict[str, Counter[str]] = {}
+
+    def begin(self) -> list[AuditEvent]:
+        """An event for each study."""
+        return [
+            replace(self._begin, study_instance_uid=uid, detail=f"{count} objects")
+            for uid, count in self._wanted.items()
+        ]
+
+    def of(self, outcomes: _Outcomes) -> _Outcomes:
+        """The same outcomes, counted."""
+        for each in outcomes:
+            if each.result is StoreResult.SENT:
+                classes = self._sent.setdefault(each.study_instance_uid, Counter())
+                classes[self._classes.get(each.path, "")] += 1
+            yield each
+
+    def end(self) -> list[AuditEvent]:
+        """An event for each study: it succeeded where all of its objects were sent."""
+        return [self._ended(uid, count) for uid, count in self._wanted.items()]
+
+    def _ended(self, uid: str, count: int) -> AuditEvent:
+        classes = self._sent.get(uid, Counter())
+        facts, sent = replace(self._end.facts, sop_classes=dict(classes)), classes.total()
+        said = f"{sent} of {count} objects"
+        return replace(
+            self._end, at=utc_now(), succeeded=sent == count, study_instance_uid=uid, detail=said, facts=facts
+        )
+
+
+def _event(action: AuditAction, messages: Messages, request: Request) -> AuditEvent:
+    association, command = messages.assoc, request.command
+    is_move = command.field == C_MOVE_RQ
+    facts = Facts(service="C-MOVE" if is_move else "C-GET", destination=command.move_destination if is_move else "")
+    address = str(association.requestor.address)
+    return AuditEvent(utc_now(), action, True, address=address, remote=_calling_ae(association), facts=facts)
 
 
 def _answer(outcomes: _Outcomes, tally: Tally, answers: Answers) -> None:

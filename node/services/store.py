@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +24,7 @@ from node.dicom.command import MISMATCH, Command, Refusal
 from node.logs import Sparing, title
 from node.recognition.header.rejections import rejection_note
 from node.services import part10
+from node.services.brought import Brought
 from node.services.leases import Leases, Sender
 from storage.errors import HeaderError, StorageError
 from storage.files import ObjectStore
@@ -169,6 +171,7 @@ class StorageSCP:
         self._sparing = Sparing(log)
         self._storing = 0
         self._counts: Counter[str] = Counter()
+        self._brought: WeakKeyDictionary[Sender, dict[str, Brought]] = WeakKeyDictionary()
         # Associations count in threads of their own; who stops waits until none is in the middle of an object.
         self._idle = threading.Condition()
 
@@ -221,7 +224,23 @@ class StorageSCP:
                     reception.discard()
             refusal = reception.refusal
             self._count(f"status {0 if refusal is None else refusal.status:04X}")
+            self._note(reception, refusal)
         return refusal
+
+    def brought_by(self, sender: Sender) -> dict[str, Brought]:
+        """What a sender has brought until now, by study; from here on it is counted anew."""
+        with self._idle:
+            return self._brought.pop(sender, {})
+
+    def _note(self, reception: Reception, refusal: Refusal | None) -> None:
+        header = reception.header
+        with self._idle:
+            studies = self._brought.setdefault(reception.arrival.sender, {})
+            brought = studies.setdefault(header.study_instance_uid if header else "", Brought())
+            if refusal is None and header is not None:
+                brought.stored[header.sop_class_uid] += 1
+            else:
+                brought.refused += 1
 
     def _keep(self, file: SpooledFile, reception: Reception) -> Refusal | None:
         arrival = reception.arrival

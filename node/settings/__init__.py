@@ -5,6 +5,7 @@ anything starts, one line a fault, naming the file and the key.
 """
 
 from node.settings.alerts import AlertSettings, Encryption, MailSettings, WebhookSettings
+from node.settings.audit import AuditSettings, SyslogSettings
 from node.settings.destinations import ADDITIONAL, USUAL_RESULTS, Conditions, ResultKind
 from node.settings.known_answer import KnownAnswerSettings
 from node.settings.loading import former_keys, load_settings, recognition_in
@@ -37,6 +38,7 @@ __all__ = [
     "USUAL_RESULTS",
     "AlertSettings",
     "AnalysisSettings",
+    "AuditSettings",
     "CompletionSettings",
     "Conditions",
     "Credentials",
@@ -59,6 +61,7 @@ __all__ = [
     "RetrievalSettings",
     "Settings",
     "SiteRule",
+    "SyslogSettings",
     "Wanted",
     "WebSettings",
     "WebhookSettings",

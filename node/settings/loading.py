@@ -128,5 +128,6 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
             "remotes": tuple(remote.within(folder, tls) for remote in settings.remotes),
             "analysis": analysis.model_copy(update=bundles),
             "alerts": settings.alerts.within(folder),
+            "audit": settings.audit.within(folder, tls),
         }
     )

@@ -105,6 +105,12 @@ class RemoteSettings(Section):
         return bool(self.url) or self.can_be_called
 
     @property
+    def is_known_by_title_alone(self) -> bool:
+        """Whether anybody who calls himself so gets its rights by DICOM: neither address nor certificate nor user."""
+        some = self.may_store or self.may_query or self.may_retrieve or self.may_commit
+        return bool(self.ae_title and some) and not (self.host or self.tls or self.username)
+
+    @property
     def title(self) -> str:
         """What objects that it stores name as who sent them: its AE title, without one the beginning of its name."""
         return self.ae_title or self.name[:16]

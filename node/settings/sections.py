@@ -10,13 +10,14 @@ import models
 from models.engines.execution import Engine, Precision
 from models.sequence import Sequence
 from node.settings.alerts import AlertSettings
+from node.settings.audit import AuditSettings
 from node.settings.known_answer import KnownAnswerSettings
 from node.settings.maintenance import MaintenanceSettings
 from node.settings.recognition import RecognitionSettings
 from node.settings.remotes import RemoteSettings
 from node.settings.retention import RetentionSettings
 from node.settings.retrieval import Method, RetrievalSettings
-from node.settings.values import AETitle, Credentials, Port, Seconds, Section, TimeZone
+from node.settings.values import AETitle, Credentials, Port, Seconds, Section, TimeZone, is_loopback_name
 from node.settings.web import WebSettings
 from storage.known_answer import AE_TITLE, DESTINATION
 
@@ -43,6 +44,11 @@ class ListenerSettings(Section):
     largest_object_gb: float = Field(default=8, gt=0)
     minimum_free_gb: float = Field(default=2.0, ge=0)
     most_matches: int = Field(default=20_000, ge=1)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it listens on the loopback interface alone."""
+        return is_loopback_name(self.host)
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -115,6 +121,7 @@ class Settings(Section):
     analysis: AnalysisSettings = AnalysisSettings()
     results: ResultSettings = ResultSettings()
     alerts: AlertSettings = AlertSettings()
+    audit: AuditSettings = AuditSettings()
     known_answer: KnownAnswerSettings = KnownAnswerSettings()
     retention: RetentionSettings = RetentionSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
@@ -134,7 +141,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _encryption(self) -> Settings:
-        listener = self.listener
+        listener, syslog = self.listener, self.audit.syslog
         if listener.tls_port is None and not listener.plain:
             raise ValueError("listener: without plain, tls_port is needed: the node would listen nowhere")
         if listener.tls_port is not None and listener.plain and listener.tls_port == listener.port:
@@ -144,6 +151,7 @@ class Settings(Section):
         for place, wanted, own in (
             ("listener.tls_port", listener.tls_port is not None, listener.credentials),
             ("web.tls", self.web.tls, self.web.credentials),
+            ("audit.syslog", syslog is not None and syslog.transport == "tls", syslog and syslog.credentials),
             *((f"remotes: {it.name}: tls", it.tls, it.credentials) for it in self.remotes),
         ):
             if wanted and not (own or self.tls):
@@ -208,11 +216,12 @@ class Settings(Section):
 
     @property
     def credentials(self) -> tuple[Credentials, ...]:
-        """Those in use, each once: of the port with TLS, and of the remotes that are called by TLS."""
+        """Those in use, each once: of the ports with TLS, and of who is called by TLS."""
         listening = self.listener.credentials if self.listener.tls_port is not None else None
         web = self.web.credentials if self.web.enabled and self.web.tls else None
         called = (remote for remote in self.remotes if remote.tls and remote.can_be_asked)
-        used = [listening, web, *(remote.credentials for remote in called)]
+        collector = self.audit.syslog.credentials if self.audit.syslog else None
+        used = [listening, web, collector, *(remote.credentials for remote in called)]
         return tuple(dict.fromkeys(each for each in used if each is not None))
 
     @property
@@ -225,6 +234,11 @@ class Settings(Section):
     def engines_folder(self) -> Path:
         """Networks as an engine converted them; they are made anew when they are not there."""
         return self.root / "engines"
+
+    @property
+    def audit_folder(self) -> Path:
+        """The files of the audit."""
+        return self.audit.folder or self.root / "audit"
 
     @property
     def storage_url(self) -> str:

@@ -57,6 +57,11 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def is_loopback_name(host: str) -> bool:
+    """Whether a host to listen on is this machine's loopback interface alone."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 AETitleOrNone = Annotated[str, AfterValidator(lambda value: _ae_title(value) if value else value)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import AfterValidator, Field
 
 from node.settings.oidc import OidcSettings
-from node.settings.values import URL, Credentials, Port, Section
+from node.settings.values import URL, Credentials, Port, Section, is_loopback_name
 
 STUDY = "{study}"
 
@@ -71,7 +71,7 @@ class WebSettings(Section):
     @property
     def is_local(self) -> bool:
         """Whether it listens on the loopback interface alone."""
-        return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
+        return is_loopback_name(self.host)
 
     def viewer_of(self, study_instance_uid: str) -> str:
         """The address of a study in the other viewer; empty where there is none."""

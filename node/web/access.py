@@ -14,13 +14,16 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from node.audit.recorder import Recorder
 from node.callers import is_loopback, is_proxied
+from node.clock import utc_now
 from node.dicom.remotes import Right, comes_from
 from node.dicom.tls import PeerCertificate, unbound
 from node.logs import Sparing
 from node.settings import RemoteSettings, WebSettings
 from node.settings.remotes import SHORTEST_TOKEN
 from node.web.problems import ProblemError
+from storage.audit import AuditAction, AuditEvent, Facts
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,9 @@ class Caller:
 class Access:
     """What callers may do; its methods are dependencies of FastAPI."""
 
-    def __init__(self, settings: WebSettings, remotes: Sequence[RemoteSettings]) -> None:
+    def __init__(self, settings: WebSettings, remotes: Sequence[RemoteSettings], recorder: Recorder) -> None:
+        """`recorder` takes who was refused."""
+        self._recorder = recorder
         self._local = frozenset(Right(key) for key in settings.local_rights)
         self._remotes = tuple(remote for remote in remotes if remote.token_file or remote.tls)
         self._sparing = Sparing(log)
@@ -82,9 +87,20 @@ class Access:
             who,
             right,
         )
+        self._refused(address, found[0].name if found else "", f"{who}: {right}", bool(token), certificate)
         if found or (local and self._local):
             raise ProblemError(403, f"{right} is not granted to {who}")
         raise ProblemError(401, "a token or a certificate of a remote is needed", {"WWW-Authenticate": "Bearer"})
+
+    def _refused(self, address: str, remote: str, why: str, token: bool, certificate: PeerCertificate | None) -> None:
+        shown = [what for what, is_shown in (("a token", token), ("a certificate", bool(certificate))) if is_shown]
+        detail = f"{why}; shown: {' and '.join(shown) or 'nothing'}"
+        facts = Facts(service="DICOMweb")
+        self._recorder.add_recurring(
+            AuditEvent(
+                utc_now(), AuditAction.REFUSED, False, address=address, detail=detail, remote=remote, facts=facts
+            )
+        )
 
     def _is(self, remote: RemoteSettings, address: str, certificate: PeerCertificate | None, token: bytes) -> bool:
         """Whether the caller has shown all that a remote must show."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from itertools import islice
 
@@ -12,12 +13,16 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy import Engine
 from starlette.responses import Response
 
+from node.audit.recorder import Recorder
+from node.clock import utc_now
+from node.services.query import LONGEST_ON_RECORD
 from node.web.access import Access, Caller
 from node.web.address import service_address
 from node.web.answers import Model, answer
 from node.web.media_types import accepted, json_type
 from node.web.parameters import Search, read_search
 from node.web.problems import uid
+from storage.audit import AuditAction, AuditEvent, Facts
 from storage.catalogue.attributes import UNIQUE_KEYS, Level
 from storage.catalogue.query import portions
 
@@ -29,8 +34,12 @@ _MORE = "The number of results exceeded the maximum supported by the server. Add
 class Searching:
     """Answers searches from the catalogue."""
 
-    def __init__(self, engine: Engine, most_matches: int, site_zone: tzinfo | None, public_url: str) -> None:
-        """`most_matches` are answered at once; `site_zone` is of datetimes without an offset, None: the machine's."""
+    def __init__(
+        self, engine: Engine, most_matches: int, site_zone: tzinfo | None, public_url: str, recorder: Recorder
+    ) -> None:
+        """`most_matches` are answered at once; `site_zone` is of datetimes without an offset, None: the machine's;
+        `recorder` takes who has asked for what."""
+        self._recorder = recorder
         self._engine, self._most, self._zone, self._public_url = engine, most_matches, site_zone, public_url
 
     def answer(self, request: Request, caller: Caller, level: Level, **given: str) -> Response:
@@ -41,12 +50,32 @@ class Searching:
         service = service_address(request, self._public_url)
         found, more = self._found(search, service)
         log.info("search of %s from %s: %d matches at %s level", caller.name, caller.address, len(found), level)
+        self._on_record(request, caller, fixed, f"{len(found)} matches at {level} level")
         warnings = (*search.warnings, *((_MORE,) if more else ()))
         headers = {"Warning": ", ".join(f'299 {service} "{text}"' for text in warnings)} if warnings else {}
         if not found:
             return Response(status_code=204, headers=headers)
         body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
         return Response(body, media_type=media_type, headers=headers)
+
+    def _on_record(self, request: Request, caller: Caller, fixed: Mapping[str, str], detail: str) -> None:
+        asked = f"{request.url.path}?{request.url.query}".encode()[:LONGEST_ON_RECORD]
+        said = dict(request.query_params)
+        patient = said.get("PatientID") or said.get("00100020", "")
+        study = fixed.get("StudyInstanceUID") or said.get("StudyInstanceUID") or said.get("0020000D", "")
+        self._recorder.add_recurring(
+            AuditEvent(
+                utc_now(),
+                AuditAction.QUERIED,
+                True,
+                address=caller.address,
+                study_instance_uid=study if _is_exact(study) and "," not in study else "",
+                patient_id=patient if _is_exact(patient) else "",
+                detail=detail,
+                remote=caller.name,
+                facts=Facts(service="QIDO-RS", query=b64encode(asked).decode()),
+            )
+        )
 
     def _found(self, search: Search, service: str) -> tuple[list[Model], bool]:
         """The answers, and whether there are more than are ever answered at once."""
@@ -58,6 +87,10 @@ class Searching:
         found = list(asked)
         cut = len(found) == self._most and (search.limit is None or search.limit > self._most)
         return found, cut and next(entities, None) is not None
+
+
+def _is_exact(value: str) -> bool:
+    return "*" not in value and "?" not in value
 
 
 def search_routes(searching: Searching, access: Access) -> APIRouter:

@@ -15,11 +15,13 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from node.audit.recorder import Recorder
 from node.bodies import UploadLimits
 from node.clock import PARTING_S, STOPS_WITHIN_S
 from node.dicom.tls import shown_by
 from node.errors import told
-from node.services.leases import LEASE_S, Leases
+from node.services.brought import Brought, received
+from node.services.leases import LEASE_S, Leases, Sender
 from node.services.server_tls import ServerTLS
 from node.services.store import StorageSCP
 from node.settings import ListenerSettings, RemoteSettings, WebSettings
@@ -78,11 +80,16 @@ class WebServer:
             silence_s=listener.network_timeout_s,
             slowest=listener.slowest_kb_s * 1e3,
         )
-        access, public = Access(settings, remotes), settings.public_url
+        self._recorder = recorder = Recorder(index.engine)
+        access, public = Access(settings, remotes, recorder), settings.public_url
         zone = ZoneInfo(time_zone) if time_zone else None
-        searching = Searching(index.engine, settings.most_matches, zone, public)
-        retrieving = Retrieving(WebObjects(index.engine, files), public)
-        storing = Storing(self._storage, self._leases, limits, public)
+        searching = Searching(index.engine, settings.most_matches, zone, public, recorder)
+        retrieving = Retrieving(WebObjects(index.engine, files), public, recorder)
+
+        def recorded(sender: Sender, brought: dict[str, Brought]) -> None:
+            recorder.add(*received(sender, "STOW-RS", brought, index.engine, files))
+
+        storing = Storing(self._storage, self._leases, limits, public, recorded)
         routers = (
             search_routes(searching, access),
             retrieve_routes(retrieving, access),
@@ -141,6 +148,7 @@ class WebServer:
         self._thread.join(STOPS_WITHIN_S)
         self._storage.wait_until_idle()
         self._leases.stop()
+        self._recorder.close()
         self._server = None
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 
 import anyio
 from fastapi import APIRouter, Depends, Request
@@ -15,7 +16,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from node.bodies import TooLargeError, TooSlowError, UploadLimits, pieces
-from node.services.leases import Leases
+from node.services.brought import Brought
+from node.services.leases import Leases, Sender
 from node.services.store import StorageSCP
 from node.web.access import Access, Caller
 from node.web.address import service_address
@@ -45,8 +47,17 @@ class OpenRequest:
 class Storing:
     """Takes objects in."""
 
-    def __init__(self, storage: StorageSCP, leases: Leases, limits: UploadLimits, public_url: str) -> None:
+    def __init__(
+        self,
+        storage: StorageSCP,
+        leases: Leases,
+        limits: UploadLimits,
+        public_url: str,
+        recorded: Callable[[Sender, dict[str, Brought]], None],
+    ) -> None:
+        """`recorded` puts on record what a request has brought."""
         self._storage, self._leases, self._limits, self._public_url = storage, leases, limits, public_url
+        self._recorded = recorded
 
     async def answer(self, request: Request, caller: Caller, study: str = "") -> Response:
         """Store what a request brings, in whatever study or in one alone, and tell what became of it.
@@ -68,6 +79,7 @@ class Storing:
                 await run_in_threadpool(upload.discard)
                 sender.open = False
                 await run_in_threadpool(self._leases.end, sender)
+                await run_in_threadpool(self._recorded, sender, self._storage.brought_by(sender))
         return self._told(request, caller, stored, media_type)
 
     async def _receive(self, request: Request, upload: Upload) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
+from node.audit.recorder import Recorder
+from node.clock import utc_now
 from node.web.access import Access, Caller
 from node.web.address import service_address
 from node.web.frames import bulk_data_answer, frame_numbers, frames_answer
@@ -17,6 +20,7 @@ from node.web.multipart import Multipart, Part, prefetched
 from node.web.objects import WebObject, WebObjects, entity_tag
 from node.web.problems import NotAcceptableError
 from node.web.rendered import rendered_answer, thumbnail_answer
+from storage.audit import AuditAction, AuditEvent, Facts
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +33,24 @@ _OFFERED = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840
 class Retrieving:
     """Answers requests for objects."""
 
-    def __init__(self, objects: WebObjects, public_url: str) -> None:
-        self.objects, self._public_url = objects, public_url
+    def __init__(self, objects: WebObjects, public_url: str, recorder: Recorder) -> None:
+        """`recorder` takes who has got what."""
+        self.objects, self._public_url, self._recorder = objects, public_url, recorder
+
+    def on_record(self, request: Request, caller: Caller) -> None:
+        """What a caller has got of a study; of a viewer, which asks for frame after frame, once a minute."""
+        state = request.state
+        self._recorder.add_recurring(
+            AuditEvent(
+                utc_now(),
+                AuditAction.SENT,
+                True,
+                address=caller.address,
+                study_instance_uid=str(request.path_params.get("study", "")),
+                remote=caller.name,
+                facts=Facts(service="WADO-RS", sop_classes=getattr(state, "sent", {})),
+            )
+        )
 
     def service(self, request: Request) -> str:
         """Address of the service."""
@@ -52,6 +72,7 @@ class Retrieving:
                 f'299 {self.service(request)} "{len(found) - len(sent)} objects cannot be decoded here"'
             )
         log.info("retrieval of %s from %s: %d objects of study %s", caller.name, caller.address, len(sent), study)
+        request.state.sent = dict(Counter(each.file.header.sop_class_uid for each, _ in sent))
         # Of one that is damaged the caller is told before anything is sent.
         first = prefetched(sent[0][0].pieces(sent[0][1]))
         if alone:
@@ -90,10 +111,22 @@ def _alone(found: WebObject, syntax: str, pieces: Iterator[bytes], headers: dict
     return StreamingResponse(pieces, headers=headers)
 
 
+def _retrieval(retrieving: Retrieving, access: Access) -> Callable[..., Iterator[Caller]]:
+    """A dependency: who retrieves, put on record once it was answered; what was not there was not retrieved."""
+
+    may_retrieve = Depends(access.may_retrieve)
+
+    def retrieval(request: Request, caller: Caller = may_retrieve) -> Iterator[Caller]:
+        yield caller
+        retrieving.on_record(request, caller)
+
+    return retrieval
+
+
 def retrieve_routes(retrieving: Retrieving, access: Access) -> APIRouter:
     """The resources that can be retrieved (PS3.18 Tables 10.4.1-1 to 10.4.1-6)."""
     router = APIRouter()
-    retrieve = Depends(access.may_retrieve)
+    retrieve = Depends(_retrieval(retrieving, access))
 
     @router.get(_STUDY)
     def study_files(request: Request, study: str, caller: Caller = retrieve) -> Response:
@@ -133,7 +166,7 @@ def retrieve_routes(retrieving: Retrieving, access: Access) -> APIRouter:
 
 def rendered_routes(retrieving: Retrieving, access: Access) -> APIRouter:
     """The same as pictures (PS3.18 10.4.1.1.3, 10.4.1.1.4); of several objects the one in the middle is shown."""
-    router = APIRouter(dependencies=[Depends(access.may_retrieve)])
+    router = APIRouter(dependencies=[Depends(_retrieval(retrieving, access))])
     objects = retrieving.objects
 
     def middle(study: str, series: str = "") -> WebObject:

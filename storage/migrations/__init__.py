@@ -69,6 +69,7 @@ REVISIONS = (
     "0025",
     "0026",
     "0023",
+    "0027",
 )
 _LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while the schema changes
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -188,6 +188,16 @@ def test_nobody_can_make_it_remember_without_end(sparing, caplog):
     assert len(sparing._kinds) == Sparing._MOST
 
 
+def test_a_flood_from_many_addresses_has_so_many_lines_a_minute_and_one_that_counts_the_others(sparing, clock, caplog):
+    for number in range(5000):
+        complain(sparing, address=f"2001:db8::{number:x}")
+    assert len(caplog.messages) == Sparing._MOST - 1
+    clock.now += 61
+    sparing.flush()
+    others = 5000 - (Sparing._MOST - 1)
+    assert caplog.messages[-1] == f"other kinds and addresses: {others} more in a minute"
+
+
 def test_lines_below_the_level_cost_nothing(sparing, caplog):
     caplog.set_level(logging.WARNING, logger="node.test")
     sparing.write(logging.DEBUG, "kind", "", "line")

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigurationError
-from node.settings import MailSettings, RemoteSettings, WebhookSettings, WebSettings, former_keys, load_settings
+from node.settings import (
+    MailSettings,
+    RemoteSettings,
+    SyslogSettings,
+    WebhookSettings,
+    WebSettings,
+    former_keys,
+    load_settings,
+)
 from node.settings.oidc import OidcSettings
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +75,23 @@ def test_the_committed_configuration_documents_every_key_of_a_provider_with_its_
     assert oidc.model_fields_set == set(OidcSettings.model_fields)
     needed = {"issuer": oidc.issuer, "client_id": oidc.client_id}
     assert oidc == OidcSettings(**needed, operators=oidc.operators, viewers=oidc.viewers)
+
+
+def test_the_committed_configuration_documents_every_key_of_a_collector_with_its_default(tmp_path: Path) -> None:
+    text = (ROOT / "config.toml").read_text()
+    block = text[text.index("# [audit.syslog]") : text.index("[retention]")]
+    lines = (line.removeprefix("# ") for line in block.splitlines())
+    (tmp_path / "node.toml").write_text("\n".join(line for line in lines if re.match(r"\[|\w+ = ", line)))
+    syslog = load_settings(tmp_path / "node.toml").audit.syslog
+    assert syslog is not None
+    assert syslog.model_fields_set == set(SyslogSettings.model_fields)
+    assert syslog == SyslogSettings(host=syslog.host, credentials=syslog.credentials)
+
+
+def test_a_collector_by_tls_needs_certificates(tmp_path: Path) -> None:
+    assert "[tls] with certificate, key and authorities" in refused(tmp_path, '[audit.syslog]\nhost = "a"\n')
+    (tmp_path / "node.toml").write_text('[audit.syslog]\nhost = "a"\nport = 514\ntransport = "udp"\n')
+    assert load_settings(tmp_path / "node.toml").audit.syslog is not None
 
 
 @pytest.mark.parametrize("viewer", ["ohif", "javascript:alert('{study}')", "https://ohif.example/viewer"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from storage.audit import Audit, AuditAction, AuditEvent, AuditSearch
+from storage.audit import Audit, AuditAction, AuditEvent, AuditSearch, Facts
 from storage.catalogue.filling import catch_up
 from storage.database import writing
 from storage.removal import Order, begin
@@ -78,3 +78,13 @@ def test_a_look_is_kept_once_for_a_session_and_a_study(audit, looked):
         ("1.2.4", "s1"),
         ("1.2.3", "s1"),
     ]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\x1b[31m\r\n", "穆" * 1000])
+def test_whatever_others_have_sent_can_be_kept(audit, at, text):
+    facts = Facts(text, text, text, {text: 1}, text, text)
+    audit.add(AuditEvent(at(1), AuditAction.QUERIED, True, text, text, text, text, text, text, text, text, facts))
+    ((_, found),) = audit.after(0, 10)
+    assert found.facts == facts
+    assert "\0" not in found.remote
+    assert len(found.remote) <= 64

@@ -85,6 +85,7 @@ def test_nothing_is_left_of_it_in_files_and_rows_but_what_says_that_it_went(root
     assert {name for name, count in rows.items() if count} == {
         "removal",
         "upkeep",
+        "audit_event",
     }  # the second: when the clock was seen
     assert record.ended_at is not None
 

@@ -102,3 +102,15 @@ def test_what_goes_by_http_without_tls_is_a_warning(tmp_path: Path) -> None:
     assert f"{token} can be read by others than its owner: chmod 600" in warnings
     assert "web: without tls what callers on 0.0.0.0 present and get can be read on its way" in warnings
     assert "remote archive: without https results and token can be read on their way" in warnings
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_who_is_known_by_an_ae_title_alone_is_a_warning_beyond_this_machine(tmp_path, host: str, warned: bool) -> None:
+    path = tmp_path / "site.toml"
+    remotes = "".join(
+        f'[[remotes]]\nname = "{name}"\nae_title = "{name.upper()}"\nmay_store = true\n{more}\n'
+        for name, more in (("anywhere", ""), ("placed", 'host = "192.0.2.1"'), ("named", 'username = "u"'))
+    )
+    path.write_text(f'[listener]\nhost = "{host}"\n{remotes}{analysis()}')
+    found = [it for it in check(path).warnings if "calls himself" in it]
+    assert found == (["remote anywhere: whoever calls himself ANYWHERE has its rights: give it a host"] * warned)

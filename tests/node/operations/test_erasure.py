@@ -21,7 +21,7 @@ from node.settings import RetentionSettings, Settings
 from storage import database, erasures, holds, rejections
 from storage import removal as removing
 from storage.alerts import Alerts
-from storage.audit import Audit, AuditAction, AuditEvent, AuditSearch
+from storage.audit import Audit, AuditAction, AuditEvent, AuditSearch, Facts
 from storage.commitment_requests import CommitmentRequests
 from storage.identity import InstanceKey
 from storage.page_schema import reading
@@ -115,6 +115,11 @@ def put_traces_everywhere(root: OldStudies, settings: Settings, empty_queue: Pat
         Audit(root.engine).add(AuditEvent(LONG_AGO, AuditAction.LOOKED, True, "ada", "s", "::1", study))
         Scanners(root.engine).count(ScannedStudy(study, 1, "2025-12-29", Scanner(), StudyState.FAILED, False, None))
     Audit(root.engine).add(AuditEvent(LONG_AGO, AuditAction.RELEASED, True, "ada", detail=f"is of {STUDY}"))
+    asked = Facts("C-FIND", query="WmVicmFmaXNo", sop_class="1.2")  # in which the name stands
+    query = AuditEvent(
+        LONG_AGO, AuditAction.QUERIED, True, patient_id=PATIENT["PatientID"], remote="VIEWER", facts=asked
+    )
+    Audit(root.engine).add(query)
     Alerts(root.engine).raise_("E-RESULT-WITHDRAWN", STUDY, f"results of {STUDY} are to be taken back")
     root.index.keep_verdict(STUDY, 1, '{"version": 1, "note": "Zebrafish QX-77-ZZ"}')
     (root.files.spool / "left.part").write_bytes(a_file(8, study=STUDY, **PATIENT))
@@ -156,8 +161,10 @@ def test_what_others_have_is_whole_afterwards(root, settings, empty_queue):
     (request,) = [CommitmentRequests(root.engine).request(1)]
     assert [it.sop_instance_uid for it in request.references] == [f"{OTHER}.1.1"]
     assert list(root.index.rejected(OTHER).values()) == ["113001"]
-    done = Audit(root.engine).find(AuditSearch())
-    assert [(it.action, it.account, it.study_instance_uid, it.detail) for it in done] == [
+    *removed, query, released, other, this = Audit(root.engine).find(AuditSearch())
+    assert {(it.action, it.study_instance_uid, it.patient_id) for it in removed} == {(AuditAction.REMOVED, "", "")}
+    assert (query.action, query.remote, query.patient_id, query.facts) == (AuditAction.QUERIED, "VIEWER", "", Facts())
+    assert [(it.action, it.account, it.study_instance_uid, it.detail) for it in (released, other, this)] == [
         (AuditAction.RELEASED, "ada", "", ""),
         (AuditAction.LOOKED, "ada", OTHER, ""),
         (AuditAction.LOOKED, "ada", "", ""),

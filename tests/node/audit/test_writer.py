@@ -1,0 +1,204 @@
+"""What is on record comes to files and collector: all of it, once, in order, and later where it cannot be now."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+
+import pytest
+from lxml import etree
+
+from node.audit.verification import verify
+from node.audit.writer import FILE, SYSLOG, AuditWriter
+from node.codes import Alert
+from node.settings import AuditSettings, SyslogSettings
+from storage.alerts import Alerts
+from storage.audit import Audit, AuditAction, Position
+
+from ...parts.collector import running_collector
+from ...parts.processes import free_port, wait_for
+
+
+@contextmanager
+def writing(settings, engine):
+    writer = AuditWriter(settings, engine)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        writer.stop()
+
+
+@pytest.fixture
+def filed(settings, audit):
+    """How many whole lines there are, none of which is missing."""
+
+    def count() -> int:
+        found = verify([settings.audit_folder], audit.position(FILE))
+        assert found.faults == ()
+        return found.lines
+
+    return count
+
+
+def open_alerts(engine) -> dict[str, str]:
+    return {it.code: it.subject for it in Alerts(engine).open()}
+
+
+def test_events_are_written_to_the_files_in_their_order_by_one_process_alone(settings, engine, audit, event, filed):
+    audit.add_all(event(subject=str(number)) for number in range(10))
+    with writing(settings, engine), writing(settings, engine), writing(settings, engine):
+        wait_for(lambda: filed() == 10, "ten lines", 30)
+        audit.add(event())
+        wait_for(lambda: filed() == 11, "another one", 30)
+
+
+def test_another_process_goes_on_where_one_has_ended(settings, engine, audit, event, filed):
+    for number in range(1, 6):
+        audit.add(event())
+        with writing(settings, engine):
+            wait_for(lambda: filed() == number, "a line more", 30)  # noqa: B023 - called at once
+
+
+def test_what_was_written_before_a_kill_is_not_written_again(settings, engine, audit, event, filed):
+    audit.add_all([event(), event()])
+    with writing(settings, engine):
+        wait_for(lambda: filed() == 2, "two lines", 30)
+    audit.keep_position(FILE, Position(0))  # as if the process had ended before this was known
+    audit.add(event())
+    with writing(settings, engine):
+        wait_for(lambda: filed() == 3, "three lines", 30)
+
+
+def test_a_folder_that_cannot_be_written_is_an_alert_until_it_can(settings, engine, audit, event, filed):
+    settings.audit_folder.write_text("in the way")
+    audit.add(event())
+    with writing(settings, engine):
+        wait_for(lambda: Alert.AUDIT_NOT_WRITTEN in open_alerts(engine), "an alert", 30)
+        audit.add(event())  # which goes on, whatever the files do
+        settings.audit_folder.unlink()
+        wait_for(lambda: filed() == 2, "both lines", 60)
+        wait_for(lambda: not open_alerts(engine), "the alert is over", 30)
+
+
+def test_lines_that_are_gone_are_an_alert_and_writing_goes_on(settings, engine, audit, event):
+    audit.add_all([event(), event(), event()])
+    with writing(settings, engine):
+        wait_for(lambda: audit.position(FILE).event == 3, "three lines", 30)
+    path = max(settings.audit_folder.glob("audit-*.log"))
+    path.write_bytes(b"".join(path.read_bytes().splitlines(True)[:-1]))
+    audit.add(event())
+    with writing(settings, engine):
+        wait_for(lambda: audit.position(FILE).event == 4, "the fourth line", 30)
+    assert Alert.AUDIT_DAMAGED in open_alerts(engine)
+    (fault,) = verify([settings.audit_folder], audit.position(FILE)).faults
+    assert "between this one (event 4) and the one before (event 2) are gone" in fault.text
+
+
+# --- the collector
+
+
+@pytest.fixture
+def to_collector(settings, authority):
+    """Settings with a collector at a port, in place of files."""
+
+    def make(port: int, **said: object):
+        values = {"credentials": authority.credentials(authority.issue("node", ("node.example",))), **said}
+        syslog = SyslogSettings(host="127.0.0.1", port=port, timeout_s=5, **values)
+        return settings.model_copy(update={"audit": AuditSettings(file=False, syslog=syslog)})
+
+    return make
+
+
+@pytest.fixture
+def server(authority):
+    return authority.credentials(authority.issue("collector", ("127.0.0.1",)))
+
+
+def subjects(collector) -> list[str]:
+    """Of the messages, each once, in the order in which they came."""
+    found = (etree.fromstring(it) for it in collector.documents)
+    names = [it.find("ParticipantObjectIdentification[last()]").get("ParticipantObjectID") for it in found]
+    return list(dict.fromkeys(names))
+
+
+def test_a_collector_gets_every_message_with_its_header_by_tls(to_collector, server, engine, audit, event, schema):
+    audit.add_all(event(subject=str(number), succeeded=number != 1) for number in range(5))
+    with running_collector(server) as collector, writing(to_collector(collector.port), engine):
+        wait_for(lambda: len(collector.messages) == 5, "five messages", 30)
+        wait_for(lambda: audit.position(SYSLOG).event == 5, "they are known to be there", 30)
+        assert subjects(collector) == list("01234")
+        for document in collector.documents:
+            schema.assertValid(etree.fromstring(document))
+        assert [(it[0], it[3], it[5]) for it in collector.headers] == [
+            (b"84" if number == 1 else b"85", b"rectal-node", b"DICOM+RFC3881") for number in range(5)
+        ]
+        assert collector.connections == 1
+
+
+def test_a_collector_that_is_away_is_an_alert_and_gets_all_when_it_comes(to_collector, server, engine, audit, event):
+    port = free_port()
+    audit.add_all(event(subject=str(number)) for number in range(300))
+    with writing(to_collector(port), engine):
+        wait_for(lambda: open_alerts(engine).get(Alert.AUDIT_NOT_WRITTEN) == SYSLOG, "an alert", 30)
+        with running_collector(server, port) as collector:
+            wait_for(lambda: len(subjects(collector)) == 300, "all messages", 60)
+            wait_for(lambda: not open_alerts(engine), "the alert is over", 30)
+
+
+def test_a_collector_that_breaks_off_lacks_nothing(to_collector, server, engine, audit, event):
+    wanted = []
+    with running_collector(server) as collector, writing(to_collector(collector.port), engine):
+        for number in range(12):
+            audit.add(event(subject=str(number)))
+            wanted.append(str(number))
+            if number % 3 == 2:
+                collector.break_off()
+        wait_for(lambda: sorted(subjects(collector), key=int) == wanted, "every message", 60)
+
+
+def test_a_collector_of_another_authority_gets_nothing(to_collector, stranger, authority, engine, audit, event):
+    other = stranger.issue("collector", ("127.0.0.1",))
+    audit.add(event())
+    with running_collector(stranger.credentials(other, authority)) as collector:
+        with writing(to_collector(collector.port), engine):
+            wait_for(lambda: Alert.AUDIT_NOT_WRITTEN in open_alerts(engine), "an alert", 30)
+            (alert,) = Alerts(engine).open()
+            assert "its certificate is signed by none of `authorities`" in alert.text
+        assert collector.messages == []
+
+
+def test_a_collector_by_udp_gets_a_datagram_a_message(to_collector, engine, audit, event):
+    audit.add_all([event(AuditAction.SIGNED_IN), event(AuditAction.SIGNED_OUT)])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(30)
+        with writing(to_collector(listening.getsockname()[1], transport="udp", credentials=None), engine):
+            got = [listening.recv(65_536) for _ in range(2)]
+    assert all(it.startswith(b"<85>1 2026-01-02T03:04:05.000Z ") for it in got)
+    assert [b'"110122"' in it for it in got] == [True, False]
+
+
+def test_an_event_of_another_transaction_that_ends_later_is_not_passed_over(url, event):
+    """PostgreSQL gives numbers before a transaction ends: who adds an event waits for those who do."""
+    from storage.database import open_engine
+
+    engine = open_engine(url)
+    try:
+        _added_at_the_same_time(Audit(engine), event)
+    finally:
+        engine.dispose()
+
+
+def _added_at_the_same_time(audit: Audit, event) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    seen, last = 0, 0
+    with ThreadPoolExecutor(4) as pool:
+        adding = [pool.submit(audit.add_all, [event()] * 5) for _ in range(40)]
+        while seen < 200:
+            found = audit.after(last, 50)
+            seen, last = seen + len(found), found[-1][0] if found else last
+            if not found and all(it.done() for it in adding):
+                found = audit.after(last, 50)
+                assert found or seen == 200, "events were passed over"
