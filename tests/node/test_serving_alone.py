@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -99,6 +100,25 @@ assert not loaded, loaded
 """
 
 
+#: Commands, one after another; how each ended, as JSON.
+EACH_COMMAND = """
+import contextlib, io, json
+from node.cli.main import run
+
+ended = []
+for words in sys.argv[1:]:
+    sys.argv = ["rectal-node", *words.split()]
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            code = run()
+        except SystemExit as stopped:
+            code = stopped.code
+    ended.append([code, said.getvalue()])
+print(json.dumps(ended))
+"""
+COMMANDS = ("train segmentation --help", "train prediction --help", "evaluate-models")
+
+
 def run(*scripts: str, arguments: tuple[object, ...] = ()) -> str:
     """What the scripts print, one after the other in one fresh process."""
     call = [sys.executable, "-c", "\n".join(scripts), *map(str, arguments)]
@@ -122,18 +142,19 @@ def test_everything_that_serving_loads_is_there_and_analyses_a_study(written_by,
     assert objects > 3
 
 
-@pytest.mark.parametrize(
-    "command", [("train", "segmentation", "--help"), ("train", "prediction", "--help"), ("evaluate-models",)]
-)
-def test_a_command_of_the_laboratory_says_which_extra_it_needs(command):
-    installed = WITHOUT_LABORATORY.replace('"models.research", ', "")
-    call = f"sys.argv = ['rectal-node', *{command!r}]\nfrom node.cli.main import run\nrun()"
-    ended = subprocess.run(
-        [sys.executable, "-c", f"{installed}\n{call}"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 1
-    assert "needs the extra `research`" in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+@pytest.fixture(scope="module")
+def ended() -> dict[str, tuple[int, str]]:
+    """Exit code of each command of the laboratory, and what it has said; where the laboratory is not installed."""
+    said = run(WITHOUT_LABORATORY.replace('"models.research", ', ""), EACH_COMMAND, arguments=COMMANDS)
+    return dict(zip(COMMANDS, json.loads(said), strict=True))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_laboratory_says_which_extra_it_needs(ended, command):
+    code, said = ended[command]
+    assert code == 1
+    assert "needs the extra `research`" in said
+    assert len(said.splitlines()) == 1
 
 
 def test_the_packages_of_the_laboratory_are_asked_for_by_the_extra_alone():
