@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,41 +64,44 @@ WITHOUT_TUMOUR = frozenset(
         *(ResultKind.ENHANCED, ResultKind.KEY_OBJECTS),
     )
 )
+_shared: list[Node] = []
 KINDS_OF_READER = (ResultKind.REPORT, ResultKind.SEGMENTATION, *ADDITIONAL)
 
 
-@pytest.fixture(scope="session")
-def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Iterator[Callable[..., Node]]:
-    """Start a node that delivers to Orthanc; `completion` and `analysis` are added to these sections, `more` to all."""
-    nodes: list[Node] = []
-
-    def make(
-        more: str = "",
-        port: int = 0,
-        pacs: int = 0,
-        completion: str = "incomplete_after_s = 8",
-        analysis: str = "",
-    ) -> Node:
-        node = Node(tmp_path_factory.mktemp("node"), port or free_port())
-        weights = ROOT / "models" / "weights"
-        text = CONFIG.format(
-            port=node.port,
-            pacs=pacs or orthanc.dicom_port,
-            weights=weights,
-            more=more,
-            completion=completion,
-            analysis=f"{processor.in_configuration()}\n{analysis}",
-        )
-        node.config.write_text(text)
-        nodes.append(node)
+@contextmanager
+def running_node(
+    folder: Path, pacs: int, more: str = "", completion: str = "incomplete_after_s = 8", analysis: str = ""
+) -> Iterator[Node]:
+    """A node that delivers to an Orthanc at a port; `completion`, `analysis` go into these sections, `more` to all."""
+    node = Node(folder, free_port())
+    text = CONFIG.format(
+        port=node.port,
+        pacs=pacs,
+        weights=ROOT / "models" / "weights",
+        more=more,
+        completion=completion,
+        analysis=f"{processor.in_configuration()}\n{analysis}",
+    )
+    node.config.write_text(text)
+    try:
         node.start()
         # The first node of a session converts the networks before it looks for studies.
         wait_for(lambda: "node.service: analysing with " in node.log.read_text(), "the node analyses", 300)
-        return node
-
-    yield make
-    for node in nodes:
+        yield node
+    finally:
         node.stop()
+
+
+@pytest.fixture(scope="module")
+def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Iterator[Callable[..., Node]]:
+    """Starts nodes as `running_node` does; they end with the file, since one that waits still takes of a core."""
+    with ExitStack() as running:
+
+        def make(**sections: str) -> Node:
+            folder = tmp_path_factory.mktemp("node")
+            return running.enter_context(running_node(folder, orthanc.dicom_port, **sections))
+
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -123,9 +127,18 @@ def reader_of(reader: Orthanc) -> str:
 
 
 @pytest.fixture(scope="session")
-def node(make_node: Callable[..., Node], reader: Orthanc) -> Node:
+def node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc, reader: Orthanc) -> Iterator[Node]:
     """The node that most tests share: `orthanc` gets the usual results, `reader` others."""
-    return make_node(reader_of(reader))
+    with running_node(tmp_path_factory.mktemp("node"), orthanc.dicom_port, reader_of(reader)) as shared:
+        _shared.append(shared)
+        yield shared
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """The shared node ends with the last test of the room at this worker: until the end it would take of a core."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        while _shared:
+            _shared.pop().stop()
 
 
 @pytest.fixture(scope="session")

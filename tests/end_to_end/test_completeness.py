@@ -67,7 +67,7 @@ def completed(counting: Node, orthanc: Orthanc, study: T2Study) -> dict[str, Any
         line = counting.study(study.uid)
         return line is not None and expected in line["study"]["reason"]
 
-    wait_for(waits, "the node waits for the rest", 60)
+    wait_for(waits, "the node waits for the rest", 60, 0.5)  # a whole status each time
     assert f"study {study.uid}: waits for what the PACS has: {expected}" in (counting.folder / "node.log").read_text()
     study.send(present[-3:], counting.port, "RECTALNODE")
     return counting.wait_until_settled(study.uid)
@@ -102,7 +102,7 @@ def test_a_late_slice_leads_to_results_that_supersede_the_first_ones(
     known = set(result_series(orthanc, study.uid))
     study.send(study.slices[-1:], orthanc.dicom_port, "ORTHANC")
     study.send(study.slices[-1:], counting.port, "RECTALNODE")
-    wait_for(lambda: (counting.study(study.uid) or {})["study"]["revision"] == 2, "the study is open again", 60)
+    wait_for(lambda: (counting.study(study.uid) or {})["study"]["revision"] == 2, "the study is open again", 60, 0.5)
     line = counting.wait_until_settled(study.uid)
     assert (line["study"]["state"], line["study"]["revision"]) == ("COMPLETED", 2), line
     assert not [warning for warning in line["warnings"] if warning.startswith("E-")], line["warnings"]

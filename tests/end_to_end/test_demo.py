@@ -13,12 +13,14 @@ import pytest
 import requests
 from rich.console import Console
 
+import node.cli.demo
 from models.research.phantom import find_scanner, simulate_study
 from node.cli.demo import PATIENTS, Serving, run_demo
 from node.results.kinds import kind_of
 from node.settings import ResultKind
 from node.simulator import write_study
 
+from ..parts import engines
 from ..parts.dcmtk import Tool
 from ..parts.node import Node
 from ..parts.orthanc import Orthanc
@@ -40,6 +42,12 @@ class Ended:
     first_page: str
 
 
+def emptied(folder: Path, empty: Callable[[Path], None] = node.cli.demo._empty) -> None:
+    """A new folder, whose node has the networks that others of the session have converted."""
+    empty(folder)
+    engines.share(folder / "node")
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     folder, shown, seen = tmp_path_factory.mktemp("demo") / "demo", io.StringIO(), {}
@@ -51,7 +59,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Ended:
         seen["link"] = serving.link
         seen["first_page"] = session.post(serving.link, form, timeout=60).text  # which leads to the list of studies
 
-    status = run_demo(folder, Console(file=shown, width=160), PATIENTS[:1], afterwards=look)
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(node.cli.demo, "_empty", emptied)
+        status = run_demo(folder, Console(file=shown, width=160), PATIENTS[:1], afterwards=look)
     return Ended(folder, status, shown.getvalue(), **seen)
 
 
@@ -89,7 +99,7 @@ def faults_of_what_was_received(demo: Path) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def another_node(make_node: Callable[..., Node], reader: Orthanc) -> Node:
     """One whose results of every kind go to one destination or the other."""
-    return make_node(reader_of(reader))
+    return make_node(more=reader_of(reader))
 
 
 @pytest.mark.interop

@@ -190,6 +190,7 @@ def test_a_node_killed_in_the_middle_ends_the_study_once_with_the_same_uids(
     assert sorted(set(kept) - received) == sorted(expected)
     assert len(kept) == len(set(kept)), "an object was written twice with different bytes"
     assert instance_uids(orthanc, study.uid) - received == expected
+    second.stop()
 
 
 def test_a_wrong_called_ae_title_is_turned_away(node: Node, skyra: SentStudy, storescu: Tool) -> None:

@@ -32,7 +32,7 @@ def send(node: Node, folder: Path, storescu: Tool) -> dict[str, Any]:
 def line(shared_data: Path, make_node: Callable[..., Node], storescu: Tool, reader: Orthanc) -> dict[str, Any]:
     """The study's status when its results are at two destinations."""
     rules = (ROOT / "docs" / "site-rules" / "prostatex.toml").read_text("utf-8")
-    node = make_node(f"{reader_of(reader)}\n{rules}")
+    node = make_node(more=f"{reader_of(reader)}\n{rules}")
     return send(node, shared_data / STUDY, storescu)
 
 

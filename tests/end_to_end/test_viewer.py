@@ -81,6 +81,13 @@ def series(viewer: Viewer, skyra: SentStudy) -> list[dict[str, Any]]:
     return viewer.json(f"/studies/{skyra.uid}/series?includefield=0008103E,00080021")
 
 
+@pytest.fixture(scope="module")
+def metadata(viewer: Viewer, skyra: SentStudy, series: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The metadata of each series by its UID."""
+    uids = [value(each, "0020000E") for each in series]
+    return {uid: viewer.json(f"/studies/{skyra.uid}/series/{uid}/metadata") for uid in uids}
+
+
 def test_the_study_list_has_all_that_it_shows(viewer, skyra):
     studies = viewer.json(
         f"/studies?{STUDY_LIST}&PatientName=*{'SIM'}*&ModalitiesInStudy=MR&StudyDate=19000101-21001231"
@@ -113,18 +120,17 @@ def test_the_series_list_counts_what_is_there(viewer, skyra, series):
     assert len(viewer.json(f"/studies/{skyra.uid}/instances")) == value(study, "00201208")
 
 
-def test_metadata_of_every_series_are_whole_and_without_bulk_data(viewer, skyra, series):
+def test_metadata_of_every_series_are_whole_and_without_bulk_data(metadata, series):
     for each in series:
-        models = viewer.json(f"/studies/{skyra.uid}/series/{value(each, '0020000E')}/metadata")
+        models = metadata[value(each, "0020000E")]
         assert len(models) == value(each, "00201209")
         assert all("InlineBinary" not in model.get("7FE00010", {}) for model in models)
         assert len({value(model, "00080018") for model in models}) == len(models)
 
 
-def test_frames_of_every_kind_of_image_are_those_of_the_file(viewer, skyra, series):
-    for each in series:
-        place = f"/studies/{skyra.uid}/series/{value(each, '0020000E')}"
-        model = viewer.json(f"{place}/metadata")[0]
+def test_frames_of_every_kind_of_image_are_those_of_the_file(viewer, skyra, metadata):
+    for uid, (model, *_) in metadata.items():
+        place = f"/studies/{skyra.uid}/series/{uid}"
         if "7FE00010" not in model:
             continue
         instance = f"{place}/instances/{value(model, '00080018')}"
@@ -141,7 +147,7 @@ def test_frames_of_every_kind_of_image_are_those_of_the_file(viewer, skyra, seri
             assert frames == [pixels[0].tobytes(), pixels[-1].tobytes()]
 
 
-def test_a_segmentation_comes_whole_and_names_series_that_are_here(viewer, skyra, series):
+def test_a_segmentation_comes_whole_and_names_series_that_are_here(viewer, skyra, series, metadata):
     """Of a series of segmentations it shows the last instance alone, and takes its first referenced series."""
     uids = {value(each, "0020000E") for each in series}
     found = [each for each in series if value(each, "00080060") == "SEG"]
@@ -149,7 +155,7 @@ def test_a_segmentation_comes_whole_and_names_series_that_are_here(viewer, skyra
     for each in found:
         assert value(each, "00201209") == 1
         place = f"/studies/{skyra.uid}/series/{value(each, '0020000E')}"
-        (model,) = viewer.json(f"{place}/metadata")
+        (model,) = metadata[value(each, "0020000E")]
         assert value(model, "00080016") in SEGMENTATIONS
         referenced = value(value(model, "00081115"), "0020000E")
         assert referenced in uids
@@ -159,21 +165,22 @@ def test_a_segmentation_comes_whole_and_names_series_that_are_here(viewer, skyra
         assert dcmread(io.BytesIO(file)).ReferencedSeriesSequence[0].SeriesInstanceUID == referenced
 
 
-def test_metadata_of_every_result_equal_those_of_orthanc(viewer, skyra, series, orthanc: Orthanc, reader: Orthanc):
+def test_metadata_of_every_result_equal_those_of_orthanc(skyra, series, metadata, orthanc: Orthanc, reader: Orthanc):
     """The two have the same objects from the node itself; addresses of bulk data are of each server."""
     compared = set()
     for each in series:
-        path = f"/studies/{skyra.uid}/series/{value(each, '0020000E')}/metadata"
-        has_it = [it for it in (orthanc, reader) if it.find("Series", SeriesInstanceUID=value(each, "0020000E"))]
+        uid = value(each, "0020000E")
+        path = f"/studies/{skyra.uid}/series/{uid}/metadata"
+        has_it = [it for it in (orthanc, reader) if it.find("Series", SeriesInstanceUID=uid)]
         if not has_it:
             continue  # they get results, and have not the images
         here, there = (
             {value(model, "00080018"): model for model in models}
-            for models in (viewer.json(path), has_it[0].dicomweb(path))
+            for models in (metadata[uid], has_it[0].dicomweb(path))
         )
         assert here.keys() == there.keys()
-        for uid, model in here.items():
-            assert comparable(model) == comparable(there[uid])
+        for instance, model in here.items():
+            assert comparable(model) == comparable(there[instance])
         compared.add(value(each, "00080060"))
     assert compared == {"MR", "SEG", "SR", "OT", "DOC", "PR", "KO"}
 
