@@ -16,7 +16,7 @@ import pytest
 from node.dicom.scu import echo
 from node.settings import SHIPPED
 
-from ..parts import processor
+from ..parts import engines, processor
 
 HEAVY = ("torch", "SimpleITK", "monai", "highdicom", "openvino")
 STORES_ONE_AND_TELLS_WHAT_IS_LOADED = """
@@ -69,8 +69,9 @@ def port() -> int:
 
 @pytest.fixture
 def config(tmp_path: Path, port: int) -> Path:
-    """A configuration with a free port."""
+    """A configuration with a free port; its root has the networks that the session has converted."""
     path = tmp_path / "node.toml"
+    engines.share(tmp_path / "var")
     path.write_text(f"[listener]\nport = {port}\nminimum_free_gb = 0\n")
     return path
 
@@ -111,6 +112,7 @@ def test_a_listener_that_stores_has_loaded_nothing_of_the_analysis(config, writt
 
 def test_the_analysis_has_loaded_nothing_of_what_networks_are_made_with(config):
     """Its networks are converted at this start, the first of its root."""
+    (config.parent / "var" / "engines").unlink()
     config.write_text(f'{config.read_text()}[analysis]\nprecision = "float32"\n')
     call = [sys.executable, "-c", STARTS_THE_ANALYSIS_AND_TELLS_WHAT_IS_LOADED, str(config), *NOT_OF_THE_ANALYSIS]
     done = subprocess.run(call, capture_output=True, text=True, check=True)

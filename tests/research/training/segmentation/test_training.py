@@ -58,7 +58,7 @@ def cohort(tmp_path_factory):
 def run_of(cohort, folder, epochs, batches=8, begun=None):
     """A run that is set up, and its data."""
     fabric = loop.start(folder, seed=4, accelerator="cpu", devices=1, precision="32-true", threads=1)
-    data = from_cohort(fabric, cohort, T2WI, SETTINGS.preprocessing, 4, folder.parent / "cache")
+    data = from_cohort(fabric, cohort, T2WI, SETTINGS.preprocessing, 4, cohort.with_name("prepared"))
     recipe = segmentation.SegmentationRecipe(
         epochs,
         batches,
