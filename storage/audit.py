@@ -206,6 +206,11 @@ class Audit:
             return int(connection.scalar(query) or 0)
 
 
+def add_within(connection: Connection, event: AuditEvent) -> None:
+    """Keep an event in a transaction of the caller, as `Audit.add` does."""
+    _add(connection, event)
+
+
 def _add(connection: Connection, event: AuditEvent) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE audit_event IN SHARE ROW EXCLUSIVE MODE")

@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from node.analysis.progress import unfinished
 from node.clock import Clock, utc_now
 from storage import database, removal, removal_records, retention
-from storage.audit import Audit, AuditAction, AuditEvent
+from storage.audit import Audit, AuditAction, AuditEvent, add_within
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.records import ENDED_STATES
@@ -53,10 +53,8 @@ class Remover:
                 return (Kept.IN_USE,)
             if any(study == study_uid for study, _ in unfinished(self._files.root)):
                 return (Kept.UNDER_ANALYSIS,)
-            patient = self._audit.patient_of(study_uid)
             begun = self._begin(study_uid, scope, order, circumstances, heeded, terms)
             if isinstance(begun, Removal):
-                self._on_record(begun, order, patient)
                 log.info(
                     "study %s: %s removed by %r: %d objects, %d bytes",
                     study_uid,
@@ -68,11 +66,12 @@ class Remover:
                 self._end(begun)
         return begun
 
-    def _on_record(self, begun: Removal, order: Order, patient: str) -> None:
+    def _on_record(self, connection: Connection, begun: Removal, order: Order, patient: str) -> None:
         """Of whom an order to erase is about nothing is put on record."""
         is_erased = order.erasure is not None
         what = "all of it" if begun.scope is Scope.STUDY else "its images"
-        self._audit.add(
+        add_within(
+            connection,
             AuditEvent(
                 self._clock(),
                 AuditAction.REMOVED,
@@ -81,7 +80,7 @@ class Remover:
                 patient_id="" if is_erased else patient,
                 subject=f"erasure {order.erasure}" if is_erased else order.rule,
                 detail=f"{what}: {begun.objects} objects",
-            )
+            ),
         )
 
     def finish(self, is_stopped: Callable[[], bool] = lambda: False) -> int:
@@ -124,7 +123,10 @@ class Remover:
                 return kept
             if terms is not None and not retention.meets(connection, study_uid, terms):
                 return (Kept.NOT_DUE,)
-            return removal.begin(connection, study_uid, scope, order, self._clock())
+            patient = self._audit.patient_of(study_uid)
+            begun = removal.begin(connection, study_uid, scope, order, self._clock())
+            self._on_record(connection, begun, order, patient)
+            return begun
 
     def _finish(self, begun: Removal) -> bool:
         uid = begun.study_instance_uid

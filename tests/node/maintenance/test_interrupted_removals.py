@@ -75,10 +75,10 @@ def test_killed_at_any_boundary_the_study_is_whole_or_gone_and_the_next_look_lea
             assert is_whole(node)
             whole += 1
         else:
-            assert rows(node).keys() <= {"removal", "removal_file"}
+            assert rows(node).keys() <= {"removal", "removal_file", "audit_event"}
             gone += 1
         remove(node.root, "study")
-        assert (rows(node), node.files_of(STUDY)) == ({"removal": 1}, [])
+        assert (rows(node), node.files_of(STUDY)) == ({"removal": 1, "audit_event": 1}, [])
         assert not (node.root / "objects" / STUDY).exists()
     # Before: the clock is seen, the secret of the site is made, and the rows go.
     # After: files, their folders, the work folder, the end.
