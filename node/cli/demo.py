@@ -201,7 +201,7 @@ def _wait_for_results(runs: list[Run], folder: Path, live: Live, node: subproces
             raise NodeError(f"the node ended unexpectedly; its log is {folder / 'node.log'}")
         _follow(runs, settings)
         live.update(_progress(runs))
-        time.sleep(1)  # a whole status takes a tenth of a second of the processor that analyses
+        time.sleep(1)  # a status takes of the processor that analyses
 
 
 def _follow(runs: list[Run], settings: Settings) -> None:
