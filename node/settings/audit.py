@@ -30,7 +30,7 @@ class SyslogSettings(Section):
     certificate_sha256: tuple[Fingerprint, ...] = ()
     certificate_name: str = ""
     credentials: Credentials | None = None
-    timeout_s: Seconds = 10
+    timeout_s: Seconds = Field(default=10, le=3600)
 
 
 class AuditSettings(Section):
@@ -46,7 +46,7 @@ class AuditSettings(Section):
 
     file: bool = True
     folder: File = None
-    rotate_mb: float = Field(default=100, ge=0.001)
+    rotate_mb: float = Field(default=100, ge=0.001, le=100_000, allow_inf_nan=False)
     site: str = Field(default="", max_length=64)
     syslog: SyslogSettings | None = None
 

@@ -71,7 +71,7 @@ URL = Annotated[str, AfterValidator(_url)]
 #: A file; empty in the configuration: none.
 File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):

@@ -7,6 +7,7 @@ import pytest
 from node.audit import recorder as recording
 from node.audit.recorder import PLACES, Recorder
 from storage.audit import AuditAction, AuditSearch, Facts
+from storage.database import writing
 
 from ...parts.processes import wait_for
 
@@ -109,3 +110,86 @@ def test_an_event_that_can_never_be_kept_stops_no_other(recorder, audit, event):
     recorder.close()
     found = [it for _, it in audit.after(0, 10)]
     assert [it.subject for it in found if it.action is AuditAction.LOOKED] == ["before", "after"]
+
+
+def test_a_batch_that_is_larger_than_memory_is_kept_whole(recorder, audit, event, monkeypatch):
+    monkeypatch.setattr(recording, "MOST", 20)
+    monkeypatch.setattr(recording, "_AT_ONCE", 5)
+    recorder.add(*(event(subject=str(number)) for number in range(200)))
+    recorder.close()
+    assert [it.subject for _, it in audit.after(0, 1000)] == [str(number) for number in range(200)]
+
+
+def test_counts_of_a_minute_have_the_bound_of_all_others(engine, recorder, audit, refusal, seconds, monkeypatch):
+    monkeypatch.setattr(recording, "MOST", 10)
+    monkeypatch.setattr(recording, "_AGAIN_S", 0.05)
+    for number in range(10):
+        for _ in range(2):
+            recorder.add_recurring(refusal(f"192.0.2.{number}"))
+    wait_for(lambda: audit.count(AuditSearch()) == 10, "the first of each", 30)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_event RENAME TO away")
+    recorder.add(*(refusal(why=str(number)) for number in range(6)))
+    seconds.now += 61
+    recorder.add(refusal(why="after a minute"))
+    wait_for(lambda: not recorder._again, "the minute is over", 30)
+    assert len(recorder._waiting) <= 10
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO audit_event")
+    wait_for(lambda: audit.count(AuditSearch()) == 21, "ten more, and how many there was no room for", 30)
+    assert audit.after(0, 100)[-1][1].detail.startswith("7 events could not be kept")
+
+
+def test_an_event_after_the_end_is_kept(recorder, audit, event, refusal):
+    recorder.add(event(subject="before"))
+    recorder.close()
+    recorder.add(event(subject="after"))
+    recorder.add_recurring(refusal())
+    assert [it.subject for _, it in audit.after(0, 10)] == ["before", "after", ""]
+
+
+def test_an_event_after_the_end_that_the_database_does_not_take_is_told_of(engine, recorder, event, caplog):
+    recorder.close()
+    engine.dispose()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_event RENAME TO away")
+    recorder.add(event(), event())
+    assert "2 events are lost" in caplog.text
+
+
+def test_what_comes_again_while_it_ends_is_counted_as_well(engine, recorder, audit, refusal, monkeypatch):
+    monkeypatch.setattr(recording, "_LAST_S", 0.05)
+    recorder.add_recurring(refusal())
+    wait_for(lambda: audit.count(AuditSearch()) == 1, "the first", 30)
+    with writing(engine).begin():  # the database is busy while it closes
+        recorder.add_recurring(refusal(why="another"))
+        recorder.close()
+        recorder.add_recurring(refusal(why="another"))
+    wait_for(lambda: audit.count(AuditSearch()) == 3, "all of them", 30)
+    assert {it.facts.times for _, it in audit.after(0, 10)} == {1}
+
+
+def test_how_often_a_query_came_again_names_nobody(recorder, audit, event):
+    facts = Facts("C-FIND", query="WmVicmFmaXNo", sop_class="1.2")
+    for _ in range(5):
+        recorder.add_recurring(event(AuditAction.QUERIED, account="", remote="VIEWER", facts=facts))
+    recorder.close()
+    (_, first), (_, count) = audit.after(0, 10)
+    assert (first.study_instance_uid, first.patient_id, first.facts) == ("1.2.3", "P1", facts)
+    assert (count.study_instance_uid, count.patient_id, count.facts) == ("", "", Facts("C-FIND", times=4))
+    assert (count.remote, count.detail) == ("VIEWER", f"4 more within a minute, as at {_milliseconds(first.at)}")
+
+
+def test_a_flood_of_queries_that_differ_has_a_bound(recorder, audit, event, monkeypatch):
+    monkeypatch.setattr(recording, "KINDS", 20)
+    for number in range(100):
+        facts = Facts("C-FIND", query=str(number), sop_class="1.2")
+        recorder.add_recurring(event(AuditAction.QUERIED, account="", remote="VIEWER", facts=facts))
+    recorder.close()
+    *apart, together, count = (it for _, it in audit.after(0, 1000))
+    assert [it.facts.query for it in apart] == [str(number) for number in range(20)]
+    assert (together.patient_id, together.remote, count.facts.times) == ("", "VIEWER", 79)
+
+
+def _milliseconds(at) -> str:
+    return at.isoformat(timespec="milliseconds")
