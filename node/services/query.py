@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from base64 import b64encode
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
@@ -73,6 +73,39 @@ def negotiated(association_asked: bytes) -> Negotiated:
     return Negotiated(bool(agreed[0]), bool(agreed[1]), bool(agreed[4]))
 
 
+class _Asking:
+    """A query that is being answered, as it is put on record whenever it ends.
+
+    Attributes:
+        on_record: with whom it asks for, as soon as that is known.
+        answered: how many answers have been given.
+    """
+
+    def __init__(self, event: AuditEvent) -> None:
+        self._event, self.answered = event, 0
+        self._level = ""
+
+    def asks(self, identifier: Identifier) -> None:
+        """What it asks for has been read."""
+        said = {key.keyword: key.values for key in identifier.keys}
+        self._level = str(identifier.level)
+        self._event = replace(
+            self._event,
+            study_instance_uid=_exact(said.get("StudyInstanceUID", ())),
+            patient_id=_exact(said.get("PatientID", ())),
+        )
+
+    def fails(self, why: str) -> None:
+        """It cannot be answered, or not to its end."""
+        self._event = replace(self._event, succeeded=False, detail=why)
+
+    @property
+    def on_record(self) -> AuditEvent:
+        """The event."""
+        matches = f"{self.answered} matches at {self._level} level" if self._level else ""
+        return replace(self._event, detail=": ".join(filter(None, (matches, self._event.detail))))
+
+
 class QuerySCP:
     """Answers queries."""
 
@@ -96,63 +129,54 @@ class QuerySCP:
         """The responses to a query, as pynetdicom's service class sends them."""
         address = event.assoc.requestor.address
         who = f"AE {title(event.assoc.requestor.ae_title)} from {address}"
-        on_record = _on_record(event)
+        asking = _Asking(_on_record(event))
         try:
-            on_record = yield from self._responses(event, who, on_record)
+            yield from self._responses(event, who, asking)
         except IdentifierError as error:
-            on_record = replace(on_record, succeeded=False, detail=str(error))
+            asking.fails(str(error))
             self._sparing.write(logging.WARNING, "query refused", address, "query of %s refused: %s", who, error)
             yield _failure(MISMATCH, str(error), error.tag), None
         except SQLAlchemyError as error:
-            on_record = replace(on_record, succeeded=False, detail="the database does not answer")
+            asking.fails("the database does not answer")
             log.error("query of %s: the database does not answer: %s", who, told(error))
             yield _failure(OUT_OF_RESOURCES, "the database does not answer, try again"), None
         except Exception as error:  # noqa: BLE001 (a fault of the node: the peer gets a status, the log its place)
-            on_record = replace(on_record, succeeded=False, detail="not answered for a fault of the node")
+            asking.fails("not answered for a fault of the node")
             log.error("query of %s: not answered: %s", who, told(error))
             yield _failure(UNABLE, "not answered for a fault of the node"), None
-        finally:
-            self._recorder.add_recurring(on_record)
+        finally:  # also where the one who asked is gone
+            self._recorder.add_recurring(asking.on_record)
 
-    def _responses(self, event: Event, who: str, on_record: AuditEvent) -> Generator[_Response, None, AuditEvent]:
-        """Answers, and what is put on record then."""
+    def _responses(self, event: Event, who: str, asking: _Asking) -> Iterator[_Response]:
         sop_class = event.request.AffectedSOPClassUID
         agreed = negotiated(event.assoc.requestor.sop_class_extended.get(sop_class, b""))
         encoded, syntax = event.request.Identifier.getvalue(), event.context.transfer_syntax
         root = FIND_CLASSES[str(sop_class)]
         asked = read_identifier(encoded, syntax, root, agreed.relational, agreed.empty_values)
+        asking.asks(asked)
         query = Query(asked.level, asked.keys, agreed.combined, asked.zone or self._zone, self._zone)
-        count = yield from self._matches(event, who, asked, query)
-        said = {key.keyword: key.values for key in asked.keys}
-        return replace(
-            on_record,
-            study_instance_uid=_exact(said.get("StudyInstanceUID", ())),
-            patient_id=_exact(said.get("PatientID", ())),
-            detail=f"{count} matches at {asked.level} level",
-        )
+        yield from self._matches(event, who, asking, asked, query)
 
-    def _matches(self, event: Event, who: str, asked: Identifier, query: Query) -> Generator[_Response, None, int]:
-        """Answers, and how many there were."""
+    def _matches(self, event: Event, who: str, asking: _Asking, asked: Identifier, query: Query) -> Iterator[_Response]:
         pending = PENDING_WITH_UNSUPPORTED_KEYS if asked.unsupported else PENDING
-        answered = 0
         for portion in portions(self._engine, query):
             for entity in portion:
-                if answered == self._most:
-                    log.warning("query of %s: more than %d matches at %s level", who, answered, asked.level)
-                    yield _failure(OUT_OF_RESOURCES, f"more than {answered} matches, ask for less"), None
-                    return answered
+                if asking.answered == self._most:
+                    log.warning("query of %s: more than %d matches at %s level", who, asking.answered, asked.level)
+                    yield _failure(OUT_OF_RESOURCES, f"more than {asking.answered} matches, ask for less"), None
+                    return
                 if event.is_cancelled:
                     yield CANCELLED, None
-                    return answered
-                yield pending, answer(entity, asked, self._ae_title)
-                answered += 1
+                    return
+                found = answer(entity, asked, self._ae_title)
+                asking.answered += 1
+                yield pending, found
             if event.is_cancelled:
                 yield CANCELLED, None
-                return answered
+                return
             if event.assoc.acse.is_aborted():
-                return answered
-        log.info("query of %s: %d matches at %s level", who, answered, asked.level)
-        return answered
+                return
+        log.info("query of %s: %d matches at %s level", who, asking.answered, asked.level)
 
 
 def _on_record(event: Event) -> AuditEvent:

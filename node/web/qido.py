@@ -15,13 +15,14 @@ from starlette.responses import Response
 
 from node.audit.recorder import Recorder
 from node.clock import utc_now
+from node.errors import told
 from node.services.query import LONGEST_ON_RECORD
 from node.web.access import Access, Caller
 from node.web.address import service_address
 from node.web.answers import Model, answer
 from node.web.media_types import accepted, json_type
 from node.web.parameters import Search, read_search
-from node.web.problems import uid
+from node.web.problems import ProblemError, uid
 from storage.audit import AuditAction, AuditEvent, Facts
 from storage.catalogue.attributes import UNIQUE_KEYS, Level
 from storage.catalogue.query import portions
@@ -44,11 +45,16 @@ class Searching:
 
     def answer(self, request: Request, caller: Caller, level: Level, **given: str) -> Response:
         """The answer to a request; `given` are the UIDs of its path, by keyword."""
-        media_type = json_type(accepted(request))
-        fixed = {keyword: uid(value, keyword) for keyword, value in given.items()}
-        search = read_search(request.query_params.multi_items(), level, fixed, self._zone)
-        service = service_address(request, self._public_url)
-        found, more = self._found(search, service)
+        try:
+            media_type = json_type(accepted(request))
+            fixed = {keyword: uid(value, keyword) for keyword, value in given.items()}
+            search = read_search(request.query_params.multi_items(), level, fixed, self._zone)
+            service = service_address(request, self._public_url)
+            found, more = self._found(search, service)
+        except Exception as error:
+            why = str(error) if isinstance(error, ProblemError) else f"not answered: {told(error)}"
+            self._on_record(request, caller, given, why, succeeded=False)
+            raise
         log.info("search of %s from %s: %d matches at %s level", caller.name, caller.address, len(found), level)
         self._on_record(request, caller, fixed, f"{len(found)} matches at {level} level")
         warnings = (*search.warnings, *((_MORE,) if more else ()))
@@ -58,7 +64,9 @@ class Searching:
         body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
         return Response(body, media_type=media_type, headers=headers)
 
-    def _on_record(self, request: Request, caller: Caller, fixed: Mapping[str, str], detail: str) -> None:
+    def _on_record(
+        self, request: Request, caller: Caller, fixed: Mapping[str, str], detail: str, succeeded: bool = True
+    ) -> None:
         asked = f"{request.url.path}?{request.url.query}".encode()[:LONGEST_ON_RECORD]
         said = dict(request.query_params)
         patient = said.get("PatientID") or said.get("00100020", "")
@@ -67,7 +75,7 @@ class Searching:
             AuditEvent(
                 utc_now(),
                 AuditAction.QUERIED,
-                True,
+                succeeded,
                 address=caller.address,
                 study_instance_uid=study if _is_exact(study) and "," not in study else "",
                 patient_id=patient if _is_exact(patient) else "",

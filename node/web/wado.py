@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from node.audit.recorder import Recorder
 from node.clock import utc_now
@@ -37,18 +41,19 @@ class Retrieving:
         """`recorder` takes who has got what."""
         self.objects, self._public_url, self._recorder = objects, public_url, recorder
 
-    def on_record(self, request: Request, caller: Caller) -> None:
+    def on_record(self, request: Request, octets: int, is_whole: bool) -> None:
         """What a caller has got of a study; of a viewer, which asks for frame after frame, once a minute."""
-        state = request.state
+        caller, sent = request.state.caller, getattr(request.state, "sent", {})
         self._recorder.add_recurring(
             AuditEvent(
                 utc_now(),
                 AuditAction.SENT,
-                True,
+                is_whole,
                 address=caller.address,
                 study_instance_uid=str(request.path_params.get("study", "")),
+                detail="" if is_whole else f"broken off after {octets} bytes",
                 remote=caller.name,
-                facts=Facts(service="WADO-RS", sop_classes=getattr(state, "sent", {})),
+                facts=Facts(service="WADO-RS", sop_classes=dict(sent)),
             )
         )
 
@@ -72,15 +77,16 @@ class Retrieving:
                 f'299 {self.service(request)} "{len(found) - len(sent)} objects cannot be decoded here"'
             )
         log.info("retrieval of %s from %s: %d objects of study %s", caller.name, caller.address, len(sent), study)
-        request.state.sent = dict(Counter(each.file.header.sop_class_uid for each, _ in sent))
+        counts: Counter[str] = Counter()
+        request.state.sent = counts
         # Of one that is damaged the caller is told before anything is sent.
         first = prefetched(sent[0][0].pieces(sent[0][1]))
         if alone:
-            return _alone(*sent[0], first, headers)
+            return _alone(*sent[0], _counted(sent[0][0], first, counts), headers)
         message = Multipart(DICOM)
         headers["Content-Type"] = message.content_type
         status = 200 if len(sent) == len(found) else 206
-        pieces = self.objects.served(study, message.pieces(_parts(sent, first)))
+        pieces = self.objects.served(study, message.pieces(_parts(sent, first, counts)))
         return StreamingResponse(pieces, status_code=status, headers=headers)
 
     def metadata(self, request: Request, study: str, series: str = "", instance: str = "") -> Response:
@@ -97,11 +103,18 @@ class Retrieving:
         return StreamingResponse(pieces, media_type=media_type, headers={"ETag": tag})
 
 
-def _parts(sent: Sequence[tuple[WebObject, str]], first: Iterator[bytes]) -> Iterator[Part]:
+def _parts(sent: Sequence[tuple[WebObject, str]], first: Iterator[bytes], counts: Counter[str]) -> Iterator[Part]:
     """The parts, of which that of the first object has begun to be read."""
     for place, (found, syntax) in enumerate(sent):
         length = found.file.size if syntax == found.syntax else None
-        yield Part(f"{DICOM}; transfer-syntax={syntax}", found.pieces(syntax) if place else first, length)
+        pieces = _counted(found, found.pieces(syntax) if place else first, counts)
+        yield Part(f"{DICOM}; transfer-syntax={syntax}", pieces, length)
+
+
+def _counted(found: WebObject, pieces: Iterator[bytes], counts: Counter[str]) -> Iterator[bytes]:
+    """An object, which counts by its SOP class once all of it was handed over."""
+    yield from pieces
+    counts[found.file.header.sop_class_uid] += 1
 
 
 def _alone(found: WebObject, syntax: str, pieces: Iterator[bytes], headers: dict[str, str]) -> Response:
@@ -111,22 +124,62 @@ def _alone(found: WebObject, syntax: str, pieces: Iterator[bytes], headers: dict
     return StreamingResponse(pieces, headers=headers)
 
 
-def _retrieval(retrieving: Retrieving, access: Access) -> Callable[..., Iterator[Caller]]:
-    """A dependency: who retrieves, put on record once it was answered; what was not there was not retrieved."""
+class _Sent(Response):
+    """An answer, of which is told how it ended once any of its body was sent: whole, or not."""
+
+    def __init__(self, answer: Response, told: Callable[[int, bool], None]) -> None:
+        self._answer, self._told = answer, told
+        self.status_code, self.background = answer.status_code, None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. A caller that breaks off ends it before its last piece."""
+        begun, octets, is_whole = False, 0, False
+
+        async def counted(message: Message) -> None:
+            nonlocal begun, octets, is_whole
+            await send(message)
+            if message["type"] == "http.response.body":
+                begun, octets = True, octets + len(message.get("body", b""))
+                is_whole = not message.get("more_body", False)
+
+        try:
+            await self._answer(scope, receive, counted)
+        finally:
+            if begun:
+                self._told(octets, is_whole)
+
+
+def _routes_on_record(retrieving: Retrieving) -> type[APIRoute]:
+    """Routes whose answers go on record once they are sent; what was not there was not retrieved."""
+
+    class OnRecord(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            answered = super().get_route_handler()
+
+            async def answer(request: Request) -> Response:
+                return _Sent(await answered(request), partial(retrieving.on_record, request))
+
+            return answer
+
+    return OnRecord
+
+
+def _retrieval(access: Access) -> Callable[..., Caller]:
+    """A dependency: who retrieves, noted for the record."""
 
     may_retrieve = Depends(access.may_retrieve)
 
-    def retrieval(request: Request, caller: Caller = may_retrieve) -> Iterator[Caller]:
-        yield caller
-        retrieving.on_record(request, caller)
+    def retrieval(request: Request, caller: Caller = may_retrieve) -> Caller:
+        request.state.caller = caller
+        return caller
 
     return retrieval
 
 
 def retrieve_routes(retrieving: Retrieving, access: Access) -> APIRouter:
     """The resources that can be retrieved (PS3.18 Tables 10.4.1-1 to 10.4.1-6)."""
-    router = APIRouter()
-    retrieve = Depends(_retrieval(retrieving, access))
+    router = APIRouter(route_class=_routes_on_record(retrieving))
+    retrieve = Depends(_retrieval(access))
 
     @router.get(_STUDY)
     def study_files(request: Request, study: str, caller: Caller = retrieve) -> Response:
@@ -166,7 +219,7 @@ def retrieve_routes(retrieving: Retrieving, access: Access) -> APIRouter:
 
 def rendered_routes(retrieving: Retrieving, access: Access) -> APIRouter:
     """The same as pictures (PS3.18 10.4.1.1.3, 10.4.1.1.4); of several objects the one in the middle is shown."""
-    router = APIRouter(dependencies=[Depends(_retrieval(retrieving, access))])
+    router = APIRouter(route_class=_routes_on_record(retrieving), dependencies=[Depends(_retrieval(access))])
     objects = retrieving.objects
 
     def middle(study: str, series: str = "") -> WebObject:

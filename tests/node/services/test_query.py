@@ -27,15 +27,18 @@ from node.dicom.transport import keep_responses
 from node.services.listener import Listener
 from node.settings import ListenerSettings, RemoteSettings
 from storage import catalogue_schema as tables
+from storage.audit import Audit, AuditAction, AuditSearch
 from storage.catalogue.filling import catch_up
 from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.index import Index
 
+from ...parts.processes import wait_for
 from ...storage.house import House, a_file
 
 PENDING, UNSUPPORTED, CANCELLED, SUCCESS = 0xFF00, 0xFF01, 0xFE00, 0x0000
 MISMATCH, OUT_OF_RESOURCES = 0xA900, 0xA700
+QUERIES = AuditSearch(actions=frozenset({AuditAction.QUERIED}))
 RIGHTS = (
     RemoteSettings(name="workstation", ae_title="FINDSCU", may_query=True),
     RemoteSettings(name="scanner", ae_title="SCANNER", may_store=True),
@@ -410,6 +413,18 @@ def test_a_query_ends_with_its_association(many, scanner, monkeypatch, how):
         kind, _ = connected.read()
         read += 1
     assert read < 2500, "as many answers as there were"
+
+
+def test_who_breaks_off_behind_some_answers_has_asked_for_somebody(many, scanner, monkeypatch):
+    connected = _Finder(scanner, many.port, monkeypatch).connected
+    before = Audit(many.engine).count(QUERIES)
+    asked = b"\x08\0\x52\0CS\x06\0STUDY \x10\0\x20\0LO\x02\0P \x20\0\x0d\0UI\0\0"
+    assert find_in(connected, 1, asked) == "FF00 to 7"
+    connected.send(b"\x07\0\0\0\0\x04\0\0\0\0")
+    wait_for(lambda: Audit(many.engine).count(QUERIES) > before, "the query on record", 60)
+    event = Audit(many.engine).find(QUERIES)[0]
+    assert event.patient_id == "P"
+    assert 0 < int(event.detail.removesuffix(" matches at STUDY level")) <= 1500
 
 
 # --- the node has trouble of its own, or several processes

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from pydicom import Dataset
 
+from storage.audit import Audit, AuditAction
+
 from .conftest import an_image
 
 UID, NAME, WARNING = "0020000D", "00100010", "Warning"
@@ -171,3 +173,21 @@ def test_names_come_back_as_they_were_sent_in_every_script(web):
     assert names["1.2.5"] == {"Alphabetic": "Wang^XiaoDong", "Ideographic": "王^小东"}
     assert names["1.2.6"] == {"Alphabetic": "Иванов^Пётр"}
     assert all(each["00080005"]["Value"] == ["ISO_IR 192"] for each in answer.json())
+
+
+def test_a_search_that_is_not_answered_is_on_record(start):
+    web = start()
+    web.get("/studies?PatientID=P1&limit=all")
+    web.get("/studies/1.2.x/series?PatientID=P2")
+    with web.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE catalogue_study RENAME TO away")
+    assert web.get("/studies?PatientID=P3").status_code == 503
+    with web.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO catalogue_study")
+    web.server.stop()
+    found = [it for _, it in Audit(web.engine).after(0, 10)]
+    assert [(it.action, it.succeeded, it.patient_id, it.detail[:24]) for it in found] == [
+        (AuditAction.QUERIED, False, "P1", "limit is a number from 0"),
+        (AuditAction.QUERIED, False, "P2", "StudyInstanceUID is not "),
+        (AuditAction.QUERIED, False, "P3", "not answered: Operationa"),
+    ]

@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    RLELossless,
+)
 
 from node.web.objects import WebObjects
+from storage.audit import Audit, AuditEvent
 
 from ...storage.house import a_file
 from .conftest import COLUMNS, ROWS, an_image, running_web
 
 INSTANCE = "/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1"
+MR = str(MRImageStorage)
 FILES = 'multipart/related; type="application/dicom"'
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
@@ -283,3 +291,41 @@ def test_nobody_can_remove_a_study_while_it_is_sent(web):
     assert list(sent) == [b"two"]
     with web.files.locks.alone("1.2.3") as alone:
         assert alone
+
+
+def on_record(web) -> list[AuditEvent]:
+    """What was sent, as it stands on record when the service has stopped."""
+    web.server.stop()
+    return [it for _, it in Audit(web.engine).after(0, 100)]
+
+
+def test_what_was_sent_before_a_damaged_file_is_on_record(start):
+    web = start()
+    web.receive(an_image(1, 1, "1.2.9"), an_image(2, 1, "1.2.9"))
+    *_, path = sorted((web.files.root / "objects").rglob("*.dcm"))
+    path.write_bytes(b"no DICOM")
+    with pytest.raises(OSError, match=r"[Cc]onnection|[Ii]ncomplete|[Pp]rematurely"):
+        web.get("/studies/1.2.9", FILES)
+    (event,) = on_record(web)
+    assert (event.succeeded, event.study_instance_uid, event.patient_id) == (False, "1.2.9", "P1")
+    assert event.detail.startswith("broken off after ")
+    assert event.facts.sop_classes == {MR: 1}
+
+
+def test_a_caller_that_breaks_off_has_not_had_all(start):
+    web = start()
+    web.receive(*(an_image(number, 1, "1.2.9", PixelData=bytes(4_000_000)) for number in range(1, 7)))
+    with web.get("/studies/1.2.9", FILES, stream=True) as answer:
+        assert answer.raw.read(1000)
+    (event,) = on_record(web)
+    assert (event.succeeded, event.study_instance_uid) == (False, "1.2.9")
+    assert event.facts.sop_classes.get(MR, 0) < 6
+
+
+def test_what_came_whole_is_on_record_with_its_classes_and_what_is_not_here_is_not(start):
+    web = start()
+    web.receive(an_image(1, 1, "1.2.9"), an_image(2, 1, "1.2.9"))
+    assert web.get("/studies/1.2.9", FILES).status_code == 200
+    assert web.get("/studies/1.2.8", FILES).status_code == 404
+    (event,) = on_record(web)
+    assert (event.succeeded, event.detail, event.facts.sop_classes) == (True, "", {MR: 2})
