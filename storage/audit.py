@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_
 
 from storage import catalogue_schema as catalogue
 from storage import database
+from storage.audit_chain import Position
 from storage.audit_schema import audit_event, audit_position
 from storage.search import of_patient
 
@@ -115,14 +116,6 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """How far events have been written to a place: the last one, and the digest of its line, where it has one."""
-
-    event: int
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AuditSearch:
     """Which events are wanted; an empty field asks for nothing, and all that are not empty have to fit.
 
@@ -166,14 +159,14 @@ class Audit:
         """The events behind one, with their numbers, in the order of these."""
         query = select(audit_event).where(audit_event.c.identifier > event).order_by(audit_event.c.identifier)
         with self._engine.connect() as connection:
-            return tuple((int(row.identifier), _event(row)) for row in connection.execute(query.limit(most)))
+            return tuple((int(row.identifier), _readable(row)) for row in connection.execute(query.limit(most)))
 
     def position(self, target: str) -> Position:
         """How far events have been written to a place."""
         query = select(audit_position).where(audit_position.c.target == target)
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
-        return Position(row.event, row.digest) if row else Position(0)
+        return Position(row.event, row.digest, row.file) if row else Position(0)
 
     def keep_position(self, target: str, position: Position) -> None:
         """They have been written so far."""
@@ -291,3 +284,12 @@ def _event(row: Row[tuple[object, ...]]) -> AuditEvent:
         remote=row.remote,
         facts=Facts(**json.loads(row.facts)) if row.facts else Facts(),
     )
+
+
+def _readable(row: Row[tuple[object, ...]]) -> AuditEvent:
+    """An event; of one that another release has written in its own way, that there was one."""
+    try:
+        return _event(row)
+    except (TypeError, ValueError) as error:
+        said = f"event {row.identifier}, {row.action}: this release cannot read it ({type(error).__name__})"
+        return AuditEvent(row.at, AuditAction.ORDERED, row.succeeded, subject=row.action, detail=said)

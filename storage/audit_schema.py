@@ -5,7 +5,7 @@ Names, not references: what was done stays when the account, the study or the al
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, false
 
 from storage.schema import IDENTIFIER, UID, UTCDateTime, metadata
 
@@ -53,4 +53,13 @@ audit_position = Table(
     Column("event", IDENTIFIER, nullable=False),
     # Of its line, SHA-256 in hexadecimal digits; empty where there are no lines.
     Column("digest", String(64), nullable=False),
+    # Number of the file that was written last; 0 where there are none.
+    Column("file", Integer, nullable=False, server_default="0"),
+    # Lines that come next, EVENT:DIGEST with a blank between; empty: none.
+    Column("begun", Text, nullable=False, server_default=""),
+    # Whether the database is older than the files may be.
+    Column("is_put_back", Boolean, nullable=False, server_default=false()),
 )
+
+#: Lines of the files behind which the numbers of events go back, since the database was put back.
+audit_resumption = Table("audit_resumption", metadata, Column("digest", String(64), primary_key=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, delete, func, select, update
 
 from storage import database
+from storage.audit_chain import mark_put_back
 from storage.records import OPEN_DELIVERIES, DeliveryState, StudyState
 from storage.schema import association, delivery, retrieval, study
 
@@ -37,6 +38,7 @@ def put_back(engine: Engine, moment: str, hold: bool) -> PutBack:
     with database.writing(engine).begin() as connection:
         opened = connection.execute(update(delivery).where(open_then).values(values)).rowcount
         connection.execute(delete(association))
+        mark_put_back(connection)
         connection.execute(update(retrieval).values(claimed_until=None))
         count = connection.scalar(select(func.count()).select_from(study).where(under_way))
     return PutBack(opened, int(count or 0))

@@ -55,4 +55,5 @@ def files_in(folder: Path) -> dict[int, Path]:
     if not folder.is_dir():
         return {}
     found = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    return dict(sorted((int(match[1]), path) for match, path in found if match))
+    numbered = ((int(match[1]), path) for match, path in found if match)
+    return dict(sorted((number, path) for number, path in numbered if path.name == name_of(number)))

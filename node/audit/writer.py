@@ -6,21 +6,19 @@ What a place does not take stays in the storage, under an alert, and is tried ag
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.audit import chain, syslog
-from node.audit.chain_file import ChainFile
+from node.audit import syslog
+from node.audit.chain_file import ChainFile, taken
 from node.audit.message import message
 from node.audit.participants import Reporter
 from node.audit.syslog import Collector
@@ -29,12 +27,13 @@ from node.errors import told
 from node.local_faults import LocalFaults
 from node.settings import Settings
 from storage.alerts import Alerts
-from storage.audit import Audit, AuditEvent, Position
+from storage.audit import Audit, AuditAction, AuditEvent
+from storage.audit_chain import TARGET, AuditChain, Position
 from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-FILE: Final = "file"
+FILE: Final = TARGET
 SYSLOG: Final = "syslog"
 _LOCK = "audit.lock"
 _LOOK_S = 0.5
@@ -66,31 +65,33 @@ class FileTarget:
 
     name = FILE
 
-    def __init__(self, files: ChainFile, reporter: Reporter, damaged: Callable[[str], None]) -> None:
-        self._files, self._reporter, self._damaged = files, reporter, damaged
+    def __init__(
+        self, files: ChainFile, record: AuditChain, reporter: Reporter, damaged: Callable[[str], None]
+    ) -> None:
+        self._files, self._record, self._reporter, self._damaged = files, record, reporter, damaged
 
     def look(self, audit: Audit) -> int:
-        """As of `Target`; the files say what is there, the database what should be."""
-        known = audit.position(FILE)
-        last, is_damaged = self._files.last(known, lambda line: self._is_event(audit, line))
-        if is_damaged:
-            self._damaged(f"the files end before event {known.event}, or have another one in its place")
+        """As of `Target`; lines are known to the database before they are written."""
+        last = self._files.last or self._found()
         events = audit.after(last.event, _AT_ONCE)
         if events:
-            last = self._files.add([(number, message(event, self._reporter)) for number, event in events])
-        if last != known:
-            audit.keep_position(FILE, last)
+            lines = self._files.lines([(number, written(number, it, self._reporter)) for number, it in events])
+            self._record.begin(last, [(it.event, it.digest) for it in lines])
+            self._record.keep(self._files.add(lines))
         return len(events)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Let another process write to them."""
+        self._files.close()
 
-    def _is_event(self, audit: Audit, line: chain.Line) -> bool:
-        found = audit.after(line.event - 1, 1)
-        if not found or found[0][0] != line.event:
-            return False
-        number, event = found[0]
-        return chain.digest_of(chain.written(number, line.before, message(event, self._reporter))) == line.digest
+    def _found(self) -> Position:
+        state = self._record.state()
+        found = self._files.find(state)
+        if found.fault:
+            self._damaged(found.fault)
+        if found.last != state.position or state.begun or state.is_put_back:
+            self._record.keep(found.last, found.resumed)
+        return found.last
 
 
 class SyslogTarget:
@@ -111,7 +112,9 @@ class SyslogTarget:
         events = audit.after(audit.position(SYSLOG).event, _AT_ONCE)
         if events:
             host = self._reporter.host
-            self._collector.send([syslog.syslog_message(it, host, message(it, self._reporter)) for _, it in events])
+            self._collector.send(
+                [syslog.syslog_message(it, host, written(number, it, self._reporter)) for number, it in events]
+            )
             self._sent = Position(events[-1][0])
         return len(events)
 
@@ -162,7 +165,7 @@ class AuditWriter:
         self._audit, alerts = Audit(engine), Alerts(engine)
         self._root, self._lock = settings.root, -1
         self._faults = LocalFaults(alerts, "the audit to its places")
-        self._attempts = [_Attempts(it, alerts) for it in targets(settings, alerts)]
+        self._attempts = [_Attempts(it, alerts) for it in targets(settings, engine, alerts)]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
 
@@ -207,7 +210,17 @@ class AuditWriter:
         return self._lock >= 0
 
 
-def targets(settings: Settings, alerts: Alerts) -> Sequence[Target]:
+def written(number: int, event: AuditEvent, reporter: Reporter) -> str:
+    """The message of an event, or one that says of which event it cannot be made: the others must not wait for it."""
+    try:
+        return message(event, reporter)
+    except Exception as error:
+        log.exception("audit: event %d has no message", number)
+        said = f"event {number} of the database cannot be told as a message ({type(error).__name__})"
+        return message(AuditEvent(event.at, AuditAction.ORDERED, False, detail=said), reporter)
+
+
+def targets(settings: Settings, engine: Engine, alerts: Alerts) -> Sequence[Target]:
     """Where events go, as the settings say."""
     reporter, found = reporter_of(settings), list[Target]()
     if settings.audit.file:
@@ -217,7 +230,7 @@ def targets(settings: Settings, alerts: Alerts) -> Sequence[Target]:
             log.error("audit: %s", why)
             alerts.raise_(Alert.AUDIT_DAMAGED, "", why)
 
-        found.append(FileTarget(files, reporter, damaged))
+        found.append(FileTarget(files, AuditChain(engine), reporter, damaged))
     if settings.audit.syslog is not None:
         found.append(SyslogTarget(syslog.collector_of(settings.audit.syslog), reporter))
     return found
@@ -226,20 +239,3 @@ def targets(settings: Settings, alerts: Alerts) -> Sequence[Target]:
 def reporter_of(settings: Settings) -> Reporter:
     """Who reports."""
     return Reporter(settings.listener.ae_title, socket.gethostname(), settings.audit.site)
-
-
-def taken(path: Path) -> int:
-    """A descriptor with the lock of a file, which ends with the process; -1 where another has it.
-
-    Raises:
-        OSError: the file cannot be made.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            return -1
-        raise
-    return descriptor

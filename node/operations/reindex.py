@@ -20,7 +20,8 @@ from node.recognition.header.charsets import settle
 from node.recognition.header.rejections import rejection_note
 from node.recognition.record import from_json
 from node.settings import Settings
-from storage.database import close, open_engine
+from storage.audit_chain import mark_put_back
+from storage.database import close, open_engine, writing
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.reindexing import Knowledge, Reindexed
@@ -55,6 +56,8 @@ def reindex(settings: Settings) -> Reindexed:
         _put_queue_aside(root)
         _keep_verdicts(root, Index(engine), revisions)
         revoke_what_is_of_others(engine, root, known.revisions)
+        with writing(engine).begin() as connection:
+            mark_put_back(connection)
         establish(engine, root)  # the last: without it the node does not start on what was made to the half
         close(engine)
     return done

@@ -70,6 +70,7 @@ REVISIONS = (
     "0026",
     "0023",
     "0027",
+    "0029",
 )
 _LOCK = 0x52454354  # any number, the same in every process: PostgreSQL advisory lock while the schema changes
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -13,21 +13,30 @@ from pathlib import Path
 import pytest
 
 from node.audit import chain
-from node.audit.chain_file import ChainFile
+from node.audit.chain_file import ChainFile, FolderTaken
 from node.audit.message import message
 from node.audit.verification import verify
-from storage.audit import Position
+from storage.audit_chain import AuditChain, Chained, Position
 
 from .conftest import REPORTER
 
 
 @pytest.fixture
+def record(engine) -> AuditChain:
+    return AuditChain(engine)
+
+
+def add(files: ChainFile, event, *numbers: int) -> Position:
+    return files.add(files.lines([(it, message(event(subject=str(it)), REPORTER)) for it in numbers]))
+
+
+@pytest.fixture
 def written(files, event):
     """Twelve lines in several files, and the position of the last."""
-    position = Position(0)
-    files.last(position, lambda _line: True)
+    files.find(Chained())
     for number in range(1, 13):
-        position = files.add([(number, message(event(subject=str(number)), REPORTER))])
+        position = add(files, event, number)
+    files.close()
     return position
 
 
@@ -46,11 +55,11 @@ def write(folder: Path, lines: list[tuple[Path, bytes]]) -> None:
 
 
 def faults(folder: Path, known: Position) -> list[str]:
-    return [f"{it.file}:{it.line}: {it.text}" for it in verify([folder], known).faults]
+    return [f"{it.file}:{it.line}: {it.text}" for it in verify([folder], lambda: Chained(known)).faults]
 
 
 def test_what_was_written_is_whole_and_lies_in_several_files_that_only_the_owner_reads(written, folder):
-    found = verify([folder], written)
+    found = verify([folder], lambda: Chained(written))
     assert (found.lines, found.last_event, found.faults, found.notes) == (12, 12, (), ())
     assert len(found.files) >= 3
     assert {path.stat().st_mode & 0o777 for path in chain.files_in(folder).values()} == {0o600}
@@ -113,7 +122,7 @@ def test_a_file_that_is_gone_is_noticed_and_found_where_it_was_moved_to(written,
         (folder / chain.name_of(number)).rename(tmp_path / "moved" / chain.name_of(number))
     (found,) = faults(folder, written)
     assert "files 1 to 2 are not here" in found
-    assert verify([tmp_path / "moved", folder], written).faults == ()
+    assert verify([tmp_path / "moved", folder], lambda: Chained(written)).faults == ()
 
 
 def test_all_files_gone_are_noticed(written, folder):
@@ -130,16 +139,17 @@ def test_a_torn_line_is_told_as_such_and_written_again(written, folder, files, e
     whole, last = torn[: torn[:-1].rfind(b"\n") + 1], torn[torn[:-1].rfind(b"\n") + 1 :]
     path.write_bytes(whole + last[:left])
     begun = Position(11, lines_of(folder)[10][1].rstrip(b"\n") and chain.digest_of(lines_of(folder)[10][1][:-1]))
-    found = verify([folder], begun)
+    announced = Chained(begun, ((12, written.digest),))
+    found = verify([folder], lambda: announced)
     assert (found.faults, [it.text for it in found.notes]) == (
         (),
         ["torn while it was written; the next writer writes it again"],
     )
     again = ChainFile(folder, 2000)
-    position, damaged = again.last(begun, lambda _line: True)
-    assert (position.event, damaged) == (11, False)
-    position = again.add([(12, message(event(subject="12"), REPORTER))])
-    found = verify([folder], position)
+    found_again = again.find(announced)
+    assert (found_again.last.event, found_again.fault) == (11, "")
+    position = add(again, event, 12)
+    found = verify([folder], lambda: Chained(position))
     assert (found.lines, found.faults) == (12, ())
     assert [it.text for it in found.notes] == ["torn while it was written; the line was written again"]
 
@@ -148,66 +158,218 @@ def test_lines_that_are_gone_when_writing_goes_on_stay_told(written, folder, eve
     lines = lines_of(folder)
     write(folder, lines[:-2])
     again = ChainFile(folder, 2000)
-    position, damaged = again.last(written, lambda _line: True)
-    assert (position, damaged) == (written, True)
-    position = again.add([(13, message(event(), REPORTER))])
-    (found,) = faults(folder, position)
-    assert "between this one (event 13) and the one before (event 10) are gone" in found
+    found = again.find(Chained(written))
+    assert (found.last, bool(found.fault)) == (written, True)
+    position = add(again, event, 13)
+    (fault,) = faults(folder, position)
+    assert "between this one (event 13) and the one before (event 10) are gone" in fault
 
 
 def test_a_database_that_was_put_back_is_told_and_loses_nothing(written, folder, event):
+    known = chain.read(lines_of(folder)[4][1][:-1])
+    put_back = Chained(Position(5, known.digest), is_put_back=True)
+    assert verify([folder], lambda: put_back).faults == ()
     again = ChainFile(folder, 2000)
-    position, damaged = again.last(Position(5, "0" * 64), lambda _line: False)
-    assert (position.event, position.digest, damaged) == (5, written.digest, False)
-    position = again.add([(6, message(event(), REPORTER))])
-    found = verify([folder], position)
+    found = again.find(put_back)
+    assert (found.last.event, found.last.digest, found.fault) == (5, written.digest, "")
+    position = add(again, event, 6)
+    found = verify([folder], lambda: Chained(position, resumed=frozenset(found.resumed)))
     assert (found.lines, found.faults) == (13, ())
     assert "the database was put back" in found.notes[0].text
+
+
+def test_a_database_that_was_put_back_again_knows_of_both_times(written, folder, event):
+    known = chain.read(lines_of(folder)[4][1][:-1])
+    for _ in range(2):
+        again = ChainFile(folder, 2000)
+        found = again.find(Chained(Position(5, known.digest), is_put_back=True))
+        position = add(again, event, 6, 7)
+        again.close()
+    found = verify([folder], lambda: Chained(position, resumed=frozenset(found.resumed)))
+    assert (found.lines, found.faults, len(found.notes)) == (16, (), 2)
+
+
+def test_numbers_that_go_back_though_nothing_was_put_back_are_a_fault(written, folder, event):
+    files = ChainFile(folder, 2000)
+    files.find(Chained(written))
+    position = add(files, event, 6)
+    (fault,) = faults(folder, position)
+    assert "go back from 12 to 6" in fault
+
+
+def test_files_of_another_database_are_not_taken_for_those_of_one_that_was_put_back(written, folder):
+    found = ChainFile(folder, 2000).find(Chained(Position(5, "0" * 64), is_put_back=True))
+    assert "do not hold event 5 as it was written" in found.fault
+
+
+@pytest.fixture
+def forged(written, folder) -> None:
+    """An event removed, an account changed, every digest made anew, and a line put at the end, numbered 7000."""
+    before, made = chain.NOTHING, []
+    for number, (path, line) in enumerate(lines_of(folder), 1):
+        if number != 3:
+            text = line.split(b" ", 2)[2].rstrip(b"\n").decode().replace("olga", "otto")
+            new = chain.written(number, before, text)
+            made.append((path, new + b"\n"))
+            last, before = path, chain.digest_of(new)
+    made.append((last, chain.written(7000, before, text) + b"\n"))
+    write(folder, made)
+
+
+def test_a_chain_that_is_made_anew_and_made_longer_is_noticed(forged, written, folder):
+    (fault,) = faults(folder, written)
+    assert "event 12 is not as it was written" in fault
+
+
+def test_who_goes_on_from_a_chain_that_was_made_anew_notices_and_does_not_make_it_good(forged, written, folder, event):
+    files = ChainFile(folder, 2000)
+    found = files.find(Chained(written))
+    assert "event 12" in found.fault
+    position = add(files, event, 13)
+    assert faults(folder, position)
+
+
+def test_a_line_that_is_put_behind_the_last_is_noticed(written, folder):
+    path, line = lines_of(folder)[-1]
+    put_in = chain.written(13, written.digest, line.split(b" ", 2)[2][:-1].decode())
+    path.write_bytes(path.read_bytes() + put_in + b"\n")
+    (fault,) = faults(folder, written)
+    assert "behind event 12 are none that the node has written" in fault
+    assert ChainFile(folder, 2000).find(Chained(written)).fault
+
+
+def test_lines_that_are_added_while_the_files_are_read_are_no_fault(written, folder, event):
+    files = ChainFile(folder, 2000)
+    files.find(Chained(written))
+    known, number = Chained(written), 12
+
+    def ask() -> Chained:
+        nonlocal known, number
+        asked, number = known, number + 1
+        if number < 18:
+            known = Chained(add(files, event, number))
+        return asked
+
+    found = verify([folder], ask)
+    assert (found.faults, found.last_event >= 16) == ((), True)
+
+
+def test_numbers_of_files_go_on_when_all_were_moved(written, folder, tmp_path, event):
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    files = ChainFile(folder, 2000)
+    files.find(Chained(written))
+    position = add(files, event, 13)
+    assert [it.name for it in chain.files_in(folder).values()] == [chain.name_of(written.file + 1)]
+    assert verify([folder, moved], lambda: Chained(position)).faults == ()
+
+
+def test_the_file_that_is_written_can_be_moved_and_the_next_has_another_number(folder, tmp_path, event):
+    files = ChainFile(folder, 1_000_000)
+    files.find(Chained())
+    add(files, event, 1)
+    (tmp_path / "moved").mkdir()
+    (folder / chain.name_of(1)).rename(tmp_path / "moved" / chain.name_of(1))
+    position = add(files, event, 2)
+    assert [it.name for it in chain.files_in(folder).values()] == [chain.name_of(2)]
+    assert verify([tmp_path / "moved", folder], lambda: Chained(position)).faults == ()
+
+
+def test_two_files_of_one_number_are_a_fault(written, folder, tmp_path):
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved" / chain.name_of(1)).write_bytes((folder / chain.name_of(1)).read_bytes())
+    (fault,) = verify([tmp_path / "moved", folder], lambda: Chained(written)).faults
+    assert (fault.file, "which of them" in fault.text) == (chain.name_of(1), True)
+    assert verify([folder, folder], lambda: Chained(written)).faults == ()
+
+
+def test_a_folder_that_another_writes_to_is_refused(folder, event):
+    one, other = ChainFile(folder, 2000), ChainFile(folder, 2000)
+    one.find(Chained())
+    with pytest.raises(FolderTaken, match="another node writes its audit there"):
+        other.find(Chained())
+    one.close()
+    assert other.find(Chained()).fault == ""
+
+
+def test_new_folders_and_files_are_synced_with_those_that_hold_them(tmp_path):
+    """As the system calls tell it, of a process whose first write has failed."""
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from node.audit.chain_file import ChainFile
+from storage.audit_chain import Chained
+files = ChainFile(Path(sys.argv[1]), 20_000)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for most in (10, resource.RLIM_INFINITY):
+    files.find(Chained())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    try:
+        files.add(files.lines([(1, "<AuditMessage>x</AuditMessage>")]))
+    except OSError:
+        print("refused")
+"""
+    folder, calls = tmp_path / "a" / "audit", tmp_path / "calls"
+    traced = ["strace", "-f", "-y", "-e", "trace=fsync", "-o", str(calls), sys.executable, "-c", program, str(folder)]
+    done = subprocess.run(traced, capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+    said = calls.read_text()
+    for synced in (tmp_path, folder.parent, folder):
+        assert f"<{synced}>) " in said
 
 
 _WRITER = """
 import sys
 from pathlib import Path
 from node.audit.chain_file import ChainFile
-from storage.audit import Position
+from storage.audit_chain import AuditChain
+from storage.database import open_engine
+record = AuditChain(open_engine(sys.argv[2]))
 files = ChainFile(Path(sys.argv[1]), 20_000)
-number = files.last(Position(0), lambda line: True)[0].event
+found = files.find(record.state())
+assert not found.fault, found
+number = found.last.event
 while True:
     number += 1
-    files.add([(number, "<AuditMessage>" + "x" * 3000 + "</AuditMessage>")])
+    lines = files.lines([(number + it, "<AuditMessage>" + "x" * 1500 + "</AuditMessage>") for it in range(3)])
+    record.begin(files.last, [(it.event, it.digest) for it in lines])
+    files.add(lines)
+    number += 2
     print(number, flush=True)
 """
 
 
-def test_a_kill_at_any_time_leaves_a_chain_that_verifies(tmp_path):
-    known = 0
+def test_a_kill_at_any_time_leaves_a_chain_that_verifies(tmp_path, engine, record):
+    folder, url = tmp_path / "audit", str(engine.url)
     for pause_s in (0.05, 0.11, 0.02, 0.07, 0.13, 0.04):
-        process = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-c", _WRITER, str(folder), url]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        process.stdout.readline()
+        assert process.stdout.readline()
         time.sleep(pause_s)
         process.send_signal(signal.SIGKILL)
-        known = max(known, *(int(it) for it in process.stdout.read().split("\n") if it.isdigit()), 0)
+        known = max((int(it) for it in process.stdout.read().split("\n") if it.isdigit()), default=1)
         process.wait()
-        found = verify([tmp_path], Position(known))
+        found = verify([folder], record.state)
         assert found.faults == ()
         assert found.last_event >= known > 0
 
 
 def test_a_line_for_which_the_disk_has_no_room_is_written_once_it_has(folder, event):
     files = ChainFile(folder, 1_000_000)
-    files.last(Position(0), lambda _line: True)
-    position = files.add([(1, message(event(), REPORTER))])
+    files.find(Chained())
+    position = add(files, event, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (os.stat(folder / chain.name_of(1)).st_size + 50, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            files.add([(2, message(event(), REPORTER))])
+            add(files, event, 2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
-    assert files.last(position, lambda _line: True) == (position, False)
-    position = files.add([(2, message(event(), REPORTER))])
-    found = verify([folder], position)
+    found = files.find(Chained(position))
+    assert (found.last, found.fault) == (position, "")
+    position = add(files, event, 2)
+    found = verify([folder], lambda: Chained(position))
     assert (found.lines, found.faults, len(found.notes)) == (2, (), 1)

@@ -20,7 +20,6 @@ from pynetdicom.sop_class import (
 
 from node.audit import chain
 from node.audit.verification import verify
-from node.audit.writer import FILE
 from node.clock import utc_now
 from node.dicom.association import RemoteAE
 from node.dicom.scu import echo, store, stored
@@ -29,7 +28,7 @@ from node.service import Service, ServiceRole
 from node.settings import AuditSettings, ListenerSettings, RemoteSettings, Settings, WebSettings
 from node.settings.loading import _resolved
 from storage.accounts import AccountRole, Accounts
-from storage.audit import Audit
+from storage.audit_chain import AuditChain
 from storage.catalogue.filling import catch_up
 from storage.database import open_engine
 from storage.files import ObjectStore
@@ -281,8 +280,8 @@ def test_whoever_does_not_belong_is_on_record(tmp_path, schema, authority, stran
         _page_refuses(life)
         for each in life.messages():
             schema.assertValid(each)
-    audit = Audit(open_engine(life.settings.storage_url))
-    assert verify([life.settings.audit_folder], audit.position(FILE)).faults == ()
+    record = AuditChain(open_engine(life.settings.storage_url))
+    assert verify([life.settings.audit_folder], record.state).faults == ()
 
 
 def _page_refuses(life: Life) -> None:

@@ -7,13 +7,17 @@ from contextlib import contextmanager
 
 import pytest
 from lxml import etree
+from sqlalchemy import text
 
+from node.audit import chain
 from node.audit.verification import verify
 from node.audit.writer import FILE, SYSLOG, AuditWriter
 from node.codes import Alert
 from node.settings import AuditSettings, SyslogSettings
 from storage.alerts import Alerts
-from storage.audit import Audit, AuditAction, Position
+from storage.audit import Audit, AuditAction
+from storage.audit_chain import AuditChain, Position
+from storage.database import open_engine
 
 from ...parts.collector import running_collector
 from ...parts.processes import free_port, wait_for
@@ -30,15 +34,26 @@ def writing(settings, engine):
 
 
 @pytest.fixture
-def filed(settings, audit):
+def filed(settings, record):
     """How many whole lines there are, none of which is missing."""
 
     def count() -> int:
-        found = verify([settings.audit_folder], audit.position(FILE))
+        found = verify([settings.audit_folder], record.state)
         assert found.faults == ()
         return found.lines
 
     return count
+
+
+@pytest.fixture
+def record(engine) -> AuditChain:
+    return AuditChain(engine)
+
+
+def contents(settings) -> list[bytes]:
+    """All lines, in their order."""
+    files = chain.files_in(settings.audit_folder).values()
+    return [line for path in files for line in path.read_bytes().splitlines()]
 
 
 def open_alerts(engine) -> dict[str, str]:
@@ -60,14 +75,49 @@ def test_another_process_goes_on_where_one_has_ended(settings, engine, audit, ev
             wait_for(lambda: filed() == number, "a line more", 30)  # noqa: B023 - called at once
 
 
-def test_what_was_written_before_a_kill_is_not_written_again(settings, engine, audit, event, filed):
+def test_what_was_written_before_a_kill_is_not_written_again(settings, engine, audit, event, filed, record):
+    """Under whatever name the node reports after it."""
     audit.add_all([event(), event()])
     with writing(settings, engine):
         wait_for(lambda: filed() == 2, "two lines", 30)
-    audit.keep_position(FILE, Position(0))  # as if the process had ended before this was known
+    lines = [chain.read(it) for it in contents(settings)]
+    # As if the process had ended before it was known that they are written.
+    record.begin(Position(0), [(it.event, it.digest) for it in lines])
     audit.add(event())
-    with writing(settings, engine):
+    listener = settings.listener.model_copy(update={"ae_title": "RENAMED"})
+    with writing(settings.model_copy(update={"listener": listener}), engine):
         wait_for(lambda: filed() == 3, "three lines", 30)
+    assert verify([settings.audit_folder], record.state).notes == ()
+    assert not open_alerts(engine)
+
+
+def test_an_event_without_a_message_is_told_by_its_number_and_the_next_follow(settings, engine, audit, event, filed):
+    audit.add_all([event() for _ in range(4)])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE audit_event SET action = 'OF_A_LATER_RELEASE' WHERE identifier = 2"))
+        connection.execute(text("""UPDATE audit_event SET facts = '{"sop_classes": 3}' WHERE identifier = 3"""))
+    with writing(settings, engine):
+        wait_for(lambda: filed() == 4, "four lines", 30)
+    _, second, third, _ = contents(settings)
+    assert b"event 2, OF_A_LATER_RELEASE: this release cannot read it" in second
+    assert b"event 3 of the database cannot be told as a message" in third
+
+
+def test_another_node_on_the_same_folder_says_so_and_breaks_no_chain(settings, engine, audit, event, filed, tmp_path):
+    other = settings.model_copy(update={"root": tmp_path / "other", "audit": settings.audit.model_copy()})
+    other.root.mkdir()
+    other = other.model_copy(update={"audit": AuditSettings(folder=settings.audit_folder)})
+    theirs = open_engine(other.storage_url)
+    audit.add(event())
+    Audit(theirs).add(event())
+    with writing(settings, engine):
+        wait_for(lambda: filed() == 1, "a line", 30)
+        with writing(other, theirs):
+            wait_for(lambda: Alert.AUDIT_NOT_WRITTEN in open_alerts(theirs), "an alert", 30)
+    (alert,) = Alerts(theirs).open()
+    theirs.dispose()
+    assert "another node writes its audit there" in alert.text
+    assert filed() == 1
 
 
 def test_a_folder_that_cannot_be_written_is_an_alert_until_it_can(settings, engine, audit, event, filed):
@@ -91,7 +141,7 @@ def test_lines_that_are_gone_are_an_alert_and_writing_goes_on(settings, engine, 
     with writing(settings, engine):
         wait_for(lambda: audit.position(FILE).event == 4, "the fourth line", 30)
     assert Alert.AUDIT_DAMAGED in open_alerts(engine)
-    (fault,) = verify([settings.audit_folder], audit.position(FILE)).faults
+    (fault,) = verify([settings.audit_folder], AuditChain(engine).state).faults
     assert "between this one (event 4) and the one before (event 2) are gone" in fault.text
 
 
@@ -181,8 +231,6 @@ def test_a_collector_by_udp_gets_a_datagram_a_message(to_collector, engine, audi
 
 def test_an_event_of_another_transaction_that_ends_later_is_not_passed_over(url, event):
     """PostgreSQL gives numbers before a transaction ends: who adds an event waits for those who do."""
-    from storage.database import open_engine
-
     engine = open_engine(url)
     try:
         _added_at_the_same_time(Audit(engine), event)

@@ -14,12 +14,15 @@ from sqlalchemy import create_engine, insert, select, text
 from node.analysis.intake import Intake
 from node.analysis.progress import Run, runs, unfinished
 from node.analysis.queue import Worklist, queue_url
+from node.audit.chain_file import ChainFile
 from node.clock import utc_now
 from node.errors import NodeError
 from node.operations.backup import BackedUp, Keep, back_up
 from node.operations.restore import Restored, restore
 from node.settings import Settings
 from storage import schema
+from storage.audit import Audit, AuditAction, AuditEvent
+from storage.audit_chain import AuditChain
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.index import Index
@@ -103,6 +106,26 @@ def test_what_was_backed_up_is_there_again_on_another_root(house, settings, put_
     assert len(volumes) == 2
     assert rows(other.storage_url) == rows(settings.storage_url)
     engine, _ = open_root(other.root, other.storage_url)  # a node starts on it
+    engine.dispose()
+
+
+def test_numbers_of_the_audit_may_go_back_after_a_restore_and_at_no_other_time(house, settings, put_back, tmp_path):
+    audit, record = Audit(house.engine), AuditChain(house.engine)
+    audit.add(AuditEvent(utc_now(), AuditAction.LOOKED, True, "olga"))
+    files = ChainFile(settings.audit_folder, 2000)
+    files.find(record.state())
+    lines = files.lines([(number, f"<AuditMessage>{number}</AuditMessage>") for number in (1, 2)])
+    record.keep(files.add(lines))
+    files.close()
+    put_back()
+    other = Settings(root=tmp_path / "other")
+    engine = open_engine(other.storage_url)
+    assert AuditChain(engine).state().is_put_back
+    shutil.copytree(settings.audit_folder, other.audit_folder)
+    found = ChainFile(other.audit_folder, 2000).find(AuditChain(engine).state())
+    assert (found.fault, len(found.resumed)) == ("", 1)
+    AuditChain(engine).keep(found.last, found.resumed)
+    assert not AuditChain(engine).state().is_put_back
     engine.dispose()
 
 

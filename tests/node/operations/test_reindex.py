@@ -24,6 +24,7 @@ from node.operations.resend import resend
 from node.recognition.plan import recognise
 from node.recognition.record import STUDY, RoleRefusal, StudyPlan, to_json
 from node.settings import ResultKind, Settings, load_settings
+from storage.audit_chain import AuditChain
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.errors import StorageError
@@ -126,6 +127,11 @@ def test_why_series_were_used_is_known_again(settings: Settings, images: list[Da
     reindex(settings)
     index, uid = Index(open_engine(settings.storage_url)), str(images[0].StudyInstanceUID)
     assert (settings.root / "work" / uid / "2" / "plan.json").read_text() == index.verdict(uid)
+
+
+def test_numbers_of_the_audit_may_begin_anew(settings: Settings, images: list[Dataset]) -> None:
+    reindex(settings)
+    assert AuditChain(open_engine(settings.storage_url)).state().is_put_back
 
 
 def test_the_queue_of_before_is_put_aside(settings: Settings, images: list[Dataset]) -> None:
