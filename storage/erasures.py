@@ -26,6 +26,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    bindparam,
     delete,
     func,
     insert,
@@ -49,7 +50,7 @@ _BUSY_S = 60.0
 _AT_ONCE = 1000
 """Rows that are read at once where all have to be."""
 _HELD = quarantine.c.state == QuarantineState.HELD
-_NOBODY = {"study_instance_uid": "", "patient_id": "", "subject": "", "detail": "", "facts": ""}
+_NOBODY = {"study_instance_uid": "", "patient_id": "", "subject": "", "detail": ""}
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 
 
@@ -120,6 +121,11 @@ def unfinished(connection: Connection, number: int, patient: str) -> tuple[Remov
     return tuple(map(removal_of, connection.execute(query)))
 
 
+def patient_ids_on_record(connection: Connection) -> frozenset[str]:
+    """All Patient IDs of events, as those who asked for them have spelled them."""
+    return frozenset(connection.scalars(select(audit_event.c.patient_id).distinct())) - {""}
+
+
 def quarantined(connection: Connection, uids: Collection[str]) -> frozenset[int]:
     """Entries that are held in quarantine and whose texts name any of these."""
     return frozenset(key for (key,) in _naming(connection, quarantine, uids, _HELD))
@@ -128,23 +134,22 @@ def quarantined(connection: Connection, uids: Collection[str]) -> frozenset[int]
 def clean(connection: Connection, number: int, patient: str, patient_ids: Collection[str] = ()) -> None:
     """Take what an order is about out of all that is not removed with a study, its own record of it included.
 
-    Of events of the audit: by the studies, and by the Patient IDs; what was asked for by queries is taken out of all,
-    since names can stand in it.
+    Of events of the audit: by the studies, and by the Patient IDs, in any letters; what a query asked for is taken out
+    of those too that name no other study or patient, since a name, or a part of it, can stand in it.
     """
     uids = named(connection, number, patient)
     for part in _parts(uids):
         for table in (hold, retrieval, committed_study, rejection):
             connection.execute(delete(table).where(table.c.study_instance_uid.in_(part)))
         # That somebody did something stays, and to whom does not.
-        done = audit_event.c.study_instance_uid.in_(part)
-        connection.execute(update(audit_event).where(done).values(_NOBODY))
+        _forget(connection, audit_event.c.study_instance_uid.in_(part))
         notes = rejection.c.note_sop_instance_uid.in_(part)
         connection.execute(update(rejection).where(notes).values(note_sop_instance_uid=""))
         connection.execute(update(upkeep).where(upkeep.c.position.in_(part)).values(position=""))
     for ids in _parts(patient_ids):
-        connection.execute(update(audit_event).where(audit_event.c.patient_id.in_(ids)).values(_NOBODY))
-    asked = audit_event.c.action == QUERIED
-    connection.execute(update(audit_event).where(asked).values(facts=""))
+        _forget(connection, audit_event.c.patient_id.in_(ids))
+    of_nobody = (audit_event.c.study_instance_uid == "") & (audit_event.c.patient_id == "")
+    _forget_queries(connection, of_nobody & (audit_event.c.action == QUERIED))
     _clean_requests(connection, uids)
     _clean_texts(connection, uids)
     ours = or_(removal.c.erasure == number, removal.c.patient == patient)
@@ -209,6 +214,26 @@ def compact_sqlite(path: Path) -> None:
             time.sleep(0.1)
 
 
+def _forget(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Of these events stays that somebody did something, and to whom does not."""
+    _forget_queries(connection, which)
+    connection.execute(update(audit_event).where(which).values(_NOBODY))
+
+
+def _forget_queries(connection: Connection, which: ColumnElement[bool]) -> None:
+    """What these events asked for; by which service and how often stays."""
+    rows = connection.execute(select(audit_event.c.identifier, audit_event.c.facts).where(which)).all()
+    asked = [(row.identifier, json.loads(row.facts)) for row in rows if row.facts]
+    left = [{"this": key, "left": _written(facts)} for key, facts in asked if facts.pop("query", None)]
+    if left:
+        this = audit_event.c.identifier == bindparam("this")
+        connection.execute(update(audit_event).where(this).values(facts=bindparam("left")), left)
+
+
+def _written(facts: dict[str, Any]) -> str:
+    return json.dumps(facts, separators=(",", ":")) if facts else ""
+
+
 def _clean_requests(connection: Connection, uids: frozenset[str]) -> None:
     """Requests for commitment that name objects name them no more; one that names nothing else is gone."""
     table = commitment_request
@@ -233,8 +258,9 @@ def _clean_texts(connection: Connection, uids: frozenset[str]) -> None:
             connection.execute(delete(table).where(*this))
     says = or_(*(column.contains(".") for column in (audit_event.c.subject, audit_event.c.detail)))  # as a UID does
     for (identifier,) in list(_naming(connection, audit_event, uids, says)):
-        told = update(audit_event).where(audit_event.c.identifier == identifier)
-        connection.execute(told.values(subject="", detail="", facts=""))
+        this = audit_event.c.identifier == identifier
+        _forget_queries(connection, this)
+        connection.execute(update(audit_event).where(this).values(subject="", detail=""))
 
 
 def _naming(

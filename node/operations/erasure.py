@@ -20,6 +20,7 @@ from node.errors import NodeError
 from node.maintenance.removing import Remover
 from node.operations import patient_data
 from node.operations.patient_data import PatientData, Person
+from node.recognition.header import patients
 from node.recognition.header.charsets import settle
 from node.settings import Settings
 from storage import database, erasures, removal, retention
@@ -182,7 +183,9 @@ class _Order:
         self._remove_others(order)
         self._forget_runs(number)
         with database.writing(self._engine).begin() as connection:
-            erasures.clean(connection, number, self._digest, self._who.spellings)
+            on_record = erasures.patient_ids_on_record(connection)
+            spelled = {it for it in on_record if patients.is_meant(patients.identity(it), self._who.identity)}
+            erasures.clean(connection, number, self._digest, self._who.spellings | spelled)
         for path in self._data.copies:
             path.unlink(missing_ok=True)
             sync(path.parent)

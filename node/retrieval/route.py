@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pynetdicom import StoragePresentationContexts
-from sqlalchemy import Engine
 
 from node.audit.recorder import Recorder
 from node.dicom.association import RemoteAE
 from node.dicom.command import Command, Refusal
 from node.dicom.find import find_sop_classes
 from node.retrieval.exchange import Answer, Keys, Line, get, move
-from node.services.brought import received
-from node.services.leases import Leases
+from node.services.brought import Brought, received
+from node.services.leases import Leases, Sender
 from node.services.messages import IncomingObject
 from node.services.store import Arrival, StorageSCP
 from node.settings import ListenerSettings
@@ -74,9 +73,12 @@ class _Source:
 class ByGet:
     """C-GET: each object is taken in as one that the listener receives."""
 
-    def __init__(self, storage: StorageSCP, leases: Leases, engine: Engine, files: ObjectStore) -> None:
-        self._storage, self._leases = storage, leases
-        self._engine, self._files, self.recorder = engine, files, Recorder(engine)
+    def __init__(self, settings: ListenerSettings, leases: Leases, index: Index, files: ObjectStore) -> None:
+        self._leases, self._engine, self._files = leases, index.engine, files
+        self.recorder = Recorder(index.engine)
+        self.storage = StorageSCP(
+            files, index, leases, settings.minimum_free_gb, settings.largest_object_gb, self._received
+        )
 
     @property
     def words(self) -> str:
@@ -88,7 +90,7 @@ class ByGet:
         source = _Source(remote.called_ae, remote.host)
 
         def begin(command: Command, syntax: str, refusal: Refusal | None) -> IncomingObject:
-            return self._storage.begin(Arrival(source, command, syntax, refusal))
+            return self.storage.begin(Arrival(source, command, syntax, refusal))
 
         classes = find_sop_classes(remote, keys.study_instance_uid) or _STORAGE
         try:
@@ -96,20 +98,21 @@ class ByGet:
         finally:
             source.open = False
             self._leases.end(source)
-            brought = self._storage.brought_by(source)
-            self.recorder.add(*received(source, "C-GET", brought, self._engine, self._files))
+            self._received(source, self.storage.brought_by(source))
+
+    def _received(self, sender: Sender, brought: dict[str, Brought]) -> None:
+        self.recorder.add(*received(sender, "C-GET", brought, self._engine, self._files))
 
 
 @contextmanager
 def by_get(settings: ListenerSettings, files: ObjectStore, index: Index) -> Iterator[ByGet]:
     """The way by C-GET, as long as it is used; limits of objects and disk are those of the listener."""
     leases = Leases(index)
-    storage = StorageSCP(files, index, leases, settings.minimum_free_gb, settings.largest_object_gb)
     leases.start()
-    by_get = ByGet(storage, leases, index.engine, files)
+    by_get = ByGet(settings, leases, index, files)
     try:
         yield by_get
     finally:
-        storage.wait_until_idle()
+        by_get.storage.wait_until_idle()
         leases.stop()
         by_get.recorder.close()

@@ -30,8 +30,8 @@ from node.dicom.user_identity import positive_response
 from node.logs import Sparing, title
 from node.services.acceptor import ReceivedRequest
 from node.services.association import AcceptedAssociation
-from node.services.brought import received
-from node.services.leases import Leases
+from node.services.brought import Brought, received
+from node.services.leases import Leases, Sender
 from node.services.store import Arrival, Reception, StorageSCP
 from node.settings import ListenerSettings, RemoteSettings
 from storage.audit import AuditAction, AuditEvent, Facts
@@ -98,7 +98,9 @@ class Associations:
         self._limits = TimeLimits(settings.network_timeout_s, settings.slowest_kb_s * _KILOBYTE)
         self._remotes = tuple(remotes)
         self._leases = Leases(index, lease_s)
-        self._storage = StorageSCP(store, index, self._leases, settings.minimum_free_gb, settings.largest_object_gb)
+        self._storage = StorageSCP(
+            store, index, self._leases, settings.minimum_free_gb, settings.largest_object_gb, self._received
+        )
         self._ae = AE(ae_title=settings.ae_title)
         self._ae.maximum_associations = _COUNTED_BY_THE_ACCEPTOR
         self._ae.maximum_pdu_size = settings.maximum_pdu
@@ -174,14 +176,16 @@ class Associations:
         try:
             self._leases.end(association)
         finally:
-            brought = self._storage.brought_by(association)
-            self._recorder.add(*received(association, "C-STORE", brought, self._engine, self._files))
+            self._received(association, self._storage.brought_by(association))
         if not association.faults:
             return
         address, first, more = association.requestor.address, association.faults[0], len(association.faults) - 1
         and_more = f", and {more} more after it" if more else ""
         self._sparing.write(logging.WARNING, first, address, "association from %s: %s%s", address, first, and_more)
         self._refused_on_record(association, first)
+
+    def _received(self, sender: Sender, brought: dict[str, Brought]) -> None:
+        self._recorder.add(*received(sender, "C-STORE", brought, self._engine, self._files))
 
     def _admit(self, event: Event) -> None:
         """Reject who may not connect; else choose the contexts among those asked for."""

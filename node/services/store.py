@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,12 @@ OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 
 _GIGABYTE = 1e9
+_MOST_STUDIES = 100
+_LONGEST_S = 600.0
+"""A sender that has brought so many studies, or for so long, is put on record before its end: memory has a bound, and
+what a kill would lose of it as well."""
+
+Recorded = Callable[[Sender, "dict[str, Brought]"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,14 @@ class Reception:
             self.file = None
 
 
+@dataclass(slots=True)
+class _Load:
+    """What a sender has brought since a moment, by study."""
+
+    since: float
+    studies: dict[str, Brought] = field(default_factory=dict)
+
+
 class StorageSCP:
     """Takes objects in, from several associations at once.
 
@@ -163,15 +178,24 @@ class StorageSCP:
     """
 
     def __init__(
-        self, store: ObjectStore, index: Index, leases: Leases, minimum_free_gb: float, largest_object_gb: float
+        self,
+        store: ObjectStore,
+        index: Index,
+        leases: Leases,
+        minimum_free_gb: float,
+        largest_object_gb: float,
+        recorded: Recorded | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`recorded` puts on record what a sender has brought that does not end soon; None: all waits for its end."""
         self._store, self._index, self._leases = store, index, leases
         self._minimum_free = minimum_free_gb * _GIGABYTE
         self.largest_object = int(largest_object_gb * _GIGABYTE)
         self._sparing = Sparing(log)
         self._storing = 0
         self._counts: Counter[str] = Counter()
-        self._brought: WeakKeyDictionary[Sender, dict[str, Brought]] = WeakKeyDictionary()
+        self._brought: WeakKeyDictionary[Sender, _Load] = WeakKeyDictionary()
+        self._recorded, self._clock = recorded, clock
         # Associations count in threads of their own; who stops waits until none is in the middle of an object.
         self._idle = threading.Condition()
 
@@ -230,17 +254,22 @@ class StorageSCP:
     def brought_by(self, sender: Sender) -> dict[str, Brought]:
         """What a sender has brought until now, by study; from here on it is counted anew."""
         with self._idle:
-            return self._brought.pop(sender, {})
+            load = self._brought.pop(sender, None)
+        return load.studies if load else {}
 
     def _note(self, reception: Reception, refusal: Refusal | None) -> None:
-        header = reception.header
+        header, sender = reception.header, reception.arrival.sender
+        now = self._clock()
         with self._idle:
-            studies = self._brought.setdefault(reception.arrival.sender, {})
-            brought = studies.setdefault(header.study_instance_uid if header else "", Brought())
+            load = self._brought.setdefault(sender, _Load(now))
+            brought = load.studies.setdefault(header.study_instance_uid if header else "", Brought())
             if refusal is None and header is not None:
                 brought.stored[header.sop_class_uid] += 1
             else:
                 brought.refused += 1
+            is_long = len(load.studies) >= _MOST_STUDIES or now - load.since >= _LONGEST_S
+        if is_long and self._recorded is not None:
+            self._recorded(sender, self.brought_by(sender))
 
     def _keep(self, file: SpooledFile, reception: Reception) -> Refusal | None:
         arrival = reception.arrival

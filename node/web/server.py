@@ -74,21 +74,23 @@ class WebServer:
         self._request_s = request_s
         self._settings, self.port = settings, settings.port
         self._leases = Leases(index, lease_s)
-        self._storage = StorageSCP(files, index, self._leases, listener.minimum_free_gb, listener.largest_object_gb)
         limits = UploadLimits(
             largest=int(settings.largest_request_gb * 1e9),
             silence_s=listener.network_timeout_s,
             slowest=listener.slowest_kb_s * 1e3,
         )
         self._recorder = recorder = Recorder(index.engine)
-        access, public = Access(settings, remotes, recorder), settings.public_url
-        zone = ZoneInfo(time_zone) if time_zone else None
-        searching = Searching(index.engine, settings.most_matches, zone, public, recorder)
-        retrieving = Retrieving(WebObjects(index.engine, files), public, recorder)
 
         def recorded(sender: Sender, brought: dict[str, Brought]) -> None:
             recorder.add(*received(sender, "STOW-RS", brought, index.engine, files))
 
+        self._storage = StorageSCP(
+            files, index, self._leases, listener.minimum_free_gb, listener.largest_object_gb, recorded
+        )
+        access, public = Access(settings, remotes, recorder), settings.public_url
+        zone = ZoneInfo(time_zone) if time_zone else None
+        searching = Searching(index.engine, settings.most_matches, zone, public, recorder)
+        retrieving = Retrieving(WebObjects(index.engine, files), public, recorder)
         storing = Storing(self._storage, self._leases, limits, public, recorded)
         routers = (
             search_routes(searching, access),

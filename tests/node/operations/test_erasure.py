@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Timer
@@ -163,7 +164,10 @@ def test_what_others_have_is_whole_afterwards(root, settings, empty_queue):
     assert list(root.index.rejected(OTHER).values()) == ["113001"]
     *removed, query, released, other, this = Audit(root.engine).find(AuditSearch())
     assert {(it.action, it.study_instance_uid, it.patient_id) for it in removed} == {(AuditAction.REMOVED, "", "")}
-    assert (query.action, query.remote, query.patient_id, query.facts) == (AuditAction.QUERIED, "VIEWER", "", Facts())
+    assert (query.action, query.remote, query.patient_id, query.facts) == (
+        *(AuditAction.QUERIED, "VIEWER", ""),
+        Facts("C-FIND", sop_class="1.2"),
+    )
     assert [(it.action, it.account, it.study_instance_uid, it.detail) for it in (released, other, this)] == [
         (AuditAction.RELEASED, "ada", "", ""),
         (AuditAction.LOOKED, "ada", OTHER, ""),
@@ -171,6 +175,21 @@ def test_what_others_have_is_whole_afterwards(root, settings, empty_queue):
     ]
     with closing(sqlite3.connect(root.root / "worklist.sqlite")) as connection:
         assert connection.execute("SELECT workflow_uuid FROM workflow_status").fetchall() == [(f"{OTHER}:1",)]
+
+
+def test_queries_of_others_keep_what_they_asked_for_and_all_keep_how_often(root, settings):
+    root.ended(STUDY, to=(), **PATIENT)
+    facts = Facts("C-FIND", query="WmVicmFmaXNo", sop_class="1.2", times=3)
+    for patient, study in (("P1", ""), ("", OTHER), ("qx-77-zz", ""), ("", STUDY), ("", "")):
+        asked = AuditEvent(LONG_AGO, AuditAction.QUERIED, True, patient_id=patient, study_instance_uid=study)
+        Audit(root.engine).add(replace(asked, remote="VIEWER", facts=facts))
+    erase(settings)
+    found = [it for _, it in Audit(root.engine).after(0, 10) if it.action is AuditAction.QUERIED]
+    without = replace(facts, query="")
+    assert [(it.patient_id, it.study_instance_uid, it.facts) for it in found] == [
+        *(("P1", "", facts), ("", OTHER, facts)),
+        *[("", "", without)] * 3,
+    ]
 
 
 def test_a_record_remains_that_tells_the_site_alone_who_it_was(root, settings):

@@ -7,6 +7,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE
 
+from node.services import store
 from storage.audit import Audit, AuditAction, AuditSearch
 
 from ...parts.processes import wait_for
@@ -41,6 +42,31 @@ def test_an_event_a_study_after_the_end(receiving, make_image, sender):
         {},
     ]
     assert (first.succeeded, unknown.succeeded, unknown.detail) == (True, False, "0 objects stored, 1 refused")
+
+
+def test_who_brings_many_studies_is_on_record_before_its_end(receiving, make_image, sender, monkeypatch):
+    monkeypatch.setattr(store, "_MOST_STUDIES", 3)
+    audit = Audit(receiving.index.engine)
+    association = sender.associate("127.0.0.1", receiving.port, ae_title="RECTALNODE")
+    for number in range(8):
+        study = {"StudyInstanceUID": f"1.2.{number}", "SeriesInstanceUID": f"1.2.{number}.1"}
+        image = dcmread(make_image(number, SOPInstanceUID=f"1.2.9.{number}", **study))
+        assert association.send_c_store(image).Status == 0
+    wait_for(lambda: audit.count(AuditSearch()) == 6, "those of two loads", 30)
+    association.release()
+    wait_for(lambda: audit.count(AuditSearch()) == 8, "the rest", 30)
+    assert {it.study_instance_uid for it in audit.find(AuditSearch())} == {f"1.2.{number}" for number in range(8)}
+
+
+def test_who_does_not_end_is_on_record_now_and_then(receiving, make_image, sender, monkeypatch):
+    monkeypatch.setattr(store, "_LONGEST_S", 0.0)
+    audit = Audit(receiving.index.engine)
+    association = sender.associate("127.0.0.1", receiving.port, ae_title="RECTALNODE")
+    for number in range(2):
+        image = dcmread(make_image(number, SOPInstanceUID=f"1.2.9.{number}"))
+        assert association.send_c_store(image).Status == 0
+    wait_for(lambda: audit.count(AuditSearch()) == 2, "an event an object", 30)
+    association.release()
 
 
 def test_a_hundred_strangers_are_an_event_and_a_count(receiving, scanner):
