@@ -136,8 +136,9 @@ class Service:
             part.join(max(0.0, until - time.monotonic()))
         self._on_record(AuditAction.STOPPED)
         self._recorder.close()
-        self._audit.stop()
-        late = {part.role for part in stopped if not part.in_order}
+        late = {str(part.role) for part in stopped if not part.in_order}
+        if not self._audit.stop():
+            late.add("audit")
         if late:
             log.error("stopping: not at an end: %s", ", ".join(sorted(late)))
         else:

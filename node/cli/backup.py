@@ -67,7 +67,8 @@ def restore(
 def _backed_up(it: BackedUp) -> str:
     kept = {"copies": "", "links": ", as hard links", "list": ", listed and not copied"}[it.kept]
     text = f"{it.path}: {it.files} files ({it.size / 1e9:.1f} GB){kept}; {it.added} of them new"
-    return "\n".join((text, *_faults(it.faults)))
+    unrecorded = [f"that it was made is not on record: {it.unrecorded}"] if it.unrecorded else []
+    return "\n".join((text, *unrecorded, *_faults(it.faults)))
 
 
 def _restored(it: Restored) -> str:

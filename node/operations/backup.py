@@ -21,7 +21,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from node import errors
 from node.analysis.progress import queue_database
 from node.clock import utc_now
 from node.errors import NodeError
@@ -35,6 +37,7 @@ from storage.audit import Audit, AuditAction, AuditEvent
 from storage.database import open_engine
 from storage.database_faults import told
 from storage.durability import sync
+from storage.errors import StorageError
 from storage.inventory import Listed
 from storage.migrations import is_current
 from storage.online_copy import copy_database, settle
@@ -52,7 +55,8 @@ class Keep(StrEnum):
 class BackedUp:
     """A backup that is whole, but for files that are named: they are gone, or damaged, in the root itself.
 
-    `added` of the files were not there from a former backup; `size` in bytes is that of all.
+    `added` of the files were not there from a former backup; `size` in bytes is that of all. `unrecorded`: why that it
+    was made is not on record; empty where it is.
     """
 
     path: Path
@@ -62,6 +66,7 @@ class BackedUp:
     size: int
     kept: Keep
     faults: dict[str, str]
+    unrecorded: str = ""
 
 
 def back_up(
@@ -107,8 +112,8 @@ def back_up(
         )
         _remove_former(target, stamp)
         (target / form.UNDER_WAY).unlink()
-    _on_record(settings, by, target, files.count)
-    return BackedUp(target, made_at, files.count, files.added, files.size, keep, files.faults)
+    unrecorded = _on_record(settings, by, target, files.count)
+    return BackedUp(target, made_at, files.count, files.added, files.size, keep, files.faults, unrecorded)
 
 
 class _Files:
@@ -170,21 +175,22 @@ class _Files:
         os.replace(partial, target)
 
 
-def _on_record(settings: Settings, by: str, target: Path, files: int) -> None:
-    """Not in a database of an earlier release, which a backup leaves as it is."""
+def _on_record(settings: Settings, by: str, target: Path, files: int) -> str:
+    """Why it is not on record, as in a database that cannot be written; one of an earlier release is left as it is."""
     engine = create_engine(settings.storage_url, hide_parameters=True)
     try:
         with engine.connect() as connection:
             if not is_current(connection):
-                return
-    finally:
+                return ""
         engine.dispose()
-    engine = open_engine(settings.storage_url)
-    try:
+        engine = open_engine(settings.storage_url)
         said = f"backup of {files} files"
         Audit(engine).add(AuditEvent(utc_now(), AuditAction.COPIED, True, by, subject=str(target), detail=said))
+    except (SQLAlchemyError, StorageError) as error:
+        return errors.told(error)
     finally:
         engine.dispose()
+    return ""
 
 
 def _is_there(target: Path, status: os.stat_result) -> bool:

@@ -23,6 +23,7 @@ class Collector:
     port: int
     messages: list[bytes] = field(default_factory=list)
     connections: int = 0
+    goodbyes: int = 0
     _open: list[socket.socket] = field(default_factory=list)
 
     def break_off(self) -> None:
@@ -50,6 +51,20 @@ class Collector:
                 data = stream.read(length)
                 if len(data) == length:
                     self.messages.append(data)
+            self.goodbyes += 1
+
+    def talk_without_end(self) -> threading.Event:
+        """Send something on every connection until told to end."""
+        ended = threading.Event()
+
+        def talk(connected: socket.socket) -> None:
+            with suppress(OSError):
+                while not ended.is_set():
+                    connected.sendall(b"x" * 4096)
+
+        for each in self._open:
+            threading.Thread(target=talk, args=[each], daemon=True).start()
+        return ended
 
 
 def _length(stream) -> int:
@@ -72,7 +87,7 @@ def running_collector(credentials: Credentials, port: int = 0) -> Iterator[Colle
                 while True:
                     accepted, _ = listening.accept()
                     try:
-                        encrypted = context.wrap_socket(accepted, server_side=True)
+                        encrypted = context.wrap_socket(accepted, server_side=True, suppress_ragged_eofs=False)
                     except (ssl.SSLError, OSError):
                         accepted.close()
                         continue

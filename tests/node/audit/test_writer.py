@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
 from lxml import etree
 from sqlalchemy import text
 
 from node.audit import chain
+from node.audit.syslog import collector_of
+from node.audit.targets import FILE, SYSLOG
 from node.audit.verification import verify
-from node.audit.writer import FILE, SYSLOG, AuditWriter
+from node.audit.writer import AuditWriter
 from node.codes import Alert
+from node.dicom.tls import server_context
 from node.settings import AuditSettings, SyslogSettings
 from storage.alerts import Alerts
 from storage.audit import Audit, AuditAction
@@ -145,6 +150,21 @@ def test_lines_that_are_gone_are_an_alert_and_writing_goes_on(settings, engine, 
     assert "between this one (event 4) and the one before (event 2) are gone" in fault.text
 
 
+def test_a_check_of_a_database_that_takes_nothing_is_told_and_says_that_it_is_not_on_record(
+    settings, engine, audit, event, filed, command, tmp_path
+):
+    audit.add(event())
+    with writing(settings, engine):
+        wait_for(lambda: filed() == 1, "a line", 30)
+    with engine.begin() as connection:
+        refusing = "CREATE TRIGGER full BEFORE INSERT ON audit_event BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        connection.execute(text(refusing))
+    (tmp_path / "node.toml").write_text('root = "."\n')
+    done = command("audit", "verify", "--config", str(tmp_path / "node.toml"))
+    said = " ".join(done.stdout.split())
+    assert (done.returncode, "1 lines, up to event 1: whole" in said, "is not on record" in said) == (0, True, True)
+
+
 # --- the collector
 
 
@@ -153,8 +173,9 @@ def to_collector(settings, authority):
     """Settings with a collector at a port, in place of files."""
 
     def make(port: int, **said: object):
-        values = {"credentials": authority.credentials(authority.issue("node", ("node.example",))), **said}
-        syslog = SyslogSettings(host="127.0.0.1", port=port, timeout_s=5, **values)
+        own = authority.credentials(authority.issue("node", ("node.example",)))
+        values = {"credentials": own, "timeout_s": 5, **said}
+        syslog = SyslogSettings(host="127.0.0.1", port=port, **values)
         return settings.model_copy(update={"audit": AuditSettings(file=False, syslog=syslog)})
 
     return make
@@ -205,6 +226,115 @@ def test_a_collector_that_breaks_off_lacks_nothing(to_collector, server, engine,
             if number % 3 == 2:
                 collector.break_off()
         wait_for(lambda: sorted(subjects(collector), key=int) == wanted, "every message", 60)
+
+
+@contextmanager
+def one_that_takes_nothing(credentials, port: int = 0):
+    """It accepts connections, makes the handshake, and then neither reads nor ends; yields its port."""
+    context, held = server_context(credentials), []
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen()
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    held.append(context.wrap_socket(listening.accept()[0], server_side=True))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for each in held:
+                each.close()
+
+
+def test_what_a_collector_has_accepted_and_not_read_is_sent_again(to_collector, server, engine, audit, event):
+    audit.add_all(event(subject=str(number)) for number in range(1400))
+    port = free_port()
+    with writing(to_collector(port, timeout_s=1), engine):
+        with one_that_takes_nothing(server, port):
+            wait_for(lambda: Alert.AUDIT_NOT_WRITTEN in open_alerts(engine), "an alert", 120)
+            assert audit.position(SYSLOG).event == 0
+        with running_collector(server, port) as collector:
+            wait_for(lambda: len(subjects(collector)) == 1400, "all messages", 120)
+            wait_for(lambda: audit.position(SYSLOG).event == 1400, "they are known to be there", 60)
+            wait_for(lambda: not open_alerts(engine), "the alert is over", 30)
+
+
+def test_a_collector_that_hangs_holds_up_neither_the_files_nor_a_stop(
+    to_collector, settings, server, engine, audit, event, filed
+):
+    audit.add_all(event(subject=str(number)) for number in range(1400))
+    with one_that_takes_nothing(server) as port:
+        syslog = to_collector(port, timeout_s=60).audit
+        both = AuditSettings(file=True, rotate_mb=settings.audit.rotate_mb, syslog=syslog.syslog)
+        writer = AuditWriter(settings.model_copy(update={"audit": both}), engine)
+        writer.start()
+        wait_for(lambda: filed() == 1400, "all lines", 120)
+        audit.add(event())
+        begun = time.monotonic()
+        assert writer.stop()
+        assert time.monotonic() - begun < 30  # of the 60 s and more that the collector has
+        wait_for(lambda: filed() == 1401, "the last line", 1)
+
+
+def test_a_stop_says_so_where_the_database_is_still_used(settings, engine, audit, event):
+    audit.add(event())
+    writer = AuditWriter(settings, engine)
+    with engine.execution_options(rectal_node_writes=True).begin() as connection:
+        connection.execute(text("UPDATE audit_event SET detail = 'locked'"))
+        writer.start()
+        wait_for(lambda: (settings.audit_folder / "audit.lock").exists(), "the files are looked at", 30)
+        time.sleep(0.5)
+        assert not writer.stop()
+
+
+def test_a_collector_that_talks_without_end_gets_its_messages(to_collector, server, engine, audit, event):
+    with running_collector(server) as collector, writing(to_collector(collector.port), engine):
+        audit.add(event(subject="0"))
+        wait_for(lambda: subjects(collector) == ["0"], "a message", 30)
+        ended = collector.talk_without_end()
+        audit.add(event(subject="1"))
+        wait_for(lambda: subjects(collector) == ["0", "1"], "another", 30)
+        wait_for(lambda: audit.position(SYSLOG).event == 2, "they are known to be there", 30)
+        ended.set()
+
+
+def test_a_collector_is_told_of_the_end(to_collector, server, engine, audit, event):
+    with running_collector(server) as collector:
+        with writing(to_collector(collector.port), engine):
+            audit.add(event())
+            wait_for(lambda: collector.messages, "a message", 30)
+        wait_for(lambda: collector.goodbyes == 1, "close_notify", 30)
+
+
+def test_after_a_fault_datagrams_come_from_a_new_socket():
+    """Whose name is asked for anew."""
+    port = free_port()
+    collector = collector_of(SyslogSettings(host="127.0.0.1", port=port, transport="udp"))
+    sources = []
+    for _ in range(2):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+            listening.bind(("127.0.0.1", port))
+            listening.settimeout(30)
+            collector.send([b"there"])
+            sources.append(listening.recvfrom(100)[1])
+
+        def is_refused() -> bool:
+            try:
+                collector.send([b"nobody"])
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        wait_for(is_refused, "the port is unreachable", 30)
+    assert sources[0] != sources[1]
 
 
 def test_a_collector_of_another_authority_gets_nothing(to_collector, stranger, authority, engine, audit, event):

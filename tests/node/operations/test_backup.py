@@ -129,6 +129,19 @@ def test_numbers_of_the_audit_may_go_back_after_a_restore_and_at_no_other_time(h
     engine.dispose()
 
 
+def test_a_backup_of_a_database_that_takes_nothing_is_told_and_says_that_it_is_not_on_record(
+    command, house, settings, tmp_path
+):
+    config = tmp_path / "node.toml"
+    config.write_text('root = "root"\n')
+    with house.engine.begin() as connection:
+        refusing = "CREATE TRIGGER full BEFORE INSERT ON audit_event BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        connection.execute(text(refusing))
+    done = command("backup", str(tmp_path / "backup"), "--config", str(config))
+    said = " ".join(done.stdout.split())
+    assert (done.returncode, "of them new" in said, "is not on record" in said) == (0, True, True)
+
+
 def test_times_of_writing_are_kept_which_a_reindex_needs(house, settings, put_back, tmp_path):
     put_back()
     for path in (settings.root / "objects").rglob("*.dcm"):
