@@ -74,6 +74,8 @@ class Facts:
         sop_classes: how many objects of each SOP class.
         query: what was asked for, in base64: an identifier of DICOM, or the query of an address.
         sop_class: of the query.
+        transfer_syntax: in which it is encoded.
+        left_out: what of it is not there, since it was too long: tags of its elements.
         times: how often it was done, within a minute.
     """
 
@@ -84,6 +86,8 @@ class Facts:
     query: str = ""
     sop_class: str = ""
     times: int = 1
+    transfer_syntax: str = ""
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ characters are written as in source code.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC
+from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -22,7 +24,9 @@ from storage.audit import AuditAction, AuditEvent
 _LONGEST = 500
 _MOST_CLASSES = 128  # as many as an association has contexts
 _NO_XML = re.compile("[\ufdd0-\ufdef\ufffe\uffff]")
-_OF_A_NODE = frozenset({AuditAction.REFUSED, AuditAction.CHANGED_ACCOUNT, AuditAction.SET_PASSWORD})
+_OF_AN_ACCOUNT = frozenset({AuditAction.CHANGED_ACCOUNT, AuditAction.SET_PASSWORD})
+#: Roles of system objects (PS3.15 A.5.1, ParticipantObjectTypeCodeRole).
+_REPORT, _SECURITY_RESOURCE, _REPOSITORY, _JOB, _QUERY = "3", "13", "17", "20", "24"
 _DELETED, _USED, _EXPORTED, _IMPORTED = "15", "6", "10", "2"
 _LIFE_CYCLE = {
     terms.STUDY_DELETED: _DELETED,
@@ -55,7 +59,7 @@ def message(event: AuditEvent, reporter: Reporter) -> str:
     site = {"AuditEnterpriseSiteID": safe(reporter.site)} if reporter.site else {}
     source = SubElement(root, "AuditSourceIdentification", {**site, "AuditSourceID": safe(reporter.ae_title)})
     SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
-    for found in _objects(event):
+    for found in _objects(event, reporter):
         root.append(found)
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -79,21 +83,56 @@ def _participant(root: Element, said: Participant) -> None:
     found = SubElement(root, "ActiveParticipant", values)
     if said.role is not None:
         _coded(found, "RoleIDCode", said.role)
+    if said.medium is not None:
+        _coded(SubElement(found, "MediaIdentifier"), "MediaType", said.medium)
 
 
-def _objects(event: AuditEvent) -> Iterator[Element]:
-    if event.facts.query or event.facts.sop_class:
+def _objects(event: AuditEvent, reporter: Reporter) -> Iterator[Element]:
+    if event.action is AuditAction.QUERIED:
         yield _query(event)
     if event.study_instance_uid:
         yield _study(event)
     if event.patient_id:
         yield _object(event, "1", "1", terms.PATIENT_NUMBER, event.patient_id, event.patient_id)
     if event.action is AuditAction.READ_AUDIT:
-        yield _object(event, "2", "13", terms.URI, "Security Audit Log", "Security Audit Log")
-    elif event.subject or event.action in _OF_A_NODE:
-        name = event.subject or event.remote or event.address or "unknown"
-        role = "13" if event.action in _OF_A_NODE else "4"
-        yield _object(event, "2", role, terms.NODE_ID, name, name)
+        log = f"rectal-node://{quote(reporter.host)}/node/log"
+        yield _object(event, "2", _SECURITY_RESOURCE, terms.URI, log, "Security Audit Log")
+    elif event.action in _OF_AN_ACCOUNT:
+        name = event.subject or event.account or "unknown"
+        yield _object(event, "2", _SECURITY_RESOURCE, terms.USER_IDENTIFIER, name, name)
+    elif event.action is AuditAction.REFUSED:
+        node = event.address if _is_address(event.address) else f"{reporter.ae_title}@{reporter.host}"
+        yield _object(event, "2", _SECURITY_RESOURCE, terms.NODE_ID, node, event.remote or event.subject or node)
+    elif event.subject:
+        yield _object(event, "2", _role(event), terms.URI, _uri(event), event.subject)
+    elif _is_alert(event) and not event.study_instance_uid:
+        node = f"{reporter.ae_title}@{reporter.host}"
+        yield _object(event, "2", _SECURITY_RESOURCE, terms.NODE_ID, node, reporter.ae_title)
+
+
+def _is_alert(event: AuditEvent) -> bool:
+    return terms.form_of(event.action).event is terms.SECURITY_ALERT
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _role(event: AuditEvent) -> str:
+    """Of the subject, which is a system object."""
+    if _is_alert(event):
+        return _SECURITY_RESOURCE
+    return {AuditAction.COPIED: _REPOSITORY, AuditAction.REMOVED: _JOB}.get(event.action, _REPORT)
+
+
+def _uri(event: AuditEvent) -> str:
+    """Of the subject: a folder of this machine, or what the node calls so."""
+    scheme = "file" if event.action is AuditAction.COPIED and event.subject.startswith("/") else "rectal-node"
+    return f"{scheme}:{quote(event.subject[:_LONGEST].encode('utf-8', 'replace'))}"
 
 
 def _object(event: AuditEvent, kind: str, role: str, code: Code, identifier: str, name: str) -> Element:
@@ -120,7 +159,7 @@ def _query(event: AuditEvent) -> Element:
     values = {
         "ParticipantObjectID": safe(identifier),
         "ParticipantObjectTypeCode": "2",
-        "ParticipantObjectTypeCodeRole": "3" if of_dicom else "24",
+        "ParticipantObjectTypeCodeRole": _REPORT if of_dicom else _QUERY,
     }
     found = Element("ParticipantObjectIdentification", values)
     _coded(found, "ParticipantObjectIDTypeCode", terms.CLASS_UID if of_dicom else terms.URI)
@@ -146,6 +185,9 @@ def _details(event: AuditEvent) -> Iterator[tuple[str, str]]:
         ("service", facts.service),
         ("called", facts.called),
         ("times", str(facts.times) if facts.times > 1 else ""),
+        ("TransferSyntax", facts.transfer_syntax),
+        ("left out of the query", facts.left_out),
+        ("Alert Description", (event.detail or str(event.action)) if _is_alert(event) else ""),
     ):
         if text:
             yield name, safe(text)

@@ -1,6 +1,8 @@
 """Who takes part in an event: the node, the other system, a person (PS3.15 A.5.3, active participants).
 
-Whoever asks for something is the requestor. Of data that moves one is its source and another its destination.
+Whoever asks for something is the requestor; of a security alert that is the node, which reports it (A.5.3.11). Of data
+that moves one is its source and another its destination; of what comes from outside, or goes there, the medium takes
+part as well (A.5.3.4, A.5.3.5).
 """
 
 from __future__ import annotations
@@ -8,13 +10,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from node.audit import terms
 from node.audit.terms import Code
 from storage.audit import AuditAction, AuditEvent
 
-_BY_PEOPLE = frozenset({AuditAction.DOWNLOADED, AuditAction.COPIED})
-_INTO = frozenset({AuditAction.RECEIVED, AuditAction.UPLOADED, AuditAction.RELEASED})
+_OF_THE_WEB = frozenset({"STOW-RS", "WADO-RS", "QIDO-RS", "DICOMweb"})
 _NOBODY = "unknown"
 
 
@@ -42,6 +44,7 @@ class Participant:
     role: Code | None = None
     other_name: str = ""
     address: str = ""
+    medium: Code | None = None
 
     @property
     def address_kind(self) -> str:
@@ -58,20 +61,42 @@ def participants(event: AuditEvent, reporter: Reporter) -> Iterator[Participant]
     ours, theirs = _roles(event)
     other = event.account or event.remote
     there_is_another = bool(other or event.address)
-    asks = not there_is_another or _called_by_the_node(event)
-    title = f"AETITLES={reporter.ae_title}"
-    yield Participant(reporter.ae_title, asks, ours, title, reporter.host)
+    asks = not there_is_another or _asks_itself(event)
+    yield Participant(reporter.ae_title, asks, ours, f"AETITLES={reporter.ae_title}", reporter.host)
     if there_is_another:
-        name = "" if event.account or not other else f"AETITLES={other}"
+        is_ae = bool(event.remote) and not event.account and event.facts.service not in _OF_THE_WEB
+        name = f"AETITLES={event.remote}" if is_ae else ""
         yield Participant(other or _NOBODY, not asks, theirs, name, event.address)
     if event.facts.destination:
         destination = event.facts.destination
         yield Participant(destination, False, terms.DESTINATION, f"AETITLES={destination}")
+    match terms.form_of(event.action).event:
+        case terms.EXPORT:
+            yield Participant(_taken_to(event), False, terms.DESTINATION_MEDIA, medium=terms.MEDIA_URI)
+        case terms.IMPORT:
+            yield Participant(_taken_from(event), False, terms.SOURCE_MEDIA, medium=terms.MEDIA_URI)
 
 
-def _called_by_the_node(event: AuditEvent) -> bool:
-    """Whether it is the node that has called, as it does who gets results."""
-    return event.action is AuditAction.SENT and not event.account and event.facts.service in ("C-STORE", "STOW-RS")
+def _asks_itself(event: AuditEvent) -> bool:
+    """Whether it is the node that has called, as it does who gets results and from whom it fetches; or that reports."""
+    if terms.form_of(event.action).event is terms.SECURITY_ALERT:
+        return True
+    services = {AuditAction.SENT: ("C-STORE", "STOW-RS"), AuditAction.RECEIVED: ("C-GET",)}
+    return not event.account and event.facts.service in services.get(event.action, ())
+
+
+def _taken_to(event: AuditEvent) -> str:
+    """The medium of an export: a folder of this machine, or what a browser has got (A.5.2.1, in words)."""
+    if event.action is AuditAction.COPIED and PurePosixPath(event.subject).is_absolute():
+        return PurePosixPath(event.subject).as_uri()
+    return f"download to {event.address or 'this machine'}"
+
+
+def _taken_from(event: AuditEvent) -> str:
+    """The medium of an import."""
+    if event.action is AuditAction.RELEASED:
+        return "quarantine of the node"
+    return f"upload from {event.address or 'this machine'}"
 
 
 def _roles(event: AuditEvent) -> tuple[Code | None, Code | None]:
@@ -83,8 +108,11 @@ def _roles(event: AuditEvent) -> tuple[Code | None, Code | None]:
             return terms.DESTINATION, terms.SOURCE
         case AuditAction.SENT | AuditAction.SENDING:
             return terms.SOURCE, None if event.facts.destination else terms.DESTINATION
-    if event.action in _BY_PEOPLE:
-        return terms.SOURCE, terms.DESTINATION_MEDIA
-    if event.action in _INTO:
-        return terms.DESTINATION, terms.SOURCE if event.action is AuditAction.RECEIVED else terms.SOURCE_MEDIA
+        case AuditAction.RECEIVED:
+            return terms.DESTINATION, terms.SOURCE
+    match terms.form_of(event.action).event:
+        case terms.EXPORT:  # the person and the process that export
+            return terms.SOURCE, terms.SOURCE
+        case terms.IMPORT:
+            return terms.DESTINATION, terms.DESTINATION
     return None, None

@@ -156,7 +156,7 @@ class Recorder:
         """How often an event came again. To whose study stands in the first event alone: that can be erased before
         this one is kept."""
         first = again.event
-        facts = replace(first.facts, times=again.times, sop_classes=dict(again.sop_classes), query="", sop_class="")
+        facts = replace(first.facts, times=again.times, sop_classes=dict(again.sop_classes), query="")
         said = f"{first.detail}: " if first.detail else ""
         names = first.study_instance_uid or first.patient_id or first.facts.query
         reference = f", as at {first.at.isoformat(timespec='milliseconds')}" if names else ""

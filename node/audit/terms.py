@@ -58,7 +58,10 @@ STUDY_UID: Final = Code("110180", "Study Instance UID")
 CLASS_UID: Final = Code("110181", "SOP Class UID")
 NODE_ID: Final = Code("110182", "Node ID")
 PATIENT_NUMBER: Final = Code("2", "Patient Number", "RFC-3881")
+USER_IDENTIFIER: Final = Code("11", "User Identifier", "RFC-3881")
 URI: Final = Code("12", "URI", "RFC-3881")
+MEDIA_URI: Final = Code("110037", "URI")
+"""Of CID 405: a file, or what a browser gets (PS3.17 WW.3)."""
 
 FORMS: Mapping[AuditAction, Form] = {
     AuditAction.STARTED: Form(ACTIVITY, "E", APPLICATION_START),

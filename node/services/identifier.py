@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
-from pynetdicom.dsutils import decode
+from pynetdicom.dsutils import decode, encode
 
 from node.dicom.pdu_reader import MALFORMED
 from storage.catalogue.attributes import UNIQUE_KEYS, Level, keywords
@@ -111,6 +111,35 @@ def read_identifier(
             return said.identifier(root, relational)
         except (*MALFORMED, EOFError, OSError, zlib.error) as error:
             raise IdentifierError("the identifier cannot be decoded") from error
+
+
+def shortened(encoded: bytes, syntax: UID, most: int) -> tuple[bytes, str]:
+    """An identifier of at most so many bytes, and what it lacks then: its longest elements, by tag.
+
+    What is left is a data set still; of one that cannot be decoded nothing is left.
+    """
+    if len(encoded) <= most:
+        return encoded, ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            dataset = _decoded(encoded, syntax)
+            form = syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
+            tags = list(dataset.keys())
+            sizes = {tag: len(encode(Dataset({tag: dataset.get_item(tag)}), *form[:2]) or b"") for tag in tags}
+            left_out: list[BaseTag] = []
+            for tag in sorted(sizes, key=sizes.__getitem__, reverse=True):
+                if sum(sizes.values()) <= most:
+                    break
+                del dataset[tag]
+                del sizes[tag]
+                left_out.append(tag)
+            whole = encode(dataset, *form)
+        except (*MALFORMED, EOFError, OSError, zlib.error):
+            whole, left_out = None, []
+    if whole is None or len(whole) > most:
+        return b"", f"all {len(encoded)} bytes, which cannot be decoded"
+    return whole, ", ".join(str(tag) for tag in sorted(left_out))
 
 
 def _decoded(encoded: bytes, syntax: UID) -> Dataset:

@@ -24,7 +24,7 @@ from node.clock import utc_now
 from node.errors import told
 from node.logs import Sparing, title
 from node.services.answer import answer
-from node.services.identifier import Identifier, IdentifierError, Root, read_identifier
+from node.services.identifier import Identifier, IdentifierError, Root, read_identifier, shortened
 from storage.audit import AuditAction, AuditEvent, Facts
 from storage.catalogue.keys import Query
 from storage.catalogue.query import portions
@@ -181,10 +181,14 @@ class QuerySCP:
 
 def _on_record(event: Event) -> AuditEvent:
     """What is put on record of a query, before it is known what it asks for."""
+    syntax = event.context.transfer_syntax
+    query, left_out = shortened(event.request.Identifier.getvalue(), syntax, LONGEST_ON_RECORD)
     facts = Facts(
         service="C-FIND",
-        query=b64encode(event.request.Identifier.getvalue()[:LONGEST_ON_RECORD]).decode(),
+        query=b64encode(query).decode(),
         sop_class=str(event.request.AffectedSOPClassUID),
+        transfer_syntax=str(syntax),
+        left_out=left_out,
     )
     requestor = event.assoc.requestor
     remote = str(requestor.ae_title).strip()

@@ -187,7 +187,7 @@ class StorageSCP:
         recorded: Recorded | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`recorded` puts on record what a sender has brought that does not end soon; None: all waits for its end."""
+        """`recorded` puts on record what a sender has brought that does not end soon; None: it is not counted."""
         self._store, self._index, self._leases = store, index, leases
         self._minimum_free = minimum_free_gb * _GIGABYTE
         self.largest_object = int(largest_object_gb * _GIGABYTE)
@@ -258,6 +258,8 @@ class StorageSCP:
         return load.studies if load else {}
 
     def _note(self, reception: Reception, refusal: Refusal | None) -> None:
+        if self._recorded is None:
+            return
         header, sender = reception.header, reception.arrival.sender
         now = self._clock()
         with self._idle:
@@ -268,7 +270,7 @@ class StorageSCP:
             else:
                 brought.refused += 1
             is_long = len(load.studies) >= _MOST_STUDIES or now - load.since >= _LONGEST_S
-        if is_long and self._recorded is not None:
+        if is_long:
             self._recorded(sender, self.brought_by(sender))
 
     def _keep(self, file: SpooledFile, reception: Reception) -> Refusal | None:

@@ -67,7 +67,9 @@ class Searching:
     def _on_record(
         self, request: Request, caller: Caller, fixed: Mapping[str, str], detail: str, succeeded: bool = True
     ) -> None:
-        asked = f"{request.url.path}?{request.url.query}".encode()[:LONGEST_ON_RECORD]
+        asked = f"{request.url.path}?{request.url.query}".encode()
+        left_out = f"{len(asked) - LONGEST_ON_RECORD} bytes at its end" if len(asked) > LONGEST_ON_RECORD else ""
+        query = b64encode(asked[:LONGEST_ON_RECORD]).decode()
         said = dict(request.query_params)
         patient = said.get("PatientID") or said.get("00100020", "")
         study = fixed.get("StudyInstanceUID") or said.get("StudyInstanceUID") or said.get("0020000D", "")
@@ -81,7 +83,7 @@ class Searching:
                 patient_id=patient if _is_exact(patient) else "",
                 detail=detail,
                 remote=caller.name,
-                facts=Facts(service="QIDO-RS", query=b64encode(asked).decode()),
+                facts=Facts(service="QIDO-RS", query=query, left_out=left_out),
             )
         )
 

@@ -228,8 +228,9 @@ def refused_because(life: Life, text: bytes) -> str:
     message = life.waits_for("110113", text)
     assert message.find("EventIdentification/EventTypeCode").get("originalText") == "Node Authentication"
     assert message.find("EventIdentification").get("EventOutcomeIndicator") == "4"
-    assert message.find("ActiveParticipant[@UserIsRequestor='true']").get("NetworkAccessPointID") == "127.0.0.1"
-    return str(message.find("ActiveParticipant[@UserIsRequestor='true']").get("UserID"))
+    (performing,) = message.iterfind("ActiveParticipant[@UserIsRequestor='false']")
+    assert performing.get("NetworkAccessPointID") == "127.0.0.1"
+    return str(performing.get("UserID"))
 
 
 def test_whoever_does_not_belong_is_on_record(tmp_path, schema, authority, stranger):

@@ -13,6 +13,7 @@ from storage.audit import AuditAction, Facts
 
 from .conftest import REPORTER, of_system
 
+OBJECT = "ParticipantObjectIdentification"
 HOSTILE = [
     '"/><ActiveParticipant UserID="root"',
     "a\r\n<85>1 2026-01-01T00:00:00Z forged rectal-node - - - line",
@@ -29,6 +30,10 @@ def read(event) -> etree._Element:
 
 def codes(root, path: str) -> list[str]:
     return [it.get("csd-code") for it in root.iterfind(path)]
+
+
+def details(root) -> dict[str, str]:
+    return {it.get("type"): b64decode(it.get("value")).decode() for it in root.iterfind(".//ParticipantObjectDetail")}
 
 
 @pytest.mark.parametrize("action", AuditAction)
@@ -92,8 +97,75 @@ def test_of_what_the_node_sends_by_itself_it_is_not_the_receiver_who_asked(event
 def test_a_query_is_there_byte_for_byte(event):
     asked = bytes(range(256))
     facts = {"query": b64encode(asked).decode(), "sop_class": "1.2.840.10008.5.1.4.1.2.2.1"}
-    found = read(of_system(event, AuditAction.QUERIED, "C-FIND", **facts))
+    found = read(of_system(event, AuditAction.QUERIED, "C-FIND", **facts, transfer_syntax="1.2.840.10008.1.2"))
     assert b64decode(found.find(".//ParticipantObjectQuery").text) == asked
+    assert details(found)["TransferSyntax"] == "1.2.840.10008.1.2"
+
+
+@pytest.mark.parametrize(
+    ("action", "subject", "node_role", "medium_role", "medium"),
+    [
+        (AuditAction.DOWNLOADED, "7", "110153", "110154", "download to 10.0.0.1"),
+        (AuditAction.COPIED, "/mnt/a b", "110153", "110154", "file:///mnt/a%20b"),
+        (AuditAction.UPLOADED, "", "110152", "110155", "upload from 10.0.0.1"),
+        (AuditAction.RELEASED, "7", "110152", "110155", "quarantine of the node"),
+    ],
+)
+def test_a_medium_takes_part_in_exports_and_imports(schema, event, action, subject, node_role, medium_role, medium):
+    """PS3.15 A.5.3.4, A.5.3.5: a person and a process of one role, and a medium that asks for nothing."""
+    found = read(event(action, subject=subject))
+    schema.assertValid(found)
+    assert [
+        (it.get("UserID"), it.get("UserIsRequestor"), codes(it, "RoleIDCode"), codes(it, "MediaIdentifier/MediaType"))
+        for it in found.iterfind("ActiveParticipant")
+    ] == [
+        ("RECTALNODE", "false", [node_role], []),
+        ("olga", "true", [node_role], []),
+        (medium, "false", [medium_role], ["110037"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "said", "kind", "identifier"),
+    [
+        (AuditAction.REFUSED, {"account": "", "remote": "SCANNER"}, "110182", "10.0.0.1"),
+        (AuditAction.REFUSED, {"account": "", "address": "", "subject": "audit"}, "110182", "RECTALNODE@mri-node"),
+        (AuditAction.CHANGED_ACCOUNT, {"subject": "viktor"}, "11", "viktor"),
+        (AuditAction.SET_PASSWORD, {}, "11", "olga"),
+        (AuditAction.ORDERED, {"subject": "/node/a b"}, "12", "rectal-node:/node/a%20b"),
+        (AuditAction.ASKED_REMOTE, {}, "110182", "RECTALNODE@mri-node"),
+    ],
+)
+def test_an_alert_says_what_it_is_about_and_why(schema, event, action, said, kind, identifier):
+    """PS3.15 A.5.3.11: the node reports, who did it is no requestor, and the subject has a description."""
+    values = {"study_instance_uid": "", "patient_id": "", "detail": "because", **said}
+    found = read(event(action, **values))
+    schema.assertValid(found)
+    reporter, *performing = found.iterfind("ActiveParticipant")
+    assert (reporter.get("UserID"), reporter.get("UserIsRequestor")) == ("RECTALNODE", "true")
+    assert {it.get("UserIsRequestor") for it in performing} <= {"false"}
+    (subject,) = found.iterfind("ParticipantObjectIdentification")
+    assert codes(subject, "ParticipantObjectIDTypeCode") == [kind]
+    assert (subject.get("ParticipantObjectTypeCode"), subject.get("ParticipantObjectTypeCodeRole")) == ("2", "13")
+    assert (subject.get("ParticipantObjectID"), details(found)["Alert Description"]) == (identifier, "because")
+
+
+def test_the_log_that_was_read_has_an_address(event):
+    (log,) = read(event(AuditAction.READ_AUDIT, study_instance_uid="", patient_id="")).iterfind(OBJECT)
+    assert log.get("ParticipantObjectID") == "rectal-node://mri-node/node/log"
+    assert log.find("ParticipantObjectName").text == "Security Audit Log"
+
+
+def test_of_what_the_node_fetches_by_c_get_it_is_the_one_who_asked(event):
+    found = read(of_system(event, AuditAction.RECEIVED, "C-GET"))
+    asked = found.find("ActiveParticipant[@UserIsRequestor='true']")
+    assert (asked.get("UserID"), codes(asked, "RoleIDCode")) == ("RECTALNODE", ["110152"])
+
+
+@pytest.mark.parametrize(("service", "name"), [("C-STORE", "AETITLES=SCANNER"), ("STOW-RS", None)])
+def test_who_comes_by_the_web_has_no_ae_title(event, service, name):
+    found = read(of_system(event, AuditAction.RECEIVED, service))
+    assert found.find("ActiveParticipant[@UserID='SCANNER']").get("AlternativeUserID") == name
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,11 @@ def test_how_often_a_query_came_again_names_nobody(recorder, audit, event):
     recorder.close()
     (_, first), (_, count) = audit.after(0, 10)
     assert (first.study_instance_uid, first.patient_id, first.facts) == ("1.2.3", "P1", facts)
-    assert (count.study_instance_uid, count.patient_id, count.facts) == ("", "", Facts("C-FIND", times=4))
+    assert (count.study_instance_uid, count.patient_id, count.facts) == (
+        "",
+        "",
+        Facts("C-FIND", sop_class="1.2", times=4),
+    )
     assert (count.remote, count.detail) == ("VIEWER", f"4 more within a minute, as at {_milliseconds(first.at)}")
 
 

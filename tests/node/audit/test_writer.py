@@ -189,7 +189,7 @@ def server(authority):
 def subjects(collector) -> list[str]:
     """Of the messages, each once, in the order in which they came."""
     found = (etree.fromstring(it) for it in collector.documents)
-    names = [it.find("ParticipantObjectIdentification[last()]").get("ParticipantObjectID") for it in found]
+    names = [it.findtext("ParticipantObjectIdentification[last()]/ParticipantObjectName") for it in found]
     return list(dict.fromkeys(names))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, Association
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
@@ -36,6 +39,7 @@ from storage.index import Index
 from ...parts.processes import wait_for
 from ...storage.house import House, a_file
 
+IMPLICIT = str(ImplicitVRLittleEndian)
 PENDING, UNSUPPORTED, CANCELLED, SUCCESS = 0xFF00, 0xFF01, 0xFE00, 0x0000
 MISMATCH, OUT_OF_RESOURCES = 0xA900, 0xA700
 QUERIES = AuditSearch(actions=frozenset({AuditAction.QUERIED}))
@@ -413,6 +417,18 @@ def test_a_query_ends_with_its_association(many, scanner, monkeypatch, how):
         kind, _ = connected.read()
         read += 1
     assert read < 2500, "as many answers as there were"
+
+
+def test_a_long_query_is_on_record_in_whole_elements(many):
+    uids = [f"1.2.{number}" for number in range(2000)]
+    asked = a_query(StudyInstanceUID=uids, PatientID="P")
+    before = Audit(many.engine).count(QUERIES)
+    ask(many.port, asked)
+    wait_for(lambda: Audit(many.engine).count(QUERIES) > before, "the query on record", 60)
+    event = Audit(many.engine).find(QUERIES)[0]
+    kept = read_dataset(BytesIO(b64decode(event.facts.query)), event.facts.transfer_syntax == IMPLICIT, True)
+    assert (kept.PatientID, kept.QueryRetrieveLevel, "StudyInstanceUID" in kept) == ("P", "STUDY", False)
+    assert event.facts.left_out == "(0020,000D)"
 
 
 def test_who_breaks_off_behind_some_answers_has_asked_for_somebody(many, scanner, monkeypatch):
