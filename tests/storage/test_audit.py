@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from storage.audit import Audit, AuditAction, AuditEvent, AuditSearch, Facts
+from storage.audit_chain import AuditChain, Chained, Position, mark_put_back
 from storage.catalogue.filling import catch_up
 from storage.database import writing
 from storage.removal import Order, begin
@@ -78,6 +79,26 @@ def test_a_look_is_kept_once_for_a_session_and_a_study(audit, looked):
         ("1.2.4", "s1"),
         ("1.2.3", "s1"),
     ]
+
+
+def test_what_is_known_of_the_files_is_what_was_said_last(engine):
+    record = AuditChain(engine)
+    assert record.state() == Chained()
+    record.begin(Position(0), [(1, "a"), (2, "b")])
+    assert record.state() == Chained(Position(0), ((1, "a"), (2, "b")))
+    record.keep(Position(2, "b", 1))
+    with writing(engine).begin() as connection:
+        mark_put_back(connection)
+    assert record.state() == Chained(Position(2, "b", 1), is_put_back=True)
+    for _ in range(2):
+        record.keep(Position(2, "c", 1), ["b"])
+    assert record.state() == Chained(Position(2, "c", 1), resumed=frozenset({"b"}))
+
+
+def test_a_database_without_files_can_be_marked_as_put_back(engine):
+    with writing(engine).begin() as connection:
+        mark_put_back(connection)
+    assert AuditChain(engine).state() == Chained(is_put_back=True)
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "\x1b[31m\r\n", "穆" * 1000])
