@@ -51,9 +51,19 @@ def name_of(number: int) -> str:
 
 
 def files_in(folder: Path) -> dict[int, Path]:
-    """The files of a chain by their numbers, in the order of these; none where there is no folder."""
+    """The files of a chain by their numbers, in the order of these; none where there is no folder.
+
+    A folder that gets names while it is read may be said to have one of them and not the one before (POSIX, readdir):
+    what was there at the end of a first look, a second one finds.
+    """
     if not folder.is_dir():
         return {}
+    first = _names(folder)
+    last = max(first, default=0)
+    return {number: path for number, path in sorted((first | _names(folder)).items()) if number <= last}
+
+
+def _names(folder: Path) -> dict[int, Path]:
     found = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     numbered = ((int(match[1]), path) for match, path in found if match)
-    return dict(sorted((number, path) for number, path in numbered if path.name == name_of(number)))
+    return {number: path for number, path in numbered if path.name == name_of(number)}

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -353,6 +354,23 @@ def test_a_kill_at_any_time_leaves_a_chain_that_verifies(tmp_path, engine, recor
         found = verify([folder], record.state)
         assert found.faults == ()
         assert found.last_event >= known > 0
+
+
+def test_a_folder_that_gets_files_while_it_is_read_lacks_none_before_its_last(tmp_path):
+    ended = threading.Event()
+
+    def begin_files() -> None:
+        for number in range(1, 6001):
+            (tmp_path / chain.name_of(number)).touch()
+        ended.set()
+
+    thread = threading.Thread(target=begin_files)
+    thread.start()
+    while not ended.is_set():
+        found = chain.files_in(tmp_path)
+        assert list(found) == list(range(1, len(found) + 1))
+    thread.join()
+    assert len(chain.files_in(tmp_path)) == 6000
 
 
 def test_a_line_for_which_the_disk_has_no_room_is_written_once_it_has(folder, event):
