@@ -91,8 +91,8 @@ class _Asking:
         self._level = str(identifier.level)
         self._event = replace(
             self._event,
-            study_instance_uid=_exact(said.get("StudyInstanceUID", ())),
-            patient_id=_exact(said.get("PatientID", ())),
+            study_instance_uid=exact(said.get("StudyInstanceUID", ())),
+            patient_id=exact(said.get("PatientID", ())),
         )
 
     def fails(self, why: str) -> None:
@@ -195,7 +195,7 @@ def _on_record(event: Event) -> AuditEvent:
     return AuditEvent(utc_now(), AuditAction.QUERIED, True, address=str(requestor.address), remote=remote, facts=facts)
 
 
-def _exact(values: Sequence[str]) -> str:
+def exact(values: Sequence[str]) -> str:
     """The one value that a key asks for; empty where it asks for several, or for a pattern."""
     alone = values[0] if len(values) == 1 else ""
     return "" if "*" in alone or "?" in alone else alone

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from node.audit.recorder import Recorder
 from node.clock import utc_now
 from node.errors import told
-from node.services.query import LONGEST_ON_RECORD
+from node.services.query import LONGEST_ON_RECORD, exact
 from node.web.access import Access, Caller
 from node.web.address import service_address
 from node.web.answers import Model, answer
@@ -79,8 +79,8 @@ class Searching:
                 AuditAction.QUERIED,
                 succeeded,
                 address=caller.address,
-                study_instance_uid=study if _is_exact(study) and "," not in study else "",
-                patient_id=patient if _is_exact(patient) else "",
+                study_instance_uid=exact(study.split(",")),
+                patient_id=exact((patient,)),
                 detail=detail,
                 remote=caller.name,
                 facts=Facts(service="QIDO-RS", query=query, left_out=left_out),
@@ -97,10 +97,6 @@ class Searching:
         found = list(asked)
         cut = len(found) == self._most and (search.limit is None or search.limit > self._most)
         return found, cut and next(entities, None) is not None
-
-
-def _is_exact(value: str) -> bool:
-    return "*" not in value and "?" not in value
 
 
 def search_routes(searching: Searching, access: Access) -> APIRouter:
