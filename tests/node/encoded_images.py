@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 import imagecodecs
@@ -30,6 +29,8 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
+
+from .copies import copied
 
 Frame = npt.NDArray[np.integer]
 
@@ -98,7 +99,7 @@ def _jpeg_lossless(frame: Frame, predictor: int) -> bytes:
 
 def encode(image: Dataset, encoding: Encoding) -> Dataset:
     """An image of 12 bits, of one frame or of many, in a transfer syntax; with 8 bits the lowest four are cut off."""
-    made = deepcopy(image)
+    made = copied(image)
     kind = "i" if image.PixelRepresentation else "u"
     frames = image.pixel_array.reshape(-1, image.Rows, image.Columns).astype(f"<{kind}2")
     made.BitsStored, made.HighBit = encoding.bits, encoding.bits - 1

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +45,7 @@ from storage.overview import StudyQuery
 from storage.records import ResultRecord, StudyState
 
 from ..parts import processor
+from .copies import copied
 
 FIRST, SECOND = ("A-4711", "19610307"), ("B-0815", "19700101")
 KINDS = (MRImageStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage)
@@ -85,7 +85,7 @@ class Site:
 
     def receive(self, images: list[Dataset], patient: tuple[str, str]) -> None:
         path = self.folder / "image.dcm"
-        for image in map(deepcopy, images):
+        for image in map(copied, images):
             image.PatientID, image.PatientBirthDate = patient
             image.save_as(path)
             header = read_header(path)
@@ -108,7 +108,7 @@ class Site:
             self.deliveries.stored({delivery.identifier: ""}, datetime.now(UTC))
 
     def _result(self, image: Dataset, number: int, role: str) -> ResultRecord:
-        made, path = deepcopy(image), self.folder / "result.dcm"
+        made, path = copied(image), self.folder / "result.dcm"
         made.PatientID, made.PatientBirthDate = FIRST
         made.Manufacturer = "rectal-node"
         made.SeriesInstanceUID = f"{self.uids_of_results}.{role == 'report':d}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from pydicom.uid import CTImageStorage, KeyObjectSelectionDocumentStorage, gener
 from node.analysis.refusal import is_answered
 from node.settings import AnalysisSettings
 
+from .copies import copied
 from .site import FIRST, Site, running
 
 
@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def t2(written_by: Callable[[str], Any]) -> list[Dataset]:
     """A series that is analysed, in a study of its own."""
-    images = [deepcopy(image) for image in written_by("Skyra").series("t2_tse_sag")]
+    images = [copied(image) for image in written_by("Skyra").series("t2_tse_sag")]
     study = generate_uid()
     for image in images:
         image.StudyInstanceUID = study
@@ -87,6 +87,6 @@ def test_foreign_studies_are_answered_where_the_site_wants_it() -> None:
 
 def test_a_study_whose_images_have_not_come_yet_is_waited_for(site: Site, t2) -> None:
     """What came first was a document; were it settled, results would begin with revision 2."""
-    site.receive(a_key_object_note(deepcopy(t2)), FIRST)
+    site.receive(a_key_object_note([copied(t2[0])]), FIRST)
     site.sweep(incomplete_after_s=3600)
     assert site.index.study(site.uid).reason == "waits for T2WI, DWI, PVP"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from node.recognition.record import from_json, to_json
 from node.recognition.rules.findings import Confidence
 from node.settings import RecognitionSettings
 
+from .copies import copied
+
 SETTINGS = RecognitionSettings()
 # Relative signal of an artery, of a vein and of muscle in the five phases of the hand-built study.
 CURVES = {"artery": (1.0, 4.2, 3.0, 2.4, 2.0), "muscle": (1.0, 1.05, 1.15, 1.2, 1.25)}
@@ -30,7 +31,7 @@ def facts(written_by: Callable[[str], Any], tmp_path: Path) -> Callable[..., Stu
     """The study of a Skyra without a time of injection; `enhancing`: with arteries that show the bolus."""
 
     def read(enhancing: bool, in_one_frame: bool = True) -> StudyFacts:
-        instances = [deepcopy(instance) for instance in written_by("Skyra").instances]
+        instances = [copied(instance) for instance in written_by("Skyra").instances]
         numbers = {str(each.SeriesInstanceUID): int(each.SeriesNumber) for each in instances if _dynamic(each)}
         order = {uid: index for index, uid in enumerate(sorted(numbers, key=lambda uid: numbers[uid]))}
         for number, instance in enumerate(instances):
@@ -116,7 +117,7 @@ def test_a_stack_whose_pixels_cannot_be_decoded_makes_room_for_the_next_one(fact
 
 @pytest.mark.parametrize(("fat", "used"), [(600, False), (60, True)])
 def test_a_portal_venous_phase_whose_fat_is_bright_is_left_out_with_its_run(written_by, tmp_path, fat, used):
-    instances = [deepcopy(instance) for instance in written_by("Skyra").instances]
+    instances = [copied(instance) for instance in written_by("Skyra").instances]
     for number, instance in enumerate(instances):
         if _dynamic(instance):
             _paint_layers(instance, fat=fat, muscle=250)

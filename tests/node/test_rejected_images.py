@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from .copies import copied
 from .key_objects import key_object_note
 from .site import FIRST, Site, running
 
@@ -23,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def t2(site: Site, written_by: Callable[[str], Any]) -> list[Dataset]:
     """Axial T2 of a study of its own, of which revision 1 has been analysed and in part delivered."""
-    images = [deepcopy(image) for image in written_by("Skyra").series("t2_tse_tra")]
+    images = [copied(image) for image in written_by("Skyra").series("t2_tse_tra")]
     study = generate_uid()
     for image in images:
         image.StudyInstanceUID = study

@@ -8,7 +8,6 @@ They are kept in tests/data/tiny, since each worker that trains them takes as lo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from node.settings import AnalysisSettings
 from node.simulator.study import instances_of
 
 from .conftest import make_series
+from .copies import copied
 
 WEIGHTS = Path(models.__file__).parent / "weights"
 TRAINED = Path(__file__).parents[1] / "data" / "tiny"
@@ -89,7 +89,7 @@ def volumes_of(scanner: str) -> Iterator[tuple[str, float, Dataset]]:
     """The images of T2WI, DWI and DCE of the tiny study of a scanner: kind, b-value or phase, data set."""
     for source, instance in instances_of(tiny_study(scanner)):
         if source.kind in ("T2WI", "DWI", "DCE") and source.b_value != 0:
-            yield source.kind, source.phase_time_s or source.b_value or 0, deepcopy(instance)
+            yield source.kind, source.phase_time_s or source.b_value or 0, copied(instance)
 
 
 def tiny_bundles() -> AnalysisSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,8 @@ from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import StudyState
 from storage.reruns import reopen
+
+from ..copies import copied
 
 GRAYSCALE_PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
 CAUTION = "E-INCOMPLETE: 9 of 10 instances of series 1.2.3.4 had arrived; the PACS has the rest"
@@ -88,7 +89,7 @@ def test_a_series_that_shares_uids_with_another_arrives_and_is_analysed_whole(
     """Through the object store and the index: what came last under a UID once took the place of the other series."""
     axial, sagittal = (written_by("Siemens Skyra").series(f"t2_tse_{plane}") for plane in ("tra", "sag"))
     for one, other in zip(axial, sagittal, strict=True):
-        shared = deepcopy(other)
+        shared = copied(other)
         shared.SOPInstanceUID = shared.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
         for instance in (one, shared):
             instance.save_as(tmp_path / "one.dcm")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings
 
+from ..copies import copied
+
 NOW = identity("P-1", "", "19610307")
 
 
@@ -23,7 +24,7 @@ def plan_of(written_by, tmp_path) -> Callable[..., StudyPlan]:
 
     def plan(*patients: str) -> StudyPlan:
         paths = []
-        for number, instance in enumerate(map(deepcopy, written_by("Skyra").series("t2_tse_tra"))):
+        for number, instance in enumerate(map(copied, written_by("Skyra").series("t2_tse_tra"))):
             instance.PatientID, instance.PatientBirthDate = patients[0], "19610307" if patients[0] else ""
             paths.append(tmp_path / f"{number}.dcm")
             instance.save_as(paths[-1])
@@ -41,7 +42,7 @@ def result_of(written_by, tmp_path) -> Callable[[str], Path]:
     """A result that names a patient."""
 
     def result(patient: str) -> Path:
-        made = deepcopy(written_by("Skyra").instances[0])
+        made = copied(written_by("Skyra").instances[0])
         made.PatientID, made.PatientBirthDate = patient, ""
         made.save_as(tmp_path / "result.dcm")
         return tmp_path / "result.dcm"

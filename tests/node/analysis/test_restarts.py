@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from storage.alerts import AlertRecord, Alerts
 from storage.records import StudyState
 
 from ...parts.processes import wait_for
+from ..copies import copied
 from ..site import FIRST, Site, running
 
 RESTARTS = 60 if os.environ.get("RECTAL_NODE_LONG") else 6
@@ -66,7 +66,7 @@ def receive(site: Site, written_by: Callable[[str], Any]) -> Callable[[], str]:
     """Axial T2 of a study of its own, for each call; gives its UID."""
 
     def received() -> str:
-        images = [deepcopy(image) for image in written_by("Skyra").series("t2_tse_tra")]
+        images = [copied(image) for image in written_by("Skyra").series("t2_tse_tra")]
         study = generate_uid()
         for image in images:
             image.StudyInstanceUID = study

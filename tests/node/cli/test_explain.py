@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from storage.database import open_engine
 from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
+
+from ..copies import copied
 
 BUNDLES = Path(__file__).parents[3] / "models" / "weights"
 CONFIG = f"""
@@ -145,7 +146,7 @@ def test_a_folder_of_two_patients_is_refused_with_the_series_that_disagree(
     folder = tmp_path / "study"
     folder.mkdir()
     for number, instance in enumerate(written_by("Skyra").series("t2_tse")):
-        image = deepcopy(instance)
+        image = copied(instance)
         image.PatientID = "SECOND" if "sag" in image.SeriesDescription else "FIRST"
         image.save_as(folder / f"{number}.dcm")
     answer = command("explain", str(folder), "--config", str(config))

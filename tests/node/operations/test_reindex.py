@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from storage.index import Index
 from storage.ledger import Ledger
 from storage.records import DeliveryState, ResultRecord, StoredFile, StudyState
 
+from ..copies import copied
 from ..key_objects import key_object_note
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -64,7 +64,7 @@ def settings(config: Path) -> Settings:
 @pytest.fixture
 def images(settings: Settings, written_by: Callable[[str], Any]) -> list[Dataset]:
     """A root with a study of three images and a note that rejects one, analysed twice; its database is gone."""
-    images = [deepcopy(image) for image in written_by("Siemens Skyra").instances[:3]]
+    images = [copied(image) for image in written_by("Siemens Skyra").instances[:3]]
     fill(settings, images)
     return images
 
@@ -78,7 +78,7 @@ def fill(settings: Settings, images: list[Dataset], rejected: bool = True, **of_
         index.register(header, file, "SKYRA", NOW)
     paths = [files.absolute(it.file) for it in index.instances(uid)]
     for revision, role in ((1, "report"), (2, "summary")):
-        made = deepcopy(images[0])
+        made = copied(images[0])
         made.Manufacturer, made.SOPInstanceUID = "rectal-node", f"{settings.uid_root}{revision}"
         made.SeriesInstanceUID = f"{settings.uid_root}9.{revision}"
         for keyword, value in of_first.items() if revision == 1 else ():
@@ -161,7 +161,7 @@ def test_a_root_on_which_a_node_works_is_left_alone(settings: Settings, images: 
 
 @pytest.fixture
 def study(written_by: Callable[[str], Any]) -> list[Dataset]:
-    return [deepcopy(image) for image in written_by("Siemens Skyra").instances[:3]]
+    return [copied(image) for image in written_by("Siemens Skyra").instances[:3]]
 
 
 def deliveries_of(settings: Settings) -> list[tuple[int, DeliveryState, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ from pydicom import Dataset
 from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings
+
+from ..copies import copied
 
 Recogniser = Callable[..., StudyPlan]
 
@@ -36,6 +37,6 @@ def series_of(written_by) -> Callable[[str, str], list[Dataset]]:
     """Copies of the instances of one series, by scanner and a part of its Series Description, in file order."""
 
     def copies(scanner: str, description: str) -> list[Dataset]:
-        return [deepcopy(instance) for instance in written_by(scanner).series(description)]
+        return [copied(instance) for instance in written_by(scanner).series(description)]
 
     return copies

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import numpy as np
 import pytest
 from pydicom import Dataset
@@ -15,6 +13,8 @@ from models.sequence import Sequence
 from node.recognition.record import STUDY
 from node.recognition.rules.findings import Confidence
 from node.settings import RecognitionSettings, SiteRule
+
+from ..copies import copied
 
 FRAME_OF_REFERENCE = Tag("FrameOfReferenceUID")
 SKYRA, MR750, MULTIVA, UMR = "Skyra", "MR750", "Multiva", "uMR 560"
@@ -51,7 +51,7 @@ def step_mm(instances: list[Dataset]) -> float:
 
 
 def twin(instance: Dataset) -> Dataset:
-    copy = deepcopy(instance)
+    copy = copied(instance)
     copy.SOPInstanceUID = generate_uid()
     return copy
 
@@ -219,7 +219,7 @@ def test_single_diffusion_directions_without_a_combined_image(series_of, recogni
 
 
 def test_a_sheet_whose_private_elements_an_archive_removed(written_by, recognised):
-    dwi = [deepcopy(each) for each in written_by(SKYRA, sheets=True).series("TRACEW")]
+    dwi = [copied(each) for each in written_by(SKYRA, sheets=True).series("TRACEW")]
     for instance in dwi:
         del instance[0x0019100A], instance[0x00291010]
     code, reason = refusal(recognised(dwi), "DWI")

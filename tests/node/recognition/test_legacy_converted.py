@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -34,6 +33,8 @@ from node.results.identity import Identity, Site
 from node.results.source import read_frames
 from node.settings import RecognitionSettings
 from node.volumes import assembled
+
+from ..copies import copied
 
 SETTINGS = RecognitionSettings()
 SCANNERS = ("Siemens Skyra", "GE MR750", "Philips Multiva", "UIH uMR 770")
@@ -77,7 +78,7 @@ def plans(written_by, tmp_path_factory) -> Callable[[str], tuple[StudyPlan, Stud
     def made(name: str) -> tuple[StudyPlan, StudyPlan]:
         written = written_by(name)
         folder = tmp_path_factory.mktemp("converted")
-        series = series_of([deepcopy(instance) for instance in written.instances])
+        series = series_of([copied(instance) for instance in written.instances])
         paths = [convert(images, folder / f"{number}.dcm") for number, images in enumerate(series.values())]
         uid = str(written.instances[0].StudyInstanceUID)
         return recognise(uid, written.paths, SETTINGS), recognise(uid, paths, SETTINGS)
@@ -152,7 +153,7 @@ def test_results_inherit_what_was_acquired(plans, scanner):
 
 
 def test_a_compressed_one_holds_the_same_values(written_by, plans, tmp_path):
-    images = series_of([deepcopy(instance) for instance in written_by("Skyra").series("t2_tse_tra")])
+    images = series_of([copied(instance) for instance in written_by("Skyra").series("t2_tse_tra")])
     ((uid, slices),) = images.items()
     path = convert(slices, tmp_path / "whole.dcm", JPEGLSLossless)
     assert dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID == JPEGLSLossless
@@ -165,7 +166,7 @@ def test_a_compressed_one_holds_the_same_values(written_by, plans, tmp_path):
 
 def test_one_of_another_body_part_is_refused_as_its_images_would_be(written_by, tmp_path):
     """A conversion moves Body Part Examined into the functional groups (A.71.4), as a code."""
-    images = [deepcopy(image) for image in written_by("Skyra").series("t2_tse_tra")]
+    images = [copied(image) for image in written_by("Skyra").series("t2_tse_tra")]
     for image in images:
         image.BodyPartExamined = "HEAD"
     path = convert(images, tmp_path / "whole.dcm")
@@ -180,7 +181,7 @@ def padded(image: Any) -> None:
 
 def test_padding_that_was_not_assigned_is_padding(written_by, tmp_path):
     """Other converters than highdicom's keep what belongs to no module of theirs among the unassigned elements."""
-    images = [deepcopy(image) for image in written_by("Skyra").series("t2_tse_tra")]
+    images = [copied(image) for image in written_by("Skyra").series("t2_tse_tra")]
     for image in images:
         cells = np.frombuffer(image.PixelData, "<u2").copy()
         cells[:100] = 4095
@@ -198,7 +199,7 @@ def test_padding_that_was_not_assigned_is_padding(written_by, tmp_path):
 @pytest.mark.parametrize("description", ["t2_tse_tra", "ep2d_diff_b0_800_tra"])
 def test_damage_ends_as_facts_or_as_a_reason(written_by, tmp_path, description):
     """Bytes of the header are overwritten at random; a sequence whose representation is broken is among them."""
-    images = [deepcopy(image) for image in written_by("Skyra").series(description)]
+    images = [copied(image) for image in written_by("Skyra").series(description)]
     whole = convert(next(iter(series_of(images).values())), tmp_path / "whole.dcm").read_bytes()
     pixels = whole.index(b"\xe0\x7f\x10\x00")
     for seed in range(40):

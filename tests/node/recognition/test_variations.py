@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 
 import pytest
@@ -15,6 +14,8 @@ from node.recognition.plan import recognise
 from node.recognition.record import StudyPlan
 from node.recognition.rules.findings import Confidence
 from node.settings import RecognitionSettings, SiteRule
+
+from ..copies import copied
 
 
 def chosen(plan: StudyPlan) -> dict[str, tuple[str, ...]]:
@@ -62,7 +63,7 @@ OPTIONAL = ("ProtocolName", "EchoTrainLength", "ContentTime", "SpacingBetweenSli
 
 def test_optional_elements_may_be_missing(plan, written, recognised):
     def without(instance: Dataset) -> Dataset:
-        copy = deepcopy(instance)
+        copy = copied(instance)
         for keyword in OPTIONAL:
             if keyword in copy:
                 del copy[keyword]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -28,6 +27,8 @@ from node.settings import Settings
 from storage.database import open_engine
 from storage.deliveries import Deliveries
 from storage.records import StudyState
+
+from ..copies import copied
 
 NAME, IDENTIFIER, ACCESSION, BIRTH = "Seeded^Name", "SEED-4711", "SEEDED-ACC", "19360229"
 SEEDS = (NAME, "Seeded", IDENTIFIER, ACCESSION, BIRTH)
@@ -58,7 +59,7 @@ def assert_no_seed(text: str) -> None:
 
 def seeded(instance: Dataset) -> Dataset:
     """With the names of a patient in the elements that are for them."""
-    changed = deepcopy(instance)
+    changed = copied(instance)
     changed.PatientName, changed.PatientID, changed.AccessionNumber = NAME, IDENTIFIER, ACCESSION
     changed.PatientBirthDate, changed.OtherPatientIDs = BIRTH, IDENTIFIER
     changed.ReferringPhysicianName = changed.OperatorsName = changed.PatientMotherBirthName = NAME

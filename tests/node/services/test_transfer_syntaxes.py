@@ -31,6 +31,7 @@ from storage.files import ObjectStore
 from storage.header import read_header
 from storage.index import Index
 
+from ..copies import copied
 from ..encoded_images import ENCODINGS, Encoding, encode, plain
 
 FORMS = {"classic": MRImageStorage, "Enhanced": EnhancedMRImageStorage}
@@ -61,7 +62,7 @@ def smooth(image: Dataset, number: int) -> Dataset:
     """The image with values that change gently, as those of tissue do, and use the 12 bits."""
     y, x = np.indices((image.Rows, image.Columns))
     values = 2047 + 1500 * np.sin((x + number) / 7) * np.cos(y / 9) + 500 * np.sin((x + y) / 3)
-    made = deepcopy(image)
+    made = copied(image)
     made.BitsStored, made.HighBit, made.PixelRepresentation = 12, 11, 0
     made.PixelData = np.rint(values).astype("<u2").tobytes()
     return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from node.recognition.header.facts import Fault
 from node.recognition.plan import read_study
 from node.recognition.rules.series import Series, series_of
 from node.settings import RecognitionSettings
+
+from ...copies import copied
 
 SETTINGS = RecognitionSettings()
 SKYRA = "Siemens Skyra"
@@ -62,7 +63,7 @@ def of_each(request: pytest.FixtureRequest, whole: Callable[[str], tuple[Series,
 
 def moved(instances: list[Dataset]) -> list[Dataset]:
     """The same as a series of its own, an hour later and 40 mm further along the patient."""
-    copies, uid = [deepcopy(instance) for instance in instances], generate_uid()
+    copies, uid = [copied(instance) for instance in instances], generate_uid()
     for copy in copies:
         copy.SOPInstanceUID, copy.SeriesInstanceUID = generate_uid(), uid
         copy.AcquisitionTime = f"{int(copy.AcquisitionTime[:2]) + 1:02d}{copy.AcquisitionTime[2:]}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
-from copy import deepcopy
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
 from models.sequence import Sequence
+
+from ...copies import copied
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def t2(series_of) -> list[Dataset]:
 
 def repeat(instances: SequenceOf[Dataset], change: Callable[[Dataset], None] = lambda instance: None) -> list[Dataset]:
     """The same measured again an hour later, as a series of its own of the next number."""
-    copies = [deepcopy(instance) for instance in instances]
+    copies = [copied(instance) for instance in instances]
     uid = generate_uid()
     for copy in copies:
         copy.SOPInstanceUID, copy.SeriesInstanceUID = generate_uid(), uid

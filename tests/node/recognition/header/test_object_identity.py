@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from node.recognition.header.facts import Fault
 from node.recognition.plan import plan_study, read_study, recognise
 from node.recognition.record import Revealed, from_json
 from node.settings import RecognitionSettings
+
+from ...copies import copied
 
 SETTINGS = RecognitionSettings()
 EXPLICIT_LITTLE, RLE_LOSSLESS = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0"
@@ -79,7 +80,7 @@ def test_what_makes_one_volume_unusable_leaves_the_other_of_the_same_uid_alone(s
 
 def test_of_two_contents_of_one_object_the_last_file_is_taken_and_that_is_said(series_of, recognised, tmp_path):
     t2 = series_of("Skyra", "t2_tse_tra")
-    corrected = deepcopy(t2[3])
+    corrected = copied(t2[3])
     corrected.ImageComments = "second thoughts"
     plan = recognised([*t2, corrected])
     taken = [frame.path for frame in plan.stack(Sequence.T2WI).frames]

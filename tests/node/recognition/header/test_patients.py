@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from itertools import combinations, permutations
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from node.recognition.plan import recognise
 from node.recognition.record import STUDY, StudyPlan, from_json, to_json
 from node.settings import RecognitionSettings
 from storage.identity import InstanceKey
+
+from ...copies import copied
 
 SETTINGS = RecognitionSettings()
 PATIENT = ("P-0815", "Hospital A", "19610307")
@@ -185,7 +186,7 @@ def test_a_series_is_named_by_uid_where_it_has_no_number(study, recognised):
 
 def another_object(instance: Dataset, **values: str) -> Dataset:
     """A report in a series of its own, made of the header of an image."""
-    made = deepcopy(instance)
+    made = copied(instance)
     del made.PixelData
     made.SOPClassUID, made.Modality = BasicTextSRStorage, "SR"
     made.SOPInstanceUID = made.SeriesInstanceUID = f"{instance.SeriesInstanceUID}9"[-64:].lstrip(".0")

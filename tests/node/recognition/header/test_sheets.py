@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence as SequenceOf
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,8 @@ from node.settings import RecognitionSettings
 from node.simulator.sheets import mosaic, vframe
 from node.simulator.vendors.csa import csa_header
 from node.volumes import assemble
+
+from ...copies import copied
 
 TOLERANCE_MM = 1e-3
 SCANNERS = ["Skyra", "uMR 560", "uMR 570", "uMR 770"]
@@ -223,7 +224,7 @@ def test_sheets_of_single_directions_are_not_used(sheet, recognised):
 
 
 def test_two_sheets_of_the_same_slices_are_two_volumes(sheet, recognised):
-    again = deepcopy(sheet)
+    again = copied(sheet)
     again.SOPInstanceUID, again.InstanceNumber = f"{sheet.SOPInstanceUID}.1", "7"
     again.AcquisitionTime = "235959"
     (verdict,) = recognised([sheet, again]).verdicts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import deepcopy
 
 import pytest
 from pydicom import Dataset
@@ -11,12 +10,14 @@ from pydicom.uid import generate_uid
 
 from models.sequence import Sequence
 
+from ...copies import copied
+
 SKYRA, MULTIVA = "Skyra", "Multiva"
 
 
 def again(instances: Iterable[Dataset], **changed: object) -> list[Dataset]:
     """Copies under new UIDs; a callable gives a value from the old one."""
-    copies = [deepcopy(instance) for instance in instances]
+    copies = [copied(instance) for instance in instances]
     for copy in copies:
         copy.SOPInstanceUID = generate_uid()
         for keyword, value in changed.items():
