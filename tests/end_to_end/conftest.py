@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from models.research.phantom import find_scanner, simulate_study
-from models.research.phantom.scanners import Protocol, Scanner
-from node.settings import ADDITIONAL, ResultKind
-from node.simulator import write_study, write_truth
+from models.research.phantom.study import SimulatedStudy
+from node.settings import ADDITIONAL, AnalysisSettings, ResultKind, load_settings
+from node.simulator import write_study
 
-from ..parts import processor
+from ..node.tiny import tiny_bundles, tiny_study
+from ..parts import engines, processor
 from ..parts.dcmtk import Tool, run_dcmtk
-from ..parts.node import ROOT, Node
+from ..parts.node import Node
 from ..parts.orthanc import DICOMWEB, Orthanc, running_orthanc
 from ..parts.processes import free_port, wait_for
 
@@ -39,12 +39,14 @@ first_retry_s = 1
 quiet_s = 2
 sweep_every_s = 1
 {completion}
+[recognition]
+protocol_factor = {protocol_factor}
 [analysis]
 threads = 1
 {analysis}
-super_resolution = "{weights}/super-resolution"
-segmentation = "{weights}/segmentation"
-prediction = "{weights}/prediction"
+super_resolution = "{bundles.super_resolution}"
+segmentation = "{bundles.segmentation}"
+prediction = "{bundles.prediction}"
 {more}
 """
 #: Gets what is made for those who name it alone, and by STOW-RS; beside it the report and the usual segmentations.
@@ -70,23 +72,32 @@ KINDS_OF_READER = (ResultKind.REPORT, ResultKind.SEGMENTATION, *ADDITIONAL)
 
 @contextmanager
 def running_node(
-    folder: Path, pacs: int, more: str = "", completion: str = "incomplete_after_s = 8", analysis: str = ""
+    folder: Path,
+    pacs: int,
+    more: str = "",
+    completion: str = "incomplete_after_s = 8",
+    analysis: str = "",
+    bundles: AnalysisSettings | None = None,
 ) -> Iterator[Node]:
-    """A node that delivers to an Orthanc at a port; `completion`, `analysis` go into these sections, `more` to all."""
+    """A node that delivers to an Orthanc at a port; `completion`, `analysis` go into these sections, `more` to all.
+
+    Its bundles are tiny, for studies of `tiny_study`, whose voxels are as large as no scanner's, or `bundles`.
+    """
     node = Node(folder, free_port())
     text = CONFIG.format(
         port=node.port,
         pacs=pacs,
-        weights=ROOT / "models" / "weights",
+        bundles=bundles or tiny_bundles(),
         more=more,
         completion=completion,
-        analysis=f"{processor.in_configuration()}\n{analysis}",
+        protocol_factor=2 if bundles else 20,
+        analysis=f"{processor.in_configuration() if bundles else ''}\n{analysis}",
     )
     node.config.write_text(text)
+    engines.convert(load_settings(node.config).analysis)
     try:
         node.start()
-        # The first node of a session converts the networks before it looks for studies.
-        wait_for(lambda: "node.service: analysing with " in node.log.read_text(), "the node analyses", 300)
+        wait_for(lambda: "node.service: analysing with " in node.log.read_text(), "the node analyses", 90)
         yield node
     finally:
         node.stop()
@@ -97,7 +108,7 @@ def make_node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Ite
     """Starts nodes as `running_node` does; they end with the file, since one that waits still takes of a core."""
     with ExitStack() as running:
 
-        def make(**sections: str) -> Node:
+        def make(**sections: Any) -> Node:
             folder = tmp_path_factory.mktemp("node")
             return running.enter_context(running_node(folder, orthanc.dicom_port, **sections))
 
@@ -155,7 +166,6 @@ def storescu() -> Tool:
 class SentStudy:
     uid: str
     folder: Path
-    truth: Path
 
     def slices(self, description: str) -> list[Path]:
         """The files of the series whose Series Description holds `description`, by Instance Number."""
@@ -164,23 +174,10 @@ class SentStudy:
         return sorted(found, key=lambda path: int(headers[path].InstanceNumber))
 
 
-def _coarse(protocol: Protocol) -> Protocol:
-    """The whole pelvis, 240 mm in 160 x 160 pixels, in few slices."""
-    return replace(protocol, matrix=(160, 96), pixel_spacing_mm=1.5, slice_thickness_mm=7.0)
-
-
-def small(scanner: Scanner) -> Scanner:
-    """The scanner with coarse series; the demo analyses a study of full size."""
-    dwi = replace(scanner.dwi, slice_thickness_mm=7.0)
-    return replace(scanner, t2wi=_coarse(scanner.t2wi), dwi=dwi, dce=_coarse(scanner.dce))
-
-
-def simulated(folder: Path, model: str, seed: int) -> SentStudy:
-    study = simulate_study(seed, small(find_scanner(model)))
-    paths = write_study(study, folder / "dicom")
-    write_truth(study, folder / "truth")
-    uid = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
-    return SentStudy(uid, folder / "dicom", folder / "truth")
+def written(study: SimulatedStudy, folder: Path) -> SentStudy:
+    """The files that a scanner makes of its study."""
+    paths = write_study(study, folder)
+    return SentStudy(str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID), folder)
 
 
 def as_of_another(paths: Iterable[Path], folder: Path, patient_id: str, **change: str) -> SentStudy:
@@ -194,12 +191,12 @@ def as_of_another(paths: Iterable[Path], folder: Path, patient_id: str, **change
             setattr(ds, keyword, value)
         ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
         ds.save_as(folder / f"{number:03d}.dcm")
-    return SentStudy(str(ds.StudyInstanceUID), folder, folder)
+    return SentStudy(str(ds.StudyInstanceUID), folder)
 
 
 @pytest.fixture(scope="session")
 def skyra(tmp_path_factory: pytest.TempPathFactory) -> SentStudy:
-    return simulated(tmp_path_factory.mktemp("skyra"), "Skyra", 114)
+    return written(tiny_study("Skyra"), tmp_path_factory.mktemp("skyra") / "dicom")
 
 
 @pytest.fixture(scope="session")

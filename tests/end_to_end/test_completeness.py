@@ -10,11 +10,12 @@ from typing import Any
 import pydicom
 import pytest
 
+from ..node.tiny import tiny_study
 from ..parts.dcmtk import Tool
 from ..parts.node import Node
 from ..parts.orthanc import Orthanc
 from ..parts.processes import wait_for
-from .conftest import SentStudy, as_of_another
+from .conftest import SentStudy, as_of_another, written
 
 COMPLETION = """
 incomplete_after_s = 25
@@ -49,9 +50,15 @@ def counting(make_node: Callable[..., Node]) -> Node:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, skyra: SentStudy, storescu: Tool) -> T2Study:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> SentStudy:
+    """With slices enough for an analysis when four are not there."""
+    return written(tiny_study("Skyra", slices=12), tmp_path_factory.mktemp("whole") / "dicom")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, whole: SentStudy, storescu: Tool) -> T2Study:
     folder = tmp_path_factory.mktemp("study")
-    images = as_of_another(skyra.slices("t2_tse_tra"), folder / "images", "SIM004301")
+    images = as_of_another(whole.slices("t2_tse_tra"), folder / "images", "SIM004301")
     return T2Study(folder, images, storescu)
 
 
@@ -115,10 +122,10 @@ def test_a_late_slice_leads_to_results_that_supersede_the_first_ones(
 
 
 def test_what_never_came_is_a_warning_in_status_and_report(
-    counting: Node, orthanc: Orthanc, skyra: SentStudy, storescu: Tool, tmp_path: Path
+    counting: Node, orthanc: Orthanc, whole: SentStudy, storescu: Tool, tmp_path: Path
 ) -> None:
     """A study of a knee: its answer is a short report, without the time of an analysis."""
-    images = as_of_another(skyra.slices("t2_tse_tra"), tmp_path / "knee", "SIM004302", BodyPartExamined="KNEE")
+    images = as_of_another(whole.slices("t2_tse_tra"), tmp_path / "knee", "SIM004302", BodyPartExamined="KNEE")
     knee = T2Study(tmp_path, images, storescu)
     knee.send(knee.slices, orthanc.dicom_port, "ORTHANC")
     knee.send(knee.slices[:-2], counting.port, "RECTALNODE")

@@ -17,9 +17,10 @@ import node.cli.demo
 from models.research.phantom import find_scanner, simulate_study
 from node.cli.demo import PATIENTS, Serving, run_demo
 from node.results.kinds import kind_of
-from node.settings import ResultKind
+from node.settings import AnalysisSettings, ResultKind
 from node.simulator import write_study
 
+from ..node.site import shipped
 from ..parts import engines
 from ..parts.dcmtk import Tool
 from ..parts.node import Node
@@ -45,6 +46,7 @@ class Ended:
 def emptied(folder: Path, empty: Callable[[Path], None] = node.cli.demo._empty) -> None:
     """A new folder, whose node has the networks that others of the session have converted."""
     empty(folder)
+    engines.convert(shipped())
     engines.share(folder / "node")
 
 
@@ -99,7 +101,7 @@ def faults_of_what_was_received(demo: Path) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def another_node(make_node: Callable[..., Node], reader: Orthanc) -> Node:
     """One whose results of every kind go to one destination or the other."""
-    return make_node(more=reader_of(reader))
+    return make_node(more=reader_of(reader), bundles=AnalysisSettings())
 
 
 @pytest.mark.interop

@@ -10,6 +10,7 @@ import pydicom
 import pytest
 
 from node.results.kinds import kind_of
+from node.settings import AnalysisSettings
 
 from ..parts.dcmtk import Tool
 from ..parts.node import ROOT, Node
@@ -32,7 +33,7 @@ def send(node: Node, folder: Path, storescu: Tool) -> dict[str, Any]:
 def line(shared_data: Path, make_node: Callable[..., Node], storescu: Tool, reader: Orthanc) -> dict[str, Any]:
     """The study's status when its results are at two destinations."""
     rules = (ROOT / "docs" / "site-rules" / "prostatex.toml").read_text("utf-8")
-    node = make_node(more=f"{reader_of(reader)}\n{rules}")
+    node = make_node(more=f"{reader_of(reader)}\n{rules}", bundles=AnalysisSettings())
     return send(node, shared_data / STUDY, storescu)
 
 

@@ -36,7 +36,6 @@ from .copies import copied
 WEIGHTS = Path(models.__file__).parent / "weights"
 TRAINED = Path(__file__).parents[1] / "data" / "tiny"
 SIDE, SLICES = 32, 8
-SHAPE = (SLICES, SIDE, SIDE)
 PHASE_TIMES_S = (-30.0, 25.0, 70.0)
 #: Signal of body, muscle and tumour.
 SIGNAL = {"T2WI": (900, 250, 500), "DWI": (150, 120, 700), "PVP": (250, 450, 800)}
@@ -49,9 +48,10 @@ SETTINGS = InferenceSettings(
 )
 
 
-def pelvis(sequence: str, spacing_mm: float, step_mm: float, signal: float = 1.0) -> sitk.Image:
+def pelvis(sequence: str, spacing_mm: float, step_mm: float, signal: float = 1.0, slices: int = SLICES) -> sitk.Image:
     """A body with a rim of fat, and a ball a little behind its middle, which is the tumour."""
-    z, y, x = (axis - size / 2 for axis, size in zip(np.indices(SHAPE, np.float32), SHAPE, strict=True))
+    shape = (slices, SIDE, SIDE)
+    z, y, x = (axis - size / 2 for axis, size in zip(np.indices(shape, np.float32), shape, strict=True))
     radius = np.hypot(x / (0.46 * SIDE), y / (0.4 * SIDE))
     fat, muscle, tumour = SIGNAL[sequence]
     values = np.where(radius < 1, np.where(radius < 0.85, muscle, fat), 5.0)
@@ -59,16 +59,23 @@ def pelvis(sequence: str, spacing_mm: float, step_mm: float, signal: float = 1.0
     values += np.random.default_rng(len(sequence)).normal(0, 12, values.shape)
     image = sitk.GetImageFromArray(np.rint(np.clip(values, 0, 4000)).astype(np.float32))
     image.SetSpacing((spacing_mm, spacing_mm, step_mm))
-    image.SetOrigin((-SIDE * spacing_mm / 2, -SIDE * spacing_mm / 2, -SLICES * step_mm / 2))
+    image.SetOrigin((-SIDE * spacing_mm / 2, -SIDE * spacing_mm / 2, -slices * step_mm / 2))
     return image
 
 
-def tiny_study(name: str) -> SimulatedStudy:
-    """What a scanner measures, most of which `tiny_files` leaves out."""
+def centre_of_tumour(name: str) -> tuple[float, ...]:
+    """Where the T2WI of the tiny study of a scanner has its tumour, in mm (LPS)."""
+    image = pelvis("T2WI", 5.0, find_scanner(name).t2wi.slice_thickness_mm + 1)
+    return tuple(image.TransformContinuousIndexToPhysicalPoint((SIDE / 2, SIDE / 2 + 4, SLICES / 2)))
+
+
+def tiny_study(name: str, slices: int = SLICES) -> SimulatedStudy:
+    """What a scanner measures: every series that it would send."""
     scanner = find_scanner(name)
 
     def made(kind: str, sequence: str, protocol: Protocol, signal: float = 1.0, **more: float) -> SimulatedSeries:
-        return make_series(kind, pelvis(sequence, 5.0, protocol.slice_thickness_mm + 1, signal), protocol, **more)
+        image = pelvis(sequence, 5.0, protocol.slice_thickness_mm + 1, signal, slices)
+        return make_series(kind, image, protocol, **more)
 
     t2wi, dwi, dce = scanner.t2wi, scanner.dwi, scanner.dce
     return SimulatedStudy(
