@@ -30,6 +30,10 @@ class PermanentError(NodeError):
     """Trying again cannot help; a person has to act."""
 
 
+class StepSetAsideError(PermanentError):
+    """A step of an analysis has ended its process again and again."""
+
+
 class GivenFileError(NodeError):
     """Of a file under the name that a person gave it, which may be a patient's; `on_record` says the same without."""
 

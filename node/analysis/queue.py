@@ -16,12 +16,13 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from node.analysis.progress import WORKFLOW, Run, queue_database, revision_of, workflow_id
+from node.analysis.records import JsonRecords
 
 QUEUE = "analysis"
 #: Raise by hand whenever the order or the meaning of the workflow's steps changes: DBOS recovers only runs of the
 #: same version, and recovering a run into other steps would mix their recorded results. Runs of another version are
 #: begun anew when a worker starts.
-WORKFLOW_VERSION = "analysis-6"
+WORKFLOW_VERSION = "analysis-7"
 #: Of one statement; SQLite before 3.32 takes 999 values, of later ones 32,766.
 _IDENTIFIERS = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 900
 
@@ -64,7 +65,7 @@ class Worklist:
 
     def __init__(self, url: str) -> None:
         self._engine = queue_engine(url)
-        self._client = DBOSClient(system_database_engine=self._engine)
+        self._client = DBOSClient(system_database_engine=self._engine, serializer=JsonRecords())
 
     def submit(self, study_instance_uid: str, revision: int) -> None:
         """Queue a study revision; submitting it again changes nothing."""

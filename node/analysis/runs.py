@@ -24,7 +24,7 @@ from models import interruption
 from models.errors import ProcessKilledError
 from models.interruption import Interrupted
 from node.codes import Alert
-from node.errors import PermanentError, told
+from node.errors import PermanentError, StepSetAsideError, told
 from node.failure import FAULTS, Fault, fault_of
 from storage.alerts import Alerts
 from storage.files import ObjectStore
@@ -53,10 +53,6 @@ class PutOff(BaseException):
 
 class FileGoneError(PermanentError):
     """A file of the study is gone, which no wait brings back."""
-
-
-class StepSetAsideError(PermanentError):
-    """A step has ended its process again and again."""
 
 
 @dataclass(slots=True)

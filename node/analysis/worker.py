@@ -20,6 +20,7 @@ from node.analysis.leftovers import discard_volumes, is_over
 from node.analysis.progress import WORKFLOW, is_made, revision_of
 from node.analysis.queue import QUEUE, WORKFLOW_VERSION, Worklist, queue_engine, queue_url
 from node.analysis.reconciliation import Reconciliation
+from node.analysis.records import JsonRecords, refuse_pickled
 from node.analysis.runs import Runs
 from node.clock import PARTING_S
 from node.errors import ConfigurationError, told
@@ -62,7 +63,9 @@ class Worker:
             "application_version": WORKFLOW_VERSION,
             "executor_id": "worker-1",
             "log_level": "ERROR",
+            "serializer": JsonRecords(),
         }
+        refuse_pickled()
         # What is loaded by now stays: the collector, which a study's many small objects wake, need not walk over it
         # again and again; that took more than a second of a first study.
         gc.collect()

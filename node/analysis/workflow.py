@@ -26,11 +26,11 @@ from node.analysis.manifest import ManifestReference, read_manifest, write_manif
 from node.analysis.objects import keep, renewed
 from node.analysis.progress import WORKFLOW, workflow_id
 from node.analysis.refusal import is_answered, why_refused
-from node.analysis.runs import Runs, StepSetAsideError, put_off_if_fault
+from node.analysis.runs import Runs, put_off_if_fault
 from node.analysis.study import Study
 from node.analysis.verification import require_whole
 from node.destinations import OF_CHECK, additional_kinds, chosen, facts_of, selections, takes
-from node.errors import told
+from node.errors import StepSetAsideError, told
 from node.failure import FAULTS
 from node.recognition.record import StudyPlan, to_json
 from node.settings import RemoteSettings

@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from models import interruption
 from models.errors import ProcessKilledError
 from models.interruption import Interrupted
-from node.analysis.runs import LIMIT, FileGoneError, PutOff, Runs, StepSetAsideError
+from node.analysis.runs import LIMIT, FileGoneError, PutOff, Runs
+from node.errors import StepSetAsideError
 from node.failure import Fault
 from storage.database import open_engine
 from storage.files import ObjectStore

@@ -13,6 +13,7 @@ from dbos import DBOSClient
 
 from node.analysis.progress import running_steps, unfinished
 from node.analysis.queue import Worklist, queue_engine, queue_url
+from node.analysis.records import JsonRecords
 from node.errors import NodeError
 from node.operations.cancel import cancel
 from node.operations.rerun import rerun
@@ -49,7 +50,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def dbos(site: Site) -> Iterator[DBOSClient]:
     """What DBOS itself says of the queue."""
     engine = queue_engine(queue_url(site.folder))
-    client = DBOSClient(system_database_engine=engine)
+    client = DBOSClient(system_database_engine=engine, serializer=JsonRecords())
     yield client
     client.destroy()
     engine.dispose()
