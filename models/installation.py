@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from models.manifest import MANIFEST_NAME, Manifest, check_files, digest, load_m
 from models.prediction.predictor import load_predictor
 from models.radiomics.extraction import require_complete
 from models.segmentation.inference import load_segmenter
+from models.signature import SIGNATURE_NAME, signer
 from models.super_resolution.inference import load_super_resolver
 
 #: A bundle that unpacks to more is refused before it fills the disk.
@@ -43,14 +44,18 @@ def bundles_in(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path.parent for path in folder.glob(f"*/{MANIFEST_NAME}")))
 
 
-def verify(folder: Path) -> Manifest:
+def verify(folder: Path, keys: Sequence[Path] = ()) -> Manifest:
     """The manifest of a bundle that the node could run with: digests, every tensor's name and shape, settings.
+
+    `keys`: public ones, by one of which it has to be signed, where there are any.
 
     Raises:
         BundleError: a file is missing or changed, the kind is not known, or the weights do not fit their network or,
-            of a prediction, pyradiomics does not give the features of its settings.
+            of a prediction, pyradiomics does not give the features of its settings; it is not signed as it has to be.
     """
     manifest = load_manifest(folder)
+    if keys:
+        signer(folder, keys)
     if manifest.kind not in _LOADERS:
         raise BundleError(f"bundle {folder.name}: its kind is {manifest.kind}; known are {', '.join(_LOADERS)}")
     check_files(folder, manifest)
@@ -58,10 +63,11 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
-def add(source: Path, folder: Path) -> tuple[Path, Manifest]:
+def add(source: Path, folder: Path, keys: Sequence[Path] = ()) -> tuple[Path, Manifest]:
     """Copy a bundle, a folder or a zip file, into `folder` under its name and version; what it was verified as.
 
-    Only the manifest and the files that it names are copied. Adding the same bundle again changes nothing.
+    Only the manifest, its signature and the files that it names are copied. Adding the same bundle again changes
+    nothing. `keys`: as of `verify`.
 
     Raises:
         BundleError: it does not verify, or another bundle has its name and version already.
@@ -72,11 +78,11 @@ def add(source: Path, folder: Path) -> tuple[Path, Manifest]:
         place = folder / _folder_name(manifest)
         partial = Path(scratch) / "verified" / place.name
         _copy(found, partial, manifest)
-        verify(partial)
+        verify(partial, keys)
         if place.exists():
             if digest(load_manifest(place)) != digest(manifest):
                 raise BundleError(f"bundle {place.name}: another one of this name and version lies in {folder}")
-            verify(place)
+            verify(place, keys)
         else:
             os.replace(partial, place)
     return place, manifest
@@ -92,7 +98,8 @@ def _folder_name(manifest: Manifest) -> str:
 def _copy(source: Path, target: Path, manifest: Manifest) -> None:
     check_files(source, manifest)
     target.mkdir(parents=True)
-    for name in (MANIFEST_NAME, *manifest.files):
+    signature = (SIGNATURE_NAME,) if (source / SIGNATURE_NAME).is_file() else ()
+    for name in (MANIFEST_NAME, *signature, *manifest.files):
         shutil.copyfile(source / name, target / name)
 
 

@@ -13,6 +13,7 @@ from models.manifest import Manifest, digest, load_manifest
 from models.prediction.predictor import Predictor, load_predictor
 from models.radiomics.extraction import require_complete
 from models.segmentation.inference import Segmenter, load_segmenter
+from models.signature import signer
 from models.super_resolution.inference import SuperResolver, load_super_resolver
 from node.planning import trained_protocols
 from node.recognition.protocol import TrainedProtocol
@@ -52,9 +53,13 @@ class Models:
         """Load everything now, so that a fault is found before the first patient.
 
         Raises:
-            BundleError: a bundle is missing, damaged, or does not fit the feature extraction of this node.
+            BundleError: a bundle is missing, damaged, not signed as it has to be, or does not fit the feature
+                extraction of this node.
             EngineError: the processor lacks the precision that a network is to run in.
         """
+        for folder in self._settings.bundles:
+            if keys := self._settings.keys_for(folder):
+                signer(folder, keys)
         require_complete(self.predictor.radiomics)
         for network in (self.super_resolver, self.segmenter):
             require_native(network.execution, f"{network.manifest.name} {network.manifest.version}")

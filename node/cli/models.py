@@ -48,10 +48,18 @@ def verify(
 def add(
     source: Annotated[Path, typer.Argument(help="A bundle: a folder, or a zip file with one in it.")],
     to: Annotated[Path, typer.Option(help="Folder of bundles that it is copied into.")] = Path("models/weights"),
+    keys: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--key", help="Public key (PEM) that it has to be signed by; else those of analysis.trusted_keys."
+        ),
+    ] = None,
+    config: ConfigOption = CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Verify a bundle, copy it, and say which key of config.toml makes the node use it."""
-    added = bundles.add(source, to)
+    """Verify a bundle and its signature, copy it, and say which key of config.toml makes the node use it."""
+    trusted = keys or (load_settings(config).analysis.trusted_keys if config.exists() else ())
+    added = bundles.add(source, to, trusted)
     show(added, as_json, lambda it: _block(it.bundle))
     if not as_json:
         section, key = added.key.split(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,19 +152,24 @@ def verified(settings: AnalysisSettings, folders: Sequence[Path] = ()) -> Bundle
 
     wanted = [found for folder in folders for found in installation.bundles_in(folder) or (folder,)]
     return Bundles(
-        tuple(_described(settings, folder, installation.verify) for folder in wanted or _known(settings, ()))
+        tuple(
+            _described(settings, folder, partial(installation.verify, keys=settings.keys_for(folder)))
+            for folder in wanted or _known(settings, ())
+        )
     )
 
 
-def add(source: Path, to: Path) -> Added:
+def add(source: Path, to: Path, keys: Sequence[Path] = ()) -> Added:
     """Verify a bundle, a folder or a zip file with one in it, and copy it into a folder of bundles.
 
+    `keys`: public ones, by one of which it has to be signed, where there are any.
+
     Raises:
-        BundleError: it cannot be used, or another bundle has its name there.
+        BundleError: it cannot be used, is not signed as it has to be, or another bundle has its name there.
     """
     from models import installation
 
-    place, manifest = installation.add(source, to)
+    place, manifest = installation.add(source, to, keys)
     return Added(_bundle(place, (), manifest), f"analysis.{KEYS[manifest.kind]}")
 
 

@@ -113,6 +113,7 @@ def _with_lines(settings: Settings, path: Path, text: str) -> Settings:
 def _resolved(settings: Settings, folder: Path) -> Settings:
     analysis, listener = settings.analysis, settings.listener
     bundles = {name: folder / getattr(analysis, name) for name in ("super_resolution", "segmentation", "prediction")}
+    keys = tuple(folder / key for key in analysis.trusted_keys)
     tls = settings.tls.within(folder) if settings.tls else None
     of_listener = listener.credentials.within(folder) if listener.credentials else tls
     web = settings.web
@@ -126,7 +127,7 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
                 update={"credentials": of_web, "oidc": web.oidc.within(folder) if web.oidc else None}
             ),
             "remotes": tuple(remote.within(folder, tls) for remote in settings.remotes),
-            "analysis": analysis.model_copy(update=bundles),
+            "analysis": analysis.model_copy(update={**bundles, "trusted_keys": keys}),
             "alerts": settings.alerts.within(folder),
             "audit": settings.audit.within(folder, tls),
         }

@@ -94,6 +94,7 @@ class AnalysisSettings(Section):
     precision: Precision | None = None
     threads: int = Field(default=2, ge=1)
     concurrent_studies: int = Field(default=1, ge=1)
+    trusted_keys: tuple[Path, ...] = ()
     report_refusals: bool = True
     report_foreign: bool = False
 
@@ -101,6 +102,10 @@ class AnalysisSettings(Section):
     def bundles(self) -> tuple[Path, Path, Path]:
         """The folders of the model bundles."""
         return self.super_resolution, self.segmentation, self.prediction
+
+    def keys_for(self, bundle: Path) -> tuple[Path, ...]:
+        """The keys by one of which a bundle has to be signed; none for those that came with the node itself."""
+        return () if bundle.resolve().parent == SHIPPED.resolve() else self.trusted_keys
 
 
 class Settings(Section):

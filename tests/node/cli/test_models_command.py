@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
@@ -100,3 +102,32 @@ def test_a_bundle_of_wrong_digest_or_shape_is_refused_at_start(config: Path, spo
     assert answer.exit_code == 1
     with pytest.raises(BundleError, match=reason):
         raise answer.exception  # what `run` prints as one line
+
+
+def trusting(config: Path) -> Path:
+    """A configuration that trusts one key, by which nothing is signed; gives the configuration."""
+    public = Ed25519PrivateKey.generate().public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (config.parent / "lab.pub.pem").write_bytes(pem)
+    config.write_text(config.read_text() + '\ntrusted_keys = ["lab.pub.pem"]\n')
+    return config
+
+
+@pytest.mark.parametrize("arguments", [("models", "verify"), ("check-config",)])
+def test_with_trusted_keys_what_is_not_signed_is_refused(config: Path, arguments: tuple[str, ...]) -> None:
+    found = command(*arguments, "--config", trusting(config))
+    assert found.exit_code == 1
+    assert "manifest.sig is missing" in f"{found.output} {found.exception}".replace("\n", " ")
+
+
+def test_with_trusted_keys_an_unsigned_bundle_is_not_added(config: Path) -> None:
+    to = config.parent / "added"
+    found = command("models", "add", WEIGHTS / "segmentation", "--to", to, "--config", trusting(config))
+    assert found.exit_code == 1
+    assert list(to.iterdir()) == []
+
+
+def test_bundles_that_came_with_the_node_need_no_signature(config: Path) -> None:
+    lines = [it for it in trusting(config).read_text().splitlines() if "models/weights" not in it]
+    config.write_text("\n".join(lines))
+    assert command("models", "verify", "--config", config).exit_code == 0
