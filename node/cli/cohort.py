@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
 from itertools import islice
@@ -62,6 +61,7 @@ def _import(
     mapping: Path | None,
     config: Path,
 ) -> None:
+    from models.research.spreadsheet import write_table
     from node.cohort.importing import Imported, ImportOptions, Outcome, import_studies
     from node.cohort.masks import MaskSources
 
@@ -79,9 +79,8 @@ def _import(
     out.print(f"{folder}: {summary}", highlight=False, soft_wrap=True)
     if mapping is not None:
         with mapping.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(("case", "study"))
-            writer.writerows((each.case_id, each.study_instance_uid) for each in found if each.case_id)
+            cases = ((each.case_id, each.study_instance_uid) for each in found if each.case_id)
+            write_table(stream, ("case", "study"), cases)
     raise typer.Exit(0 if counts[Outcome.WRITTEN] + counts[Outcome.PRESENT] else 1)
 
 

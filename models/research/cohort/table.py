@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from models.research import spreadsheet
 from models.research.cohort.records import TABLE_NAME, CaseFacts, Equipment, Needs, Split
 
 COLUMNS = ("case", "patient", "manufacturer", "model", "field_strength_t", "split", "label")
@@ -36,7 +37,13 @@ def read_table(folder: Path) -> tuple[tuple[CaseFacts, ...], tuple[str, ...]]:
         return (), (f"{TABLE_NAME}: column {', '.join(missing)} is missing; needed are {', '.join(COLUMNS)}",)
     entries, faults = [], []
     for row in reader:
-        found = _facts({str(name): (value or "").strip() for name, value in row.items() if isinstance(value, str)})
+        found = _facts(
+            {
+                spreadsheet.read(str(name)): spreadsheet.read(value.strip())
+                for name, value in row.items()
+                if isinstance(value, str)
+            }
+        )
         if isinstance(found, CaseFacts):
             entries.append(found)
         else:
@@ -68,10 +75,8 @@ def write_table(folder: Path, entries: Iterable[CaseFacts]) -> None:
     clinical = sorted({name for facts in rows for name in facts.clinical})
     partial = folder / f".{TABLE_NAME}.partial"
     with partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow((*COLUMNS, TUMOUR_COLUMN, *clinical))
-        for facts in rows:
-            writer.writerow((*_cells(facts), *(facts.clinical.get(name, "") for name in clinical)))
+        cells = ((*_cells(facts), *(facts.clinical.get(name, "") for name in clinical)) for facts in rows)
+        spreadsheet.write_table(stream, (*COLUMNS, TUMOUR_COLUMN, *clinical), cells)
     os.replace(partial, folder / TABLE_NAME)
 
 

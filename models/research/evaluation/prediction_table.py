@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.research import spreadsheet
 from models.research.errors import CohortError
 from models.research.evaluation.predictions import (
     About,
@@ -62,12 +63,12 @@ def read_predictions(path: Path) -> Predictions:
     said, faults = _said(path.name, lines[:above])
     body = "\n".join(lines[above:])
     reader = csv.DictReader(io.StringIO(body), delimiter=_delimiter(body))
-    header, more = _header(path.name, tuple(name.strip() for name in reader.fieldnames or ()))
+    header, more = _header(path.name, tuple(_text(name) for name in reader.fieldnames or ()))
     if faults or more:
         raise CohortError((*faults, *more))
     rows = []
     for cells in reader:
-        found, wrong = _row({str(name).strip(): _text(value) for name, value in cells.items()}, header)
+        found, wrong = _row({_text(str(name)): _text(value) for name, value in cells.items()}, header)
         place = f"{path.name}:{above + reader.line_num}: case {_text(cells.get('case')) or '(no name)'}"
         rows += [found] if found else []
         faults += [f"{place}: {fault}" for fault in wrong]
@@ -88,7 +89,7 @@ def read_predictions(path: Path) -> Predictions:
 
 def _text(cell: str | list[str] | None) -> str:
     """A cell as text; cells beyond the last column come as a list."""
-    return ";".join(cell) if isinstance(cell, list) else (cell or "").strip()
+    return ";".join(cell) if isinstance(cell, list) else spreadsheet.read((cell or "").strip())
 
 
 def _delimiter(body: str) -> str:

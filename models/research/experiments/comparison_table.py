@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
@@ -15,6 +14,7 @@ import SimpleITK as sitk
 from models.research.cohort.reading import read_mask
 from models.research.cohort.records import CaseFacts, CaseVolume
 from models.research.evaluation.overlap import compare
+from models.research.spreadsheet import write_mappings
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,7 @@ def markdown(rows: SequenceOf[dict[str, object]]) -> Iterator[str]:
 
 def write_csv(path: Path, rows: SequenceOf[dict[str, object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_mappings(stream, list(rows[0]), rows)
 
 
 def keep(result: Result, path: Path) -> None:

@@ -32,6 +32,7 @@ from models.research.evaluation.overlap import compare
 from models.research.phantom.cohort import TEST, TEST_TRAINED_SCANNERS
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import high_resolution, simulate_case
+from models.research.spreadsheet import write_mappings
 from models.research.training.simulated_cases import slice_thickness_mm
 from models.segmentation.inference import load_segmenter
 from models.sequence import Sequence
@@ -216,9 +217,7 @@ def write_rows(rows: list[EngineRow], table: Path) -> None:
     """Write a table anew."""
     partial = table.with_suffix(".partial")
     with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(EngineRow)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        write_mappings(file, [field.name for field in fields(EngineRow)], map(asdict, rows))
     partial.replace(table)
 
 

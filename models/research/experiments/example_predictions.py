@@ -9,7 +9,6 @@ training lacks.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -20,6 +19,7 @@ import typer
 from scipy.special import expit
 
 from models.research.evaluation.predictions import CohortPart, Resolution
+from models.research.spreadsheet import write_table
 
 SCANNERS = ("Philips Multiva", "UIH uMR 560", "UIH uMR 570", "UIH uMR 770", "GE MR750", "Siemens Skyra")
 #: Cases and scanners of each cohort.
@@ -39,11 +39,12 @@ def main(
     with path.open("w", encoding="utf-8", newline="") as stream:
         stream.write("# data: simulated\n# target: Drawn grade\n# positive class: high\n")
         stream.write("# training probabilities: out-of-fold\n")
-        writer = csv.writer(stream, lineterminator="\n")
         models = [f"{looks_at} {resolution}" for resolution, looks_at in product(Resolution, INPUTS)]
-        writer.writerow(["case", "cohort", "scanner", "label", *models, "oracle"])
-        for number, (cohort, scanner) in enumerate(_cases(), start=1):
-            writer.writerow([f"C{number:03d}", cohort, scanner, *_case(generator)])
+        rows = (
+            [f"C{number:03d}", cohort, scanner, *_case(generator)]
+            for number, (cohort, scanner) in enumerate(_cases(), start=1)
+        )
+        write_table(stream, ["case", "cohort", "scanner", "label", *models, "oracle"], rows)
 
 
 def _cases() -> Iterator[tuple[CohortPart, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
@@ -24,6 +23,7 @@ from models.research.evaluation.pelvis.cases import Pelvis, pelvis_of
 from models.research.evaluation.pelvis.judging import Method, Row, cases_in_all, evaluate
 from models.research.evaluation.pelvis.patients import pelvic_patients
 from models.research.evaluation.pelvis.plan import COUNT, SIZES_ML, implants
+from models.research.spreadsheet import write_mappings
 from models.sequence import Sequence
 
 PAGE, TABLE, PICTURE = "implants.md", "implants.csv", "implants.png"
@@ -78,9 +78,7 @@ def write_implant_report(
 def write_rows(path: Path, rows: SequenceOf[Row]) -> None:
     """All rows as CSV."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        write_mappings(stream, [field.name for field in fields(Row)], map(asdict, rows))
 
 
 def report(rows: SequenceOf[Row], manifest: Manifest) -> str:

@@ -18,6 +18,7 @@ from models.research.evaluation.pelvis.bowel import Bowel
 from models.research.evaluation.pelvis.implants import Form, draw_form
 from models.research.evaluation.pelvis.patients import PelvicPatient, pelvic_patients
 from models.research.phantom.tumour import Growth
+from models.research.spreadsheet import write_mappings
 
 SIZES_ML = (20.0, 6.0)
 COUNT = 20
@@ -62,9 +63,7 @@ def write_plan(path: Path, drawn: Iterable[Implant]) -> None:
     """The table of drawn tumours, figures to three digits."""
     rows = [_row(it) for it in drawn]
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_mappings(stream, list(rows[0]), rows)
 
 
 def read_plan(lines: Iterable[str]) -> Iterator[Implant]:

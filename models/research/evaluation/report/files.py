@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
@@ -20,6 +19,7 @@ from models.research.evaluation.report.answers import Bundle, clear_answers, tri
 from models.research.evaluation.report.checklist import Item, clear, tripod_ai
 from models.research.evaluation.report.content import document
 from models.research.evaluation.results import Band, Curves, Evaluation
+from models.research.spreadsheet import write_mappings
 
 PAGE, WORD = "report.html", "supplement.docx"
 
@@ -135,8 +135,8 @@ def _csv(rows: Iterable[Mapping[str, object]]) -> bytes:
     listed = list(rows)
     columns = list(dict.fromkeys(name for row in listed for name in row))
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in listed:
-        writer.writerow({name: f"{value:.9g}" if isinstance(value, float) else value for name, value in row.items()})
+    figures = (
+        {name: f"{value:.9g}" if isinstance(value, float) else value for name, value in row.items()} for row in listed
+    )
+    write_mappings(stream, columns, figures)
     return stream.getvalue().encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from itertools import product
@@ -16,6 +15,7 @@ from models.prediction.records import Target
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
 from models.research.evaluation.predictions import CohortPart, Resolution
+from models.research.spreadsheet import write_table
 from models.research.training.prediction.cases import MeasuredCase
 from models.research.training.prediction.fitting.feature_table import FeatureTable, Floats, Perturbed
 from models.sequence import ANALYSED
@@ -81,19 +81,16 @@ def write_predictions(
         file.write(f"# data: {'simulated' if oracle else 'patients'}\n")
         file.write(f"# target: {target.name}\n# positive class: {target.positive_class}\n")
         file.write("# training probabilities: out-of-fold\n")
-        writer = csv.writer(file)
-        writer.writerow(["case", "patient", "cohort", "scanner", "label", *columns, *(["oracle"] if oracle else [])])
-        writer.writerows(rows)
+        head = ["case", "patient", "cohort", "scanner", "label", *columns, *(["oracle"] if oracle else [])]
+        write_table(file, head, rows)
 
 
 def write_features(path: Path, tables: Iterable[FeatureTable]) -> None:
     """Features of every case as `rectal-node evaluate --features` takes them."""
+    listed = list(tables)
+    rows = ([case, *row] for it in listed for case, row in zip(it.cases, it.values.tolist(), strict=True))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        for number, table in enumerate(tables):
-            if number == 0:
-                writer.writerow(["case", *table.names])
-            writer.writerows([case, *row] for case, row in zip(table.cases, table.values.tolist(), strict=True))
+        write_table(file, ["case", *listed[0].names], rows)
 
 
 def _perturbed(cases: SequenceOf[MeasuredCase], columns: tuple[str, ...]) -> Perturbed | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import asdict, fields
@@ -18,6 +17,7 @@ from models.research.documents.blocks import Block, Document, Heading, Paragraph
 from models.research.documents.markdown import markdown
 from models.research.evaluation.overlap import Overlap
 from models.research.phantom.scanners import find_scanner
+from models.research.spreadsheet import write_mappings
 from models.research.training.page import FOUND_COLOUR, TRUTH_COLOUR
 from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, findings
 from models.research.training.segmentation.held_out_dice import Finding, Method, summary
@@ -31,9 +31,7 @@ HEAD = ("cases", "Dice, mean", "median", "lowest", "HD95 mm", "within 3 mm", "mi
 def write_table(path: Path, rows: Iterable[SegmentationRow]) -> None:
     """All rows as CSV, in a fixed order."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(SegmentationRow)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in sorted(rows, key=_order))
+        write_mappings(stream, [field.name for field in fields(SegmentationRow)], map(asdict, sorted(rows, key=_order)))
 
 
 def report(rows: SequenceOf[SegmentationRow], manifest: Manifest) -> str:

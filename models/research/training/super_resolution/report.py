@@ -6,7 +6,6 @@ beside them.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 
 from models.research.documents.blocks import Block, Document, Heading, Paragraph, Table
 from models.research.documents.markdown import markdown
+from models.research.spreadsheet import write_mappings
 from models.research.training.simulated_cases import CaseKey
 from models.research.training.super_resolution.held_out_image_quality import (
     Judgement,
@@ -157,9 +157,7 @@ def row(found: Judgement, reference: Judgement) -> Row:
 
 def write_csv(path: Path, rows: SequenceOf[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        write_mappings(stream, list(rows[0]), rows)
 
 
 MEASURES = (
