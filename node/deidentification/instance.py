@@ -1,0 +1,122 @@
+"""A DICOM file read, de-identified and written: header, file meta information and preamble."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
+
+from node.deidentification.dataset import rewritten
+from node.deidentification.kinds import (
+    NotExportedError,
+    UnreadableObjectError,
+    is_known_free_of_text,
+    require_exportable,
+)
+from node.deidentification.patient import Pseudonym
+from node.deidentification.profile import Option, Profile
+from node.errors import told
+from node.failure import pass_on
+from node.recognition.header import charsets
+from node.results.identity import PRODUCT, product_version
+from node.settings import Settings
+
+_IMPLEMENTATION = f"{Settings.model_fields['uid_root'].default}2"
+"""Implementation Class UID (0002,0012): of the product, since the root of a site's UIDs tells which site it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deidentified:
+    """An object as it leaves.
+
+    Attributes:
+        content: the Part 10 file.
+        study_instance_uid, series_instance_uid, sop_instance_uid: the new ones.
+        sop_class_uid: as it was.
+        replaced: keywords of elements that named somebody where nobody should; dummies stand there.
+    """
+
+    content: bytes
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    replaced: frozenset[str]
+
+
+def deidentify(path: Path, pseudonym: Pseudonym, profile: Profile, made_here: bool = False) -> Deidentified:
+    """The object of a file without what tells whose it is.
+
+    Args:
+        path: of a Part 10 file.
+        pseudonym: of its patient.
+        profile: what is kept.
+        made_here: whether this node has made it.
+
+    Raises:
+        NotExportedError: it stays here, with the reason.
+        OSError: this machine cannot read the file now.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            source = dcmread(path)
+            charsets.settle(source, nested=True)
+            require_exportable(source)
+            made, replaced = rewritten(source, pseudonym, profile, made_here)
+            _say_so(made, source, profile)
+            content = _file(made, source)
+        except NotExportedError:
+            raise
+        except Exception as error:
+            pass_on(error)
+            raise UnreadableObjectError(f"it cannot be read: {told(error)}") from error
+    return Deidentified(
+        content=content,
+        study_instance_uid=made.StudyInstanceUID,
+        series_instance_uid=made.SeriesInstanceUID,
+        sop_instance_uid=made.SOPInstanceUID,
+        sop_class_uid=made.SOPClassUID,
+        replaced=replaced,
+    )
+
+
+def _say_so(made: Dataset, source: Dataset, profile: Profile) -> None:
+    """Attributes that say what was done (PS3.15 E.1.1, step 6)."""
+    made.SpecificCharacterSet = "ISO_IR 192"
+    made.PatientIdentityRemoved = "YES"
+    made.DeidentificationMethod = f"{PRODUCT} {product_version()}: PS3.15 E"
+    earlier = made.get("DeidentificationMethodCodeSequence") or ()
+    there = {str(item.get("CodeValue", "")) for item in earlier}
+    made.DeidentificationMethodCodeSequence = [
+        *earlier,
+        *(_item(code) for code in profile.codes if code.value not in there),
+    ]
+    made.LongitudinalTemporalInformationModified = "MODIFIED" if Option.DATES in profile.options else "REMOVED"
+    if not made.get("BurnedInAnnotation") and is_known_free_of_text(source):
+        made.BurnedInAnnotation = "NO"
+
+
+def _item(code: Code) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
+
+
+def _file(made: Dataset, source: Dataset) -> bytes:
+    """File meta information of this node alone, and an empty preamble."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = made.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    meta.TransferSyntaxUID = source.file_meta.TransferSyntaxUID
+    meta.ImplementationClassUID = UID(_IMPLEMENTATION)
+    meta.ImplementationVersionName = f"{PRODUCT} {product_version()}"[:16]
+    made.file_meta = meta
+    buffer = BytesIO()
+    dcmwrite(buffer, made, enforce_file_format=True)
+    return buffer.getvalue()
