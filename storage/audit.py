@@ -59,6 +59,7 @@ class AuditAction(StrEnum):
     SENT = "SENT"
     REMOVED = "REMOVED"
     COPIED = "COPIED"
+    EXPORTED = "EXPORTED"
     CHANGED_ACCOUNT = "CHANGED_ACCOUNT"
     READ_AUDIT = "READ_AUDIT"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, func, select
 
+from storage import pseudonyms
 from storage.header import content_of
 from storage.records import QuarantineState
 from storage.root import IDENTITY
@@ -58,6 +59,8 @@ def of_root(root: Path) -> Iterator[Listed]:
     """Files that no row names: the root's own, and what analyses have left beside their volumes."""
     for name in (IDENTITY, SITE_SECRET):
         yield Listed(name, -1, "", False)
+    for path in pseudonyms.files(root):
+        yield Listed(path.relative_to(root).as_posix(), -1, "", False)
     for folder, folders, names in os.walk(root / "work"):
         folders[:] = [name for name in folders if name not in _NOT_KEPT_OF_WORK]
         for name in names:

@@ -78,6 +78,12 @@ def page_of(connection: Connection, wanted: StudySearch) -> tuple[StudyRecord, .
     return tuple(map(study_record, connection.execute(query)))
 
 
+def all_of(connection: Connection, wanted: StudySearch) -> tuple[str, ...]:
+    """Study Instance UIDs of all studies that fit, on all pages, those that came first first."""
+    query = select(study.c.study_instance_uid).where(*_conditions(wanted))
+    return tuple(connection.scalars(query.order_by(study.c.first_received_at, study.c.study_instance_uid)))
+
+
 def identifications(connection: Connection, studies: Sequence[str]) -> dict[str, Identification]:
     """What is known of studies; of those that are not in the catalogue yet, nothing."""
     patient, of_study = catalogue.patient, catalogue.study

@@ -126,12 +126,14 @@ def _role(event: AuditEvent) -> str:
     """Of the subject, which is a system object."""
     if _is_alert(event):
         return _SECURITY_RESOURCE
-    return {AuditAction.COPIED: _REPOSITORY, AuditAction.REMOVED: _JOB}.get(event.action, _REPORT)
+    repositories = {AuditAction.COPIED: _REPOSITORY, AuditAction.EXPORTED: _REPOSITORY}
+    return {**repositories, AuditAction.REMOVED: _JOB}.get(event.action, _REPORT)
 
 
 def _uri(event: AuditEvent) -> str:
     """Of the subject: a folder of this machine, or what the node calls so."""
-    scheme = "file" if event.action is AuditAction.COPIED and event.subject.startswith("/") else "rectal-node"
+    is_folder = event.action in terms.TO_A_FOLDER and event.subject.startswith("/")
+    scheme = "file" if is_folder else "rectal-node"
     return f"{scheme}:{quote(event.subject[:_LONGEST].encode('utf-8', 'replace'))}"
 
 

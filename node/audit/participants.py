@@ -87,7 +87,7 @@ def _asks_itself(event: AuditEvent) -> bool:
 
 def _taken_to(event: AuditEvent) -> str:
     """The medium of an export: a folder of this machine, or what a browser has got (A.5.2.1, in words)."""
-    if event.action is AuditAction.COPIED and PurePosixPath(event.subject).is_absolute():
+    if event.action in terms.TO_A_FOLDER and PurePosixPath(event.subject).is_absolute():
         return PurePosixPath(event.subject).as_uri()
     return f"download to {event.address or 'this machine'}"
 

@@ -81,10 +81,13 @@ FORMS: Mapping[AuditAction, Form] = {
     AuditAction.VERDICT: Form(ACCESSED, "U"),
     AuditAction.DOWNLOADED: Form(EXPORT, "R"),
     AuditAction.COPIED: Form(EXPORT, "R"),
+    AuditAction.EXPORTED: Form(EXPORT, "R"),
     AuditAction.UPLOADED: Form(IMPORT, "C"),
     AuditAction.RELEASED: Form(IMPORT, "C"),
 }
 """Of every other action: the use of a restricted function."""
+TO_A_FOLDER: Final = frozenset({AuditAction.COPIED, AuditAction.EXPORTED})
+"""Of which the subject is a folder of this machine."""
 ORDER: Final = Form(SECURITY_ALERT, "E", RESTRICTED_FUNCTION)
 
 

@@ -15,6 +15,7 @@ from node import logs
 from node.cli import accounts, alerts, answer_check, audit, backup, quarantine, retention, retrieve, studies, train
 from node.cli import cohort as cohorts
 from node.cli import evaluate as evaluation
+from node.cli import export as exports
 from node.cli import models as bundles
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show, watched
 from node.errors import NodeError
@@ -40,6 +41,7 @@ app.registered_commands += backup.app.registered_commands
 app.command("cohort")(cohorts.cohort)
 app.command("evaluate")(evaluation.evaluate)
 app.command("check-answer")(answer_check.check_answer)
+app.command("export")(exports.export)
 app.command("retrieve")(retrieve.retrieve)
 app.command("retrievals")(retrieve.retrievals)
 

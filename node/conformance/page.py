@@ -9,7 +9,7 @@ from string import Template
 
 from pynetdicom.sop_class import Verification
 
-from node.conformance import network, objects, query, statuses, terms, web
+from node.conformance import deidentification, network, objects, query, statuses, terms, web
 from node.conformance.examples import Example
 from node.results.identity import ENCODER_VERSION, PRODUCT
 from node.settings import Settings
@@ -29,6 +29,7 @@ def statement(examples: Sequence[Example]) -> str:
         returned=web.returned(),
         **web.facts(),
         **network.facts(),
+        **deidentification.facts(),
         **_of_network(),
         **_of_query(),
         **_of_statuses(),

@@ -30,6 +30,8 @@ from storage.database import open_engine
 from storage.durability import sync
 from storage.erasures import Erasure
 from storage.files import ObjectStore
+from storage.pseudonyms import PseudonymRow, Pseudonyms
+from storage.records import PatientIdentity
 from storage.removal import Order
 from storage.removal_records import Removal, Scope
 from storage.retention import UNDER_WAY, Candidate, Circumstances, Kept
@@ -182,6 +184,7 @@ class _Order:
             self._remove_study(study.study_instance_uid, order)
         self._remove_others(order)
         self._forget_runs(number)
+        self._forget_pseudonyms()
         with database.writing(self._engine).begin() as connection:
             on_record = erasures.patient_ids_on_record(connection)
             spelled = {it for it in on_record if patients.is_meant(patients.identity(it), self._who.identity)}
@@ -286,6 +289,15 @@ class _Order:
                     worklist.forget(uid, revision)
         finally:
             worklist.close()
+
+    def _forget_pseudonyms(self) -> None:
+        """Nobody finds the patient any more behind the pseudonym of an export."""
+        who, studies = self._who.identity, {it.study_instance_uid for it in self._data.studies}
+
+        def is_meant(row: PseudonymRow) -> bool:
+            return row.study in studies or patients.is_meant(PatientIdentity(row.identifier, row.issuer), who)
+
+        Pseudonyms(self._settings.root).forget(is_meant)
 
     def _compact(self) -> None:
         """Nothing of the patient stays in the pages of databases.

@@ -20,6 +20,7 @@ from node.operations.journal import JournalPage
 from node.operations.quarantine import DiscardedMany, QuarantineDetail, QuarantineList, ReleasedMany
 from node.operations.replay import Replay
 from node.operations.rerun import Rerun
+from node.operations.research_export import Exported
 from node.operations.resend import Resent
 from node.operations.restore import Restored
 from node.operations.retention import Removals, RetentionPlan
@@ -50,6 +51,7 @@ ANSWERS: dict[str, type] = {
     "echo": Echoed,
     "erase": ErasureReport,
     "explain": StudyPlan,
+    "export": Exported,
     "find": StudyPage,
     "hold": Hold,
     "models add": Added,

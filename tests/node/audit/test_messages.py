@@ -107,6 +107,7 @@ def test_a_query_is_there_byte_for_byte(event):
     [
         (AuditAction.DOWNLOADED, "7", "110153", "110154", "download to 10.0.0.1"),
         (AuditAction.COPIED, "/mnt/a b", "110153", "110154", "file:///mnt/a%20b"),
+        (AuditAction.EXPORTED, "/mnt/trial", "110153", "110154", "file:///mnt/trial"),
         (AuditAction.UPLOADED, "", "110152", "110155", "upload from 10.0.0.1"),
         (AuditAction.RELEASED, "7", "110152", "110155", "quarantine of the node"),
     ],

@@ -26,6 +26,7 @@ from storage.audit import Audit, AuditAction, AuditEvent, AuditSearch, Facts
 from storage.commitment_requests import CommitmentRequests
 from storage.identity import InstanceKey
 from storage.page_schema import reading
+from storage.pseudonyms import Pseudonyms
 from storage.records import Reference, Registration, RejectionNote, StudyState
 from storage.removal_records import Scope
 from storage.removal_schema import removal
@@ -122,6 +123,8 @@ def put_traces_everywhere(root: OldStudies, settings: Settings, empty_queue: Pat
     )
     Audit(root.engine).add(query)
     Alerts(root.engine).raise_("E-RESULT-WITHDRAWN", STUDY, f"results of {STUDY} are to be taken back")
+    known = identity(PATIENT["PatientID"])
+    Pseudonyms(root.root).of_patient("trial", PATIENT["PatientID"], known.identifier, known.issuer, STUDY)
     root.index.keep_verdict(STUDY, 1, '{"version": 1, "note": "Zebrafish QX-77-ZZ"}')
     (root.files.spool / "left.part").write_bytes(a_file(8, study=STUDY, **PATIENT))
     os.utime(root.files.spool / "left.part", (0, 0))
@@ -143,7 +146,7 @@ def test_nothing_under_the_root_tells_of_the_patient_any_more(root, settings, em
     put_traces_everywhere(root, settings, empty_queue)
     before = found(root.root)
     assert {path.split("/")[0].split(".")[0] for path in before} == {
-        *("objects", "work", "quarantine", "spool", "index", "worklist"),
+        *("objects", "work", "quarantine", "spool", "index", "worklist", "pseudonyms"),
     }
     report = erase(settings)
     assert report.done
