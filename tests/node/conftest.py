@@ -205,12 +205,13 @@ def written_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Writte
     """The hand-built study of a scanner, written once a session; with `sheets`, its DWI as one image a volume."""
 
     @cache
-    def write(name: str, sheets: bool = False) -> Written:
-        study = make_study(find_scanner(name))
+    def write(scanner: Scanner, sheets: bool) -> Written:
+        study = make_study(scanner)
         paths = write_study(study, tmp_path_factory.mktemp("study"), sheets=sheets)
         return Written(study, paths, tuple(pydicom.dcmread(path) for path in paths))
 
-    return write
+    # However a scanner is called, and the arguments are given, its study is one.
+    return lambda name, sheets=False: write(find_scanner(name), sheets)
 
 
 @pytest.fixture(params=[scanner.name for scanner in load_scanners()])

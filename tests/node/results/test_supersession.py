@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,29 +42,49 @@ def records(objects: Objects, study: str, revision: int) -> list[ResultRecord]:
     ]
 
 
+class Encoder:
+    """Encodes revisions: of the same results after the same history once."""
+
+    def __init__(self, folders: Callable[[], Path]) -> None:
+        self._folders = folders
+        self._known: dict[object, Objects] = {}
+
+    def __call__(
+        self, results: StudyResults, earlier: Sequence[ResultRecord], selections: Sequence[frozenset[ResultKind]]
+    ) -> Objects:
+        """The objects of a revision."""
+        asked = (results.revision, results.input_digest, results.plan, tuple(earlier), tuple(selections))
+        if asked not in self._known:
+            self._known[asked] = encode(results, self._folders(), Site(UID_ROOT), None, earlier, (), selections)
+        return self._known[asked]
+
+
 class History:
     """Revisions of a study, analysed one after the other."""
 
-    def __init__(self, first: StudyResults, folder: Path) -> None:
+    def __init__(self, first: StudyResults, encoder: Encoder) -> None:
         self._first = first
-        self._folder = folder
+        self._encoder = encoder
         self._earlier: list[ResultRecord] = []
         self.revision = 0
 
     def analyse(self, selections: Sequence[frozenset[ResultKind]] = (), **change: object) -> Objects:
         self.revision += 1
-        folder = self._folder / str(self.revision)
-        folder.mkdir()
         results = replace(self._first, revision=self.revision, **change)
-        objects = encode(results, folder, Site(UID_ROOT), None, self._earlier, (), selections)
+        objects = self._encoder(results, self._earlier, selections)
         self._earlier += records(objects, results.study_instance_uid, self.revision)
         return objects
 
 
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    return Encoder(lambda: tmp_path_factory.mktemp("results"))
+
+
 @pytest.fixture
-def history(only_t2, tmp_path: Path) -> History:
+def history(only_t2, encoder: Encoder) -> History:
     """A study with T2WI only: an object of every kind, quickly."""
-    return History(only_t2.results, tmp_path)
+    return History(only_t2.results, encoder)
 
 
 def read(objects: Sequence[EncodedObject], role: str) -> Dataset:
@@ -175,12 +195,11 @@ def test_going_back_to_what_was_before_is_a_new_report(history: History) -> None
     assert read(third, "segmentation-t2wi").SOPInstanceUID == read(first, "segmentation-t2wi").SOPInstanceUID
 
 
-def test_the_report_on_a_study_that_was_refused_first_names_the_refusal(history: History, only_t2) -> None:
+def test_the_report_on_a_study_that_was_refused_first_names_the_refusal(history: History, only_t2, tmp_path) -> None:
     source = only_t2.results.sequences[0].stack.frames[0].path
     plan = replace(only_t2.results.plan, stacks=())
     nothing = replace(only_t2.results, sequences=(), prediction=None, plan=plan, input_digest="0" * 64)
-    (history._folder / "refused").mkdir()
-    refused = encode(nothing, history._folder / "refused", Site(UID_ROOT), reference=source)
+    refused = encode(nothing, tmp_path, Site(UID_ROOT), reference=source)
     history._earlier += records(refused, nothing.study_instance_uid, 1)
     history.revision = 1
     second = history.analyse()

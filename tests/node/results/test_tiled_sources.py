@@ -71,7 +71,7 @@ def answered(written_by, siemens, tmp_path_factory) -> Callable[..., Answer]:
     """Recognises, assembles and encodes the study of a scanner, with or without sheets."""
 
     @cache
-    def answer(scanner: str, sheets: bool = True, with_tumour: bool = True) -> Answer:
+    def answer(scanner: str, sheets: bool, with_tumour: bool) -> Answer:
         written = written_by(scanner, sheets=sheets)
         plan = recognise(str(written.instances[0].StudyInstanceUID), written.paths, RecognitionSettings())
         stacks = {name: plan.stack(role) for name, role in ROLES.items()}
@@ -101,7 +101,8 @@ def answered(written_by, siemens, tmp_path_factory) -> Callable[..., Answer]:
         objects = encode(results, tmp_path_factory.mktemp("answer"), Site(UID_ROOT))
         return Answer(stacks, next(each.mask for each in sequences if each.sequence == "DWI"), objects)
 
-    return answer
+    # However its arguments are given, a study is encoded once.
+    return lambda scanner, sheets=True, with_tumour=True: answer(scanner, sheets, with_tumour)
 
 
 SCANNERS = ("Skyra", "uMR 560")
