@@ -10,6 +10,7 @@ import ast
 import gettext
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -41,6 +42,7 @@ class Words(gettext.NullTranslations):
         return self._texts.get(msgid1) or (msgid1 if n == 1 else msgid2)
 
 
+@cache
 def words(tag: str) -> gettext.NullTranslations:
     """The words of a language."""
     return gettext.NullTranslations() if tag == SOURCE else Words(read_po((LOCALE / f"{tag}.po").read_text("utf-8")))

@@ -24,6 +24,7 @@ from node.cli.options import out
 from node.simulator import write_study
 
 from ..parts.orthanc import Orthanc
+from ..parts.session import made_once
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +208,9 @@ def written_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Writte
     @cache
     def write(scanner: Scanner, sheets: bool) -> Written:
         study = make_study(scanner)
-        paths = write_study(study, tmp_path_factory.mktemp("study"), sheets=sheets)
+        name = f"{scanner.name} in sheets" if sheets else scanner.name
+        folder = made_once(tmp_path_factory, name, lambda folder: write_study(study, folder, sheets=sheets))
+        paths = tuple(sorted(folder.rglob("*.dcm")))
         return Written(study, paths, tuple(pydicom.dcmread(path) for path in paths))
 
     # However a scanner is called, and the arguments are given, its study is one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pydicom
@@ -10,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from models.sequence import Sequence
-from node.recognition.plan import recognise
+from node.recognition.plan import ReadHeaders, read_header_of, read_headers, recognise
 from node.recognition.record import StudyPlan
 from node.settings import RecognitionSettings
 
@@ -22,14 +23,22 @@ def files(shared_data: Path) -> list[Path]:
     return sorted(path for path in (shared_data / "siemens_TrioTim_ProstateX-0218").rglob("*") if path.is_file())
 
 
-def _plan(files: list[Path], settings: RecognitionSettings) -> StudyPlan:
-    return recognise(str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID), files, settings)
+@pytest.fixture(scope="module")
+def read() -> ReadHeaders:
+    """Opens each file once for all settings."""
+    known = cache(read_header_of)
+    return lambda files, settings: read_headers(files, settings, known)
+
+
+def _plan(files: list[Path], settings: RecognitionSettings, read: ReadHeaders | None = None) -> StudyPlan:
+    uid = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
+    return recognise(uid, files, settings, read=read)
 
 
 @pytest.fixture(scope="module")
-def with_rule(files: list[Path]) -> StudyPlan:
+def with_rule(files: list[Path], read: ReadHeaders) -> StudyPlan:
     rules = tomllib.loads(SITE_RULES.read_text("utf-8"))["recognition"]["site_rules"]
-    return _plan(files, RecognitionSettings(site_rules=rules))
+    return _plan(files, RecognitionSettings(site_rules=rules), read)
 
 
 def _number(plan: StudyPlan, role: Sequence) -> int | None:
@@ -52,8 +61,8 @@ def test_every_phase_carries_its_time_after_injection(with_rule):
     assert times[-1] == (79.7,)
 
 
-def test_without_the_rule_the_body_part_is_refused_and_nothing_is_chosen(files):
-    plan = _plan(files, RecognitionSettings())
+def test_without_the_rule_the_body_part_is_refused_and_nothing_is_chosen(files, read):
+    plan = _plan(files, RecognitionSettings(), read)
     refusal = plan.study_refusal()
     assert refusal is not None
     assert refusal.code == "E-BODY-PART"
@@ -62,8 +71,8 @@ def test_without_the_rule_the_body_part_is_refused_and_nothing_is_chosen(files):
     assert not any(verdict.used for verdict in plan.verdicts)
 
 
-def test_without_a_clock_only_the_portal_venous_phase_is_refused(files):
-    plan = _plan(files, RecognitionSettings(body_parts=("PROSTATE",)))
+def test_without_a_clock_only_the_portal_venous_phase_is_refused(files, read):
+    plan = _plan(files, RecognitionSettings(body_parts=("PROSTATE",)), read)
     assert [(refusal.role, refusal.code) for refusal in plan.refusals] == [("PVP", "E-DCE-T0")]
     assert {role: _number(plan, role) for role in (Sequence.T2WI, Sequence.DWI, Sequence.ADC)} == {
         "T2WI": 5,

@@ -33,7 +33,9 @@ def plans(shared_data: Path) -> dict[Key, tuple[StudyPlan, dict[str, str]]]:
     folders: dict[Key, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in sorted(shared_data.rglob("*")):
         try:
-            tags = pydicom.dcmread(path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
+            tags = pydicom.dcmread(
+                path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"], stop_before_pixels=True
+            )
         except (OSError, pydicom.errors.InvalidDicomError):
             continue
         folder = str(path.parent.relative_to(shared_data))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,17 @@ def planned(paths: SequenceOf[Path]) -> StudyPlan:
     return recognise(uid, paths, RecognitionSettings())
 
 
+@pytest.fixture(scope="module")
+def plans(written_by) -> Callable[[str], tuple[StudyPlan, StudyPlan]]:
+    """The plans of a scanner's study: slice by slice, and with its DWI in sheets."""
+
+    @cache
+    def made(scanner: str) -> tuple[StudyPlan, StudyPlan]:
+        return planned(written_by(scanner).paths), planned(written_by(scanner, sheets=True).paths)
+
+    return made
+
+
 def frames_of(path: Path) -> tuple[FrameFacts, ...]:
     frames = read_frames(path, words())
     assert isinstance(frames, tuple)
@@ -58,8 +71,8 @@ def alike(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("scanner", SCANNERS)
-def test_the_stack_of_a_sheet_is_that_of_the_single_slices_voxel_by_voxel(written_by, scanner):
-    one_by_one, tiled = (planned(written_by(scanner, sheets=sheets).paths) for sheets in (False, True))
+def test_the_stack_of_a_sheet_is_that_of_the_single_slices_voxel_by_voxel(plans, scanner):
+    one_by_one, tiled = plans(scanner)
     assert tiled.refusals == ()
     wanted, found = (assemble(plan.stack(Sequence.DWI)) for plan in (one_by_one, tiled))
     assert len({frame.path for frame in tiled.stack(Sequence.DWI).frames}) == 1
@@ -71,8 +84,8 @@ def test_the_stack_of_a_sheet_is_that_of_the_single_slices_voxel_by_voxel(writte
 
 
 @pytest.mark.parametrize("scanner", ["Skyra", "uMR 560"])
-def test_the_choice_is_that_of_the_single_slices(written_by, scanner):
-    one_by_one, tiled = (planned(written_by(scanner, sheets=sheets).paths) for sheets in (False, True))
+def test_the_choice_is_that_of_the_single_slices(plans, scanner):
+    one_by_one, tiled = plans(scanner)
     wanted, found = one_by_one.stack(Sequence.DWI), tiled.stack(Sequence.DWI)
     assert (found.b_value, found.rows, found.columns) == (wanted.b_value, wanted.rows, wanted.columns)
     assert found.pixel_spacing == wanted.pixel_spacing
@@ -232,14 +245,14 @@ def test_two_sheets_of_the_same_slices_are_two_volumes(sheet, recognised):
     assert "10 slices, 2 volumes" in verdict.reason
 
 
-def test_the_plan_of_a_sheet_survives_the_storage(written_by):
-    plan = planned(written_by("Skyra", sheets=True).paths)
+def test_the_plan_of_a_sheet_survives_the_storage(plans):
+    _, plan = plans("Skyra")
     assert all(frame.tile for frame in plan.stack(Sequence.DWI).frames)
     assert PLAN.validate_json(PLAN.dump_json(plan)) == plan
 
 
-def test_a_plan_that_was_stored_without_tiles_is_still_read(written_by):
-    plan = planned(written_by("Skyra").paths)
+def test_a_plan_that_was_stored_without_tiles_is_still_read(plans):
+    plan, _ = plans("Skyra")
     stored = re.sub(rb'"tile":null,?', b"", PLAN.dump_json(plan)).replace(b",}", b"}")
     assert b"tile" not in stored
     assert PLAN.validate_json(stored) == plan
