@@ -1,7 +1,8 @@
 # rectal-node in a container: the same entry point, config.toml mounted, no root.
 #
 #   docker build -t rectal-node .
-#   docker run -p 11112:11112 -v ./config.toml:/etc/rectal-node/config.toml:ro -v rectal-node:/var/lib/rectal-node rectal-node
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges -p 11112:11112 \
+#       -v ./config.toml:/etc/rectal-node/config.toml:ro -v rectal-node:/var/lib/rectal-node rectal-node
 #
 # In the mounted config.toml: root = "/var/lib/rectal-node" and [listener] host = "0.0.0.0".
 FROM python:3.11-slim-bookworm AS build

@@ -106,7 +106,7 @@ tools: # what the tests talk to: Debian packages, a receiver from npm; nothing t
 	@missing=""; \
 	for pair in Orthanc:orthanc /usr/share/orthanc/plugins/libOrthancDicomWeb.so:orthanc-dicomweb storescu:dcmtk \
 		dciodvfy:dicom3tools /usr/lib/postgresql/15/bin/postgres:postgresql chromium:chromium \
-		/usr/share/java/pixelmed.jar:pixelmed-apps strace:strace eatmydata:eatmydata; do \
+		/usr/share/java/pixelmed.jar:pixelmed-apps strace:strace eatmydata:eatmydata systemd-analyze:systemd; do \
 		[ -e "$${pair%%:*}" ] || command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; }

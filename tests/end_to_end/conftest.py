@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +78,11 @@ def running_node(
     completion: str = "incomplete_after_s = 8",
     analysis: str = "",
     bundles: AnalysisSettings | None = None,
+    under: Sequence[object] = (),
 ) -> Iterator[Node]:
     """A node that delivers to an Orthanc at a port; `completion`, `analysis` go into these sections, `more` to all.
+
+    `under`: stands before its command line.
 
     Its bundles are tiny, for studies of `tiny_study`, whose voxels are as large as no scanner's, or `bundles`.
     """
@@ -96,7 +99,7 @@ def running_node(
     node.config.write_text(text)
     engines.convert(load_settings(node.config).analysis)
     try:
-        node.start()
+        node.start(under=under)
         wait_for(lambda: "node.service: analysing with " in node.log.read_text(), "the node analyses", 90)
         yield node
     finally:
