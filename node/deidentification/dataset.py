@@ -127,6 +127,8 @@ def _action(element: DataElement, owner: Dataset, work: Rewriting) -> Action:
         return Action.DUMMY
     row = table().get(tag)
     action = row.action(work.profile) if row is not None else _unlisted(element, work)
+    if action is Action.EMPTY and vr == "SQ" and "SOPClassUID" in owner:
+        return Action.REMOVE  # X/Z: of type 3 in a data set itself, where an empty sequence is a fault
     return Action.DUMMY if action is Action.REMOVE and tag in _NEEDED else action
 
 

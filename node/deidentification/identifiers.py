@@ -29,7 +29,7 @@ _IDENTIFYING = frozenset(
     }
 )
 #: What stands in the place of a name and names nobody.
-_NOBODY = frozenset({"anonymous", "none", "not", "other", "test", "unknown", "unnamed"})
+_NOBODY = frozenset({"anonymous", "mri", "none", "not", "other", "phantom", "test", "unknown", "unnamed"})
 _SHORTEST_NAME, _SHORTEST_ID, _SHORTEST_IN_BYTES = 3, 4, 6
 _WITHIN_WORDS = 6  # letters from which on a name is looked for within longer words
 _SEPARATORS = re.compile(r"[\^=\s,;.()\-_/]+")

