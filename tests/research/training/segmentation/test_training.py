@@ -55,7 +55,7 @@ def cohort(tmp_path_factory):
     return folder
 
 
-def run_of(cohort, folder, epochs, batches=8, begun=None):
+def run_of(cohort, folder, epochs, batches=4, begun=None, learning_rate=1e-2):
     """A run that is set up, and its data."""
     fabric = loop.start(folder, seed=4, accelerator="cpu", devices=1, precision="32-true", threads=1)
     data = from_cohort(fabric, cohort, T2WI, SETTINGS.preprocessing, 4, cohort.with_name("prepared"))
@@ -66,7 +66,7 @@ def run_of(cohort, folder, epochs, batches=8, begun=None):
         6,
         4,
         segmentation.Optimizer.ADAMW,
-        1e-2,
+        learning_rate,
         (4, 4, 8, 8, 8, 4),
         T2WI,
         ("x",),
@@ -78,13 +78,13 @@ def run_of(cohort, folder, epochs, batches=8, begun=None):
 
 
 def test_the_loss_falls_and_the_dice_rises(cohort, tmp_path):
-    run, data = run_of(cohort, tmp_path / "run", epochs=4)
+    run, data = run_of(cohort, tmp_path / "run", epochs=3, learning_rate=3e-2)
     assert (len(data.training), len(data.validation)) == (4, 2)
     before = segmentation.validation_dice(run.network, data.validation, SETTINGS)
-    progress = segmentation.train_epochs(run, data, until=4)
+    progress = segmentation.train_epochs(run, data, until=3)
     curves = page.logged_curves(tmp_path / "run" / "log")
     losses, dice = ([value for _, value in curves[name]] for name in ("loss", "validation_dice"))
-    assert len(losses) == 4
+    assert len(losses) == 3
     assert losses[-1] < 0.9 * losses[0]
     assert before < 0.15
     assert progress.best_score == pytest.approx(max(dice))
