@@ -21,10 +21,10 @@ def png(figure: Figure) -> bytes:
 
 
 def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
-    if figure.get_layout_engine() is not None:
+    if (layout := figure.get_layout_engine()) is not None:
         # The places of the panels are found once; each format would seek them anew, and one that is "none" still draws
         # the figure twice.
-        figure.draw_without_rendering()
+        layout.execute(figure)
         figure.set_layout_engine(None)
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "rectal-node", "font.family": "DejaVu Sans"}):

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from models.research.phantom import find_scanner, high_resolution, simulate_case, simulate_study
 from models.research.phantom.study import tissue_label_map
@@ -42,7 +43,14 @@ def pick(study, kind, **wanted):
 @pytest.fixture(scope="module")
 def cores(labels):
     """The voxels of the label map that lie wholly within a tissue."""
-    return cache(lambda tissue: sitk.BinaryErode(labels == int(tissue), [1, 1, 1]))
+
+    def core(tissue):
+        found = sitk.GetArrayViewFromImage(labels) == int(tissue)
+        image = sitk.GetImageFromArray(ndimage.binary_erosion(found, np.ones((3, 3, 3))).astype(np.uint8))
+        image.CopyInformation(labels)
+        return image
+
+    return cache(core)
 
 
 def mean_in(image, cores, tissue):
