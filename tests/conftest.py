@@ -129,27 +129,19 @@ def names_in_logs() -> Iterator[_NamesInLogs]:
 
 
 @pytest.fixture(autouse=True)
-def no_name_is_logged(names_in_logs: _NamesInLogs) -> Iterator[None]:
-    """No test makes the node write the name of a patient into its log, at whatever level."""
+def no_name_is_logged_and_the_process_stays_as_it_was(names_in_logs: _NamesInLogs) -> Iterator[None]:
+    """No test makes the node write the name of a patient into its log, at whatever level.
+
+    The commands of the node set the umask of their process; those that run in this one must not set it for all tests. A
+    node sets as many threads as its configuration says; the tests that follow compute with one again.
+    """
     names_in_logs.found.clear()
-    yield
-    assert names_in_logs.found == []
-
-
-@pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
-    """The commands of the node set it for their process; those that run in this one must not set it for all tests."""
     before = os.umask(0o022)
     yield
     os.umask(before)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """A node sets as many threads as its configuration says; the tests that follow compute with one again."""
-    yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    assert names_in_logs.found == []
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ import sys
 import time
 import venv
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,11 @@ def offer(folder: Path, version: str) -> str:
 
 @pytest.fixture
 def pip(tmp_path: Path) -> Path:
-    """pip of an empty environment: this interpreter's own, told to work for that one."""
+    """pip of an empty environment: this interpreter's own, run by that one as `pip --python` runs it."""
     venv.create(tmp_path / "venv", with_pip=False)
     wrapper = tmp_path / "venv" / "bin" / "pip"
-    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip --python "{tmp_path}/venv/bin/python" "$@"\n')
+    runner = Path(find_spec("pip").origin).with_name("__pip-runner__.py")
+    wrapper.write_text(f'#!/bin/sh\nexec "{tmp_path}/venv/bin/python" "{runner}" "$@"\n')
     wrapper.chmod(0o755)
     return wrapper
 

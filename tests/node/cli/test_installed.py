@@ -15,6 +15,8 @@ from models.engines.execution import Precision
 from models.engines.processor import computes_bfloat16
 from node.settings import load_settings
 
+from ...parts import engines
+
 ROOT = Path(__file__).parents[3]
 DECISIVE = (
     "torch",
@@ -52,6 +54,7 @@ def test_a_new_configuration_on_a_processor_without_bfloat16_sets_float32(tmp_pa
     assert command("new-config", folder=tmp_path).returncode == 0
     written = load_settings(tmp_path / "config.toml")
     assert written.analysis.precision is Precision.FLOAT32
+    engines.share(tmp_path / "var")
     assert command("check-config", folder=tmp_path).returncode == 0
 
 

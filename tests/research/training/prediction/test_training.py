@@ -43,9 +43,7 @@ def case(seed: int) -> MeasuredCase:
     t1 = random.normal(1500 + 300 * label, 100)
     features = dict(zip(NAMES, random.normal(size=len(NAMES)).tolist(), strict=True))
     features |= {name: t1 / 100 for name in NAMES if name.endswith("|original_glcm_JointEntropy")}
-    return MeasuredCase(
-        seed, SCANNERS[seed % 3].name, label, {"oracle_probability": t1 / 4000}, 20.0, features, {}
-    )
+    return MeasuredCase(seed, SCANNERS[seed % 3].name, label, {"oracle_probability": t1 / 4000}, 20.0, features, {})
 
 
 @pytest.fixture(scope="module")
