@@ -8,7 +8,15 @@ import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.datadict import DicomDictionary
 from pydicom.dataelem import DataElement
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, MRImageStorage, SecondaryCaptureImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from node.deidentification.dataset import rewritten
 from node.deidentification.instance import Deidentified, deidentify
@@ -38,10 +46,10 @@ def image(**values: object) -> Dataset:
     return ds
 
 
-def encoded(ds: Dataset) -> bytes:
+def encoded(ds: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
     buffer = BytesIO()
     ds.ensure_file_meta()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.TransferSyntaxUID = syntax
     dcmwrite(buffer, ds, enforce_file_format=True)
     return buffer.getvalue()
 
@@ -50,10 +58,10 @@ def encoded(ds: Dataset) -> bytes:
 def through(tmp_path):
     """A data set written to a file, and what leaves of it."""
 
-    def go(ds: Dataset, profile=RESEARCH, made_here: bool = False) -> tuple[Dataset, Deidentified]:
+    def go(ds: Dataset, profile=RESEARCH, syntax: UID = ExplicitVRLittleEndian) -> tuple[Dataset, Deidentified]:
         path = tmp_path / "source.dcm"
-        path.write_bytes(encoded(ds))
-        done = deidentify(path, WHO, profile, made_here)
+        path.write_bytes(encoded(ds, syntax))
+        done = deidentify(path, WHO, profile)
         return dcmread(BytesIO(done.content)), done
 
     return go
@@ -341,6 +349,18 @@ def test_an_overlay_in_the_bits_of_the_pixels_keeps_the_image_here(through) -> N
     ds.add(DataElement(0x60000102, "US", 12))
     with pytest.raises(NotExportedError, match="unused bits"):
         through(ds)
+
+
+def test_a_name_in_a_comment_of_compressed_pixels_keeps_the_image_here(through) -> None:
+    def compressed(comment: bytes) -> Dataset:
+        jpeg = b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + b"\xff\xd9"
+        ds = image(PixelData=encapsulate([jpeg]))
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+        return ds
+
+    assert through(compressed(b"Lavc 58"), syntax=JPEGBaseline8Bit)[0].PixelData == compressed(b"Lavc 58").PixelData
+    with pytest.raises(NotExportedError, match="PixelData holds what identifies a person"):
+        through(compressed(b"ZEBRAFISH "), syntax=JPEGBaseline8Bit)
 
 
 def test_what_cannot_be_read_stays_here_by_name_of_the_fault_alone(tmp_path) -> None:
