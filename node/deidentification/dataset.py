@@ -70,14 +70,16 @@ class Rewriting:
 
 
 def rewritten(
-    dataset: Dataset, pseudonym: Pseudonym, profile: Profile, made_here: bool
+    dataset: Dataset, pseudonym: Pseudonym, profile: Profile, made_here: bool, of_study: Dataset
 ) -> tuple[Dataset, frozenset[str]]:
     """The data set made anew, and keywords of elements that named somebody where nobody should.
+
+    What `of_study` says of people is looked for as well.
 
     Raises:
         NotExportedError: somebody is named in an element that cannot be replaced.
     """
-    work = Rewriting(pseudonym, profile, made_here, identifiers(dataset))
+    work = Rewriting(pseudonym, profile, made_here, identifiers(dataset, of_study))
     return _data_set(dataset, work), frozenset(work.replaced)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
@@ -74,12 +75,12 @@ class Identifiers:
         return tuple(sorted(it for it in found if len(it) >= _SHORTEST_IN_BYTES))
 
 
-def identifiers(dataset: Dataset) -> Identifiers:
-    """What a data set, with its items, says of people: all person names, numbers of the patient, the date of birth."""
+def identifiers(*datasets: Dataset) -> Identifiers:
+    """What data sets, with their items, say of people: all person names, numbers of the patient, the date of birth."""
     names: set[str] = set()
     numbers: set[str] = set()
     uids: set[str] = set()
-    for keyword, vr, text in _texts(dataset):
+    for keyword, vr, text in chain.from_iterable(map(_texts, datasets)):
         lowered = text.strip().lower()
         if vr == "PN":
             parts = [part for part in _SEPARATORS.split(lowered) if _is_name(part)]

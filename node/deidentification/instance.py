@@ -50,7 +50,9 @@ class Deidentified:
     replaced: frozenset[str]
 
 
-def deidentify(path: Path, pseudonym: Pseudonym, profile: Profile, made_here: bool = False) -> Deidentified:
+def deidentify(
+    path: Path, pseudonym: Pseudonym, profile: Profile, made_here: bool = False, of_study: Dataset | None = None
+) -> Deidentified:
     """The object of a file without what tells whose it is.
 
     Args:
@@ -58,6 +60,7 @@ def deidentify(path: Path, pseudonym: Pseudonym, profile: Profile, made_here: bo
         pseudonym: of its patient.
         profile: what is kept.
         made_here: whether this node has made it.
+        of_study: what is known of its study: an object that does not say whose it is may tell it all the same.
 
     Raises:
         NotExportedError: it stays here, with the reason.
@@ -68,7 +71,7 @@ def deidentify(path: Path, pseudonym: Pseudonym, profile: Profile, made_here: bo
             source = dcmread(path)
             charsets.settle(source, nested=True)
             require_exportable(source)
-            made, replaced = rewritten(source, pseudonym, profile, made_here)
+            made, replaced = rewritten(source, pseudonym, profile, made_here, of_study or Dataset())
             _say_so(made, source, profile)
             content = _file(made, source)
         except NotExportedError:

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydicom import DataElement, Dataset
+from pydicom.config import IGNORE
+from pydicom.tag import Tag
 from sqlalchemy import Engine
 
 from node.clock import utc_now
@@ -37,7 +40,7 @@ from storage.index import Index
 from storage.ledger import Ledger
 from storage.pseudonyms import PseudonymRow, Pseudonyms
 from storage.records import NOBODY, InstanceHeader, PatientIdentity, StoredFile
-from storage.search import StudySearch
+from storage.search import Identification, StudySearch
 
 VERSION = 1
 _MOST_OBJECTS = 200_000  # of one study
@@ -166,12 +169,12 @@ class _Export:
     def _write(self, study: str, objects: Sequence[_Object], row: PseudonymRow) -> None:
         pseudonym = Pseudonym(row.pseudonym, bytes.fromhex(row.key), row.shift_days)
         known = _Known(self._index, Ledger(self._engine), study)
-        written = 0
+        of_study, written = self._known_of(study), 0
         for header, file in objects:
             try:
                 if why := known.reason_to_stay(header, file):
                     raise NotExportedError(why)
-                self._one(header, file, pseudonym, known.is_made(file))
+                self._one(file, pseudonym, known.is_made(file), of_study)
                 written += 1
             except NotExportedError as error:
                 self._leave_out(header, pseudonym, error)
@@ -180,9 +183,23 @@ class _Export:
             self._studies += 1
             self._patients.add(pseudonym.name)
 
-    def _one(self, header: InstanceHeader, file: StoredFile, pseudonym: Pseudonym, made_here: bool) -> None:
+    def _known_of(self, study: str) -> Dataset:
+        """What the catalogue says of whose a study is."""
+        with self._engine.connect() as connection:
+            found = search.identifications(connection, [study]).get(study, Identification())
+        said = {
+            "PatientName": ("PN", found.patient_name),
+            "PatientID": ("LO", found.patient_id),
+            "PatientBirthDate": ("DA", found.birth_date),
+            "AccessionNumber": ("SH", found.accession),
+        }
+        # As they are: a value that is none of its kind would be warned of, and named.
+        elements = (DataElement(Tag(name), vr, it, validation_mode=IGNORE) for name, (vr, it) in said.items())
+        return Dataset({element.tag: element for element in elements})
+
+    def _one(self, file: StoredFile, pseudonym: Pseudonym, made_here: bool, of_study: Dataset) -> None:
         try:
-            found = deidentify(self._files.absolute(file), pseudonym, self._order.profile, made_here)
+            found = deidentify(self._files.absolute(file), pseudonym, self._order.profile, made_here, of_study)
         except FileNotFoundError as error:
             raise UnreadableObjectError(f"its file is gone: {told(error)}") from error
         self._folder.add(found, pseudonym.name)

@@ -374,5 +374,5 @@ def test_what_cannot_be_read_stays_here_by_name_of_the_fault_alone(tmp_path) -> 
 def test_the_source_is_not_changed() -> None:
     ds = image()
     before = encoded(ds)
-    rewritten(ds, WHO, RESEARCH, made_here=False)
+    rewritten(ds, WHO, RESEARCH, made_here=False, of_study=Dataset())
     assert encoded(ds) == before

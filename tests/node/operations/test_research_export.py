@@ -170,6 +170,15 @@ def test_studies_that_name_nobody_are_a_patient_each(root, go):
     assert len({it.PatientID for it in objects(go())}) == 2
 
 
+def test_a_name_is_found_in_an_object_that_does_not_say_whose_it_is(root, go):
+    root.ended(ONE, to=(), **PATIENT)
+    nobody = dict.fromkeys(("PatientID", "PatientName", "PatientBirthDate", "IssuerOfPatientID", "AccessionNumber"), "")
+    root.store(a_file(9, study=ONE, **nobody, ReceiveCoilName="ZEBRAFISH", TransmitCoilName="QX-77-ZZ"))
+    done = go()
+    assert done.replaced == {"ReceiveCoilName": 1, "TransmitCoilName": 1}
+    assert len({it.PatientID for it in objects(done)}) == 1
+
+
 def test_a_result_that_was_superseded_stays_here_with_its_reason(root, go):
     root.ended(ONE, to=(), **PATIENT)
     root.store(a_file(9, study=ONE, **PATIENT))
