@@ -26,7 +26,7 @@ $(error TORCH is cpu or cuda, not $(TORCH))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test receiving lint unit end-to-end interop faults damage ohif serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench upgrade clean
+.PHONY: help demo test receiving lint unit end-to-end interop faults damage ohif serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench audit sbom wheelhouse upgrade clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
@@ -141,6 +141,25 @@ serving: $(VENV)/.installed-research ## Install without the extra `research` in 
 	$(BIN)/rectal-node simulate $(SERVING)/study --scanner Skyra --seed 104
 	$(MAKE) --no-print-directory VENV=$(SERVING)/venv TORCH=$(TORCH) $(SERVING)/venv/.installed
 	sh setup/serving.sh $(SERVING)/venv/bin $(SERVING)
+
+# Its own environment: what looks at the packages is none of them.
+AUDIT := runs/audit/venv
+$(AUDIT)/.installed:
+	$(PYTHON) -m venv --clear $(AUDIT)
+	$(AUDIT)/bin/pip install --quiet pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	@touch $@
+
+audit: $(VENV)/.installed $(AUDIT)/.installed ## Known vulnerabilities of the installed packages; says so where no source of advisories is reachable
+	$(AUDIT)/bin/python setup/audit.py $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
+SBOM := runs/sbom/rectal-node.cdx.json
+sbom: $(VENV)/.installed $(AUDIT)/.installed ## Bill of materials (CycloneDX 1.6) of what is installed and of the models: runs/sbom/rectal-node.cdx.json
+	@mkdir -p $(dir $(SBOM))
+	$(AUDIT)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --spec-version 1.6 -o $(SBOM)
+	$(BIN)/python setup/sbom.py $(SBOM) models/weights
+
+wheelhouse: $(VENV)/.installed ## All that an installation without internet needs, checked by SHA-256, and the way back: runs/wheelhouse
+	sh setup/wheelhouse.sh $(BIN) runs/wheelhouse
 
 serve: $(VENV)/.installed ## Run the node with ./config.toml
 	$(BIN)/rectal-node serve
