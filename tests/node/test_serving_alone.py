@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "data" / "tiny"
 
 #: Makes every package of the laboratory as absent as where it was never installed.
 WITHOUT_LABORATORY = """
@@ -55,8 +56,6 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from models.engines.execution import Precision
-from models.engines.processor import computes_bfloat16
 from models.volume import image_from, grid_of
 from node.analysis import steps
 from node.analysis.bundles import Models
@@ -74,8 +73,9 @@ for path in sorted(Path(sys.argv[1]).rglob("*.dcm")):
     header = pydicom.dcmread(path, stop_before_pixels=True)
     instances[InstanceKey(str(header.SeriesInstanceUID), str(header.SOPInstanceUID))] = (path, path.name)
     study_uid = str(header.StudyInstanceUID)
-precision = None if computes_bfloat16() else Precision.FLOAT32
-settings = Settings(root=Path(sys.argv[2]), analysis=AnalysisSettings(threads=1, precision=precision))
+tiny = Path(sys.argv[3])
+networks = {"super_resolution": tiny / "super-resolution", "segmentation": tiny / "segmentation"}
+settings = Settings(root=Path(sys.argv[2]), analysis=AnalysisSettings(threads=1, **networks))
 open_engine(settings.storage_url).dispose()
 study = Study(study_uid, 1, instances, Path(sys.argv[2]) / "work")
 bundles = Models(settings.analysis)
@@ -135,7 +135,7 @@ def test_what_is_taken_away_cannot_be_imported(package):
 
 def test_everything_that_serving_loads_is_there_and_analyses_a_study(written_by, tmp_path):
     study = written_by("Siemens Skyra").paths[0].parents[1]
-    answer = run(WITHOUT_LABORATORY, IMPORT_SERVING, ANALYSE, arguments=(study, tmp_path)).split()
+    answer = run(WITHOUT_LABORATORY, IMPORT_SERVING, ANALYSE, arguments=(study, tmp_path, TINY)).split()
     features, probability, objects = int(answer[0]), float(answer[1]), int(answer[2])
     assert features > 100
     assert 0 < probability < 1
