@@ -33,9 +33,10 @@ def card(name: str) -> ModelCard:
     )
 
 
-@pytest.fixture
-def written(tmp_path):
-    """Writes the page into a folder of the test and returns its text."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Writes the page into a folder and returns its text."""
+    root = tmp_path_factory.mktemp("pages")
     manifest = Manifest(
         name="rectal-prediction", version="7", kind="prediction", input_sequences=ANALYSED, architecture={},
         training_data="cohort my-cohort: 60 cases", intended_use="research use only", seed=3,
@@ -48,14 +49,18 @@ def written(tmp_path):
     def write(folder: str, shift: float = 1.0) -> str:
         random = np.random.default_rng(1)
         found = {name: 1 / (1 + np.exp(-random.normal(size=60) - shift * (labels - 0.5))) for name in NAMES}
-        write_page(tmp_path / folder, manifest, catalogue, labels, scanners, found)
-        return (tmp_path / folder / "training.html").read_text()
+        write_page(root / folder, manifest, catalogue, labels, scanners, found)
+        return (root / folder / "training.html").read_text()
 
     return write
 
 
-def test_the_page_shows_the_curves_of_every_model_and_what_it_looks_at(written):
-    text = written("run")
+@pytest.fixture(scope="module")
+def text(written):
+    return written("first")
+
+
+def test_the_page_shows_the_curves_of_every_model_and_what_it_looks_at(text):
     assert text.count("data:image/svg+xml") == 4
     for told in (
         "rectal-prediction 7",
@@ -71,13 +76,12 @@ def test_the_page_shows_the_curves_of_every_model_and_what_it_looks_at(written):
     assert "weights › T2WI super|1<" not in text, "only the ten heaviest features are listed"
 
 
-def test_the_page_reads_as_recorded(written, words_of_page, reads_as_before):
-    text, _, environment = words_of_page(written("run")).partition("Environment\n")
+def test_the_page_reads_as_recorded(text, words_of_page, reads_as_before):
+    words, _, environment = words_of_page(text).partition("Environment\n")
     assert environment.startswith("python\n")
-    reads_as_before("prediction-training", text)
+    reads_as_before("prediction-training", words)
 
 
-def test_the_same_training_gives_the_same_page_and_other_probabilities_other_curves(written):
-    first = written("first")
-    assert written("second") == first
-    assert written("third", shift=3.0) != first
+def test_the_same_training_gives_the_same_page_and_other_probabilities_other_curves(written, text):
+    assert written("second") == text
+    assert written("third", shift=3.0) != text
