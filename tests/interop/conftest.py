@@ -16,6 +16,7 @@ from storage.catalogue.filling import catch_up
 from storage.database import open_engine
 from storage.files import ObjectStore
 
+from ..parts import statements
 from ..parts.dcmjs import DcmjsSCP, running_dcmjs
 from ..parts.dcmtk import Archive, StoreSCP, running_dcmqrscp, running_storescp
 from ..parts.node import Node
@@ -25,6 +26,8 @@ from ..parts.processes import free_ports
 from ..parts.storage_scp import StorageSCP, running_storage_scp
 from .archive import PynetdicomArchive
 from .objects import SmallStudy, small_study
+
+statements.share()
 
 #: What this node calls itself; not as those of other tests, which the same Orthanc may know.
 NODE = "INTEROP"

@@ -23,8 +23,11 @@ from node.cli.main import run
 from node.cli.options import out
 from node.simulator import write_study
 
+from ..parts import statements
 from ..parts.orthanc import Orthanc
 from ..parts.session import made_once
+
+statements.share()
 
 
 @pytest.fixture(scope="module")

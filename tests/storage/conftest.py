@@ -13,6 +13,10 @@ from storage import database
 from storage.deliveries import Deliveries
 from storage.records import InstanceHeader, StoredFile
 
+from ..parts import statements
+
+statements.share()
+
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 
