@@ -61,7 +61,7 @@ def _import(
     mapping: Path | None,
     config: Path,
 ) -> None:
-    from models.research.spreadsheet import write_table
+    from models.spreadsheet import write_table
     from node.cohort.importing import Imported, ImportOptions, Outcome, import_studies
     from node.cohort.masks import MaskSources
 

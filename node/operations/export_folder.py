@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.spreadsheet import write_row
 from node.deidentification.instance import Deidentified
 from node.errors import NodeError
 from storage.durability import sync, write
@@ -31,9 +31,8 @@ class ExportFolder:
     def __init__(self, target: Path) -> None:
         self.path = target
         self._files = {name: (target / name).open("x", encoding="utf-8", newline="") for name in _LISTS}
-        self._writers = {name: csv.writer(file, lineterminator="\n") for name, file in self._files.items()}
         for name, columns in _LISTS.items():
-            self._writers[name].writerow(columns)
+            write_row(self._files[name], columns)
 
     def add(self, it: Deidentified, pseudonym: str) -> None:
         """Keep an object; it has its name once it is whole, and is durable with the end of the export.
@@ -79,7 +78,7 @@ class ExportFolder:
         sync(self.path)
 
     def _row(self, name: str, values: Sequence[object]) -> None:
-        self._writers[name].writerow(values)
+        write_row(self._files[name], values)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from models.research import spreadsheet
+from models import spreadsheet
 from models.research.cohort.records import TABLE_NAME, CaseFacts, Equipment, Needs, Split
 
 COLUMNS = ("case", "patient", "manufacturer", "model", "field_strength_t", "split", "label")

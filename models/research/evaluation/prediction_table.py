@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.research import spreadsheet
+from models import spreadsheet
 from models.research.errors import CohortError
 from models.research.evaluation.predictions import (
     About,

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from models.research.cohort.reading import read_mask
 from models.research.cohort.records import CaseFacts, CaseVolume
 from models.research.evaluation.overlap import compare
-from models.research.spreadsheet import write_mappings
+from models.spreadsheet import write_mappings
 
 
 @dataclass(frozen=True, slots=True)

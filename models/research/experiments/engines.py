@@ -32,10 +32,10 @@ from models.research.evaluation.overlap import compare
 from models.research.phantom.cohort import TEST, TEST_TRAINED_SCANNERS
 from models.research.phantom.scanners import find_scanner
 from models.research.phantom.study import high_resolution, simulate_case
-from models.research.spreadsheet import write_mappings
 from models.research.training.simulated_cases import slice_thickness_mm
 from models.segmentation.inference import load_segmenter
 from models.sequence import Sequence
+from models.spreadsheet import write_mappings
 from models.super_resolution.inference import load_super_resolver, super_resolve
 from models.volume import grid_of
 

@@ -19,7 +19,7 @@ import typer
 from scipy.special import expit
 
 from models.research.evaluation.predictions import CohortPart, Resolution
-from models.research.spreadsheet import write_table
+from models.spreadsheet import write_table
 
 SCANNERS = ("Philips Multiva", "UIH uMR 560", "UIH uMR 570", "UIH uMR 770", "GE MR750", "Siemens Skyra")
 #: Cases and scanners of each cohort.

@@ -23,8 +23,8 @@ from models.research.evaluation.pelvis.cases import Pelvis, pelvis_of
 from models.research.evaluation.pelvis.judging import Method, Row, cases_in_all, evaluate
 from models.research.evaluation.pelvis.patients import pelvic_patients
 from models.research.evaluation.pelvis.plan import COUNT, SIZES_ML, implants
-from models.research.spreadsheet import write_mappings
 from models.sequence import Sequence
+from models.spreadsheet import write_mappings
 
 PAGE, TABLE, PICTURE = "implants.md", "implants.csv", "implants.png"
 TRUE_COLOUR = "#2f9e6e"

@@ -18,7 +18,7 @@ from models.research.evaluation.pelvis.bowel import Bowel
 from models.research.evaluation.pelvis.implants import Form, draw_form
 from models.research.evaluation.pelvis.patients import PelvicPatient, pelvic_patients
 from models.research.phantom.tumour import Growth
-from models.research.spreadsheet import write_mappings
+from models.spreadsheet import write_mappings
 
 SIZES_ML = (20.0, 6.0)
 COUNT = 20

@@ -19,7 +19,7 @@ from models.research.evaluation.report.answers import Bundle, clear_answers, tri
 from models.research.evaluation.report.checklist import Item, clear, tripod_ai
 from models.research.evaluation.report.content import document
 from models.research.evaluation.results import Band, Curves, Evaluation
-from models.research.spreadsheet import write_mappings
+from models.spreadsheet import write_mappings
 
 PAGE, WORD = "report.html", "supplement.docx"
 

@@ -15,10 +15,10 @@ from models.prediction.records import Target
 from models.radiomics.extraction import expected_names
 from models.radiomics.settings import load_settings
 from models.research.evaluation.predictions import CohortPart, Resolution
-from models.research.spreadsheet import write_table
 from models.research.training.prediction.cases import MeasuredCase
 from models.research.training.prediction.fitting.feature_table import FeatureTable, Floats, Perturbed
 from models.sequence import ANALYSED
+from models.spreadsheet import write_table
 
 #: Resolutions of the bundle's models.
 SHIPPED = (Resolution.NORMAL, Resolution.SUPER)

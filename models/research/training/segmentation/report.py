@@ -17,11 +17,11 @@ from models.research.documents.blocks import Block, Document, Heading, Paragraph
 from models.research.documents.markdown import markdown
 from models.research.evaluation.overlap import Overlap
 from models.research.phantom.scanners import find_scanner
-from models.research.spreadsheet import write_mappings
 from models.research.training.page import FOUND_COLOUR, TRUTH_COLOUR
 from models.research.training.segmentation.evaluation import Bundles, SegmentationRow, findings
 from models.research.training.segmentation.held_out_dice import Finding, Method, summary
 from models.research.training.simulated_cases import CaseKey
+from models.spreadsheet import write_mappings
 
 GOAL_DICE, GOAL_MM = 0.95, 3.0
 SIZES_ML = ((0.0, 5.0), (5.0, 20.0), (20.0, 60.0), (60.0, 1000.0))

@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 
 from models.research.documents.blocks import Block, Document, Heading, Paragraph, Table
 from models.research.documents.markdown import markdown
-from models.research.spreadsheet import write_mappings
 from models.research.training.simulated_cases import CaseKey
 from models.research.training.super_resolution.held_out_image_quality import (
     Judgement,
@@ -29,6 +28,7 @@ from models.research.training.super_resolution.held_out_image_quality import (
     real_trials,
     simulated_trials,
 )
+from models.spreadsheet import write_mappings
 from models.super_resolution.degradation import SliceProfile
 from models.super_resolution.inference import load_super_resolver
 

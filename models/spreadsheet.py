@@ -16,9 +16,14 @@ _MARK = "'"
 
 def write_table(stream: TextIO, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
     """Write a head and rows, whose cells are in the order of the columns."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(map(written, columns))
-    writer.writerows(map(written, row) for row in rows)
+    write_row(stream, columns)
+    for row in rows:
+        write_row(stream, row)
+
+
+def write_row(stream: TextIO, cells: Iterable[object]) -> None:
+    """Write a row alone."""
+    csv.writer(stream, lineterminator="\n").writerow(map(written, cells))
 
 
 def write_mappings(stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

