@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydicom.errors import InvalidDicomError
 
-from node.recognition.header.files import read_dataset
 from node.results.kinds import kind_of, selection_role
 from node.results.validity import UNREADABLE
 from node.settings import ADDITIONAL, Conditions, RemoteSettings, ResultKind
+from storage.dicom_files import read_dataset
 from storage.files import ObjectStore
 from storage.known_answer import AE_TITLE, DESTINATION
 from storage.records import InstanceRecord

@@ -26,10 +26,11 @@ from node.codes import Code
 from node.errors import Refusal, told
 from node.failure import pass_on
 from node.recognition.header.facts import Tile
-from node.recognition.header.files import DAMAGE, read_dataset
+from node.recognition.header.files import DAMAGE
 from node.recognition.record import FrameRef, Stack
 from node.stored_values.cells import UNDECODABLE, read_cells
 from node.stored_values.scale import ScaleFacts, common_scale, scale_facts
+from storage.dicom_files import read_dataset
 
 # Medians over tissue of diffusion coefficients, 10⁻⁶ mm²/s; free water at 37 °C has 3000.
 ADC_MEDIAN_RANGE = (300.0, 4000.0)

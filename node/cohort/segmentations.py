@@ -19,8 +19,9 @@ from node.codes import Code
 from node.errors import Refusal, told
 from node.recognition.header.elements import MALFORMED, text
 from node.recognition.header.facts import FrameFacts, ImageKind
-from node.recognition.header.files import DAMAGE, read_dataset
+from node.recognition.header.files import DAMAGE
 from node.recognition.record import Stack
+from storage.dicom_files import read_dataset
 from storage.identity import InstanceKey
 
 #: Of a segmentation's volume at least so much must lie in the stack.

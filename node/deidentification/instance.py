@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset, dcmread, dcmwrite
+from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
@@ -26,6 +26,7 @@ from node.failure import pass_on
 from node.recognition.header import charsets
 from node.results.identity import PRODUCT, product_version
 from node.settings import Settings
+from storage.dicom_files import read_dataset
 
 _IMPLEMENTATION = f"{Settings.model_fields['uid_root'].default}2"
 """Implementation Class UID (0002,0012): of the product, since the root of a site's UIDs tells which site it is."""
@@ -68,7 +69,7 @@ def deidentify(
     """
     with warnings.catch_warnings(action="ignore"):
         try:
-            source = dcmread(path)
+            source = read_dataset(path)
             charsets.settle(source, nested=True)
             require_exportable(source)
             made, replaced = rewritten(source, pseudonym, profile, made_here, of_study or Dataset())

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from node.codes import Code
 from node.errors import told
-from node.recognition.header.files import read_dataset
 from node.recognition.header.frames import UNREADABLE
 from node.recognition.protocol import is_outside
+from storage.dicom_files import read_dataset
 from storage.files import ObjectStore
 from storage.records import StudyState
 from storage.scanners import ScannedStudy, Scanner, Scanners, Uncounted, week_of

@@ -23,13 +23,13 @@ import storage.header
 from models import interruption
 from node.recognition.header.charsets import settle
 from node.recognition.header.elements import datasets, item
-from node.recognition.header.files import read_dataset
 from node.recognition.record import Stack
 from node.results import attributes
 from node.results.identity import Identity
 from node.results.lossy import as_a_whole, tell_loss
 from node.results.text import conform
 from node.results.validity import UNREADABLE, valid
+from storage.dicom_files import read_dataset
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.clock import utc_now
 from node.recognition.header.elements import MALFORMED
-from node.recognition.header.files import read_beginning
 from node.services.leases import Sender
 from storage.audit import Audit, AuditAction, AuditEvent, Facts
+from storage.dicom_files import read_beginning
 from storage.errors import StorageError
 from storage.files import ObjectStore
 from storage.known_answer import is_of_check

@@ -17,10 +17,11 @@ from pydicom.uid import UID, RLELossless
 from node.dicom.codestream import read_codestream
 from node.errors import PermanentError, TransientError, told
 from node.failure import pass_on
-from node.recognition.header.files import DAMAGE, read_dataset
+from node.recognition.header.files import DAMAGE
 from node.results.contours import borders
 from node.stored_values.cells import UNDECODABLE
 from node.viewing.lattice import Lattice, Plane, Vector
+from storage.dicom_files import read_dataset
 
 LARGEST_MASK = 2**27
 """Voxels of a segmentation that is drawn, and bytes into which it is decoded."""

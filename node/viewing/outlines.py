@@ -12,11 +12,12 @@ from pydicom.uid import SegmentationStorage
 
 from node.errors import PermanentError, told
 from node.recognition.header.elements import text
-from node.recognition.header.files import DAMAGE, read_dataset
+from node.recognition.header.files import DAMAGE
 from node.results.attributes import LABEL_MAP_SEGMENTATION
 from node.stored_values.cells import UNDECODABLE
 from node.viewing.contours import Mask, SegmentationMask, read_segmentation
 from node.viewing.lattice import Lattice
+from storage.dicom_files import read_dataset
 
 SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_SEGMENTATION})
 

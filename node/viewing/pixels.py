@@ -17,12 +17,13 @@ from node.codes import Code
 from node.errors import Refusal, told
 from node.failure import pass_on
 from node.recognition.header.elements import numbers, text
-from node.recognition.header.files import DAMAGE, read_dataset
+from node.recognition.header.files import DAMAGE
 from node.results.window import grey_range
 from node.stored_values.cells import UNDECODABLE, read_cells
 from node.stored_values.scale import IDENTITY, Linear, scale_facts
 from node.viewing.cache import BoundedCache
 from node.viewing.stacks import ImageStack, Slice
+from storage.dicom_files import read_dataset
 
 Values = npt.NDArray[np.float32]
 

@@ -10,8 +10,9 @@ from pydicom import Dataset
 
 from node.errors import PermanentError, told
 from node.failure import pass_on
-from node.recognition.header.files import DAMAGE, read_dataset
+from node.recognition.header.files import DAMAGE
 from node.stored_values.cells import UNDECODABLE
+from storage.dicom_files import read_dataset
 
 _MEASUREMENTS, _GROUP, _SEGMENT = "126010", "125007", "121191"
 _METHOD, _ALGORITHM, _PARAMETER = "370129005", "111001", "111002"

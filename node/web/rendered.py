@@ -18,11 +18,11 @@ from starlette.responses import Response
 
 from node.dicom.conversion.errors import ConversionError
 from node.recognition.header.elements import MALFORMED
-from node.recognition.header.files import read_dataset
 from node.web.media_types import accepted
 from node.web.objects import WebObject, damage_told
 from node.web.pixel_data import frames_of, opened_little_endian
 from node.web.problems import MalformedError, NotAcceptableError, NotHereError, ProblemError
+from storage.dicom_files import read_dataset
 
 THUMBNAIL = (200, 200)
 """Columns and rows that a thumbnail fits in."""

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
 from storage.catalogue import matching
 from storage.catalogue.attributes import OF_ALL, READ, Level
+from storage.dicom_files import read_dataset
 from storage.errors import HeaderError
 
 _LONGEST = 4096  # characters in JSON of one element; what is longer is no key of a query
@@ -52,7 +53,7 @@ def read_entry(path: Path, settle: Settle | None = None) -> Entry:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+            found = read_dataset(path, stop_before_pixels=True, specific_tags=list(keywords))
             if settle is not None:
                 settle(found)
         except (InvalidDicomError, *_MALFORMED) as error:

@@ -213,7 +213,7 @@ def test_a_deflated_image_that_inflates_beyond_the_limit_is_refused(instance, sa
     instance.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     stack = stack_of([saved(instance)])
     assert assemble(stack).GetSize() == (instance.Columns, instance.Rows, 1)
-    monkeypatch.setattr("node.recognition.header.files.LARGEST_INFLATED", 1000)
+    monkeypatch.setattr("storage.dicom_files.LARGEST_INFLATED", 1000)
     with pytest.raises(Refusal, match=r"E-DECODE: .* inflates beyond"):
         assemble(stack)
 

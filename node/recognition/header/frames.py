@@ -34,11 +34,12 @@ from node.recognition.header.facts import (
     Timing,
     VendorFacts,
 )
-from node.recognition.header.files import DAMAGE, read_beginning, read_dataset
+from node.recognition.header.files import DAMAGE
 from node.recognition.header.kinds import image_kind, told_by_diffusion
 from node.recognition.header.placement import acquired_matrix, placement
 from node.recognition.header.private import PrivateElements
 from node.recognition.header.words import Words
+from storage.dicom_files import read_beginning, read_dataset
 from storage.origin import names_this_node
 from storage.records import NOBODY, PatientIdentity
 

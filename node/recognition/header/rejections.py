@@ -18,9 +18,9 @@ from node.codes import Code
 from node.failure import pass_on
 from node.recognition.header import elements as read
 from node.recognition.header.facts import FrameFacts
-from node.recognition.header.files import read_dataset
 from node.recognition.header.frames import UNREADABLE
 from node.recognition.header.naming import series_names
+from storage.dicom_files import read_dataset
 from storage.identity import InstanceKey
 from storage.records import RejectionNote
 

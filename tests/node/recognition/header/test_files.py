@@ -11,12 +11,13 @@ from pydicom import dcmread, dcmwrite
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from node.recognition.header import files
 from node.recognition.header.facts import Fault
-from node.recognition.header.files import read_dataset
 from node.recognition.header.frames import read_frames
 from node.recognition.header.words import words
 from node.results.source import read_header
+from storage import dicom_files
+from storage.catalogue.header import read_entry
+from storage.dicom_files import read_dataset
 from storage.header import file_meta
 
 VOCABULARY = words()
@@ -66,7 +67,9 @@ def test_the_pixels_of_a_deflated_file_are_those_of_the_same_file_not_deflated(p
     assert (read_dataset(deflated).pixel_array == dcmread(plain).pixel_array).all()
 
 
-@pytest.mark.parametrize("read", [lambda path: read_frames(path, VOCABULARY), read_header], ids=["facts", "source"])
+@pytest.mark.parametrize(
+    "read", [lambda path: read_frames(path, VOCABULARY), read_header, read_entry], ids=["facts", "source", "catalogue"]
+)
 def test_headers_cost_no_pixels(bomb, read):
     assert bomb.stat().st_size < PIXELS // 500
     tracemalloc.start()
@@ -79,7 +82,7 @@ def test_headers_cost_no_pixels(bomb, read):
 
 
 def test_what_inflates_beyond_the_limit_is_not_read(bomb, monkeypatch):
-    monkeypatch.setattr(files, "LARGEST_INFLATED", PIXELS // 2)
+    monkeypatch.setattr(dicom_files, "LARGEST_INFLATED", PIXELS // 2)
     with pytest.raises(InvalidDicomError, match="inflates beyond"):
         read_dataset(bomb)
 
