@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, this_user
+from node.cli.record import ordered
+from storage.audit import AuditAction
 
 if TYPE_CHECKING:
     from node.operations.alerts import AlertLine, AlertList, Tried
@@ -44,7 +45,10 @@ def acknowledge(
     """Say that you have seen an alert: it stays listed while it lasts, and is not told again."""
     from node.operations.alerts import acknowledge as note
 
-    show(note(node_settings(config), number, by or getpass.getuser()), as_json, _paragraph)
+    settings = node_settings(config)
+    with ordered(settings, AuditAction.ACKNOWLEDGED, subject=str(number)):
+        noted = note(settings, number, by or this_user())
+    show(noted, as_json, _paragraph)
 
 
 @app.command("test")

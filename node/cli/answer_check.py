@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, this_user
 from storage.answer_checks import Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def check_answer(
     from node.operations import answer_check
 
     settings = node_settings(config)
-    checked = answer_check.accept(settings, by or getpass.getuser()) if accept else answer_check.check(settings)
+    checked = answer_check.accept(settings, by or this_user()) if accept else answer_check.check(settings)
     show(checked, as_json, _text)
     raise typer.Exit(0 if accept or checked.check.outcome is Outcome.PASSED else 1)
 

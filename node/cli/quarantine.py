@@ -10,7 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show
+from node.cli.record import ordered
 from node.settings import Settings
+from storage.audit import AuditAction
 from storage.records import QuarantineRecord, QuarantineState
 
 if TYPE_CHECKING:
@@ -63,7 +65,9 @@ def release(
 
     settings = node_settings(config)
     meant = _meant(settings, numbers, sender, older_than_days, every, "release", yes)
-    released = release_many(settings, meant, reason)
+    with ordered(settings, AuditAction.RELEASED, subject=_numbered(meant), detail=reason) as order:
+        released = release_many(settings, meant, reason)
+        order.studies += sorted({it.study_instance_uid for it in released.released})
     show(released, as_json, _released)
     raise typer.Exit(1 if released.came_back else 0)
 
@@ -84,7 +88,13 @@ def discard(
 
     settings = node_settings(config)
     meant = _meant(settings, numbers, sender, older_than_days, every, "discard", yes)
-    show(discard_many(settings, meant, reason), as_json, _discarded)
+    with ordered(settings, AuditAction.DISCARDED, subject=_numbered(meant), detail=reason):
+        discarded = discard_many(settings, meant, reason)
+    show(discarded, as_json, _discarded)
+
+
+def _numbered(entries: tuple[int, ...]) -> str:
+    return ", ".join(map(str, entries))
 
 
 def _meant(

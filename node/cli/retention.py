@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show
+from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, this_user
+from node.cli.record import ordered
+from storage.audit import AuditAction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +56,11 @@ def hold(
     """Put a study under hold: nothing of it is removed, by no rule and no order, until it is released."""
     from node.operations import hold as operation
 
+    settings = node_settings(config)
+    with ordered(settings, AuditAction.ORDERED, study, "hold", reason):
+        held = operation.hold(settings, study, reason, by or this_user())
     show(
-        operation.hold(node_settings(config), study, reason, by or getpass.getuser()),
+        held,
         as_json,
         lambda it: f"{study}: on hold since {it.held_at:%Y-%m-%d %H:%M} UTC by {it.held_by}: {it.reason}",
     )
@@ -73,8 +77,11 @@ def release_hold(
     """End the hold of a study."""
     from node.operations import hold as operation
 
+    settings = node_settings(config)
+    with ordered(settings, AuditAction.ORDERED, study, "release of the hold", reason):
+        released = operation.release(settings, study, reason, by or this_user())
     show(
-        operation.release(node_settings(config), study, reason, by or getpass.getuser()),
+        released,
         as_json,
         lambda it: f"{study}: on hold no more, by {it.released_by}: {it.released_because}",
     )
@@ -98,7 +105,7 @@ def erase(
 
     settings = node_settings(config)
     if yes:
-        report = operation.erase(settings, patient_id, issuer, reason, by or getpass.getuser(), whole_studies)
+        report = operation.erase(settings, patient_id, issuer, reason, by or this_user(), whole_studies)
     else:
         report = operation.look(settings, patient_id, issuer)
     show(report, as_json, _erased)

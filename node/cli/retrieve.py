@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, watched
+from node.cli.record import ordered
 from node.settings import Method
+from storage.audit import AuditAction
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,7 +44,10 @@ def retrieve(
 
     settings = node_settings(config)
     order = operation.Order(remote, study, accession, patient, date, modality, method, destination)
-    done = operation.retrieve(settings, order, Ceiling(studies, ceiling), dry_run, watched("objects"))
+    action = AuditAction.ASKED_REMOTE if dry_run else AuditAction.RETRIEVED
+    with ordered(settings, action, subject=remote) as on_record:
+        done = operation.retrieve(settings, order, Ceiling(studies, ceiling), dry_run, watched("objects"))
+        on_record.studies += [it.study_instance_uid for it in done.studies]
     show(done, as_json, _retrieved)
     raise typer.Exit(1 if done.short or not done.studies else 0)
 

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show, watched
+from node.cli.record import ordered
+from storage.audit import AuditAction
 from storage.records import DeliveryState, StudyState
 
 app = typer.Typer()
@@ -109,7 +111,9 @@ def rerun(
     """Analyse a study again that has ended: after a change of rules or models, a failure, or two patients in it."""
     from node.operations import rerun as operation
 
-    begun = operation.rerun(node_settings(config), study, operation.said(patient, issuer, born))
+    settings = node_settings(config)
+    with ordered(settings, AuditAction.REPROCESSED, study):
+        begun = operation.rerun(settings, study, operation.said(patient, issuer, born))
     show(
         begun,
         as_json,
@@ -131,7 +135,9 @@ def resend(
     """Send results of a study again: those that failed or are unknown, and others that are named."""
     from node.operations.resend import resend as send_again
 
-    resent = send_again(node_settings(config), study, to, objects or (), also or ())
+    settings = node_settings(config)
+    with ordered(settings, AuditAction.RESENT, study, to):
+        resent = send_again(settings, study, to, objects or (), also or ())
     show(
         resent,
         as_json,
@@ -156,11 +162,10 @@ def cancel(
     """Take a study out of the queue, or end its analysis after the step under way; `rerun` begins it again."""
     from node.operations.cancel import cancel as end
 
-    show(
-        end(node_settings(config), study, reason),
-        as_json,
-        lambda it: f"{study}: the analysis of revision {it.revision} is cancelled",
-    )
+    settings = node_settings(config)
+    with ordered(settings, AuditAction.CANCELLED, study, detail=reason):
+        ended = end(settings, study, reason)
+    show(ended, as_json, lambda it: f"{study}: the analysis of revision {it.revision} is cancelled")
 
 
 @app.command()
