@@ -5,6 +5,7 @@ A part that has ended is not run again for the same commit, so that an interrupt
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,13 +15,14 @@ from typing import Annotated
 import typer
 
 from benchmarks.comparison import slower
-from benchmarks.page import write_page
+from benchmarks.page import machine, write_page
 from benchmarks.record import TABLE, Row, read_rows, write_rows
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("receiving", "delivery", "networks", "radiomics", "encoding", "growth", "turnaround")
 PUBLISHED = ROOT / "docs" / "performance"
 TABLE_NAME = "measurements.csv"
+ORIGINS_NAME = "origins.json"  # commit and machine of each part
 
 
 def main(
@@ -76,7 +78,11 @@ def _publish(before: list[Row], measured: list[Row]) -> None:
     PUBLISHED.mkdir(exist_ok=True)
     rows = [row for part in PARTS for row in (measured if part in parts else before) if row.part == part]
     write_rows(rows, PUBLISHED / TABLE_NAME)
-    write_page(rows, PUBLISHED, _commit())
+    known = PUBLISHED / ORIGINS_NAME
+    origins = json.loads(known.read_text("utf-8")) if known.exists() else {}
+    origins |= dict.fromkeys(parts, f"at commit {_commit()} on {machine()}")
+    known.write_text(json.dumps(origins, indent=1) + "\n", "utf-8")
+    write_page(rows, PUBLISHED, origins)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from benchmarks.record import Row
 
 _HEAD = """# Performance
 
-Written by `make bench` at commit {commit} on {machine}. Receivers, senders and variants took turns within one run and
-on the same processors; medians of the runs, smallest and largest in brackets. "node is" tells how many times as good as
-the other the node was in the same run (median of the runs' ratios): above 1 the node is better. The raw values are in
+Written by `make bench`. Receivers, senders and variants took turns within one run and on the same processors; medians
+of the runs, smallest and largest in brackets. "node is" tells how many times as good as the other the node was in the
+same run (median of the runs' ratios): above 1 the node is better. The raw values are in
 [measurements.csv](performance/measurements.csv); a later `make bench` says what became over 25 % slower. What was aimed
 at, and what was tried where that is missed: [goals](performance/goals.md).
 """
@@ -37,13 +37,16 @@ _WATERFALL = re.compile(r"waterfall: (?P<step>.+) (?P<edge>begins|ends)")
 _SENDERS = re.compile(r"(?P<what>.+), (?P<senders>\d+) senders?$")
 
 
-def write_page(rows: list[Row], folder: Path, commit: str) -> None:
-    """Write `performance.md` beside the folder of the table, and the plots into the folder."""
+def write_page(rows: list[Row], folder: Path, origins: Mapping[str, str]) -> None:
+    """Write `performance.md` beside the folder of the table, and the plots into the folder.
+
+    `origins`: commit and machine of each part, which need not be the same.
+    """
     compared = compare(rows)
     plots = {"receiving": _plot_rates(compared, folder), "turnaround": _plot_waterfall(compared, folder)}
-    lines = [_HEAD.format(commit=commit, machine=_machine())]
+    lines = [_HEAD]
     for part, entries in groupby(compared, key=lambda each: each.part):
-        lines += [f"## {_TITLES[part]}", f"`python -m benchmarks.{part}`", ""]
+        lines += [f"## {_TITLES[part]}", f"`python -m benchmarks.{part}` {origins[part]}", ""]
         lines += _table(each for each in entries if not _WATERFALL.match(each.case))
         if plot := plots.get(part):
             lines += ["", f"![{_TITLES[part]}](performance/{plot})"]
@@ -51,7 +54,8 @@ def write_page(rows: list[Row], folder: Path, commit: str) -> None:
     (folder.parent / "performance.md").write_text("\n".join(lines).rstrip() + "\n")
 
 
-def _machine() -> str:
+def machine() -> str:
+    """This one, in words."""
     model = next(
         (
             line.split(":", 1)[1].strip()

@@ -73,10 +73,13 @@ def test_the_same_rows_give_the_same_page_and_pictures(tmp_path: Path) -> None:
         folder = tmp_path / name / "performance"
         folder.mkdir(parents=True)
         write_rows(rows, folder / "measurements.csv")
-        write_page(read_rows(folder / "measurements.csv"), folder, "abc")
+        origins = {"receiving": "at abc on one machine", "turnaround": "at def"}
+        write_page(read_rows(folder / "measurements.csv"), folder, origins)
         made.append({path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.*") if path.is_file()})
     assert made[0] == made[1]
     assert made[0].keys() == {"performance.md", "measurements.csv", "receiving.svg", "waterfall.svg"}
     page = made[0]["performance.md"].decode()
     assert "| MR 200 kB, 4 senders | Orthanc | 52.5 images/s (50 to 55) | 2.00 × |" in page
     assert "waterfall: encode" not in page
+    assert "`python -m benchmarks.receiving` at abc on one machine\n" in page
+    assert "`python -m benchmarks.turnaround` at def\n" in page
