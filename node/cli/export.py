@@ -21,10 +21,10 @@ def export(
     profile: Annotated[
         str,
         typer.Option(
-            help="research: all options; or basic, with options after commas: "
-            "dates, device, characteristics, descriptors, private."
+            help="basic, with what is kept beyond it after commas: "
+            "dates, device, characteristics, descriptors, private; or research: all of these."
         ),
-    ] = "research",
+    ] = "basic",
     study: Annotated[list[str] | None, typer.Option(help="Study Instance UID; repeatable.")] = None,
     patient: Annotated[str, typer.Option(help="Part of a name, in any script, or of a Patient ID.")] = "",
     accession: Annotated[str, typer.Option(help="Part of an accession number.")] = "",

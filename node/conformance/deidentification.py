@@ -8,7 +8,7 @@ from pydicom.uid import UID
 
 from node.conformance.markdown import table
 from node.deidentification.kinds import EXPORTED
-from node.deidentification.profile import ALWAYS, CODES, EDITION, RESEARCH, Action
+from node.deidentification.profile import ALWAYS, CODES, EDITION, RESEARCH, Action, safe_private
 from node.deidentification.profile import table as table_e1_1
 
 
@@ -19,6 +19,7 @@ def facts() -> dict[str, str]:
     return {
         "deidentification_edition": EDITION,
         "deidentification_options": table(("profile and options (CID 7050)", "code", "`--profile`"), rows),
+        "deidentification_private": table(("element", "creator", "VR", "what it is", "safe by"), _private()),
         "deidentification_words": ", ".join(_cleaned()),
         "deidentification_kinds": ", ".join(sorted(_name(uid) for uid in EXPORTED)),
     }
@@ -27,6 +28,14 @@ def facts() -> dict[str, str]:
 def _cleaned() -> Iterator[str]:
     """Attributes of which the known words stay."""
     return (row.name for row in table_e1_1().values() if row.action(RESEARCH) is Action.WORDS)
+
+
+def _private() -> Iterator[tuple[str, ...]]:
+    """Private elements that are kept."""
+    for (group, creator, element), it in safe_private().items():
+        terms = f" ({', '.join(sorted(it.terms))})" if it.terms else ""
+        safe = "the maker" if it.source == "maker" else it.source
+        yield f"({group:04X},xx{element:02X})", f"`{creator}`", it.vr, f"{it.name}{terms}", safe
 
 
 def _name(uid: str) -> str:

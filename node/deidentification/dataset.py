@@ -6,45 +6,41 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
-from node.deidentification.content_items import is_birth_date, keeps_text
+from node.deidentification import content_items
 from node.deidentification.identifiers import Identifiers, identifiers, strings
 from node.deidentification.kinds import NotExportedError
-from node.deidentification.patient import Pseudonym
-from node.deidentification.profile import Action, Option, Profile, safe_private, table
-from node.deidentification.values import bounded_age, dummy, dummy_code, empty
+from node.deidentification.patient import Pseudonym, is_day, is_offset
+from node.deidentification.profile import Action, Option, Profile, beyond, safe_private, table
+from node.deidentification.values import bounded_age, dummy, dummy_code, empty, of_its_kind, time_of_day
 from node.deidentification.words import cleaned
 from node.recognition.header.elements import MALFORMED
 
 _TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _DATES = frozenset({"DA", "DT", "TM"})
-_LONG_TEXT = frozenset({"LT", "ST", "UT"})
+_BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
 _NATIVE_PIXELS = frozenset(map(Tag, ("PixelData", "FloatPixelData", "DoubleFloatPixelData")))
-#: Classes, schemes and syntaxes: they name no object.
-_NO_OBJECT = ("ClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID", "ClassesInStudy")
+#: Classes and syntaxes: they name no object.
+_NO_OBJECT = ("ClassUID", "TransferSyntaxUID", "ContextUID", "MappingResourceUID", "ClassesInStudy")
+#: Each of their items is treated by itself.
 _WITHIN_CLEANED = frozenset(
     map(
         Tag,
-        (
-            *("ContentSequence", "AcquisitionContextSequence", "SpecimenPreparationSequence"),
-            *("GraphicAnnotationSequence", "VerifyingObserverSequence"),
-        ),
+        ("ContentSequence", "AcquisitionContextSequence", "SpecimenPreparationSequence", "VerifyingObserverSequence"),
     )
 )
-#: Of no attribute in the table of the standard, and written by people all the same.
-_DESCRIPTIONS = frozenset(
-    map(Tag, ("ContentDescription", "SegmentLabel", "GraphicLayerDescription", "LUTExplanation", "TextComments"))
-)
+#: People draw and write; of this node they are contours and a label of its own.
+_GRAPHICS = Tag("GraphicAnnotationSequence")
 _CHARACTER_SET = Tag("SpecificCharacterSet")
 _PSEUDONYM = frozenset(map(Tag, ("PatientName", "PatientID")))
 _TEXT_VALUES = frozenset(map(Tag, ("TextValue", "UnformattedTextValue")))
-#: What an earlier de-identification has kept for those who have its key.
-_NEVER = frozenset({Tag("EncryptedAttributesSequence")})
-_ADDRESSES = frozenset({"AE", "UR"})
+_MEASURED, _CODED = Tag("MeasuredValueSequence"), Tag("ConceptCodeSequence")
+#: That of a result is the root of the UIDs of its site.
+_SERIAL_NUMBER = Tag("DeviceSerialNumber")
 #: Removed by the table, and of type 1 in the one IOD that has them.
 _NEEDED = frozenset(map(Tag, ("PresentationCreationDate", "PresentationCreationTime")))
 _CURVES, _OVERLAYS = 0x5000, 0x6000
@@ -88,7 +84,7 @@ def _data_set(source: Dataset, work: Rewriting) -> Dataset:
     for tag in sorted(source.keys()):
         if tag.is_private:
             if Option.PRIVATE in work.profile.options:
-                _keep_private(source, tag, made, work)
+                _keep_private(source, tag, made)
         elif _has_a_place(tag):
             element = _decoded(source, tag)
             new = element and _element(element, source, work)
@@ -112,20 +108,26 @@ def _decoded(source: Dataset, tag: BaseTag) -> DataElement | None:
 
 
 def _element(element: DataElement, owner: Dataset, work: Rewriting) -> DataElement | None:
-    if element.tag in _PSEUDONYM and element.VR in ("PN", "LO"):
-        return DataElement(element.tag, element.VR, work.pseudonym.name)
-    if element.VR == "UN" or element.tag in _NEVER:
+    if element.tag in _PSEUDONYM:
+        return DataElement(element.tag, dictionary_VR(element.tag), work.pseudonym.name)
+    try:
+        of_kind = None if element.VR == "UN" else of_its_kind(element)
+    except MALFORMED:
         return None
-    return _DONE[_action(element, owner, work)](element, work)
+    return of_kind and _DONE[_action(of_kind, owner, work)](of_kind, work)
 
 
 def _action(element: DataElement, owner: Dataset, work: Rewriting) -> Action:
     tag, vr = element.tag, element.VR
     if tag in _WITHIN_CLEANED:
         return Action.KEEP
+    if tag == _GRAPHICS:
+        return Action.KEEP if work.made_here else Action.REMOVE
     if tag in _TEXT_VALUES:
         return _of_text_value(element, owner, work)
-    if vr in _DATES and is_birth_date(owner):
+    if tag in (_MEASURED, _CODED):
+        return _of_characteristic(element, owner, work)
+    if vr in _DATES and content_items.is_birth_date(owner):
         return Action.DUMMY
     row = table().get(tag)
     action = row.action(work.profile) if row is not None else _unlisted(element, work)
@@ -137,32 +139,40 @@ def _action(element: DataElement, owner: Dataset, work: Rewriting) -> Action:
 def _of_text_value(element: DataElement, owner: Dataset, work: Rewriting) -> Action:
     if element.keyword == "UnformattedTextValue":
         return Action.KEEP if work.made_here else Action.DUMMY
-    kept = keeps_text(owner, work.made_here, Option.DEVICE in work.profile.options)
+    kept = content_items.keeps_text(owner, work.made_here, Option.DEVICE in work.profile.options)
     return Action.KEEP if kept else Action.DUMMY
 
 
+def _of_characteristic(element: DataElement, owner: Dataset, work: Rewriting) -> Action:
+    """Of the value of a content item, which may say what Patient's Age, Sex, Size or Weight say elsewhere."""
+    kept = not content_items.is_characteristic(owner) or Option.CHARACTERISTICS in work.profile.options
+    if kept and not content_items.tells_great_age(owner):
+        return Action.KEEP
+    return Action.EMPTY if element.tag == _MEASURED else Action.DUMMY
+
+
 def _unlisted(element: DataElement, work: Rewriting) -> Action:
-    """Of an attribute that the table does not name, by its kind."""
+    """Of an attribute that the table does not name: what is said of it, or by its kind."""
     vr = element.VR
-    if vr == "PN":
-        return Action.DUMMY
-    if vr in _ADDRESSES and element.keyword != "URNCodeValue":
-        return Action.REMOVE
+    said = beyond().get(element.tag)
+    if said is not None:
+        action = said.made_here if work.made_here else said.received
+        worded = action is Action.WORDS and Option.DESCRIPTORS not in work.profile.options
+        return Action.DUMMY if worded else action
     if vr == "UI":
         return Action.KEEP if element.keyword.endswith(_NO_OBJECT) else Action.UID
-    if vr in _DATES:
-        return Action.SHIFT if Option.DATES in work.profile.options else Action.DUMMY
-    if (vr in _LONG_TEXT or element.tag in _DESCRIPTIONS) and not work.made_here:
-        return Action.WORDS
-    return Action.KEEP
+    return Action.REMOVE if vr in _DATES | _BINARY | (_TEXT - {"CS"}) else Action.KEEP
 
 
 def _kept(element: DataElement, work: Rewriting) -> DataElement | None:
     vr = element.VR
     if vr == "SQ":
-        return DataElement(element.tag, vr, Sequence(_data_set(item, work) for item in element.value))
+        return DataElement(element.tag, vr, Sequence(_item(item, work) for item in element.value))
     if vr in _TEXT:
         return _without_names(element, work)
+    if vr in _DATES:
+        known = all(is_day(it) and not work.known.is_birth(it) for it in strings(element.value))
+        return element if known else None
     if vr == "AS":
         return _of_values(element, map(bounded_age, strings(element.value)))
     is_native = element.tag in _NATIVE_PIXELS and not element.is_undefined_length
@@ -171,39 +181,54 @@ def _kept(element: DataElement, work: Rewriting) -> DataElement | None:
     return element
 
 
+def _item(item: Dataset, work: Rewriting) -> Dataset:
+    """An item of a sequence; a code of a scheme that people make themselves is none that is kept."""
+    if content_items.is_code(item) and not content_items.is_published(item, work.made_here):
+        return dummy_code()
+    return _data_set(item, work)
+
+
 def _without_names(element: DataElement, work: Rewriting) -> DataElement:
     """A text as it is, or a dummy where it names somebody; a word of a list of the standard has no dummy."""
+    texts = list(strings(element.value))
     if element.VR == "CS":
-        if any(work.known.within_term(term) for term in strings(element.value)):
+        if any(map(work.known.within_term, texts)):
             raise NotExportedError(f"{_name(element)} holds what identifies a person")
         return element
-    if not any(work.known.within(text) for text in strings(element.value)):
+    if element.tag == _SERIAL_NUMBER and any(map(content_items.is_oid, texts)):
+        return dummy(element.tag, element.VR)
+    if not any(map(work.known.within, texts)):
         return element
     work.replaced.add(_name(element))
     return dummy(element.tag, element.VR)
 
 
 def _worded(element: DataElement, work: Rewriting) -> DataElement:
-    text = " ".join(cleaned(text) for text in strings(element.value)).strip()
-    if not text or work.known.within(text):
+    texts = list(strings(element.value))
+    text = " ".join(map(cleaned, texts)).strip()
+    if not text or any(map(work.known.number_within, texts)) or work.known.within(text):
         return dummy(element.tag, element.VR)
     return DataElement(element.tag, element.VR, text)
 
 
-def _shifted(element: DataElement, work: Rewriting) -> DataElement:
-    """Times of day stay: what is moved is the day."""
-    move: Callable[[str], str] | None = {"DA": work.pseudonym.date, "DT": work.pseudonym.moment}.get(element.VR)
-    if move is None:
-        return _without_names(element, work) if element.VR in _TEXT else element
-    return _of_values(element, map(move, strings(element.value)))
+def _shifted(element: DataElement, work: Rewriting) -> DataElement | None:
+    """Times of day and the offset from UTC stay: what is moved is the day. One that is the birth date is a dummy."""
+    texts = list(strings(element.value))
+    if element.VR == "TM":
+        return _of_values(element, map(time_of_day, texts))
+    if element.VR not in _DATES:
+        return element if all(map(is_offset, texts)) else None
+    if any(map(work.known.is_birth, texts)):
+        return dummy(element.tag, element.VR)
+    return _of_values(element, map(work.pseudonym.date if element.VR == "DA" else work.pseudonym.moment, texts))
 
 
 def _dummy(element: DataElement, work: Rewriting) -> DataElement:
     if element.VR != "SQ":
         return dummy(element.tag, element.VR)
-    if any("CodeValue" in item for item in element.value):
+    if content_items.is_code_sequence(element):
         return DataElement(element.tag, "SQ", Sequence([dummy_code()]))
-    return DataElement(element.tag, "SQ", Sequence(_data_set(item, work) for item in element.value))
+    return DataElement(element.tag, "SQ", Sequence(_item(item, work) for item in element.value))
 
 
 def _new_uids(element: DataElement, work: Rewriting) -> DataElement | None:
@@ -236,19 +261,19 @@ _DONE: dict[Action, Callable[[DataElement, Rewriting], DataElement | None]] = {
 }
 
 
-def _keep_private(source: Dataset, tag: BaseTag, made: Dataset, work: Rewriting) -> None:
+def _keep_private(source: Dataset, tag: BaseTag, made: Dataset) -> None:
     """Keep a private element that is known to hold a number or a word of the measurement."""
     if tag.is_private_creator or tag.element < 0x1000:
         return
     creator = source.get(Tag(tag.group, tag.element >> 8))
     name = str(creator.value).strip() if creator is not None else ""
-    vr = safe_private().get((tag.group, name, tag.element & 0xFF))
-    element = _decoded(source, tag) if vr else None
-    if element is None or vr != element.VR:
+    safe = safe_private().get((tag.group, name, tag.element & 0xFF))
+    element = _decoded(source, tag) if safe else None
+    if safe is None or element is None or safe.vr != element.VR:
         return
-    if element.VR == "CS" and any(work.known.within(text) for text in strings(element.value)):
+    if element.VR == "CS" and not safe.terms.issuperset(strings(element.value)):
         return
-    made.private_block(tag.group, name, create=True).add_new(tag.element & 0xFF, vr, element.value)
+    made.private_block(tag.group, name, create=True).add_new(tag.element & 0xFF, safe.vr, element.value)
 
 
 def _name(element: DataElement) -> str:

@@ -20,7 +20,8 @@ from node.deidentification.kinds import (
     require_exportable,
 )
 from node.deidentification.patient import Pseudonym
-from node.deidentification.profile import Option, Profile
+from node.deidentification.pixels import without_hidden_bits
+from node.deidentification.profile import STILL_HOLDING, Option, Profile
 from node.errors import told
 from node.failure import pass_on
 from node.recognition.header import charsets
@@ -71,9 +72,10 @@ def deidentify(
         try:
             source = read_dataset(path)
             charsets.settle(source, nested=True)
-            require_exportable(source)
+            require_exportable(source, made_here)
             made, replaced = rewritten(source, pseudonym, profile, made_here, of_study or Dataset())
-            _say_so(made, source, profile)
+            without_hidden_bits(made, source.file_meta.TransferSyntaxUID.is_little_endian)
+            _say_so(made, source, profile, made_here)
             content = _file(made, source)
         except NotExportedError:
             raise
@@ -90,19 +92,17 @@ def deidentify(
     )
 
 
-def _say_so(made: Dataset, source: Dataset, profile: Profile) -> None:
+def _say_so(made: Dataset, source: Dataset, profile: Profile, made_here: bool) -> None:
     """Attributes that say what was done (PS3.15 E.1.1, step 6)."""
     made.SpecificCharacterSet = "ISO_IR 192"
     made.PatientIdentityRemoved = "YES"
     made.DeidentificationMethod = f"{PRODUCT} {product_version()}: PS3.15 E"
-    earlier = made.get("DeidentificationMethodCodeSequence") or ()
+    earlier = source.get("DeidentificationMethodCodeSequence") or ()
     there = {str(item.get("CodeValue", "")) for item in earlier}
-    made.DeidentificationMethodCodeSequence = [
-        *earlier,
-        *(_item(code) for code in profile.codes if code.value not in there),
-    ]
+    holding = (code for code in STILL_HOLDING if code.value in there)
+    made.DeidentificationMethodCodeSequence = [_item(code) for code in (*holding, *profile.codes)]
     made.LongitudinalTemporalInformationModified = "MODIFIED" if Option.DATES in profile.options else "REMOVED"
-    if not made.get("BurnedInAnnotation") and is_known_free_of_text(source):
+    if not made.get("BurnedInAnnotation") and is_known_free_of_text(source, made_here):
         made.BurnedInAnnotation = "NO"
 
 

@@ -1,7 +1,8 @@
 """The Basic Application Level Confidentiality Profile with its options (PS3.15 E.2, E.3): what is done to an element.
 
-The table of the standard is kept as data beside this file. Where it leaves a choice between removing, emptying and a
-dummy by the type of the attribute in its IOD (such as X/Z/D), the last is taken: it is right for every type.
+The table of the standard is kept as data beside this file, and what is done to other attributes beside it. Where it
+leaves a choice between removing, emptying and a dummy by the type of the attribute in its IOD (such as X/Z/D), the last
+is taken: it is right for every type.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.sr.coding import Code
 
 from node.errors import NodeError
@@ -64,6 +66,11 @@ CODES: Mapping[Option, Code] = {
     Option.DESCRIPTORS: Code("113105", "DCM", "Clean Descriptors Option"),
     Option.PRIVATE: Code("113111", "DCM", "Retain Safe Private Option"),
 }
+STILL_HOLDING = (
+    Code("113101", "DCM", "Clean Pixel Data Option"),
+    Code("113102", "DCM", "Clean Recognizable Visual Features Option"),
+)
+"""Of an earlier de-identification: what it did to the pixels stays done. What it retained may be gone."""
 _ACTIONS = {
     "X": Action.REMOVE,
     "Z": Action.EMPTY,
@@ -75,6 +82,7 @@ _ACTIONS = {
     "Z/D": Action.DUMMY,
     "X/Z/U*": Action.UID,
 }
+_DATES = {"C": Action.SHIFT, "K": Action.KEEP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +138,42 @@ def table() -> Mapping[int, Row]:
     return {int(line["tag"].replace(",", ""), 16): _row(line) for line in _lines("table_e1_1.csv")}
 
 
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What is done to an attribute that the table does not name: to a received one, to one of this node, and why."""
+
+    received: Action
+    made_here: Action
+    reason: str
+
+
 @cache
-def safe_private() -> Mapping[tuple[int, str, int], str]:
-    """The VR of private elements that are kept, by group, creator and the last two digits of the element."""
+def beyond() -> Mapping[int, Beyond]:
+    """Attributes beside Table E.1-1, by tag."""
     return {
-        (int(line["group"], 16), line["creator"], int(line["element"], 16)): line["vr"]
+        tag: Beyond(Action(line["action"]), Action(line["made_here"] or line["action"]), line["reason"])
+        for line in _lines("beyond_e1_1.csv")
+        if (tag := tag_for_keyword(line["keyword"])) is not None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SafePrivate:
+    """A private element that is kept: its VR, what it is, who says that it is safe, and of a CS its terms."""
+
+    vr: str
+    name: str
+    source: str
+    terms: frozenset[str]
+
+
+@cache
+def safe_private() -> Mapping[tuple[int, str, int], SafePrivate]:
+    """Private elements that are kept, by group, creator and the last two digits of the element."""
+    return {
+        (int(line["group"], 16), line["creator"], int(line["element"], 16)): SafePrivate(
+            line["vr"], line["name"], line["source"], frozenset(line["terms"].split())
+        )
         for line in _lines("safe_private.csv")
     }
 
@@ -152,6 +191,6 @@ def _lines(name: str) -> Iterator[dict[str, str]]:
 
 def _row(line: Mapping[str, str]) -> Row:
     kept = {option: Action.KEEP for option in (Option.DEVICE, Option.CHARACTERISTICS) if line[option] == "K"}
-    shifted = {Option.DATES: Action.SHIFT} if line[Option.DATES] else {}
+    shifted = {Option.DATES: _DATES[line[Option.DATES]]} if line[Option.DATES] else {}
     cleaned = {Option.DESCRIPTORS: Action.WORDS} if line[Option.DESCRIPTORS] else {}
     return Row(line["name"], _ACTIONS[line["basic"]], kept | shifted | cleaned)

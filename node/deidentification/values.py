@@ -1,18 +1,28 @@
-"""Values that stand in the place of others, by value representation (PS3.5 6.2)."""
+"""Values that stand in the place of others, by value representation (PS3.5 6.2), and whether a text is of its kind."""
 
 from __future__ import annotations
 
-from pydicom import Dataset
+import re
+
+from pydicom import Dataset, config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from node.deidentification.patient import DUMMY_DATE, DUMMY_TIME
+from node.deidentification.patient import DUMMY_DATE, DUMMY_TIME, is_time
 
 DUMMY_TEXT = "REMOVED"
 _OLDEST = 89
+_AGE = re.compile(r"\s*0*([0-9]{1,3})\s*([DWMY])\s*", re.IGNORECASE)
+#: Units of an age, and from which number on somebody is 90.
+_TOO_OLD = {"Y": 90, "M": 90 * 12, "W": 90 * 52, "D": 90 * 365}
 _TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+_BINARY_NUMBERS = _NUMBERS - {"DS", "IS"}
+_STRINGS = _TEXT | {"AS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
+_TERM = re.compile(r"[A-Z0-9_ ]{0,16}")
 _FIXED = {
     "AS": "000Y",
     "DA": DUMMY_DATE,
@@ -46,6 +56,42 @@ def dummy_code() -> Dataset:
 
 
 def bounded_age(text: str) -> str:
-    """An AS; who is 90 or older is 90: few are, and a date of an event would find them."""
-    years = text[:3]
-    return "090Y" if text.endswith("Y") and years.isdigit() and int(years) > _OLDEST else text
+    """An AS in the spelling of the standard; who is 90 or older is 90, and what is no age is a dummy.
+
+    Few are so old, and a date of an event would find them.
+    """
+    if not text.strip():
+        return ""
+    found = _AGE.fullmatch(text)
+    if found is None:
+        return _FIXED["AS"]
+    number, unit = int(found[1]), found[2].upper()
+    return f"{_OLDEST + 1:03}Y" if number >= _TOO_OLD[unit] else f"{number:03}{unit}"
+
+
+def time_of_day(text: str) -> str:
+    """A TM as it is; what is none is a dummy."""
+    return text if not text.strip() or is_time(text.strip()) else DUMMY_TIME
+
+
+def of_its_kind(element: DataElement) -> DataElement | None:
+    """An element with a VR that the dictionary gives its attribute, whatever its file says; None where it cannot be so.
+
+    Raises:
+        ValueError, TypeError: the value is none of the kind.
+    """
+    tag, vr = element.tag, element.VR
+    if not dictionary_has_tag(tag):
+        return element
+    kinds = dictionary_VR(tag).split(" or ")
+    if vr in kinds or (vr in _BINARY_NUMBERS and not _BINARY_NUMBERS.isdisjoint(kinds)):
+        return element
+    kind = kinds[0]
+    if vr not in _STRINGS or kind not in _STRINGS:
+        return None
+    values = [
+        str(it) for it in (element.value if isinstance(element.value, MultiValue | list) else [element.value or ""])
+    ]
+    if kind == "CS" and not all(map(_TERM.fullmatch, values)):
+        return None
+    return DataElement(tag, kind, values if len(values) != 1 else values[0], validation_mode=config.IGNORE)

@@ -13,6 +13,7 @@ from pydicom.uid import (
     UID,
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     JPEGBaseline8Bit,
     MRImageStorage,
     SecondaryCaptureImageStorage,
@@ -254,8 +255,22 @@ def test_a_private_element_of_another_kind_than_it_should_be_goes(through) -> No
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("t2_tse_tra_384 Zebrafish", "t2 tse tra 384"),
+        ("t2_tse_tra_384 Zebrafish", "t2 tse tra"),
+        ("t2_tse_tra_384", "t2 tse tra 384"),
+        ("t2_tse_384_tra 3D 0.8mm 1.5T", "t2 tse 384 tra 3D 0.8mm 1.5T"),
         ("ep2d_diff_b50_b800 20330514", "ep2d diff b50 b800"),
+        ("t2 tse sag 24.11.26", "t2 tse sag"),
+        ("t2 tse sag 24.11.26mm", "t2 tse sag"),
+        ("geb 03/12/75 t2", "t2"),
+        ("t2 2026-11-24 t1", "t2 t1"),
+        ("123-456-789 t2", "t2"),
+        ("tel 079 123 45 67", ""),
+        ("t2 756.12.34.56.78", "t2"),
+        ("24.11 26 t2", "t2"),
+        ("t2 1.5 tse", "t2 tse"),
+        ("t2 2026", "t2"),
+        ("24Nov26 t2 11月24日", "t2"),
+        ("t2 ٢٤ tse", "t2 tse"),
         ("Dr. Meier: MRT Becken", "Becken"),
         ("直肠_增强 王小东", "直肠 增强"),
         ("1951 12345678", ""),
@@ -335,7 +350,17 @@ def test_the_basic_profile_keeps_neither_dates_nor_devices_of_a_report(through) 
         ({"SOPClassUID": SecondaryCaptureImageStorage}, "Secondary Capture Image Storage"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1"}, "Encapsulated PDF Storage"),
         ({"SOPClassUID": "1.2.3.4"}, "of a class that is not known here"),
-        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "a picture of a screen"),
+        *(
+            ({"ImageType": ["ORIGINAL", "PRIMARY", kind]}, "a picture of a screen or a page")
+            for kind in ("SCREEN SAVE", "SCREENSAVE", "CSA REPORT", "DOSE_INFO", "REPORT", "PROTOCOL", "SNAPSHOT")
+        ),
+        ({"ConversionType": "WSD"}, "a picture that was made into an image"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "a colour image that does not say"),
+        ({"SOPClassUID": GrayscaleSoftcopyPresentationStateStorage}, "a presentation state of another system"),
+        (
+            {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "BurnedInAnnotation": "NO", "ICCProfile": b"dr"},
+            "a colour profile of another system",
+        ),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "a colour image that does not say"),
     ],
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 from pydicom.datadict import DicomDictionary
 from pydicom.tag import Tag
 
-from node.deidentification.profile import RESEARCH, Action, Option, profile_of, safe_private, table
+from node.deidentification.profile import RESEARCH, Action, Option, beyond, profile_of, safe_private, table
 from node.errors import NodeError
 
 
@@ -47,6 +49,14 @@ def test_the_table_is_whole() -> None:
     assert {"PatientName", "OtherPatientIDs", "OperatorsName", "ContentSequence", "TextString"} <= named
 
 
+def test_beside_the_table_each_attribute_is_one_of_the_standard_with_a_reason() -> None:
+    with files("node.deidentification").joinpath("beyond_e1_1.csv").open(encoding="utf-8") as file:
+        lines = [line for line in file if not line.startswith("#")]
+    assert len(beyond()) == len(lines) - 1
+    assert all(it.reason for it in beyond().values())
+    assert not set(beyond()) & set(table())
+
+
 def test_options_change_only_what_they_are_about() -> None:
     only_dates = profile_of("basic,dates")
     changed = {
@@ -73,5 +83,7 @@ def test_another_profile_is_refused_with_those_that_there_are(name: str) -> None
 
 
 def test_safe_private_elements_are_numbers_and_words_of_the_measurement() -> None:
-    assert {vr for vr in safe_private().values()} <= {"IS", "DS", "FD", "FL", "CS"}
+    assert {it.vr for it in safe_private().values()} <= {"IS", "DS", "FD", "FL", "CS"}
+    assert all(it.terms if it.vr == "CS" else not it.terms for it in safe_private().values())
+    assert {it.source for it in safe_private().values()} == {"E.3.10-1", "maker"}
     assert set(Option) == {"dates", "device", "characteristics", "descriptors", "private"}
