@@ -13,13 +13,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from storage import durability
 from storage.errors import StorageError
+from storage.records import PatientIdentity
 
 FOLDER = "pseudonyms"
 _SUFFIX = ".jsonl"
@@ -34,8 +35,8 @@ class PseudonymRow:
 
     Attributes:
         pseudonym: in the exports of the project.
-        identifier, issuer: digests by which headers of the patient are found again (`PatientIdentity`); those of a
-            study without a Patient ID have its UID as `study`.
+        identifier, issuer, born: digests by which headers of the patient are found again (`PatientIdentity`), empty
+            while none has stated it; of a study without a Patient ID its UID stands in `study`.
         patient_id: as a header spells it; empty where none has one.
         study: Study Instance UID of a study that names nobody; else empty.
         key: 32 random bytes (hex) of which the new UIDs are made.
@@ -49,6 +50,29 @@ class PseudonymRow:
     study: str
     key: str = field(repr=False)
     shift_days: int = field(repr=False)
+    born: str = ""
+
+    @property
+    def stated(self) -> PatientIdentity:
+        """All that headers of the patient have stated."""
+        return PatientIdentity(self.identifier, self.issuer, self.born)
+
+
+class AmbiguousPatientError(StorageError):
+    """Several patients of a project have the Patient ID of a study, which states too little to tell whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How identities are compared.
+
+    Attributes:
+        contradict: whether two name different patients.
+        merged: all that two of one patient state.
+    """
+
+    contradict: Callable[[PatientIdentity, PatientIdentity], bool]
+    merged: Callable[[PatientIdentity, PatientIdentity], PatientIdentity]
 
 
 class Pseudonyms:
@@ -57,21 +81,31 @@ class Pseudonyms:
     def __init__(self, root: Path) -> None:
         self._folder = root / FOLDER
 
-    def of_patient(self, project: str, patient_id: str, identifier: str, issuer: str, study: str) -> PseudonymRow:
+    def of_patient(
+        self, project: str, patient_id: str, who: PatientIdentity, study: str, matching: Matching
+    ) -> PseudonymRow:
         """The row of a patient, made where there is none yet; `study` tells those apart that name nobody.
 
+        A row learns what `who` states and no header before has stated.
+
         Raises:
+            AmbiguousPatientError: it may be that of several; no row was made.
             OSError: the disk refused.
             StorageError: the project has no name that a file can have, or its table is damaged.
         """
         path = self._path(project)
-        own_study = "" if identifier else study
+        own_study = "" if who.identifier else study
         with self._alone():
             rows = list(_rows(path))
-            for row in rows:
-                if _is_of(row, identifier, issuer, own_study):
-                    return row
-            row = _new(project, {it.pseudonym for it in rows}, (identifier, issuer, patient_id, own_study))
+            fitting = [number for number, row in enumerate(rows) if _is_of(row, who, own_study, matching)]
+            if len(fitting) > 1:
+                raise AmbiguousPatientError(
+                    "several patients of the project have its Patient ID, and its issuer and birth date do not say "
+                    "whose it is"
+                )
+            if fitting:
+                return _learnt(path, rows, fitting[0], who, matching)
+            row = _new(project, {it.pseudonym for it in rows}, who, patient_id, own_study)
             _append(path, row)
             return row
 
@@ -124,20 +158,32 @@ def files(root: Path) -> list[Path]:
     return sorted((root / FOLDER).glob(f"*{_SUFFIX}"))
 
 
-def _is_of(row: PseudonymRow, identifier: str, issuer: str, study: str) -> bool:
+def _is_of(row: PseudonymRow, who: PatientIdentity, study: str, matching: Matching) -> bool:
     if study or not row.identifier:
         return bool(study) and row.study == study
-    return row.identifier == identifier and (not issuer or not row.issuer or row.issuer == issuer)
+    return row.identifier == who.identifier and not matching.contradict(row.stated, who)
 
 
-def _new(project: str, taken: set[str], of: tuple[str, str, str, str]) -> PseudonymRow:
+def _learnt(
+    path: Path, rows: Sequence[PseudonymRow], number: int, who: PatientIdentity, matching: Matching
+) -> PseudonymRow:
+    """The row with what it did not have: from then on it is no longer that of whoever states something else."""
+    row = rows[number]
+    stated = matching.merged(row.stated, who) if row.identifier else row.stated
+    known = replace(row, issuer=stated.issuer, born=stated.born)
+    if known != row:
+        _replace(path, [*rows[:number], known, *rows[number + 1 :]])
+    return known
+
+
+def _new(project: str, taken: set[str], who: PatientIdentity, patient_id: str, study: str) -> PseudonymRow:
     while True:
         name = f"{project}-{base64.b32encode(secrets.token_bytes(_ALPHABET_BYTES)).decode()}"
         if name not in taken:
             break
     weeks = _FIRST_WEEK + secrets.randbelow(_LAST_WEEK - _FIRST_WEEK + 1)
-    identifier, issuer, patient_id, study = of
-    return PseudonymRow(name, identifier, issuer, patient_id, study, secrets.token_hex(32), -_WEEK * weeks)
+    key, shift = secrets.token_hex(32), -_WEEK * weeks
+    return PseudonymRow(name, who.identifier, who.issuer, patient_id, study, key, shift, who.born)
 
 
 def _rows(path: Path) -> Iterator[PseudonymRow]:

@@ -31,7 +31,6 @@ from storage.durability import sync
 from storage.erasures import Erasure
 from storage.files import ObjectStore
 from storage.pseudonyms import PseudonymRow, Pseudonyms
-from storage.records import PatientIdentity
 from storage.removal import Order
 from storage.removal_records import Removal, Scope
 from storage.retention import UNDER_WAY, Candidate, Circumstances, Kept
@@ -295,7 +294,7 @@ class _Order:
         who, studies = self._who.identity, {it.study_instance_uid for it in self._data.studies}
 
         def is_meant(row: PseudonymRow) -> bool:
-            return row.study in studies or patients.is_meant(PatientIdentity(row.identifier, row.issuer), who)
+            return row.study in studies or patients.is_meant(row.stated, who)
 
         Pseudonyms(self._settings.root).forget(is_meant)
 

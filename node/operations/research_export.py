@@ -22,28 +22,33 @@ from node.deidentification.kinds import NotExportedError, UnreadableObjectError
 from node.deidentification.patient import Pseudonym
 from node.deidentification.profile import Profile
 from node.errors import NodeError, told
+from node.failure import pass_on
 from node.operations.export_folder import ExportFolder, export_folder, require_free
 from node.operations.watching import Watch, unwatched
 from node.recognition.header import patients
 from node.recognition.header.charsets import settle
-from node.recognition.header.frames import read_patient
+from node.recognition.header.frames import UNREADABLE, read_patient
 from node.results.identity import PRODUCT, product_version
 from node.settings import Settings
 from storage import search
 from storage.audit import Audit, AuditAction, AuditEvent, Facts
 from storage.catalogue import matching, retrieval
 from storage.catalogue.filling import catch_up
-from storage.catalogue.retrieval import UniqueKeys
+from storage.catalogue.retrieval import TooManyObjectsError, UniqueKeys
 from storage.database import open_engine
+from storage.dicom_files import read_dataset
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.ledger import Ledger
-from storage.pseudonyms import PseudonymRow, Pseudonyms
+from storage.pseudonyms import AmbiguousPatientError, Matching, PseudonymRow, Pseudonyms
 from storage.records import NOBODY, InstanceHeader, PatientIdentity, StoredFile
 from storage.search import Identification, StudySearch
 
 VERSION = 1
 _MOST_OBJECTS = 200_000  # of one study
+_DEFER_BYTES = 1024  # longer values are not read to see whether a file can be
+MATCHING = Matching(patients.contradict, patients.merged)
+"""How patients of a project are told apart: as everywhere in the node."""
 _Object = tuple[InstanceHeader, StoredFile]
 
 
@@ -122,12 +127,15 @@ class _Export:
         self._missing: dict[str, str] = {}
 
     def take(self, study: str) -> None:
-        """Export the objects of a study, unless nobody can say of which one patient it is."""
+        """Export the objects of a study, unless it is gone or nobody can say of which one patient it is.
+
+        Of a study that is not exported nothing is kept, neither a pseudonym nor an event of the audit.
+        """
         with self._files.locks.using([study]):
-            objects = self._objects_of(study)
             try:
+                objects = self._objects_of(study)
                 row = self._patient(study, [file for _, file in objects])
-            except NotExportedError as error:
+            except (NotExportedError, AmbiguousPatientError, TooManyObjectsError) as error:
                 self._missing[study] = str(error)
                 return
             self._on_record(study, objects)
@@ -216,17 +224,32 @@ class _Export:
 
     def _objects_of(self, study: str) -> list[_Object]:
         with self._engine.connect() as connection:
-            return retrieval.objects(connection, UniqueKeys(study_instance_uids=(study,)), _MOST_OBJECTS)
+            found = retrieval.objects(connection, UniqueKeys(study_instance_uids=(study,)), _MOST_OBJECTS)
+        if not found:
+            raise NotExportedError("nothing of it is here any more")
+        return found
 
     def _patient(self, study: str, files: Sequence[StoredFile]) -> PseudonymRow:
         """The one patient that the objects of a study name; of a study that names nobody, one of its own."""
         stated = {self._stated(file) for file in files}
+        if stated == {NOBODY} and not any(map(self._is_readable, files)):
+            raise NotExportedError("none of its files can be read")
         persons = patients.persons(stated)
         if len(persons) > 1 or any(patients.person_of(it, persons) is None for it in stated - {NOBODY}):
             raise NotExportedError("its objects name several patients")
         who = next(iter(persons), NOBODY)
         patient_id = self._audit.patient_of(study) if who.identifier else ""
-        return self._pseudonyms.of_patient(self._order.project, patient_id, who.identifier, who.issuer, study)
+        return self._pseudonyms.of_patient(self._order.project, patient_id, who, study, MATCHING)
+
+    def _is_readable(self, file: StoredFile) -> bool:
+        try:
+            read_dataset(self._files.absolute(file), stop_before_pixels=True, defer_size=_DEFER_BYTES)
+        except FileNotFoundError:
+            return False
+        except UNREADABLE as error:
+            pass_on(error)
+            return False
+        return True
 
     def _stated(self, file: StoredFile) -> PatientIdentity:
         try:

@@ -10,7 +10,8 @@ import pytest
 
 from storage.errors import StorageError
 from storage.inventory import of_root
-from storage.pseudonyms import PseudonymRow, Pseudonyms
+from storage.pseudonyms import AmbiguousPatientError, Matching, PseudonymRow, Pseudonyms
+from storage.records import NOBODY, PatientIdentity
 
 
 @pytest.fixture
@@ -18,8 +19,22 @@ def tables(tmp_path: Path) -> Pseudonyms:
     return Pseudonyms(tmp_path)
 
 
-def row(tables: Pseudonyms, patient: str = "P1", issuer: str = "", project: str = "trial") -> PseudonymRow:
-    return tables.of_patient(project, patient, f"digest-{patient}", issuer, "1.2.3")
+def contradict(one: PatientIdentity, other: PatientIdentity) -> bool:
+    """As a node compares headers: what both state, and state differently."""
+    return any(a and b and a != b for a, b in ((one.issuer, other.issuer), (one.born, other.born)))
+
+
+def merged(one: PatientIdentity, other: PatientIdentity) -> PatientIdentity:
+    return PatientIdentity(one.identifier, one.issuer or other.issuer, one.born or other.born)
+
+
+MATCHING = Matching(contradict, merged)
+
+
+def row(
+    tables: Pseudonyms, patient: str = "P1", issuer: str = "", project: str = "trial", born: str = ""
+) -> PseudonymRow:
+    return tables.of_patient(project, patient, PatientIdentity(f"digest-{patient}", issuer, born), "1.2.3", MATCHING)
 
 
 def test_a_patient_has_the_same_in_a_project_and_another_in_another(tables, tmp_path):
@@ -37,9 +52,39 @@ def test_patients_differ_by_their_id_and_by_who_assigned_it(tables):
 
 
 def test_studies_that_name_nobody_are_a_patient_each(tables):
-    one, other = (tables.of_patient("trial", "", "", "", study) for study in ("1.2", "1.3"))
+    one, other, again = (tables.of_patient("trial", "", NOBODY, study, MATCHING) for study in ("1.2", "1.3", "1.2"))
     assert one.pseudonym != other.pseudonym
-    assert tables.of_patient("trial", "", "", "", "1.2") == one
+    assert again == one
+
+
+def test_who_was_born_on_another_day_is_another_patient_with_the_same_id(tables):
+    first, other = row(tables, born="1950"), row(tables, born="1980")
+    assert first.pseudonym != other.pseudonym
+    assert (row(tables, born="1950"), row(tables, born="1980")) == (first, other)
+
+
+@pytest.mark.parametrize("later", [{"issuer": "THERE"}, {"born": "1980"}])
+def test_a_patient_who_stated_less_at_first_is_known_by_what_was_stated_since(tables, later):
+    """Else the second of two persons whose first study said nothing would get the pseudonym of the first."""
+    first = row(tables)
+    assert row(tables, issuer="HERE", born="1950").pseudonym == first.pseudonym
+    assert [(it.issuer, it.born) for it in tables.rows("trial")] == [("HERE", "1950")]
+    assert row(tables, **later).pseudonym != first.pseudonym
+
+
+def test_a_study_that_may_be_of_two_patients_gets_none_of_their_pseudonyms_and_none_of_its_own(tables):
+    rows = (row(tables, issuer="HERE"), row(tables, issuer="THERE"))
+    with pytest.raises(AmbiguousPatientError, match="do not say whose it is"):
+        row(tables)
+    assert tables.rows("trial") == rows
+
+
+def test_a_line_of_before_birth_dates_is_read(tables, tmp_path):
+    first = row(tables)
+    path = tmp_path / "pseudonyms" / "trial.jsonl"
+    path.write_text(path.read_text().replace(',"born":""', ""))
+    assert tables.rows("trial") == (first,)
+    assert row(tables, born="1950").pseudonym == first.pseudonym
 
 
 def test_dates_are_moved_by_weeks_between_one_and_ten_years_back(tables):

@@ -17,6 +17,7 @@ from sqlalchemy import insert, select
 from node.errors import NodeError
 from node.maintenance.retention import Retention
 from node.operations import erasure, quarantine
+from node.operations.research_export import MATCHING
 from node.recognition.header.patients import identity
 from node.settings import RetentionSettings, Settings
 from storage import database, erasures, holds, rejections
@@ -124,7 +125,7 @@ def put_traces_everywhere(root: OldStudies, settings: Settings, empty_queue: Pat
     Audit(root.engine).add(query)
     Alerts(root.engine).raise_("E-RESULT-WITHDRAWN", STUDY, f"results of {STUDY} are to be taken back")
     known = identity(PATIENT["PatientID"])
-    Pseudonyms(root.root).of_patient("trial", PATIENT["PatientID"], known.identifier, known.issuer, STUDY)
+    Pseudonyms(root.root).of_patient("trial", PATIENT["PatientID"], known, STUDY, MATCHING)
     root.index.keep_verdict(STUDY, 1, '{"version": 1, "note": "Zebrafish QX-77-ZZ"}')
     (root.files.spool / "left.part").write_bytes(a_file(8, study=STUDY, **PATIENT))
     os.utime(root.files.spool / "left.part", (0, 0))

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from node.cohort.register import registered
 from node.deidentification.profile import RESEARCH, profile_of
 from node.errors import NodeError
-from node.operations import erasure
+from node.operations import erasure, research_export
 from node.operations.research_export import Exported, ExportOrder, export
 from node.settings import Settings
 from storage import database, rejections
@@ -164,6 +164,53 @@ def test_a_study_that_names_two_patients_stays_here(root, go):
     assert (done.studies, len({it.PatientID for it in objects(done)})) == (1, 1)
 
 
+def test_one_patient_id_of_two_persons_gives_two_pseudonyms(root, go):
+    root.ended(ONE, to=(), **PATIENT, PatientBirthDate="19500101")
+    root.ended(TWO, to=(), **PATIENT, PatientBirthDate="19800101")
+    root.ended(OTHER, to=(), **PATIENT, PatientBirthDate="")
+    done = go()
+    assert (done.studies, done.patients, list(done.missing)) == (2, 2, [OTHER])
+    assert "do not say whose it is" in done.missing[OTHER]
+
+
+def test_of_a_study_that_was_erased_meanwhile_nothing_is_written_down_again(root, settings, tmp_path):
+    """It was chosen, and is gone when its turn comes."""
+    for study in (ONE, TWO):
+        root.ended(study, to=(), **PATIENT | {"PatientID": study})
+
+    def erased_at_its_turn(studies, _total):
+        for study in studies:
+            if study == TWO:
+                erasure.erase(settings, TWO, "", "request of 1 March", "Dr. Ada")
+            yield study
+
+    done = export(settings, tmp_path / "out", ExportOrder("trial", RESEARCH, "ada"), erased_at_its_turn)
+    assert (done.studies, done.missing) == (1, {TWO: "nothing of it is here any more"})
+    assert [it.patient_id for it in Pseudonyms(root.root).rows("trial")] == [ONE]
+    events = Audit(root.engine).find(AuditSearch(actions=frozenset({AuditAction.EXPORTED})))
+    assert [it.study_instance_uid for it in events] == [ONE]
+    assert len((tmp_path / "out" / "cases.csv").read_text().splitlines()) == 2
+
+
+def test_a_study_of_which_no_file_can_be_read_is_missing_and_leaves_no_pseudonym(root, go):
+    root.ended(ONE, to=(), **PATIENT)
+    root.ended(OTHER, to=())
+    for path in (root.root / "objects" / ONE).rglob("*.dcm"):
+        path.write_bytes(b"broken")
+    done = go()
+    assert (done.studies, done.missing) == (1, {ONE: "none of its files can be read"})
+    assert [it.patient_id for it in Pseudonyms(root.root).rows("trial")] == ["P1"]
+
+
+def test_a_study_with_more_objects_than_are_read_at_once_is_missing_and_the_others_leave(root, go, monkeypatch):
+    root.ended(ONE, to=(), **PATIENT)
+    root.store(a_file(9, study=ONE, **PATIENT))
+    root.ended(OTHER, to=())
+    monkeypatch.setattr(research_export, "_MOST_OBJECTS", 4)
+    done = go()
+    assert (done.studies, done.missing) == (1, {ONE: "more than 4 objects"})
+
+
 def test_studies_that_name_nobody_are_a_patient_each(root, go):
     for study in (ONE, TWO):
         root.ended(study, to=(), PatientID="", PatientBirthDate="")
@@ -290,11 +337,13 @@ def test_the_command_says_what_it_has_written(root, config, command, tmp_path):
     assert "Zebrafish" not in ended.stdout
 
 
-def test_the_command_prints_json_and_ends_with_1_where_something_is_missing(root, config, command, tmp_path):
+def test_the_command_keeps_nothing_unless_told_prints_json_and_ends_with_1_where_something_is_missing(
+    root, config, command, tmp_path
+):
     root.ended(ONE, to=(), **PATIENT)
     root.store(a_file(9, study=ONE, PatientID="SOMEBODY"))
     target = str(tmp_path / "out")
-    ended = command("export", target, "--project", "trial", "--all", "--profile", "basic", "--json", "--config", config)
+    ended = command("export", target, "--project", "trial", "--all", "--json", "--config", config)
     assert ended.returncode == 1
     document = json.loads(ended.stdout)
     assert (document["profile"], document["missing"]) == ("basic", {ONE: "its objects name several patients"})
