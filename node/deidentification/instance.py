@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
@@ -38,18 +38,32 @@ class Deidentified:
     """An object as it leaves.
 
     Attributes:
-        content: the Part 10 file.
+        dataset: with its file meta information.
         study_instance_uid, series_instance_uid, sop_instance_uid: the new ones.
         sop_class_uid: as it was.
         replaced: keywords of elements that named somebody where nobody should; dummies stand there.
     """
 
-    content: bytes
+    dataset: Dataset
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
     replaced: frozenset[str]
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the Part 10 file.
+
+        Raises:
+            UnreadableObjectError: a value of it cannot be encoded; part of it is written.
+            OSError: this machine cannot write now.
+        """
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                dcmwrite(file, self.dataset, enforce_file_format=True)
+            except Exception as error:
+                pass_on(error)
+                raise UnreadableObjectError(f"it cannot be written: {told(error)}") from error
 
 
 def deidentify(
@@ -76,14 +90,14 @@ def deidentify(
             made, replaced = rewritten(source, pseudonym, profile, made_here, of_study or Dataset())
             without_hidden_bits(made, source.file_meta.TransferSyntaxUID.is_little_endian)
             _say_so(made, source, profile, made_here)
-            content = _file(made, source)
+            made.file_meta = _file_meta(made, source)
         except NotExportedError:
             raise
         except Exception as error:
             pass_on(error)
             raise UnreadableObjectError(f"it cannot be read: {told(error)}") from error
     return Deidentified(
-        content=content,
+        dataset=made,
         study_instance_uid=made.StudyInstanceUID,
         series_instance_uid=made.SeriesInstanceUID,
         sop_instance_uid=made.SOPInstanceUID,
@@ -112,15 +126,12 @@ def _item(code: Code) -> Dataset:
     return item
 
 
-def _file(made: Dataset, source: Dataset) -> bytes:
-    """File meta information of this node alone, and an empty preamble."""
+def _file_meta(made: Dataset, source: Dataset) -> FileMetaDataset:
+    """File meta information of this node alone; the preamble, which a new data set has none of, is empty."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = made.SOPClassUID
     meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     meta.TransferSyntaxUID = source.file_meta.TransferSyntaxUID
     meta.ImplementationClassUID = UID(_IMPLEMENTATION)
     meta.ImplementationVersionName = f"{PRODUCT} {product_version()}"[:16]
-    made.file_meta = meta
-    buffer = BytesIO()
-    dcmwrite(buffer, made, enforce_file_format=True)
-    return buffer.getvalue()
+    return meta

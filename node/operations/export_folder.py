@@ -14,6 +14,7 @@ from pathlib import Path
 
 from models.spreadsheet import write_row
 from node.deidentification.instance import Deidentified
+from node.deidentification.kinds import UnreadableObjectError
 from node.errors import NodeError
 from storage.durability import sync, write
 
@@ -34,21 +35,30 @@ class ExportFolder:
         for name, columns in _LISTS.items():
             write_row(self._files[name], columns)
 
-    def add(self, it: Deidentified, pseudonym: str) -> None:
-        """Keep an object; it has its name once it is whole, and is durable with the end of the export.
+    def add(self, it: Deidentified, pseudonym: str) -> int:
+        """Keep an object, which has its name once it is whole and on the disk; its size in bytes.
 
         Raises:
+            UnreadableObjectError: it cannot be written; nothing of it is there.
             OSError: the disk refused.
         """
         relative = Path(OBJECTS, pseudonym, it.study_instance_uid, it.series_instance_uid, f"{it.sop_instance_uid}.dcm")
         path = self.path / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
-        partial.write_bytes(it.content)
+        try:
+            with partial.open("wb") as file:
+                it.write(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except UnreadableObjectError:
+            partial.unlink()
+            raise
         os.replace(partial, path)
+        size = path.stat().st_size
         uids = (it.study_instance_uid, it.series_instance_uid, it.sop_instance_uid, it.sop_class_uid)
-        digest = hashlib.sha256(it.content).hexdigest()
-        self._row("files.csv", (relative.as_posix(), digest, len(it.content), pseudonym, *uids))
+        self._row("files.csv", (relative.as_posix(), _digest(path), size, pseudonym, *uids))
+        return size
 
     def leave_out(self, pseudonym: str, uids: Sequence[str], sop_class_uid: str, reason: str) -> None:
         """Note an object that stays here; `uids` of study, series and object are the new ones."""
@@ -70,7 +80,10 @@ class ExportFolder:
             OSError: the disk refused.
         """
         self.close()
-        os.sync()
+        for name in _LISTS:
+            sync(self.path / name)
+        for folder, _, _ in os.walk(self.path):
+            sync(Path(folder))
         lists = {name: _digest(self.path / name) for name in _LISTS}
         document = json.dumps({**said, "lists": lists}, indent=1, ensure_ascii=False)
         write(self.path / DOCUMENT, f"{document}\n".encode())

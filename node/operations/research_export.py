@@ -210,8 +210,8 @@ class _Export:
             found = deidentify(self._files.absolute(file), pseudonym, self._order.profile, made_here, of_study)
         except FileNotFoundError as error:
             raise UnreadableObjectError(f"its file is gone: {told(error)}") from error
-        self._folder.add(found, pseudonym.name)
-        self._objects, self._size = self._objects + 1, self._size + len(found.content)
+        size = self._folder.add(found, pseudonym.name)
+        self._objects, self._size = self._objects + 1, self._size + size
         self._replaced.update(found.replaced)
 
     def _leave_out(self, header: InstanceHeader, pseudonym: Pseudonym, error: NotExportedError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 from pydicom import Dataset, config
 from pydicom.datadict import DicomDictionary, dictionary_keyword
@@ -12,6 +13,7 @@ from pydicom.dataelem import DataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from node.deidentification.instance import Deidentified
 from node.deidentification.profile import Action, table
 
 ENCODINGS = ("utf-8", "gb18030", "latin-1", "utf-16-le", "utf-16-be")
@@ -118,6 +120,19 @@ def _item(who: Person, number: int) -> Dataset:
     return item
 
 
+def written(it: Deidentified) -> bytes:
+    """The file of an object that leaves."""
+    buffer = BytesIO()
+    it.write(buffer)
+    return buffer.getvalue()
+
+
+def as_people_write(day: str) -> tuple[str, str]:
+    """A date with the day before the month, and with two digits of the year."""
+    year, month, date = day[:4], day[4:6], day[6:]
+    return f"{date}.{month}.{year}", f"{date}.{month}.{year[2:]}"
+
+
 def found_in(content: bytes, who: Person) -> list[str]:
     """The identifiers of a person in bytes."""
     lowered = content.lower()
@@ -129,7 +144,7 @@ def found_in(content: bytes, who: Person) -> list[str]:
     days = [
         day
         for day in who.days
-        for form in (day, f"{day[:4]}-{day[4:6]}-{day[6:]}", f"{day[:4]}.{day[4:6]}.{day[6:]}")
+        for form in (day, f"{day[:4]}-{day[4:6]}-{day[6:]}", f"{day[:4]}.{day[4:6]}.{day[6:]}", *as_people_write(day))
         if re.search(rb"(?<!\d)" + re.escape(form.encode()) + rb"(?!\d)", content)
     ]
     return sorted({*words, *days})

@@ -22,6 +22,7 @@ from node.deidentification.instance import deidentify
 from node.deidentification.patient import Pseudonym
 from node.deidentification.profile import RESEARCH, profile_of
 
+from .planting import written
 from .test_dataset import content_item, image
 
 WHO = Pseudonym("TRIAL-ABCDEFGH", b"k" * 32, -700)
@@ -52,7 +53,7 @@ def through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             patch.setattr(config.settings, "_writing_validation_mode", config.IGNORE)
             dcmwrite(buffer, ds, enforce_file_format=True)
         (tmp_path / "source.dcm").write_bytes(buffer.getvalue())
-        return dcmread(BytesIO(deidentify(tmp_path / "source.dcm", WHO, profile, made_here).content))
+        return dcmread(BytesIO(written(deidentify(tmp_path / "source.dcm", WHO, profile, made_here))))
 
     return go
 
