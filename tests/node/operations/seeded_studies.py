@@ -12,8 +12,10 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
-from pydicom import Dataset, dcmread, dcmwrite
+from pydicom import DataElement, Dataset, dcmread, dcmwrite
+from pydicom.config import IGNORE
 from pydicom.dataset import FileMetaDataset
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
 from models.research.phantom.scanners import load_scanners
@@ -23,7 +25,7 @@ from storage.catalogue.filling import catch_up
 from storage.header import read_header
 from storage.records import ResultRecord, StudyState
 
-from ..deidentification.planting import Person, everywhere, identify, named_by_the_table
+from ..deidentification.planting import Person, as_people_write, everywhere, identify, named_by_the_table
 from ..old_studies import LONG_AGO, OldStudies
 from ..results.conftest import EVERYTHING, ROLES, SITE, STUDY_UID, UID_ROOT, Vendor, study_results, write_series
 from ..tiny import volumes_of
@@ -99,15 +101,40 @@ class Seeder:
             image = identify(deepcopy(template), who)
             image.StudyInstanceUID, image.SeriesInstanceUID = f"{who.uids}1", f"{who.uids}1.{index + 2}"
             image.SOPInstanceUID, image.FrameOfReferenceUID = f"{who.uids}1.{index + 2}.1", f"{who.uids}1.77"
-            image.SeriesDescription = f"t2_tse_tra {who.family}"
+            image.SeriesDescription = f"t2_tse_tra {who.family} {as_people_write(who.day)[1]}"
+            image.PixelData += f"{who.family} {who.patient_id} ".encode()
             image.ReceiveCoilName = f"{who.given} {who.patient_id}"[:16]
             if index == 0:
                 for element in everywhere(who, share):
                     if element.tag not in template:
                         image.add(element)
+                for element in misplaced(who):
+                    image.add(element)
                 image.private_block(0x0029, "ACME HEADER", create=True).add_new(1, "LO", who.family)
                 image.ContentSequence = [identify(Dataset(), who)]
             yield _file(image, who, _CHARACTER_SETS[number % 3])
+
+
+def misplaced(who: Person) -> Iterator[DataElement]:
+    """What tells of a person in values of another kind than theirs, in codes, calendars and other spellings."""
+    code = Dataset()
+    code.LongCodeValue, code.CodingSchemeDesignator, code.CodeMeaning = who.patient_id, "99SITE", who.family
+    for keyword, vr, value in (
+        ("SeriesDate", "SH", who.day),
+        ("ContentDate", "LO", as_people_write(who.day)[0]),
+        ("AcquisitionTime", "TM", who.family),
+        ("AcquisitionDateTime", "DT", f"{who.day} {who.given}"),
+        ("PatientAge", "AS", who.family[:4]),
+        ("FrameOfReferenceUID", "LO", f"{who.uids}1.77"),
+        ("PatientBirthDateInAlternativeCalendar", "LO", who.born),
+        ("PlacerOrderNumberProcedure", "LO", who.accession),
+        ("StrainDescription", "UC", who.family),
+        ("SoftwareVersions", "LO", f"of {as_people_write(who.born)[0]}"),
+        ("ProtocolName", "LO", f"t2 {who.patient_id.replace('-', ' ')}"),
+        ("InstitutionCodeSequence", "SQ", [code]),
+        ("AnatomicRegionSequence", "SQ", [code]),
+    ):
+        yield DataElement(Tag(keyword), vr, value, validation_mode=IGNORE)
 
 
 def _file(image: Dataset, who: Person, characters: str) -> bytes:
