@@ -66,6 +66,11 @@ def keeps_text(item: Dataset, made_here: bool, device: bool) -> bool:
     return device and concept in _ALGORITHM
 
 
+def names_algorithm(item: Dataset) -> bool:
+    """Whether a content item says which algorithm has measured."""
+    return _concept(item) in _ALGORITHM
+
+
 def is_birth_date(item: Dataset) -> bool:
     """Whether a content item says when the patient was born, which no shift of dates hides."""
     return _concept(item) in _BIRTH_DATES

@@ -11,7 +11,7 @@ from pydicom.dataelem import DataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
-from node.deidentification import content_items
+from node.deidentification import content_items, programs
 from node.deidentification.identifiers import Identifiers, identifiers, strings
 from node.deidentification.kinds import NotExportedError
 from node.deidentification.patient import Pseudonym, is_day, is_offset
@@ -125,6 +125,8 @@ def _action(element: DataElement, owner: Dataset, work: Rewriting) -> Action:
         return Action.KEEP if work.made_here else Action.REMOVE
     if tag in _TEXT_VALUES:
         return _of_text_value(element, owner, work)
+    if work.made_here and programs.names_program(element.keyword, owner):
+        return Action.KEEP if all(map(programs.is_of_the_product, strings(element.value))) else Action.DUMMY
     if tag in (_MEASURED, _CODED):
         return _of_characteristic(element, owner, work)
     if vr in _DATES and content_items.is_birth_date(owner):
@@ -140,6 +142,8 @@ def _of_text_value(element: DataElement, owner: Dataset, work: Rewriting) -> Act
     if element.keyword == "UnformattedTextValue":
         return Action.KEEP if work.made_here else Action.DUMMY
     kept = content_items.keeps_text(owner, work.made_here, Option.DEVICE in work.profile.options)
+    if work.made_here and content_items.names_algorithm(owner):
+        kept = all(map(programs.is_of_the_product, strings(element.value)))
     return Action.KEEP if kept else Action.DUMMY
 
 

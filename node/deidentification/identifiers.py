@@ -30,6 +30,8 @@ _IDENTIFYING = frozenset(
         *("InsurancePlanIdentification", "ClinicalTrialSubjectID", "PatientBirthName", "PatientMotherBirthName"),
     }
 )
+_DAYS = frozenset({"StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "AcquisitionDateTime"})
+_LOOKED_AT = _IDENTIFYING | _DAYS | {"PatientBirthDate"}
 #: What stands in the place of a name and names nobody.
 _NOBODY = frozenset({"anonymous", "mri", "none", "not", "other", "phantom", "test", "unknown", "unnamed"})
 _SHORTEST_NAME, _SHORTEST_ID, _SHORTEST_IN_BYTES = 3, 4, 6
@@ -47,6 +49,7 @@ class Identifiers:
         whole: names as first and second part, also of parts that are too short to be looked for alone.
         numbers: of the patient and the study.
         born: birth dates, YYYYMMDD.
+        days: on which the patient was examined, which tell, in a text, by how much all dates are moved.
         uids: of objects.
     """
 
@@ -54,6 +57,7 @@ class Identifiers:
     whole: frozenset[tuple[str, ...]]
     numbers: frozenset[str]
     born: frozenset[str]
+    days: frozenset[str]
     uids: frozenset[str]
 
     def within(self, text: str) -> bool:
@@ -85,7 +89,7 @@ class Identifiers:
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:
         names = [*map(spellings.of_name, self.names), *map(spellings.of_whole_name, self.whole)]
-        return _either([*names, *self._number_patterns])
+        return _either([*names, *self._number_patterns, *map(spellings.of_day, self.days)])
 
     @cached_property
     def _numbers(self) -> re.Pattern[str] | None:
@@ -109,6 +113,7 @@ def identifiers(*datasets: Dataset) -> Identifiers:
     whole: set[tuple[str, ...]] = set()
     numbers: set[str] = set()
     born: set[str] = set()
+    days: set[str] = set()
     uids: set[str] = set()
     for keyword, vr, text in chain.from_iterable(map(_texts, datasets)):
         lowered = text.strip().lower()
@@ -117,11 +122,13 @@ def identifiers(*datasets: Dataset) -> Identifiers:
             whole.update(_whole(lowered))
         elif keyword == "PatientBirthDate":
             born |= {spellings.day(lowered)} - {""}
+        elif keyword in _DAYS:
+            days |= {spellings.day(lowered)} - {""}
         elif keyword in _IDENTIFYING and _is_number(lowered):
             numbers.add(lowered)
         elif vr == "UI" and keyword != "DeviceUID" and not is_registered(lowered):
             uids.add(lowered)
-    return Identifiers(*map(frozenset, (names, whole, numbers, born, uids)))  # type: ignore[arg-type]
+    return Identifiers(*map(frozenset, (names, whole, numbers, born, days, uids)))  # type: ignore[arg-type]
 
 
 def strings(value: object) -> Iterator[str]:
@@ -142,7 +149,7 @@ def _texts(dataset: Dataset) -> Iterator[tuple[str, str, str]]:
         if element.VR == "SQ":
             for item in element.value:
                 yield from _texts(item)
-        elif element.VR in ("PN", "UI", "DA") or element.keyword in _IDENTIFYING:
+        elif element.VR in ("PN", "UI") or element.keyword in _LOOKED_AT:
             for text in strings(element.value):
                 yield element.keyword, element.VR, text
 

@@ -284,6 +284,28 @@ def test_the_root_of_a_sites_uids_is_no_serial_number(through) -> None:
     assert through(image(DeviceSerialNumber="41055")).DeviceSerialNumber == "41055"
 
 
+@pytest.mark.parametrize(
+    ("name", "version", "kept"), [("rectal-segmentation", "0.4.0", True), ("st-mary", "0.4.0", False)]
+)
+def test_a_model_of_a_site_is_not_named_in_a_result(through, name, version, kept) -> None:
+    algorithm, scanner, model = Dataset(), Dataset(), Dataset()
+    algorithm.AlgorithmName, algorithm.AlgorithmVersion, algorithm.AlgorithmParameters = name, version, "St Mary"
+    scanner.Manufacturer, scanner.ManufacturerModelName = "SIEMENS", "Aera"
+    model.Manufacturer, model.ManufacturerModelName = "rectal-node", name
+    ds = image(
+        SOPClassUID=SegmentationStorage, Manufacturer="rectal-node", SoftwareVersions=["0.1.0", f"{name} {version}"]
+    )
+    ds.ContributingEquipmentSequence, ds.SegmentationAlgorithmIdentificationSequence = [scanner, model], [algorithm]
+    ds.ContentSequence = [content_item("TEXT", ("111001", "DCM"), TextValue=name)]
+    made = through(ds, made_here=True)
+    of_scanner, of_model = (it.ManufacturerModelName for it in made.ContributingEquipmentSequence)
+    item = made.SegmentationAlgorithmIdentificationSequence[0]
+    said = [of_model, item.AlgorithmName, made.ContentSequence[0].TextValue]
+    assert said == [name if kept else "REMOVED"] * 3
+    assert (of_scanner, item.AlgorithmVersion, "AlgorithmParameters" in item) == ("Aera", version, False)
+    assert made.SoftwareVersions == (["0.1.0", f"{name} {version}"] if kept else "REMOVED")
+
+
 def test_what_an_earlier_de_identification_retained_is_said_no_more(through) -> None:
     earlier = [code(it, "DCM", "earlier") for it in ("113101", "113106", "113109", "113110")]
     ds = image(DeidentificationMethodCodeSequence=[*earlier, code("K", "99STMARY", "by Karl")])
@@ -314,6 +336,11 @@ def test_what_an_earlier_de_identification_retained_is_said_no_more(through) -> 
 )
 def test_what_is_known_is_found_in_another_spelling(through, known, text) -> None:
     assert through(image(**known, ReceiveCoilName=text)).ReceiveCoilName == "REMOVED"
+
+
+@pytest.mark.parametrize("text", ["of 14.05.2033", "2033-05-14", "coil 14.5.33"])
+def test_the_day_of_the_study_in_a_text_does_not_tell_the_shift(through, text) -> None:
+    assert through(image(ReceiveCoilName=text)).ReceiveCoilName == "REMOVED"
 
 
 @pytest.mark.parametrize(
