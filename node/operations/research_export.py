@@ -107,8 +107,9 @@ def export(settings: Settings, target: Path, order: ExportOrder, watch: Watch[st
     studies = _chosen(engine, order)
     with export_folder(target, settings.root) as folder:
         work = _Export(settings, engine, files, folder, order)
-        for study in watch(studies, len(studies)):
-            work.take(study)
+        late = [study for study in watch(studies, len(studies)) if not work.take(study)]
+        for study in late:
+            work.take(study, is_late=True)
         return work.end()
 
 
@@ -126,20 +127,25 @@ class _Export:
         self._replaced: Counter[str] = Counter()
         self._missing: dict[str, str] = {}
 
-    def take(self, study: str) -> None:
+    def take(self, study: str, is_late: bool = False) -> bool:
         """Export the objects of a study, unless it is gone or nobody can say of which one patient it is.
 
-        Of a study that is not exported nothing is kept, neither a pseudonym nor an event of the audit.
+        Of a study that is not exported nothing is kept, neither a pseudonym nor an event of the audit. False where it
+        has to come late: it states a Patient ID and no birth date, and whose it is may be told by those that state it.
         """
         with self._files.locks.using([study]):
             try:
                 objects = self._objects_of(study)
-                row = self._patient(study, [file for _, file in objects])
+                who = self._patient([file for _, file in objects])
+                if who.identifier and not who.born and not is_late:
+                    return False
+                row = self._row(study, who)
             except (NotExportedError, AmbiguousPatientError, TooManyObjectsError) as error:
                 self._missing[study] = str(error)
-                return
+                return True
             self._on_record(study, objects)
             self._write(study, objects, row)
+            return True
 
     def end(self) -> Exported:
         """The export is whole."""
@@ -229,15 +235,18 @@ class _Export:
             raise NotExportedError("nothing of it is here any more")
         return found
 
-    def _patient(self, study: str, files: Sequence[StoredFile]) -> PseudonymRow:
-        """The one patient that the objects of a study name; of a study that names nobody, one of its own."""
+    def _patient(self, files: Sequence[StoredFile]) -> PatientIdentity:
+        """The one patient that the objects of a study name; nobody where they name none."""
         stated = {self._stated(file) for file in files}
         if stated == {NOBODY} and not any(map(self._is_readable, files)):
             raise NotExportedError("none of its files can be read")
         persons = patients.persons(stated)
         if len(persons) > 1 or any(patients.person_of(it, persons) is None for it in stated - {NOBODY}):
             raise NotExportedError("its objects name several patients")
-        who = next(iter(persons), NOBODY)
+        return next(iter(persons), NOBODY)
+
+    def _row(self, study: str, who: PatientIdentity) -> PseudonymRow:
+        """The pseudonym of a patient; a study that names nobody has one of its own."""
         patient_id = self._audit.patient_of(study) if who.identifier else ""
         return self._pseudonyms.of_patient(self._order.project, patient_id, who, study, MATCHING)
 

@@ -173,6 +173,15 @@ def test_one_patient_id_of_two_persons_gives_two_pseudonyms(root, go):
     assert "do not say whose it is" in done.missing[OTHER]
 
 
+def test_a_study_that_does_not_say_enough_waits_for_those_that_do(root, go):
+    """Whatever the order in which they are exported: it is never that of the first of two persons."""
+    root.ended(ONE, to=(), **PATIENT, PatientBirthDate="")
+    root.ended(TWO, to=(), **PATIENT, PatientBirthDate="19500101")
+    root.ended(OTHER, to=(), **PATIENT, PatientBirthDate="19800101")
+    assert list(go("two persons", studies=(ONE, TWO, OTHER)).missing) == [ONE]
+    assert go("one person", project="other", studies=(ONE, TWO)).patients == 1
+
+
 def test_of_a_study_that_was_erased_meanwhile_nothing_is_written_down_again(root, settings, tmp_path):
     """It was chosen, and is gone when its turn comes."""
     for study in (ONE, TWO):
