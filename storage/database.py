@@ -125,8 +125,11 @@ def close(engine: Engine) -> None:
 def _opened(parsed: URL) -> Engine:
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    # Its errors must not show parameters: among them are names.
-    engine = create_engine(parsed, pool_size=8, max_overflow=56, pool_timeout=LOCK_WAIT_S, hide_parameters=True)
+    # Its errors must not show parameters: among them are names. The connection that was given back last is taken first:
+    # SQLite forgets all pages of one as soon as another has written.
+    engine = create_engine(
+        parsed, pool_size=8, max_overflow=56, pool_timeout=LOCK_WAIT_S, pool_use_lifo=True, hide_parameters=True
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
