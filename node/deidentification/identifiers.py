@@ -62,7 +62,7 @@ class Identifiers:
 
     def within(self, text: str) -> bool:
         """Whether a text has one of them: a number anywhere, a name as a word, a longer one anywhere."""
-        if self._pattern is not None and self._pattern.search(text.lower()):
+        if self._pattern is not None and self._pattern.search(spellings.plain(text)):
             return True
         return any(found in self.uids for found in _UID.findall(text))
 
@@ -70,12 +70,12 @@ class Identifiers:
         """The same of a term of a list of the standard, where words of anatomy and measurement are none of a person."""
         if self._pattern is None:
             return False
-        found = (spellings.atoms(it.group()) for it in self._pattern.finditer(term.lower()))
+        found = (spellings.atoms(it.group()) for it in self._pattern.finditer(spellings.plain(term)))
         return any(not known_words().issuperset(atoms) for atoms in found)
 
     def number_within(self, text: str) -> bool:
         """Whether a text has a number of the patient or the birth date, however it is written."""
-        return self._numbers is not None and self._numbers.search(text.lower()) is not None
+        return self._numbers is not None and self._numbers.search(spellings.plain(text)) is not None
 
     def is_birth(self, text: str) -> bool:
         """Whether a date, or the day of a moment, is a birth date."""
@@ -101,7 +101,7 @@ class Identifiers:
 
     @cached_property
     def _needles(self) -> tuple[bytes, ...]:
-        days = {form for it in self.born for form in (it, *_written(it))}
+        days = {form for it in self.born | self.days for form in (it, *_written(it))}
         texts = self.names | self.numbers | set(map(spellings.squeezed, self.numbers)) | set(map("".join, self.whole))
         found = {it.encode(encoding, "ignore").lower() for it in texts | days for encoding in _ENCODINGS}
         return tuple(sorted(it for it in found if len(it) >= _SHORTEST_IN_BYTES))
@@ -116,10 +116,11 @@ def identifiers(*datasets: Dataset) -> Identifiers:
     days: set[str] = set()
     uids: set[str] = set()
     for keyword, vr, text in chain.from_iterable(map(_texts, datasets)):
-        lowered = text.strip().lower()
+        lowered = spellings.plain(text.strip())
         if vr == "PN":
-            names.update(part for part in _SEPARATORS.split(lowered) if _is_name(part))
-            whole.update(_whole(lowered))
+            for name in spellings.variants(lowered):
+                names.update(part for part in _SEPARATORS.split(name) if _is_name(part))
+                whole.update(_whole(name))
         elif keyword == "PatientBirthDate":
             born |= {spellings.day(lowered)} - {""}
         elif keyword in _DAYS:

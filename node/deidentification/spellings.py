@@ -7,6 +7,7 @@ country: all of these are what the header spells in one way.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _ATOMS = re.compile(r"[^\W_]+")
@@ -15,7 +16,21 @@ _NO_DIGIT, _NO_LETTER = (r"(?<!\d)", r"(?!\d)"), (r"(?<![^\W_])", r"(?![^\W_])")
 _SHORTEST_NUMBER, _SHORTEST_SPACED, _SHORTEST_NAME = 4, 6, 4
 _WITHIN_WORDS = 6
 """Letters from which on a name is looked for within longer words."""
+_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae"})
 _DAY = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
+
+
+def plain(text: str) -> str:
+    """A text in lower case, with letters and digits of one width."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower()
+
+
+def variants(name: str) -> frozenset[str]:
+    """A name, as it is and as it is written without its accents: Müller, Mueller, Muller."""
+    if name.isascii():
+        return frozenset({name})
+    bare = "".join(it for it in unicodedata.normalize("NFKD", name) if not unicodedata.combining(it))
+    return frozenset({name, name.translate(_LETTERS), unicodedata.normalize("NFC", bare)})
 
 
 def atoms(text: str) -> list[str]:

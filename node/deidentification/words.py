@@ -57,9 +57,9 @@ def _is_kept(text: str, before: _Part | None, it: _Part, after: _Part | None) ->
 
 
 def _is_run(text: str, it: _Part, other: _Part) -> bool:
-    """Whether two parts are joined by a mark, digit to digit, as those of a date are."""
+    """Whether a part is joined to a number by a mark, digit to digit, as those of a date are."""
     first, second = sorted((it, other), key=lambda part: part.begin)
-    return _meet(it, other) and _BLANK.fullmatch(text[first.end : second.begin]) is None
+    return other.is_number and _meet(it, other) and _BLANK.fullmatch(text[first.end : second.begin]) is None
 
 
 def _meet(it: _Part, other: _Part) -> bool:

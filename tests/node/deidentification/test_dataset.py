@@ -268,6 +268,7 @@ def test_a_private_element_of_another_kind_than_it_should_be_goes(through) -> No
         ("t2 756.12.34.56.78", "t2"),
         ("24.11 26 t2", "t2"),
         ("t2 1.5 tse", "t2 tse"),
+        ("t2-3D b800-1mm", "t2 3D b800 1mm"),
         ("t2 2026", "t2"),
         ("24Nov26 t2 11月24日", "t2"),
         ("t2 ٢٤ tse", "t2 tse"),
