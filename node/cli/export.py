@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, show, this_user, watched
+from node.cli.options import (
+    CONFIG,
+    AccessionFilter,
+    ConfigOption,
+    DateFromFilter,
+    DateToFilter,
+    JsonOption,
+    PatientFilter,
+    ScannerFilter,
+    StateFilter,
+    node_settings,
+    show,
+    this_user,
+    watched,
+)
 from node.errors import NodeError
-from storage.records import StudyState
 
 if TYPE_CHECKING:
     from node.operations.research_export import Exported
@@ -26,12 +39,12 @@ def export(
         ),
     ] = "basic",
     study: Annotated[list[str] | None, typer.Option(help="Study Instance UID; repeatable.")] = None,
-    patient: Annotated[str, typer.Option(help="Part of a name, in any script, or of a Patient ID.")] = "",
-    accession: Annotated[str, typer.Option(help="Part of an accession number.")] = "",
-    date_from: Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and later.")] = "",
-    date_to: Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and earlier.")] = "",
-    scanner: Annotated[str, typer.Option(help="Part of manufacturer, model or station.")] = "",
-    state: Annotated[list[StudyState] | None, typer.Option(help="Only studies in this state; repeatable.")] = None,
+    patient: PatientFilter = "",
+    accession: AccessionFilter = "",
+    date_from: DateFromFilter = "",
+    date_to: DateToFilter = "",
+    scanner: ScannerFilter = "",
+    state: StateFilter = None,
     all_studies: Annotated[bool, typer.Option("--all", help="All studies of the node.")] = False,
     config: ConfigOption = CONFIG,
     as_json: JsonOption = False,

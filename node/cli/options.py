@@ -16,6 +16,7 @@ from rich.text import Text
 
 from node.settings import Settings, load_settings
 from storage.privacy import keep_private
+from storage.records import StudyState
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
@@ -24,6 +25,13 @@ _REFRESH_S = 0.1
 CONFIG = Path("config.toml")
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of text (docs/json-schema.json).")]
+#: Which studies are meant, for `StudySearch`.
+PatientFilter = Annotated[str, typer.Option(help="Part of a name, in any script, or of a Patient ID.")]
+AccessionFilter = Annotated[str, typer.Option(help="Part of an accession number.")]
+DateFromFilter = Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and later.")]
+DateToFilter = Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and earlier.")]
+ScannerFilter = Annotated[str, typer.Option(help="Part of manufacturer, model or station.")]
+StateFilter = Annotated[list[StudyState] | None, typer.Option(help="Only studies in this state; repeatable.")]
 out = Console()
 
 

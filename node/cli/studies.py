@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import CONFIG, ConfigOption, JsonOption, node_settings, out, show, watched
+from node.cli.options import (
+    CONFIG,
+    AccessionFilter,
+    ConfigOption,
+    DateFromFilter,
+    DateToFilter,
+    JsonOption,
+    PatientFilter,
+    ScannerFilter,
+    StateFilter,
+    node_settings,
+    out,
+    show,
+    watched,
+)
 from node.cli.record import ordered
 from storage.audit import AuditAction
 from storage.records import DeliveryState, StudyState
@@ -45,12 +59,12 @@ def status(
 def find(
     config: ConfigOption = CONFIG,
     as_json: JsonOption = False,
-    patient: Annotated[str, typer.Option(help="Part of a name, in any script, or of a Patient ID.")] = "",
-    accession: Annotated[str, typer.Option(help="Part of an accession number.")] = "",
-    date_from: Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and later.")] = "",
-    date_to: Annotated[str, typer.Option(help="Studies of that day (YYYYMMDD) and earlier.")] = "",
-    scanner: Annotated[str, typer.Option(help="Part of manufacturer, model or station.")] = "",
-    state: Annotated[list[StudyState] | None, typer.Option(help="Only studies in this state; repeatable.")] = None,
+    patient: PatientFilter = "",
+    accession: AccessionFilter = "",
+    date_from: DateFromFilter = "",
+    date_to: DateToFilter = "",
+    scanner: ScannerFilter = "",
+    state: StateFilter = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Studies on a page.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Studies to pass over.")] = 0,
 ) -> None:
