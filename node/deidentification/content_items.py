@@ -52,7 +52,8 @@ _PUBLISHED = frozenset(
         ),
     }
 )
-_CODE = ("CodeValue", "LongCodeValue", "URNCodeValue", "CodeMeaning", "CodingSchemeDesignator")
+CODE = ("CodeValue", "LongCodeValue", "URNCodeValue", "CodeMeaning", "CodingSchemeDesignator")
+"""Attributes of an item that make it a code (PS3.3 8.8)."""
 _OID = re.compile(r"[0-2](?:\.\d+){3,}\.?")
 
 
@@ -88,7 +89,7 @@ def tells_great_age(item: Dataset) -> bool:
 
 def is_code(item: Dataset) -> bool:
     """Whether an item is one of a code sequence."""
-    return any(keyword in item for keyword in _CODE)
+    return any(keyword in item for keyword in CODE)
 
 
 def is_code_sequence(element: DataElement) -> bool:

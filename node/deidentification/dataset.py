@@ -44,6 +44,13 @@ _SERIAL_NUMBER = Tag("DeviceSerialNumber")
 #: Removed by the table, and of type 1 in the one IOD that has them.
 _NEEDED = frozenset(map(Tag, ("PresentationCreationDate", "PresentationCreationTime")))
 _CURVES, _OVERLAYS = 0x5000, 0x6000
+#: Of the classes that are exported; attributes of others (printers, plans, eyes, visits) go.
+_GROUPS = frozenset(
+    {
+        *(0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028, 0x0040, 0x0054, 0x0062, 0x0064, 0x0066, 0x0070),
+        *(0x2050, 0x3006, 0x300E, 0x3010, 0x5200, 0x7FE0),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,8 @@ def _action(element: DataElement, owner: Dataset, work: Rewriting) -> Action:
     tag, vr = element.tag, element.VR
     if tag in _WITHIN_CLEANED:
         return Action.KEEP
+    if element.keyword in content_items.CODE and "SOPClassUID" in owner:
+        return Action.REMOVE  # it is of no item
     if tag == _GRAPHICS:
         return Action.KEEP if work.made_here else Action.REMOVE
     if tag in _TEXT_VALUES:
@@ -163,6 +172,8 @@ def _unlisted(element: DataElement, work: Rewriting) -> Action:
         action = said.made_here if work.made_here else said.received
         worded = action is Action.WORDS and Option.DESCRIPTORS not in work.profile.options
         return Action.DUMMY if worded else action
+    if element.tag.group not in _GROUPS:
+        return Action.REMOVE
     if vr == "UI":
         return Action.KEEP if element.keyword.endswith(_NO_OBJECT) else Action.UID
     return Action.REMOVE if vr in _DATES | _BINARY | (_TEXT - {"CS"}) else Action.KEEP

@@ -13,10 +13,8 @@ from pydicom.uid import (
     UID,
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
-    GrayscaleSoftcopyPresentationStateStorage,
     JPEGBaseline8Bit,
     MRImageStorage,
-    SecondaryCaptureImageStorage,
 )
 
 from node.deidentification.dataset import rewritten
@@ -342,39 +340,6 @@ def test_the_basic_profile_keeps_neither_dates_nor_devices_of_a_report(through) 
     made, _ = through(report(), BASIC)
     assert made.ContentSequence[4].Date == "19000101"
     assert made.ContentSequence[8].TextValue == "REMOVED"
-
-
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
-        ({"BurnedInAnnotation": "YES"}, "burnt into its pixels"),
-        ({"SOPClassUID": SecondaryCaptureImageStorage}, "Secondary Capture Image Storage"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1"}, "Encapsulated PDF Storage"),
-        ({"SOPClassUID": "1.2.3.4"}, "of a class that is not known here"),
-        *(
-            ({"ImageType": ["ORIGINAL", "PRIMARY", kind]}, "a picture of a screen or a page")
-            for kind in ("SCREEN SAVE", "SCREENSAVE", "CSA REPORT", "DOSE_INFO", "REPORT", "PROTOCOL", "SNAPSHOT")
-        ),
-        ({"ConversionType": "WSD"}, "a picture that was made into an image"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "a colour image that does not say"),
-        ({"SOPClassUID": GrayscaleSoftcopyPresentationStateStorage}, "a presentation state of another system"),
-        (
-            {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "BurnedInAnnotation": "NO", "ICCProfile": b"dr"},
-            "a colour profile of another system",
-        ),
-        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "a colour image that does not say"),
-    ],
-)
-def test_what_may_show_a_name_stays_here(through, values, reason) -> None:
-    with pytest.raises(NotExportedError, match=reason):
-        through(image(**values))
-
-
-def test_an_overlay_in_the_bits_of_the_pixels_keeps_the_image_here(through) -> None:
-    ds = image()
-    ds.add(DataElement(0x60000102, "US", 12))
-    with pytest.raises(NotExportedError, match="unused bits"):
-        through(ds)
 
 
 def test_a_name_in_a_comment_of_compressed_pixels_keeps_the_image_here(through) -> None:
