@@ -9,6 +9,7 @@ A caller that makes something else durable as well (`place`) does it while the f
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -208,11 +209,19 @@ class ObjectStore:
         return Placed(StoredFile(relative, content.digest, size), self._syncs.begin(target.parent))
 
     def _make_durably(self, folder: Path) -> None:
-        """Make a folder whose entry survives a power cut; the root itself only where there is none."""
+        """Make a folder whose entry survives a power cut; the root itself only where there is none.
+
+        The folders that stand in the root may be links, to another disk; those within them are the node's own.
+
+        Raises:
+            OSError: the disk refused, or a link stands there.
+        """
         known = folder in self._durable or self.root not in folder.parents
         if known and folder.is_dir():  # one that was there goes with the study that was in it
             return
         self._make_durably(folder.parent)
+        if folder.is_symlink() and folder.parent not in (self.root, self.root.parent):
+            raise OSError(errno.ELOOP, "a link in the root leads elsewhere and is not followed", str(folder))
         folder.mkdir(exist_ok=True)
         sync(folder.parent)
         self._durable[folder] = None

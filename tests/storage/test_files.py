@@ -131,3 +131,20 @@ def test_a_store_can_be_moved_to_another_root(store, header, tmp_path):
 
 def test_free_space_is_that_of_the_disk(store):
     assert 0 < store.free_bytes() < 1e18
+
+
+def test_what_would_go_through_a_link_in_the_root_is_not_stored(store, header, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (store.root / "objects").mkdir(exist_ok=True)
+    (store.root / "objects" / header.study_instance_uid).symlink_to(elsewhere)
+    with pytest.raises(OSError, match="is not followed"):
+        store.store(META + b"data", header)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_the_objects_may_lie_on_another_disk(store, header, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (store.root / "objects").symlink_to(tmp_path / "disk")
+    file = store.store(META + b"data", header)
+    assert (tmp_path / "disk" / file.path.relative_to("objects")).read_bytes() == META + b"data"

@@ -391,3 +391,14 @@ def test_a_line_for_which_the_disk_has_no_room_is_written_once_it_has(folder, ev
     position = add(files, event, 2)
     found = verify([folder], lambda: Chained(position))
     assert (found.lines, found.faults, len(found.notes)) == (2, (), 1)
+
+
+def test_a_file_that_is_a_link_is_not_written_through(folder, tmp_path, event):
+    folder.mkdir(parents=True)
+    (tmp_path / "elsewhere").write_text("kept")
+    (folder / chain.name_of(1)).symlink_to(tmp_path / "elsewhere")
+    files = ChainFile(folder, 2000)
+    files.find(Chained())
+    with pytest.raises(OSError, match="symbolic links"):
+        add(files, event, 1)
+    assert (tmp_path / "elsewhere").read_text() == "kept"
