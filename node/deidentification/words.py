@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from node.deidentification.profile import known_words
 
-_UNIT = r"(?:mm|cm|ms|s|sec|deg|t|hz|khz|wi|w)"
+_UNIT = r"(?:mm|cm|ml|ms|s|sec|deg|t|hz|khz|wi|w)"
 #: A decimal has a unit; else an atom of letters and digits.
 _PARTS = re.compile(rf"[0-9]{{1,2}}\.[0-9]{{1,2}}{_UNIT}(?![^\W_])|[^\W_]+", re.IGNORECASE)
 _MEASURE = re.compile(

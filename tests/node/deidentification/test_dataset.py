@@ -267,6 +267,7 @@ def test_a_private_element_of_another_kind_than_it_should_be_goes(through) -> No
         ("24.11 26 t2", "t2"),
         ("t2 1.5 tse", "t2 tse"),
         ("t2-3D b800-1mm", "t2 3D b800 1mm"),
+        ("Gadovist 7.5ml 12 Zebra", "Gadovist 7.5ml"),
         ("t2 2026", "t2"),
         ("24Nov26 t2 11月24日", "t2"),
         ("t2 ٢٤ tse", "t2 tse"),

@@ -322,6 +322,25 @@ def test_an_export_that_is_killed_leaves_no_file_that_is_not_whole_and_no_end(ro
         export(settings, target, order)
 
 
+def test_an_object_is_durable_before_it_has_its_name_and_its_folder_before_the_end(root, go, monkeypatch):
+    root.ended(ONE, to=(), **PATIENT)
+    calls, sync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append(os.readlink(f"/proc/self/fd/{file}")), sync(file)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (calls.append(f"named {new}"), replace(old, new)))
+    done = go()
+    paths = list(done.path.rglob("*.dcm"))
+    for path in paths:
+        wanted = [
+            str(path.with_suffix(".part")),
+            f"named {path}",
+            str(path.parent),
+            f"named {done.path / 'export.json'}",
+        ]
+        found = [calls.index(it) for it in wanted]
+        assert found == sorted(found)
+    assert len(paths) == 4
+
+
 def test_the_basic_profile_leaves_no_date(root, go):
     root.ended(ONE, to=(), **PATIENT)
     (days,) = {it.StudyDate for it in objects(go(profile=profile_of("basic")))}
