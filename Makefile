@@ -26,7 +26,7 @@ $(error TORCH is cpu or cuda, not $(TORCH))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test receiving lint unit end-to-end interop faults damage ohif serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench audit sbom wheelhouse upgrade clean
+.PHONY: help demo test receiving lint unit end-to-end interop faults fuzz damage ohif serve serving train train-segmentation train-super-resolution train-prediction measure-own-masks bench audit sbom wheelhouse upgrade clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-23s %s\n", $$1, $$2}'
@@ -129,6 +129,9 @@ ohif: $(VENV)/.installed-test tools $(OHIF)/.unpacked-$(OHIF_VERSION) ## The vie
 # PART: kills, boundaries, power_cut, outages or day (docs/reliability.md); without it, all.
 faults: $(VENV)/.installed-test tools ## Kills, power cuts, databases and destinations that go, a hospital's day (hours; goes on); docs/reliability.md
 	$(BIN)/pytest -m faults tests/faults$(PART:%=/test_%.py); result=$$?; $(BIN)/python -m tests.faults.page; exit $$result
+
+fuzz: $(VENV)/.installed-test ## 130,000 files with changed bytes for all that reads files (20 min); `make receiving` has the associations
+	RECTAL_NODE_LONG=1 $(BIN)/pytest tests/node/results/test_mutated_files.py
 
 damage: $(VENV)/.installed-test ## Studies with damaged headers: 500 seeds, and 10 through the shipped bundles; varied ones: 300 patients (half an hour)
 	DAMAGE_SEEDS=500 DAMAGE_SHIPPED=10 RECTAL_NODE_LONG=1 $(BIN)/pytest tests/node/damage \

@@ -66,6 +66,9 @@ class Deidentified:
                 raise UnreadableObjectError(f"it cannot be written: {told(error)}") from error
 
 
+_IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+
 def deidentify(
     path: Path, pseudonym: Pseudonym, profile: Profile, made_here: bool = False, of_study: Dataset | None = None
 ) -> Deidentified:
@@ -89,6 +92,8 @@ def deidentify(
             require_exportable(source, made_here)
             made, replaced = rewritten(source, pseudonym, profile, made_here, of_study or Dataset())
             without_hidden_bits(made, source.file_meta.TransferSyntaxUID.is_little_endian)
+            if missing := [keyword for keyword in _IDENTITY if not made.get(keyword)]:
+                raise UnreadableObjectError(f"it has no {', '.join(missing)}")
             _say_so(made, source, profile, made_here)
             made.file_meta = _file_meta(made, source)
         except NotExportedError:
