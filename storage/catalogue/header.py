@@ -13,7 +13,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from storage.catalogue import matching
 from storage.catalogue.attributes import OF_ALL, READ, Level
@@ -23,7 +23,7 @@ from storage.errors import HeaderError
 _LONGEST = 4096  # characters in JSON of one element; what is longer is no key of a query
 _MALFORMED = (
     *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError, RecursionError),
-    *(EOFError, struct.error, zlib.error),
+    *(EOFError, struct.error, zlib.error, BytesLengthException),
 )
 
 #: Makes text of a data set readable whose character set is not the declared one.

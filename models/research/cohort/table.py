@@ -39,9 +39,9 @@ def read_table(folder: Path) -> tuple[tuple[CaseFacts, ...], tuple[str, ...]]:
     for row in reader:
         found = _facts(
             {
-                spreadsheet.read(str(name)): spreadsheet.read(value.strip())
+                spreadsheet.read(str(name)): spreadsheet.read((value or "").strip())
                 for name, value in row.items()
-                if isinstance(value, str)
+                if not isinstance(value, list)  # cells beyond the last column; a row that is short has None
             }
         )
         if isinstance(found, CaseFacts):

@@ -107,6 +107,14 @@ def test_a_table_saved_by_a_spreadsheet_is_read(cohort):
     assert len(read_cohort(cohort, LABELLED).cases) == 6
 
 
+def test_a_row_that_is_cut_short_is_a_fault_of_its_own(cohort):
+    path = cohort / "labels.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[-1].split(",")[0]]))
+    (first, *_) = faults(cohort)
+    assert first.startswith(f"labels.csv:{len(lines)}: case {lines[-1].split(',')[0]}: ")
+
+
 def test_a_table_in_another_encoding_is_refused_in_words(cohort):
     path = cohort / "labels.csv"
     path.write_bytes(path.read_bytes().replace(b"Siemens", "西门子".encode("gb18030")))

@@ -165,6 +165,16 @@ def test_a_file_that_cannot_be_read_is_named_with_its_reason_and_holds_up_no_oth
     assert house.rows(tables.study)[0]["instance_count"] == 2
 
 
+def test_a_group_length_of_another_length_holds_up_no_other(house):
+    """An uploaded file keeps the file meta information that it came with; pydicom has an error of its own for it."""
+    group_length = b"\x02\x00\x00\x00UL\x04\x00"
+    assert group_length in a_file(1)
+    house.receive(a_file(1).replace(group_length, b"\x02\x00\x00\x00UL\x06\x00\0\0"))
+    house.receive(a_file(2))
+    assert catch_up(house.engine, house.files) == 2
+    assert list(faults_of(house).values()) == ["the header cannot be read: BytesLengthException"]
+
+
 def test_a_file_that_is_gone_is_named_with_its_reason(house):
     house.receive(a_file())
     (gone,) = house.index.instances("1.2.3")
