@@ -56,7 +56,9 @@ def read_entry(path: Path, settle: Settle | None = None) -> Entry:
             found = read_dataset(path, stop_before_pixels=True, specific_tags=list(keywords))
             if settle is not None:
                 settle(found)
-        except (InvalidDicomError, *_MALFORMED) as error:
+        except (InvalidDicomError, OSError, *_MALFORMED) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # this machine's; pydicom's own, of a sequence that ends too soon, has no number
             raise HeaderError(f"the header cannot be read: {type(error).__name__}") from error
         return _entry(_Elements(found, keywords))
 

@@ -13,7 +13,9 @@ from sqlalchemy import select, text
 from storage import catalogue_schema as tables
 from storage.catalogue import faults
 from storage.catalogue.filling import WithheldError, catch_up
+from storage.catalogue.header import read_entry
 from storage.database import open_engine
+from storage.errors import HeaderError
 from storage.records import Registration
 from storage.schema import NOT_CATALOGUED, dicom_object
 
@@ -173,6 +175,14 @@ def test_a_group_length_of_another_length_holds_up_no_other(house):
     house.receive(a_file(2))
     assert catch_up(house.engine, house.files) == 2
     assert list(faults_of(house).values()) == ["the header cannot be read: BytesLengthException"]
+
+
+def test_a_sequence_that_ends_too_soon_is_no_fault_of_this_machine(tmp_path):
+    """pydicom tells of it by an OSError, as of a file that cannot be read now, which would be tried for ever."""
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(a_file() + b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff\xfe\xff")
+    with pytest.raises(HeaderError, match="the header cannot be read: OSError"):
+        read_entry(path)
 
 
 def test_a_file_that_is_gone_is_named_with_its_reason(house):
