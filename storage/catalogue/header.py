@@ -80,7 +80,7 @@ class _Elements:
                 if len(json.dumps(model)) <= _LONGEST:
                     self._json[keyword] = {f"{tag:08X}": model}
                 self._values[keyword] = element.value
-            except _MALFORMED:
+            except (OSError, *_MALFORMED):  # its bytes are in memory
                 self.malformed.append(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword} is malformed")
 
     def level(self, level: Level) -> str:

@@ -185,6 +185,12 @@ def test_a_sequence_that_ends_too_soon_is_no_fault_of_this_machine(tmp_path):
         read_entry(path)
 
 
+def test_a_value_that_ends_too_soon_is_named_and_the_others_are_taken(tmp_path):
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(a_file() + b"\x40\x00\x75\x02SQ\0\0\x04\0\0\0\xfe\xff\x00\xe0")
+    assert read_entry(path).faults == ("(0040,0275) RequestAttributesSequence is malformed",)
+
+
 def test_a_file_that_is_gone_is_named_with_its_reason(house):
     house.receive(a_file())
     (gone,) = house.index.instances("1.2.3")
