@@ -16,9 +16,9 @@ _MARK = "'"
 
 def write_table(stream: TextIO, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
     """Write a head and rows, whose cells are in the order of the columns."""
-    write_row(stream, columns)
-    for row in rows:
-        write_row(stream, row)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(map(written, columns))
+    writer.writerows(map(written, row) for row in rows)
 
 
 def write_row(stream: TextIO, cells: Iterable[object]) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydicom.errors import InvalidDicomError
 
 from node.results.kinds import kind_of, selection_role
-from node.results.validity import UNREADABLE
 from node.settings import ADDITIONAL, Conditions, RemoteSettings, ResultKind
-from storage.dicom_files import read_dataset
+from storage.dicom_files import ELEMENT_ERRORS, read_dataset
 from storage.files import ObjectStore
 from storage.known_answer import AE_TITLE, DESTINATION
 from storage.records import InstanceRecord
@@ -80,7 +79,7 @@ def facts_of(instances: Iterable[InstanceRecord], files: ObjectStore, remotes: I
                 files.absolute(instance.file), stop_before_pixels=True, specific_tags=[_KEYWORDS[key] for key in asked]
             )
             values = {key: str(header.get(_KEYWORDS[key], "")) for key in asked}
-        except (*UNREADABLE, InvalidDicomError):
+        except (*ELEMENT_ERRORS, InvalidDicomError):
             continue  # it says nothing; recognition names it
         for key, value in values.items():
             found[key].add(value)

@@ -8,19 +8,35 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from storage.errors import HeaderError
 from storage.header import file_meta
 from storage.inflation import inflated
+
+ELEMENT_ERRORS = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    NotImplementedError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    BytesLengthException,
+)
+"""What pydicom raises for an element that cannot be decoded or converted; nothing of a disk or of memory."""
 
 LARGEST_INFLATED = 2**28
 """Bytes of a deflated data set that are read; the largest that scanners write, without compression, is smaller."""

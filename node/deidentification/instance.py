@@ -29,6 +29,7 @@ from node.results.identity import PRODUCT, product_version
 from node.settings import Settings
 from storage.dicom_files import read_dataset
 
+_IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _IMPLEMENTATION = f"{Settings.model_fields['uid_root'].default}2"
 """Implementation Class UID (0002,0012): of the product, since the root of a site's UIDs tells which site it is."""
 
@@ -64,9 +65,6 @@ class Deidentified:
             except Exception as error:
                 pass_on(error)
                 raise UnreadableObjectError(f"it cannot be written: {told(error)}") from error
-
-
-_IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 def deidentify(

@@ -64,14 +64,12 @@ def of_whole_name(parts: Sequence[str]) -> str:
 
 def of_number(number: str) -> str:
     """A number of a patient, with other separators or none, with and without leading zeros."""
-    plain = squeezed(number)
-    if not any(it.isdigit() for it in plain):
+    run = squeezed(number)
+    if len(run) < _SHORTEST_NUMBER or not any(it.isdigit() for it in run):
         return _alone(_BETWEEN.join(map(re.escape, atoms(number))), _NO_LETTER)
-    if len(plain) < _SHORTEST_NUMBER:
-        return _alone(_BETWEEN.join(map(re.escape, atoms(number))), _NO_LETTER)
-    bare = plain.lstrip("0")
+    bare = run.lstrip("0")
     if len(bare) < _SHORTEST_NUMBER:
-        bare = plain
+        bare = run
     between = _BETWEEN if len(bare) >= _SHORTEST_SPACED else ""
     return _alone(f"0*{between.join(map(re.escape, bare))}", _NO_DIGIT)
 

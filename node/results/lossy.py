@@ -20,10 +20,10 @@ from node.dicom.compression import COMPRESSIONS, Loss, lossy_method
 from node.dicom.conversion.pixels import at_encapsulated
 from node.recognition.header.elements import integer, text
 from node.results import attributes
-from node.results.validity import UNREADABLE
+from storage.dicom_files import ELEMENT_ERRORS
 from storage.errors import HeaderError
 
-_UNREADABLE = (*UNREADABLE, RuntimeError, InvalidDicomError, HeaderError, struct.error)
+_UNREADABLE = (*ELEMENT_ERRORS, RuntimeError, InvalidDicomError, HeaderError, struct.error)
 LOST = "01"
 
 

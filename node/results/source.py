@@ -28,8 +28,8 @@ from node.results import attributes
 from node.results.identity import Identity
 from node.results.lossy import as_a_whole, tell_loss
 from node.results.text import conform
-from node.results.validity import UNREADABLE, valid
-from storage.dicom_files import read_dataset
+from node.results.validity import valid
+from storage.dicom_files import ELEMENT_ERRORS, read_dataset
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ def _read(path: Path) -> _Read:
                 continue
             try:
                 header[tag] = valid(dataset, tag)
-            except UNREADABLE:
+            except ELEMENT_ERRORS:
                 left_out.append(keyword)
     conform(header)
     tell_loss(header, path, dataset)
@@ -177,7 +177,7 @@ def _dataset(path: Path) -> Dataset:
     """Empty where there is nothing to be read."""
     try:
         return read_dataset(path, stop_before_pixels=True, specific_tags=list(attributes.READ))
-    except (*UNREADABLE, InvalidDicomError) as error:
+    except (*ELEMENT_ERRORS, InvalidDicomError) as error:
         log.warning("%s: no header can be read: %s", path.name, type(error).__name__)
         return Dataset()
 
@@ -269,6 +269,6 @@ def _lift_functional_groups(header: Dataset, groups: Sequence[Dataset]) -> None:
                 checked = Dataset()
                 checked.add_new(Tag(classic_keyword), dictionary_VR(classic_keyword), lifted)
                 header[classic_keyword] = valid(checked, Tag(classic_keyword))
-            except UNREADABLE:
+            except ELEMENT_ERRORS:
                 continue
             break

@@ -24,10 +24,10 @@ from node.results.findings import AlgorithmIdentity, SequenceResult, StudyResult
 from node.results.identity import PREDICTION, SEGMENTATION, SUPER_RESOLUTION, Identity, Site
 from node.results.image_planes import require_same_place
 from node.results.source import read_frames
-from node.results.validity import UNREADABLE
+from storage.dicom_files import ELEMENT_ERRORS
 
 #: What a header can make an encoder raise; nothing of a disk or of memory, which are worth another try.
-_UNWRITABLE = (*UNREADABLE, PermanentError)
+_UNWRITABLE = (*ELEMENT_ERRORS, PermanentError)
 _BUNDLE = AlgorithmIdentity("trial", "0", "0" * 64, "trial")
 
 

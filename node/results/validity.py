@@ -9,33 +9,19 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Callable, Iterable
 
 from pydicom import config
 from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName, format_number_as_ds, is_valid_ds, validate_value
 
 from node.recognition.header.spelling import standard_form
+from storage.dicom_files import ELEMENT_ERRORS
 from storage.errors import HeaderError
 from storage.header import check_uid
-
-#: What pydicom raises for an element that cannot be decoded or converted; nothing of a disk or of memory.
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    NotImplementedError,
-    EOFError,
-    struct.error,
-    BytesLengthException,
-)
 
 #: Enumerated values: any other has no meaning to a reader.
 ENUMERATED = {
@@ -67,7 +53,7 @@ def valid(dataset: Dataset, tag: BaseTag) -> DataElement:
         tag: of the standard.
 
     Raises:
-        ValueError or another of `UNREADABLE`: it has none.
+        ValueError or another of `ELEMENT_ERRORS`: it has none.
     """
     vr = dictionary_VR(tag)
     element = _converted(dataset, tag, vr)
@@ -82,7 +68,7 @@ def _converted(dataset: Dataset, tag: BaseTag, vr: str) -> DataElement:
     """The element as pydicom converts it; numbers in text that it cannot convert as they stand."""
     try:
         return dataset[tag]
-    except (*UNREADABLE, OSError) as error:  # OSError: so pydicom calls bytes in memory that are no sequence
+    except (*ELEMENT_ERRORS, OSError) as error:  # OSError: so pydicom calls bytes in memory that are no sequence
         raw = dataset.get_item(tag)
         if raw is None or vr not in ("DS", "IS"):
             raise ValueError(str(error)) from error
@@ -110,7 +96,7 @@ def _item(item: Dataset) -> Dataset:
             continue
         try:
             made[tag] = valid(item, tag)
-        except UNREADABLE:
+        except ELEMENT_ERRORS:
             continue
     return made
 

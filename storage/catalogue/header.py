@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +11,16 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 
 from storage.catalogue import matching
 from storage.catalogue.attributes import OF_ALL, READ, Level
-from storage.dicom_files import read_dataset
+from storage.dicom_files import ELEMENT_ERRORS, read_dataset
 from storage.errors import HeaderError
 
 _LONGEST = 4096  # characters in JSON of one element; what is longer is no key of a query
-_MALFORMED = (
-    *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError, RecursionError),
-    *(EOFError, struct.error, zlib.error, BytesLengthException),
-)
+_MALFORMED = (RecursionError, OSError, *ELEMENT_ERRORS)
+"""Of a sequence that ends too soon pydicom tells by an OSError, which has no number."""
 
 #: Makes text of a data set readable whose character set is not the declared one.
 Settle = Callable[[Dataset], object]
@@ -56,9 +52,9 @@ def read_entry(path: Path, settle: Settle | None = None) -> Entry:
             found = read_dataset(path, stop_before_pixels=True, specific_tags=list(keywords))
             if settle is not None:
                 settle(found)
-        except (InvalidDicomError, OSError, *_MALFORMED) as error:
+        except (InvalidDicomError, *_MALFORMED) as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # this machine's; pydicom's own, of a sequence that ends too soon, has no number
+                raise  # this machine's
             raise HeaderError(f"the header cannot be read: {type(error).__name__}") from error
         return _entry(_Elements(found, keywords))
 
@@ -80,7 +76,7 @@ class _Elements:
                 if len(json.dumps(model)) <= _LONGEST:
                     self._json[keyword] = {f"{tag:08X}": model}
                 self._values[keyword] = element.value
-            except (OSError, *_MALFORMED):  # its bytes are in memory
+            except _MALFORMED:  # its bytes are in memory
                 self.malformed.append(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword} is malformed")
 
     def level(self, level: Level) -> str:

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Iterable, Sequence
 from datetime import time
 from functools import cache
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 
 from node.recognition.header import spelling
 from node.recognition.header.facts import Scaling, Vector
+from storage.dicom_files import ELEMENT_ERRORS
 from storage.errors import HeaderError
 from storage.header import check_uid
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
 _TEXT_NUMBERS = frozenset({"DS", "IS"})
-MALFORMED = (
-    ValueError,
-    TypeError,
-    AttributeError,
-    KeyError,
-    IndexError,
-    ArithmeticError,
-    NotImplementedError,
-    EOFError,
-    OSError,
-    struct.error,
-    BytesLengthException,
-)
+MALFORMED = (OSError, *ELEMENT_ERRORS)
 
 
 def value(dataset: Dataset, keyword: str) -> object | None:
